@@ -1,0 +1,30 @@
+# Two commands: `make demo` shows what impasto does, `make test` runs everything CI runs.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test clean
+
+demo: .venv/installed
+	$(BIN)/impasto examples/photo.jpg --style examples/painting.jpg -o demo-out/demo.png --force
+	@echo "The picture is at $(CURDIR)/demo-out/demo.png"
+
+test: .venv/installed-test
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv demo-out

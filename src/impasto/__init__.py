@@ -1,0 +1,1 @@
+"""impasto: repaint a photo in the style of any painting."""

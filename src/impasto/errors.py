@@ -1,0 +1,57 @@
+"""Every error impasto raises on purpose, and the exit code each one becomes.
+
+ImpastoError
+├── InputError       2  bad input or usage
+│   ├── ImageError      2  a picture that cannot be read, or is not one of the accepted formats
+│   ├── RecipeError     2  an unknown recipe, field or value
+│   └── WeightsError    2  a missing, wrong or damaged network weights file
+├── LimitError       3  a picture or file over one of the limits
+├── ResourceError    4  out of disk or memory
+└── Interrupted    130  stopped by the user
+
+A message is one line: what is wrong, where, and what would be right.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ImpastoError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class InputError(ImpastoError):
+    """Bad input or usage."""
+
+
+class ImageError(InputError):
+    """A picture that cannot be read, or whose format is not accepted."""
+
+
+class RecipeError(InputError):
+    """An unknown recipe, an unknown field, or a value out of its range."""
+
+
+class WeightsError(InputError):
+    """A missing, wrong or damaged weights file; names the expected and the found hash or shape."""
+
+
+class LimitError(ImpastoError):
+    """A file, picture or request over a documented limit."""
+
+    exit_code = 3
+
+
+class ResourceError(ImpastoError):
+    """Out of disk space, memory, or permission to write."""
+
+    exit_code = 4
+
+
+class Interrupted(ImpastoError):  # noqa: N818 -- named for what happened, as KeyboardInterrupt is
+    """Stopped by the user."""
+
+    exit_code = 130

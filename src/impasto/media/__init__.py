@@ -1,0 +1,1 @@
+"""Pictures in and out of files: decoding, colour, metadata, encoding. Imports no torch."""
