@@ -1,0 +1,119 @@
+"""VGG as a feature extractor: a picture in, the activations of named layers out.
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+(arXiv:1409.1556). The network is frozen: gradients flow to the picture only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.encoders.layers import Network, canonical_layer, layers_up_to, receptive_radius
+from impasto.encoders.parameters import Parameters
+from impasto.errors import LimitError
+
+AVERAGE_POOL_GAIN = 2.0
+"""The mean of four activations is about half their maximum in this network, so average pooling
+times two keeps the scale that the next layer was trained on (max-pooled)."""
+
+
+class Encoder(nn.Module):
+    """The convolutions up to the deepest tap.
+
+    The preprocessing of the weights' own convention (channel order, range, mean) is inside, so that
+    every encoder takes RGB in [0, 1].
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        taps: Sequence[str],
+        *,
+        pooling: str = "max",
+        padding: str = "zeros",
+    ) -> None:
+        """Keep what the taps need of a network's parameters.
+
+        Args:
+            parameters: of the network.
+            taps: layers to deliver, in any accepted spelling.
+            pooling: ``max``, or ``average`` rescaled to keep the activations' scale.
+            padding: of the first layer: ``zeros`` as trained, or ``replicate``, which shows the
+                network no dark frame around the picture.
+
+        Raises:
+            RecipeError: the network has no such layer.
+        """
+        super().__init__()
+        self.network: Network = parameters.network
+        self.taps = tuple(dict.fromkeys(canonical_layer(tap) for tap in taps))
+        self._plan = layers_up_to(self.network, self.taps)
+        self._average = pooling == "average"
+        self._replicate = padding == "replicate"
+        self.register_buffer("_gain", parameters.gain.view(1, 3, 1, 1).clone())
+        self.register_buffer("_offset", parameters.offset.view(1, 3, 1, 1).clone())
+        self._order = parameters.channel_order
+        for layer in self._plan:
+            weight, bias = parameters.layers[layer.name]
+            self.register_buffer(
+                f"{layer.name}_weight", weight.contiguous(memory_format=torch.channels_last)
+            )
+            self.register_buffer(f"{layer.name}_bias", bias.clone())
+
+    @property
+    def minimum_side(self) -> int:
+        """Shortest side in pixels that leaves every tap at least one position."""
+        return int(2 ** (self._plan[-1].block - 1))
+
+    def channels(self, layer: str) -> int:
+        """Number of channels of a tapped layer."""
+        name = canonical_layer(layer)
+        return next(each.outputs for each in self._plan if each.name == name)
+
+    def receptive_radius(self, layer: str) -> int:
+        """Pixels around a feature's own cell that can reach it."""
+        return receptive_radius(self.network, layer)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Features of a picture.
+
+        Args:
+            image: [N, 3, H, W] RGB in [0, 1], of the parameters' dtype.
+
+        Returns:
+            ``{layer: [N, C, h, w]}`` for every tap, after the ReLU, in the order of the network.
+
+        Raises:
+            LimitError: the picture is shorter than :attr:`minimum_side`.
+        """
+        if min(image.shape[-2:]) < self.minimum_side:
+            raise LimitError(
+                f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small: "
+                f"{self._plan[-1].name} needs {self.minimum_side} px on the shorter side"
+            )
+        x = image if self._order == "rgb" else image.flip(1)
+        x = (x * self._gain - self._offset).contiguous(memory_format=torch.channels_last)
+        features = {}
+        for position, layer in enumerate(self._plan):
+            if position and layer.index == 1:
+                x = self._pooled(x)
+            # In place: the convolution's own output is never read again.
+            x = F.relu_(self._convolved(x, layer.name, first=position == 0))
+            if layer.name in self.taps:
+                features[layer.name] = x
+        return features
+
+    def _convolved(self, x: Tensor, name: str, *, first: bool) -> Tensor:
+        weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
+        if first and self._replicate:
+            return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias)
+        return F.conv2d(x, weight, bias, padding=1)
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        if self._average:
+            return F.avg_pool2d(x, 2) * AVERAGE_POOL_GAIN
+        return F.max_pool2d(x, 2)

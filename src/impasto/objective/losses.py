@@ -1,0 +1,104 @@
+"""Content, style and smoothness losses: pure functions of tensors, named as the literature does.
+
+Notation of Gatys, Ecker and Bethge, "A Neural Algorithm of Artistic Style" (arXiv:1508.06576):
+a layer has N channels (here C) and M = H*W positions; F are its features, G their Gram matrix.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from impasto.objective.moments import Moments
+
+ContentNormalization = Literal["mean", "sum", "half_sum", "paper", "relative"]
+StyleNormalization = Literal["mean", "sum", "paper", "relative"]
+GramOver = Literal["hw", "chw"]
+
+TINY = 1e-12
+"""Keeps a relative loss finite against an all-zero target; far below any real layer's energy."""
+
+
+def content_loss(features: Tensor, target: Tensor, normalization: ContentNormalization) -> Tensor:
+    """Squared difference of features.
+
+    Args:
+        features: [1, C, H, W] of the result, any floating dtype; summed in float32.
+        target: [1, C, H, W] of the photo.
+        normalization: ``mean`` over elements; ``sum``; ``half_sum`` 1/2 sum (equation 1 of the
+            paper); ``paper`` sum / (2 N M); ``relative`` sum / sum of squares of the target.
+
+    Returns:
+        A scalar >= 0.
+    """
+    difference = _wide(features) - _wide(target)
+    energy = difference.square().sum()
+    match normalization:
+        case "sum":
+            return energy
+        case "half_sum":
+            return energy / 2
+        case "paper":
+            return energy / (2 * difference.numel())
+        case "relative":
+            return energy / (_wide(target).square().sum() + TINY)
+        case "mean":
+            return energy / difference.numel()
+
+
+def gram_loss(
+    moments: Moments, target: Moments, normalization: StyleNormalization, over: GramOver = "hw"
+) -> Tensor:
+    """Squared difference of Gram matrices.
+
+    Args:
+        moments: of the result, second moment [C, C].
+        target: of the painting(s).
+        normalization: ``mean`` over the C*C elements; ``sum``; ``paper`` the 1/(4 N^2 M^2) of
+            equation 4, whose Gram is not divided by M: with Grams over HW that is sum / (4 N^2),
+            for pictures of any two sizes; ``relative`` sum / sum of squares of the target.
+        over: whether the Gram is divided by HW or by CHW.
+
+    Returns:
+        A scalar >= 0.
+    """
+    channels = moments.second.shape[0]
+    energy = (moments.second - target.second).square().sum()
+    if normalization == "relative":
+        return energy / (target.second.square().sum() + TINY)
+    if over == "chw":
+        energy = energy / channels**2
+    match normalization:
+        case "sum":
+            return energy
+        case "paper":
+            return energy / (4 * channels**2)
+        case "mean":
+            return energy / channels**2
+
+
+def total_variation(image: Tensor, kind: Literal["l1", "l2"]) -> Tensor:
+    """Mean absolute (``l1``) or squared (``l2``) difference of neighbours, both directions added.
+
+    Args:
+        image: [N, C, H, W]; a direction with a single pixel counts 0.
+
+    Returns:
+        A scalar >= 0, independent of the picture's size.
+    """
+    total = image.new_zeros(())
+    for difference in (
+        image[..., 1:, :] - image[..., :-1, :],
+        image[..., :, 1:] - image[..., :, :-1],
+    ):
+        if difference.numel():
+            total = total + (
+                difference.abs().mean() if kind == "l1" else difference.square().mean()
+            )
+    return total
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

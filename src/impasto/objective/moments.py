@@ -1,0 +1,98 @@
+"""Moments: the statistics of a feature map that every statistical style loss is made of.
+
+A layer's features at the positions of a picture are a cloud of points in C dimensions. Its
+(weighted) mean and second moment are all that Gram, covariance, mean/std and Gaussian Wasserstein
+losses look at. Moments are additive over tiles, devices and regions, and the moments of several
+paintings blend linearly; covariances would not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Statistics of one layer's features over some positions.
+
+    Attributes:
+        mean: [C], the mean feature.
+        second: [C, C], the mean outer product of features: the Gram matrix over H*W.
+        weight: the sum of the positions' weights (their count, without a mask).
+    """
+
+    mean: Tensor
+    second: Tensor
+    weight: float
+
+    def merged(self, other: Moments) -> Moments:
+        """The moments of both sets of positions together."""
+        weight = self.weight + other.weight
+        share = other.weight / weight
+        return Moments(
+            torch.lerp(self.mean, other.mean, share),
+            torch.lerp(self.second, other.second, share),
+            weight,
+        )
+
+
+class _SecondMoment(torch.autograd.Function):
+    """X^T W X / sum(W): its gradient is one product, where autograd would make two of it."""
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor) -> Tensor:
+        ctx.save_for_backward(points)
+        return points.T @ points / points.shape[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (points,) = ctx.saved_tensors
+        (grad,) = grads
+        return points @ ((grad + grad.T) / points.shape[0])
+
+
+def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
+    """Moments of a feature map, in float32 (float64 stays float64).
+
+    Args:
+        features: [1, C, H, W], any floating dtype.
+        mask: [H, W] weights >= 0 of the positions, at least one of them above 0; none: all 1.
+
+    Returns:
+        Moments normalised by the mask's own area, differentiable in ``features``.
+    """
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+    points = features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).to(dtype)
+    if mask is None:
+        return Moments(points.mean(0), second_moment(points), float(points.shape[0]))
+    weights = mask.reshape(-1, 1).to(dtype)
+    weight = float(weights.sum())
+    share = weights / weight
+    return Moments((points * share).sum(0), points.T @ (points * share), weight)
+
+
+def second_moment(points: Tensor) -> Tensor:
+    """Mean outer product [C, C] of points [M, C]."""
+    result: Tensor = _SecondMoment.apply(points)  # type: ignore[no-untyped-call]
+    return result
+
+
+def blend(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """The mixture of several paintings' moments, in the given proportions.
+
+    Args:
+        moments: one for each painting, equal C.
+        weights: one for each painting, >= 0, not all 0; normalised here.
+    """
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    return Moments(
+        sum((s * m.mean for s, m in zip(shares, moments, strict=True)), torch.zeros(())),
+        sum((s * m.second for s, m in zip(shares, moments, strict=True)), torch.zeros(())),
+        sum(m.weight for m in moments),
+    )

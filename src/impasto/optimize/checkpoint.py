@@ -1,0 +1,103 @@
+"""The state of a run in one file, written so that a kill at any moment leaves a whole one."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.errors import InputError, ResourceError
+
+FORMAT = "impasto checkpoint 1"
+EVERY_S = 20.0
+"""Seconds between checkpoints; a third below the 30 that are promised."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands after some iteration.
+
+    Attributes:
+        recipe: the recipe as JSON.
+        inputs: SHA-256 of the photo's and the paintings' pixels, in order.
+        scale: index of the scale being worked on.
+        done: iterations done at that scale.
+        iteration: iterations done in the whole run.
+        elapsed_s: seconds worked so far, over all sessions.
+        solver: the solver's own state.
+    """
+
+    recipe: str
+    inputs: list[str]
+    scale: int
+    done: int
+    iteration: int
+    elapsed_s: float
+    solver: dict[str, Any]
+
+
+def save_state(state: RunState, path: Path) -> None:
+    """Write a checkpoint: a temporary file beside it, flushed to disk, then renamed over it.
+
+    Raises:
+        ResourceError: the folder cannot be written or the disk is full; an older checkpoint stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **fields}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_state(path: Path, device: torch.device) -> RunState:
+    """Read a checkpoint; nothing in it is executed.
+
+    Raises:
+        InputError: no such file, or not one of ours.
+    """
+    try:
+        data = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"no checkpoint {path}") from None
+    except Exception as error:  # torch raises many types for a damaged file
+        reason = str(error).splitlines()[0][:80]
+        raise InputError(f"{path} is not an impasto checkpoint, or damaged: {reason}") from None
+    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        raise InputError(f"{path} is not an impasto checkpoint ({FORMAT!r} expected)")
+    try:
+        return RunState(**data)
+    except TypeError:
+        raise InputError(f"{path} is damaged: fields are missing") from None
+
+
+class Keeper:
+    """Decides when the next checkpoint is due, given how long a step takes."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._written = time.monotonic()
+        self._seen = self._written
+
+    def offer(self, state: RunState) -> None:
+        """Write the state if waiting for another step might exceed :data:`EVERY_S`."""
+        now = time.monotonic()
+        step, self._seen = now - self._seen, now
+        if self._path is not None and now + step - self._written >= EVERY_S:
+            self.keep(state)
+
+    def keep(self, state: RunState) -> None:
+        """Write the state now."""
+        if self._path is not None:
+            save_state(state, self._path)
+            self._written = time.monotonic()

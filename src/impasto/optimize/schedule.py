@@ -1,0 +1,76 @@
+"""Which sizes to work at, for how many iterations, and how large the paintings are there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from impasto.recipe import Schedule
+
+SHORTEST = 16
+"""Pixels; below this VGG's fifth block has no position left."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the result and the iterations spent there."""
+
+    width: int
+    height: int
+    iterations: int
+
+    @property
+    def work(self) -> int:
+        """Pixel-iterations: what time is proportional to."""
+        return self.width * self.height * self.iterations
+
+
+def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
+    """The scales of a run, coarse to fine; the last one has the size asked for.
+
+    Args:
+        schedule: the recipe's.
+        width: of the result, in pixels.
+        height: of the result, in pixels.
+    """
+    longer = max(width, height)
+    fractions = [1.0]
+    if schedule.coarsest is not None:
+        smallest = max(schedule.coarsest / longer, SHORTEST / min(width, height))
+        count = max(0, round(math.log(1 / smallest, schedule.factor))) if smallest < 1 else 0
+        # The ratio is bent a little so that the coarsest scale is met exactly.
+        fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
+    steps = range(len(fractions) - 1, -1, -1)
+    wanted = [min(schedule.iterations * schedule.growth**step, schedule.most) for step in steps]
+    if schedule.total is not None:
+        wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
+    scales = [
+        Scale(max(1, round(width * fraction)), max(1, round(height * fraction)), iterations)
+        for fraction, iterations in zip(fractions, _whole(wanted), strict=True)
+    ]
+    return tuple(scale for scale in scales if scale.iterations)
+
+
+def _whole(amounts: Sequence[float]) -> list[int]:
+    """Integers with the rounded sum of the amounts, the finest first to get at least one."""
+    edges = [0.0]
+    for amount in reversed(amounts):
+        edges.append(edges[-1] + amount)
+    counts = [math.ceil(b - 1e-9) - math.ceil(a - 1e-9) for a, b in zip(edges, edges[1:])]
+    return counts[::-1]
+
+
+def painting_size(
+    painting: tuple[int, int], result: tuple[int, int], scale: float
+) -> tuple[int, int]:
+    """(width, height) of a painting beside a result: the same area, times ``scale`` squared.
+
+    Args:
+        painting: its own width and height.
+        result: width and height of the result at this scale.
+        scale: the recipe's ``style.scale``.
+    """
+    ratio = scale * math.sqrt(result[0] * result[1] / (painting[0] * painting[1]))
+    width, height = (max(SHORTEST, round(side * ratio)) for side in painting)
+    return width, height
