@@ -197,9 +197,9 @@ class Recipe(_Table):
         data = self.model_dump(mode="json")
         for key, value in changes.items():
             *tables, field = key.split(".")
-            target = data
+            target: Any = data
             for table in tables:
-                target = target.get(table) if isinstance(target, dict) else None
+                target = target.get(table)
                 if not isinstance(target, dict):
                     raise RecipeError(f"recipe {self.name!r} has no field {key!r}")
             target[field] = value

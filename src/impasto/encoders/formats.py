@@ -87,9 +87,7 @@ def _network_with(layers: Layers, path: Path) -> Network:
     for network in BLOCK_DEPTHS:
         if set(layers) == {layer.name for layer in convolutions(network)}:
             return network
-    raise WeightsError(
-        f"{path}: {len(layers)} convolution layers; VGG-16 has 13 and VGG-19 has 16"
-    )
+    raise WeightsError(f"{path}: {len(layers)} convolution layers; VGG-16 has 13 and VGG-19 has 16")
 
 
 def _assembled(
@@ -99,9 +97,7 @@ def _assembled(
     licence: str = UNSTATED,
 ) -> Parameters:
     network = _network_with(layers, path)
-    return Parameters(
-        network, checked(layers, network, str(path)), *convention, str(path), licence
-    )
+    return Parameters(network, checked(layers, network, str(path)), *convention, str(path), licence)
 
 
 def _from_hwio(kernel: Any) -> Tensor:
@@ -179,6 +175,8 @@ def _mean_rgb(file: dict[str, Any]) -> list[float]:
     """The mean colour; older files keep a 224 x 224 x 3 image of it, newer ones three numbers."""
     meta = file.get("meta")
     normalization = getattr(meta, "normalization", None) or file.get("normalization")
+    if normalization is None:
+        raise WeightsError("no normalization.averageImage: the mean colour is unknown")
     mean = np.asarray(normalization.averageImage, dtype=np.float64)
     return [float(value) for value in mean.reshape(-1, 3).mean(axis=0)]
 
@@ -226,7 +224,7 @@ def _in_convention(
     parameters: Parameters, order: Literal["rgb", "bgr"], gain: Tensor
 ) -> list[tuple[Convolution, Tensor, Tensor]]:
     """Layers in network order, the first one's input channels reordered and rescaled."""
-    result = []
+    result: list[tuple[Convolution, Tensor, Tensor]] = []
     for layer in convolutions(parameters.network):
         weight, bias = parameters.layers[layer.name]
         if not result:

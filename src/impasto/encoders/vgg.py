@@ -49,6 +49,8 @@ class Encoder(nn.Module):
             RecipeError: the network has no such layer.
         """
         super().__init__()
+        self._gain: Tensor
+        self._offset: Tensor
         self.network: Network = parameters.network
         self.taps = tuple(dict.fromkeys(canonical_layer(tap) for tap in taps))
         self._plan = layers_up_to(self.network, self.taps)

@@ -47,13 +47,15 @@ class _SecondMoment(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: Tensor) -> Tensor:
         ctx.save_for_backward(points)
-        return points.T @ points / points.shape[0]
+        second: Tensor = points.T @ points / points.shape[0]
+        return second
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (points,) = ctx.saved_tensors
         (grad,) = grads
-        return points @ ((grad + grad.T) / points.shape[0])
+        slope: Tensor = points @ ((grad + grad.T) / points.shape[0])
+        return slope
 
 
 def measure(features: Tensor, mask: Tensor | None = None) -> Moments:

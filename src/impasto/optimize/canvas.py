@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.media.picture import Picture, read_picture
+from impasto.media.decode import read_picture
+from impasto.media.picture import Picture
 from impasto.recipe import Start
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)

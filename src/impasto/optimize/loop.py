@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,13 @@ from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
-from impasto.optimize.solvers import Adam, BoundedLbfgs, SolverLike, TorchLbfgs
-from impasto.recipe import Recipe
+from impasto.optimize.solvers import Adam, BoundedLbfgs, Evaluate, SolverLike, TorchLbfgs
+from impasto.recipe import Recipe, Solver
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SOLVERS = {
+SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate], SolverLike]] = {
     "adam": Adam,
     "lbfgs": TorchLbfgs,
     "lbfgsb": ScipyLbfgsb,
@@ -228,7 +228,7 @@ class _Run:
 
     def _at_scale(
         self, index: int, scale: Scale, image: Tensor | None, state: RunState | None
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, Tensor]:
         recipe = self._stylizer.recipe
         objective = self._stylizer.objective(self._content, self._styles, scale)
         if image is None:
@@ -295,7 +295,7 @@ class _Run:
         )
 
 
-def _evaluator(objective: Objective):
+def _evaluator(objective: Objective) -> Evaluate:
     def evaluate(image: Tensor) -> tuple[dict[str, float], Tensor]:
         variable = image.detach().requires_grad_()
         losses = objective(variable)

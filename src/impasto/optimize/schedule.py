@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def _whole(amounts: Sequence[float]) -> list[int]:
     edges = [0.0]
     for amount in reversed(amounts):
         edges.append(edges[-1] + amount)
-    counts = [math.ceil(b - 1e-9) - math.ceil(a - 1e-9) for a, b in zip(edges, edges[1:])]
+    counts = [math.ceil(b - 1e-9) - math.ceil(a - 1e-9) for a, b in itertools.pairwise(edges)]
     return counts[::-1]
 
 

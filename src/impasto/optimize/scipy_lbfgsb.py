@@ -92,7 +92,7 @@ class ScipyLbfgsb:
 
 
 class _Round:
-    """One call of ``minimize`` in a thread: ``ask`` for a point, ``answer`` with value and slope."""
+    """One ``minimize`` in a thread: ``ask`` for a point, ``answer`` with value and slope."""
 
     def __init__(self, settings: Solver, start: Vector) -> None:
         self._settings = settings
@@ -141,7 +141,7 @@ class _Round:
             )
         except _Abandoned:
             return
-        except BaseException as error:  # noqa: BLE001 -- raised again in the asking thread
+        except BaseException as error:  # raised again in the asking thread
             self._asked.put(error)
             return
         self._asked.put(None)

@@ -135,7 +135,7 @@ class TorchLbfgs:
             self._lowest = losses["total"]
             self._best.copy_(self._image.detach())
         self._image.grad = gradient
-        self._solver.step(lambda: losses["total"])
+        self._solver.step(lambda: losses["total"])  # type: ignore[no-untyped-call]
         with torch.no_grad():
             if not bool(torch.isfinite(self._image).all()):
                 self._image.copy_(self._best)

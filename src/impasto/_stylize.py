@@ -1,0 +1,162 @@
+"""The one-call facade: photo and painting in, :class:`Result` out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.errors import InputError
+from impasto.media.decode import read_picture
+from impasto.media.encode import write_picture
+from impasto.media.picture import Picture
+from impasto.optimize.device import peak_memory_mb
+from impasto.optimize.loop import Step, Stylizer
+from impasto.recipe import Recipe, load_recipe
+from impasto.record.provenance import Provenance, pictures_hash
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture and what it took.
+
+    Attributes:
+        picture: float32, with the photo's alpha and metadata.
+        recipe: what was done.
+        losses: ``total``, ``content``, ``style``, ``smoothness`` of the 8-bit picture.
+        iterations: evaluations of the objective.
+        seconds: of wall time, loading excluded.
+        device: ``cpu``, ``cuda``, ...
+        peak_memory_mb: of this process (resident) or the GPU (allocated).
+        provenance: what is embedded when the picture is saved.
+    """
+
+    picture: Picture
+    recipe: Recipe
+    losses: dict[str, float]
+    iterations: int
+    seconds: float
+    device: str
+    peak_memory_mb: float
+    provenance: Provenance
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture in 8 bits."""
+        return self.picture.to_pil()
+
+    def save(
+        self, path: str | Path, *, overwrite: bool = True, embed: bool = True, depth: int = 8
+    ) -> None:
+        """Write the picture; the extension chooses the format.
+
+        Args:
+            path: PNG, JPEG, WebP, TIFF, BMP or AVIF.
+            overwrite: whether an existing file may be replaced.
+            embed: whether the recipe goes into the file.
+            depth: 8, or 16 for PNG and TIFF.
+
+        Raises:
+            InputError, ResourceError: see :func:`impasto.media.encode.write_picture`.
+        """
+        write_picture(
+            self.picture,
+            Path(path),
+            record=self.provenance.to_json() if embed else None,
+            depth=depth,
+            overwrite=overwrite,
+        )
+
+
+def stylize(
+    photo: Any,
+    painting: Any,
+    *,
+    recipe: Recipe | str | None = None,
+    quality: str = "standard",
+    size: int | None = None,
+    iterations: int | None = None,
+    seed: int | None = None,
+    style_weights: Sequence[float] | None = None,
+    style_scale: float | None = None,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Result:
+    """Repaint a photo in the style of a painting.
+
+    Args:
+        photo: a path, PIL image, array [H, W, C] or tensor [C, H, W] / [1, C, H, W].
+        painting: likewise, or a list of them to blend.
+        recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
+        quality: ``draft``, ``standard`` or ``best``: a shipped recipe, unless ``recipe`` is given.
+        size: longer side of the result in pixels.
+        iterations: evaluations of the objective over all scales.
+        seed: of the noise a recipe may start from.
+        style_weights: one for each painting.
+        style_scale: above 1 for larger strokes, below 1 for finer ones.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        weights: a VGG weights file; none: the cache, then the wheel's.
+        on_step: called after every iteration.
+
+    Raises:
+        ImpastoError: see :mod:`impasto.errors`; the message is one line.
+    """
+    paintings = list(painting) if isinstance(painting, list | tuple) else [painting]
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
+    asked = {
+        "size": size,
+        "schedule.total": iterations,
+        "seed": seed,
+        "style.weights": None if style_weights is None else list(style_weights),
+        "style.scale": style_scale,
+    }
+    chosen = chosen.with_changes({k: v for k, v in asked.items() if v is not None})
+    content = read_picture(photo)
+    styles = [read_picture(each) for each in paintings]
+    engine = Stylizer(chosen, device=device, weights=weights)
+    began = time.monotonic()
+    step = None
+    for step in engine.run(content, styles):  # noqa: B007 -- the last one is the result
+        if on_step is not None:
+            on_step(step)
+    if step is None:
+        raise InputError("the recipe has no iterations")
+    return finished(engine, step, content, styles, (photo, *paintings), time.monotonic() - began)
+
+
+def finished(
+    engine: Stylizer,
+    step: Step,
+    content: Picture,
+    styles: Sequence[Picture],
+    sources: Sequence[Any],
+    seconds: float,
+) -> Result:
+    """The result of a run that ended with ``step``."""
+    # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
+    recipe = engine.recipe.with_changes({"size": max(engine.size_for(content))})
+    names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
+    hashes = [pictures_hash(picture) for picture in (content, *styles)]
+    return Result(
+        picture=step.picture(),
+        recipe=recipe,
+        losses=step.losses,
+        iterations=step.iteration,
+        seconds=seconds,
+        device=str(engine.device),
+        peak_memory_mb=peak_memory_mb(engine.device),
+        provenance=Provenance.of(recipe, list(zip(names, hashes, strict=True)), engine.device.type),
+    )
+
+
+def file_hash(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,87 @@
+"""Colour: profiles and print inks to sRGB, and sRGB to OKLab."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from impasto.errors import ImageError
+
+Floats = NDArray[np.float32]
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
+    """An 8-bit image in sRGB, and a notice if its colours had to be guessed.
+
+    Args:
+        image: mode L, RGB or CMYK.
+        profile: its ICC profile; none: sRGB, grey or uncalibrated CMYK.
+
+    Returns:
+        An RGB image, and the notice or none.
+    """
+    if profile:
+        try:
+            return _through_profile(image, profile), None
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            return _without_profile(image), "its colour profile is broken and was ignored"
+    return _without_profile(image), None
+
+
+def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "srgb" in (source.profile.profile_description or "").lower() and image.mode == "RGB":
+        return image
+    converted = ImageCms.profileToProfile(
+        image,
+        source,
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    if converted is None:
+        raise ImageError("the colour profile gave no picture")
+    return converted
+
+
+def _without_profile(image: Image.Image) -> Image.Image:
+    if image.mode != "CMYK":
+        return image.convert("RGB")
+    inks = np.asarray(image, dtype=np.float32) / 255
+    light = (1 - inks[..., :3]) * (1 - inks[..., 3:])
+    return Image.fromarray(np.rint(light * 255).astype(np.uint8))
+
+
+def srgb_to_linear(encoded: Floats) -> Floats:
+    """Linear light of sRGB-encoded values in [0, 1] (IEC 61966-2-1)."""
+    low = encoded / 12.92
+    high = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
+    return np.where(encoded <= 0.04045, low, high).astype(np.float32)
+
+
+def srgb_to_oklab(encoded: Floats) -> Floats:
+    """OKLab (L in [0, 1], a and b about [-0.4, 0.4]) of sRGB pixels [..., 3] in [0, 1].
+
+    Ottosson, "A perceptual color space for image processing" (2020).
+    """
+    to_cone = np.array(
+        [
+            [0.4122214708, 0.5363325363, 0.0514459929],
+            [0.2119034982, 0.6806995451, 0.1073969566],
+            [0.0883024619, 0.2817188376, 0.6299787005],
+        ]
+    )
+    to_lab = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    cone = np.cbrt(srgb_to_linear(encoded).astype(np.float64) @ to_cone.T)
+    lab: NDArray[np.float64] = cone @ to_lab.T
+    return lab.astype(np.float32)

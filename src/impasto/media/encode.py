@@ -1,0 +1,233 @@
+"""A :class:`Picture` to a file: atomically, deterministically, with its record inside."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL.PngImagePlugin import PngInfo
+
+from impasto.errors import InputError, ResourceError
+from impasto.media import deep
+from impasto.media.metadata import KEYWORD, xmp_packet
+from impasto.media.picture import Picture, to_levels
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".avif": "AVIF",
+}
+_WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
+_DEEP = ("PNG", "TIFF")
+_XMP_TAG, _COPYRIGHT_TAG, _ARTIST_TAG = 700, 33_432, 315
+
+
+def output_format(target: Path, depth: int = 8) -> str:
+    """The format a file name asks for.
+
+    Raises:
+        InputError: an unknown extension, or 16 bits in a format that has 8.
+    """
+    kind = FORMATS.get(target.suffix.lower())
+    if kind is None:
+        raise InputError(
+            f"{target}: pictures are written as {', '.join(sorted(FORMATS))}, by extension"
+        )
+    if depth != 8 and kind not in _DEEP:
+        raise InputError(f"{target}: 16 bits are written as PNG or TIFF, not {kind}")
+    return kind
+
+
+def check_target(target: Path, *, overwrite: bool) -> None:
+    """Find out before the work whether the result can be written afterwards.
+
+    Raises:
+        InputError: unknown extension, a folder, no such folder, or it exists and may not be
+            replaced.
+        ResourceError: the folder cannot be written.
+    """
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder, give the name of a file in it")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: no such folder {target.parent}")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: exists already; --force replaces it")
+    if not os.access(target.parent, os.W_OK):
+        raise ResourceError(f"{target}: the folder {target.parent} cannot be written")
+
+
+def write_picture(
+    picture: Picture,
+    target: Path | BinaryIO,
+    *,
+    format: str | None = None,  # noqa: A002 -- Pillow's own word
+    record: str | None = None,
+    depth: int = 8,
+    keep_metadata: bool = True,
+    quality: int = 95,
+    overwrite: bool = False,
+    notice: Callable[[str], None] | None = None,
+) -> None:
+    """Encode a picture; equal arguments give equal bytes.
+
+    A file is written under a temporary name in the same folder and renamed when it is whole.
+
+    Args:
+        picture: what to write.
+        target: a path, whose extension chooses the format, or a binary stream.
+        format: Pillow's name of a format, for streams; PNG if none.
+        record: text to embed, see :mod:`impasto.media.metadata`.
+        depth: 8, or 16 for PNG and TIFF.
+        keep_metadata: whether EXIF and copyright of the source are written.
+        quality: 1 to 100, of the lossy formats.
+        overwrite: whether an existing file may be replaced.
+        notice: called with one line for each thing the format cannot hold.
+
+    Raises:
+        InputError: see :func:`check_target` and :func:`output_format`.
+        ResourceError: disk full or not writable; what was there before is still there.
+    """
+    if not isinstance(target, Path):
+        target.write(
+            _encoded(picture, format or "PNG", record, depth, keep_metadata, quality, notice)
+        )
+        return
+    kind = output_format(target, depth)
+    check_target(target, overwrite=overwrite)
+    data = _encoded(picture, kind, record, depth, keep_metadata, quality, notice)
+    write_atomically(target, data)
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Bytes under a temporary name beside the target, flushed to disk, then renamed.
+
+    Raises:
+        ResourceError: disk full or not writable.
+    """
+    temporary = target.with_name(f".impasto-{os.getpid()}-{target.name[-100:]}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else error.strerror or str(error)
+        raise ResourceError(f"{target}: cannot be written ({reason})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _encoded(
+    picture: Picture,
+    kind: str,
+    record: str | None,
+    depth: int,
+    keep_metadata: bool,
+    quality: int,
+    notice: Callable[[str], None] | None,
+) -> bytes:
+    exif = picture.metadata.exif if keep_metadata else None
+    if depth == 16:
+        return _encoded_deep(picture, kind, record, exif)
+    image = picture.to_pil()
+    if image.mode == "RGBA" and kind not in _WITH_ALPHA:
+        image = _on_white(image)
+        if notice:
+            notice(f"{kind} has no transparency: the picture was laid on white")
+    if kind == "BMP" and record is not None and notice:
+        notice("BMP has no room for the recipe: it is not embedded")
+    stream = io.BytesIO()
+    image.save(stream, kind, **_options(kind, record, exif, quality))
+    return stream.getvalue()
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    ground = Image.new("RGBA", image.size, "white")
+    ground.alpha_composite(image)
+    return ground.convert("RGB")
+
+
+def _options(kind: str, record: str | None, exif: bytes | None, quality: int) -> dict[str, Any]:
+    if kind == "BMP":
+        return {}
+    options: dict[str, Any] = {}
+    if kind != "TIFF":
+        options["icc_profile"] = _srgb_profile()
+        if exif:
+            options["exif"] = exif
+    if kind == "PNG":
+        options["compress_level"] = 6
+        if record is not None:
+            text = PngInfo()
+            text.add_itxt(KEYWORD, record)
+            options["pnginfo"] = text
+    elif kind == "TIFF":
+        options["compression"] = "tiff_deflate"
+        options["tiffinfo"] = _tiff_tags(record, exif)
+    else:
+        options["quality"] = quality
+        if record is not None:
+            options["xmp"] = xmp_packet(record)
+        if kind == "JPEG":
+            options["subsampling"] = 0
+        if kind == "WEBP":
+            options["method"] = 4
+    return options
+
+
+def _tiff_tags(record: str | None, exif: bytes | None) -> TiffImagePlugin.ImageFileDirectory_v2:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for code, value in _rights(exif).items():
+        tags[code] = value
+    if record is not None:
+        tags[_XMP_TAG] = xmp_packet(record)
+        tags.tagtype[_XMP_TAG] = 1  # bytes
+    return tags
+
+
+def _rights(exif: bytes | None) -> dict[int, str]:
+    """Artist and copyright, by their TIFF tags."""
+    if not exif:
+        return {}
+    block = Image.Exif()
+    block.load(exif)
+    names = {_ARTIST_TAG: ExifTags.Base.Artist, _COPYRIGHT_TAG: ExifTags.Base.Copyright}
+    return {code: str(block[name]) for code, name in names.items() if name in block}
+
+
+def _encoded_deep(picture: Picture, kind: str, record: str | None, exif: bytes | None) -> bytes:
+    samples: NDArray[np.uint16] = to_levels(picture.pixels, 16)
+    if picture.alpha is not None:
+        samples = np.dstack([samples, to_levels(picture.alpha, 16)])
+    if kind == "PNG":
+        chunks = [(b"sRGB", b"\1")]
+        if exif:
+            chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
+        if record is not None:
+            chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + record.encode()))
+        return deep.write_deep_png(samples, chunks)
+    tags = [(code, "s", value.encode()) for code, value in _rights(exif).items()]
+    if record is not None:
+        tags.append((_XMP_TAG, "B", xmp_packet(record)))
+    return deep.write_deep_tiff(samples, tags)
+
+
+def _srgb_profile() -> bytes:
+    """LittleCMS's sRGB, its creation date blanked so that equal pictures are equal files."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = bytes(12)
+    return bytes(profile)

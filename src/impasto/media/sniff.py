@@ -1,0 +1,68 @@
+"""What a file is, from its first bytes. Names and extensions are never believed."""
+
+from __future__ import annotations
+
+from impasto.errors import ImageError
+
+ACCEPTED = "PNG, JPEG, WebP, TIFF, BMP, AVIF, GIF (first frame) or HEIC (with impasto[heic])"
+HEAD = 512
+"""Bytes that suffice to tell."""
+
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_REFUSED = (
+    (b"%!PS", "PostScript (EPS)", "save it as PNG first"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript (EPS)", "save it as PNG first"),
+    (b"%PDF", "a PDF document", "save the page as PNG first"),
+    (b"PK\x03\x04", "a zip archive", "unpack it first"),
+    (b"8BPS", "a Photoshop document", "save it as TIFF or PNG first"),
+    (b"\x1f\x8b", "gzip data", "unpack it first"),
+    (b"\x7fELF", "a program", "give a picture"),
+)
+
+
+def sniff(head: bytes, name: str) -> str:
+    """Pillow's name of an accepted format.
+
+    Args:
+        head: the first :data:`HEAD` bytes, or all there are.
+        name: of the file, for the message.
+
+    Raises:
+        ImageError: anything else, saying what it looks like.
+    """
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "TIFF"
+    if head.startswith(b"BM"):
+        return "BMP"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if head[4:8] == b"ftyp":
+        brands = head[8 : 8 + int.from_bytes(head[:4]) % 256]
+        if any(brand in brands for brand in _AVIF_BRANDS):
+            return "AVIF"
+        if any(brand in brands for brand in _HEIC_BRANDS):
+            return "HEIF"
+    raise ImageError(f"{name}: {_description(head)}; accepted are {ACCEPTED}")
+
+
+def _description(head: bytes) -> str:
+    if not head:
+        return "not an image (0 bytes)"
+    for magic, what, advice in _REFUSED:
+        if head.startswith(magic):
+            return f"looks like {what}, {advice}"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
+        return "looks like an SVG drawing, rasterise it first"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
+        return "looks like a web page or XML, not an image"
+    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
+        return "looks like text, not an image"
+    return "not an image of a known format"
