@@ -1,1 +1,81 @@
-"""impasto: repaint a photo in the style of any painting."""
+"""impasto: repaint a photo in the style of any painting.
+
+>>> import impasto
+>>> impasto.stylize("photo.jpg", "painting.jpg", size=512).save("out.png")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from impasto._version import __version__
+
+if TYPE_CHECKING:
+    from impasto._stylize import Result, stylize
+    from impasto.errors import (
+        ImageError,
+        ImpastoError,
+        InputError,
+        Interrupted,
+        LimitError,
+        RecipeError,
+        ResourceError,
+        WeightsError,
+    )
+    from impasto.media.decode import read_picture
+    from impasto.media.picture import Picture
+    from impasto.optimize.loop import Step, Stylizer
+    from impasto.recipe import Recipe, load_recipe
+
+_HOMES = {
+    "ImageError": "impasto.errors",
+    "ImpastoError": "impasto.errors",
+    "InputError": "impasto.errors",
+    "Interrupted": "impasto.errors",
+    "LimitError": "impasto.errors",
+    "Picture": "impasto.media.picture",
+    "Recipe": "impasto.recipe",
+    "RecipeError": "impasto.errors",
+    "ResourceError": "impasto.errors",
+    "Result": "impasto._stylize",
+    "Step": "impasto.optimize.loop",
+    "Stylizer": "impasto.optimize.loop",
+    "WeightsError": "impasto.errors",
+    "load_recipe": "impasto.recipe",
+    "read_picture": "impasto.media.decode",
+    "stylize": "impasto._stylize",
+}
+
+__all__ = [
+    "ImageError",
+    "ImpastoError",
+    "InputError",
+    "Interrupted",
+    "LimitError",
+    "Picture",
+    "Recipe",
+    "RecipeError",
+    "ResourceError",
+    "Result",
+    "Step",
+    "Stylizer",
+    "WeightsError",
+    "__version__",
+    "load_recipe",
+    "read_picture",
+    "stylize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that importing impasto costs nothing."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'impasto' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

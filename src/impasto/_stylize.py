@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from impasto.media.picture import Picture
 from impasto.optimize.device import peak_memory_mb
 from impasto.optimize.loop import Step, Stylizer
 from impasto.recipe import Recipe, load_recipe
-from impasto.record.provenance import Provenance, pictures_hash
+from impasto.record.provenance import Provenance
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -123,7 +122,7 @@ def stylize(
     engine = Stylizer(chosen, device=device, weights=weights)
     began = time.monotonic()
     step = None
-    for step in engine.run(content, styles):  # noqa: B007 -- the last one is the result
+    for step in engine.run(content, styles):  # the last one is the result
         if on_step is not None:
             on_step(step)
     if step is None:
@@ -143,9 +142,9 @@ def finished(
     # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
     recipe = engine.recipe.with_changes({"size": max(engine.size_for(content))})
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
-    hashes = [pictures_hash(picture) for picture in (content, *styles)]
+    hashes = [picture.sha256() for picture in (content, *styles)]
     return Result(
-        picture=step.picture(),
+        picture=step.picture().resized(*engine.size_for(content)),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
@@ -154,9 +153,3 @@ def finished(
         peak_memory_mb=peak_memory_mb(engine.device),
         provenance=Provenance.of(recipe, list(zip(names, hashes, strict=True)), engine.device.type),
     )
-
-
-def file_hash(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

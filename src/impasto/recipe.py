@@ -146,15 +146,13 @@ class Solver(_Table):
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     epsilon: Positive = 1e-8
-    """Adam's, relative to the largest gradient entry of the scale's first step, so that it means
-    the same for losses of any size."""
+    """Adam's, for gradients per 8-bit level, as the tutorials' pictures in 0..255 have them."""
     clip_gradient: Positive | None = None
     """Largest 2-norm of the gradient; none: unclipped."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the running average of Adam's iterates that becomes the picture; 0: the last."""
     history: Annotated[int, Field(ge=1, le=200)] = 10
-    line_search: Literal["none", "strong_wolfe"] = "none"
-    restart_every: Annotated[int, Field(ge=1)] = 100
+    restart_every: Annotated[int, Field(ge=2)] = 20
     """L-BFGS-B forgets its curvature after so many evaluations."""
 
 

@@ -132,7 +132,7 @@ def _read_keras(path: Path) -> Parameters:
 
 
 def _read_torchvision(path: Path) -> Parameters:
-    """``features.N.weight`` and ``.bias``, N counting ReLUs and pools; the classifier is skipped."""
+    """``features.N.weight`` and ``.bias``, N counting ReLUs and pools; no classifier."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise WeightsError(f"{path}: a dictionary of tensors expected")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +56,12 @@ class Picture:
         if self.alpha is None:
             return Image.fromarray(levels)
         return Image.fromarray(np.dstack([levels, to_levels(self.alpha, 8)]))
+
+    def sha256(self) -> str:
+        """Hexadecimal hash of size and pixels: the same picture, whatever its file."""
+        digest = hashlib.sha256(repr(self.pixels.shape).encode())
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        return digest.hexdigest()
 
     def resized(self, width: int, height: int) -> Picture:
         """The picture at another size: Lanczos, anti-aliased, in float; itself if nothing changes.

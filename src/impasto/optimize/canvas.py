@@ -24,7 +24,7 @@ def to_tensor(picture: Picture, width: int, height: int, device: torch.device) -
 
 
 def to_picture(image: Tensor, photo: Picture) -> Picture:
-    """The picture of an image tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
+    """The picture of a tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
     pixels = image.detach()[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     _, _, height, width = image.shape
     alpha = None if photo.alpha is None else photo.resized(width, height).alpha

