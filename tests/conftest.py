@@ -1,0 +1,48 @@
+"""Pictures and recipes small enough to run in moments, shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def synthetic_photo(width: int = 64, height: int = 48) -> np.ndarray:
+    """[H, W, 3] uint8: a sky, a hill, a sun; edges, gradients and flat parts."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    y, x = y / height, x / width
+    sky = np.stack([0.4 + 0.4 * y, 0.6 + 0.2 * y, 0.9 - 0.2 * y], -1)
+    hill = y > 0.6 + 0.15 * np.sin(5 * x)
+    sky[hill] = np.array([0.2, 0.45, 0.15]) * (0.6 + 0.6 * x[hill, None])
+    sun = (x - 0.7) ** 2 + (y - 0.3) ** 2 < 0.015
+    sky[sun] = (1.0, 0.9, 0.4)
+    return (sky.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def synthetic_painting(width: int = 56, height: int = 64) -> np.ndarray:
+    """[H, W, 3] uint8: wavy strokes in three colours with a little grain."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    wave = np.sin(0.5 * x + 3 * np.sin(0.12 * y)) + np.sin(0.23 * y)
+    colors = np.array([[0.1, 0.15, 0.4], [0.8, 0.6, 0.2], [0.3, 0.5, 0.7]])
+    index = np.digitize(wave, [-0.5, 0.7])
+    grain = np.random.default_rng(7).normal(0, 0.03, (height, width, 1))
+    return ((colors[index] + grain).clip(0, 1) * 255).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``photo.png`` and ``painting.png``; never written to by tests."""
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(synthetic_photo()).save(folder / "photo.png")
+    Image.fromarray(synthetic_painting()).save(folder / "painting.png")
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path: Path, pictures: Path) -> Path:
+    """A fresh folder with copies of the pictures."""
+    for name in ("photo.png", "painting.png"):
+        (tmp_path / name).write_bytes((pictures / name).read_bytes())
+    return tmp_path

@@ -1,0 +1,55 @@
+"""Scales and painting sizes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from impasto.optimize.schedule import SHORTEST, painting_size, plan_scales
+from impasto.recipe import Schedule
+
+
+def test_one_scale_without_a_coarsest():
+    (scale,) = plan_scales(Schedule(iterations=7), 300, 200)
+    assert (scale.width, scale.height, scale.iterations) == (300, 200, 7)
+
+
+def test_doubling_from_the_coarsest():
+    plan = plan_scales(Schedule(coarsest=128, iterations=10, growth=2, most=35), 512, 256)
+    assert [(s.width, s.height, s.iterations) for s in plan] == [
+        (128, 64, 35),
+        (256, 128, 20),
+        (512, 256, 10),
+    ]
+
+
+def test_a_small_picture_has_one_scale():
+    plan = plan_scales(Schedule(coarsest=128, iterations=3), 100, 80)
+    assert [(s.width, s.height) for s in plan] == [(100, 80)]
+
+
+@given(
+    st.integers(16, 3000),
+    st.integers(16, 3000),
+    st.integers(16, 256),
+    st.floats(1.1, 4),
+    st.integers(1, 500),
+    st.one_of(st.none(), st.integers(1, 2000)),
+)
+def test_every_plan_ends_at_the_size_asked_for(width, height, coarsest, factor, its, total):
+    schedule = Schedule(coarsest=coarsest, factor=factor, iterations=its, growth=1.5, total=total)
+    plan = plan_scales(schedule, width, height)
+    assert (plan[-1].width, plan[-1].height) == (width, height)
+    assert all(s.iterations >= 1 and min(s.width, s.height) >= SHORTEST - 1 for s in plan)
+    assert [s.width for s in plan] == sorted(s.width for s in plan)
+    if total is not None:
+        assert sum(s.iterations for s in plan) == total
+
+
+@given(st.integers(50, 3000), st.integers(50, 3000), st.floats(0.5, 2))
+def test_a_painting_takes_the_results_area_times_scale_squared(width, height, scale):
+    w, h = painting_size((width, height), (512, 384), scale)
+    if min(w, h) > SHORTEST:
+        assert w * h == pytest.approx(512 * 384 * scale**2, rel=0.06)
+        assert w / h == pytest.approx(width / height, rel=0.06)

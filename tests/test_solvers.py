@@ -1,0 +1,185 @@
+"""Solvers on problems whose answer is known."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from impasto.optimize.loop import SOLVERS
+from impasto.recipe import Solver
+
+KINDS = {
+    "adam": Solver(kind="adam", learning_rate=8, decay=0.5, decay_every=30),
+    "lbfgs": Solver(kind="lbfgs", learning_rate=1),
+    "lbfgsb": Solver(kind="lbfgsb", restart_every=7),
+    "bounded": Solver(kind="bounded"),
+}
+SHAPE = (1, 3, 4, 5)
+GENERATOR = torch.Generator().manual_seed(3)
+CENTER = torch.rand(SHAPE, generator=GENERATOR) * 1.6 - 0.3
+STIFFNESS = 0.05 + torch.rand(SHAPE, generator=GENERATOR)
+
+
+def bowl(image):
+    """A separable quadratic whose free minimum lies partly outside the box."""
+    away = image - CENTER
+    total = float((STIFFNESS * away.square()).sum())
+    return {"total": total}, 2 * STIFFNESS * away
+
+
+def valley(image):
+    """Rosenbrock's function of neighbouring pixels: curved, badly conditioned."""
+    x = image.detach().requires_grad_()
+    flat = x.flatten()
+    a, b = flat[:-1], flat[1:]
+    total = (10 * (b - a.square()).square() + (1 - a).square()).sum()
+    (gradient,) = torch.autograd.grad(total, x)
+    return {"total": float(total.detach())}, gradient
+
+
+def run(kind, function, iterations, start=None):
+    start = torch.full(SHAPE, 0.5) if start is None else start
+    solver = SOLVERS[kind](KINDS[kind], start, function)
+    losses = [solver.step()["total"] for _ in range(iterations)]
+    picture = solver.picture
+    solver.close()
+    return picture, losses
+
+
+@pytest.mark.parametrize("kind", ["adam", "lbfgsb", "bounded"])
+def test_finds_the_bounded_minimum(kind):
+    picture, _ = run(kind, bowl, 120)
+    assert torch.allclose(picture, CENTER.clamp(0, 1), atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_finds_a_minimum_inside_the_box(kind):
+    inside = CENTER.clamp(0.1, 0.9)
+
+    def inner_bowl(image):
+        away = image - inside
+        return {"total": float((STIFFNESS * away.square()).sum())}, 2 * STIFFNESS * away
+
+    picture, _ = run(kind, inner_bowl, 120)
+    assert torch.allclose(picture, inside, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["lbfgsb", "bounded"])
+def test_matches_scipy_on_a_curved_valley(kind):
+    def whole(x):
+        losses, gradient = valley(torch.from_numpy(x.astype(np.float32)).view(SHAPE))
+        return losses["total"], gradient.numpy().astype(np.float64).ravel()
+
+    best = minimize(whole, np.full(60, 0.5), jac=True, method="L-BFGS-B", bounds=[(0, 1)] * 60)
+    picture, _ = run(kind, valley, 300)
+    assert valley(picture)[0]["total"] <= best.fun + 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_never_leaves_the_box(kind):
+    def pull(image):
+        return {"total": float(-image.sum())}, -torch.ones_like(image) * 50
+
+    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.9), pull)
+    for _ in range(15):
+        solver.step()
+        assert solver.picture.min() >= 0
+        assert solver.picture.max() <= 1
+    solver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flat_objective_moves_nothing_and_stays_finite(kind):
+    def flat(image):
+        return {"total": 0.0}, torch.zeros_like(image)
+
+    picture, _ = run(kind, flat, 10)
+    assert torch.equal(picture, torch.full(SHAPE, 0.5))
+
+
+def test_bounded_never_accepts_a_worse_picture():
+    _, losses = run("bounded", valley, 60)
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 7, 13])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loaded_state_goes_on_bit_for_bit(kind, cut, tmp_path):
+    whole, losses = run(kind, valley, 25)
+    first = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley)
+    for _ in range(cut):
+        first.step()
+    torch.save(first.state(), tmp_path / "state")
+    first.close()
+    second = SOLVERS[kind](KINDS[kind], torch.zeros(SHAPE), valley)
+    second.load(torch.load(tmp_path / "state", weights_only=True))
+    rest = [second.step()["total"] for _ in range(25 - cut)]
+    assert rest == losses[cut:]
+    assert torch.equal(second.picture, whole)
+    second.close()
+
+
+def test_adam_follows_its_formula():
+    settings = Solver(kind="adam", learning_rate=5, beta1=0.8, beta2=0.95, epsilon=1e-8)
+    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), bowl)
+    x = np.full(SHAPE, 0.5)
+    m = v = np.zeros(SHAPE)
+    for t in range(1, 6):
+        solver.step()
+        g = 2 * STIFFNESS.numpy() * (x - CENTER.numpy())
+        m = 0.8 * m + 0.2 * g
+        v = 0.95 * v + 0.05 * g**2
+        step = (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 255e-8)
+        x = np.clip(x - 5 / 255 * step, 0, 1)
+    assert np.allclose(solver.picture.numpy(), x, atol=1e-6)
+
+
+def test_adam_averages_its_iterates():
+    settings = Solver(kind="adam", learning_rate=5, average=0.7)
+    plain = SOLVERS["adam"](settings.model_copy(update={"average": 0.0}), CENTER * 0 + 0.5, bowl)
+    averaged = SOLVERS["adam"](settings, CENTER * 0 + 0.5, bowl)
+    mean, weight = torch.zeros(SHAPE), 0.0
+    for _ in range(8):
+        plain.step()
+        averaged.step()
+        mean, weight = 0.7 * mean + 0.3 * plain.picture, 0.7 * weight + 0.3
+    assert torch.allclose(averaged.picture, mean / weight, atol=1e-6)
+
+
+def test_adam_clips_the_gradient_norm():
+    seen = []
+
+    def steep(image):
+        losses, gradient = bowl(image)
+        seen.append(float(gradient.norm()))
+        return losses, gradient
+
+    settings = Solver(kind="adam", clip_gradient=0.5, epsilon=1.0)
+    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), steep)
+    before = solver.picture
+    solver.step()
+    assert seen[0] > 0.5
+    # With an epsilon far above the gradient the step is proportional to the clipped gradient.
+    assert float((solver.picture - before).norm()) == pytest.approx(5 / 255 * 0.5 / 255, rel=0.05)
+
+
+def test_an_error_in_the_objective_reaches_the_caller_of_lbfgsb():
+    def broken(image):
+        raise ValueError("no")
+
+    solver = SOLVERS["lbfgsb"](KINDS["lbfgsb"], torch.full(SHAPE, 0.5), broken)
+    with pytest.raises(ValueError, match="no"):
+        solver.step()
+    solver.close()
+
+
+def test_states_are_plain_data():
+    for kind, settings in KINDS.items():
+        solver = SOLVERS[kind](settings, torch.full(SHAPE, 0.5), bowl)
+        solver.step()
+        assert copy.deepcopy(solver.state()).keys() == solver.state().keys()
+        solver.close()
