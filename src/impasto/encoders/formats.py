@@ -49,9 +49,9 @@ def write_parameters(parameters: Parameters, path: Path) -> None:
     """Write parameters in the format of the path's extension, through a temporary file.
 
     Keras and MatConvNet files mean the Caffe convention and torchvision's mean their own; the
-    first layer is rescaled where they differ. Their means differ too, by less than 0.01 levels
-    between Caffe's and torchvision's, and a bias cannot absorb that at a zero-padded border, so
-    features agree to about 1e-4 there; .safetensors keeps everything exactly.
+    first layer is rescaled where they differ. Their mean colours differ too, by half a level, which
+    the first bias absorbs everywhere but at the zero-padded border of the picture. .safetensors
+    keeps everything exactly.
 
     Raises:
         WeightsError: unknown extension.
@@ -221,16 +221,17 @@ def _write_safetensors(parameters: Parameters, path: Path) -> None:
 
 
 def _in_convention(
-    parameters: Parameters, order: Literal["rgb", "bgr"], gain: Tensor
+    parameters: Parameters, order: Literal["rgb", "bgr"], gain: Tensor, offset: Tensor
 ) -> list[tuple[Convolution, Tensor, Tensor]]:
-    """Layers in network order, the first one's input channels reordered and rescaled."""
+    """Layers in network order, the first one's input channels reordered, rescaled and shifted."""
     result: list[tuple[Convolution, Tensor, Tensor]] = []
     for layer in convolutions(parameters.network):
         weight, bias = parameters.layers[layer.name]
         if not result:
-            scale = parameters.gain
+            scale, shift = parameters.gain, parameters.offset
             if order != parameters.channel_order:
-                weight, scale = weight.flip(1), scale.flip(0)
+                weight, scale, shift = weight.flip(1), scale.flip(0), shift.flip(0)
+            bias = bias + weight.sum((2, 3)) @ (offset * scale / gain - shift)
             weight = weight * (scale / gain).view(1, 3, 1, 1)
         result.append((layer, weight, bias))
     return result
@@ -239,18 +240,18 @@ def _in_convention(
 def _write_keras(parameters: Parameters, path: Path) -> None:
     import h5py
 
-    order, gain, _ = caffe_convention()
+    convention = caffe_convention()
     with h5py.File(path, "w") as file:
-        for layer, weight, bias in _in_convention(parameters, order, gain):
+        for layer, weight, bias in _in_convention(parameters, *convention):
             group = file.create_group(f"block{layer.block}_conv{layer.index}")
             group.create_dataset("kernel:0", data=weight.permute(2, 3, 1, 0).numpy())
             group.create_dataset("bias:0", data=bias.numpy())
 
 
 def _write_torchvision(parameters: Parameters, path: Path) -> None:
-    order, gain, _ = torchvision_convention()
+    converted = _in_convention(parameters, *torchvision_convention())
     state = {}
-    for position, (layer, weight, bias) in enumerate(_in_convention(parameters, order, gain)):
+    for position, (layer, weight, bias) in enumerate(converted):
         number = 2 * position + layer.block - 1
         state[f"features.{number}.weight"] = weight.contiguous()
         state[f"features.{number}.bias"] = bias.contiguous()
@@ -261,7 +262,7 @@ def _write_matconvnet(parameters: Parameters, path: Path) -> None:
     from scipy.io import savemat
 
     _, gain, mean = caffe_convention()
-    written = _in_convention(parameters, "rgb", gain)
+    written = _in_convention(parameters, "rgb", gain, mean.flip(0))
     cells = np.empty(len(written), dtype=object)
     for position, (layer, weight, bias) in enumerate(written):
         weights = np.empty(2, dtype=object)

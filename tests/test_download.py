@@ -1,0 +1,144 @@
+"""Downloads against a server of our own on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from impasto.encoders.download import download
+from impasto.encoders.weights import Source, cached_file
+from impasto.errors import InputError, WeightsError
+
+BODY = bytes(range(256)) * 1000
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+class Server:
+    """Serves BODY; breaks off after ``break_after`` bytes as often as ``breaks`` says."""
+
+    def __init__(self) -> None:
+        self.breaks = 0
+        self.break_after = 100_000
+        self.ranges = True
+        self.etag = '"one"'
+        self.requests: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                wanted = self.headers.get("Range")
+                outer.requests.append(wanted)
+                start = 0
+                if wanted and outer.ranges and self.headers.get("If-Range") == outer.etag:
+                    start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(BODY) - start))
+                self.send_header("ETag", outer.etag)
+                self.end_headers()
+                if outer.breaks:
+                    outer.breaks -= 1
+                    self.wfile.write(BODY[start : start + outer.break_after])
+                else:
+                    self.wfile.write(BODY[start:])
+
+            def log_message(self, *_):
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._http.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._http.server_port}/vgg.h5"
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
+
+
+@pytest.fixture
+def server():
+    it = Server()
+    yield it
+    it.close()
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def source(server, sha256=SHA256, md5=""):
+    return Source("test", "vgg19", "vgg.h5", sha256, "none", server.url, md5)
+
+
+def test_a_whole_file_is_verified_and_found_again(server, cache):
+    seen = []
+    path = download(source(server), lambda have, total: seen.append((have, total)))
+    assert path.read_bytes() == BODY
+    assert seen[-1] == (len(BODY), len(BODY))
+    assert cached_file(source(server)) == path
+    assert sorted(p.name for p in cache.iterdir()) == ["vgg.h5", "vgg.h5.sha256"]
+
+
+def test_a_broken_transfer_is_resumed_where_it_stopped(server):
+    server.breaks = 1
+    assert download(source(server)).read_bytes() == BODY
+    assert server.requests == [None, "bytes=100000-"]
+
+
+def test_a_transfer_that_keeps_breaking_goes_on_at_the_next_call(server, cache):
+    server.breaks, server.break_after = 3, 10_000
+    with pytest.raises(WeightsError, match="repeat the command"):
+        download(source(server))
+    assert (cache / "vgg.h5.partial").stat().st_size == 30_000
+    assert download(source(server)).read_bytes() == BODY
+    assert server.requests[-1] == "bytes=30000-"
+
+
+def test_a_server_that_ignores_ranges_starts_over(server):
+    server.breaks, server.ranges = 1, False
+    assert download(source(server)).read_bytes() == BODY
+
+
+def test_a_file_that_changed_meanwhile_starts_over(server):
+    server.breaks, server.break_after = 3, 10_000
+    with pytest.raises(WeightsError):
+        download(source(server))
+    server.etag = '"two"'
+    assert download(source(server)).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("wrong", [{"sha256": "0" * 64}, {"md5": "f" * 32}])
+def test_a_wrong_hash_is_refused_and_the_file_removed(server, cache, wrong):
+    with pytest.raises(WeightsError, match="expected"):
+        download(source(server, **wrong))
+    assert not (cache / "vgg.h5").exists()
+    assert not (cache / "vgg.h5.partial").exists()
+
+
+def test_a_published_prefix_is_enough(server):
+    assert download(source(server, SHA256[:8])).exists()
+    with pytest.raises(WeightsError):
+        download(source(server, "deadbeef"))
+
+
+def test_damage_in_the_cache_is_noticed(server):
+    path = download(source(server))
+    path.write_bytes(BODY[:-1] + b"x")
+    with pytest.raises(WeightsError, match="damaged"):
+        cached_file(source(server))
+
+
+def test_no_server_is_one_clear_line():
+    gone = Source("test", "vgg19", "vgg.h5", "", "none", "http://127.0.0.1:9/vgg.h5")
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9"):
+        download(gone)
+
+
+def test_the_wheel_is_no_download():
+    with pytest.raises(InputError, match="nothing to download"):
+        download(Source("wheel", "vgg19", "x", "", "none"))
