@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from impasto.errors import ImageError, InputError, LimitError
 from impasto.media import color, deep
@@ -106,18 +106,26 @@ def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
     if kind == "PNG" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         limits.check_size(width, height, name)
-    with _as_image_error(name), Image.open(io.BytesIO(data), formats=[kind]) as image:
-        limits.check_size(*image.size, name)
-        if getattr(image, "n_frames", 1) > 1:
-            say(f"{name}: has {getattr(image, 'n_frames', 1)} frames or pages, the first is used")
+    with _as_image_error(name):
         samples = None
         if kind == "PNG" and deep.is_deep_png(data):
             samples = deep.read_deep_png(data)
         elif kind == "TIFF":
-            samples = deep.read_deep_tiff(data)
-        if samples is None:
-            return _from_pil(image, name, say, kind)
-        return _from_deep(samples, image, name, say, kind)
+            samples = deep.read_deep_tiff(data, lambda w, h: limits.check_size(w, h, name))
+        try:
+            image = Image.open(io.BytesIO(data), formats=[kind])
+        except UnidentifiedImageError:
+            if samples is None:
+                raise
+            # Pillow knows no TIFF of three floats; without it there is no profile to apply.
+            image = Image.new("RGB", (samples.shape[1], samples.shape[0]))
+        with image:
+            limits.check_size(*image.size, name)
+            if getattr(image, "n_frames", 1) > 1:
+                say(f"{name}: has {getattr(image, 'n_frames', 1)} frames, the first is used")
+            if samples is None:
+                return _from_pil(image, name, say, kind)
+            return _from_deep(samples, image, name, say, kind)
 
 
 @contextlib.contextmanager

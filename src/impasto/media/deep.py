@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.errors import ImageError
+from impasto.errors import ImageError, LimitError
 
 Array = NDArray[Any]
 
@@ -38,9 +39,13 @@ def read_deep_png(data: bytes) -> Array:
     return samples.reshape(height, width, info["planes"])
 
 
-def read_deep_tiff(data: bytes) -> Array | None:
+def read_deep_tiff(data: bytes, check: Callable[[int, int], None]) -> Array | None:
     """[H, W, C] of a TIFF with samples of 16 bits, 32 bits or floats; none for any other TIFF,
     and for compressions that tifffile alone cannot undo, both of which Pillow reads.
+
+    Args:
+        data: the file.
+        check: called with width and height before anything is decoded; may raise.
     """
     import tifffile
 
@@ -49,8 +54,11 @@ def read_deep_tiff(data: bytes) -> Array | None:
             page = file.pages.first
             if page.dtype is None or page.dtype.itemsize == 1:
                 return None
+            check(page.imagewidth, page.imagelength)
             array = page.asarray()
             inverted = int(page.photometric) == 0
+    except LimitError:
+        raise
     except Exception:  # tifffile raises many types, and asks for codecs by ValueError
         return None
     if array.ndim == 2:
