@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from impasto._version import __version__
 from impasto.cli import COMMANDS, INTERRUPTED
 from impasto.cli.arguments import Parser, number, say, whole
 from impasto.cli.progress import progress_for
@@ -89,6 +90,7 @@ def build_parser() -> Parser:
     add("--quiet", action="store_true", help="no progress")
     add("--force", action="store_true", help="replace an existing output")
     add("--no-embed", action="store_true", help="leave the recipe out of the picture")
+    add("--version", action="version", version=f"impasto {__version__}")
     add("--no-metadata", action="store_true", help="leave the photo's EXIF and copyright out")
     return parser
 

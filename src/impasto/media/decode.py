@@ -63,7 +63,7 @@ def read_picture(
         limits.check_size(*source.size, "the image")
         with _as_image_error("the image"):
             return _from_pil(source, "the image", say)
-    if hasattr(source, "detach"):
+    if hasattr(source, "detach") and hasattr(source, "shape"):
         return _from_array(_tensor_as_array(source), "the tensor", limits)
     if isinstance(source, np.ndarray):
         return _from_array(source, "the array", limits)
@@ -113,7 +113,7 @@ def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
         elif kind == "TIFF":
             samples = deep.read_deep_tiff(data, lambda w, h: limits.check_size(w, h, name))
         try:
-            image = Image.open(io.BytesIO(data), formats=[kind])
+            image: Image.Image = Image.open(io.BytesIO(data), formats=[kind])
         except UnidentifiedImageError:
             if samples is None:
                 raise

@@ -76,7 +76,7 @@ def starting_image(
 def enlarged(image: Tensor, width: int, height: int) -> Tensor:
     """An image tensor at the next scale's size, bicubic, in [0, 1]."""
     resized = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
-    return resized.clamp(0, 1)
+    return resized.clamp(0, 1).contiguous()
 
 
 def with_detail(image: Tensor, photo: Picture, coarser: Scale, share: float) -> Tensor:

@@ -288,7 +288,7 @@ class _Run:
 
     def _state(self, index: int, done: int, solver: SolverLike) -> RunState:
         return RunState(
-            recipe=self._stylizer.recipe.to_json(),
+            recipe=_essence(self._stylizer.recipe),
             inputs=self._inputs,
             scale=index,
             done=done,
@@ -303,7 +303,7 @@ def _evaluator(objective: Objective) -> Evaluate:
         variable = image.detach().requires_grad_()
         losses = objective(variable)
         (gradient,) = torch.autograd.grad(losses.total, variable)
-        return losses.as_numbers(), gradient
+        return losses.as_numbers(), gradient.contiguous()
 
     return evaluate
 
@@ -313,10 +313,15 @@ def _saved_losses(objective: Objective, image: Tensor) -> dict[str, float]:
         return objective((image * 255).round() / 255).as_numbers()
 
 
+def _essence(recipe: Recipe) -> str:
+    """The recipe without what changes no pixel."""
+    return recipe.model_dump_json(exclude={"name", "description", "snapshot_every"})
+
+
 def _check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:
     if state.inputs != inputs:
         raise InputError(f"checkpoint {path} belongs to another photo or painting")
-    if state.recipe != recipe.to_json():
+    if state.recipe != _essence(recipe):
         raise InputError(
             f"checkpoint {path} belongs to a run with another recipe or size: "
             "repeat the command it was made with"

@@ -1,0 +1,555 @@
+"""The command line, end to end, through ``impasto.cli.main`` or a real process."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import synthetic_painting
+from impasto.cli import main
+from impasto.media.decode import read_picture
+from impasto.media.metadata import read_record
+
+QUICK = ["--quality", "draft", "--iterations", "2", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def in_work(work, monkeypatch):
+    """Every test runs inside its own folder with photo.png and painting.png."""
+    monkeypatch.chdir(work)
+    return work
+
+
+def impasto(*arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-W", "error", "-m", "impasto", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+def size_of(source) -> tuple[int, int]:
+    with Image.open(source) as image:
+        return image.size
+
+
+def complaint(capsys) -> str:
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# --- the main job ------------------------------------------------------------------------------
+
+
+def test_the_default_name_is_photo_and_painting_beside_the_photo(work, capsys):
+    before = (work / "photo.png").read_bytes()
+    assert main(["photo.png", "--style", "painting.png", *QUICK]) == 0
+    assert size_of(work / "photo-painting.png") == (64, 48)
+    assert (work / "photo.png").read_bytes() == before
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert out.err == ""
+    assert sorted(p.name for p in work.iterdir()) == [
+        "painting.png",
+        "photo-painting.png",
+        "photo.png",
+    ]
+
+
+def test_json_is_one_object_on_the_last_line(capsys):
+    arguments = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "3"]
+    assert main([*arguments, "-o", "a.jpg", "--size", "48", "--json"]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out.splitlines()[-1])
+    assert report["output"] == "a.jpg"
+    assert (report["width"], report["height"]) == (48, 36)
+    assert report["iterations"] == 3
+    assert set(report["losses"]) == {"total", "content", "style", "smoothness"}
+    assert report["recipe"]["size"] == 48
+    assert report["device"] == "cpu"
+    assert report["seconds"] > 0
+    assert report["peak_memory_mb"] > 100
+    assert "3/3" in captured.err
+
+
+def test_every_record_of_the_run_is_written(work):
+    arguments = ["--snapshots", "steps", "--snapshot-every", "2", "--loss-plot", "loss.png"]
+    arguments += ["--timelapse", "run.mp4", "--iterations", "5", "--quiet", "--size", "63"]
+    assert main(["photo.png", "--style", "painting.png", *arguments]) == 0
+    assert sorted(p.name for p in (work / "steps").iterdir()) == [
+        "step-00002.png",
+        "step-00004.png",
+        "step-00005.png",
+    ]
+    assert size_of(work / "loss.png")[0] > 300
+    import av
+
+    with av.open(str(work / "run.mp4")) as film:
+        frames = list(film.decode(video=0))
+    assert (frames[0].width, frames[0].height) == (64, 48)
+    assert len(frames) == 5 + 12
+    last = frames[-1].to_ndarray(format="rgb24")[:47, :63].astype(float)
+    result = read_picture(work / "photo-painting.png").pixels * 255
+    assert np.abs(last - result).mean() < 12
+
+
+def test_a_gif_timelapse(work):
+    arguments = ["photo.png", "--style", "painting.png", *QUICK]
+    assert main([*arguments, "--timelapse", "run.gif"]) == 0
+    with Image.open(work / "run.gif") as film:
+        assert film.n_frames >= 2
+
+
+def test_standard_input_and_output(work):
+    process = impasto(
+        "-", "--style", "painting.png", "-o", "-", *QUICK, input=(work / "photo.png").read_bytes()
+    )
+    assert process.returncode == 0, process.stderr
+    assert size_of(io.BytesIO(process.stdout)) == (64, 48)
+
+
+def test_alpha_and_16_bits_pass_through(work):
+    image = read_picture(work / "photo.png").to_pil().convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save("alpha.png")
+    arguments = ["alpha.png", "--style", "painting.png", *QUICK, "--depth", "16", "-o", "deep.png"]
+    assert main(arguments) == 0
+    result = read_picture(work / "deep.png")
+    assert result.metadata.depth == 16
+    assert np.abs(result.alpha - read_picture(work / "alpha.png").alpha).max() < 1e-4
+    assert len(np.unique(result.pixels)) > 256
+
+
+def test_several_paintings_blend_by_weight(work):
+    Image.fromarray(synthetic_painting()[..., ::-1].copy()).save("red.png")
+    reds = []
+    for weight in ("0", "1", "30"):
+        arguments = ["--style", "painting.png", "--style", "red.png", "--style-weight", "1"]
+        arguments += ["--style-weight", weight, "-o", f"w{weight}.png", "--quiet"]
+        assert main(["photo.png", *arguments, "--iterations", "25"]) == 0
+        pixels = read_picture(work / f"w{weight}.png").pixels
+        reds.append(float((pixels[..., 0] - pixels[..., 2]).mean()))
+    assert reds[0] < reds[1] < reds[2]
+
+
+def test_style_scale_changes_the_picture():
+    for scale in ("0.5", "2"):
+        arguments = ["photo.png", "--style", "painting.png", *QUICK, "-o", f"s{scale}.png"]
+        assert main([*arguments, "--style-scale", scale]) == 0
+    assert Path("s0.5.png").read_bytes() != Path("s2.png").read_bytes()
+
+
+@pytest.mark.parametrize("init", ["noise", "blend", "style", "painting.png"])
+def test_starts(init):
+    arguments = ["photo.png", "--style", "painting.png", *QUICK, "--init", init]
+    assert main([*arguments, "-o", "started.png"]) == 0
+    assert main([*arguments[:-2], "-o", "plain.png"]) == 0
+    assert Path("started.png").read_bytes() != Path("plain.png").read_bytes()
+
+
+# --- trust -------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bytes_and_another_seed_another_picture():
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        arguments = ["photo.png", "--style", "painting.png", *QUICK, "--init", "noise"]
+        assert main([*arguments, "--seed", seed, "-o", f"{name}.png"]) == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+    assert Path("a.png").read_bytes() != Path("c.png").read_bytes()
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "tif"])
+def test_replay_makes_the_same_bytes(extension, capsys):
+    out = f"out.{extension}"
+    arguments = ["photo.png", "--style", "painting.png", "--iterations", "3", "--quiet", "-o", out]
+    assert main([*arguments, "--size", "40", "--style-scale", "0.7"]) == 0
+    assert main(["replay", out, "--quiet"]) == 0
+    assert Path(out).read_bytes() == Path(f"out-replay.{extension}").read_bytes()
+    assert main(["replay", out, "--quiet"]) == 2
+    assert "exists already" in complaint(capsys)
+
+
+def test_replay_refuses_other_inputs_and_pictures_without_a_recipe(work, capsys):
+    arguments = ["photo.png", "--style", "painting.png", *QUICK]
+    assert main([*arguments, "-o", "out.png"]) == 0
+    assert main(["replay", "out.png", "--photo", "painting.png", "--quiet", "-o", "x.png"]) == 2
+    assert "not the picture" in complaint(capsys)
+    (work / "photo.png").rename(work / "moved.png")
+    assert main(["replay", "out.png", "--quiet"]) == 2
+    assert "--photo" in complaint(capsys)
+    assert main(["replay", "out.png", "--photo", "moved.png", "--quiet", "-o", "y.png"]) == 0
+    assert main(["replay", "moved.png"]) == 2
+    assert "carries no impasto recipe" in complaint(capsys)
+
+
+def test_the_recipe_is_embedded_without_folders_unless_asked_not_to(work):
+    arguments = [str(work / "photo.png"), "--style", str(work / "painting.png"), *QUICK]
+    assert main([*arguments, "-o", "with.png"]) == 0
+    record = json.loads(read_record(work / "with.png"))
+    assert record["photo"]["name"] == "photo.png"
+    assert record["recipe"]["name"] == "draft"
+    assert record["impasto"] == "0.1.0"
+    assert str(work) not in json.dumps(record)
+    assert main([*arguments, "-o", "without.png", "--no-embed"]) == 0
+    assert read_record(work / "without.png") is None
+
+
+def test_an_existing_output_is_kept_without_force(work, capsys):
+    (work / "photo-painting.png").write_bytes(b"precious")
+    assert main(["photo.png", "--style", "painting.png", *QUICK]) == 2
+    assert "--force" in complaint(capsys)
+    assert (work / "photo-painting.png").read_bytes() == b"precious"
+    assert main(["photo.png", "--style", "painting.png", *QUICK, "--force"]) == 0
+
+
+def test_an_input_is_never_replaced_even_with_force(work, capsys):
+    for output in ("photo.png", "painting.png"):
+        before = (work / output).read_bytes()
+        assert main(["photo.png", "--style", "painting.png", "-o", output, "--force"]) == 2
+        assert "originals" in complaint(capsys)
+        assert (work / output).read_bytes() == before
+
+
+LONG = ["photo.png", "--style", "painting.png", "-o", "out.png", "--iterations", "400"]
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+
+
+def test_ctrl_c_leaves_the_best_picture_so_far_and_resume_ends_like_the_unbroken_run(work):
+    command = [sys.executable, "-m", "impasto", *LONG, "--size", "32"]
+    command += ["--snapshots", "s", "--snapshot-every", "3", "--checkpoint", "state"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        wait_for(work / "s" / "step-00003.png", process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert b"best picture so far is out.png" in errors
+    assert size_of(work / "out.png") == (32, 24)
+    assert read_record(work / "out.png") is None
+    resumed = [*LONG, "--size", "32", "--quiet", "--force", "--resume", "state"]
+    assert main(resumed) == 0
+    assert main([*LONG[:4], "whole.png", *LONG[5:], "--size", "32", "--quiet"]) == 0
+    assert (work / "out.png").read_bytes() == (work / "whole.png").read_bytes()
+
+
+@pytest.mark.parametrize("recipe", ["standard", "tf-vgg19", "torch-lbfgs", "keras-lbfgs"])
+def test_resume_after_kill_9_ends_like_the_unbroken_run(work, recipe, monkeypatch):
+    script = (
+        "import impasto.optimize.checkpoint as c; c.EVERY_S = 0.0\n"
+        "import sys; from impasto.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    options = ["--recipe", recipe, "--iterations", "60", "--size", "32", "--quiet"]
+    run = ["photo.png", "--style", "painting.png", *options]
+    killed = [*run, "-o", "out.png", "--checkpoint", "state"]
+    command = [sys.executable, "-c", script, *killed]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        wait_for(work / "state", process)
+        time.sleep(0.3)
+        process.kill()
+    assert not (work / "out.png").exists()
+    assert main([*run, "-o", "out.png", "--resume", "state"]) == 0
+    assert main([*run, "-o", "whole.png"]) == 0
+    assert (work / "out.png").read_bytes() == (work / "whole.png").read_bytes()
+
+
+def test_a_checkpoint_of_another_run_is_refused(work, capsys):
+    arguments = ["photo.png", "--style", "painting.png", *QUICK, "-o", "o.png", "--force"]
+    process = [*arguments, "--checkpoint", "state"]
+    from impasto.optimize import checkpoint
+
+    before, checkpoint.EVERY_S = checkpoint.EVERY_S, 0.0
+    try:
+        assert main(process) == 0
+    finally:
+        checkpoint.EVERY_S = before
+    assert main([*arguments, "--resume", "state"]) == 2
+    assert "finished already" in complaint(capsys)
+    assert main([*arguments, "--resume", "state", "--size", "40"]) == 2
+    assert "another recipe or size" in complaint(capsys)
+    other = ["painting.png", "--style", "photo.png", *QUICK, "-o", "o.png", "--force"]
+    assert main([*other, "--resume", "state"]) == 2
+    assert "another photo or painting" in complaint(capsys)
+    (work / "junk").write_bytes(b"junk" * 100)
+    assert main([*arguments, "--resume", "junk"]) == 2
+    assert "not an impasto checkpoint" in complaint(capsys)
+    assert main([*arguments, "--resume", "none"]) == 2
+    assert "no checkpoint" in complaint(capsys)
+
+
+def test_painting_as_photo_and_style_comes_back(capsys):
+    Image.fromarray(synthetic_painting(96, 96)).save("p.png")
+    assert (
+        main(["p.png", "--style", "p.png", "-o", "same.png", "--iterations", "30", "--quiet"]) == 0
+    )
+    assert main(["compare", "p.png", "p.png", "same.png", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["same.png"]
+    assert found["style_w2"] < 0.01
+    assert found["style_gram"] < 0.05
+    assert found["content_ssim"] > 0.9
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+
+def write(name: str, data: bytes) -> str:
+    Path(name).write_bytes(data)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "says"),
+    [
+        (lambda: write("empty.jpg", b""), 2, "0 bytes"),
+        (lambda: write("page.jpg", b"<html></html>"), 2, "web page"),
+        (lambda: write("eps.png", b"%!PS-Adobe"), 2, "PostScript"),
+        (lambda: write("a.svg", b"<svg/>"), 2, "SVG"),
+        (lambda: write("a.pdf", b"%PDF-1.4"), 2, "PDF"),
+        (lambda: "none.png", 2, "no such file"),
+        (lambda: ".", 2, "folder"),
+        (lambda: "a\nb.png", 2, "a\\nb.png: no such file"),
+        (lambda: "x" * 300 + ".png", 2, "cannot be read"),
+        (lambda: "recipies", 2, "did you mean the command 'recipes'"),
+    ],
+)
+def test_bad_photos_and_paintings_are_one_line(make, code, says, capsys):
+    bad = make()
+    assert main([bad, "--style", "painting.png", "-o", "o.png"]) == code
+    assert says in complaint(capsys)
+    if not bad.startswith("recip"):
+        assert main(["photo.png", "--style", bad, "-o", "o.png"]) == code
+        assert says in complaint(capsys)
+    assert not Path("o.png").exists()
+
+
+def test_pictures_over_a_limit_exit_3(capsys):
+    from test_media import png_header
+
+    for width, height in ((14_000, 14_000), (2**31 - 1, 1), (1, 1), (8, 5000)):
+        write("big.png", png_header(width, height))
+        assert main(["big.png", "--style", "painting.png", "-o", "o.png"]) == 3
+        assert "big.png" in complaint(capsys)
+    Image.new("RGB", (640, 12)).save("thin.png")
+    assert main(["thin.png", "--style", "painting.png", "-o", "o.png", "--size", "64"]) == 3
+    assert "16 px on the shorter side" in complaint(capsys)
+
+
+def test_endless_standard_input_is_counted(monkeypatch, capsys):
+    from impasto.media import decode
+    from impasto.media.limits import Limits
+
+    monkeypatch.setattr(decode, "Limits", lambda: Limits(max_bytes=1000))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(bytes(5000))))
+    assert main(["-", "--style", "painting.png", "-o", "o.png"]) == 3
+    assert "over the limit" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--size", "0"], "whole number of 16"),
+        (["--size", "1e9"], "whole number"),
+        (["--iterations", "-1"], "whole number"),
+        (["--style-scale", "nan"], "not a number"),
+        (["--style-scale", "inf"], "not a number"),
+        (["--style-weight", "1", "--style-weight", "2"], "1 --style but 2 --style-weight"),
+        (["--style-weight", "0"], "weight above 0"),
+        (["--style-weight", "1e309"], "not a number"),
+        (["--seed", "x"], "whole number"),
+        (["--quality", "superb"], "invalid choice"),
+        (["--recipe", "unknown"], "no recipe 'unknown'"),
+        (["--recipe", "none.toml"], "cannot read recipe"),
+        (["--recipe", "draft", "--quality", "best"], "give one of them"),
+        (["--iteration", "4"], "did you mean --iterations?"),
+        (["--device", "tpu"], "no device 'tpu'"),
+        (["--weights", "none.h5"], "no weights file"),
+        (["--weights", "photo.png"], "weights are read from"),
+        (["-o", "out.gif"], "pictures are written as"),
+        (["-o", "nowhere/out.png"], "no such folder"),
+        (["-o", "out.jpg", "--depth", "16"], "16 bits"),
+        (["-o", "-", "--json"], "standard output"),
+        (["--timelapse", "run.avi"], ".gif or .mp4"),
+        (["--timelapse", "no/run.gif"], "no such folder"),
+        (["--loss-plot", "loss.jpg"], ".png or .svg"),
+        (["--init", "none.png"], "no such file"),
+        (["--nonsense"], "unknown argument"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_2(arguments, says, capsys):
+    try:
+        code = main(["photo.png", "--style", "painting.png", *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    assert code == 2
+    assert says in complaint(capsys)
+    assert not Path("photo-painting.png").exists()
+
+
+def test_a_device_that_is_not_there_is_exit_4(capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    assert main(["photo.png", "--style", "painting.png", "--device", "cuda"]) == 4
+    assert "this machine has 0" in complaint(capsys)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder_is_exit_4(work, capsys):
+    (work / "locked").mkdir(mode=0o500)
+    assert main(["photo.png", "--style", "painting.png", "-o", "locked/o.png"]) == 4
+    assert "cannot be written" in complaint(capsys)
+
+
+def test_a_full_disk_is_exit_4_and_leaves_nothing(work, monkeypatch, capsys):
+    import errno
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["photo.png", "--style", "painting.png", *QUICK]) == 4
+    assert "disk is full" in complaint(capsys)
+    assert sorted(p.name for p in work.iterdir()) == ["painting.png", "photo.png"]
+
+
+def test_running_out_of_memory_is_exit_4(monkeypatch, capsys):
+    from impasto.optimize.loop import Stylizer
+
+    def hungry(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
+
+    monkeypatch.setattr(Stylizer, "run", hungry)
+    assert main(["photo.png", "--style", "painting.png"]) == 4
+    assert "smaller --size" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    "name", ["with space.png", "-dash.png", "ünï🎨.png", "CON.png", "n" * 240 + ".png", "a\nb.png"]
+)
+def test_odd_names_work(work, name, capsys):
+    odd = f"./{name}" if name.startswith("-") else name
+    Path(odd).write_bytes((work / "photo.png").read_bytes())
+    assert main([odd, "--style", "painting.png", *QUICK, "-o", "o.png"]) == 0
+    assert main(["photo.png", "--style", odd, *QUICK, "-o", odd[:-4] + ".tif"]) == 0
+    assert main(["replay", odd[:-4] + ".tif", "--quiet", "-o", "again.tif"]) == 0
+    assert Path("again.tif").read_bytes() == Path(odd[:-4] + ".tif").read_bytes()
+
+
+def test_a_non_utf8_name_works(work):
+    name = os.fsencode(str(work)) + b"/caf\xe9.png"
+    with open(name, "wb") as file:  # noqa: PTH123 -- a path of bytes
+        file.write((work / "photo.png").read_bytes())
+    process = impasto(
+        os.fsdecode(name), "--style", "painting.png", "-o", "o.png", "--iterations", "1"
+    )
+    assert process.returncode == 0, process.stderr
+
+
+@pytest.mark.parametrize("flat", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
+def test_flat_pictures_stay_finite(flat, capsys):
+    Image.new("RGB", (48, 40), flat).save("flat.png")
+    for photo, style in (
+        ("flat.png", "painting.png"),
+        ("photo.png", "flat.png"),
+        ("flat.png",) * 2,
+    ):
+        arguments = [photo, "--style", style, "--iterations", "4", "--quiet", "--json"]
+        assert main([*arguments, "-o", "o.png", "--force"]) == 0
+        losses = json.loads(capsys.readouterr().out)["losses"]
+        assert all(np.isfinite(value) for value in losses.values())
+
+
+# --- the other commands ------------------------------------------------------------------------
+
+
+def test_help_is_there_for_every_command(capsys):
+    from impasto.cli import COMMANDS
+
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as caught:
+            main([command, "--help"])
+        assert caught.value.code == 0
+        assert "usage: impasto" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert re.fullmatch(r"impasto \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_recipes_are_listed_and_shown(capsys):
+    from impasto.recipe import recipe_names
+
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in recipe_names())
+    assert main(["recipes", "tf-vgg19"]) == 0
+    assert "learning_rate = 5.0" in capsys.readouterr().out
+    assert main(["recipes", "nope"]) == 2
+    assert main(["recipes", "--json"]) == 0
+
+
+def test_a_recipe_of_ones_own(work, capsys):
+    (work / "mine.toml").write_text('base = "draft"\nsize = 40\n[style]\nscale = 0.5\n')
+    arguments = ["photo.png", "--style", "painting.png", "--recipe", "mine.toml", "--json"]
+    assert main([*arguments, "--iterations", "1", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["recipe"]["name"] == "mine"
+    assert report["recipe"]["style"]["scale"] == 0.5
+    assert report["width"] == 40
+    (work / "mine.toml").write_text("[style]\nlayer = 1\n")
+    assert main(arguments) == 2
+    assert "style.layer: no such field" in complaint(capsys)
+    (work / "mine.toml").write_text("version = 9\n")
+    assert main(arguments) == 2
+    assert "newer impasto" in complaint(capsys)
+
+
+def test_doctor_says_that_all_is_well(capsys):
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ready"]
+    assert found["weights"]["sha256"].startswith("c34748d2")
+    assert main(["doctor"]) == 0
+    assert "bfloat16" in capsys.readouterr().out
+
+
+def test_inspect_writes_a_page_with_every_picture(work):
+    arguments = ["inspect", "photo.png", "--style", "painting.png", "-o", "in", "--quiet"]
+    assert main([*arguments, "--size", "64", "--iterations", "3"]) == 0
+    page = (work / "in" / "index.html").read_text()
+    shown = re.findall(r'src="([^"]+)"', page)
+    assert len(shown) == 15
+    for name in shown:
+        assert size_of(work / "in" / name)[0] > 30
+    first = read_picture(work / "in" / "content-relu1_1.png").pixels
+    photo = read_picture(work / "photo.png").pixels
+    deepest = read_picture(work / "in" / "content-relu5_1.png").pixels
+    assert np.abs(first - photo).mean() < np.abs(deepest - photo).mean()
+
+
+def test_compare_prints_a_table(capsys):
+    assert main(["compare", "photo.png", "painting.png", "photo.png", "painting.png"]) == 0
+    header, one, two = capsys.readouterr().out.splitlines()
+    assert header.split()[1] == "content_ssim"
+    assert float(one.split()[1]) == 1
+    assert float(two.split()[3]) == pytest.approx(0, abs=0.35)
+    assert main(["compare", "photo.png", "painting.png", "none.png"]) == 2
