@@ -130,10 +130,11 @@ def test_alpha_and_16_bits_pass_through(work):
 
 
 def test_several_paintings_blend_by_weight(work):
-    Image.fromarray(synthetic_painting()[..., ::-1].copy()).save("red.png")
+    for name, tint in (("blue", (0.3, 0.5, 1.0)), ("red", (1.0, 0.4, 0.3))):
+        Image.fromarray((synthetic_painting() * tint).astype(np.uint8)).save(f"{name}.png")
     reds = []
     for weight in ("0", "1", "30"):
-        arguments = ["--style", "painting.png", "--style", "red.png", "--style-weight", "1"]
+        arguments = ["--style", "blue.png", "--style", "red.png", "--style-weight", "1"]
         arguments += ["--style-weight", weight, "-o", f"w{weight}.png", "--quiet"]
         assert main(["photo.png", *arguments, "--iterations", "25"]) == 0
         pixels = read_picture(work / f"w{weight}.png").pixels
