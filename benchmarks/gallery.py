@@ -1,0 +1,77 @@
+"""Every recipe on the shipped example, as one sheet: ``docs/gallery/recipes.png``.
+
+Run: ``python benchmarks/gallery.py [--size 144] [--keep DIR]``. Each recipe runs in full, all its
+iterations, in a process of its own; the times are printed, and are those of that size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+ROOT = Path(__file__).parents[1]
+RECIPES = (
+    "draft", "standard", "best", "gatys-2015", "tf-vgg19",
+    "tf2-epochs", "torch-lbfgs", "keras-lbfgs", "noise-blend",
+)  # fmt: skip
+COLUMNS = 4
+LABEL = 26
+CELL = 360
+
+
+def main() -> None:
+    """Run what is missing and draw the sheet."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", default="144")
+    parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks" / ".cache" / "gallery")
+    options = parser.parse_args()
+    options.keep.mkdir(parents=True, exist_ok=True)
+    photo, painting = ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
+    cells = [("photo", photo), ("painting", painting)]
+    for recipe in RECIPES:
+        out = options.keep / f"{recipe}-{options.size}.png"
+        if not out.exists():
+            command = [sys.executable, "-m", "impasto", str(photo), "--style", str(painting)]
+            command += ["--recipe", recipe, "--size", options.size, "-o", str(out)]
+            report = subprocess.run(
+                [*command, "--quiet", "--json"], check=True, capture_output=True
+            )
+            found = json.loads(report.stdout)
+            print(
+                f"{recipe:12} {found['seconds']:7.1f} s  {found['iterations']} iterations",
+                flush=True,
+            )
+        cells.append((recipe, out))
+    sheet(cells).save(ROOT / "docs" / "gallery" / "recipes.png", optimize=True)
+
+
+def sheet(cells: list[tuple[str, Path]]) -> Image.Image:
+    """Labelled pictures in a grid."""
+    font = ImageFont.load_default(16)
+    tiles = []
+    for label, path in cells:
+        with Image.open(path) as image:
+            tile = image.convert("RGB")
+        height = round(CELL * 2 / 3)
+        ratio = min(CELL / tile.width, height / tile.height)
+        size = (round(tile.width * ratio), round(tile.height * ratio))
+        tiles.append((label, tile.resize(size, Image.Resampling.LANCZOS)))
+    rows = -(-len(tiles) // COLUMNS)
+    cell_height = round(CELL * 2 / 3) + LABEL
+    canvas = Image.new("RGB", (COLUMNS * (CELL + 8), rows * (cell_height + 8)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for position, (label, tile) in enumerate(tiles):
+        row, column = divmod(position, COLUMNS)
+        left, top = column * (CELL + 8), row * (cell_height + 8)
+        draw.text((left + 4, top + 4), label, fill="black", font=font)
+        canvas.paste(tile, (left, top + LABEL))
+    return canvas
+
+
+if __name__ == "__main__":
+    main()
