@@ -65,13 +65,15 @@ def paths(photo: str, painting: str) -> tuple[Path, Path]:
     return DATA / "photos" / f"{photo}.jpg", DATA / "paintings" / f"{painting}.jpg"
 
 
-def run_pastiche(binary: str, photo: str, painting: str, steps: int = 500) -> dict[str, Any] | None:
+def run_pastiche(
+    binary: str | None, photo: str, painting: str, steps: int = 500
+) -> dict[str, Any] | None:
     """pastiche's figures for a pair, from the cache or by running it; none without a binary."""
     folder = CACHE / "pastiche"
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / f"{photo}-{painting}.json"
     if not record.exists():
-        if not Path(binary).exists():
+        if not binary:
             return None
         content, style = paths(photo, painting)
         command = [binary, "--content", str(content), "--styles", str(style), "--size", "512"]
@@ -113,7 +115,7 @@ def main() -> None:
     options = parser.parse_args()
     encoder, rows = reference_encoder(), []
     for photo, painting in PAIRS[: options.pairs]:
-        binary = "" if options.cached_only else options.pastiche
+        binary = None if options.cached_only else options.pastiche
         theirs = run_pastiche(binary, photo, painting)
         if theirs is None:
             continue
