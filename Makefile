@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .PHONY: demo test clean
 
 demo: .venv/installed
+	@mkdir -p demo-out
 	$(BIN)/impasto examples/photo.jpg --style examples/painting.jpg -o demo-out/demo.png --force
 	@echo "The picture is at $(CURDIR)/demo-out/demo.png"
 
