@@ -68,7 +68,7 @@ class Bar(Silent):
             TextColumn("{task.fields[left]} left"),
             console=Console(file=stream),
         )
-        self._task = self._bar.add_task("", total=None, size="", losses="", left="")
+        self._task = self._bar.add_task("", total=1, size="", losses="", left="", visible=False)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -85,6 +85,7 @@ class Bar(Silent):
     def see(self, step: Step) -> None:
         self._bar.update(
             self._task,
+            visible=True,
             total=step.total,
             completed=step.iteration,
             size=f"{step.width}x{step.height}",
