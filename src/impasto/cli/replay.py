@@ -3,100 +3,160 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.cli import stylize
-from impasto.cli.arguments import Parser, say
+from impasto._version import __version__
+from impasto.cli.arguments import Parser, device, say
 
 if TYPE_CHECKING:
     from impasto.media.picture import Picture
+    from impasto.record.provenance import Named, Provenance
 
 
-def run(argv: list[str]) -> int:
-    """Find the inputs, check that they are the ones, and make the picture again."""
+def build_parser() -> Parser:
+    """The flags of a replay."""
     parser = Parser(
         prog="impasto replay",
         description="Make a picture again from the recipe inside it. Its photo and painting are "
         "looked for beside it and in the current folder.",
     )
-    parser.add_argument("picture", metavar="OUT.png")
-    parser.add_argument("-o", "--output", metavar="AGAIN.png", help="default: OUT-replay.png")
-    parser.add_argument("--photo", metavar="FILE", help="where the photo is now")
-    parser.add_argument(
-        "--style", metavar="FILE", action="append", help="where the painting is now"
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="replace the output; accept changed inputs"
-    )
-    for flag in ("--quiet", "--json"):
-        parser.add_argument(flag, action="store_true")
-    parser.add_argument("--device", default="auto")
-    options = parser.parse_args(argv)
+    add = parser.add_argument
+    add("picture", metavar="OUT.png")
+    add("-o", "--output", metavar="AGAIN.png", help="default: OUT-replay.png")
+    add("--photo", metavar="FILE", help="where the photo is now")
+    add("--style", metavar="FILE", action="append", help="where the painting is now; repeatable")
+    add("--init", metavar="FILE", help="where the picture is that the run began with")
+    add("--weights", metavar="FILE", help="where the network's weights are")
+    add("--device", type=device, help="default: the kind it was made on")
+    add("--force", action="store_true", help="replace the output; accept changed inputs")
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help="one JSON object on the last line of standard output")
+    return parser
 
+
+def run(argv: list[str]) -> int:
+    """Find the inputs, check that they are the ones, and make the picture again."""
+    options = build_parser().parse_args(argv)
+    from impasto.cli.paint import paint
+    from impasto.cli.targets import check_targets
     from impasto.errors import InputError
-    from impasto.media.encode import check_target, output_format
+    from impasto.media.decode import read_picture
+    from impasto.media.encode import output_format
     from impasto.record.provenance import read_provenance
 
-    picture = Path(options.picture)
-    provenance = read_provenance(picture)
-    given = [options.photo, *(options.style or [])]
+    path = Path(options.picture)
+    made = read_picture(path)
+    provenance = read_provenance(path)
     if options.style and len(options.style) != len(provenance.inputs) - 1:
         raise InputError(
             f"the picture has {len(provenance.inputs) - 1} painting(s), --style for each"
         )
-    given += [None] * (len(provenance.inputs) - len(given))
-    output = Path(options.output or picture.with_name(f"{picture.stem}-replay{picture.suffix}"))
-    output_format(output)
-    check_target(output, overwrite=options.force)
-    paths, pictures = [], []
-    for (name, digest), path in zip(provenance.inputs, given, strict=True):
-        found = Path(path) if path else _find(name, picture)
-        paths.append(str(found))
-        pictures.append(_checked(found, digest, force=options.force))
+    output = Path(options.output or path.with_name(f"{path.stem}-replay{path.suffix}"))
+    depth = 16 if made.metadata.depth == 16 else 8
+    output_format(output, depth)
+    sought = _Search(path, provenance, force=options.force)
+    styles = options.style or [None] * (len(provenance.inputs) - 1)
+    photo, *paintings = (
+        sought.picture(named, given, flag)
+        for named, given, flag in zip(
+            provenance.inputs,
+            [options.photo, *styles],
+            ["--photo", *["--style"] * len(styles)],
+            strict=True,
+        )
+    )
+    recipe = provenance.recipe
+    if provenance.start is not None:
+        sought.picture(provenance.start, options.init, "--init")
+        recipe = recipe.with_changes({"start.image": str(sought.found[-1])})
+    check_targets([output], [path, *sought.found], overwrite=options.force)
+    sought.check_weights(options.weights)
+    where = options.device or _like(provenance.device)
+    names = [str(each) for each in sought.found]
     painting = argparse.Namespace(
-        photo=paths[0],
-        style=paths[1:],
-        device=options.device,
-        weights=None,
+        photo=names[0],
+        style=names[1 : len(provenance.inputs)],
+        device=where,
+        weights=options.weights,
         checkpoint=None,
         resume=None,
-        depth=_depth(picture),
+        depth=depth,
         json=options.json,
         quiet=options.quiet,
         force=options.force,
         no_embed=False,
-        no_metadata=False,
+        no_metadata=not provenance.keeps_metadata,
     )
-    return stylize.paint(painting, provenance.recipe, pictures[0], pictures[1:], output, [], [])
+    same = not sought.changed and where.split(":")[0] == provenance.device
+    record = replace(provenance, version=__version__) if same else None
+    return paint(painting, recipe, photo, paintings, output, [], [], record)
 
 
-def _find(name: str, picture: Path) -> Path:
-    from impasto.errors import InputError
+class _Search:
+    """Finds what a picture was made from, and remembers whether all of it is unchanged."""
 
-    for folder in (picture.parent, Path.cwd()):
-        if name and (folder / name).is_file():
-            return folder / name
-    raise InputError(
-        f"{name or 'an input without a file name'} is neither beside {picture} nor in the current "
-        "folder: say where it is with --photo or --style"
-    )
+    def __init__(self, picture: Path, provenance: Provenance, *, force: bool) -> None:
+        self._picture = picture
+        self._provenance = provenance
+        self._force = force
+        self.found: list[Path] = []
+        self.changed = False
+
+    def picture(self, named: Named, given: str | None, flag: str) -> Picture:
+        """The picture given, or found by name beside the output or in the current folder."""
+        from impasto.media.decode import read_picture
+
+        path = Path(given) if given else self._by_name(named[0], flag)
+        picture = read_picture(path)
+        self.found.append(path)
+        if picture.sha256() != named[1]:
+            self._differs(f"{path}: is not the picture this was made from")
+        return picture
+
+    def check_weights(self, given: str | None) -> None:
+        """The network's weights are the ones, as far as the record tells."""
+        from impasto.record.provenance import weights_used
+
+        expected = self._provenance.weights
+        if expected is None:
+            return
+        found = weights_used(self._provenance.recipe.encoder.network, given)
+        if found[1] != expected[1]:
+            self._differs(
+                f"it was made with the weights {expected[0]} (SHA-256 {expected[1][:12]}), "
+                f"not {found[0]} ({found[1][:12]}): give them with --weights"
+            )
+
+    def _by_name(self, name: str, flag: str) -> Path:
+        from impasto.errors import InputError
+
+        for folder in (self._picture.parent, Path.cwd()):
+            if name and (folder / name).is_file():
+                return folder / name
+        raise InputError(
+            f"{name or 'an input without a file name'} is neither beside {self._picture} nor in "
+            f"the current folder: say where it is with {flag}"
+        )
+
+    def _differs(self, complaint: str) -> None:
+        from impasto.errors import InputError
+
+        if not self._force:
+            raise InputError(f"{complaint}; --force goes on all the same")
+        say(complaint)
+        self.changed = True
 
 
-def _checked(path: Path, digest: str, *, force: bool) -> Picture:
-    from impasto.errors import InputError
-    from impasto.media.decode import read_picture
+def _like(made_on: str) -> str:
+    """The device it was made on, or whatever there is, with a word about it."""
+    from impasto.errors import ImpastoError
+    from impasto.optimize.device import resolve_device
 
-    picture = read_picture(path)
-    if picture.sha256() != digest:
-        message = f"{path}: is not the picture this was made from"
-        if not force:
-            raise InputError(f"{message}; --force uses it all the same")
-        say(message)
-    return picture
-
-
-def _depth(path: Path) -> int:
-    from impasto.media.decode import read_picture
-
-    return 16 if read_picture(path).metadata.depth == 16 else 8
+    try:
+        return resolve_device(made_on).type
+    except ImpastoError:
+        there = resolve_device("auto").type
+        say(f"it was made on {made_on}, this is {there}: expect a slightly different picture")
+        return there

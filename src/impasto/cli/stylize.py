@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import json
-import signal
+import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from impasto._version import __version__
-from impasto.cli import COMMANDS, INTERRUPTED
-from impasto.cli.arguments import Parser, number, say, whole
-from impasto.cli.progress import progress_for
+from impasto.cli import COMMANDS
+from impasto.cli.arguments import Parser, device, notice_for, number, whole
 
 if TYPE_CHECKING:
-    from impasto._stylize import Result
     from impasto.media.picture import Picture
-    from impasto.optimize.loop import Step, Stylizer
     from impasto.recipe import Recipe
 
 QUALITIES = ("draft", "standard", "best")
@@ -34,7 +25,8 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="impasto",
         usage="impasto PHOTO --style PAINTING [-o OUT] [options]",
-        description="Repaint a photo in the style of a painting.",
+        description="Repaint a photo in the style of a painting. Ctrl-C stops and keeps the best "
+        "picture so far; twice, at once.",
         epilog=f"commands:\n{commands}\n\n`impasto COMMAND --help` tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -72,7 +64,7 @@ def build_parser() -> Parser:
     add("--iterations", metavar="N", type=whole(1, 1_000_000), help="evaluations over all scales")
     add("--init", metavar="START", help="content, noise, blend, style, or a picture's path")
     add("--seed", metavar="N", type=whole(0, 2**63 - 1), help="of the noise a run may start from")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
     add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
     add("--snapshots", metavar="DIR", help="a numbered PNG every so often")
     add(
@@ -100,23 +92,40 @@ def run(argv: list[str]) -> int:
     options = build_parser().parse_args(argv)
     recipe = recipe_from(options)
     output = output_from(options)
-    from impasto.errors import InputError, ResourceError
-
-    if output is not None:
-        from impasto.media.encode import check_target, output_format
-
-        output_format(output, options.depth)
-        check_target(output, overwrite=options.force)
-        _refuse_overwriting_inputs(output, [options.photo, *options.style])
-    for extra in (options.timelapse, options.loss_plot, options.checkpoint):
-        if extra is not None and not Path(extra).parent.is_dir():
-            raise InputError(f"{extra}: no such folder {Path(extra).parent}")
-    if options.snapshots is not None and Path(options.snapshots).is_file():
-        raise ResourceError(f"{options.snapshots}: is a file, a folder is needed for snapshots")
-    recorders, films = _recorders(options, recipe)
+    _check_files(options, recipe, output)
     photo = _read_photo(options)
     paintings = [_read(path, options) for path in options.style]
+    if recipe.start.image is not None:
+        _read(recipe.start.image, options)
+    recorders, films = _recorders(options, recipe)
+    from impasto.cli.paint import paint
+
     return paint(options, recipe, photo, paintings, output, recorders, films)
+
+
+def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | None) -> None:
+    """What is read is there, what is written may be."""
+    from impasto.cli.targets import check_snapshots, check_targets
+    from impasto.errors import InputError, WeightsError
+    from impasto.media.encode import output_format
+    from impasto.record.snapshots import PATTERN
+
+    if output is not None:
+        output_format(output, options.depth)
+    resume = Path(options.resume) if options.resume else None
+    pictures = [options.photo, *options.style, recipe.start.image]
+    read = [Path(each) for each in pictures if each and each != "-"]
+    read += [Path(each) for each in (options.weights, options.recipe) if each]
+    files = (options.timelapse, options.loss_plot, options.checkpoint)
+    targets = [Path(each) for each in (output, *files) if each]
+    check_targets(targets, read, overwrite=options.force, continued=resume)
+    if options.snapshots:
+        go_on = options.force or resume is not None
+        check_snapshots(Path(options.snapshots), PATTERN, read, overwrite=go_on)
+    if resume is not None and not os.path.exists(resume):  # noqa: PTH110 -- never raises
+        raise InputError(f"no checkpoint {resume}")
+    if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
+        raise WeightsError(f"no weights file {options.weights}")
 
 
 def recipe_from(options: argparse.Namespace) -> Recipe:
@@ -130,20 +139,21 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
 
     if options.quality and options.recipe:
         raise InputError("--quality and --recipe both choose a recipe: give one of them")
-    weights = options.style_weight
-    if weights is not None and len(weights) != len(options.style):
-        raise InputError(f"{len(options.style)} --style but {len(weights)} --style-weight")
     asked: dict[str, Any] = {
         "size": options.size,
         "seed": options.seed,
         "schedule.total": options.iterations,
         "style.scale": options.style_scale,
-        "style.weights": weights,
+        "style.weights": options.style_weight,
         "snapshot_every": options.snapshot_every,
         **(_start(options.init) if options.init else {}),
     }
     recipe = load_recipe(options.recipe or options.quality or "standard")
-    return recipe.with_changes({key: value for key, value in asked.items() if value is not None})
+    recipe = recipe.with_changes({key: value for key, value in asked.items() if value is not None})
+    weights = recipe.style.weights
+    if weights and len(weights) != len(options.style):
+        raise InputError(f"{len(options.style)} --style but {len(weights)} --style-weight")
+    return recipe
 
 
 def _start(init: str) -> dict[str, Any]:
@@ -169,16 +179,9 @@ def output_from(options: argparse.Namespace) -> Path | None:
         return Path(options.output)
     if options.photo == "-":
         raise InputError("a photo from standard input needs -o OUT")
-    photo = Path(options.photo)
-    return photo.with_name(f"{photo.stem}-{'-'.join(Path(s).stem for s in options.style)}.png")
+    from impasto.cli.targets import default_output
 
-
-def _refuse_overwriting_inputs(output: Path, inputs: list[str]) -> None:
-    from impasto.errors import InputError
-
-    for path in inputs:
-        if path != "-" and output.exists() and Path(path).exists() and output.samefile(path):
-            raise InputError(f"{output}: is an input, originals are never replaced")
+    return default_output(Path(options.photo), options.style)
 
 
 def _recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[Any], list[Any]]:
@@ -201,127 +204,14 @@ def _recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[Any], 
 
 
 def _read_photo(options: argparse.Namespace) -> Picture:
-    from impasto.errors import ImageError
     from impasto.media.decode import read_picture
 
     if options.photo == "-":
-        return read_picture(sys.stdin.buffer, notice=_notice(options))
-    path = Path(options.photo)
-    near = difflib.get_close_matches(options.photo, COMMANDS, 1)
-    if near and not path.exists():
-        raise ImageError(f"{path}: no such file; did you mean the command {near[0]!r}?")
+        return read_picture(sys.stdin.buffer, notice=notice_for(options))
     return _read(options.photo, options)
 
 
 def _read(path: str, options: argparse.Namespace) -> Picture:
     from impasto.media.decode import read_picture
 
-    return read_picture(Path(path), notice=_notice(options))
-
-
-def _notice(options: argparse.Namespace) -> Any:
-    return None if options.quiet else say
-
-
-def paint(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    photo: Picture,
-    paintings: list[Picture],
-    output: Path | None,
-    recorders: list[Any],
-    films: list[Any],
-) -> int:
-    """Run the recipe, show progress, write the result; 0, or 130 if it was stopped."""
-    from impasto._stylize import finished
-    from impasto.media.encode import write_picture
-    from impasto.optimize.loop import Stylizer
-
-    engine = Stylizer(recipe, device=options.device, weights=options.weights)
-    began = time.monotonic()
-    last, stopped = _steps(engine, photo, paintings, options, recorders)
-    sources = [options.photo, *options.style]
-    result = finished(engine, last, photo, paintings, sources, time.monotonic() - began)
-    # A picture cut short is not what its recipe makes: a replay would be another one.
-    embed = not options.no_embed and not stopped
-    write_picture(
-        result.picture,
-        output or sys.stdout.buffer,
-        record=result.provenance.to_json() if embed else None,
-        depth=options.depth,
-        keep_metadata=not options.no_metadata,
-        overwrite=options.force,
-        notice=_notice(options),
-    )
-    for film in films:
-        film.write()
-    if stopped:
-        say(
-            f"stopped after {last.iteration} of {last.total} iterations; "
-            f"the best picture so far is {output or 'on standard output'}"
-            + (f"; --resume {options.checkpoint} goes on" if options.checkpoint else "")
-        )
-    elif not options.quiet:
-        say(f"{output or 'standard output'} ({result.picture.width}x{result.picture.height})")
-    if options.json:
-        print(json.dumps(_report(result, output, stopped=stopped)))
-    return INTERRUPTED if stopped else 0
-
-
-def _steps(
-    engine: Stylizer,
-    photo: Picture,
-    paintings: list[Picture],
-    options: argparse.Namespace,
-    recorders: list[Any],
-) -> tuple[Step, bool]:
-    """The last step, and whether the user ended the run before its time."""
-    steps = engine.run(photo, paintings, checkpoint=options.checkpoint, resume=options.resume)
-    last = None
-    with _stoppable() as stop, progress_for(sys.stderr, quiet=options.quiet) as progress:
-        for step in steps:
-            last = step
-            progress.see(step)
-            for recorder in recorders:
-                recorder.see(step)
-            if stop and step.iteration < step.total:
-                steps.close()  # writes the checkpoint
-                return step, True
-    if last is None:
-        from impasto.errors import InputError
-
-        raise InputError(f"{options.resume}: that run was finished already")
-    return last, False
-
-
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM fill once; a second signal interrupts at once."""
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _report(result: Result, output: Path | None, *, stopped: bool) -> dict[str, Any]:
-    return {
-        "output": str(output),
-        "width": result.picture.width,
-        "height": result.picture.height,
-        "seconds": round(result.seconds, 3),
-        "iterations": result.iterations,
-        "losses": result.losses,
-        "recipe": result.recipe.model_dump(mode="json"),
-        "device": result.device,
-        "peak_memory_mb": round(result.peak_memory_mb, 1),
-        "interrupted": stopped,
-    }
+    return read_picture(Path(path), notice=notice_for(options))

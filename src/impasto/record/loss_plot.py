@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impasto.errors import InputError
 from impasto.media.encode import write_atomically
-from impasto.optimize.loop import Step
+
+if TYPE_CHECKING:
+    from impasto.optimize.loop import Step
 
 TERMS = ("total", "content", "style", "smoothness")
 

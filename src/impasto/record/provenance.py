@@ -1,7 +1,7 @@
 """The record embedded in a finished picture: enough to make it again, nothing private.
 
-Pictures are named without their folders, and carry a hash of their pixels, so that a replay can
-tell whether it found the right ones. There is no time in it: equal runs give equal files.
+Files are named without their folders, and carry a hash, so that a replay can tell whether it
+found the right ones. There is no time in it: equal runs give equal files.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from impasto._version import __version__
-from impasto.errors import InputError
+from impasto.encoders.layers import Network
+from impasto.errors import ImageError, InputError
+from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.recipe import Recipe, parse_recipe
+
+Named = tuple[str, str]
+"""A file's name without its folder, and a SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -24,33 +29,72 @@ class Provenance:
 
     Attributes:
         version: of impasto.
-        recipe: with everything automatic spelt out.
-        inputs: (file name, SHA-256 of the pixels) of the photo and each painting, in this order.
+        recipe: with everything automatic spelt out, and no folders in it.
+        inputs: the photo and each painting, in this order; the hash is of the pixels.
         device: type of the device, ``cpu`` or ``cuda``.
+        start: the picture of the user's that the run began with, hashed by its pixels.
+        weights: the network's file, hashed by its bytes; none: not known.
+        keeps_metadata: whether the photo's EXIF and copyright were kept.
     """
 
     version: str
     recipe: Recipe
-    inputs: tuple[tuple[str, str], ...]
+    inputs: tuple[Named, ...]
     device: str
+    start: Named | None = None
+    weights: Named | None = None
+    keeps_metadata: bool = True
 
     @classmethod
-    def of(cls, recipe: Recipe, inputs: Sequence[tuple[str, str]], device: str) -> Provenance:
+    def of(cls, recipe: Recipe, inputs: Sequence[Named], device: str) -> Provenance:
         """The record of a run by this version."""
-        return cls(__version__, recipe, tuple(inputs), device)
+        start = None
+        if recipe.start.image is not None:
+            start = _named(Path(recipe.start.image))
+            recipe = recipe.with_changes({"start.image": start[0]})
+        return cls(__version__, recipe, tuple(inputs), device, start)
 
     def to_json(self) -> str:
         """The text that is embedded."""
-        photo, *paintings = ({"name": name, "sha256": digest} for name, digest in self.inputs)
-        return json.dumps(
-            {
-                "impasto": self.version,
-                "recipe": self.recipe.model_dump(mode="json"),
-                "photo": photo,
-                "paintings": paintings,
-                "device": self.device,
-            }
-        )
+        photo, *paintings = map(_entry, self.inputs)
+        record: dict[str, Any] = {
+            "impasto": self.version,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "photo": photo,
+            "paintings": paintings,
+            "device": self.device,
+        }
+        for key, named in (("start", self.start), ("weights", self.weights)):
+            if named is not None:
+                record[key] = _entry(named)
+        if not self.keeps_metadata:
+            record["metadata"] = False
+        return json.dumps(record)
+
+
+def weights_used(network: Network, path: str | Path | None) -> Named:
+    """The weights file a run of this network loads, given the path that was asked for.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    from impasto.encoders.weights import SOURCES, cached_file, file_sha256, wheel_path
+
+    if path is None:
+        cached = (cached_file(each) for each in SOURCES if each.network == network)
+        path = next(filter(None, cached), None) or wheel_path()
+    return Path(path).name, file_sha256(Path(path))
+
+
+def _entry(named: Named) -> dict[str, str]:
+    return {"name": named[0], "sha256": named[1]}
+
+
+def _named(path: Path) -> Named:
+    try:
+        return path.name, read_picture(path).sha256()
+    except ImageError:  # gone since the run read it: no reason to lose the run
+        return path.name, ""
 
 
 def read_provenance(path: Path) -> Provenance:
@@ -64,14 +108,24 @@ def read_provenance(path: Path) -> Provenance:
     text = read_record(path)
     if text is None:
         raise InputError(
-            f"{path}: carries no impasto recipe (made by something else, or --no-embed)"
+            f"{path}: carries no impasto recipe (made by something else, stopped early, or "
+            "--no-embed)"
         )
     try:
         data: dict[str, Any] = json.loads(text)
-        inputs = [data["photo"], *data["paintings"]]
-        named = tuple((str(each["name"]), str(each["sha256"])) for each in inputs)
+        photo, *others = map(_read_entry, [data["photo"], *data["paintings"]])
+        start, weights = (
+            _read_entry(data[key]) if key in data else None for key in ("start", "weights")
+        )
         recipe_text = json.dumps(data["recipe"])
         version, device = str(data["impasto"]), str(data["device"])
-    except (ValueError, KeyError, TypeError) as error:
+        keeps_metadata = data.get("metadata") is not False
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: its impasto record is damaged ({error})") from None
-    return Provenance(version, parse_recipe(recipe_text), named, device)
+    recipe = parse_recipe(recipe_text)
+    return Provenance(version, recipe, (photo, *others), device, start, weights, keeps_metadata)
+
+
+def _read_entry(entry: dict[str, Any]) -> Named:
+    # A record may come from anyone: it names files beside the picture, never elsewhere.
+    return Path(str(entry["name"])).name, str(entry["sha256"])

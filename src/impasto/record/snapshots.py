@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from impasto.errors import ResourceError
 from impasto.media.encode import write_picture
-from impasto.optimize.loop import Step
+
+if TYPE_CHECKING:
+    from impasto.optimize.loop import Step
+
+PATTERN = "step-*.png"
+"""Of the files written into the folder, and of no others."""
 
 
 class Snapshots:

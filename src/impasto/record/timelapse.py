@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from impasto.errors import InputError
 from impasto.media.encode import write_atomically
-from impasto.optimize.loop import Step
+
+if TYPE_CHECKING:
+    from impasto.optimize.loop import Step
 
 FRAMES = 60
 """About how many; early steps change most, so they are not thinned more than late ones."""
 FRAMES_PER_SECOND = 12
+LONGEST_SIDE = 1280
+"""Pixels; 60 frames of this size fit in a fifth of a gigabyte, whatever the result's size."""
 HOLD = 12
 """Extra copies of the last frame: one second to look at it."""
 EXTENSIONS = (".gif", ".mp4")
@@ -34,12 +39,20 @@ class Timelapse:
             raise InputError(f"{target}: a timelapse is written as .gif or .mp4, by extension")
         self._target = target
         self._frames: list[Image.Image] = []
+        self._unseen: Step | None = None
 
     def see(self, step: Step) -> None:
         """Keep the step's picture if it is one of about :data:`FRAMES` evenly spaced ones."""
         spacing = max(1, round(step.total / FRAMES))
-        if step.iteration % spacing == 0 or step.iteration in (1, step.total):
-            self._frames.append(step.preview().convert("RGB"))
+        due = step.iteration % spacing == 0 or step.iteration in (1, step.total)
+        self._unseen = None if due else step
+        if due:
+            self._keep(step)
+
+    def _keep(self, step: Step) -> None:
+        frame = step.preview().convert("RGB")
+        frame.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+        self._frames.append(frame)
 
     def write(self) -> None:
         """Write the film atomically; nothing if no frame was seen.
@@ -49,6 +62,8 @@ class Timelapse:
         """
         if not self._frames:
             return
+        if self._unseen is not None:  # stopped early: the film ends with what was saved
+            self._keep(self._unseen)
         width, height = (side + side % 2 for side in self._frames[-1].size)
         frames = [f.resize((width, height), Image.Resampling.BICUBIC) for f in self._frames]
         frames += [frames[-1]] * HOLD

@@ -1,0 +1,82 @@
+"""What a run will write, checked against what it reads before any work is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from impasto.errors import InputError, ResourceError
+from impasto.media.encode import check_target
+
+LONGEST_NAME = 255
+"""Bytes in a file name, on every common file system."""
+
+
+def default_output(photo: Path, paintings: Sequence[str]) -> Path:
+    """``<photo>-<painting>.png`` beside the photo, cut where the file system would refuse it."""
+    stem = "-".join([photo.stem, *(Path(each).stem for each in paintings)])
+    while len(os.fsencode(f"{stem}.png")) > LONGEST_NAME:
+        stem = stem[:-1]
+    return photo.with_name(f"{stem}.png")
+
+
+def check_targets(
+    targets: Sequence[Path],
+    inputs: Sequence[Path],
+    *,
+    overwrite: bool,
+    continued: Path | None = None,
+) -> None:
+    """Refuse whatever would replace an original, another output, or a file nobody gave up.
+
+    Args:
+        targets: every file the run writes.
+        inputs: every file it reads; these are never replaced.
+        overwrite: whether existing targets may be replaced.
+        continued: the checkpoint being gone on from, which may be replaced in any case.
+
+    Raises:
+        InputError, ResourceError: with the file's name; see also
+            :func:`impasto.media.encode.check_target`.
+    """
+    for place, target in enumerate(targets):
+        try:
+            if _among(target, inputs):
+                raise InputError(f"{target}: is an input, originals are never replaced")
+            ours = continued is not None and _same(target, continued)
+            check_target(target, overwrite=overwrite or ours)
+        except OSError as error:
+            raise InputError(f"{target}: cannot be written ({error.strerror})") from None
+        if _among(target, targets[:place]):
+            raise InputError(f"{target}: is asked for twice, each output needs its own name")
+
+
+def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse a folder that cannot be one, or whose pictures would be replaced.
+
+    Raises:
+        InputError, ResourceError: with the folder's name.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ResourceError(f"{folder}: is a file, a folder is needed for snapshots")
+        there = list(folder.glob(pattern))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot hold snapshots ({error.strerror})") from None
+    for path in inputs:
+        if _among(path, there):
+            raise InputError(f"{folder}: holds the input {path.name}, which a snapshot may replace")
+    if there and not overwrite:
+        raise InputError(f"{folder}: holds snapshots already ({there[0].name}); --force keeps on")
+
+
+def _among(path: Path, others: Sequence[Path]) -> bool:
+    """Whether a path is one of others, however it is spelt."""
+    return any(_same(path, other) for other in others)
+
+
+def _same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one) == os.path.realpath(other)
