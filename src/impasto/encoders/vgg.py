@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from impasto.encoders.layers import Network, canonical_layer, layers_up_to, receptive_radius
 from impasto.encoders.parameters import Parameters
+from impasto.encoders.winograd import MINIMUM_CHANNELS, activated, kernel_points
 from impasto.errors import LimitError
 
 AVERAGE_POOL_GAINS = (1.22, 1.39, 1.33, 1.77)
@@ -59,6 +60,7 @@ class Encoder(nn.Module):
         self.register_buffer("_gain", parameters.gain.view(1, 3, 1, 1).clone())
         self.register_buffer("_offset", parameters.offset.view(1, 3, 1, 1).clone())
         self._order = parameters.channel_order
+        self._kernel_points: dict[str, Tensor] = {}
         for layer in self._plan:
             weight, bias = parameters.layers[layer.name]
             self.register_buffer(
@@ -103,17 +105,22 @@ class Encoder(nn.Module):
         for position, layer in enumerate(self._plan):
             if position and layer.index == 1:
                 x = self._pooled(x, AVERAGE_POOL_GAINS[layer.block - 2])
-            # In place: the convolution's own output is never read again.
-            x = F.relu_(self._convolved(x, layer.name, first=position == 0))
+            x = self._activated(x, layer.name, first=position == 0)
             if layer.name in self.taps:
                 features[layer.name] = x
         return features
 
-    def _convolved(self, x: Tensor, name: str, *, first: bool) -> Tensor:
+    def _activated(self, x: Tensor, name: str, *, first: bool) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
+        if x.device.type == "cpu" and x.dtype == torch.float32 and x.shape[1] >= MINIMUM_CHANNELS:
+            if name not in self._kernel_points:
+                self._kernel_points[name] = kernel_points(weight)
+            return activated(x, self._kernel_points[name], bias)
+        padding = 1
         if first and self._replicate:
-            return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, bias)
-        return F.conv2d(x, weight, bias, padding=1)
+            x, padding = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
+        # In place: the convolution's own output is never read again.
+        return F.relu_(F.conv2d(x, weight, bias, padding=padding))
 
     def _pooled(self, x: Tensor, gain: float) -> Tensor:
         if self._average:
