@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from impasto.evaluate.statistics import gaussian, wasserstein2
+from impasto.objective.bures import bures_loss, bures_target
 from impasto.objective.losses import content_loss, gram_loss, total_variation
 from impasto.objective.moments import Moments, blend, measure
 
@@ -67,7 +69,7 @@ def test_moments_are_float32_for_half_precision_features():
 
 def test_moments_gradient_against_finite_differences():
     features = FEATURES.clone().requires_grad_()
-    assert gradcheck(lambda f: measure(f).second, (features,))
+    assert gradcheck(lambda f: (measure(f).mean, measure(f).second), (features,))
     mask = torch.rand(4, 6, dtype=torch.float64)
     assert gradcheck(lambda f: measure(f, mask).second, (features,))
 
@@ -122,6 +124,40 @@ def test_gram_loss_gradient_against_finite_differences(normalization):
     assert gradcheck(lambda f: gram_loss(measure(f), target, normalization), (features,))
 
 
+def test_bures_loss_is_the_wasserstein_distance_to_second_order():
+    painting = torch.randn(1, 4, 9, 9, dtype=torch.float64)
+    points = painting[0].flatten(1).T
+    direction = torch.randn_like(painting)
+    target = bures_target(measure(painting), damping=0)
+    errors = []
+    for step in (1e-2, 1e-3, 1e-4):
+        near = painting + step * direction
+        exact = wasserstein2(gaussian(near[0].flatten(1).T), gaussian(points))
+        exact /= float(gaussian(points)[1].trace())
+        errors.append(abs(bures_loss(measure(near), target).item() / exact - 1))
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-3
+
+
+def test_bures_loss_of_one_channel_in_closed_form():
+    painting, result = FEATURES[:, :1], OTHER[:, :1]
+    (m, v), (a, b) = ((x.mean().item(), x.var(correction=0).item()) for x in (painting, result))
+    loss = bures_loss(measure(result), bures_target(measure(painting), damping=0.5))
+    assert loss.item() == pytest.approx(((a - m) ** 2 + (b - v) ** 2 / (4 * 1.5 * v)) / v)
+
+
+def test_bures_loss_is_zero_at_the_painting_wherever_its_pixels_lie():
+    target = bures_target(measure(FEATURES))
+    assert bures_loss(measure(FEATURES.flip(2, 3)), target).item() == pytest.approx(0, abs=1e-20)
+    assert bures_loss(measure(OTHER), target).item() > 1e-3
+
+
+def test_bures_loss_gradient_against_finite_differences():
+    target = bures_target(measure(OTHER))
+    features = FEATURES.clone().requires_grad_()
+    assert gradcheck(lambda f: bures_loss(measure(f), target), (features,))
+
+
 @pytest.mark.parametrize("kind", ["l1", "l2"])
 def test_total_variation_against_its_formula(kind):
     x = FEATURES.numpy()
@@ -144,6 +180,7 @@ def test_losses_and_gradients_are_finite_for_flat_features(value):
     moments = Moments(torch.zeros(5), torch.zeros(5, 5), 16)
     total = sum(content_loss(flat, target, n) for n in ("mean", "paper", "relative"))
     total = total + sum(gram_loss(measure(flat), moments, n) for n in ("mean", "relative"))
+    total = total + bures_loss(measure(flat), bures_target(moments))
     total = total + total_variation(flat, "l1") + total_variation(flat, "l2")
     total.backward()
     assert torch.isfinite(total)

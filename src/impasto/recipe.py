@@ -68,12 +68,15 @@ class ContentTerm(_Table):
 
 
 class StyleTerm(_Table):
-    """Gram matrices of features, kept near those of the painting(s)."""
+    """Statistics of features, kept near those of the painting(s)."""
 
     weight: NonNegative = 1.0
     layers: Layers = Field(
         default={f"relu{block}_1": 0.2 for block in range(1, 6)}, validate_default=True
     )
+    distance: Literal["gram", "bures"] = "gram"
+    """Of Gram matrices, as in the tutorials, or of Gaussians (:mod:`impasto.objective.bures`),
+    which is relative to the painting and knows no ``gram`` and ``normalization``."""
     gram: Literal["hw", "chw"] = "hw"
     normalization: Literal["mean", "sum", "paper", "relative"] = "mean"
     scale: Annotated[float, Field(ge=0.1, le=8)] = 1.0

@@ -41,21 +41,19 @@ class Moments:
         )
 
 
-class _SecondMoment(torch.autograd.Function):
-    """X^T W X / sum(W): its gradient is one product, where autograd would make two of it."""
+class _Moments(torch.autograd.Function):
+    """Mean and X^T X / M: the gradient of both is one product, where autograd would make three."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor) -> Tensor:
+    def forward(ctx: Any, points: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(points)
-        second: Tensor = points.T @ points / points.shape[0]
-        return second
+        return points.mean(0), points.T @ points / points.shape[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         (points,) = ctx.saved_tensors
-        (grad,) = grads
-        slope: Tensor = points @ ((grad + grad.T) / points.shape[0])
-        return slope
+        mean, second = (grad / points.shape[0] for grad in grads)
+        return torch.addmm(mean, points, second + second.T)
 
 
 def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
@@ -71,17 +69,12 @@ def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     points = features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).to(dtype)
     if mask is None:
-        return Moments(points.mean(0), second_moment(points), float(points.shape[0]))
+        mean, second = _Moments.apply(points)  # type: ignore[no-untyped-call]
+        return Moments(mean, second, float(points.shape[0]))
     weights = mask.reshape(-1, 1).to(dtype)
     weight = float(weights.sum())
     share = weights / weight
     return Moments((points * share).sum(0), points.T @ (points * share), weight)
-
-
-def second_moment(points: Tensor) -> Tensor:
-    """Mean outer product [C, C] of points [M, C]."""
-    result: Tensor = _SecondMoment.apply(points)  # type: ignore[no-untyped-call]
-    return result
 
 
 def blend(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:

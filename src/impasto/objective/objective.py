@@ -6,7 +6,7 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
+from impasto.objective.bures import bures_loss, bures_target
 from impasto.objective.losses import content_loss, gram_loss, total_variation
 from impasto.objective.moments import Moments, blend, measure
-from impasto.recipe import Recipe
+from impasto.recipe import Recipe, StyleTerm
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class Objective:
         self._encoder = encoder
         self._autocast = autocast
         with torch.no_grad():
-            # A term of weight 0 or a target never read would still cost its memory.
             features = self._features(content)
             self._content = {layer: features[layer] for layer in recipe.content.layers}
-            del features
-            self._style = self._blended(styles)
+            del features  # the layers of the style term, which may be the largest
+            self._style = {
+                layer: _distance_to(moments, recipe.style)
+                for layer, moments in self._blended(styles).items()
+            }
 
     def __call__(self, image: Tensor) -> Losses:
         """The losses of a picture, differentiable in it.
@@ -82,13 +85,7 @@ class Objective:
             )
         )
         style = zero + sum(
-            weight
-            * gram_loss(
-                measure(features[layer]),
-                self._style[layer],
-                recipe.style.normalization,
-                recipe.style.gram,
-            )
+            weight * self._style[layer](measure(features[layer]))
             for layer, weight in recipe.style.layers.items()
         )
         smoothness = zero
@@ -117,6 +114,14 @@ class Objective:
             layer: blend([moments[layer] for moments in measured], weights)
             for layer in self.recipe.style.layers
         }
+
+
+def _distance_to(painting: Moments, style: StyleTerm) -> Callable[[Moments], Tensor]:
+    """The style loss of one layer as a function of the result's moments."""
+    if style.distance == "bures":
+        target = bures_target(painting)
+        return lambda result: bures_loss(result, target)
+    return lambda result: gram_loss(result, painting, style.normalization, style.gram)
 
 
 def taps(recipe: Recipe) -> tuple[str, ...]:
