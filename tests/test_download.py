@@ -34,6 +34,12 @@ class Server:
                 start = 0
                 if wanted and outer.ranges and self.headers.get("If-Range") == outer.etag:
                     start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+                if start >= len(BODY):
+                    self.send_response(416)
+                    self.send_header("Content-Range", f"bytes */{len(BODY)}")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 self.send_response(206 if start else 200)
                 self.send_header("Content-Length", str(len(BODY) - start))
                 self.send_header("ETag", outer.etag)
@@ -110,6 +116,28 @@ def test_a_file_that_changed_meanwhile_starts_over(server):
         download(source(server))
     server.etag = '"two"'
     assert download(source(server)).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("held", [BODY, BODY + b"more"])
+def test_a_transfer_killed_just_before_its_end_is_finished(server, cache, held):
+    cache.mkdir()
+    (cache / "vgg.h5.partial").write_bytes(held)
+    (cache / "vgg.h5.partial.etag").write_text(server.etag)
+    assert download(source(server)).read_bytes() == BODY
+    asked = [f"bytes={len(held)}-"]
+    assert server.requests == (asked if held == BODY else [*asked, None])
+    assert sorted(p.name for p in cache.iterdir()) == ["vgg.h5", "vgg.h5.sha256"]
+
+
+def test_a_file_is_hashed_once_for_each_hash_that_is_needed(server, monkeypatch):
+    hashed = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda f, n: hashed.append(n) or digest(f, n))
+    download(source(server))
+    assert hashed == ["sha256"]
+    hashed.clear()
+    download(source(server, "", hashlib.md5(BODY).hexdigest()))
+    assert hashed == ["sha256", "md5"]
 
 
 @pytest.mark.parametrize("wrong", [{"sha256": "0" * 64}, {"md5": "f" * 32}])

@@ -288,10 +288,10 @@ def test_the_wheels_file_is_checked(monkeypatch, tmp_path):
     bad = tmp_path / weights.WHEEL_FILE
     bad.write_bytes(b"x")
     monkeypatch.setattr(weights, "wheel_path", lambda: bad)
-    weights._wheel_parameters.cache_clear()
+    weights.wheel_parameters.cache_clear()
     with pytest.raises(WeightsError, match="expected c34748d2"):
         weights.load_parameters("vgg19")
-    weights._wheel_parameters.cache_clear()
+    weights.wheel_parameters.cache_clear()
 
 
 def test_weights_command_lists_and_converts(tmp_path, capsys):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from conftest import synthetic_painting, synthetic_photo
+from impasto.encoders.formats import write_parameters
 from impasto.encoders.weights import load_encoder
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
@@ -160,6 +163,20 @@ def test_too_small_a_result_is_refused(encoder):
     picture = read_picture(synthetic_photo(64, 48))
     with pytest.raises(LimitError, match="at least 16 px"):
         compare(picture, picture, read_picture(synthetic_photo(40, 15)), encoder)
+
+
+def test_everybody_measures_with_the_same_network(encoder, monkeypatch, tmp_path):
+    from impasto.encoders import weights
+
+    other = weights.wheel_parameters()
+    louder = {name: (weight * 2, bias) for name, (weight, bias) in other.layers.items()}
+    downloaded = tmp_path / weights.SOURCES[1].file
+    write_parameters(dataclasses.replace(other, layers=louder), downloaded)
+    downloaded.with_name(downloaded.name + ".sha256").write_text(weights.file_sha256(downloaded))
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
+    with torch.no_grad():
+        found, expected = reference_encoder()(PHOTO), encoder(PHOTO)
+    assert torch.equal(found["relu1_1"], expected["relu1_1"])
 
 
 def test_held_out_layers_are_held_out_of_our_recipes():

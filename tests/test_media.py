@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fractions
 import io
 import struct
 import zipfile
 import zlib
 
+import av
 import numpy as np
-import png
 import pytest
 import tifffile
 import torch
@@ -20,6 +21,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from conftest import synthetic_photo
 from impasto.errors import ImageError, ImpastoError, InputError, LimitError, ResourceError
+from impasto.media.atomic import write_atomically
 from impasto.media.color import srgb_to_oklab
 from impasto.media.decode import read_picture
 from impasto.media.encode import FORMATS, write_picture
@@ -150,18 +152,108 @@ def test_an_invalid_orientation_is_ignored():
     assert np.array_equal(levels(read_picture(data)), PHOTO)
 
 
-@pytest.mark.parametrize("alpha", [False, True])
-def test_16_bit_png_keeps_its_bits(alpha, tmp_path):
-    rng = np.random.default_rng(0)
-    samples = rng.integers(0, 65536, (9, 12, 4 if alpha else 3), dtype=np.uint16)
-    with (tmp_path / "deep.png").open("wb") as file:
-        writer = png.Writer(12, 9, greyscale=False, alpha=alpha, bitdepth=16)
-        writer.write(file, samples.reshape(9, -1))
-    picture = read_picture(tmp_path / "deep.png")
-    assert np.array_equal(np.rint(picture.pixels * 65535), samples[..., :3])
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_file(header: tuple[int, ...], scanlines: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of (width, height, depth, colour type, interlace) and filtered scanlines."""
+    *described, interlace = header
+    written = [(b"IHDR", struct.pack(">IIBBBBB", *described, 0, 0, interlace)), *chunks]
+    written += [(b"IDAT", zlib.compress(scanlines)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in written)
+
+
+def unfiltered(samples: np.ndarray) -> bytes:
+    """16-bit samples [H, W, C] as scanlines, each after its filter type 0."""
+    return b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+
+
+DEEP = np.random.default_rng(0).integers(0, 65536, (9, 12, 4), dtype=np.uint16)
+DEEP_TYPES = {0: 1, 2: 3, 4: 2, 6: 4}
+"""PNG colour type -> channels."""
+
+
+def assert_holds(picture: Picture, samples: np.ndarray) -> None:
+    color, alpha = samples, None
+    if samples.shape[2] in (2, 4):
+        color, alpha = samples[..., :-1], samples[..., -1]
+    assert np.array_equal(np.rint(picture.pixels * 65535), np.broadcast_to(color, (9, 12, 3)))
     assert picture.metadata.depth == 16
-    if alpha:
-        assert np.array_equal(np.rint(picture.alpha * 65535), samples[..., 3])
+    if alpha is not None:
+        assert np.array_equal(np.rint(picture.alpha * 65535), alpha)
+
+
+@pytest.mark.parametrize(("kind", "channels"), DEEP_TYPES.items())
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_16_bit_png_keeps_its_bits(kind, channels, interlaced):
+    samples = DEEP[..., :channels]
+    passes = [samples]
+    if interlaced:
+        steps = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2))
+        steps = (*steps, (0, 1, 2, 2), (1, 0, 2, 1))
+        passes = [samples[y::down, x::across] for y, x, down, across in steps]
+    lines = b"".join(unfiltered(part) for part in passes if part.size)
+    picture = read_picture(png_file((12, 9, 16, kind, int(interlaced)), lines))
+    assert_holds(picture, samples)
+
+
+@pytest.mark.parametrize("layout", ["rgb48be", "rgba64be"])
+def test_16_bit_png_is_read_and_written_as_ffmpeg_does(layout):
+    samples = DEEP if layout == "rgba64be" else DEEP[..., :3].copy()
+    codec = av.CodecContext.create("png", "w")
+    codec.width, codec.height, codec.pix_fmt = 12, 9, layout
+    codec.time_base = fractions.Fraction(1)
+    codec.options = {"pred": "mixed"}  # every filter there is
+    frame = av.VideoFrame.from_ndarray(samples, format=layout)
+    data = b"".join(bytes(packet) for packet in (*codec.encode(frame), *codec.encode(None)))
+    assert_holds(read_picture(data), samples)
+    stream = io.BytesIO()
+    alpha = samples[..., 3] / np.float32(65535) if samples.shape[2] == 4 else None
+    write_picture(Picture(samples[..., :3] / np.float32(65535), alpha), stream, depth=16)
+    decoder = av.CodecContext.create("png", "r")
+    (frame,) = decoder.decode(av.Packet(stream.getvalue()))
+    assert np.array_equal(frame.to_ndarray(format=layout), samples)
+
+
+@pytest.mark.parametrize("kind", [0, 2])
+def test_a_16_bit_png_with_a_transparent_colour_has_alpha(kind):
+    samples = DEEP[..., : DEEP_TYPES[kind]]
+    hidden = samples[4, 5]
+    samples = samples.copy()
+    samples[2, 7] = hidden
+    key = (b"tRNS", hidden.astype(">u2").tobytes())
+    picture = read_picture(png_file((12, 9, 16, kind, 0), unfiltered(samples), key))
+    assert np.argwhere(picture.alpha == 0).tolist() == [[2, 7], [4, 5]]
+    assert np.rint(picture.pixels[3, 3] * 65535)[0] == samples[3, 3, 0]
+
+
+def test_a_deep_png_that_unpacks_to_far_more_than_its_size_takes_no_memory_for_it():
+    import tracemalloc
+
+    data = png_file((64, 64, 16, 2, 0), bytes(100_000_000))
+    tracemalloc.start()
+    picture = read_picture(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000
+    assert (picture.width, picture.height) == (64, 64)
+
+
+def damaged(data: bytes, how: str) -> bytes:
+    if how == "cut":
+        return data[: len(data) // 2]
+    place = data.index(b"IDAT") + 10
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+@pytest.mark.parametrize(("kind", "channels"), DEEP_TYPES.items())
+def test_a_damaged_16_bit_png_is_one_line(kind, channels, how):
+    data = png_file((12, 9, 16, kind, 0), unfiltered(DEEP[..., :channels]))
+    with pytest.raises(ImageError) as caught:
+        read_picture(damaged(data, how))
+    assert "\n" not in str(caught.value)
 
 
 def test_16_bit_grey_png_is_scaled_not_clipped():
@@ -192,6 +284,57 @@ def test_float_tiff_is_read_and_nan_refused():
             read_picture(stream.getvalue())
 
 
+def tiff(samples: np.ndarray, **options) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_inks_are_not_taken_for_light_and_alpha(compression):
+    inks = np.zeros((16, 16, 4), np.uint16)
+    inks[:, :8, 0] = 65535
+    notices = []
+    picture = read_picture(
+        tiff(inks, photometric="separated", compression=compression), notice=notices.append
+    )
+    assert picture.alpha is None
+    assert levels(picture)[8, 4::8].tolist() == [[0, 255, 255], [255, 255, 255]]
+    assert "8 of its 16 bits" in notices[0]
+
+
+def test_inks_in_separate_planes_are_refused():
+    inks = np.zeros((4, 16, 16), np.uint16)
+    with pytest.raises(ImageError, match="separate planes"):
+        read_picture(tiff(inks, photometric="separated", planarconfig="separate"))
+
+
+@pytest.mark.parametrize("kind", ["cielab", "ycbcr"])
+def test_a_deep_tiff_of_another_kind_of_colour_is_refused(kind):
+    with pytest.raises(ImageError, match="a kind that is not read"):
+        read_picture(tiff(DEEP[..., :3], photometric=kind))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extratags": [(50_706, "B", 4, bytes([1, 4, 0, 0]), True)]},  # DNG
+        {"subfiletype": 1},  # NEF, ARW: the first picture is a thumbnail
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_raw_camera_files_are_refused_rather_than_their_thumbnails_read(options, dtype):
+    thumbnail = np.zeros((16, 16, 3), dtype)
+    with pytest.raises(ImageError, match="raw camera file"):
+        read_picture(tiff(thumbnail, photometric="rgb", **options))
+
+
+def test_a_canon_raw_file_is_refused():
+    data = tiff(np.zeros((16, 16, 3), np.uint8), photometric="rgb", metadata=None)
+    with pytest.raises(ImageError, match="raw camera file"):
+        read_picture(data[:8] + b"CR\2\0" + data[12:])
+
+
 def test_cmyk_inks_become_the_colours_they_print():
     inks = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 255, 0), (0, 0, 0, 255)]
     image = Image.new("CMYK", (32, 8))
@@ -208,14 +351,27 @@ def test_a_profile_is_converted_to_srgb():
     srgb = ImageCms.ImageCmsProfile(lab).tobytes()
     same = read_picture(encoded(Image.fromarray(PHOTO), "PNG", icc_profile=srgb))
     assert np.abs(levels(same) - PHOTO).max() <= 1
-    # Red and green primaries exchanged: what is stored as red is seen as green.
+    # Red and green primaries exchanged: what is stored as red is seen as green, and the profile
+    # still says that it is sRGB.
     swapped = bytearray(srgb)
     red, green = swapped.index(b"rXYZ"), swapped.index(b"gXYZ")
     swapped[red : red + 4], swapped[green : green + 4] = b"gXYZ", b"rXYZ"
-    swapped = bytes(swapped).replace(b"s\0R\0G\0B", b"t\0e\0s\0t")
     image = Image.new("RGB", (16, 16), (255, 0, 0))
-    seen = levels(read_picture(encoded(image, "PNG", icc_profile=swapped)))[0, 0]
+    seen = levels(read_picture(encoded(image, "PNG", icc_profile=bytes(swapped))))[0, 0]
     assert seen.tolist() == pytest.approx([0, 255, 0], abs=3)
+
+
+def test_linear_srgb_is_not_taken_for_srgb_by_its_name():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    linear = bytearray(srgb)
+    for name in (b"rTRC", b"gTRC", b"bTRC"):  # a curve of no points is the identity
+        entry = linear.index(name)
+        (start,) = struct.unpack_from(">I", linear, entry + 4)
+        linear[start : start + 12] = b"curv" + bytes(8)
+    # 55 of 255 linear is the middle grey, encoded 127.
+    image = Image.new("RGB", (16, 16), (55, 55, 55))
+    seen = levels(read_picture(encoded(image, "PNG", icc_profile=bytes(linear))))[0, 0]
+    assert seen.tolist() == pytest.approx([128, 128, 128], abs=2)
 
 
 def test_a_broken_profile_is_ignored_with_a_notice():
@@ -278,18 +434,42 @@ def test_arrays_tensors_and_pil_images_go_in():
         read_picture(np.full((9, 9, 3), np.nan))
 
 
+def test_a_picture_is_returned_as_it_is():
+    picture = Picture(UNIT)
+    assert read_picture(picture) is picture
+
+
+def test_floats_of_another_range_are_refused_and_an_overshoot_clipped():
+    by_255 = UNIT * 255
+    says = rf"values from {by_255.min():g} to {by_255.max():g}; floats in \[0, 1\] are needed"
+    tensor = torch.from_numpy(by_255.transpose(2, 0, 1).copy())
+    for source in (by_255, tensor, tiff(by_255, photometric="rgb")):
+        with pytest.raises(ImageError, match=says):
+            read_picture(source)
+    with pytest.raises(ImageError, match="values from -1 to 1"):
+        read_picture(np.linspace(-1, 1, 300, dtype=np.float32).reshape(10, 10, 3))
+    assert read_picture(UNIT * 1.4 - 0.2).pixels.max() <= 1
+
+
+def test_a_tensor_of_bytes_is_read_as_an_array_of_bytes_is():
+    tensor = torch.from_numpy(PHOTO.transpose(2, 0, 1).copy())
+    assert np.array_equal(levels(read_picture(tensor)), PHOTO)
+    half = torch.from_numpy(UNIT.transpose(2, 0, 1).copy()).bfloat16()
+    assert np.allclose(read_picture(half).pixels, UNIT, atol=0.01)
+
+
+def test_the_hash_is_of_alpha_too():
+    half = np.full(UNIT.shape[:2], 0.5, np.float32)
+    hashes = {Picture(UNIT, alpha).sha256() for alpha in (None, half, half / 2)}
+    assert len(hashes) == 3
+    assert Picture(UNIT, half).sha256() == Picture(UNIT.copy(), half.copy()).sha256()
+
+
 # --- limits ------------------------------------------------------------------------------------
 
 
 def png_header(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        crc = struct.pack(">I", zlib.crc32(kind + body))
-        return struct.pack(">I", len(body)) + kind + body + crc
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
-    )
+    return png_file((width, height, 8, 2, 0), b"")
 
 
 @pytest.mark.parametrize(
@@ -415,6 +595,56 @@ def test_copyright_is_kept_unless_asked_not_to(extension, tmp_path):
         assert ExifTags.Base.Copyright not in image.getexif()
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_tiff_keeps_all_of_the_exif(order, depth, tmp_path):
+    exif = Image.Exif()
+    exif.endian = order
+    exif[ExifTags.Base.Make] = "Impasto Optical"
+    exif[ExifTags.Base.DateTime] = "2024:05:06 07:08:09"
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ExposureTime: 0.004, ExifTags.Base.ISOSpeed: 200}
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (52.0, 30.0, 1.5)}
+    photo = read_picture(encoded(Image.fromarray(PHOTO), "JPEG", exif=exif, quality=95))
+    path = tmp_path / "a.tif"
+    write_picture(photo, path, depth=depth, record='{"a": 1}')
+    with Image.open(path) as image:
+        found = image.getexif()
+        assert found[ExifTags.Base.Make] == "Impasto Optical"
+        assert found[ExifTags.Base.DateTime] == "2024:05:06 07:08:09"
+        inner = found.get_ifd(ExifTags.IFD.Exif)
+        assert inner[ExifTags.Base.ExposureTime] == pytest.approx(0.004)
+        assert inner[ExifTags.Base.ISOSpeed] == 200
+        assert found.get_ifd(ExifTags.IFD.GPSInfo)[2] == (52.0, 30.0, 1.5)
+    with tifffile.TiffFile(path) as file:
+        assert file.pages.first.tags["Make"].value == "Impasto Optical"
+        assert file.pages.first.tags["ExifTag"].value["ExposureTime"] in (0.004, (1, 250))
+    back = read_picture(path)
+    assert np.abs(back.pixels - photo.pixels).max() <= 1 / 255
+    assert read_record(path) == '{"a": 1}'
+
+
+def test_more_exif_than_jpeg_has_room_for_does_not_cost_the_picture(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.UserComment: bytes(70_000)}
+    photo = read_picture(encoded(Image.fromarray(PHOTO), "PNG", exif=exif))
+    notices = []
+    write_picture(photo, tmp_path / "a.jpg", notice=notices.append)
+    assert "no room" in notices[0]
+    assert (read_picture(tmp_path / "a.jpg").width, len(notices)) == (32, 1)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_of_a_tiff_only_what_describes_the_photo_is_kept(bigtiff, tmp_path):
+    data = tiff(
+        PHOTO, photometric="rgb", bigtiff=bigtiff, extratags=[(33_432, "s", 4, b"Ada", True)]
+    )
+    write_picture(read_picture(data), tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        found = image.getexif()
+    assert found[ExifTags.Base.Copyright] == "Ada"
+    assert not set(found) & {ExifTags.Base.StripOffsets, ExifTags.Base.Compression}
+
+
 def test_formats_without_alpha_get_a_white_ground_and_say_so(tmp_path):
     notices = []
     alpha = np.zeros((24, 32), np.float32)
@@ -450,6 +680,18 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
         write_picture(Picture(UNIT), tmp_path / "a.png", overwrite=True)
     assert (tmp_path / "a.png").read_bytes() == b"precious"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("letters", [251, 252, 300])
+def test_a_name_may_be_as_long_as_the_file_system_lets_it(letters, tmp_path):
+    target = tmp_path / ("🎨" * (letters // 4) + "a" * (letters % 4) + ".png")
+    if letters == 251:
+        write_atomically(target, b"whole")
+        assert target.read_bytes() == b"whole"
+    else:
+        with pytest.raises(ResourceError, match="too long"):
+            write_atomically(target, b"whole")
+        assert not list(tmp_path.iterdir())
 
 
 # --- arithmetic --------------------------------------------------------------------------------

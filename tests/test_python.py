@@ -105,7 +105,7 @@ def test_checkpoints_are_written_before_thirty_seconds_pass(tmp_path, monkeypatc
 def test_a_checkpoint_that_cannot_be_written_stops_the_run_clearly(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
     steps = impasto.Stylizer(TINY).run(*pictures(), checkpoint=tmp_path / "no" / "state")
-    with pytest.raises(impasto.ResourceError, match="cannot write checkpoint"):
+    with pytest.raises(impasto.ResourceError, match="cannot be written"):
         list(steps)
 
 

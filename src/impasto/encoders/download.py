@@ -43,8 +43,10 @@ def download(source: Source, progress: Progress | None = None) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch(source.url, partial, progress)
         found = file_sha256(partial)
-        for algorithm, expected in (("sha256", source.sha256), ("md5", source.md5)):
-            digest = file_hash(partial, algorithm)
+        stated = [("sha256", found, source.sha256)]
+        if source.md5:
+            stated.append(("md5", file_hash(partial, "md5"), source.md5))
+        for algorithm, digest, expected in stated:
             if not digest.startswith(expected):
                 partial.unlink()
                 raise WeightsError(
@@ -82,7 +84,18 @@ def _transfer(url: str, partial: Path, progress: Progress | None) -> bool:
     if have and etag.exists():
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", etag.read_text("ascii"))
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        # All of it is here already, or what is here is not of the file that the server has.
+        with error:
+            whole = error.headers.get("Content-Range") == f"bytes */{have}"
+        if not whole:
+            partial.unlink()
+        return whole
+    with response:
         resumed = response.status == http.client.PARTIAL_CONTENT
         have = have if resumed else 0
         length = response.headers.get("Content-Length")

@@ -22,7 +22,8 @@ from impasto.encoders.parameters import (
     checked,
     torchvision_convention,
 )
-from impasto.errors import ResourceError, WeightsError
+from impasto.errors import WeightsError
+from impasto.media.atomic import replacing
 
 Layers = dict[str, tuple[Tensor, Tensor]]
 UNSTATED = "not stated in the file"
@@ -60,14 +61,8 @@ def write_parameters(parameters: Parameters, path: Path) -> None:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise WeightsError(f"{path}: weights are written as {', '.join(sorted(_WRITERS))}")
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
+    with replacing(path) as temporary:
         writer(parameters, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise ResourceError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -255,7 +250,8 @@ def _write_torchvision(parameters: Parameters, path: Path) -> None:
         number = 2 * position + layer.block - 1
         state[f"features.{number}.weight"] = weight.contiguous()
         state[f"features.{number}.bias"] = bias.contiguous()
-    torch.save(state, path)
+    with path.open("wb") as file:  # given a name, torch asks for one that it likes
+        torch.save(state, file)
 
 
 def _write_matconvnet(parameters: Parameters, path: Path) -> None:
@@ -269,7 +265,8 @@ def _write_matconvnet(parameters: Parameters, path: Path) -> None:
         weights[0], weights[1] = weight.permute(2, 3, 1, 0).numpy(), bias.numpy()
         cells[position] = {"name": f"conv{layer.block}_{layer.index}", "weights": weights}
     average = mean.flip(0).numpy()
-    savemat(path, {"layers": cells, "meta": {"normalization": {"averageImage": average}}})
+    contents = {"layers": cells, "meta": {"normalization": {"averageImage": average}}}
+    savemat(path, contents, appendmat=False)
 
 
 _READERS: dict[str, Callable[[Path], Parameters]] = {

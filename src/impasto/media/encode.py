@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 from collections.abc import Callable
@@ -11,13 +10,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageCms, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from impasto.errors import InputError, ResourceError
 from impasto.media import deep
+from impasto.media.atomic import write_atomically
 from impasto.media.metadata import KEYWORD, xmp_packet
 from impasto.media.picture import Picture, to_levels
+from impasto.media.tiff_exif import with_exif
 
 FORMATS = {
     ".png": "PNG",
@@ -31,7 +32,9 @@ FORMATS = {
 }
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
 _DEEP = ("PNG", "TIFF")
-_XMP_TAG, _COPYRIGHT_TAG, _ARTIST_TAG = 700, 33_432, 315
+_XMP_TAG = 700
+_JPEG_SEGMENT = 65_533
+"""Bytes that JPEG has for an EXIF block."""
 
 
 def output_format(target: Path, depth: int = 8) -> str:
@@ -110,27 +113,6 @@ def write_picture(
     write_atomically(target, data)
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Bytes under a temporary name beside the target, flushed to disk, then renamed.
-
-    Raises:
-        ResourceError: disk full or not writable.
-    """
-    temporary = target.with_name(f".impasto-{os.getpid()}-{target.name[-100:]}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else error.strerror or str(error)
-        raise ResourceError(f"{target}: cannot be written ({reason})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _encoded(
     picture: Picture,
     kind: str,
@@ -150,8 +132,14 @@ def _encoded(
             notice(f"{kind} has no transparency: the picture was laid on white")
     if kind == "BMP" and record is not None and notice:
         notice("BMP has no room for the recipe: it is not embedded")
+    if kind == "JPEG" and exif is not None and len(exif) > _JPEG_SEGMENT:
+        exif = None
+        if notice:
+            notice("JPEG has no room for so large an EXIF block: it was left out")
     stream = io.BytesIO()
     image.save(stream, kind, **_options(kind, record, exif, quality))
+    if kind == "TIFF" and exif:
+        return with_exif(stream.getvalue(), exif)
     return stream.getvalue()
 
 
@@ -177,7 +165,7 @@ def _options(kind: str, record: str | None, exif: bytes | None, quality: int) ->
             options["pnginfo"] = text
     elif kind == "TIFF":
         options["compression"] = "tiff_deflate"
-        options["tiffinfo"] = _tiff_tags(record, exif)
+        options["tiffinfo"] = _tiff_tags(record)
     else:
         options["quality"] = quality
         if record is not None:
@@ -189,24 +177,12 @@ def _options(kind: str, record: str | None, exif: bytes | None, quality: int) ->
     return options
 
 
-def _tiff_tags(record: str | None, exif: bytes | None) -> TiffImagePlugin.ImageFileDirectory_v2:
+def _tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    for code, value in _rights(exif).items():
-        tags[code] = value
     if record is not None:
         tags[_XMP_TAG] = xmp_packet(record)
         tags.tagtype[_XMP_TAG] = 1  # bytes
     return tags
-
-
-def _rights(exif: bytes | None) -> dict[int, str]:
-    """Artist and copyright, by their TIFF tags."""
-    if not exif:
-        return {}
-    block = Image.Exif()
-    block.load(exif)
-    names = {_ARTIST_TAG: ExifTags.Base.Artist, _COPYRIGHT_TAG: ExifTags.Base.Copyright}
-    return {code: str(block[name]) for code, name in names.items() if name in block}
 
 
 def _encoded_deep(picture: Picture, kind: str, record: str | None, exif: bytes | None) -> bytes:
@@ -220,10 +196,9 @@ def _encoded_deep(picture: Picture, kind: str, record: str | None, exif: bytes |
         if record is not None:
             chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + record.encode()))
         return deep.write_deep_png(samples, chunks)
-    tags = [(code, "s", value.encode()) for code, value in _rights(exif).items()]
-    if record is not None:
-        tags.append((_XMP_TAG, "B", xmp_packet(record)))
-    return deep.write_deep_tiff(samples, tags)
+    tags = [] if record is None else [(_XMP_TAG, "B", xmp_packet(record))]
+    tiff = deep.write_deep_tiff(samples, tags)
+    return with_exif(tiff, exif) if exif else tiff
 
 
 def _srgb_profile() -> bytes:

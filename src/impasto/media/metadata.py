@@ -21,6 +21,12 @@ KEYWORD = "impasto"
 _XMP_RECORD = re.compile(rb'impasto:record="([^"]*)"')
 
 
+_DESCRIBING = {
+    *(270, 271, 272, 274, 282, 283, 296, 306, 315, 316, 18_246, 33_432, 34_665, 34_853),
+    *range(40_091, 40_096),
+}
+"""Tags about the photo: its text, camera, orientation, resolution, times, rights, Exif, GPS. All
+others of a TIFF's first directory are about how its own pixels are stored."""
 UPRIGHT = 1
 """The EXIF orientation of a picture that needs no turning."""
 
@@ -28,14 +34,18 @@ UPRIGHT = 1
 def clean_exif(image: Image.Image) -> tuple[int, bytes | None]:
     """The orientation (1 to 8, or 1 if unreadable), and the EXIF block to keep.
 
-    The block comes back upright and without thumbnail: both would contradict the new picture.
+    The block comes back upright, and without thumbnail or anything else that would contradict the
+    new picture.
     """
     try:
         exif = image.getexif()
         orientation = int(exif.get(ExifTags.Base.Orientation, 1))
         if not len(exif):
             return orientation, None
+        for tag in set(exif) - _DESCRIBING:
+            del exif[tag]
         exif[ExifTags.Base.Orientation] = UPRIGHT
+        exif.bigtiff = False
         kept = exif.tobytes()
     except Exception:  # a damaged EXIF block costs the block, not the picture
         return UPRIGHT, None

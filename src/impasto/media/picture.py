@@ -58,9 +58,11 @@ class Picture:
         return Image.fromarray(np.dstack([levels, to_levels(self.alpha, 8)]))
 
     def sha256(self) -> str:
-        """Hexadecimal hash of size and pixels: the same picture, whatever its file."""
+        """Hexadecimal hash of size, pixels and alpha: the same picture, whatever its file."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)
+        if self.alpha is not None:
+            digest.update(np.ascontiguousarray(self.alpha).data)
         return digest.hexdigest()
 
     def resized(self, width: int, height: int) -> Picture:

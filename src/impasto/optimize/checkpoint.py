@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from impasto.errors import InputError, ResourceError
+from impasto.media.atomic import replacing
 
 FORMAT = "impasto checkpoint 1"
 EVERY_S = 20.0
@@ -41,23 +41,17 @@ class RunState:
 
 
 def save_state(state: RunState, path: Path) -> None:
-    """Write a checkpoint: a temporary file beside it, flushed to disk, then renamed over it.
+    """Write a checkpoint, whole or not at all.
 
     Raises:
         ResourceError: the folder cannot be written or the disk is full; an older checkpoint stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
-    try:
-        with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
             torch.save({"format": FORMAT, **fields}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        except RuntimeError as error:  # torch's words for a disk that is full
+            raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
 
 
 def load_state(path: Path, device: torch.device) -> RunState:

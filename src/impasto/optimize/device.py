@@ -11,6 +11,8 @@ from impasto.errors import InputError, ResourceError
 LONGEST_ON_CPU = 768
 LONGEST_ON_GPU = 1536
 """Longer side of a result whose size was not asked for: about what a minute makes."""
+_CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
+"""What Linux calls bfloat16 products: twice on x86, once on ARM."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -57,10 +59,10 @@ def has_native_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
         try:
-            flags = Path("/proc/cpuinfo").read_text("ascii", errors="replace").split()
+            flags = set(Path("/proc/cpuinfo").read_text("ascii", errors="replace").split())
         except OSError:
             return False
-        return "avx512_bf16" in flags or "amx_bf16" in flags
+        return not flags.isdisjoint(_CPU_FLAGS)
     return False
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.errors import InputError
-from impasto.media.encode import write_atomically
+from impasto.media.atomic import write_atomically
 
 if TYPE_CHECKING:
     from impasto.optimize.loop import Step

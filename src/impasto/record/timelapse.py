@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import InputError
-from impasto.media.encode import write_atomically
+from impasto.media.atomic import write_atomically
 
 if TYPE_CHECKING:
     from impasto.optimize.loop import Step

@@ -1,0 +1,50 @@
+"""The page that shows what ``impasto inspect`` made, and the names of all its files."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+CONTENT, STYLE, ACTIVATIONS = "content", "style", "activations"
+KINDS = (CONTENT, STYLE, ACTIVATIONS)
+INDEX = "index.html"
+
+
+def picture_name(kind: str, layer: str) -> str:
+    """The file of one of :data:`KINDS` at one of :data:`LAYERS`."""
+    return f"{kind}-{layer}.png"
+
+
+def files(folder: Path) -> list[Path]:
+    """Everything that is written into a folder."""
+    names = [picture_name(kind, layer) for layer in LAYERS for kind in KINDS]
+    return [folder / name for name in (*names, INDEX)]
+
+
+def page(iterations: int, size: int, seed: int) -> str:
+    """The page, given what the pictures were made with."""
+    rows = "".join(
+        f"<tr><th>{layer}</th>"
+        + "".join(
+            f'<td><img src="{picture_name(kind, layer)}" alt="{kind} {layer}" loading="lazy"></td>'
+            for kind in KINDS
+        )
+        + "</tr>"
+        for layer in LAYERS
+    )
+    caption = html.escape(
+        f"{iterations} iterations from noise at {size} px, "
+        f"seed {seed}. Content: the photo reconstructed from one layer. Style: a "
+        "texture with the painting's Gram matrix at that layer. Activations: the photo's "
+        "strongest channels."
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>impasto inspect</title>'
+        "<style>body{font:16px system-ui;margin:2rem;background:#fff;color:#222}"
+        "img{max-width:320px;display:block}th{text-align:left;vertical-align:top}"
+        "td,th{padding:.5rem}</style>"
+        f"<h1>What VGG-19 keeps</h1><p>{caption}</p>"
+        "<table><tr><th>layer</th><th>content</th><th>style</th><th>activations</th></tr>"
+        f"{rows}</table></html>\n"
+    )

@@ -1,0 +1,46 @@
+"""Files that are whole or not there: written under another name, flushed to disk, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from impasto.errors import ResourceError
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path beside the target to write to; it takes the target's place if the block succeeds.
+
+    Raises:
+        ResourceError: disk full or not writable; what was there before is still there.
+    """
+    # Short, however long the target's name is: a file system counts its bytes, not its letters.
+    mark = zlib.crc32(os.fsencode(target.name))
+    temporary = target.with_name(f".impasto-{os.getpid()}-{mark:08x}")
+    try:
+        yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if full else error.strerror or str(error)
+        raise ResourceError(f"{target}: cannot be written ({reason})") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(target: Path, data: bytes) -> None:
+    """Bytes to a file, all or none.
+
+    Raises:
+        ResourceError: disk full or not writable; what was there before is still there.
+    """
+    with replacing(target) as temporary:
+        temporary.write_bytes(data)
