@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from impasto.optimize.loop import SOLVERS
+from impasto.optimize.run import SOLVERS
 from impasto.recipe import Solver
 
 KINDS = {
@@ -183,3 +183,30 @@ def test_states_are_plain_data():
         solver.step()
         assert copy.deepcopy(solver.state()).keys() == solver.state().keys()
         solver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_that_was_taken_stays_as_it_was(kind):
+    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley)
+    taken = []
+    for _ in range(10):
+        solver.step()
+        taken.append((solver.picture, solver.picture.clone()))
+    solver.close()
+    assert all(torch.equal(kept, copied) for kept, copied in taken)
+    assert not torch.equal(taken[0][0], taken[-1][0])
+
+
+def test_a_round_of_lbfgsb_may_end_late_but_never_early():
+    every = 3
+    settings = Solver(kind="lbfgsb", restart_every=every)
+    solver = SOLVERS["lbfgsb"](settings, torch.full(SHAPE, 0.5), valley)
+    evaluations = []
+    for _ in range(60):
+        solver.step()
+        evaluations.append(len(solver.state()["log"]))
+    solver.close()
+    rounds = [n for n, after in zip(evaluations, evaluations[1:], strict=False) if after == 1]
+    assert len(rounds) > 5
+    assert min(rounds) == every
+    assert max(rounds) > every  # SciPy finishes its line search

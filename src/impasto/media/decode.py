@@ -53,6 +53,8 @@ def read_picture(
         ImageError: missing, unreadable, damaged, or not of an accepted format.
         LimitError: over a limit.
     """
+    if isinstance(source, Picture):
+        return source
     limits = limits or Limits()
     say = notice or _silently
     if isinstance(source, str | Path):
