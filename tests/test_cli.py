@@ -228,8 +228,8 @@ def test_a_painting_comes_back_as_itself_even_from_noise(capsys):
     found = json.loads(capsys.readouterr().out)
     start, same = found["start.png"], found["same.png"]
     assert same["style_w2"] < 0.1 * start["style_w2"]
-    assert same["style_gram"] < 0.1 * start["style_gram"]
-    assert same["content_ssim"] > 0.8 > start["content_ssim"]
+    assert same["style_gram"] < 0.2 * start["style_gram"]
+    assert same["content_ssim"] > start["content_ssim"] + 0.2
 
 
 # --- bad input ---------------------------------------------------------------------------------
