@@ -120,6 +120,26 @@ def test_a_closed_standard_error_does_not_spill_into_standard_output():
     assert read_picture(Path("piped.png")).width == 32
 
 
+@pytest.mark.parametrize(
+    ("arguments", "closed", "says"),
+    [
+        ("- --style painting.png -o out.png", "<&-", "-: standard input is closed"),
+        ("photo.png --style painting.png -o -", ">&-", "-o -: standard output is closed"),
+    ],
+)
+def test_a_closed_stream_that_is_needed_is_one_line_before_the_work(arguments, closed, says):
+    script = (
+        "import sys; from impasto.cli import main\n"
+        "code = main(sys.argv[1:])\n"
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    line = f'"{sys.executable}" -c "{script}" {arguments} {closed}'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+    (said,) = done.stderr.decode().splitlines()
+    assert said.startswith(f"impasto: error: {says}")
+    assert done.returncode == 2
+
+
 @pytest.mark.parametrize("gone", ["torch", "pydantic"])
 def test_doctor_says_what_is_missing(gone):
     script = (

@@ -13,7 +13,7 @@ from PIL import Image
 from impasto.cli import progress
 from impasto.errors import InputError, ResourceError
 from impasto.media.picture import Metadata, Picture
-from impasto.optimize.loop import Step
+from impasto.optimize.step import Step
 from impasto.record.loss_plot import LossPlot
 from impasto.record.snapshots import Snapshots
 from impasto.record.timelapse import HOLD, LONGEST_SIDE, Timelapse
@@ -36,7 +36,7 @@ def step(iteration: int, steps: int, *, size=(64, 48), scale=1, grey=0.5, **loss
         losses={"total": 3.0, "content": 1.0, "style": 2.0, "smoothness": 0.0, **losses},
         elapsed_s=1.0,
         eta_s=61.4,
-        _solver=SimpleNamespace(picture=picture),
+        _image=picture,
         _photo=photo,
     )
 

@@ -108,13 +108,35 @@ def test_other_weights_are_noticed(capsys):
     assert replayed("out.png", "--weights", "own.safetensors")
 
 
-def test_changed_inputs_need_force_and_are_recorded_as_what_they_are(capsys):
+def test_other_weights_are_noticed_in_a_picture_saved_from_python(capsys):
+    import impasto
+
+    assert main(["weights", "convert", "wheel", "own.safetensors"]) == 0
+    capsys.readouterr()
+    recipe = impasto.load_recipe("draft").with_changes({"schedule.total": 2, "size": 32})
+    result = impasto.stylize("photo.png", "painting.png", recipe=recipe, weights="own.safetensors")
+    result.save("out.png")
+    assert main(["replay", "out.png", "--quiet"]) == 2
+    assert "it was made with the weights own.safetensors" in complaint(capsys)
+    assert replayed("out.png", "--weights", "own.safetensors")
+
+
+def test_the_precision_is_recorded_as_what_it_came_to():
+    assert main([*JOB, "-o", "out.png"]) == 0
+    recipe = json.loads(read_record(Path("out.png")))["recipe"]
+    assert recipe["precision"] in ("float32", "bfloat16")
+
+
+def test_changed_inputs_are_accepted_only_in_so_many_words_and_recorded_as_what_they_are(capsys):
     assert main([*JOB, "-o", "out.png"]) == 0
     Path("photo.png").write_bytes(Path("painting.png").read_bytes())
-    assert main(["replay", "out.png", "-o", "new.png", "--quiet"]) == 2
-    assert "--force" in complaint(capsys)
-    assert main(["replay", "out.png", "-o", "new.png", "--quiet", "--force"]) == 0
+    again = ["replay", "out.png", "-o", "new.png", "--quiet"]
+    assert main([*again, "--force"]) == 2  # is about the output only
+    assert "--accept-changed" in complaint(capsys)
+    assert main([*again, "--accept-changed"]) == 0
     assert "is not the picture this was made from" in complaint(capsys)
+    assert main([*again, "--accept-changed"]) == 2  # is about the inputs only
+    assert "new.png: exists already" in capsys.readouterr().err
     old, new = (json.loads(read_record(Path(n))) for n in ("out.png", "new.png"))
     assert new["photo"]["sha256"] == read_picture(Path("photo.png")).sha256()
     assert new["photo"]["sha256"] != old["photo"]["sha256"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +12,12 @@ from PIL import Image
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.media.picture import Picture
-from impasto.optimize import checkpoint
+from impasto.optimize import checkpoint, memory
 from impasto.optimize.canvas import starting_image, to_tensor, with_detail
 from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.precondition import blur, emphasise_coarse
 from impasto.optimize.schedule import Scale
-from impasto.recipe import Start
+from impasto.recipe import Start, recipe_names
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 TINY = impasto.load_recipe("draft").with_changes({"schedule.total": 3, "size": 48})
@@ -32,13 +34,92 @@ def test_five_lines(tmp_path):
     assert impasto.read_picture(tmp_path / "out.webp").width == 48
 
 
-def test_every_kind_of_image_gives_the_same_picture(tmp_path):
-    Image.fromarray(PHOTO).save(tmp_path / "p.png")
-    unit = PHOTO.astype(np.float32) / 255
-    sources = [tmp_path / "p.png", str(tmp_path / "p.png"), Image.fromarray(PHOTO), PHOTO, unit]
-    sources.append(torch.from_numpy(unit.transpose(2, 0, 1).copy()))
-    results = [np.asarray(impasto.stylize(s, PAINTING, recipe=TINY).image) for s in sources]
-    assert all(np.array_equal(results[0], each) for each in results[1:])
+KINDS = {
+    "path": lambda path, unit: path,
+    "name": lambda path, unit: str(path),
+    "PIL": lambda path, unit: Image.open(path),
+    "bytes": lambda path, unit: (unit * 255).round().astype(np.uint8),
+    "floats": lambda path, unit: unit,
+    "CHW": lambda path, unit: torch.from_numpy(unit.transpose(2, 0, 1).copy()),
+    "NCHW": lambda path, unit: torch.from_numpy(unit.transpose(2, 0, 1).copy())[None],
+    "Picture": lambda path, unit: impasto.read_picture(path),
+}
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    """What :data:`TINY` makes of the two pictures."""
+    *_, last = impasto.Stylizer(TINY).run(*pictures())
+    return np.asarray(last.preview())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_image_goes_in_everywhere(kind, expected, tmp_path):
+    images = []
+    for name, array in (("photo", PHOTO), ("painting", PAINTING)):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(array).save(path)
+        images.append(KINDS[kind](path, array.astype(np.float32) / 255))
+    photo, painting = images
+    engine = impasto.Stylizer(TINY)
+    assert engine.size_for(photo) == (48, 36)
+    for styles in (painting, [painting], (painting,)):
+        *_, last = engine.run(photo, styles)
+        assert np.array_equal(np.asarray(last.preview()), expected)
+    objective = engine.objective(photo, painting, Scale(48, 36, 1))
+    assert objective(torch.zeros(1, 3, 36, 48, device=engine.device)).total > 0
+    assert np.array_equal(np.asarray(impasto.stylize(photo, painting, recipe=TINY).image), expected)
+
+
+def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, array in (("photo.png", PHOTO), ("painting.png", PAINTING)):
+        Image.fromarray(array).save(name)
+    (tmp_path / "start.png").write_bytes((tmp_path / "photo.png").read_bytes())
+    (tmp_path / "link.png").symlink_to("photo.png")
+    start = {"start": {"base": "image", "image": "start.png"}}
+    result = impasto.stylize("photo.png", "painting.png", recipe=TINY.with_changes(start))
+    monkeypatch.chdir(tmp_path.parent)  # the originals are remembered by where they are
+    for name in ("photo.png", "painting.png", "start.png", "link.png"):
+        before = (tmp_path / name).read_bytes()
+        for overwrite in (False, True):
+            with pytest.raises(impasto.InputError, match="originals are never replaced"):
+                result.save(tmp_path / name, overwrite=overwrite)
+        assert (tmp_path / name).read_bytes() == before
+    (tmp_path / "out.png").write_bytes(b"precious")
+    with pytest.raises(impasto.InputError, match="overwrite=True replaces it"):
+        result.save(tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes() == b"precious"
+    result.save(tmp_path / "out.png", overwrite=True)
+    assert impasto.read_picture(tmp_path / "out.png").width == 48
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_flat_pictures_stay_finite(name):
+    recipe = impasto.load_recipe(name).with_changes({"schedule.total": 4, "size": 32})
+    engine = impasto.Stylizer(recipe)
+    black, white, red = (np.full((30, 32, 3), color, np.uint8) for color in (0, 255, [200, 30, 30]))
+    for photo, painting in (
+        (black, PAINTING),
+        (white, PAINTING),
+        (PHOTO, black),
+        (PHOTO, white),
+        (black, black),
+        (red, red),
+    ):
+        for step in engine.run(photo, painting):
+            assert all(np.isfinite(loss) for loss in step.losses.values())
+        assert np.isfinite(step.picture().pixels).all()
+
+
+@pytest.mark.parametrize("kind", ["adam", "lbfgs", "lbfgsb", "bounded"])
+def test_a_step_that_is_kept_shows_its_own_picture(kind):
+    recipe = TINY.with_changes({"schedule.total": 6, "solver.kind": kind, "start.noise_ratio": 1})
+    engine = impasto.Stylizer(recipe)
+    at_once = [step.picture().pixels for step in engine.run(*pictures())]
+    later = [step.picture().pixels for step in list(engine.run(*pictures()))]
+    assert all(np.array_equal(a, b) for a, b in zip(at_once, later, strict=True))
+    assert not np.array_equal(later[0], later[-1])
 
 
 def test_steps_tell_where_the_run_is():
@@ -76,6 +157,40 @@ def test_one_engine_serves_many_runs_alike():
     engine = impasto.Stylizer(TINY)
     first, second = ([s.losses for s in engine.run(*pictures())] for _ in range(2))
     assert first == second
+
+
+def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 2**28)
+    large = impasto.Stylizer(TINY.with_changes({"size": 1024}))
+    with pytest.raises(impasto.ResourceError, match="a result of 1024x768 px needs") as caught:
+        large.run(PHOTO, PAINTING)
+    fits = int(re.search(r"--size (\d+) would fit", str(caught.value))[1])
+    impasto.Stylizer(TINY.with_changes({"size": fits})).run(PHOTO, PAINTING)
+    with pytest.raises(impasto.ResourceError):
+        impasto.Stylizer(TINY.with_changes({"size": fits + 2})).run(PHOTO, PAINTING)
+    strokes = impasto.Stylizer(TINY.with_changes({"size": 100, "style.scale": 8}))
+    with pytest.raises(impasto.ResourceError, match=r"a painting taken at \d+x\d+ px needs"):
+        strokes.run(PHOTO, PAINTING)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [
+        ("memory.max", "anon"),
+        ("memory/memory.limit_in_bytes", "total_rss"),
+    ],
+)
+def test_a_container_has_the_memory_of_its_limit(limit, used, tmp_path, monkeypatch):
+    free = memory.available_memory()
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert memory.available_memory() == pytest.approx(free, rel=0.2)
+    file = tmp_path / limit
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("max\n")
+    file.with_name("memory.stat").write_text(f"cache 900\n{used} 1000\n")
+    assert memory.available_memory() == pytest.approx(free, rel=0.2)
+    file.write_text("5000\n")
+    assert memory.available_memory() == 4000
 
 
 def test_closing_the_stream_writes_the_checkpoint(tmp_path):

@@ -164,3 +164,32 @@ def test_numbers_that_are_none_are_refused():
 def test_anything_else_is_a_recipe_error(value):
     with pytest.raises(RecipeError):
         parse_recipe(json.dumps({"style": value}) if value != {} else "[]")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('base = "mine.toml"', "base must be a shipped recipe"),
+        ('base = "other.toml"', "base must be a shipped recipe"),
+        ("base = 3", "base must be a shipped recipe"),
+        ("x = " + "[" * 5000, "not valid TOML"),
+        ("x = " + "[" * 400 + "]" * 400, "recipe 'mine'"),
+        ("seed = " + "9" * 5000, "not valid TOML"),
+        ("seed = " + "9" * 4000, "seed"),
+        ("x = " + "{x=" * 5000, "not valid TOML"),
+        ("seed = 1979-05-27", "numbers, text and tables only"),
+        ("[style.layers]\nrelu1_1 = 1\nconv1_1 = 5", "relu1_1 has two weights"),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_bad_recipe_file_is_one_recipe_error(text, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.toml").write_text('base = "draft"')
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(RecipeError, match=says):
+        load_recipe("mine.toml")
+
+
+def test_numbers_too_long_to_print_are_refused_in_json():
+    with pytest.raises(RecipeError, match="seed"):
+        parse_recipe('{"seed": ' + "9" * 5000 + "}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 
-from impasto.optimize.loop import SOLVERS
+from impasto.optimize.run import SOLVERS
 from impasto.recipe import Solver
 
 KINDS = {
@@ -183,3 +184,36 @@ def test_states_are_plain_data():
         solver.step()
         assert copy.deepcopy(solver.state()).keys() == solver.state().keys()
         solver.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_that_was_taken_stays_as_it_was(kind):
+    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley)
+    taken = []
+    for _ in range(10):
+        solver.step()
+        taken.append((solver.picture, solver.picture.clone()))
+    solver.close()
+    assert all(torch.equal(kept, copied) for kept, copied in taken)
+    assert not torch.equal(taken[0][0], taken[-1][0])
+
+
+def test_a_round_of_lbfgsb_may_end_late_but_never_early():
+    def rough(image):
+        """A bowl with waves in it, which a line search stumbles over."""
+        losses, gradient = bowl(image)
+        waves = float(torch.sin(25 * image).sum())
+        return {"total": losses["total"] + waves}, gradient + 25 * torch.cos(25 * image)
+
+    every = 3
+    settings = Solver(kind="lbfgsb", restart_every=every)
+    solver = SOLVERS["lbfgsb"](settings, torch.full(SHAPE, 0.5), rough)
+    evaluations = []
+    for _ in range(40):
+        solver.step()
+        evaluations.append(len(solver.state()["log"]))
+    solver.close()
+    rounds = [count for count, after in itertools.pairwise(evaluations) if after == 1]
+    assert len(rounds) > 5
+    assert min(rounds) == every
+    assert max(rounds) > every  # SciPy finishes its line search

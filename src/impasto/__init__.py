@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         ImageError,
         ImpastoError,
         InputError,
-        Interrupted,
         LimitError,
         RecipeError,
         ResourceError,
@@ -24,21 +23,21 @@ if TYPE_CHECKING:
     )
     from impasto.media.decode import read_picture
     from impasto.media.picture import Picture
-    from impasto.optimize.loop import Step, Stylizer
+    from impasto.optimize.loop import Stylizer
+    from impasto.optimize.step import Step
     from impasto.recipe import Recipe, load_recipe
 
 _HOMES = {
     "ImageError": "impasto.errors",
     "ImpastoError": "impasto.errors",
     "InputError": "impasto.errors",
-    "Interrupted": "impasto.errors",
     "LimitError": "impasto.errors",
     "Picture": "impasto.media.picture",
     "Recipe": "impasto.recipe",
     "RecipeError": "impasto.errors",
     "ResourceError": "impasto.errors",
     "Result": "impasto._stylize",
-    "Step": "impasto.optimize.loop",
+    "Step": "impasto.optimize.step",
     "Stylizer": "impasto.optimize.loop",
     "WeightsError": "impasto.errors",
     "load_recipe": "impasto.recipe",
@@ -50,7 +49,6 @@ __all__ = [
     "ImageError",
     "ImpastoError",
     "InputError",
-    "Interrupted",
     "LimitError",
     "Picture",
     "Recipe",

@@ -13,9 +13,11 @@ from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Picture
 from impasto.optimize.device import peak_memory_mb
-from impasto.optimize.loop import Step, Stylizer
+from impasto.optimize.loop import Stylizer, read_pictures
+from impasto.optimize.step import Step
 from impasto.recipe import Recipe, load_recipe
-from impasto.record.provenance import Provenance
+from impasto.record.originals import is_among
+from impasto.record.provenance import Provenance, weights_used
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,6 +36,7 @@ class Result:
         device: ``cpu``, ``cuda``, ...
         peak_memory_mb: of this process (resident) or the GPU (allocated).
         provenance: what is embedded when the picture is saved.
+        originals: the files it was made from, which saving never replaces.
     """
 
     picture: Picture
@@ -44,6 +47,7 @@ class Result:
     device: str
     peak_memory_mb: float
     provenance: Provenance
+    originals: tuple[Path, ...] = ()
 
     @property
     def image(self) -> Image.Image:
@@ -51,22 +55,28 @@ class Result:
         return self.picture.to_pil()
 
     def save(
-        self, path: str | Path, *, overwrite: bool = True, embed: bool = True, depth: int = 8
+        self, path: str | Path, *, overwrite: bool = False, embed: bool = True, depth: int = 8
     ) -> None:
         """Write the picture; the extension chooses the format.
 
         Args:
             path: PNG, JPEG, WebP, TIFF, BMP or AVIF.
-            overwrite: whether an existing file may be replaced.
+            overwrite: whether an existing file may be replaced; the photo and paintings never are.
             embed: whether the recipe goes into the file.
             depth: 8, or 16 for PNG and TIFF.
 
         Raises:
-            InputError, ResourceError: see :func:`impasto.media.encode.write_picture`.
+            InputError: it exists, is an original, or its name cannot be written to.
+            ResourceError: the disk is full or the folder not writable.
         """
+        path = Path(path)
+        if is_among(path, self.originals):
+            raise InputError(f"{path}: is an input, originals are never replaced")
+        if path.is_file() and not overwrite:
+            raise InputError(f"{path}: exists already; overwrite=True replaces it")
         write_picture(
             self.picture,
-            Path(path),
+            path,
             record=self.provenance.to_json() if embed else None,
             depth=depth,
             overwrite=overwrite,
@@ -91,7 +101,8 @@ def stylize(
     """Repaint a photo in the style of a painting.
 
     Args:
-        photo: a path, PIL image, array [H, W, C] or tensor [C, H, W] / [1, C, H, W].
+        photo: a path, PIL image, array [H, W, C], tensor [C, H, W] / [1, C, H, W] or
+            :class:`Picture`.
         painting: likewise, or a list of them to blend.
         recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
         quality: ``draft``, ``standard`` or ``best``: a shipped recipe, unless ``recipe`` is given.
@@ -107,7 +118,6 @@ def stylize(
     Raises:
         ImpastoError: see :mod:`impasto.errors`; the message is one line.
     """
-    paintings = list(painting) if isinstance(painting, list | tuple) else [painting]
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
     asked = {
         "size": size,
@@ -117,17 +127,14 @@ def stylize(
         "style.scale": style_scale,
     }
     chosen = chosen.with_changes({k: v for k, v in asked.items() if v is not None})
-    content = read_picture(photo)
-    styles = [read_picture(each) for each in paintings]
+    content, styles = read_picture(photo), read_pictures(painting)
     engine = Stylizer(chosen, device=device, weights=weights)
     began = time.monotonic()
-    step = None
-    for step in engine.run(content, styles):  # the last one is the result
+    for step in engine.run(content, styles):  # at least one; the last is the result
         if on_step is not None:
             on_step(step)
-    if step is None:
-        raise InputError("the recipe has no iterations")
-    return finished(engine, step, content, styles, (photo, *paintings), time.monotonic() - began)
+    sources = [photo, *(painting if isinstance(painting, list | tuple) else [painting])]
+    return finished(engine, step, content, styles, sources, time.monotonic() - began)
 
 
 def finished(
@@ -138,18 +145,41 @@ def finished(
     sources: Sequence[Any],
     seconds: float,
 ) -> Result:
-    """The result of a run that ended with ``step``."""
+    """The result of a run that ended with ``step``.
+
+    Args:
+        engine: that made the run.
+        step: its last one.
+        content: the photo.
+        styles: the paintings.
+        sources: where the photo and the paintings came from, paths or anything else.
+        seconds: that it took.
+
+    Raises:
+        WeightsError: the weights file has gone since it was read.
+    """
     # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
-    recipe = engine.recipe.with_changes({"size": max(engine.size_for(content))})
+    width, height = engine.size_for(content)
+    recipe = engine.recipe.with_changes({"size": max(width, height), "precision": engine.precision})
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
     hashes = [picture.sha256() for picture in (content, *styles)]
     return Result(
-        picture=step.picture().resized(*engine.size_for(content)),
+        picture=step.picture().resized(width, height),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
         seconds=seconds,
         device=str(engine.device),
         peak_memory_mb=peak_memory_mb(engine.device),
-        provenance=Provenance.of(recipe, list(zip(names, hashes, strict=True)), engine.device.type),
+        provenance=Provenance.of(
+            recipe,
+            list(zip(names, hashes, strict=True)),
+            engine.device.type,
+            weights_used(recipe.encoder.network, engine.weights),
+        ),
+        originals=tuple(
+            Path(s).absolute()
+            for s in (*sources, engine.recipe.start.image)
+            if isinstance(s, str | Path)
+        ),
     )

@@ -6,9 +6,9 @@ ImpastoError
 │   ├── RecipeError     2  an unknown recipe, field or value
 │   └── WeightsError    2  a missing, wrong or damaged network weights file
 ├── LimitError       3  a picture or file over one of the limits
-├── ResourceError    4  out of disk or memory
-└── Interrupted    130  stopped by the user
+└── ResourceError    4  out of disk or memory
 
+A run that its user stops is no error: it writes what there is and its exit code is 130.
 A message is one line: what is wrong, where, and what would be right.
 """
 
@@ -49,9 +49,3 @@ class ResourceError(ImpastoError):
     """Out of disk space, memory, or permission to write."""
 
     exit_code = 4
-
-
-class Interrupted(ImpastoError):  # noqa: N818 -- named for what happened, as KeyboardInterrupt is
-    """Stopped by the user."""
-
-    exit_code = 130

@@ -36,7 +36,13 @@ class _Table(BaseModel):
 
 
 def _canonical(layers: dict[str, float]) -> dict[str, float]:
-    return {canonical_layer(name): weight for name, weight in layers.items()}
+    canonical: dict[str, float] = {}
+    for spelling, weight in layers.items():
+        name = canonical_layer(spelling)
+        if name in canonical:
+            raise ValueError(f"{name} has two weights, one of them as {spelling!r}")
+        canonical[name] = weight
+    return canonical
 
 
 Layers = Annotated[
@@ -161,10 +167,11 @@ class Solver(_Table):
     octaves: Annotated[int, Field(ge=0, le=6)] = 0
     """Bounded L-BFGS first trusts structure this many octaves coarser than a pixel."""
     restart_every: Annotated[int, Field(ge=2)] = 20
-    """L-BFGS-B forgets its curvature after so many evaluations."""
+    """L-BFGS-B forgets its curvature after so many evaluations, or a few more: SciPy finishes the
+    line search it is in."""
 
 
-def _whole(version: object) -> object:
+def _readable(version: object) -> object:
     if isinstance(version, int) and version > VERSION:
         raise ValueError(
             f"this recipe has version {version}, made by a newer impasto; "
@@ -176,7 +183,7 @@ def _whole(version: object) -> object:
 class Recipe(_Table):
     """One run of impasto, complete but for the pictures."""
 
-    version: Annotated[Literal[1], BeforeValidator(_whole)] = 1
+    version: Annotated[Literal[1], BeforeValidator(_readable)] = 1
     name: str = "custom"
     description: str = ""
     size: Annotated[int, Field(ge=16, le=65_535)] | None = None
@@ -272,12 +279,15 @@ def load_recipe(source: str | Path) -> Recipe:
 def _from_toml(text: str, name: str) -> Recipe:
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also numbers of 4300 digits
         raise RecipeError(f"recipe {name!r} is not valid TOML: {error}") from None
     base = data.pop("base", None)
     if base is not None:
-        if not isinstance(base, str):
-            raise RecipeError(f"recipe {name!r}: base must be the name of a shipped recipe")
+        if base not in recipe_names():
+            raise RecipeError(
+                f"recipe {name!r}: base must be a shipped recipe, one of "
+                f"{', '.join(recipe_names())} (got {_shown(base)})"
+            )
         data = _overlaid(load_recipe(base).model_dump(mode="json"), data)
     return _validated({**data, "name": name}, name)
 
@@ -303,7 +313,7 @@ def _to_json(data: dict[str, Any]) -> str:
 
     try:
         return json.dumps(data)
-    except TypeError as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError(f"a recipe holds numbers, text and tables only: {error}") from None
 
 
@@ -313,4 +323,11 @@ def _first_complaint(error: ValidationError, what: str) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "no such field"
-    return f"{what}: {where + ': ' if where else ''}{message} (got {str(first['input'])[:60]!r})"
+    return f"{what}: {where + ': ' if where else ''}{message} (got {_shown(first['input'])})"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(str(value)[:60])
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list as deep
+        return f"a {type(value).__name__} too large to show"

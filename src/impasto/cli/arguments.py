@@ -72,6 +72,6 @@ def say(line: str) -> None:
     print("impasto: " + one_line(line), file=sys.stderr, flush=True)
 
 
-def notice_for(options: argparse.Namespace) -> Callable[[str], None] | None:
+def notice_for(*, quiet: bool) -> Callable[[str], None] | None:
     """Who hears of what was adapted or ignored in a picture: nobody with ``--quiet``."""
-    return None if options.quiet else say
+    return None if quiet else say

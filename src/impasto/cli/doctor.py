@@ -8,7 +8,6 @@ import platform
 import sys
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from impasto._version import __version__
@@ -62,7 +61,9 @@ def _device() -> dict[str, Any]:
     import torch
 
     from impasto.optimize.device import has_native_bfloat16, resolve_device
+    from impasto.optimize.memory import available_memory
 
+    free = available_memory()
     device = resolve_device("auto")
     return {
         "automatic": str(device),
@@ -71,7 +72,7 @@ def _device() -> dict[str, Any]:
         "cuda": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "mps": torch.backends.mps.is_available(),
         "bfloat16": has_native_bfloat16(device),
-        "memory_gb": _memory_gb(),
+        "memory_gb": None if free is None else round(free / 2**30, 1),
     }
 
 
@@ -97,12 +98,3 @@ def _weights() -> dict[str, str]:
         "file": name,
         "sha256": digest,
     }
-
-
-def _memory_gb() -> float | None:
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    available = next((line for line in lines if line.startswith("MemAvailable")), None)
-    return None if available is None else round(int(available.split()[1]) / 2**20, 1)

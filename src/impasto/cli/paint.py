@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -21,102 +20,110 @@ from impasto.cli.progress import progress_for
 if TYPE_CHECKING:
     from impasto._stylize import Result
     from impasto.media.picture import Picture
-    from impasto.optimize.loop import Step, Stylizer
+    from impasto.optimize.loop import Stylizer
+    from impasto.optimize.step import Step
     from impasto.recipe import Recipe
     from impasto.record.provenance import Provenance
 
 
-def paint(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    photo: Picture,
-    paintings: list[Picture],
-    output: Path | None,
-    recorders: list[Any],
-    films: list[Any],
-    record: Provenance | None = None,
-) -> int:
-    """Run the recipe, show progress, write the result; 0, or 130 if it was stopped.
+@dataclass(frozen=True)
+class Job:
+    """One picture to make.
 
-    ``record`` is embedded in place of the run's own, for a replay of the very same inputs.
+    Attributes:
+        recipe: what to do, size included.
+        photo, paintings: what to do it with.
+        sources: where the photo and the paintings came from; none: standard input.
+        output: none: standard output.
+        device, weights: as :class:`Stylizer` takes them.
+        depth: bits a channel of the result.
+        overwrite: whether an existing output may be replaced.
+        embed, keep_metadata: whether the recipe, and the photo's EXIF, go into the result.
+        record: embedded in place of the run's own, for a replay of the very same inputs.
+        checkpoint, resume: as :meth:`Stylizer.run` takes them.
+        quiet, json: what is said meanwhile, and at the end.
+    """
+
+    recipe: Recipe
+    photo: Picture
+    paintings: list[Picture]
+    sources: list[str | None]
+    output: Path | None
+    device: str
+    weights: str | None
+    depth: int
+    overwrite: bool
+    quiet: bool
+    json: bool
+    embed: bool = True
+    keep_metadata: bool = True
+    record: Provenance | None = None
+    checkpoint: str | None = None
+    resume: str | None = None
+
+
+def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) -> int:
+    """Do the job, show progress, write the result; 0, or 130 if it was stopped.
+
+    ``recorders`` see every step, ``films`` are written at the end.
     """
     from impasto._stylize import finished
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
 
-    engine = Stylizer(recipe, device=options.device, weights=options.weights)
+    engine = Stylizer(job.recipe, device=job.device, weights=job.weights)
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with _stoppable() as stop:
-        last, stopped = _steps(engine, photo, paintings, options, recorders, stop)
-        sources = [None if each == "-" else each for each in (options.photo, *options.style)]
-        result = finished(engine, last, photo, paintings, sources, time.monotonic() - began)
-        # A picture cut short is not what its recipe makes: a replay would be another one.
-        embed = not options.no_embed and not stopped
+        last, stopped = _steps(engine, job, recorders, stop)
+        seconds = time.monotonic() - began
+        result = finished(engine, last, job.photo, job.paintings, job.sources, seconds)
+        made = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
         write_picture(
             result.picture,
-            output or sys.stdout.buffer,
-            record=(record or _record(result, options)).to_json() if embed else None,
-            depth=options.depth,
-            keep_metadata=not options.no_metadata,
-            overwrite=options.force,
-            notice=notice_for(options),
+            job.output or sys.stdout.buffer,
+            # A picture cut short is not what its recipe makes: a replay would be another one.
+            record=made.to_json() if job.embed and not stopped else None,
+            depth=job.depth,
+            keep_metadata=job.keep_metadata,
+            overwrite=job.overwrite,
+            notice=notice_for(quiet=job.quiet),
         )
         for film in films:
             film.write()
-    _tell(options, result, last, output, stopped=stopped)
+    _tell(job, result, last, stopped=stopped)
     return INTERRUPTED if stopped else 0
 
 
-def _record(result: Result, options: argparse.Namespace) -> Provenance:
-    from impasto.record.provenance import weights_used
-
-    network = result.recipe.encoder.network
-    weights = weights_used(network, options.weights)
-    keeps = not options.no_metadata
-    return replace(result.provenance, weights=weights, keeps_metadata=keeps)
-
-
-def _tell(
-    options: argparse.Namespace, result: Result, last: Step, output: Path | None, *, stopped: bool
-) -> None:
+def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
+    where = job.output or "standard output"
     if stopped:
+        go_on = f"; the same command with --resume {job.checkpoint} --force goes on"
         say(
             f"stopped after {last.iteration} of {last.total} iterations; "
-            f"the best picture so far is {output or 'on standard output'}"
-            + (f"; --resume {options.checkpoint} goes on" if options.checkpoint else "")
+            f"the best picture so far is {'on ' if job.output is None else ''}{where}"
+            + (go_on if job.checkpoint else "")
         )
-    elif not options.quiet:
-        say(f"{output or 'standard output'} ({result.picture.width}x{result.picture.height})")
-    if options.json:
-        print(json.dumps(_report(result, output, stopped=stopped)))
+    elif not job.quiet:
+        say(f"{where} ({result.picture.width}x{result.picture.height})")
+    if job.json:
+        print(json.dumps(_report(result, job.output, stopped=stopped)))
 
 
 def _steps(
-    engine: Stylizer,
-    photo: Picture,
-    paintings: list[Picture],
-    options: argparse.Namespace,
-    recorders: list[Any],
-    stop: list[int],
+    engine: Stylizer, job: Job, recorders: Sequence[Any], stop: list[int]
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
-    steps = engine.run(photo, paintings, checkpoint=options.checkpoint, resume=options.resume)
-    last = None
-    with progress_for(sys.stderr, quiet=options.quiet) as progress:
-        for step in steps:
-            last = step
+    steps = engine.run(job.photo, job.paintings, checkpoint=job.checkpoint, resume=job.resume)
+    with progress_for(sys.stderr, quiet=job.quiet) as progress:
+        for step in steps:  # at least one
             progress.see(step)
             for recorder in recorders:
                 recorder.see(step)
             if stop and step.iteration < step.total:
                 steps.close()  # writes the checkpoint
                 return step, True
-    if last is None:
-        from impasto.errors import InputError
-
-        raise InputError(f"{options.resume}: that run was finished already")
-    return last, False
+    return step, False
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from impasto.optimize.loop import Step
+    from impasto.optimize.step import Step
 
 LINE_EVERY_S = 5.0
 """Between plain lines; a change of scale gets one at once."""

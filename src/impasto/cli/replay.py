@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,12 @@ def build_parser() -> Parser:
     add("--init", metavar="FILE", help="where the picture is that the run began with")
     add("--weights", metavar="FILE", help="where the network's weights are")
     add("--device", type=device, help="default: the kind it was made on")
-    add("--force", action="store_true", help="replace the output; accept changed inputs")
+    add("--force", action="store_true", help="replace an existing output")
+    add(
+        "--accept-changed",
+        action="store_true",
+        help="go on with other inputs or weights than it was made from",
+    )
     add("--quiet", action="store_true", help="no progress")
     add("--json", action="store_true", help="one JSON object on the last line of standard output")
     return parser
@@ -39,9 +44,8 @@ def build_parser() -> Parser:
 def run(argv: list[str]) -> int:
     """Find the inputs, check that they are the ones, and make the picture again."""
     options = build_parser().parse_args(argv)
-    from impasto.cli.paint import paint
+    from impasto.cli.paint import Job, paint
     from impasto.cli.targets import check_targets
-    from impasto.errors import InputError
     from impasto.media.decode import read_picture
     from impasto.media.encode import output_format
     from impasto.record.provenance import read_provenance
@@ -49,24 +53,12 @@ def run(argv: list[str]) -> int:
     path = Path(options.picture)
     made = read_picture(path)
     provenance = read_provenance(path)
-    if options.style and len(options.style) != len(provenance.inputs) - 1:
-        raise InputError(
-            f"the picture has {len(provenance.inputs) - 1} painting(s), --style for each"
-        )
     output = Path(options.output or path.with_name(f"{path.stem}-replay{path.suffix}"))
     depth = 16 if made.metadata.depth == 16 else 8
     output_format(output, depth)
-    sought = _Search(path, provenance, force=options.force)
-    styles = options.style or [None] * (len(provenance.inputs) - 1)
-    photo, *paintings = (
-        sought.picture(named, given, flag)
-        for named, given, flag in zip(
-            provenance.inputs,
-            [options.photo, *styles],
-            ["--photo", *["--style"] * len(styles)],
-            strict=True,
-        )
-    )
+    sought = _Search(path, provenance, accept_changed=options.accept_changed)
+    photo, *paintings = sought.inputs(options.photo, options.style)
+    sources: list[str | None] = [str(each) for each in sought.found]
     recipe = provenance.recipe
     if provenance.start is not None:
         sought.picture(provenance.start, options.init, "--init")
@@ -74,35 +66,48 @@ def run(argv: list[str]) -> int:
     check_targets([output], [path, *sought.found], overwrite=options.force)
     sought.check_weights(options.weights)
     where = options.device or _like(provenance.device)
-    names = [str(each) for each in sought.found]
-    painting = argparse.Namespace(
-        photo=names[0],
-        style=names[1 : len(provenance.inputs)],
+    same = not sought.changed and where.split(":")[0] == provenance.device
+    job = Job(
+        recipe=recipe,
+        photo=photo,
+        paintings=paintings,
+        sources=sources,
+        output=output,
         device=where,
         weights=options.weights,
-        checkpoint=None,
-        resume=None,
         depth=depth,
-        json=options.json,
+        overwrite=options.force,
         quiet=options.quiet,
-        force=options.force,
-        no_embed=False,
-        no_metadata=not provenance.keeps_metadata,
+        json=options.json,
+        keep_metadata=provenance.keeps_metadata,
+        record=replace(provenance, version=__version__) if same else None,
     )
-    same = not sought.changed and where.split(":")[0] == provenance.device
-    record = replace(provenance, version=__version__) if same else None
-    return paint(painting, recipe, photo, paintings, output, [], [], record)
+    return paint(job)
 
 
 class _Search:
     """Finds what a picture was made from, and remembers whether all of it is unchanged."""
 
-    def __init__(self, picture: Path, provenance: Provenance, *, force: bool) -> None:
+    def __init__(self, picture: Path, provenance: Provenance, *, accept_changed: bool) -> None:
         self._picture = picture
         self._provenance = provenance
-        self._force = force
+        self._accept_changed = accept_changed
         self.found: list[Path] = []
         self.changed = False
+
+    def inputs(self, photo: str | None, styles: list[str] | None) -> list[Picture]:
+        """The photo and the paintings, from the paths given or found by name."""
+        from impasto.errors import InputError
+
+        named_photo, *named_paintings = self._provenance.inputs
+        count = len(named_paintings)
+        if styles and len(styles) != count:
+            raise InputError(f"the picture has {count} painting(s), --style for each")
+        given: Sequence[str | None] = styles or [None] * count
+        return [
+            self.picture(named_photo, photo, "--photo"),
+            *(self.picture(n, g, "--style") for n, g in zip(named_paintings, given, strict=True)),
+        ]
 
     def picture(self, named: Named, given: str | None, flag: str) -> Picture:
         """The picture given, or found by name beside the output or in the current folder."""
@@ -143,8 +148,8 @@ class _Search:
     def _differs(self, complaint: str) -> None:
         from impasto.errors import InputError
 
-        if not self._force:
-            raise InputError(f"{complaint}; --force goes on all the same")
+        if not self._accept_changed:
+            raise InputError(f"{complaint}; --accept-changed goes on all the same")
         say(complaint)
         self.changed = True
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from impasto.media.picture import Picture
     from impasto.recipe import Recipe
 
+Group = argparse._ArgumentGroup
 QUALITIES = ("draft", "standard", "best")
 
 
@@ -34,6 +35,20 @@ def build_parser() -> Parser:
     add = parser.add_argument
     add("photo", metavar="PHOTO", help="the picture to repaint; - reads standard input")
     add(
+        *("-o", "--output"),
+        metavar="OUT",
+        help="default: PHOTO-PAINTING.png beside the photo; - is standard output",
+    )
+    _add_recipe(parser.add_argument_group("what to do"))
+    _add_result(parser.add_argument_group("what to write"))
+    _add_run(parser.add_argument_group("how to run"))
+    add("--version", action="version", version=f"impasto {__version__}")
+    return parser
+
+
+def _add_recipe(group: Group) -> None:
+    add = group.add_argument
+    add(
         "--style",
         metavar="PAINTING",
         action="append",
@@ -42,10 +57,10 @@ def build_parser() -> Parser:
     )
     add("--style-weight", metavar="W", action="append", type=number(0), help="one for each --style")
     add(
-        "-o",
-        "--output",
-        metavar="OUT",
-        help="default: PHOTO-PAINTING.png beside the photo; - is standard output",
+        "--style-scale",
+        metavar="S",
+        type=number(0.1, 8),
+        help="stroke size: above 1 larger, below 1 finer",
     )
     add(
         "--size",
@@ -55,17 +70,17 @@ def build_parser() -> Parser:
     )
     add("--quality", choices=QUALITIES, help="time for beauty (default: standard)")
     add("--recipe", metavar="NAME|FILE.toml", help="one of `impasto recipes`, or your own")
-    add(
-        "--style-scale",
-        metavar="S",
-        type=number(0.1, 8),
-        help="stroke size: above 1 larger, below 1 finer",
-    )
     add("--iterations", metavar="N", type=whole(1, 1_000_000), help="evaluations over all scales")
     add("--init", metavar="START", help="content, noise, blend, style, or a picture's path")
     add("--seed", metavar="N", type=whole(0, 2**63 - 1), help="of the noise a run may start from")
-    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
-    add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
+
+
+def _add_result(group: Group) -> None:
+    add = group.add_argument
+    add("--depth", type=int, choices=(8, 16), default=8, help="bits a channel; 16 for PNG and TIFF")
+    add("--force", action="store_true", help="replace an existing output")
+    add("--no-embed", action="store_true", help="leave the recipe out of the picture")
+    add("--no-metadata", action="store_true", help="leave the photo's EXIF and copyright out")
     add("--snapshots", metavar="DIR", help="a numbered PNG every so often")
     add(
         "--snapshot-every",
@@ -75,16 +90,16 @@ def build_parser() -> Parser:
     )
     add("--timelapse", metavar="FILE", help="the run as a .gif or .mp4")
     add("--loss-plot", metavar="FILE", help="the losses as a .png or .svg")
-    add("--checkpoint", metavar="FILE", help="keep the state here, at least every 30 s")
-    add("--resume", metavar="FILE", help="go on from a checkpoint of the same command")
-    add("--depth", type=int, choices=(8, 16), default=8, help="bits a channel; 16 for PNG and TIFF")
     add("--json", action="store_true", help="one JSON object on the last line of standard output")
     add("--quiet", action="store_true", help="no progress")
-    add("--force", action="store_true", help="replace an existing output")
-    add("--no-embed", action="store_true", help="leave the recipe out of the picture")
-    add("--version", action="version", version=f"impasto {__version__}")
-    add("--no-metadata", action="store_true", help="leave the photo's EXIF and copyright out")
-    return parser
+
+
+def _add_run(group: Group) -> None:
+    add = group.add_argument
+    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
+    add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
+    add("--checkpoint", metavar="FILE", help="keep the state here, at least every 30 s")
+    add("--resume", metavar="FILE", help="go on from a checkpoint of the same command")
 
 
 def run(argv: list[str]) -> int:
@@ -98,9 +113,26 @@ def run(argv: list[str]) -> int:
     if recipe.start.image is not None:
         _read(recipe.start.image, options)
     recorders, films = _recorders(options, recipe)
-    from impasto.cli.paint import paint
+    from impasto.cli.paint import Job, paint
 
-    return paint(options, recipe, photo, paintings, output, recorders, films)
+    job = Job(
+        recipe=recipe,
+        photo=photo,
+        paintings=paintings,
+        sources=[None if each == "-" else each for each in (options.photo, *options.style)],
+        output=output,
+        device=options.device,
+        weights=options.weights,
+        depth=options.depth,
+        overwrite=options.force,
+        quiet=options.quiet,
+        json=options.json,
+        embed=not options.no_embed,
+        keep_metadata=not options.no_metadata,
+        checkpoint=options.checkpoint,
+        resume=options.resume,
+    )
+    return paint(job, recorders, films)
 
 
 def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | None) -> None:
@@ -174,6 +206,8 @@ def output_from(options: argparse.Namespace) -> Path | None:
     if options.output == "-":
         if options.json:
             raise InputError("-o - and --json both want standard output")
+        if sys.stdout is None:
+            raise InputError("-o -: standard output is closed, give a file or a pipe")
         return None
     if options.output is not None:
         return Path(options.output)
@@ -204,14 +238,17 @@ def _recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[Any], 
 
 
 def _read_photo(options: argparse.Namespace) -> Picture:
+    from impasto.errors import InputError
     from impasto.media.decode import read_picture
 
-    if options.photo == "-":
-        return read_picture(sys.stdin.buffer, notice=notice_for(options))
-    return _read(options.photo, options)
+    if options.photo != "-":
+        return _read(options.photo, options)
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed, give the photo's path or pipe it in")
+    return read_picture(sys.stdin.buffer, notice=notice_for(quiet=options.quiet))
 
 
 def _read(path: str, options: argparse.Namespace) -> Picture:
     from impasto.media.decode import read_picture
 
-    return read_picture(Path(path), notice=notice_for(options))
+    return read_picture(Path(path), notice=notice_for(quiet=options.quiet))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from impasto.errors import InputError, ResourceError
 from impasto.media.encode import check_target
+from impasto.record.originals import is_among, same_file
 
 LONGEST_NAME = 255
 """Bytes in a file name, on every common file system."""
@@ -42,13 +43,13 @@ def check_targets(
     """
     for place, target in enumerate(targets):
         try:
-            if _among(target, inputs):
+            if is_among(target, inputs):
                 raise InputError(f"{target}: is an input, originals are never replaced")
-            ours = continued is not None and _same(target, continued)
+            ours = continued is not None and same_file(target, continued)
             check_target(target, overwrite=overwrite or ours)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error.strerror})") from None
-        if _among(target, targets[:place]):
+        if is_among(target, targets[:place]):
             raise InputError(f"{target}: is asked for twice, each output needs its own name")
 
 
@@ -65,18 +66,7 @@ def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overw
     except OSError as error:
         raise InputError(f"{folder}: cannot hold snapshots ({error.strerror})") from None
     for path in inputs:
-        if _among(path, there):
+        if is_among(path, there):
             raise InputError(f"{folder}: holds the input {path.name}, which a snapshot may replace")
     if there and not overwrite:
         raise InputError(f"{folder}: holds snapshots already ({there[0].name}); --force keeps on")
-
-
-def _among(path: Path, others: Sequence[Path]) -> bool:
-    """Whether a path is one of others, however it is spelt."""
-    return any(_same(path, other) for other in others)
-
-
-def _same(one: Path, other: Path) -> bool:
-    if one.exists() and other.exists():
-        return one.samefile(other)
-    return os.path.realpath(one) == os.path.realpath(other)

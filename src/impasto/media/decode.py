@@ -55,6 +55,8 @@ def read_picture(
             not in [0, 1].
         LimitError: over a limit.
     """
+    if isinstance(source, Picture):
+        return source
     limits = limits or Limits()
     say = notice or _silently
     if isinstance(source, Picture):

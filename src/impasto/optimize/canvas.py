@@ -44,7 +44,7 @@ def starting_image(
     Args:
         start: the recipe's.
         content: [1, 3, H, W] the photo at this scale.
-        styles: the paintings, any sizes; the first one serves ``base = "style"``.
+        styles: the paintings, any sizes; ``base = "style"`` takes the first, others none.
         seed: of the noise, which is drawn on the CPU so that every device starts alike.
         read: how ``start.image`` is read.
 

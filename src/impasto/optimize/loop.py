@@ -1,79 +1,30 @@
-"""The loop: pictures in, a stream of steps out.
+"""The engine: pictures in, a stream of steps out.
 
 :class:`Stylizer` yields a :class:`Step` after every iteration. Progress bars, snapshots, previews
-and cancellation are consumers of that stream; the loop itself prints nothing and keeps no global
-state.
+and cancellation are consumers of that stream; the engine prints nothing and keeps no global state.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, LimitError
+from impasto.media.decode import read_picture
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.objective import Objective, taps
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
+from impasto.optimize.memory import check_memory
+from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
-from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
-from impasto.optimize.solvers import Adam, BoundedLbfgs, Evaluate, SolverLike, TorchLbfgs
-from impasto.recipe import Recipe, Solver
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate], SolverLike]] = {
-    "adam": Adam,
-    "lbfgs": TorchLbfgs,
-    "lbfgsb": ScipyLbfgsb,
-    "bounded": BoundedLbfgs,
-}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One iteration: one evaluation of the objective and its gradient.
-
-    Attributes:
-        iteration: 1 for the first, over the whole run.
-        total: iterations of the whole run.
-        scale: index of the scale, 0 the coarsest.
-        scales: how many there are.
-        width, height: of the picture at this scale, in pixels.
-        losses: ``total``, ``content``, ``style`` and ``smoothness``, weighted. Those of the very
-            last step are measured on the 8-bit picture that will be saved.
-        elapsed_s: seconds worked so far, sessions before a resume included.
-        eta_s: seconds left, from the work left at the rate of this scale.
-    """
-
-    iteration: int
-    total: int
-    scale: int
-    scales: int
-    width: int
-    height: int
-    losses: dict[str, float]
-    elapsed_s: float
-    eta_s: float
-    _solver: SolverLike
-    _photo: Picture
-
-    def picture(self) -> Picture:
-        """The best picture so far, at this scale's size, float32."""
-        return canvas.to_picture(self._solver.picture, self._photo)
-
-    def preview(self) -> Image.Image:
-        """The best picture so far as a PIL image, 8 bit."""
-        return self.picture().to_pil()
+from impasto.optimize.step import Step
+from impasto.recipe import Recipe
 
 
 class Stylizer:
@@ -95,22 +46,30 @@ class Stylizer:
         """
         self.recipe = recipe
         self.device = resolve_device(device)
+        self.weights = None if weights is None else Path(weights)
         self._autocast = autocast_dtype(recipe.precision, self.device)
         self._encoder = load_encoder(
             recipe.encoder.network,
             taps(recipe),
             pooling=recipe.encoder.pooling,
             padding=recipe.encoder.padding,
-            weights=None if weights is None else Path(weights),
+            weights=self.weights,
             device=self.device,
         )
 
-    def size_for(self, photo: Picture) -> tuple[int, int]:
-        """(width, height) of the result for a photo.
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """Of the convolutions: what the recipe's ``auto`` came to on this device."""
+        return "float32" if self._autocast is None else "bfloat16"
+
+    def size_for(self, photo: Any) -> tuple[int, int]:
+        """(width, height) of the result for a photo, which may be any kind of image.
 
         Raises:
+            ImageError: the photo cannot be read.
             LimitError: the shorter side would be too short for the network.
         """
+        photo = read_picture(photo)
         longer = self.recipe.size or default_longer_side(
             max(photo.width, photo.height), self.device
         )
@@ -124,53 +83,66 @@ class Stylizer:
 
     def run(
         self,
-        content: Picture,
-        styles: Sequence[Picture],
+        content: Any,
+        styles: Any,
         *,
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
     ) -> Generator[Step, None, None]:
-        """Repaint a photo, yielding after every iteration.
+        """Repaint a photo, yielding after every iteration; at least once.
 
         Closing the generator, or an exception in its consumer, stops the run; with a checkpoint
-        path its state is written then, and at least every 30 s before.
+        path its state is written then, and at least every 30 s before. A run that had come to its
+        end when its checkpoint was written yields its last step again.
 
         Args:
-            content: the photo.
-            styles: one painting or more; the recipe's ``style.weights`` blend them.
+            content: the photo: any kind of image that :func:`impasto.read_picture` takes, or a
+                :class:`Picture`.
+            styles: a painting, or a list of them that the recipe's ``style.weights`` blend.
             checkpoint: a file to keep the state in.
             resume: a checkpoint of a run with the same recipe and pictures to go on from.
 
         Raises:
+            ImageError: a picture cannot be read.
             InputError: no painting, weights that do not match, or a checkpoint of another run.
             LimitError: the result would be too small for the network.
+            ResourceError: the result is too large for the memory there is.
         """
+        photo, paintings = read_picture(content), read_pictures(styles)
         weights = self.recipe.style.weights
-        if not styles:
+        if not paintings:
             raise InputError("no painting given: a style is needed")
-        if weights and len(weights) != len(styles):
-            raise InputError(f"{len(styles)} painting(s) but {len(weights)} style weight(s)")
-        inputs = [picture.sha256() for picture in (content, *styles)]
+        if weights and len(weights) != len(paintings):
+            raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
+        size = self.size_for(photo)
+        check_memory(
+            self.device,
+            self.precision,
+            size,
+            [painting_size((p.width, p.height), size, self.recipe.style.scale) for p in paintings],
+        )
+        inputs = [picture.sha256() for picture in (photo, *paintings)]
         state = None
         if resume is not None:
             state = load_state(Path(resume), self.device)
             _check_same_run(state, self.recipe, inputs, Path(resume))
-        scales = plan_scales(self.recipe.schedule, *self.size_for(content))
+        scales = plan_scales(self.recipe.schedule, *size)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint))
-        run = _Run(self, content, styles, scales, keeper, inputs)
-        return run.steps(state)
+        identity = (_essence(self.recipe), inputs)
+        return Run(self, photo, paintings, scales, keeper, identity).steps(state)
 
-    def objective(self, content: Picture, styles: Sequence[Picture], scale: Scale) -> Objective:
-        """The objective of a run at one of its scales, targets measured."""
+    def objective(self, content: Any, styles: Any, scale: Scale) -> Objective:
+        """The objective of a run at one of its scales, targets measured; images as in ``run``."""
         return Objective(
             self.recipe,
             self._encoder,
-            canvas.to_tensor(content, scale.width, scale.height, self.device),
-            self._paintings(styles, scale),
+            canvas.to_tensor(read_picture(content), scale.width, scale.height, self.device),
+            self.paintings(read_pictures(styles), scale),
             autocast=self._autocast,
         )
 
-    def _paintings(self, styles: Sequence[Picture], scale: Scale) -> list[Tensor]:
+    def paintings(self, styles: Sequence[Picture], scale: Scale) -> list[Tensor]:
+        """[1, 3, h, w] each, at the sizes that they have beside a scale of the result."""
         result = (scale.width, scale.height)
         ratio = self.recipe.style.scale
         sizes = [painting_size((p.width, p.height), result, ratio) for p in styles]
@@ -180,137 +152,10 @@ class Stylizer:
         ]
 
 
-class _Run:
-    """One photo on its way through the scales."""
-
-    def __init__(
-        self,
-        stylizer: Stylizer,
-        content: Picture,
-        styles: Sequence[Picture],
-        scales: tuple[Scale, ...],
-        keeper: Keeper,
-        inputs: list[str],
-    ) -> None:
-        self._stylizer = stylizer
-        self._content = content
-        self._styles = styles
-        self._scales = scales
-        self._keeper = keeper
-        self._inputs = inputs
-        self._iteration = 0
-        self._elapsed_before = 0.0
-        self._began = 0.0
-
-    def steps(self, state: RunState | None) -> Generator[Step, None, None]:
-        self._began = time.monotonic()
-        image: Tensor | None = None
-        first = 0
-        if state is not None:
-            first, self._iteration = state.scale, state.iteration
-            self._elapsed_before = state.elapsed_s
-        for index in range(first, len(self._scales)):
-            scale = self._scales[index]
-            resumed = state if state is not None and index == first else None
-            if image is None and resumed is None:
-                image = self._start(scale)
-            image = yield from self._at_scale(index, scale, image, resumed)
-
-    def _start(self, scale: Scale) -> Tensor:
-        stylizer = self._stylizer
-        return canvas.starting_image(
-            stylizer.recipe.start,
-            canvas.to_tensor(self._content, scale.width, scale.height, stylizer.device),
-            stylizer._paintings(self._styles, scale),
-            stylizer.recipe.seed,
-        )
-
-    def _at_scale(
-        self, index: int, scale: Scale, image: Tensor | None, state: RunState | None
-    ) -> Generator[Step, None, Tensor]:
-        recipe = self._stylizer.recipe
-        objective = self._stylizer.objective(self._content, self._styles, scale)
-        if image is None:
-            image = torch.zeros(1, 3, scale.height, scale.width, device=self._stylizer.device)
-        start = canvas.enlarged(image, scale.width, scale.height)
-        if index and state is None and recipe.schedule.detail:
-            start = canvas.with_detail(
-                start, self._content, self._scales[index - 1], recipe.schedule.detail
-            )
-        solver = SOLVERS[recipe.solver.kind](recipe.solver, start, _evaluator(objective))
-        done = 0
-        if state is not None:
-            solver.load(state.solver)
-            done = state.done
-        began, begun_at = time.monotonic(), done
-        try:
-            while done < scale.iterations:
-                losses = solver.step()
-                done += 1
-                self._iteration += 1
-                last = index == len(self._scales) - 1 and done == scale.iterations
-                if last:
-                    losses = _saved_losses(objective, solver.picture)
-                self._keeper.offer(self._state(index, done, solver))
-                pace = (time.monotonic() - began) / ((done - begun_at) * scale.width * scale.height)
-                yield self._step(index, scale, losses, pace * self._work_left(index, done), solver)
-            return solver.picture
-        except GeneratorExit:
-            self._keeper.keep(self._state(index, done, solver))
-            raise
-        finally:
-            solver.close()
-
-    def _work_left(self, index: int, done: int) -> int:
-        scale = self._scales[index]
-        here = (scale.iterations - done) * scale.width * scale.height
-        return here + sum(finer.work for finer in self._scales[index + 1 :])
-
-    def _elapsed(self) -> float:
-        return self._elapsed_before + time.monotonic() - self._began
-
-    def _step(
-        self, index: int, scale: Scale, losses: dict[str, float], eta_s: float, solver: SolverLike
-    ) -> Step:
-        return Step(
-            iteration=self._iteration,
-            total=sum(each.iterations for each in self._scales),
-            scale=index,
-            scales=len(self._scales),
-            width=scale.width,
-            height=scale.height,
-            losses=losses,
-            elapsed_s=self._elapsed(),
-            eta_s=eta_s,
-            _solver=solver,
-            _photo=self._content,
-        )
-
-    def _state(self, index: int, done: int, solver: SolverLike) -> RunState:
-        return RunState(
-            recipe=_essence(self._stylizer.recipe),
-            inputs=self._inputs,
-            scale=index,
-            done=done,
-            iteration=self._iteration,
-            elapsed_s=self._elapsed(),
-            solver=solver.state(),
-        )
-
-
-def _evaluator(objective: Objective) -> Evaluate:
-    def evaluate(image: Tensor) -> tuple[dict[str, float], Tensor]:
-        variable = image.detach().requires_grad_()
-        losses = objective(variable)
-        (gradient,) = torch.autograd.grad(losses.total, variable)
-        return losses.as_numbers(), gradient.contiguous()
-
-    return evaluate
-
-
-def _saved_losses(objective: Objective, image: Tensor) -> dict[str, float]:
-    with torch.no_grad():
-        return objective((image * 255).round() / 255).as_numbers()
+def read_pictures(paintings: Any) -> list[Picture]:
+    """One painting or a list of them, decoded; see :func:`impasto.read_picture`."""
+    several = isinstance(paintings, list | tuple)
+    return [read_picture(each) for each in (paintings if several else [paintings])]
 
 
 def _essence(recipe: Recipe) -> str:

@@ -48,12 +48,12 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
         wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
     scales = [
         Scale(max(1, round(width * fraction)), max(1, round(height * fraction)), iterations)
-        for fraction, iterations in zip(fractions, _whole(wanted), strict=True)
+        for fraction, iterations in zip(fractions, _apportioned(wanted), strict=True)
     ]
     return tuple(scale for scale in scales if scale.iterations)
 
 
-def _whole(amounts: Sequence[float]) -> list[int]:
+def _apportioned(amounts: Sequence[float]) -> list[int]:
     """Integers with the rounded sum of the amounts, the finest first to get at least one."""
     edges = [0.0]
     for amount in reversed(amounts):

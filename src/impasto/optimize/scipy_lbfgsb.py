@@ -1,9 +1,10 @@
 """SciPy's L-BFGS-B as a solver that can be stepped, stopped and resumed.
 
 ``scipy.optimize.minimize`` owns its loop and hides its state. A thread runs it and hands over one
-evaluation at a time; it is begun anew every ``restart_every`` evaluations, as the classical Keras
-script does every 20, and the evaluations since are kept, so that a resumed run replays them to the
-solver from memory and stands exactly where the first one stood.
+evaluation at a time; it is begun anew from the best picture after ``restart_every`` evaluations, as
+the classical Keras script does after 20. As there, SciPy looks at the count only between line
+searches, so that a round may take some evaluations more. Those of the current round are kept: a
+resumed run replays them to the solver from memory and stands exactly where the first one stood.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class ScipyLbfgsb:
 
     @property
     def picture(self) -> Tensor:
-        return self._best.clone()
+        return self._best
 
     def step(self) -> dict[str, float]:
         if self._round is None:
@@ -66,7 +67,7 @@ class ScipyLbfgsb:
     def _begin_round_at_best(self) -> None:
         self.close()
         self._log = []
-        self._start = self._best.clone()
+        self._start = self._best
 
     @staticmethod
     def _vector(tensor: Tensor) -> Vector:

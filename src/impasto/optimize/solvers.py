@@ -29,7 +29,7 @@ class SolverLike(Protocol):
 
     @property
     def picture(self) -> Tensor:
-        """[1, 3, H, W] in [0, 1], detached."""
+        """[1, 3, H, W] in [0, 1], detached; later steps leave it as it is."""
 
     def step(self) -> dict[str, float]:
         """Evaluate once, move, and return the losses of the picture evaluated."""
@@ -62,7 +62,7 @@ class Adam:
     def picture(self) -> Tensor:
         decay = self._settings.average
         if not decay or not self._steps:
-            return self._image.clone()
+            return self._image
         return (self._average / (1 - decay**self._steps)).clamp(0, 1)
 
     def step(self) -> dict[str, float]:
@@ -76,7 +76,7 @@ class Adam:
         self._second.mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
         spread = (self._second / (1 - s.beta2**self._steps)).sqrt_().add_(s.epsilon * LEVELS)
         move = self._first / (1 - s.beta1**self._steps) / spread
-        self._image.sub_(move, alpha=rate).clamp_(0, 1)
+        self._image = self._image.sub(move, alpha=rate).clamp_(0, 1)
         if s.average:
             self._average.lerp_(self._image, 1 - s.average)
         return losses
@@ -124,13 +124,13 @@ class TorchLbfgs:
 
     @property
     def picture(self) -> Tensor:
-        return self._best.clone()
+        return self._best
 
     def step(self) -> dict[str, float]:
         losses, gradient = self._evaluate(self._image.detach())
         if losses["total"] < self._lowest:
             self._lowest = losses["total"]
-            self._best.copy_(self._image.detach())
+            self._best = self._image.detach().clone()
         self._image.grad = gradient
         self._solver.step(lambda: losses["total"])  # type: ignore[no-untyped-call]
         with torch.no_grad():
@@ -185,7 +185,7 @@ class BoundedLbfgs:
 
     @property
     def picture(self) -> Tensor:
-        return self._image.clone()
+        return self._image
 
     def step(self) -> dict[str, float]:
         if not self._losses:

@@ -10,7 +10,7 @@ from impasto.errors import InputError
 from impasto.media.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from impasto.optimize.loop import Step
+    from impasto.optimize.step import Step
 
 TERMS = ("total", "content", "style", "smoothness")
 

@@ -46,13 +46,13 @@ class Provenance:
     keeps_metadata: bool = True
 
     @classmethod
-    def of(cls, recipe: Recipe, inputs: Sequence[Named], device: str) -> Provenance:
+    def of(cls, recipe: Recipe, inputs: Sequence[Named], device: str, weights: Named) -> Provenance:
         """The record of a run by this version."""
         start = None
         if recipe.start.image is not None:
             start = _named(Path(recipe.start.image))
             recipe = recipe.with_changes({"start.image": start[0]})
-        return cls(__version__, recipe, tuple(inputs), device, start)
+        return cls(__version__, recipe, tuple(inputs), device, start, weights)
 
     def to_json(self) -> str:
         """The text that is embedded."""

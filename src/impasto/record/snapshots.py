@@ -9,7 +9,7 @@ from impasto.errors import ResourceError
 from impasto.media.encode import write_picture
 
 if TYPE_CHECKING:
-    from impasto.optimize.loop import Step
+    from impasto.optimize.step import Step
 
 PATTERN = "step-*.png"
 """Of the files written into the folder, and of no others."""

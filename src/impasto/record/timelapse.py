@@ -14,7 +14,7 @@ from impasto.errors import InputError
 from impasto.media.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from impasto.optimize.loop import Step
+    from impasto.optimize.step import Step
 
 FRAMES = 60
 """About how many; early steps change most, so they are not thinned more than late ones."""

@@ -1,0 +1,174 @@
+"""One photo on its way through the scales, from a start or from a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from impasto.media.picture import Picture
+from impasto.objective.objective import Objective
+from impasto.optimize import canvas
+from impasto.optimize.checkpoint import Keeper, RunState
+from impasto.optimize.schedule import Scale
+from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
+from impasto.optimize.solvers import Adam, BoundedLbfgs, Evaluate, SolverLike, TorchLbfgs
+from impasto.optimize.step import Step
+from impasto.recipe import Solver
+
+if TYPE_CHECKING:
+    from impasto.optimize.loop import Stylizer
+
+SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate], SolverLike]] = {
+    "adam": Adam,
+    "lbfgs": TorchLbfgs,
+    "lbfgsb": ScipyLbfgsb,
+    "bounded": BoundedLbfgs,
+}
+
+
+class Run:
+    """One photo, its paintings, and how far they have come."""
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        content: Picture,
+        styles: Sequence[Picture],
+        scales: tuple[Scale, ...],
+        keeper: Keeper,
+        identity: tuple[str, list[str]],
+    ) -> None:
+        """Note what to work on.
+
+        Args:
+            stylizer: with the network and the recipe.
+            content: the photo.
+            styles: the paintings.
+            scales: coarse to fine.
+            keeper: of the checkpoint.
+            identity: recipe and inputs, as :class:`RunState` keeps them.
+        """
+        self._stylizer = stylizer
+        self._content = content
+        self._styles = styles
+        self._scales = scales
+        self._keeper = keeper
+        self._recipe, self._inputs = identity
+        self._iteration = 0
+        self._elapsed_before = 0.0
+        self._began = 0.0
+
+    def steps(self, state: RunState | None) -> Generator[Step, None, None]:
+        """Every iteration after ``state``; if there is none, the last one again."""
+        self._began = time.monotonic()
+        first = 0
+        image: Tensor | None = None
+        if state is not None:
+            first, self._iteration = state.scale, state.iteration
+            self._elapsed_before = state.elapsed_s
+        for index in range(first, len(self._scales)):
+            resumed = state if index == first else None
+            start = self._start(index, image) if resumed is None else self._shape(index)
+            image = yield from self._at_scale(index, start, resumed)
+
+    def _start(self, index: int, coarser: Tensor | None) -> Tensor:
+        """What a scale begins with: the picture of the one before, or the recipe's start."""
+        stylizer, scale = self._stylizer, self._scales[index]
+        recipe = stylizer.recipe
+        if coarser is not None:
+            start = canvas.enlarged(coarser, scale.width, scale.height)
+            detail, before = recipe.schedule.detail, self._scales[index - 1]
+            return canvas.with_detail(start, self._content, before, detail) if detail else start
+        content = canvas.to_tensor(self._content, scale.width, scale.height, stylizer.device)
+        seen = self._styles[:1] if recipe.start.base == "style" else []
+        paintings = stylizer.paintings(seen, scale)
+        return canvas.starting_image(recipe.start, content, paintings, recipe.seed)
+
+    def _shape(self, index: int) -> Tensor:
+        """A stand-in for the start of a solver that is about to load its state."""
+        scale = self._scales[index]
+        return torch.zeros(1, 3, scale.height, scale.width, device=self._stylizer.device)
+
+    def _at_scale(
+        self, index: int, start: Tensor, state: RunState | None
+    ) -> Generator[Step, None, Tensor]:
+        settings, scale = self._stylizer.recipe.solver, self._scales[index]
+        objective = self._stylizer.objective(self._content, self._styles, scale)
+        solver = SOLVERS[settings.kind](settings, start, _evaluator(objective))
+        done = 0
+        if state is not None:
+            solver.load(state.solver)
+            done = state.done
+        began, begun_at = time.monotonic(), done
+        finest = index == len(self._scales) - 1
+        try:
+            if finest and done == scale.iterations:
+                yield self._step(index, _saved_losses(objective, solver.picture), 0.0, solver)
+            while done < scale.iterations:
+                losses = solver.step()
+                done += 1
+                self._iteration += 1
+                if finest and done == scale.iterations:
+                    losses = _saved_losses(objective, solver.picture)
+                self._keeper.offer(self._state(index, done, solver))
+                pace = (time.monotonic() - began) / ((done - begun_at) * scale.width * scale.height)
+                yield self._step(index, losses, pace * self._work_left(index, done), solver)
+            return solver.picture
+        except GeneratorExit:
+            self._keeper.keep(self._state(index, done, solver))
+            raise
+        finally:
+            solver.close()
+
+    def _work_left(self, index: int, done: int) -> int:
+        scale = self._scales[index]
+        here = (scale.iterations - done) * scale.width * scale.height
+        return here + sum(finer.work for finer in self._scales[index + 1 :])
+
+    def _elapsed(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._began
+
+    def _step(self, index: int, losses: dict[str, float], eta_s: float, solver: SolverLike) -> Step:
+        return Step(
+            iteration=self._iteration,
+            total=sum(each.iterations for each in self._scales),
+            scale=index,
+            scales=len(self._scales),
+            width=self._scales[index].width,
+            height=self._scales[index].height,
+            losses=losses,
+            elapsed_s=self._elapsed(),
+            eta_s=eta_s,
+            _image=solver.picture,
+            _photo=self._content,
+        )
+
+    def _state(self, index: int, done: int, solver: SolverLike) -> RunState:
+        return RunState(
+            recipe=self._recipe,
+            inputs=self._inputs,
+            scale=index,
+            done=done,
+            iteration=self._iteration,
+            elapsed_s=self._elapsed(),
+            solver=solver.state(),
+        )
+
+
+def _evaluator(objective: Objective) -> Evaluate:
+    def evaluate(image: Tensor) -> tuple[dict[str, float], Tensor]:
+        variable = image.detach().requires_grad_()
+        losses = objective(variable)
+        (gradient,) = torch.autograd.grad(losses.total, variable)
+        return losses.as_numbers(), gradient.contiguous()
+
+    return evaluate
+
+
+def _saved_losses(objective: Objective, image: Tensor) -> dict[str, float]:
+    with torch.no_grad():
+        return objective((image * 255).round() / 255).as_numbers()

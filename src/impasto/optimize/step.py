@@ -1,0 +1,53 @@
+"""What the loop yields after every iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from impasto.media.picture import Picture
+from impasto.optimize.canvas import to_picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: one evaluation of the objective and its gradient.
+
+    A step that is kept keeps its own picture: 12 bytes a pixel on the device.
+
+    Attributes:
+        iteration: 1 for the first, over the whole run.
+        total: iterations of the whole run.
+        scale: index of the scale, 0 the coarsest.
+        scales: how many there are.
+        width, height: of the picture at this scale, in pixels.
+        losses: ``total``, ``content``, ``style`` and ``smoothness``, weighted. Those of the very
+            last step are measured on the 8-bit picture that will be saved.
+        elapsed_s: seconds worked so far, sessions before a resume included.
+        eta_s: seconds left, from the work left at the rate of this scale.
+    """
+
+    iteration: int
+    total: int
+    scale: int
+    scales: int
+    width: int
+    height: int
+    losses: dict[str, float]
+    elapsed_s: float
+    eta_s: float
+    _image: Tensor
+    _photo: Picture
+
+    def picture(self) -> Picture:
+        """The best picture up to this step, at this scale's size, float32."""
+        return to_picture(self._image, self._photo)
+
+    def preview(self) -> Image.Image:
+        """The best picture up to this step as a PIL image, 8 bit."""
+        return self.picture().to_pil()
