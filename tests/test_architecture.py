@@ -17,6 +17,7 @@ LAYERS = (
     ("errors", "_version"),
     ("media",),
     ("encoders",),
+    ("recipe_tables",),
     ("recipe",),
     ("objective",),
     ("optimize",),

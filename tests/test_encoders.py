@@ -240,7 +240,7 @@ def test_truncation_does_not_change_features(vgg19):
 
 def test_features_see_exactly_their_receptive_radius():
     encoder = Encoder(random_parameters("vgg19"), ["relu4_1"]).double()
-    radius = encoder.receptive_radius("relu4_1")
+    radius = encoder.halo
     assert radius == receptive_radius("vgg19", "relu4_1")
     image = torch.rand(1, 3, 16, 160, dtype=torch.float64, requires_grad=True)
     cell = 10  # of 8 px: columns 80 to 87

@@ -17,7 +17,8 @@ from impasto.optimize.canvas import starting_image, to_tensor, with_detail
 from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.precondition import blur, emphasise_coarse
 from impasto.optimize.schedule import Scale
-from impasto.recipe import Start, recipe_names
+from impasto.recipe import recipe_names
+from impasto.recipe_tables import Start
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 TINY = impasto.load_recipe("draft").with_changes({"schedule.total": 3, "size": 48})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.optimize.schedule import SHORTEST, painting_size, plan_scales
-from impasto.recipe import Schedule
+from impasto.recipe_tables import Schedule
 
 
 def test_one_scale_without_a_coarsest():

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import minimize
 
 from impasto.optimize.run import SOLVERS
-from impasto.recipe import Solver
+from impasto.recipe_tables import Solver
 
 KINDS = {
     "adam": Solver(kind="adam", learning_rate=8, decay=0.5, decay_every=30),

@@ -15,160 +15,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    model_validator,
 )
 
-from impasto.encoders.layers import canonical_layer
 from impasto.errors import RecipeError
+from impasto.recipe_tables import (
+    ContentTerm,
+    EncoderChoice,
+    Schedule,
+    SmoothnessTerm,
+    Solver,
+    Start,
+    StyleTerm,
+    Table,
+)
 
 VERSION = 1
 """Of the recipe's schema; a picture made by a newer impasto is refused by name."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _canonical(layers: dict[str, float]) -> dict[str, float]:
-    canonical: dict[str, float] = {}
-    for spelling, weight in layers.items():
-        name = canonical_layer(spelling)
-        if name in canonical:
-            raise ValueError(f"{name} has two weights, one of them as {spelling!r}")
-        canonical[name] = weight
-    return canonical
-
-
-Layers = Annotated[
-    dict[str, Annotated[float, Field(ge=0)]], AfterValidator(_canonical), Field(min_length=1)
-]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-
-
-class EncoderChoice(_Table):
-    """Which network looks at the pictures, and how."""
-
-    network: Literal["vgg19", "vgg16"] = "vgg19"
-    pooling: Literal["max", "average"] = "max"
-    padding: Literal["zeros", "replicate"] = "zeros"
-    """At the border of the first layer; replicate keeps frames from growing along the edges."""
-    activation_scale: Positive = 1.0
-    """Multiplies every activation. Tutorials written for torchvision's weights state their loss
-    weights for inputs in standard deviations; 1/57.6 brings the Caffe weights' activations, made
-    for inputs in 8-bit levels, to that unit."""
-
-
-class ContentTerm(_Table):
-    """Mean squared difference of features, kept near those of the photo."""
-
-    weight: NonNegative = 1.0
-    layers: Layers = Field(default={"relu4_2": 1.0}, validate_default=True)
-    normalization: Literal["mean", "sum", "half_sum", "paper", "relative"] = "mean"
-
-
-class StyleTerm(_Table):
-    """Statistics of features, kept near those of the painting(s)."""
-
-    weight: NonNegative = 1.0
-    layers: Layers = Field(
-        default={f"relu{block}_1": 0.2 for block in range(1, 6)}, validate_default=True
-    )
-    distance: Literal["gram", "bures"] = "gram"
-    """Of Gram matrices, as in the tutorials, or of Gaussians (:mod:`impasto.objective.bures`),
-    which is relative to the painting and knows no ``gram`` and ``normalization``."""
-    gram: Literal["hw", "chw"] = "hw"
-    normalization: Literal["mean", "sum", "paper", "relative"] = "mean"
-    scale: Annotated[float, Field(ge=0.1, le=8)] = 1.0
-    """Size of the painting relative to the result, as a ratio of the square roots of their
-    areas: above 1 the strokes grow, below 1 they shrink."""
-    weights: tuple[NonNegative, ...] = ()
-    """One for each painting, normalised to sum to 1; empty means equal."""
-
-    @model_validator(mode="after")
-    def _some_weight(self) -> StyleTerm:
-        if self.weights and sum(self.weights) == 0:
-            raise ValueError("at least one painting needs a weight above 0")
-        return self
-
-
-class SmoothnessTerm(_Table):
-    """Total variation of the picture in [0, 1]."""
-
-    weight: NonNegative = 0.0
-    kind: Literal["l1", "l2"] = "l2"
-
-
-class Start(_Table):
-    """The picture the optimiser begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
-
-    base: Literal["content", "style", "image"] = "content"
-    image: str | None = None
-    """A path, for ``base = "image"``."""
-    noise_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
-    noise: Literal["uniform", "normal"] = "uniform"
-    noise_center: Annotated[float, Field(ge=0, le=1)] | Literal["mean"] = 0.5
-    """Mid-grey by default; ``"mean"`` is the mean colour of ImageNet, VGG's own zero."""
-    noise_amplitude: NonNegative = 0.5
-    """Half the range of uniform noise, or the standard deviation of normal noise."""
-
-    @model_validator(mode="after")
-    def _image_has_a_path(self) -> Start:
-        if (self.base == "image") != (self.image is not None):
-            raise ValueError('start.base = "image" and start.image = PATH go together')
-        return self
-
-
-class Schedule(_Table):
-    """Scales from coarse to fine, each begun from the last one's picture."""
-
-    coarsest: Annotated[int, Field(ge=16)] | None = None
-    """Longer side of the first scale in pixels; none: one scale only, the full size."""
-    factor: Annotated[float, Field(gt=1, le=4)] = 2.0
-    """Ratio of the sides of neighbouring scales."""
-    iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    """At the finest scale."""
-    growth: Annotated[float, Field(ge=1, le=16)] = 1.0
-    """Each coarser scale has this many times the iterations of the next finer one..."""
-    most: Annotated[int, Field(ge=1)] = 1_000_000
-    """...and never more than this."""
-    detail: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """How much of the photo's detail that the coarser scale could not show is added when a scale
-    begins."""
-    total: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """If set, the scales' iterations are stretched or shrunk to sum to this."""
-
-
-class Solver(_Table):
-    """How the canvas follows its gradient."""
-
-    kind: Literal["adam", "lbfgs", "lbfgsb", "bounded"] = "adam"
-    learning_rate: Positive = 5.0
-    """Adam: 8-bit levels a step. L-BFGS: the step length tried first. L-BFGS-B finds its own."""
-    decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    decay_every: Annotated[int, Field(ge=1)] = 1
-    """The learning rate is multiplied by ``decay`` once every so many iterations of a scale,
-    smoothly in between."""
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    epsilon: Positive = 1e-8
-    """Adam's, for gradients per 8-bit level, as the tutorials' pictures in 0..255 have them."""
-    clip_gradient: Positive | None = None
-    """Largest 2-norm of the gradient; none: unclipped."""
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of the running average of Adam's iterates that becomes the picture; 0: the last."""
-    history: Annotated[int, Field(ge=1, le=200)] = 10
-    octaves: Annotated[int, Field(ge=0, le=6)] = 0
-    """Bounded L-BFGS first trusts structure this many octaves coarser than a pixel."""
-    restart_every: Annotated[int, Field(ge=2)] = 20
-    """L-BFGS-B forgets its curvature after so many evaluations, or a few more: SciPy finishes the
-    line search it is in."""
 
 
 def _readable(version: object) -> object:
@@ -180,7 +45,7 @@ def _readable(version: object) -> object:
     return version
 
 
-class Recipe(_Table):
+class Recipe(Table):
     """One run of impasto, complete but for the pictures."""
 
     version: Annotated[Literal[1], BeforeValidator(_readable)] = 1

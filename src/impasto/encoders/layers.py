@@ -89,6 +89,11 @@ def layers_up_to(network: Network, taps: Iterable[str]) -> tuple[Convolution, ..
     return layers[: 1 + max(names.index(name) for name in wanted)]
 
 
+def cell_of(layer: str) -> int:
+    """Pixels a side that one feature of a layer stands for: 1 in block one, 16 in block five."""
+    return int(2 ** (int(canonical_layer(layer)[4]) - 1))
+
+
 def receptive_radius(network: Network, layer: str) -> int:
     """How many pixels beyond a feature's own cell can reach it, on either side.
 

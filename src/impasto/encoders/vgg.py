@@ -12,7 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.encoders.layers import Network, canonical_layer, layers_up_to, receptive_radius
+from impasto.encoders.layers import (
+    Network,
+    canonical_layer,
+    cell_of,
+    layers_up_to,
+    receptive_radius,
+)
 from impasto.encoders.parameters import Parameters
 from impasto.encoders.winograd import MINIMUM_CHANNELS, activated, kernel_points
 from impasto.errors import LimitError
@@ -71,16 +77,17 @@ class Encoder(nn.Module):
     @property
     def minimum_side(self) -> int:
         """Shortest side in pixels that leaves every tap at least one position."""
-        return int(2 ** (self._plan[-1].block - 1))
+        return self.cell
 
-    def channels(self, layer: str) -> int:
-        """Number of channels of a tapped layer."""
-        name = canonical_layer(layer)
-        return next(each.outputs for each in self._plan if each.name == name)
+    @property
+    def cell(self) -> int:
+        """Pixels a side that one feature of the deepest tap stands for."""
+        return cell_of(self._plan[-1].name)
 
-    def receptive_radius(self, layer: str) -> int:
-        """Pixels around a feature's own cell that can reach it."""
-        return receptive_radius(self.network, layer)
+    @property
+    def halo(self) -> int:
+        """Pixels around its own cell that can reach a feature of the deepest tap."""
+        return receptive_radius(self.network, self._plan[-1].name)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Features of a picture.

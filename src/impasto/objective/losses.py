@@ -33,19 +33,39 @@ def content_loss(features: Tensor, target: Tensor, normalization: ContentNormali
     Returns:
         A scalar >= 0.
     """
-    difference = _wide(features) - _wide(target)
-    energy = difference.square().sum()
+    energy = squared_error(features, target)
+    return energy / content_divisor(squared_norm(target), target.numel(), normalization)
+
+
+def squared_error(features: Tensor, target: Tensor) -> Tensor:
+    """Sum of squared differences, in float32 (float64 stays float64)."""
+    return (_wide(features) - _wide(target)).square().sum()
+
+
+def squared_norm(features: Tensor) -> float:
+    """Sum of squares, in float64."""
+    return float(torch.linalg.vector_norm(_wide(features.detach()), dtype=torch.float64)) ** 2
+
+
+def content_divisor(energy: float, count: int, normalization: ContentNormalization) -> float:
+    """What a sum of squared differences is divided by; the same for a whole layer and its parts.
+
+    Args:
+        energy: sum of squares of the whole target.
+        count: of its elements.
+        normalization: see :func:`content_loss`.
+    """
     match normalization:
         case "sum":
-            return energy
+            return 1.0
         case "half_sum":
-            return energy / 2
+            return 2.0
         case "paper":
-            return energy / (2 * difference.numel())
+            return 2.0 * count
         case "relative":
-            return energy / (_wide(target).square().sum() + TINY)
+            return energy + TINY
         case "mean":
-            return energy / difference.numel()
+            return float(count)
 
 
 def gram_loss(

@@ -15,9 +15,16 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.objective.bures import bures_loss, bures_target
-from impasto.objective.losses import content_loss, gram_loss, total_variation
+from impasto.objective.losses import (
+    content_divisor,
+    gram_loss,
+    squared_error,
+    squared_norm,
+    total_variation,
+)
 from impasto.objective.moments import Moments, blend, measure
-from impasto.recipe import Recipe, StyleTerm
+from impasto.recipe import Recipe
+from impasto.recipe_tables import StyleTerm
 
 
 @dataclass(frozen=True)
@@ -64,10 +71,14 @@ class Objective:
             features = self._features(content)
             self._content = {layer: features[layer] for layer in recipe.content.layers}
             del features  # the layers of the style term, which may be the largest
-            self._style = {
-                layer: _distance_to(moments, recipe.style)
-                for layer, moments in self._blended(styles).items()
-            }
+            paintings = [self._moments(style) for style in styles]
+        self._style = style_distances(recipe, paintings)
+        self._content_divisors = {
+            layer: content_divisor(
+                squared_norm(target), target.numel(), recipe.content.normalization
+            )
+            for layer, target in self._content.items()
+        }
 
     def __call__(self, image: Tensor) -> Losses:
         """The losses of a picture, differentiable in it.
@@ -79,45 +90,71 @@ class Objective:
         features = self._features(image)
         zero = image.new_zeros(())
         content = zero + sum(
-            weight * content_loss(features[layer], target, recipe.content.normalization)
-            for (layer, weight), target in zip(
-                recipe.content.layers.items(), self._content.values(), strict=True
-            )
+            weight
+            / self._content_divisors[layer]
+            * squared_error(features[layer], self._content[layer])
+            for layer, weight in recipe.content.layers.items()
         )
         style = zero + sum(
             weight * self._style[layer](measure(features[layer]))
             for layer, weight in recipe.style.layers.items()
         )
-        smoothness = zero
-        if recipe.smoothness.weight:
-            smoothness = recipe.smoothness.weight * total_variation(image, recipe.smoothness.kind)
-        content = recipe.content.weight * content
-        style = recipe.style.weight * style
-        return Losses(content + style + smoothness, content, style, smoothness)
+        return weighted(recipe, content, style, image)
+
+    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
+        variable = image.detach().requires_grad_()
+        losses = self(variable)
+        (gradient,) = torch.autograd.grad(losses.total, variable)
+        return losses.as_numbers(), gradient.contiguous()
+
+    def losses(self, image: Tensor) -> dict[str, float]:
+        """The losses of a picture as numbers."""
+        with torch.no_grad():
+            return self(image).as_numbers()
 
     def _features(self, image: Tensor) -> dict[str, Tensor]:
-        context: AbstractContextManager[object] = nullcontext()
-        if self._autocast is not None:
-            context = torch.autocast(image.device.type, self._autocast)
-        with context:
-            features = self._encoder(image)
-        scale = self.recipe.encoder.activation_scale
-        return features if scale == 1 else {k: v * scale for k, v in features.items()}
+        return features_of(self._encoder, image, self.recipe, self._autocast)
 
-    def _blended(self, styles: Sequence[Tensor]) -> dict[str, Moments]:
-        weights = self.recipe.style.weights or (1.0,) * len(styles)
-        measured = []
-        for style in styles:
-            features = self._features(style)
-            measured.append({layer: measure(features[layer]) for layer in self.recipe.style.layers})
-        return {
-            layer: blend([moments[layer] for moments in measured], weights)
-            for layer in self.recipe.style.layers
-        }
+    def _moments(self, style: Tensor) -> dict[str, Moments]:
+        features = self._features(style)
+        return {layer: measure(features[layer]) for layer in self.recipe.style.layers}
+
+
+def features_of(
+    encoder: Encoder, image: Tensor, recipe: Recipe, autocast: torch.dtype | None
+) -> dict[str, Tensor]:
+    """The recipe's activations of a picture, at its precision and activation scale."""
+    context: AbstractContextManager[object] = nullcontext()
+    if autocast is not None:
+        context = torch.autocast(image.device.type, autocast)
+    with context:
+        features = encoder(image)
+    scale = recipe.encoder.activation_scale
+    return features if scale == 1 else {k: v * scale for k, v in features.items()}
+
+
+def weighted(recipe: Recipe, content: Tensor, style: Tensor, image: Tensor) -> Losses:
+    """The terms of a picture times their weights, smoothness included."""
+    smoothness = image.new_zeros(())
+    if recipe.smoothness.weight:
+        smoothness = recipe.smoothness.weight * total_variation(image, recipe.smoothness.kind)
+    content, style = recipe.content.weight * content, recipe.style.weight * style
+    return Losses(content + style + smoothness, content, style, smoothness)
+
+
+def style_distances(
+    recipe: Recipe, paintings: Sequence[dict[str, Moments]]
+) -> dict[str, Callable[[Moments], Tensor]]:
+    """For each layer, the style loss as a function of the result's moments."""
+    weights = recipe.style.weights or (1.0,) * len(paintings)
+    return {
+        layer: _distance_to(blend([each[layer] for each in paintings], weights), recipe.style)
+        for layer in recipe.style.layers
+    }
 
 
 def _distance_to(painting: Moments, style: StyleTerm) -> Callable[[Moments], Tensor]:
-    """The style loss of one layer as a function of the result's moments."""
     if style.distance == "bures":
         target = bures_target(painting)
         return lambda result: bures_loss(result, target)

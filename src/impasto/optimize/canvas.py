@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
 from impasto.optimize.schedule import Scale
-from impasto.recipe import Start
+from impasto.recipe_tables import Start
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 """Mean colour, RGB in [0, 1], that VGG's preprocessing subtracts."""

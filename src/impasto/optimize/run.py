@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from impasto.media.picture import Picture
-from impasto.objective.objective import Objective
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.schedule import Scale
 from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
 from impasto.optimize.solvers import Adam, BoundedLbfgs, Evaluate, SolverLike, TorchLbfgs
 from impasto.optimize.step import Step
-from impasto.recipe import Solver
+from impasto.recipe_tables import Solver
 
 if TYPE_CHECKING:
     from impasto.optimize.loop import Stylizer
@@ -98,7 +97,7 @@ class Run:
     ) -> Generator[Step, None, Tensor]:
         settings, scale = self._stylizer.recipe.solver, self._scales[index]
         objective = self._stylizer.objective(self._content, self._styles, scale)
-        solver = SOLVERS[settings.kind](settings, start, _evaluator(objective))
+        solver = SOLVERS[settings.kind](settings, start, objective.evaluate)
         done = 0
         if state is not None:
             solver.load(state.solver)
@@ -107,13 +106,13 @@ class Run:
         finest = index == len(self._scales) - 1
         try:
             if finest and done == scale.iterations:
-                yield self._step(index, _saved_losses(objective, solver.picture), 0.0, solver)
+                yield self._step(index, objective.losses(_saved(solver.picture)), 0.0, solver)
             while done < scale.iterations:
                 losses = solver.step()
                 done += 1
                 self._iteration += 1
                 if finest and done == scale.iterations:
-                    losses = _saved_losses(objective, solver.picture)
+                    losses = objective.losses(_saved(solver.picture))
                 self._keeper.offer(self._state(index, done, solver))
                 pace = (time.monotonic() - began) / ((done - begun_at) * scale.width * scale.height)
                 yield self._step(index, losses, pace * self._work_left(index, done), solver)
@@ -159,16 +158,6 @@ class Run:
         )
 
 
-def _evaluator(objective: Objective) -> Evaluate:
-    def evaluate(image: Tensor) -> tuple[dict[str, float], Tensor]:
-        variable = image.detach().requires_grad_()
-        losses = objective(variable)
-        (gradient,) = torch.autograd.grad(losses.total, variable)
-        return losses.as_numbers(), gradient.contiguous()
-
-    return evaluate
-
-
-def _saved_losses(objective: Objective, image: Tensor) -> dict[str, float]:
-    with torch.no_grad():
-        return objective((image * 255).round() / 255).as_numbers()
+def _saved(image: Tensor) -> Tensor:
+    """The picture as 8 bits will hold it."""
+    return (image * 255).round() / 255

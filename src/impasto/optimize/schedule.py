@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from impasto.recipe import Schedule
+from impasto.recipe_tables import Schedule
 
 SHORTEST = 16
 """Pixels; below this VGG's fifth block has no position left."""

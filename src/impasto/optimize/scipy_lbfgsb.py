@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.optimize.solvers import Evaluate
-from impasto.recipe import Solver
+from impasto.recipe_tables import Solver
 
 Vector = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from impasto.optimize.precondition import emphasise_coarse
-from impasto.recipe import Solver
+from impasto.recipe_tables import Solver
 
 Evaluate = Callable[[Tensor], tuple[dict[str, float], Tensor]]
 """Losses by name (``"total"`` among them) and the gradient of the total, of a picture in [0, 1]."""

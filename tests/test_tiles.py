@@ -1,0 +1,113 @@
+"""Tiles: the whole picture's losses and gradient, whatever the tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from impasto.encoders.layers import convolutions
+from impasto.encoders.parameters import Parameters, caffe_convention
+from impasto.encoders.vgg import Encoder
+from impasto.objective.objective import Objective, taps
+from impasto.objective.tiled import TiledObjective
+from impasto.objective.tiles import plan_tiles
+from impasto.recipe import Recipe, load_recipe
+
+CHANNELS = (4, 5, 6, 7, 8)
+
+
+def narrow_vgg(recipe: Recipe) -> Encoder:
+    """VGG-19's topology with a few channels, random, in float64."""
+    generator = torch.Generator().manual_seed(3)
+    layers, inputs = {}, 3
+    for layer in convolutions("vgg19"):
+        outputs = CHANNELS[layer.block - 1]
+        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / 9 / inputs) ** 0.5
+        layers[layer.name] = (weight, torch.rand(outputs, generator=generator))
+        inputs = outputs
+    order, _, offset = caffe_convention()
+    parameters = Parameters("vgg19", layers, order, torch.full((3,), 4.0), offset / 64, "", "")
+    choice = recipe.encoder
+    return Encoder(
+        parameters, taps(recipe), pooling=choice.pooling, padding=choice.padding
+    ).double()
+
+
+def picture(height: int, width: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
+
+
+def both(recipe: Recipe, height: int, width: int, side: int) -> tuple[Objective, TiledObjective]:
+    encoder, photo = narrow_vgg(recipe), picture(height, width, 1)
+    styles = [picture(70, 83, 2), picture(49, 131, 3)]
+    whole = Objective(recipe, encoder, photo, styles)
+    return whole, TiledObjective(recipe, encoder, photo, styles, side=side)
+
+
+def assert_equal_evaluations(whole: Objective, tiled: TiledObjective, image: torch.Tensor) -> None:
+    losses, gradient = whole.evaluate(image)
+    their_losses, their_gradient = tiled.evaluate(image)
+    assert their_losses == pytest.approx(losses, rel=1e-12)
+    assert tiled.losses(image) == pytest.approx(losses, rel=1e-12)
+    assert gradient.abs().max() > 0
+    assert (their_gradient - gradient).abs().max() <= 1e-12 * gradient.abs().max()
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "standard": {},
+    "gatys-2015": {},
+    "tf2-epochs": {},
+    "torch-lbfgs": {"smoothness.weight": 0.1},
+    "noise-blend": {"style.weights": [3.0, 1.0]},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("size", [(161, 243), (177, 96)])
+def test_losses_and_gradient_are_those_of_the_whole(name: str, size: tuple[int, int]) -> None:
+    recipe = load_recipe(name).with_changes(RECIPES[name])
+    whole, tiled = both(recipe, *size, side=64)
+    assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(16, 130), width=st.integers(16, 130), side=st.integers(1, 140))
+def test_any_size_and_any_tile(height: int, width: int, side: int) -> None:
+    recipe = load_recipe("standard").with_changes({"style.layers": {"relu1_1": 1, "relu5_1": 1}})
+    whole, tiled = both(recipe, height, width, side)
+    assert_equal_evaluations(whole, tiled, picture(height, width, seed=4))
+
+
+def test_a_halo_one_cell_short_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = load_recipe("gatys-2015")
+    monkeypatch.setattr(Encoder, "halo", 48)
+    whole, tiled = both(recipe, 256, 96, side=64)
+    image = picture(256, 96, seed=4)
+    _, gradient = whole.evaluate(image)
+    _, theirs = tiled.evaluate(image)
+    assert (theirs - gradient).abs().max() > 1e-9 * gradient.abs().max()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    side=st.integers(1, 200),
+    cell=st.sampled_from([1, 2, 8, 16]),
+)
+def test_every_feature_belongs_to_exactly_one_tile(
+    height: int, width: int, side: int, cell: int
+) -> None:
+    for layer_cell in (1, cell):
+        whole = torch.zeros(height // layer_cell, width // layer_cell)
+        for tile in plan_tiles(height, width, side, 5, cell):
+            assert tile.rows.first % cell == tile.columns.first % cell == 0
+            top, left = tile.rows.first // layer_cell, tile.columns.first // layer_cell
+            seen = whole[top : tile.rows.last // layer_cell, left : tile.columns.last // layer_cell]
+            tile.owned(seen, layer_cell).add_(1)
+        assert torch.equal(whole, torch.ones_like(whole))
