@@ -12,7 +12,7 @@ from PIL import Image
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.media.picture import Picture
-from impasto.optimize import checkpoint, memory
+from impasto.optimize import checkpoint, loop, memory
 from impasto.optimize.canvas import starting_image, to_tensor, with_detail
 from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.precondition import blur, emphasise_coarse
@@ -161,17 +161,31 @@ def test_one_engine_serves_many_runs_alike():
 
 
 def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 2**28)
-    large = impasto.Stylizer(TINY.with_changes({"size": 1024}))
-    with pytest.raises(impasto.ResourceError, match="a result of 1024x768 px needs") as caught:
+    monkeypatch.setattr(loop, "available_memory", lambda _: 2**30)
+    large = impasto.Stylizer(TINY.with_changes({"size": 8192}))
+    with pytest.raises(impasto.ResourceError, match="a result of 8192x6144 px needs") as caught:
         large.run(PHOTO, PAINTING)
     fits = int(re.search(r"--size (\d+) would fit", str(caught.value))[1])
-    impasto.Stylizer(TINY.with_changes({"size": fits})).run(PHOTO, PAINTING)
-    with pytest.raises(impasto.ResourceError):
-        impasto.Stylizer(TINY.with_changes({"size": fits + 2})).run(PHOTO, PAINTING)
-    strokes = impasto.Stylizer(TINY.with_changes({"size": 100, "style.scale": 8}))
-    with pytest.raises(impasto.ResourceError, match=r"a painting taken at \d+x\d+ px needs"):
-        strokes.run(PHOTO, PAINTING)
+    impasto.Stylizer(TINY.with_changes({"size": fits // 2})).run(PHOTO, PAINTING)
+    whole = impasto.Stylizer(TINY.with_changes({"size": 1024, "tile": 0}))
+    with pytest.raises(impasto.ResourceError, match="1024x768 px needs about"):
+        whole.run(PHOTO, PAINTING)
+
+
+def test_little_memory_means_tiles_and_the_same_picture(tmp_path):
+    recipe = TINY.with_changes({"size": 400})
+    photo = np.random.default_rng(1).random((300, 400, 3)).astype(np.float32)
+    whole = list(impasto.Stylizer(recipe).run(photo, PAINTING))[-1]
+    tiled = list(impasto.Stylizer(recipe, max_memory=650 * 2**20).run(photo, PAINTING))[-1]
+    assert (whole.tile, tiled.tile) == (0, 256)
+    assert tiled.losses == pytest.approx(whole.losses, rel=1e-3)
+    assert np.abs(tiled.picture().pixels - whole.picture().pixels).mean() < 1e-3
+
+
+def test_what_the_tiles_came_to_is_recorded(monkeypatch):
+    monkeypatch.setattr(loop, "choose_tile", lambda *_: 256)
+    result = impasto.stylize(PHOTO, PAINTING, recipe=TINY)
+    assert result.recipe.tile == 256
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,9 @@ def finished(
     """
     # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
     width, height = engine.size_for(content)
-    recipe = engine.recipe.with_changes({"size": max(width, height), "precision": engine.precision})
+    recipe = engine.recipe.with_changes(
+        {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
+    )
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
     hashes = [picture.sha256() for picture in (content, *styles)]
     return Result(

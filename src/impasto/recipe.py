@@ -56,6 +56,9 @@ class Recipe(Table):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions; losses are always float32."""
+    tile: Annotated[int, Field(ge=0, le=65_535)] | Literal["auto"] = "auto"
+    """Side in pixels of the tiles a large picture is worked on in, which changes its memory and not
+    what is computed; 0: as a whole; auto: as free memory demands."""
     snapshot_every: Annotated[int, Field(ge=1)] | None = None
     """Iterations between snapshots, where snapshots are asked for."""
     encoder: EncoderChoice = EncoderChoice()

@@ -35,7 +35,7 @@ class Job:
         photo, paintings: what to do it with.
         sources: where the photo and the paintings came from; none: standard input.
         output: none: standard output.
-        device, weights: as :class:`Stylizer` takes them.
+        device, weights, max_memory: as :class:`Stylizer` takes them.
         depth: bits a channel of the result.
         overwrite: whether an existing output may be replaced.
         embed, keep_metadata: whether the recipe, and the photo's EXIF, go into the result.
@@ -55,6 +55,7 @@ class Job:
     overwrite: bool
     quiet: bool
     json: bool
+    max_memory: int | None = None
     embed: bool = True
     keep_metadata: bool = True
     record: Provenance | None = None
@@ -71,7 +72,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
 
-    engine = Stylizer(job.recipe, device=job.device, weights=job.weights)
+    engine = Stylizer(job.recipe, device=job.device, weights=job.weights, max_memory=job.max_memory)
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with _stoppable() as stop:

@@ -97,6 +97,12 @@ def _add_result(group: Group) -> None:
 def _add_run(group: Group) -> None:
     add = group.add_argument
     add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
+    add(
+        "--max-memory",
+        metavar="GB",
+        type=number(0.1),
+        help="work in tiles that need no more beside the network (default: what is free)",
+    )
     add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
     add("--checkpoint", metavar="FILE", help="keep the state here, at least every 30 s")
     add("--resume", metavar="FILE", help="go on from a checkpoint of the same command")
@@ -123,6 +129,7 @@ def run(argv: list[str]) -> int:
         output=output,
         device=options.device,
         weights=options.weights,
+        max_memory=options.max_memory and round(options.max_memory * 2**30),
         depth=options.depth,
         overwrite=options.force,
         quiet=options.quiet,

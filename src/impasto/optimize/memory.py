@@ -1,32 +1,44 @@
-"""Whether a run fits into memory, asked before it starts: it would fail hours later."""
+"""Whether and how a run fits into memory, asked before it starts: it would fail hours later."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from impasto.errors import ResourceError
+from impasto.optimize.schedule import SHORTEST
+from impasto.recipe_tables import Solver
 
-RESULT_BYTES = {"float32": 3100, "bfloat16": 2000}
-"""A pixel of the result, by precision: activations that the gradient needs, and the solver's
-history. float32: peak resident memory of ``standard`` above what the loaded network takes is
-479, 1054 and 2006 MiB at 256, 512 and 768 px square: 3050 a pixel and a fixed 290 MiB.
+ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
+"""A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
+resident memory of ``standard`` above what the loaded network takes is 479, 1054 and 2006 MiB at
+256, 512 and 768 px square: 3050 a pixel, of which 360 are the solver's, and a fixed 290 MiB.
 bfloat16: 682 MiB at 512 px, of which 1570 a pixel if the fixed part is the same, and a margin."""
-PAINTING_BYTES = 750
-"""A pixel of the largest painting at its style size, which needs no gradient: 1072 and 1974 MiB at
-1024 and 1536 px square in float32."""
+FORWARD_BYTES = 750
+"""A pixel that only passes the network, without a gradient: 1072 and 1974 MiB at 1024 and 1536 px
+square in float32."""
+FIXED_BYTES = 300 * 2**20
+TILES = (2048, 1536, 1024, 768, 512, 384, 256)
+"""Sides to choose from, in pixels. With a halo of 80 px the largest does 1.2 times the work of the
+whole picture, the smallest 2.6 times, in a hundredth of its memory."""
 
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_memory() -> int | None:
-    """Bytes that this process may still take: of the machine or, if lower, of its container.
+def available_memory(device: torch.device | None = None) -> int | None:
+    """Bytes that this process may still take: of a CUDA device, of the machine or, if lower, of
+    its container.
 
-    None where the system does not tell (not Linux).
+    None where the system does not tell (neither Linux nor CUDA).
     """
+    if device is not None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device is not None and device.type != "cpu":
+        return None
     found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:")]
     for place in _group_paths():
         found.append(_left(CGROUP / place / "memory.max", "anon"))
@@ -35,38 +47,71 @@ def available_memory() -> int | None:
     return int(min(known)) if known else None
 
 
-def check_memory(
-    device: torch.device,
-    precision: str,
-    result: tuple[int, int],
-    paintings: Sequence[tuple[int, int]],
-) -> None:
-    """Refuse a run on the CPU that needs more than :func:`available_memory`.
+@dataclass(frozen=True)
+class Demand:
+    """What a run asks of memory.
+
+    Attributes:
+        result: (width, height) in pixels.
+        painting: of the largest one, at its style size.
+        halo: of a tile, in pixels.
+        precision: ``float32`` or ``bfloat16``, of the convolutions.
+        images: tensors of the result's size that the solver and the loop keep; see
+            :func:`images_of`.
+    """
+
+    result: tuple[int, int]
+    painting: tuple[int, int]
+    halo: int
+    precision: str
+    images: int
+
+    def bytes_needed(self, tile: int) -> int:
+        """At the peak, above the loaded network; ``tile`` 0: no tiles."""
+        result, painting = math.prod(self.result), math.prod(self.painting)
+        kept = 12 * self.images * result
+        if not tile:
+            at_work = max(ACTIVATION_BYTES[self.precision] * result, FORWARD_BYTES * painting)
+            return kept + at_work + FIXED_BYTES
+        width, height = (min(tile + 2 * self.halo, side) for side in self.result)
+        a_pixel = ACTIVATION_BYTES[self.precision] + FORWARD_BYTES
+        return kept + 12 * painting + a_pixel * width * height + FIXED_BYTES
+
+
+def images_of(solver: Solver) -> int:
+    """How many pictures of the result's size a run holds at its peak."""
+    own = {
+        "adam": 9,
+        "bounded": 10 + 2 * solver.history,
+        "lbfgs": 8 + 2 * solver.history,
+        # SciPy works in float64 and keeps its own copies.
+        "lbfgsb": 2 * (8 + 2 * 10),
+    }
+    return own[solver.kind]
+
+
+def choose_tile(demand: Demand, available: int | None, tiles: Sequence[int] = (0, *TILES)) -> int:
+    """The first tile that fits.
 
     Args:
-        device: others than the CPU are not checked: they fail at once, not by swapping.
-        precision: ``float32`` or ``bfloat16``, of the convolutions.
-        result: width and height in pixels.
-        paintings: likewise, at their style size.
+        demand: of the run.
+        available: bytes; none: not known, and then whatever comes first fits.
+        tiles: sides in pixels, from the one that needs most; 0: the whole picture.
 
     Raises:
-        ResourceError: with the size that would fit.
+        ResourceError: even the last does not fit, with the size that would.
     """
-    available = available_memory() if device.type == "cpu" else None
-    if available is None:
-        return
-    needed = math.prod(result) * RESULT_BYTES[precision]
-    what = f"a result of {result[0]}x{result[1]} px"
-    largest = max(paintings, key=math.prod)
-    if math.prod(largest) * PAINTING_BYTES > needed:
-        needed = math.prod(largest) * PAINTING_BYTES
-        what = f"a painting taken at {largest[0]}x{largest[1]} px"
-    if needed > available:
-        fits = int(max(result) * math.sqrt(available / needed))
-        raise ResourceError(
-            f"{what} needs about {needed / 2**30:.1f} GiB of memory, and "
-            f"{available / 2**30:.1f} GiB are free: --size {fits} would fit"
-        )
+    for tile in tiles:
+        if available is None or demand.bytes_needed(tile) <= available:
+            return tile
+    needed = demand.bytes_needed(tiles[-1])
+    (width, height), free = demand.result, available or 0
+    fits = int(max(demand.result) * math.sqrt(free / needed))
+    advice = f"--size {fits} would fit" if fits >= SHORTEST and free > FIXED_BYTES else "too few"
+    raise ResourceError(
+        f"a result of {width}x{height} px needs about {needed / 2**30:.1f} GiB of memory"
+        f"{' even in tiles' if tiles[-1] else ''}, and {free / 2**30:.1f} GiB are free: {advice}"
+    )
 
 
 def _group_paths() -> set[str]:

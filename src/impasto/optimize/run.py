@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.media.picture import Picture
+from impasto.media.picture import Picture, to_levels
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.schedule import Scale
@@ -38,6 +39,7 @@ class Run:
         content: Picture,
         styles: Sequence[Picture],
         scales: tuple[Scale, ...],
+        tile: int,
         keeper: Keeper,
         identity: tuple[str, list[str]],
     ) -> None:
@@ -48,6 +50,7 @@ class Run:
             content: the photo.
             styles: the paintings.
             scales: coarse to fine.
+            tile: side of the tiles in pixels; 0: none.
             keeper: of the checkpoint.
             identity: recipe and inputs, as :class:`RunState` keeps them.
         """
@@ -55,6 +58,7 @@ class Run:
         self._content = content
         self._styles = styles
         self._scales = scales
+        self._tile = tile
         self._keeper = keeper
         self._recipe, self._inputs = identity
         self._iteration = 0
@@ -96,7 +100,7 @@ class Run:
         self, index: int, start: Tensor, state: RunState | None
     ) -> Generator[Step, None, Tensor]:
         settings, scale = self._stylizer.recipe.solver, self._scales[index]
-        objective = self._stylizer.objective(self._content, self._styles, scale)
+        objective = self._stylizer.objective(self._content, self._styles, scale, self._tile)
         solver = SOLVERS[settings.kind](settings, start, objective.evaluate)
         done = 0
         if state is not None:
@@ -142,6 +146,7 @@ class Run:
             losses=losses,
             elapsed_s=self._elapsed(),
             eta_s=eta_s,
+            tile=self._tile,
             _image=solver.picture,
             _photo=self._content,
         )
@@ -159,5 +164,6 @@ class Run:
 
 
 def _saved(image: Tensor) -> Tensor:
-    """The picture as 8 bits will hold it."""
-    return (image * 255).round() / 255
+    """The picture as 8 bits will hold it, rounded by the code that writes them."""
+    levels = to_levels(image.cpu().numpy(), 8)
+    return torch.from_numpy(levels.astype(np.float32) / 255).to(image)

@@ -30,6 +30,7 @@ class Step:
             last step are measured on the 8-bit picture that will be saved.
         elapsed_s: seconds worked so far, sessions before a resume included.
         eta_s: seconds left, from the work left at the rate of this scale.
+        tile: side of the tiles that scales larger than one are worked on in; 0: none.
     """
 
     iteration: int
@@ -41,6 +42,7 @@ class Step:
     losses: dict[str, float]
     elapsed_s: float
     eta_s: float
+    tile: int
     _image: Tensor
     _photo: Picture
 
