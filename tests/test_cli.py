@@ -398,6 +398,13 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
     assert not Path("photo-painting.png").exists()
 
 
+def test_tiles_are_announced_and_the_picture_is_there(capsys):
+    arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
+    assert main([*arguments, "--max-memory", "1", "-o", "o.png"]) == 0
+    assert "working in tiles of 256 px" in capsys.readouterr().err
+    assert Image.open("o.png").size == (640, 480)
+
+
 # --- the other commands ------------------------------------------------------------------------
 
 
@@ -412,6 +419,23 @@ def test_help_is_there_for_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 2
+
+
+def test_plan_tells_and_writes_nothing(work, capsys):
+    before = sorted(work.iterdir())
+    arguments = ["plan", "photo.png", "--style", "painting.png", "--size", "640"]
+    assert main([*arguments, "--max-memory", "1"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"result  640x480 px\n", said)
+    assert re.search(r"memory  about \d\.\d GiB of 1\.0 free, in tiles of 256 px", said)
+    assert re.search(r"time    about \d+:\d\d on ", said)
+    assert main([*arguments, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["tile"] == 0
+    assert plan["seconds"] > 0
+    assert [scale["width"] for scale in plan["scales"]] == [128, 286, 640]
+    assert main(["plan", "photo.png", "--style", "missing.png"]) == 2
+    assert sorted(work.iterdir()) == before
 
 
 def test_version(capsys):

@@ -36,6 +36,7 @@ def step(iteration: int, steps: int, *, size=(64, 48), scale=1, grey=0.5, **loss
         losses={"total": 3.0, "content": 1.0, "style": 2.0, "smoothness": 0.0, **losses},
         elapsed_s=1.0,
         eta_s=61.4,
+        tile=0,
         _image=picture,
         _photo=photo,
     )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.optimize.schedule import SHORTEST, painting_size, plan_scales
+from impasto.optimize.plan import TILED_WORK, probe_scale, work
+from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.recipe_tables import Schedule
 
 
@@ -53,3 +54,16 @@ def test_a_painting_takes_the_results_area_times_scale_squared(width, height, sc
     if min(w, h) > SHORTEST:
         assert w * h == pytest.approx(512 * 384 * scale**2, rel=0.06)
         assert w / h == pytest.approx(width / height, rel=0.06)
+
+
+def test_the_work_of_tiles_counts_their_halos_and_passes():
+    scales = (Scale(100, 50, 4), Scale(200, 100, 2))
+    assert work(scales, 0, 16) == 4 * 5_000 + 2 * 20_000
+    seen = (200 + 32) / 200  # two tiles across, each with a halo on its inner side; one down
+    assert work(scales, 100, 16) == pytest.approx(4 * 5_000 + 2 * 20_000 * TILED_WORK * seen)
+
+
+def test_the_probe_is_the_smallest_scale_that_pixels_dominate():
+    scales = (Scale(128, 90, 1), Scale(300, 200, 1), Scale(600, 400, 1))
+    assert probe_scale(scales) == scales[1]
+    assert probe_scale(scales[:1]) == scales[0]

@@ -55,6 +55,11 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
     return parse
 
 
+def gigabytes(text: str) -> int:
+    """An argument type: memory in bytes, from a number of gigabytes (2**30 bytes)."""
+    return round(number(0.1)(text) * 2**30)
+
+
 def device(text: str) -> str:
     """An argument type: the name of a device, whether or not this machine has it."""
     if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", text):

@@ -118,6 +118,8 @@ def _steps(
     steps = engine.run(job.photo, job.paintings, checkpoint=job.checkpoint, resume=job.resume)
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
+            if step.tile and step.iteration == 1 and not job.quiet:
+                say(f"working in tiles of {step.tile} px, as the memory there is demands")
             progress.see(step)
             for recorder in recorders:
                 recorder.see(step)

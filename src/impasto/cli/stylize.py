@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto._version import __version__
 from impasto.cli import COMMANDS
-from impasto.cli.arguments import Parser, device, notice_for, number, whole
+from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, whole
 
 if TYPE_CHECKING:
     from impasto.media.picture import Picture
@@ -100,7 +100,7 @@ def _add_run(group: Group) -> None:
     add(
         "--max-memory",
         metavar="GB",
-        type=number(0.1),
+        type=gigabytes,
         help="work in tiles that need no more beside the network (default: what is free)",
     )
     add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
@@ -114,10 +114,7 @@ def run(argv: list[str]) -> int:
     recipe = recipe_from(options)
     output = output_from(options)
     _check_files(options, recipe, output)
-    photo = _read_photo(options)
-    paintings = [_read(path, options) for path in options.style]
-    if recipe.start.image is not None:
-        _read(recipe.start.image, options)
+    photo, paintings = read_inputs(options, recipe)
     recorders, films = _recorders(options, recipe)
     from impasto.cli.paint import Job, paint
 
@@ -129,7 +126,7 @@ def run(argv: list[str]) -> int:
         output=output,
         device=options.device,
         weights=options.weights,
-        max_memory=options.max_memory and round(options.max_memory * 2**30),
+        max_memory=options.max_memory,
         depth=options.depth,
         overwrite=options.force,
         quiet=options.quiet,
@@ -140,6 +137,15 @@ def run(argv: list[str]) -> int:
         resume=options.resume,
     )
     return paint(job, recorders, films)
+
+
+def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, list[Picture]]:
+    """The photo and the paintings; the start's picture is read too, to see that it can be."""
+    photo = _read_photo(options)
+    paintings = [_read(path, options) for path in options.style]
+    if recipe.start.image is not None:
+        _read(recipe.start.image, options)
+    return photo, paintings
 
 
 def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | None) -> None:

@@ -23,6 +23,7 @@ from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
 from impasto.optimize.memory import Demand, available_memory, choose_tile, images_of
+from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, work
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.optimize.step import Step
@@ -124,7 +125,7 @@ class Stylizer:
         if weights and len(weights) != len(paintings):
             raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
         size = self.size_for(photo)
-        tile = self.tile_for(size, paintings)
+        tile = self._tile(self._demand(size, paintings))
         inputs = [picture.sha256() for picture in (photo, *paintings)]
         state = None
         if resume is not None:
@@ -135,26 +136,55 @@ class Stylizer:
         identity = (_essence(self.recipe), inputs)
         return Run(self, photo, paintings, scales, tile, keeper, identity).steps(state)
 
-    def tile_for(self, size: tuple[int, int], paintings: Sequence[Picture]) -> int:
-        """Side of the tiles a result of (width, height) is worked on in; 0: as a whole.
+    def plan(self, content: Any, styles: Any) -> Plan:
+        """What a run would take; one iteration is timed, at a small scale. Images as in ``run``.
 
         Raises:
-            ResourceError: the memory there is does not do for any tile.
+            ImpastoError: whatever ``run`` would raise before it starts.
         """
+        photo, paintings = read_picture(content), read_pictures(styles)
+        size = self.size_for(photo)
+        demand = self._demand(size, paintings)
+        tile = self._tile(demand)
+        scales = plan_scales(self.recipe.schedule, *size)
+        probe = probe_scale(scales)
+        pace = seconds_per_pixel(
+            self.objective(photo, paintings, probe).evaluate,
+            canvas.to_tensor(photo, probe.width, probe.height, self.device),
+        )
+        return Plan(
+            width=size[0],
+            height=size[1],
+            scales=scales,
+            tile=tile,
+            bytes_needed=demand.bytes_needed(tile),
+            bytes_free=self._free(),
+            seconds=pace * work(scales, tile, demand.halo),
+            device=str(self.device),
+            precision=self.precision,
+        )
+
+    def _demand(self, size: tuple[int, int], paintings: Sequence[Picture]) -> Demand:
         ratio = self.recipe.style.scale
         sizes = [painting_size((p.width, p.height), size, ratio) for p in paintings]
-        free = [available_memory(self.device), self._max_memory]
-        demand = Demand(
+        return Demand(
             result=size,
             painting=max(sizes, key=math.prod),
             halo=self._encoder.halo,
             precision=self.precision,
             images=images_of(self.recipe.solver),
         )
-        least = min((each for each in free if each is not None), default=None)
+
+    def _free(self) -> int | None:
+        """Bytes that a run may take: what is free or, if less, what was allowed."""
+        known = [b for b in (available_memory(self.device), self._max_memory) if b is not None]
+        return min(known, default=None)
+
+    def _tile(self, demand: Demand) -> int:
+        """Side of the tiles of a run; 0: none."""
         if self.recipe.tile == "auto":
-            return choose_tile(demand, least)
-        return choose_tile(demand, least, [self.recipe.tile])
+            return choose_tile(demand, self._free())
+        return choose_tile(demand, self._free(), [self.recipe.tile])
 
     def objective(
         self, content: Any, styles: Any, scale: Scale, tile: int = 0

@@ -1,0 +1,74 @@
+"""What a run will take, told before it starts."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from impasto.optimize.schedule import Scale
+
+PROBE_SIDE = 256
+"""Longer side in pixels of the scale that is timed, or the next larger one there is."""
+TILED_WORK = 1.9
+"""Work of a tile's pixel against an untiled one's: three passes forward (moments, the photo's
+features, the gradient's own) where one does, and one backward, which costs 1.2 of them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Of one run.
+
+    Attributes:
+        width, height: of the result, in pixels.
+        scales: coarse to fine.
+        tile: side in pixels of the tiles of larger scales; 0: none.
+        bytes_needed: at the peak, beside the network.
+        bytes_free: what there is, or what was allowed; none: not known.
+        seconds: from the timed cost of an iteration.
+        device: where.
+        precision: ``float32`` or ``bfloat16``, of the convolutions.
+    """
+
+    width: int
+    height: int
+    scales: tuple[Scale, ...]
+    tile: int
+    bytes_needed: int
+    bytes_free: int | None
+    seconds: float
+    device: str
+    precision: str
+
+
+def probe_scale(scales: Sequence[Scale]) -> Scale:
+    """The scale that is timed: cheap, and large enough to cost what pixels cost."""
+    large = [scale for scale in scales if max(scale.width, scale.height) >= PROBE_SIDE]
+    return min(large or scales, key=lambda scale: scale.width * scale.height)
+
+
+def seconds_per_pixel(evaluate: Callable[[Tensor], Any], image: Tensor) -> float:
+    """Of one evaluation, the second of two: the first one also fills caches."""
+    evaluate(image)
+    began = time.monotonic()
+    evaluate(image)
+    return (time.monotonic() - began) / (image.shape[2] * image.shape[3])
+
+
+def work(scales: Sequence[Scale], tile: int, halo: int) -> float:
+    """Pixel-iterations of a run, those of tiles with their halos and further passes."""
+    total = 0.0
+    for scale in scales:
+        sides = (scale.width, scale.height)
+        tiled = tile and max(sides) > tile
+        total += scale.work * (TILED_WORK * _overlap(sides, tile, halo) if tiled else 1)
+    return total
+
+
+def _overlap(sides: tuple[int, int], tile: int, halo: int) -> float:
+    """Pixels seen by tiles over pixels there are."""
+    return math.prod((side + 2 * halo * (math.ceil(side / tile) - 1)) / side for side in sides)
