@@ -20,6 +20,7 @@ test: .venv/installed-test
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing impasto and PyTorch into .venv: some minutes, and about a gigabyte"
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 

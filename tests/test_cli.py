@@ -394,7 +394,7 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
 
     monkeypatch.setattr(Run, "steps", lambda *_: pytest.fail("the work has begun"))
     assert main(["photo.png", "--style", "painting.png", "--size", "65535"]) == 4
-    assert re.search(r"65535x49151 px needs about \d+\.\d GiB .* --size \d+", complaint(capsys))
+    assert re.search(r"65535x49151 px needs about \d+\.\d+ GiB .* --size \d+", complaint(capsys))
     assert not Path("photo-painting.png").exists()
 
 
@@ -402,7 +402,42 @@ def test_tiles_are_announced_and_the_picture_is_there(capsys):
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     assert main([*arguments, "--max-memory", "1", "-o", "o.png"]) == 0
     assert "working in tiles of 256 px" in capsys.readouterr().err
-    assert Image.open("o.png").size == (640, 480)
+    with Image.open("o.png") as result:
+        assert result.size == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["."], r"\.: is a folder, not a picture"),
+        (["photo.png", "-o", "."], r"\.: is a folder, give the name of a file in it"),
+        (["photo.png", "--style", "-"], "only the photo can come from standard input"),
+        (["photo.png", "--snapshot-every", "2"], "--snapshot-every needs --snapshots DIR"),
+        (["photo.png", "--checkpoint", "state"], "state: holds a run already; --resume state"),
+        (["photo.png", "-o", "link.png"], "link.png: exists already"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(arguments, said, capsys):
+    Path("state").write_bytes(b"kept")
+    Path("link.png").symlink_to("nowhere.png")
+    assert main([*arguments, "--style", "painting.png"]) == 2
+    assert re.search(said, complaint(capsys))
+    assert Path("state").read_bytes() == b"kept"
+
+
+def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):
+    monkeypatch.setattr("impasto.optimize.loop.default_longer_side", lambda *_: 40)
+    arguments = ["photo.png", "--style", "painting.png", "--iterations", "1", "-o", "o.png"]
+    assert main(arguments) == 0
+    with Image.open("photo.png") as photo:
+        width, height = photo.size
+    assert f"{width}x{height} px are reduced to 40x" in capsys.readouterr().err
+
+
+def test_a_recipe_file_is_shown_resolved(capsys):
+    Path("mine.toml").write_text('base = "draft"\n[style]\nscale = 2.0\n')
+    assert main(["recipes", "mine.toml"]) == 0
+    assert json.loads(capsys.readouterr().out)["style"]["scale"] == 2
 
 
 # --- the other commands ------------------------------------------------------------------------

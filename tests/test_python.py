@@ -166,7 +166,9 @@ def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
     with pytest.raises(impasto.ResourceError, match="a result of 8192x6144 px needs") as caught:
         large.run(PHOTO, PAINTING)
     fits = int(re.search(r"--size (\d+) would fit", str(caught.value))[1])
-    impasto.Stylizer(TINY.with_changes({"size": fits // 2})).run(PHOTO, PAINTING)
+    impasto.Stylizer(TINY.with_changes({"size": fits})).run(PHOTO, PAINTING)
+    with pytest.raises(impasto.ResourceError):
+        impasto.Stylizer(TINY.with_changes({"size": fits + 8})).run(PHOTO, PAINTING)
     whole = impasto.Stylizer(TINY.with_changes({"size": 1024, "tile": 0}))
     with pytest.raises(impasto.ResourceError, match="1024x768 px needs about"):
         whole.run(PHOTO, PAINTING)

@@ -73,6 +73,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     from impasto.optimize.loop import Stylizer
 
     engine = Stylizer(job.recipe, device=job.device, weights=job.weights, max_memory=job.max_memory)
+    _tell_reduced(job, engine.size_for(job.photo))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with _stoppable() as stop:
@@ -96,14 +97,23 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     return INTERRUPTED if stopped else 0
 
 
+def _tell_reduced(job: Job, size: tuple[int, int]) -> None:
+    longer = max(job.photo.width, job.photo.height)
+    if job.recipe.size is None and max(size) < longer and not job.quiet:
+        say(
+            f"the photo's {job.photo.width}x{job.photo.height} px are reduced to "
+            f"{size[0]}x{size[1]}; --size {longer} keeps them"
+        )
+
+
 def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
     where = job.output or "standard output"
     if stopped:
         go_on = f"; the same command with --resume {job.checkpoint} --force goes on"
         say(
             f"stopped after {last.iteration} of {last.total} iterations; "
-            f"the best picture so far is {'on ' if job.output is None else ''}{where}"
-            + (go_on if job.checkpoint else "")
+            f"the best picture so far is {'on ' if job.output is None else ''}{where}, "
+            "without its recipe" + (go_on if job.checkpoint else "")
         )
     elif not job.quiet:
         say(f"{where} ({result.picture.width}x{result.picture.height})")

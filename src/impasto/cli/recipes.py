@@ -18,7 +18,7 @@ def run(argv: list[str]) -> int:
     if options.name:
         shown = (
             load_recipe(options.name).model_dump_json(indent=2)
-            if options.json
+            if options.json or options.name.endswith(".toml")
             else recipe_text(options.name).rstrip()
         )
         print(shown)

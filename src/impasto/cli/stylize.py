@@ -155,9 +155,20 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     from impasto.media.encode import output_format
     from impasto.record.snapshots import PATTERN
 
+    if output is not None and output.is_dir():
+        raise InputError(f"{output}: is a folder, give the name of a file in it")
     if output is not None:
         output_format(output, options.depth)
+    if "-" in options.style:
+        raise InputError("--style -: only the photo can come from standard input")
+    if options.snapshot_every and not options.snapshots:
+        raise InputError("--snapshot-every needs --snapshots DIR")
     resume = Path(options.resume) if options.resume else None
+    kept = Path(options.checkpoint) if options.checkpoint else None
+    if kept and kept.is_file() and not resume and not options.force:
+        raise InputError(
+            f"{kept}: holds a run already; --resume {kept} goes on, --force begins again"
+        )
     pictures = [options.photo, *options.style, recipe.start.image]
     read = [Path(each) for each in pictures if each and each != "-"]
     read += [Path(each) for each in (options.weights, options.recipe) if each]
@@ -168,7 +179,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
         go_on = options.force or resume is not None
         check_snapshots(Path(options.snapshots), PATTERN, read, overwrite=go_on)
     if resume is not None and not os.path.exists(resume):  # noqa: PTH110 -- never raises
-        raise InputError(f"no checkpoint {resume}")
+        raise InputError(f"{resume}: no such checkpoint")
     if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
         raise WeightsError(f"no weights file {options.weights}")
 
@@ -224,6 +235,8 @@ def output_from(options: argparse.Namespace) -> Path | None:
         return None
     if options.output is not None:
         return Path(options.output)
+    if Path(options.photo).is_dir():
+        raise InputError(f"{options.photo}: is a folder, not a picture")
     if options.photo == "-":
         raise InputError("a photo from standard input needs -o OUT")
     from impasto.cli.targets import default_output

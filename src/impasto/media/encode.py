@@ -65,7 +65,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise InputError(f"{target}: is a folder, give the name of a file in it")
     if not target.parent.is_dir():
         raise InputError(f"{target}: no such folder {target.parent}")
-    if target.exists() and not overwrite:
+    if (target.exists() or target.is_symlink()) and not overwrite:
         raise InputError(f"{target}: exists already; --force replaces it")
     if not os.access(target.parent, os.W_OK):
         raise ResourceError(f"{target}: the folder {target.parent} cannot be written")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -104,14 +105,28 @@ def choose_tile(demand: Demand, available: int | None, tiles: Sequence[int] = (0
     for tile in tiles:
         if available is None or demand.bytes_needed(tile) <= available:
             return tile
-    needed = demand.bytes_needed(tiles[-1])
-    (width, height), free = demand.result, available or 0
-    fits = int(max(demand.result) * math.sqrt(free / needed))
-    advice = f"--size {fits} would fit" if fits >= SHORTEST and free > FIXED_BYTES else "too few"
+    allowed, tile = available or 0, tiles[-1]
+    (width, height), fits = demand.result, _largest_fit(demand, allowed, tile)
     raise ResourceError(
-        f"a result of {width}x{height} px needs about {needed / 2**30:.1f} GiB of memory"
-        f"{' even in tiles' if tiles[-1] else ''}, and {free / 2**30:.1f} GiB are free: {advice}"
+        f"a result of {width}x{height} px needs about {demand.bytes_needed(tile) / 2**30:.2f} GiB "
+        f"of memory{' even in tiles' if tile else ''}, and {allowed / 2**30:.2f} GiB may be used: "
+        + (f"--size {fits} would fit" if fits >= SHORTEST else "too little for any size")
     )
+
+
+def _largest_fit(demand: Demand, available: int, tile: int) -> int:
+    """Longer side in pixels of the largest result of this shape that fits; 0: none does."""
+
+    def fits(longer: int) -> bool:
+        ratio = longer / max(demand.result)
+        result, painting = (
+            (math.ceil(width * ratio), math.ceil(height * ratio))
+            for width, height in (demand.result, demand.painting)
+        )
+        smaller = replace(demand, result=result, painting=painting)
+        return smaller.bytes_needed(tile) <= available
+
+    return bisect.bisect_left(range(1, max(demand.result)), True, key=lambda n: not fits(n))
 
 
 def _group_paths() -> set[str]:
