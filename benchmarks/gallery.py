@@ -1,4 +1,4 @@
-"""Every recipe on the shipped example, as one sheet: ``docs/gallery/recipes.png``.
+"""Every recipe on the shipped example, as one sheet: ``docs/gallery/recipes.jpg``.
 
 Run: ``python benchmarks/gallery.py [--size 144] [--keep DIR]``. Each recipe runs in full, all its
 iterations, in a process of its own; the times are printed, and are those of that size.
@@ -47,7 +47,7 @@ def main() -> None:
                 flush=True,
             )
         cells.append((recipe, out))
-    sheet(cells).save(ROOT / "docs" / "gallery" / "recipes.png", optimize=True)
+    sheet(cells).save(ROOT / "docs" / "gallery" / "recipes.jpg", quality=88)
 
 
 def sheet(cells: list[tuple[str, Path]]) -> Image.Image:
