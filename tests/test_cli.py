@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -418,11 +419,13 @@ def test_tiles_are_announced_and_the_picture_is_there(capsys):
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(arguments, said, capsys):
-    Path("state").write_bytes(b"kept")
+    with zipfile.ZipFile("state", "w") as state:
+        state.writestr("data", b"kept")
+    before = Path("state").read_bytes()
     Path("link.png").symlink_to("nowhere.png")
     assert main([*arguments, "--style", "painting.png"]) == 2
     assert re.search(said, complaint(capsys))
-    assert Path("state").read_bytes() == b"kept"
+    assert Path("state").read_bytes() == before
 
 
 def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):

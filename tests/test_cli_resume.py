@@ -130,7 +130,7 @@ def test_the_advice_printed_on_ctrl_c_ends_like_the_unbroken_run(step, monkeypat
 def test_without_a_checkpoint_nothing_is_said_of_going_on(monkeypatch, capsys):
     interrupt_at(2, monkeypatch)
     assert main(job(*three_scales(), "-o", "out.png")) == 130
-    assert complaint(capsys).endswith("the best picture so far is out.png")
+    assert complaint(capsys).endswith("is out.png, without its recipe")
 
 
 def test_a_finished_checkpoint_gives_its_picture_again(monkeypatch):
@@ -155,4 +155,4 @@ def test_a_checkpoint_of_another_run_is_refused(work, monkeypatch, capsys):
     assert main([*arguments, "--resume", "junk"]) == 2
     assert "not an impasto checkpoint" in complaint(capsys)
     assert main([*arguments, "--resume", "none"]) == 2
-    assert "no checkpoint" in complaint(capsys)
+    assert "none: no such checkpoint" in complaint(capsys)

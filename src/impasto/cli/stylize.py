@@ -155,7 +155,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     from impasto.media.encode import output_format
     from impasto.record.snapshots import PATTERN
 
-    if output is not None and output.is_dir():
+    if output is not None and os.path.isdir(output):  # noqa: PTH112 -- never raises
         raise InputError(f"{output}: is a folder, give the name of a file in it")
     if output is not None:
         output_format(output, options.depth)
@@ -164,11 +164,8 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     if options.snapshot_every and not options.snapshots:
         raise InputError("--snapshot-every needs --snapshots DIR")
     resume = Path(options.resume) if options.resume else None
-    kept = Path(options.checkpoint) if options.checkpoint else None
-    if kept and kept.is_file() and not resume and not options.force:
-        raise InputError(
-            f"{kept}: holds a run already; --resume {kept} goes on, --force begins again"
-        )
+    if options.checkpoint and not resume and not options.force:
+        _check_no_run_in(Path(options.checkpoint))
     pictures = [options.photo, *options.style, recipe.start.image]
     read = [Path(each) for each in pictures if each and each != "-"]
     read += [Path(each) for each in (options.weights, options.recipe) if each]
@@ -182,6 +179,19 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
         raise InputError(f"{resume}: no such checkpoint")
     if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
         raise WeightsError(f"no weights file {options.weights}")
+
+
+def _check_no_run_in(checkpoint: Path) -> None:
+    import zipfile
+
+    from impasto.errors import InputError
+
+    # As everything that torch saves. Unlike their likes in pathlib, both never raise.
+    if os.path.isfile(checkpoint) and zipfile.is_zipfile(checkpoint):  # noqa: PTH113
+        raise InputError(
+            f"{checkpoint}: holds a run already; --resume {checkpoint} goes on, "
+            "--force begins again"
+        )
 
 
 def recipe_from(options: argparse.Namespace) -> Recipe:
@@ -235,7 +245,7 @@ def output_from(options: argparse.Namespace) -> Path | None:
         return None
     if options.output is not None:
         return Path(options.output)
-    if Path(options.photo).is_dir():
+    if os.path.isdir(options.photo):  # noqa: PTH112 -- never raises
         raise InputError(f"{options.photo}: is a folder, not a picture")
     if options.photo == "-":
         raise InputError("a photo from standard input needs -o OUT")
