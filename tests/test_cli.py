@@ -402,7 +402,7 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
 def test_tiles_are_announced_and_the_picture_is_there(capsys):
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     assert main([*arguments, "--max-memory", "1", "-o", "o.png"]) == 0
-    assert "working in tiles of 256 px" in capsys.readouterr().err
+    assert "worked on in tiles of 256 px" in capsys.readouterr().err
     with Image.open("o.png") as result:
         assert result.size == (640, 480)
 
@@ -465,7 +465,7 @@ def test_plan_tells_and_writes_nothing(work, capsys):
     assert main([*arguments, "--max-memory", "1"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"result  640x480 px\n", said)
-    assert re.search(r"memory  about \d\.\d GiB of 1\.0 free, in tiles of 256 px", said)
+    assert re.search(r"memory  about \d\.\d GiB of 1\.0 that may be used, in tiles of 256 px", said)
     assert re.search(r"time    about \d+:\d\d on ", said)
     assert main([*arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)

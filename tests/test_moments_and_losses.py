@@ -152,6 +152,13 @@ def test_bures_loss_is_zero_at_the_painting_wherever_its_pixels_lie():
     assert bures_loss(measure(OTHER), target).item() > 1e-3
 
 
+def test_a_flat_painting_is_a_finite_target():
+    flat = measure(torch.full_like(FEATURES, 0.5))
+    target = bures_target(flat)
+    assert bures_loss(flat, target).item() == pytest.approx(0, abs=1e-20)
+    assert 0 < bures_loss(measure(FEATURES), target).item() < 100
+
+
 def test_bures_loss_gradient_against_finite_differences():
     target = bures_target(measure(OTHER))
     features = FEATURES.clone().requires_grad_()

@@ -169,9 +169,9 @@ def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
     impasto.Stylizer(TINY.with_changes({"size": fits})).run(PHOTO, PAINTING)
     with pytest.raises(impasto.ResourceError):
         impasto.Stylizer(TINY.with_changes({"size": fits + 8})).run(PHOTO, PAINTING)
-    whole = impasto.Stylizer(TINY.with_changes({"size": 1024, "tile": 0}))
-    with pytest.raises(impasto.ResourceError, match="1024x768 px needs about"):
-        whole.run(PHOTO, PAINTING)
+    for plan in (large.plan, large.run):
+        with pytest.raises(impasto.InputError, match="no painting given"):
+            plan(PHOTO, [])
 
 
 def test_little_memory_means_tiles_and_the_same_picture(tmp_path):

@@ -109,6 +109,35 @@ def test_a_tutorials_loss_is_its_formula(name):
     assert losses["total"] == pytest.approx(content + style, rel=1e-3)
 
 
+def numpy_bures(f, s):
+    """The style distance of one layer [C, H, W] of our own recipes, written from its text."""
+    f, s = (x.reshape(x.shape[0], -1).astype(np.float64) for x in (f, s))
+    covariance, wanted = np.cov(f, bias=True), np.cov(s, bias=True)
+    values, axes = np.linalg.eigh(wanted)
+    change = axes.T @ (covariance - wanted) @ axes
+    stiffness = 0.5 / (values[:, None] + values[None] + 2 * values.mean())
+    shift = ((f.mean(1) - s.mean(1)) ** 2).sum()
+    return ((stiffness * change**2).sum() + shift) / values.sum()
+
+
+def test_our_own_loss_is_its_formula():
+    recipe = load_recipe("standard").with_changes({"encoder.padding": "zeros"})
+    generator = torch.Generator().manual_seed(5)
+    photo, painting, image = (torch.rand(1, 3, 48, 64, generator=generator) for _ in range(3))
+    encoder = load_encoder("vgg19", taps(recipe))
+    losses = Objective(recipe, encoder, photo, [painting]).losses(image)
+    f, p, s = (numpy_features(recipe, x) for x in (image, photo, painting))
+    content = 0.05 * sum(
+        0.5 * ((f[k] - p[k]) ** 2).sum() / (p[k] ** 2).sum() for k in ("relu4_2", "relu2_1")
+    )
+    weights = {"relu1_1": 0.1, "relu2_1": 0.2, "relu3_1": 0.3, "relu4_1": 0.4}
+    style = sum(w * numpy_bures(f[k], s[k]) for k, w in weights.items())
+    assert losses["content"] == pytest.approx(content, rel=1e-3)
+    assert losses["style"] == pytest.approx(style, rel=1e-3)
+    for other in ("draft", "best"):
+        assert load_recipe(other).style == recipe.style
+
+
 def test_the_tutorials_solvers_and_starts_are_the_described_ones():
     gatys, tf, tf2, torch_, keras, blend = (load_recipe(name) for name in TUTORIALS)
     assert gatys.encoder.pooling == "average"

@@ -63,7 +63,7 @@ def test_the_work_of_tiles_counts_their_halos_and_passes():
     assert work(scales, 100, 16) == pytest.approx(4 * 5_000 + 2 * 20_000 * TILED_WORK * seen)
 
 
-def test_the_probe_is_the_smallest_scale_that_pixels_dominate():
-    scales = (Scale(128, 90, 1), Scale(300, 200, 1), Scale(600, 400, 1))
-    assert probe_scale(scales) == scales[1]
-    assert probe_scale(scales[:1]) == scales[0]
+def test_the_probe_is_small_whatever_the_result():
+    assert probe_scale(4096, 2048) == Scale(256, 128, 1)
+    assert probe_scale(100, 60) == Scale(100, 60, 1)
+    assert probe_scale(8000, 100) == Scale(1280, 16, 1)

@@ -85,7 +85,7 @@ def test_any_size_and_any_tile(height: int, width: int, side: int) -> None:
 
 def test_a_halo_one_cell_short_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe("gatys-2015")
-    monkeypatch.setattr(Encoder, "halo", 48)
+    monkeypatch.setattr(Encoder, "halo", 64)
     whole, tiled = both(recipe, 256, 96, side=64)
     image = picture(256, 96, seed=4)
     _, gradient = whole.evaluate(image)

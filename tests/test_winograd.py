@@ -56,6 +56,18 @@ def test_relu_stops_values_and_gradients() -> None:
     assert torch.equal(slope, torch.zeros_like(slope))
 
 
+def test_the_gradient_stops_exactly_where_the_relu_did() -> None:
+    image, weight = random_layer(2, 6, 5, 11, 14)
+    image.requires_grad_()
+    ours = activated(image, kernel_points(weight), torch.zeros(5))
+    mask = ours.detach() > 0
+    assert 0.2 < mask.double().mean() < 0.8
+    above = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    (slope,) = torch.autograd.grad(ours, image, above)
+    expected = F.conv_transpose2d((above * mask).double(), weight.double(), padding=1)
+    torch.testing.assert_close(slope.double(), expected, rtol=0, atol=1e-4)
+
+
 def test_rounding_is_small_at_the_width_of_the_network() -> None:
     image, weight = random_layer(1, 512, 64, 12, 12)
     exact = F.relu(F.conv2d(image.double(), weight.double(), padding=1))

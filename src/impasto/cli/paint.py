@@ -129,7 +129,7 @@ def _steps(
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
             if step.tile and step.iteration == 1 and not job.quiet:
-                say(f"working in tiles of {step.tile} px, as the memory there is demands")
+                say(f"larger scales are worked on in tiles of {step.tile} px")
             progress.see(step)
             for recorder in recorders:
                 recorder.see(step)

@@ -35,7 +35,7 @@ def run(argv: list[str]) -> int:
 def described(plan: Plan) -> str:
     """A few lines for people."""
     sizes = ", ".join(f"{s.width}x{s.height} ({s.iterations})" for s in plan.scales)
-    free = "" if plan.bytes_free is None else f" of {plan.bytes_free / 2**30:.1f} free"
+    free = "" if plan.bytes_free is None else f" of {plan.bytes_free / 2**30:.1f} that may be used"
     tiles = f"in tiles of {plan.tile} px" if plan.tile else "as a whole"
     return "\n".join(
         (

@@ -6,8 +6,8 @@ convolution is one matrix product over the channels a point:
 
     output = A^T [(G kernel G^T) (B^T input B)] A
 
-The work is done in bands of tiles that stay in the processor's cache. Rounding errors are about
-1e-5 of the largest output, a hundred times less than those of half precision.
+The work is done in bands of tiles, small enough not to leave the caches between the steps. Rounding
+errors are about 1e-5 of the largest output, a hundred times less than those of half precision.
 """
 
 from __future__ import annotations

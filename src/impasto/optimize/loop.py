@@ -22,7 +22,7 @@ from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
-from impasto.optimize.memory import Demand, available_memory, choose_tile, images_of
+from impasto.optimize.memory import TILES, Demand, available_memory, choose_tile, images_of
 from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, work
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
@@ -118,14 +118,9 @@ class Stylizer:
             LimitError: the result would be too small for the network.
             ResourceError: the result is too large for the memory there is.
         """
-        photo, paintings = read_picture(content), read_pictures(styles)
-        weights = self.recipe.style.weights
-        if not paintings:
-            raise InputError("no painting given: a style is needed")
-        if weights and len(weights) != len(paintings):
-            raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
+        photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        tile = self._tile(self._demand(size, paintings))
+        tile = self._tile(self._demand(size, paintings), self._free())
         inputs = [picture.sha256() for picture in (photo, *paintings)]
         state = None
         if resume is not None:
@@ -142,12 +137,12 @@ class Stylizer:
         Raises:
             ImpastoError: whatever ``run`` would raise before it starts.
         """
-        photo, paintings = read_picture(content), read_pictures(styles)
+        photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        demand = self._demand(size, paintings)
-        tile = self._tile(demand)
+        demand, free = self._demand(size, paintings), self._free()
+        tile = self._tile(demand, free)
         scales = plan_scales(self.recipe.schedule, *size)
-        probe = probe_scale(scales)
+        probe = probe_scale(*size)
         pace = seconds_per_pixel(
             self.objective(photo, paintings, probe).evaluate,
             canvas.to_tensor(photo, probe.width, probe.height, self.device),
@@ -158,11 +153,20 @@ class Stylizer:
             scales=scales,
             tile=tile,
             bytes_needed=demand.bytes_needed(tile),
-            bytes_free=self._free(),
+            bytes_free=free,
             seconds=pace * work(scales, tile, demand.halo),
             device=str(self.device),
             precision=self.precision,
         )
+
+    def _paintings_of(self, styles: Any) -> list[Picture]:
+        """The paintings decoded, as many as the recipe weighs."""
+        paintings, weights = read_pictures(styles), self.recipe.style.weights
+        if not paintings:
+            raise InputError("no painting given: a style is needed")
+        if weights and len(weights) != len(paintings):
+            raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
+        return paintings
 
     def _demand(self, size: tuple[int, int], paintings: Sequence[Picture]) -> Demand:
         ratio = self.recipe.style.scale
@@ -180,11 +184,11 @@ class Stylizer:
         known = [b for b in (available_memory(self.device), self._max_memory) if b is not None]
         return min(known, default=None)
 
-    def _tile(self, demand: Demand) -> int:
-        """Side of the tiles of a run; 0: none."""
-        if self.recipe.tile == "auto":
-            return choose_tile(demand, self._free())
-        return choose_tile(demand, self._free(), [self.recipe.tile])
+    def _tile(self, demand: Demand, free: int | None) -> int:
+        """Side of the tiles of a run, smaller than asked for where that does not fit; 0: none."""
+        asked = 0 if self.recipe.tile == "auto" else self.recipe.tile
+        smaller = [tile for tile in TILES if not asked or tile < asked]
+        return choose_tile(demand, free, [asked, *smaller])
 
     def objective(
         self, content: Any, styles: Any, scale: Scale, tile: int = 0
@@ -195,11 +199,12 @@ class Stylizer:
             content: the photo, as in :meth:`run`.
             styles: the paintings, likewise.
             scale: whose size counts.
-            tile: side in pixels; 0, or no less than the scale's longer side: no tiles.
+            tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
         """
         photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, self.device)
         paintings = self.paintings(read_pictures(styles), scale)
-        if not tile or tile >= max(scale.width, scale.height):
+        longest = max(max(image.shape[2:]) for image in (photo, *paintings))
+        if not tile or tile >= longest:
             return Objective(self.recipe, self._encoder, photo, paintings, autocast=self._autocast)
         return TiledObjective(
             self.recipe, self._encoder, photo, paintings, side=tile, autocast=self._autocast

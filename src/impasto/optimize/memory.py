@@ -37,7 +37,8 @@ def available_memory(device: torch.device | None = None) -> int | None:
     None where the system does not tell (neither Linux nor CUDA).
     """
     if device is not None and device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
     if device is not None and device.type != "cpu":
         return None
     found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:")]
@@ -91,7 +92,7 @@ def images_of(solver: Solver) -> int:
     return own[solver.kind]
 
 
-def choose_tile(demand: Demand, available: int | None, tiles: Sequence[int] = (0, *TILES)) -> int:
+def choose_tile(demand: Demand, available: int | None, tiles: Sequence[int]) -> int:
     """The first tile that fits.
 
     Args:
@@ -135,7 +136,8 @@ def _group_paths() -> set[str]:
         lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
     except OSError:
         return set()
-    return {"", *(line.split(":", 2)[2].lstrip("/") for line in lines)}
+    own = (Path(line.split(":", 2)[2].lstrip("/")) for line in lines)
+    return {"", *(str(path) for each in own for path in (each, *each.parents))}
 
 
 def _left(limit: Path, used: str) -> float:

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.optimize.schedule import Scale
+from impasto.optimize.schedule import SHORTEST, Scale
 
 PROBE_SIDE = 256
-"""Longer side in pixels of the scale that is timed, or the next larger one there is."""
+"""Longer side in pixels of what is timed: cheap, and large enough to cost what pixels cost."""
 TILED_WORK = 1.9
 """Work of a tile's pixel against an untiled one's: three passes forward (moments, the photo's
 features, the gradient's own) where one does, and one backward, which costs 1.2 of them."""
@@ -45,10 +45,11 @@ class Plan:
     precision: str
 
 
-def probe_scale(scales: Sequence[Scale]) -> Scale:
-    """The scale that is timed: cheap, and large enough to cost what pixels cost."""
-    large = [scale for scale in scales if max(scale.width, scale.height) >= PROBE_SIDE]
-    return min(large or scales, key=lambda scale: scale.width * scale.height)
+def probe_scale(width: int, height: int) -> Scale:
+    """A scale of the result's shape to time, whatever the recipe's own are."""
+    ratio = max(PROBE_SIDE / max(width, height), SHORTEST / min(width, height))
+    ratio = min(1.0, ratio)
+    return Scale(max(1, round(width * ratio)), max(1, round(height * ratio)), 1)
 
 
 def seconds_per_pixel(evaluate: Callable[[Tensor], Any], image: Tensor) -> float:
