@@ -19,6 +19,7 @@ from conftest import synthetic_painting
 from impasto.cli import main
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
+from impasto.optimize import loop
 from test_cli_resume import three_scales
 
 QUICK = ["--quality", "draft", "--iterations", "2", "--quiet"]
@@ -364,7 +365,7 @@ def test_running_out_of_memory_is_exit_4(monkeypatch, capsys):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
 
     monkeypatch.setattr(Stylizer, "run", hungry)
-    assert main(["photo.png", "--style", "painting.png"]) == 4
+    assert main(["photo.png", "--style", "painting.png", "--quiet"]) == 4
     assert "smaller --size" in complaint(capsys)
 
 
@@ -399,10 +400,12 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
     assert not Path("photo-painting.png").exists()
 
 
-def test_tiles_are_announced_and_the_picture_is_there(capsys):
+def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch):
+    monkeypatch.setattr(loop, "taken_memory", lambda _: 0)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     assert main([*arguments, "--max-memory", "1", "-o", "o.png"]) == 0
-    assert "worked on in tiles of 256 px" in capsys.readouterr().err
+    said = r"640x480 px in 2 iterations: about \d+:\d\d and 0\.\d GiB of memory, in tiles of 384 px"
+    assert re.search(said, capsys.readouterr().err)
     with Image.open("o.png") as result:
         assert result.size == (640, 480)
 
@@ -459,19 +462,23 @@ def test_help_is_there_for_every_command(capsys):
     assert caught.value.code == 2
 
 
-def test_plan_tells_and_writes_nothing(work, capsys):
+def test_plan_tells_and_writes_nothing(work, capsys, monkeypatch):
+    monkeypatch.setattr(loop, "taken_memory", lambda _: 0)
     before = sorted(work.iterdir())
     arguments = ["plan", "photo.png", "--style", "painting.png", "--size", "640"]
     assert main([*arguments, "--max-memory", "1"]) == 0
     said = capsys.readouterr().out
     assert re.search(r"result  640x480 px\n", said)
-    assert re.search(r"memory  about \d\.\d GiB of 1\.0 that may be used, in tiles of 256 px", said)
+    assert re.search(
+        r"memory  about \d\.\d GiB of memory, 1\.0 may be used, in tiles of 384 px", said
+    )
     assert re.search(r"time    about \d+:\d\d on ", said)
     assert main([*arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["tile"] == 0
     assert plan["seconds"] > 0
     assert [scale["width"] for scale in plan["scales"]] == [128, 286, 640]
+    assert main([*arguments, "--scratch", "missing"]) == 2
     assert main(["plan", "photo.png", "--style", "missing.png"]) == 2
     assert sorted(work.iterdir()) == before
 

@@ -12,13 +12,17 @@ from PIL import Image
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.media.picture import Picture
-from impasto.optimize import checkpoint, loop, memory
+from impasto.objective.storage import Storage
+from impasto.optimize import checkpoint, loop, room
 from impasto.optimize.canvas import starting_image, to_tensor, with_detail
 from impasto.optimize.device import autocast_dtype, resolve_device
+from impasto.optimize.memory import Layout
 from impasto.optimize.precondition import blur, emphasise_coarse
 from impasto.optimize.schedule import Scale
 from impasto.recipe import recipe_names
 from impasto.recipe_tables import Start
+
+MEMORY = Storage(torch.device("cpu"))
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 TINY = impasto.load_recipe("draft").with_changes({"schedule.total": 3, "size": 48})
@@ -149,7 +153,7 @@ def test_the_last_losses_are_those_of_the_saved_picture(tmp_path):
     saved = impasto.read_picture(tmp_path / "saved.png")
     objective = engine.objective(photo, paintings, Scale(saved.width, saved.height, 1))
     with torch.no_grad():
-        image = to_tensor(saved, saved.width, saved.height, engine.device)
+        image = to_tensor(saved, saved.width, saved.height, Storage(engine.device))
         again = objective(image).as_numbers()
     assert again == pytest.approx(last.losses, rel=1e-5)
 
@@ -178,14 +182,15 @@ def test_little_memory_means_tiles_and_the_same_picture(tmp_path):
     recipe = TINY.with_changes({"size": 640})
     photo = np.random.default_rng(1).random((480, 640, 3)).astype(np.float32)
     whole = list(impasto.Stylizer(recipe).run(photo, PAINTING))[-1]
-    tiled = list(impasto.Stylizer(recipe, max_memory=2**30).run(photo, PAINTING))[-1]
+    allowed = room.taken_memory(torch.device("cpu")) + 900 * 2**20
+    tiled = list(impasto.Stylizer(recipe, max_memory=allowed).run(photo, PAINTING))[-1]
     assert (whole.tile, tiled.tile) == (0, 256)
     assert tiled.losses == pytest.approx(whole.losses, rel=1e-3)
     assert np.abs(tiled.picture().pixels - whole.picture().pixels).mean() < 1e-3
 
 
 def test_what_the_tiles_came_to_is_recorded(monkeypatch):
-    monkeypatch.setattr(loop, "choose_tile", lambda *_: 256)
+    monkeypatch.setattr(loop, "choose_layout", lambda *_: Layout(256))
     result = impasto.stylize(PHOTO, PAINTING, recipe=TINY)
     assert result.recipe.tile == 256
 
@@ -198,16 +203,16 @@ def test_what_the_tiles_came_to_is_recorded(monkeypatch):
     ],
 )
 def test_a_container_has_the_memory_of_its_limit(limit, used, tmp_path, monkeypatch):
-    free = memory.available_memory()
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    assert memory.available_memory() == pytest.approx(free, rel=0.2)
+    free = room.available_memory()
+    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    assert room.available_memory() == pytest.approx(free, rel=0.2)
     file = tmp_path / limit
     file.parent.mkdir(exist_ok=True)
     file.write_text("max\n")
     file.with_name("memory.stat").write_text(f"cache 900\n{used} 1000\n")
-    assert memory.available_memory() == pytest.approx(free, rel=0.2)
+    assert room.available_memory() == pytest.approx(free, rel=0.2)
     file.write_text("5000\n")
-    assert memory.available_memory() == 4000
+    assert room.available_memory() == 4000
 
 
 def test_closing_the_stream_writes_the_checkpoint(tmp_path):
@@ -277,10 +282,10 @@ STARTS = {
 def test_starts_are_what_they_say(name):
     content = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(1))
     style = torch.rand(1, 3, 50, 40, generator=torch.Generator().manual_seed(2))
-    image = starting_image(STARTS[name], content, [style], seed=3)
+    image = starting_image(STARTS[name], content, [style], 3, MEMORY)
     assert image.shape == content.shape
     assert 0 <= image.min() <= image.max() <= 1
-    again = starting_image(STARTS[name], content, [style], seed=3)
+    again = starting_image(STARTS[name], content, [style], 3, MEMORY)
     assert torch.equal(image, again)
     match name:
         case "content":
@@ -291,7 +296,8 @@ def test_starts_are_what_they_say(name):
         case "noise":
             assert float(image.mean()) == pytest.approx(0.5, abs=0.03)
             assert float(image.std()) == pytest.approx(12**-0.5, abs=0.02)
-            assert not torch.equal(image, starting_image(STARTS[name], content, [style], seed=4))
+            other = starting_image(STARTS[name], content, [style], 4, MEMORY)
+            assert not torch.equal(image, other)
         case "blend":
             # (photo + U(-0.2, 0.2)) / 2, cut at black
             assert float((image - content / 2).abs().max()) <= 0.1 + 1e-6
@@ -303,14 +309,13 @@ def test_starts_are_what_they_say(name):
 
 def test_detail_brings_back_what_the_coarser_scale_lost():
     photo = impasto.read_picture(PHOTO)
-    device = resolve_device("cpu")
-    fine = to_tensor(photo, 64, 48, device)
+    fine = to_tensor(photo, 64, 48, MEMORY)
     coarse = Scale(32, 24, 1)
     from impasto.optimize.canvas import enlarged
 
-    known = enlarged(to_tensor(photo, 32, 24, device), 64, 48)
-    assert torch.allclose(with_detail(known, photo, coarse, 1.0), fine, atol=1e-5)
-    assert torch.equal(with_detail(known, photo, coarse, 0.0), known)
+    known = enlarged(to_tensor(photo, 32, 24, MEMORY), 64, 48, MEMORY)
+    assert torch.allclose(with_detail(known, photo, coarse, 1.0, MEMORY), fine, atol=1e-5)
+    assert torch.equal(with_detail(known, photo, coarse, 0.0, MEMORY), known)
 
 
 def test_emphasis_is_linear_symmetric_and_stronger_for_coarse_structure():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.optimize.plan import TILED_WORK, probe_scale, work
+from impasto.optimize.plan import PROBE_SIDE, TILED_WORK, probe_scale, total_work
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.recipe_tables import Schedule
 
@@ -58,12 +58,13 @@ def test_a_painting_takes_the_results_area_times_scale_squared(width, height, sc
 
 def test_the_work_of_tiles_counts_their_halos_and_passes():
     scales = (Scale(100, 50, 4), Scale(200, 100, 2))
-    assert work(scales, 0, 16) == 4 * 5_000 + 2 * 20_000
+    assert total_work(scales, 0, 16) == 5 * 5_000 + 3 * 20_000
     seen = (200 + 32) / 200  # two tiles across, each with a halo on its inner side; one down
-    assert work(scales, 100, 16) == pytest.approx(4 * 5_000 + 2 * 20_000 * TILED_WORK * seen)
+    tiled = total_work(scales, 100, 16)
+    assert tiled == pytest.approx(5 * 5_000 + 3 * 20_000 * TILED_WORK * seen)
 
 
 def test_the_probe_is_small_whatever_the_result():
-    assert probe_scale(4096, 2048) == Scale(256, 128, 1)
+    assert probe_scale(4096, 2048) == Scale(PROBE_SIDE, PROBE_SIDE // 2, 1)
     assert probe_scale(100, 60) == Scale(100, 60, 1)
     assert probe_scale(8000, 100) == Scale(1280, 16, 1)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from impasto.objective.storage import Storage
 from impasto.optimize.run import SOLVERS
 from impasto.recipe_tables import Solver
 
@@ -19,6 +20,7 @@ KINDS = {
     "lbfgsb": Solver(kind="lbfgsb", restart_every=7),
     "bounded": Solver(kind="bounded"),
 }
+MEMORY = Storage(torch.device("cpu"))
 SHAPE = (1, 3, 4, 5)
 GENERATOR = torch.Generator().manual_seed(3)
 CENTER = torch.rand(SHAPE, generator=GENERATOR) * 1.6 - 0.3
@@ -44,7 +46,7 @@ def valley(image):
 
 def run(kind, function, iterations, start=None):
     start = torch.full(SHAPE, 0.5) if start is None else start
-    solver = SOLVERS[kind](KINDS[kind], start, function)
+    solver = SOLVERS[kind](KINDS[kind], start, function, MEMORY)
     losses = [solver.step()["total"] for _ in range(iterations)]
     picture = solver.picture
     solver.close()
@@ -85,7 +87,7 @@ def test_never_leaves_the_box(kind):
     def pull(image):
         return {"total": float(-image.sum())}, -torch.ones_like(image) * 50
 
-    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.9), pull)
+    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.9), pull, MEMORY)
     for _ in range(15):
         solver.step()
         assert solver.picture.min() >= 0
@@ -111,12 +113,12 @@ def test_bounded_never_accepts_a_worse_picture():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loaded_state_goes_on_bit_for_bit(kind, cut, tmp_path):
     whole, losses = run(kind, valley, 25)
-    first = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley)
+    first = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
     for _ in range(cut):
         first.step()
     torch.save(first.state(), tmp_path / "state")
     first.close()
-    second = SOLVERS[kind](KINDS[kind], torch.zeros(SHAPE), valley)
+    second = SOLVERS[kind](KINDS[kind], torch.zeros(SHAPE), valley, MEMORY)
     second.load(torch.load(tmp_path / "state", weights_only=True))
     rest = [second.step()["total"] for _ in range(25 - cut)]
     assert rest == losses[cut:]
@@ -126,7 +128,7 @@ def test_a_loaded_state_goes_on_bit_for_bit(kind, cut, tmp_path):
 
 def test_adam_follows_its_formula():
     settings = Solver(kind="adam", learning_rate=5, beta1=0.8, beta2=0.95, epsilon=1e-8)
-    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), bowl)
+    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), bowl, MEMORY)
     x = np.full(SHAPE, 0.5)
     m = v = np.zeros(SHAPE)
     for t in range(1, 6):
@@ -141,8 +143,10 @@ def test_adam_follows_its_formula():
 
 def test_adam_averages_its_iterates():
     settings = Solver(kind="adam", learning_rate=5, average=0.7)
-    plain = SOLVERS["adam"](settings.model_copy(update={"average": 0.0}), CENTER * 0 + 0.5, bowl)
-    averaged = SOLVERS["adam"](settings, CENTER * 0 + 0.5, bowl)
+    plain = SOLVERS["adam"](
+        settings.model_copy(update={"average": 0.0}), CENTER * 0 + 0.5, bowl, MEMORY
+    )
+    averaged = SOLVERS["adam"](settings, CENTER * 0 + 0.5, bowl, MEMORY)
     mean, weight = torch.zeros(SHAPE), 0.0
     for _ in range(8):
         plain.step()
@@ -160,7 +164,7 @@ def test_adam_clips_the_gradient_norm():
         return losses, gradient
 
     settings = Solver(kind="adam", clip_gradient=0.5, epsilon=1.0)
-    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), steep)
+    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), steep, MEMORY)
     before = solver.picture
     solver.step()
     assert seen[0] > 0.5
@@ -172,7 +176,7 @@ def test_an_error_in_the_objective_reaches_the_caller_of_lbfgsb():
     def broken(image):
         raise ValueError("no")
 
-    solver = SOLVERS["lbfgsb"](KINDS["lbfgsb"], torch.full(SHAPE, 0.5), broken)
+    solver = SOLVERS["lbfgsb"](KINDS["lbfgsb"], torch.full(SHAPE, 0.5), broken, MEMORY)
     with pytest.raises(ValueError, match="no"):
         solver.step()
     solver.close()
@@ -180,7 +184,7 @@ def test_an_error_in_the_objective_reaches_the_caller_of_lbfgsb():
 
 def test_states_are_plain_data():
     for kind, settings in KINDS.items():
-        solver = SOLVERS[kind](settings, torch.full(SHAPE, 0.5), bowl)
+        solver = SOLVERS[kind](settings, torch.full(SHAPE, 0.5), bowl, MEMORY)
         solver.step()
         assert copy.deepcopy(solver.state()).keys() == solver.state().keys()
         solver.close()
@@ -188,7 +192,7 @@ def test_states_are_plain_data():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_that_was_taken_stays_as_it_was(kind):
-    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley)
+    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
     taken = []
     for _ in range(10):
         solver.step()
@@ -207,7 +211,7 @@ def test_a_round_of_lbfgsb_may_end_late_but_never_early():
 
     every = 3
     settings = Solver(kind="lbfgsb", restart_every=every)
-    solver = SOLVERS["lbfgsb"](settings, torch.full(SHAPE, 0.5), rough)
+    solver = SOLVERS["lbfgsb"](settings, torch.full(SHAPE, 0.5), rough, MEMORY)
     evaluations = []
     for _ in range(40):
         solver.step()

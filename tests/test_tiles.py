@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from impasto.encoders.layers import convolutions
 from impasto.encoders.parameters import Parameters, caffe_convention
 from impasto.encoders.vgg import Encoder
 from impasto.objective.objective import Objective, taps
+from impasto.objective.storage import Storage
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.tiles import plan_tiles
 from impasto.recipe import Recipe, load_recipe
@@ -42,11 +45,20 @@ def picture(height: int, width: int, seed: int) -> torch.Tensor:
     return torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
 
 
-def both(recipe: Recipe, height: int, width: int, side: int) -> tuple[Objective, TiledObjective]:
+def both(
+    recipe: Recipe,
+    height: int,
+    width: int,
+    side: int,
+    masks: Sequence[torch.Tensor] = (),
+    storage: Storage | None = None,
+) -> tuple[Objective, TiledObjective]:
     encoder, photo = narrow_vgg(recipe), picture(height, width, 1)
     styles = [picture(70, 83, 2), picture(49, 131, 3)]
-    whole = Objective(recipe, encoder, photo, styles)
-    return whole, TiledObjective(recipe, encoder, photo, styles, side=side)
+    whole = Objective(recipe, encoder, photo, styles, masks=masks)
+    return whole, TiledObjective(
+        recipe, encoder, photo, styles, side=side, masks=masks, storage=storage
+    )
 
 
 def assert_equal_evaluations(whole: Objective, tiled: TiledObjective, image: torch.Tensor) -> None:
@@ -73,6 +85,25 @@ def test_losses_and_gradient_are_those_of_the_whole(name: str, size: tuple[int, 
     recipe = load_recipe(name).with_changes(RECIPES[name])
     whole, tiled = both(recipe, *size, side=64)
     assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
+
+
+def two_masks(height: int, width: int) -> list[torch.Tensor]:
+    """A disc in the corner, so that most tiles see nothing of it, and a soft slope."""
+    down, across = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    disc = (down**2 + across**2 < 60**2).double()
+    return [disc, (1 - disc) * across / width]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_masks_too(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name).with_changes(RECIPES[name])
+    size = (161, 243)
+    for storage in (None, Storage(torch.device("cpu"), tmp_path)):
+        whole, tiled = both(recipe, *size, side=64, masks=two_masks(*size), storage=storage)
+        assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
+    plain, _ = both(recipe, *size, side=64)
+    image = picture(*size, seed=4)
+    assert plain.losses(image)["style"] != pytest.approx(whole.losses(image)["style"], rel=1e-3)
 
 
 @settings(max_examples=12, deadline=None)

@@ -61,7 +61,7 @@ def _device() -> dict[str, Any]:
     import torch
 
     from impasto.optimize.device import has_native_bfloat16, resolve_device
-    from impasto.optimize.memory import available_memory
+    from impasto.optimize.room import available_memory
 
     free = available_memory()
     device = resolve_device("auto")

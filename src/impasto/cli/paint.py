@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import notice_for, say
+from impasto.cli.plan_text import in_short
 from impasto.cli.progress import progress_for
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Job:
         photo, paintings: what to do it with.
         sources: where the photo and the paintings came from; none: standard input.
         output: none: standard output.
-        device, weights, max_memory: as :class:`Stylizer` takes them.
+        device, weights, max_memory, scratch: as :class:`Stylizer` takes them.
         depth: bits a channel of the result.
         overwrite: whether an existing output may be replaced.
         embed, keep_metadata: whether the recipe, and the photo's EXIF, go into the result.
@@ -56,6 +57,7 @@ class Job:
     quiet: bool
     json: bool
     max_memory: int | None = None
+    scratch: str | None = None
     embed: bool = True
     keep_metadata: bool = True
     record: Provenance | None = None
@@ -72,12 +74,19 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
 
-    engine = Stylizer(job.recipe, device=job.device, weights=job.weights, max_memory=job.max_memory)
+    engine = Stylizer(
+        job.recipe,
+        device=job.device,
+        weights=job.weights,
+        max_memory=job.max_memory,
+        scratch=job.scratch,
+    )
     _tell_reduced(job, engine.size_for(job.photo))
+    tile = _tell_plan(engine, job)
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with _stoppable() as stop:
-        last, stopped = _steps(engine, job, recorders, stop)
+        last, stopped = _steps(engine, job, recorders, tile, stop)
         seconds = time.monotonic() - began
         result = finished(engine, last, job.photo, job.paintings, job.sources, seconds)
         made = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
@@ -106,6 +115,15 @@ def _tell_reduced(job: Job, size: tuple[int, int]) -> None:
         )
 
 
+def _tell_plan(engine: Stylizer, job: Job) -> int | None:
+    """What the run will need; the tile it will have, if that was told."""
+    if job.quiet:
+        return None
+    plan = engine.plan(job.photo, job.paintings)
+    say(in_short(plan))
+    return plan.tile
+
+
 def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
     where = job.output or "standard output"
     if stopped:
@@ -122,14 +140,18 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
 
 
 def _steps(
-    engine: Stylizer, job: Job, recorders: Sequence[Any], stop: list[int]
+    engine: Stylizer, job: Job, recorders: Sequence[Any], tile: int | None, stop: list[int]
 ) -> tuple[Step, bool]:
-    """The last step, and whether the user ended the run before its time."""
+    """The last step, and whether the user ended the run before its time.
+
+    ``tile`` is what the user was told to expect.
+    """
     steps = engine.run(job.photo, job.paintings, checkpoint=job.checkpoint, resume=job.resume)
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
-            if step.tile and step.iteration == 1 and not job.quiet:
-                say(f"larger scales are worked on in tiles of {step.tile} px")
+            if tile is not None and step.tile != tile:
+                tile = step.tile
+                say(f"memory ran out: going on in tiles of {tile} px")
             progress.see(step)
             for recorder in recorders:
                 recorder.see(step)

@@ -101,8 +101,9 @@ def _add_run(group: Group) -> None:
         "--max-memory",
         metavar="GB",
         type=gigabytes,
-        help="work in tiles that need no more beside the network (default: what is free)",
+        help="use tiles and temporary files rather than more (default: what is free)",
     )
+    add("--scratch", metavar="DIR", help="folder for those files (default: TMPDIR or /var/tmp)")
     add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
     add("--checkpoint", metavar="FILE", help="keep the state here, at least every 30 s")
     add("--resume", metavar="FILE", help="go on from a checkpoint of the same command")
@@ -127,6 +128,7 @@ def run(argv: list[str]) -> int:
         device=options.device,
         weights=options.weights,
         max_memory=options.max_memory,
+        scratch=options.scratch,
         depth=options.depth,
         overwrite=options.force,
         quiet=options.quiet,

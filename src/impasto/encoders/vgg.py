@@ -75,6 +75,11 @@ class Encoder(nn.Module):
             self.register_buffer(f"{layer.name}_bias", bias.clone())
 
     @property
+    def device(self) -> torch.device:
+        """Where its parameters are and its pictures have to be."""
+        return self._gain.device
+
+    @property
     def minimum_side(self) -> int:
         """Shortest side in pixels that leaves every tap at least one position."""
         return self.cell

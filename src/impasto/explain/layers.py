@@ -24,6 +24,7 @@ from impasto.explain.page import ACTIVATIONS, CONTENT, INDEX, LAYERS, STYLE, pag
 from impasto.media.atomic import write_atomically
 from impasto.media.encode import write_picture
 from impasto.media.picture import Picture, fit_within
+from impasto.objective.storage import Storage
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.device import resolve_device
 from impasto.optimize.loop import Stylizer
@@ -125,7 +126,7 @@ def activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
     encoder = load_encoder("vgg19", LAYERS, device=device)
     size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)
     with torch.no_grad():
-        features = encoder(to_tensor(inspection.photo, *size, device))
+        features = encoder(to_tensor(inspection.photo, *size, Storage(device)))
     return {layer: _sheet(features[layer][0].float().cpu().numpy()) for layer in LAYERS}
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from impasto.media.resample import resized_rows
+
 Floats = NDArray[np.float32]
 
 
@@ -72,21 +74,34 @@ class Picture:
         """
         if (width, height) == (self.width, self.height):
             return self
+        rows = slice(0, height)
+        alpha = None if self.alpha is None else _resized(self.alpha, width, height, rows)
+        return Picture(self.resized_rows(width, height, rows), alpha, self.metadata)
+
+    def resized_rows(self, width: int, height: int, rows: slice) -> Floats:
+        """Some rows, [stop - start, width, 3], of the pixels of :meth:`resized`."""
+        if (width, height) == (self.width, self.height):
+            return self.pixels[rows]
+        result = np.empty((rows.stop - rows.start, width, 3), np.float32)
+        for channel in range(3):
+            result[..., channel] = _resized(self.pixels[..., channel], width, height, rows)
         if self.alpha is None:
-            return Picture(_resized(self.pixels, width, height), None, self.metadata)
-        alpha = _resized(self.alpha[..., None], width, height)
-        pixels = _resized(self.pixels * self.alpha[..., None], width, height)
-        plain = _resized(self.pixels, width, height)
+            return result
+        alpha = _resized(self.alpha, width, height, rows)
         seen = alpha > 1 / 512
-        pixels = np.where(seen, pixels / np.where(seen, alpha, 1), plain)
-        return Picture(np.clip(pixels, 0, 1).astype(np.float32), alpha[..., 0], self.metadata)
+        for channel in range(3):
+            premultiplied = _resized(self.pixels[..., channel] * self.alpha, width, height, rows)
+            np.divide(premultiplied, alpha, out=result[..., channel], where=seen)
+        return result.clip(0, 1, out=result)
 
 
 def to_levels(values: Floats, depth: int) -> NDArray[Any]:
     """Integers of 8 or 16 bits from floats in [0, 1], rounded to nearest and clipped."""
     top = 2**depth - 1
-    rounded: NDArray[np.float64] = np.rint(np.clip(values, 0, 1).astype(np.float64) * top)
-    return rounded.astype(np.uint8 if depth == 8 else np.uint16)
+    levels = np.empty(values.shape, np.uint8 if depth == 8 else np.uint16)
+    for source, target in zip(values, levels, strict=True):  # of a large picture, a row at a time
+        target[...] = np.rint(np.clip(source, 0, 1).astype(np.float64) * top)
+    return levels
 
 
 def fit_within(width: int, height: int, longer_side: int) -> tuple[int, int]:
@@ -95,14 +110,6 @@ def fit_within(width: int, height: int, longer_side: int) -> tuple[int, int]:
     return tuple(max(1, round(side * longer_side / longer)) for side in (width, height))  # type: ignore[return-value]
 
 
-def _resized(values: Floats, width: int, height: int) -> Floats:
-    channels = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(values[..., c])).resize(
-                (width, height), Image.Resampling.LANCZOS
-            )
-        )
-        for c in range(values.shape[2])
-    ]
-    stacked: Floats = np.stack(channels, axis=-1)
-    return stacked.clip(0, 1).astype(np.float32)
+def _resized(values: Floats, width: int, height: int, rows: slice) -> Floats:
+    resized = resized_rows(values, width, height, rows, "lanczos")
+    return resized.clip(0, 1)

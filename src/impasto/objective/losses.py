@@ -6,6 +6,7 @@ a layer has N channels (here C) and M = H*W positions; F are its features, G the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -16,6 +17,7 @@ from impasto.objective.moments import Moments
 ContentNormalization = Literal["mean", "sum", "half_sum", "paper", "relative"]
 StyleNormalization = Literal["mean", "sum", "paper", "relative"]
 GramOver = Literal["hw", "chw"]
+Variation = Literal["l1", "l2"]
 
 TINY = 1e-12
 """Keeps a relative loss finite against an all-zero target; far below any real layer's energy."""
@@ -99,7 +101,7 @@ def gram_loss(
             return energy / channels**2
 
 
-def total_variation(image: Tensor, kind: Literal["l1", "l2"]) -> Tensor:
+def total_variation(image: Tensor, kind: Variation) -> Tensor:
     """Mean absolute (``l1``) or squared (``l2``) difference of neighbours, both directions added.
 
     Args:
@@ -108,15 +110,33 @@ def total_variation(image: Tensor, kind: Literal["l1", "l2"]) -> Tensor:
     Returns:
         A scalar >= 0, independent of the picture's size.
     """
+    height, width = image.shape[-2:]
+    return variation_of(image, height, width, kind, image.shape)
+
+
+def variation_of(
+    image: Tensor, rows: int, columns: int, kind: Variation, whole: Sequence[int]
+) -> Tensor:
+    """What the differences that begin in some pixels add to the total variation of a picture.
+
+    Args:
+        image: [N, C, h, w], a part of the picture; one pixel more than ``rows`` and ``columns``
+            where the picture goes on.
+        rows, columns: how many of the part's count.
+        kind: as of :func:`total_variation`.
+        whole: the shape of the picture.
+    """
+    batch, channels, height, width = whole
+    below = image[..., 1 : rows + 1, :columns]
+    right = image[..., :rows, 1 : columns + 1]
     total = image.new_zeros(())
-    for difference in (
-        image[..., 1:, :] - image[..., :-1, :],
-        image[..., :, 1:] - image[..., :, :-1],
+    for difference, count in (
+        (below - image[..., : below.shape[-2], :columns], (height - 1) * width),
+        (right - image[..., :rows, : right.shape[-1]], height * (width - 1)),
     ):
         if difference.numel():
-            total = total + (
-                difference.abs().mean() if kind == "l1" else difference.square().mean()
-            )
+            size = difference.abs() if kind == "l1" else difference.square()
+            total = total + size.sum() / (batch * channels * count)
     return total
 
 

@@ -6,7 +6,7 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -14,17 +14,15 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.objective.bures import bures_loss, bures_target
 from impasto.objective.losses import (
     content_divisor,
-    gram_loss,
     squared_error,
     squared_norm,
     total_variation,
 )
-from impasto.objective.moments import Moments, blend, measure
+from impasto.objective.moments import Moments, measure
+from impasto.objective.style import Regions, StyleLoss
 from impasto.recipe import Recipe
-from impasto.recipe_tables import StyleTerm
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,14 @@ class Losses:
     content: Tensor
     style: Tensor
     smoothness: Tensor
+
+    @classmethod
+    def weighted(cls, recipe: Recipe, content: Tensor, style: Tensor, smoothness: Tensor) -> Losses:
+        """Of the terms without their weights."""
+        content = recipe.content.weight * content
+        style = recipe.style.weight * style
+        smoothness = recipe.smoothness.weight * smoothness
+        return cls(content + style + smoothness, content, style, smoothness)
 
     def as_numbers(self) -> dict[str, float]:
         """``{"total": ..., "content": ..., "style": ..., "smoothness": ...}``."""
@@ -53,6 +59,7 @@ class Objective:
         content: Tensor,
         styles: Sequence[Tensor],
         *,
+        masks: Sequence[Tensor] = (),
         autocast: torch.dtype | None = None,
     ) -> None:
         """Measure the targets.
@@ -62,17 +69,20 @@ class Objective:
             encoder: with taps for every layer of the recipe's content and style terms.
             content: [1, 3, H, W] RGB in [0, 1], the photo at the size of the result.
             styles: [1, 3, h, w] each, the paintings at their style size.
+            masks: [H, W] in [0, 1] each: where each painting is the style; none: their blend is,
+                everywhere.
             autocast: dtype of the convolutions; none: that of the pictures.
         """
         self.recipe = recipe
         self._encoder = encoder
         self._autocast = autocast
+        self._regions = Regions(masks, recipe.style.layers)
         with torch.no_grad():
             features = self._features(content)
             self._content = {layer: features[layer] for layer in recipe.content.layers}
             del features  # the layers of the style term, which may be the largest
             paintings = [self._moments(style) for style in styles]
-        self._style = style_distances(recipe, paintings)
+        self._style = StyleLoss(recipe.style, paintings, self._regions.shares)
         self._content_divisors = {
             layer: content_divisor(
                 squared_norm(target), target.numel(), recipe.content.normalization
@@ -86,20 +96,21 @@ class Objective:
         Args:
             image: [1, 3, H, W] RGB in [0, 1], of the photo's size.
         """
-        recipe = self.recipe
+        recipe, zero = self.recipe, torch.zeros((), dtype=image.dtype, device=self._encoder.device)
         features = self._features(image)
-        zero = image.new_zeros(())
         content = zero + sum(
             weight
             / self._content_divisors[layer]
             * squared_error(features[layer], self._content[layer])
             for layer, weight in recipe.content.layers.items()
         )
-        style = zero + sum(
-            weight * self._style[layer](measure(features[layer]))
-            for layer, weight in recipe.style.layers.items()
+        style = self._style(
+            {layer: self._regions.measured(layer, features[layer]) for layer in recipe.style.layers}
         )
-        return weighted(recipe, content, style, image)
+        smoothness = zero
+        if recipe.smoothness.weight:
+            smoothness = total_variation(image, recipe.smoothness.kind).to(zero.device)
+        return Losses.weighted(recipe, content, style, smoothness)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
@@ -124,41 +135,17 @@ class Objective:
 def features_of(
     encoder: Encoder, image: Tensor, recipe: Recipe, autocast: torch.dtype | None
 ) -> dict[str, Tensor]:
-    """The recipe's activations of a picture, at its precision and activation scale."""
+    """The recipe's activations of a picture, at its precision and activation scale.
+
+    The picture may lie on another device, to which its gradient will go back.
+    """
     context: AbstractContextManager[object] = nullcontext()
     if autocast is not None:
-        context = torch.autocast(image.device.type, autocast)
+        context = torch.autocast(encoder.device.type, autocast)
     with context:
-        features = encoder(image)
+        features = encoder(image.to(encoder.device))
     scale = recipe.encoder.activation_scale
     return features if scale == 1 else {k: v * scale for k, v in features.items()}
-
-
-def weighted(recipe: Recipe, content: Tensor, style: Tensor, image: Tensor) -> Losses:
-    """The terms of a picture times their weights, smoothness included."""
-    smoothness = image.new_zeros(())
-    if recipe.smoothness.weight:
-        smoothness = recipe.smoothness.weight * total_variation(image, recipe.smoothness.kind)
-    content, style = recipe.content.weight * content, recipe.style.weight * style
-    return Losses(content + style + smoothness, content, style, smoothness)
-
-
-def style_distances(
-    recipe: Recipe, paintings: Sequence[dict[str, Moments]]
-) -> dict[str, Callable[[Moments], Tensor]]:
-    """For each layer, the style loss as a function of the result's moments."""
-    weights = recipe.style.weights or (1.0,) * len(paintings)
-    return {
-        layer: _distance_to(blend([each[layer] for each in paintings], weights), recipe.style)
-        for layer in recipe.style.layers
-    }
-
-
-def _distance_to(painting: Moments, style: StyleTerm) -> Callable[[Moments], Tensor]:
-    if style.distance == "bures":
-        target = bures_target(painting)
-        return lambda result: bures_loss(result, target)
-    return lambda result: gram_loss(result, painting, style.normalization, style.gram)
 
 
 def taps(recipe: Recipe) -> tuple[str, ...]:

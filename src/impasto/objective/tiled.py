@@ -9,18 +9,47 @@ gradients, halos included, are added up where they overlap: the sum is the gradi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from impasto.encoders.layers import cell_of
 from impasto.encoders.vgg import Encoder
-from impasto.objective.losses import content_divisor, squared_error, squared_norm
-from impasto.objective.moments import Moments, measure
-from impasto.objective.objective import features_of, style_distances, weighted
+from impasto.objective.losses import (
+    content_divisor,
+    squared_error,
+    squared_norm,
+    variation_of,
+)
+from impasto.objective.moments import Moments
+from impasto.objective.objective import Losses, features_of
+from impasto.objective.storage import Storage
+from impasto.objective.style import Regions, Statistics, StyleLoss, merged
 from impasto.objective.tiles import Tile, plan_tiles
 from impasto.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The gradient of the style loss in the moments of one layer and region.
+
+    Attributes:
+        mean: [C].
+        second: [C, C].
+        weight: of all the positions that the moments are of.
+    """
+
+    mean: Tensor
+    second: Tensor
+    weight: float
+
+    def along(self, part: Moments) -> Tensor:
+        """What some of the positions contribute to the linear function with this gradient."""
+        linear = (self.mean * part.mean).sum() + (self.second * part.second).sum()
+        return part.weight / self.weight * linear
 
 
 class TiledObjective:
@@ -34,115 +63,143 @@ class TiledObjective:
         styles: Sequence[Tensor],
         *,
         side: int,
+        storage: Storage | None = None,
+        masks: Sequence[Tensor] = (),
         autocast: torch.dtype | None = None,
     ) -> None:
         """Measure the targets.
 
-        The photo's features are not kept, they would take fifty times its memory: a tile's are
-        computed again whenever its turn comes.
-
         Args:
-            recipe, encoder, content, styles, autocast: as for the whole objective.
+            recipe, encoder, content, styles, masks, autocast: as for the whole objective; the
+                pictures may lie in any storage.
             side: of a tile, in pixels, without its halo.
+            storage: of the photo's features and of gradients; none: the memory of the device.
         """
         self.recipe = recipe
         self._encoder = encoder
         self._autocast = autocast
         self._side = side
-        self._photo = content
+        self._storage = storage or Storage(encoder.device)
+        self._shape = content.shape
         self._tiles = self._plan(content)
+        self._regions = Regions(masks, recipe.style.layers)
         with torch.no_grad():
-            self._style = style_distances(recipe, [self._moments(style) for style in styles])
-            self._content_divisors = self._divisors(content)
+            whole = Regions((), recipe.style.layers)
+            paintings = [_complete(self._statistics(style, whole)) for style in styles]
+            self._style = StyleLoss(recipe.style, paintings, self._regions.shares)
+            self._content = self._photo_features(content)
+        self._content_divisors = self._divisors()
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
         style, slopes = self._style_and_slopes(image)
-        variable = image.detach().requires_grad_()
-        terms = weighted(self.recipe, image.new_zeros(()), style, variable)
-        gradient = torch.zeros_like(image)
-        if terms.smoothness.requires_grad:
-            (gradient,) = torch.autograd.grad(terms.smoothness, variable)
-        content = image.new_zeros(())
-        for tile in self._tiles:
-            pixels = tile.seen(image).detach().requires_grad_()
+        gradient = self._storage.zeros(image)
+        content, smoothness = torch.zeros_like(style), torch.zeros_like(style)
+        for tile, targets in zip(self._tiles, self._content, strict=True):
+            pixels = self._pixels(tile, image).requires_grad_()
             features = dict(self._owned(tile, pixels))
-            part = self._content_of(tile, features)
-            total = self.recipe.content.weight * part
-            for layer, (mean, second, positions) in slopes.items():
-                found = measure(features[layer])
-                share = self.recipe.style.weight * found.weight / positions
-                total = total + share * ((mean * found.mean).sum() + (second * found.second).sum())
+            here = self._content_of(features, targets), self._smoothness_of(tile, pixels)
+            bent = [
+                slope.along(part)
+                for layer, each in slopes.items()
+                for slope, part in zip(
+                    each, self._regions.measured(layer, features[layer], tile), strict=True
+                )
+                if part is not None and slope is not None
+            ]
+            pull = torch.stack([torch.zeros_like(style), *bent]).sum()
+            total = Losses.weighted(self.recipe, here[0], pull, here[1]).total
             (slope,) = torch.autograd.grad(total, pixels)
-            tile.seen(gradient).add_(slope)
-            content = content + part.detach()
-        return weighted(self.recipe, content, style, image).as_numbers(), gradient
+            tile.seen(gradient).add_(slope.to(gradient.device))
+            content, smoothness = content + here[0].detach(), smoothness + here[1].detach()
+            self._storage.settle()
+        return Losses.weighted(self.recipe, content, style, smoothness).as_numbers(), gradient
 
     def losses(self, image: Tensor) -> dict[str, float]:
         """The losses of a picture as numbers."""
         with torch.no_grad():
-            style = self._style_loss(self._moments(image))
-            content = image.new_zeros(())
-            for tile in self._tiles:
-                content = content + self._content_of(
-                    tile, dict(self._owned(tile, tile.seen(image)))
-                )
-            return weighted(self.recipe, content, style, image).as_numbers()
+            style = self._style(self._statistics(image, self._regions))
+            content, smoothness = torch.zeros_like(style), torch.zeros_like(style)
+            for tile, targets in zip(self._tiles, self._content, strict=True):
+                pixels = self._pixels(tile, image)
+                content += self._content_of(dict(self._owned(tile, pixels)), targets)
+                smoothness += self._smoothness_of(tile, pixels)
+                self._storage.settle()
+        return Losses.weighted(self.recipe, content, style, smoothness).as_numbers()
 
-    def _style_and_slopes(
-        self, image: Tensor
-    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor, float]]]:
-        """The style loss; by layer its gradients in mean and second moment, and the positions."""
+    def _style_and_slopes(self, image: Tensor) -> tuple[Tensor, dict[str, list[Slope | None]]]:
+        """The style loss, and by layer and region its gradients in mean and second moment."""
         with torch.no_grad():
-            found = self._moments(image)
-        leaves = {
-            layer: Moments(m.mean.requires_grad_(), m.second.requires_grad_(), m.weight)
-            for layer, m in found.items()
-        }
-        loss = self._style_loss(leaves)
-        flat = [part for m in leaves.values() for part in (m.mean, m.second)]
+            found = self._statistics(image, self._regions)
+        leaves = [m for each in found.values() for m in each if m is not None]
+        flat = [part.requires_grad_() for m in leaves for part in (m.mean, m.second)]
+        loss = self._style(found)
         # A Gram loss does not look at the mean.
-        grads = torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True)
+        grads = iter(torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True))
         slopes = {
-            layer: (grads[2 * place], grads[2 * place + 1], m.weight)
-            for place, (layer, m) in enumerate(leaves.items())
+            layer: [None if m is None else Slope(next(grads), next(grads), m.weight) for m in each]
+            for layer, each in found.items()
         }
         return loss.detach(), slopes
 
-    def _style_loss(self, moments: dict[str, Moments]) -> Tensor:
-        layers = self.recipe.style.layers
-        losses = [weight * self._style[layer](moments[layer]) for layer, weight in layers.items()]
-        return torch.stack(losses).sum()
-
-    def _content_of(self, tile: Tile, features: dict[str, Tensor]) -> Tensor:
+    def _content_of(self, features: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         """A tile's part of the content loss."""
-        with torch.no_grad():
-            target = dict(self._owned(tile, tile.seen(self._photo)))
         losses = [
-            weight / self._content_divisors[layer] * squared_error(features[layer], target[layer])
+            weight
+            / self._content_divisors[layer]
+            * squared_error(features[layer], targets[layer].to(features[layer].device))
             for layer, weight in self.recipe.content.layers.items()
         ]
         return torch.stack(losses).sum()
 
-    def _divisors(self, photo: Tensor) -> dict[str, float]:
-        energy = dict.fromkeys(self.recipe.content.layers, 0.0)
-        count = dict.fromkeys(self.recipe.content.layers, 0)
-        for tile in self._tiles:
-            for layer, target in self._owned(tile, tile.seen(photo)):
-                if layer in energy:
-                    energy[layer] += squared_norm(target)
-                    count[layer] += target.numel()
-        kind = self.recipe.content.normalization
-        return {layer: content_divisor(energy[layer], count[layer], kind) for layer in energy}
+    def _smoothness_of(self, tile: Tile, pixels: Tensor) -> Tensor:
+        """A tile's part of the total variation: of the differences that begin in its own pixels."""
+        if not self.recipe.smoothness.weight:
+            return pixels.new_zeros(())
+        begin = tile.rows.start - tile.rows.first, tile.columns.start - tile.columns.first
+        size = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
+        part = pixels[..., begin[0] : begin[0] + size[0] + 1, begin[1] : begin[1] + size[1] + 1]
+        return variation_of(part, *size, self.recipe.smoothness.kind, self._shape)
 
-    def _moments(self, image: Tensor) -> dict[str, Moments]:
+    def _photo_features(self, photo: Tensor) -> list[dict[str, Tensor]]:
+        """By tile and layer, those it owns: one long tensor a layer, cut up."""
+        layers, kept = self.recipe.content.layers, {}
+        cut: list[dict[str, Tensor]] = []
+        for tile in self._tiles:
+            features = self._owned(tile, self._pixels(tile, photo))
+            cut.append({})
+            for layer, owned in features:
+                if layer not in layers:
+                    continue
+                if layer not in kept:
+                    cells = math.prod(side // cell_of(layer) for side in self._shape[2:])
+                    kept[layer] = self._storage.empty(cells * owned.shape[1], dtype=owned.dtype)
+                size = owned.numel()
+                place, kept[layer] = kept[layer][:size], kept[layer][size:]
+                _, channels, height, width = owned.shape
+                place = place.view(1, height, width, channels).permute(0, 3, 1, 2)
+                cut[-1][layer] = place.copy_(owned)
+            self._storage.settle()
+        return cut
+
+    def _divisors(self) -> dict[str, float]:
+        kind, found = self.recipe.content.normalization, {}
+        for layer in self.recipe.content.layers:
+            energy = sum(squared_norm(targets[layer]) for targets in self._content)
+            count = sum(targets[layer].numel() for targets in self._content)
+            found[layer] = content_divisor(energy, count, kind)
+            self._storage.settle()
+        return found
+
+    def _statistics(self, image: Tensor, regions: Regions) -> Statistics:
         """Of a whole picture, tile by tile."""
-        total: dict[str, Moments] = {}
+        total: Statistics = {}
         for tile in self._plan(image):
-            for layer, features in self._owned(tile, tile.seen(image)):
+            for layer, features in self._owned(tile, self._pixels(tile, image)):
                 if layer in self.recipe.style.layers:
-                    part = measure(features)
-                    total[layer] = total[layer].merged(part) if layer in total else part
+                    part = regions.measured(layer, features, tile)
+                    total[layer] = merged(total[layer], part) if layer in total else part
+            self._storage.settle()
         return total
 
     def _owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -150,6 +207,14 @@ class TiledObjective:
         for layer, each in features.items():
             yield layer, tile.owned(each, cell_of(layer))
 
+    def _pixels(self, tile: Tile, image: Tensor) -> Tensor:
+        return tile.seen(image).detach().to(self._encoder.device)
+
     def _plan(self, image: Tensor) -> tuple[Tile, ...]:
         height, width = image.shape[2:]
         return plan_tiles(height, width, self._side, self._encoder.halo, self._encoder.cell)
+
+
+def _complete(found: Statistics) -> dict[str, Moments]:
+    """The statistics of the only region."""
+    return {layer: each for layer, (each,) in found.items() if each is not None}

@@ -27,8 +27,15 @@ class Span:
 
     def cells(self, cell: int) -> slice:
         """The owned features among those seen, of a layer with cells of so many pixels."""
-        begin = (self.start - self.first) // cell
-        return slice(begin, None if self.ends else (self.stop - self.first) // cell)
+        return self._cells(cell, self.first)
+
+    def places(self, cell: int) -> slice:
+        """The owned features among those of the whole picture."""
+        return self._cells(cell, 0)
+
+    def _cells(self, cell: int, origin: int) -> slice:
+        begin = (self.start - origin) // cell
+        return slice(begin, None if self.ends else (self.stop - origin) // cell)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,10 @@ class Tile:
     def owned(self, features: Tensor, cell: int) -> Tensor:
         """The tile's own among the features [..., h, w] of what it sees: a view."""
         return features[..., self.rows.cells(cell), self.columns.cells(cell)]
+
+    def part(self, whole: Tensor, cell: int) -> Tensor:
+        """The tile's own among the features [..., h, w] of the whole picture: a view."""
+        return whole[..., self.rows.places(cell), self.columns.places(cell)]
 
 
 def plan_tiles(height: int, width: int, side: int, halo: int, cell: int) -> tuple[Tile, ...]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.media.decode import read_picture
-from impasto.media.picture import Picture
+from impasto.media.picture import Floats, Picture
+from impasto.media.resample import resized_rows
+from impasto.objective.storage import Storage, bands
 from impasto.optimize.schedule import Scale
 from impasto.recipe_tables import Start
 
@@ -18,18 +19,24 @@ IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 """Mean colour, RGB in [0, 1], that VGG's preprocessing subtracts."""
 
 
-def to_tensor(picture: Picture, width: int, height: int, device: torch.device) -> Tensor:
+def to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:
     """[1, 3, height, width] RGB in [0, 1], float32, of a picture resized to fit exactly."""
-    pixels = np.ascontiguousarray(picture.resized(width, height).pixels.transpose(2, 0, 1))
-    return torch.from_numpy(pixels).unsqueeze(0).to(device)
+    image = storage.empty(1, 3, height, width)
+    for rows in storage.bands(image):
+        pixels = picture.resized_rows(width, height, rows)
+        image[0, :, rows] = _channels_first(pixels)
+    return image
 
 
 def to_picture(image: Tensor, photo: Picture) -> Picture:
     """The picture of a tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
-    pixels = image.detach()[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     _, _, height, width = image.shape
+    pixels = np.empty((height, width, 3), np.float32)
+    for rows in bands(height, width):
+        levels = image[0, :, rows].detach().clamp(0, 1).permute(1, 2, 0)
+        pixels[rows] = levels.cpu().numpy()
     alpha = None if photo.alpha is None else photo.resized(width, height).alpha
-    return Picture(np.ascontiguousarray(pixels, dtype=np.float32), alpha, photo.metadata)
+    return Picture(pixels, alpha, photo.metadata)
 
 
 def starting_image(
@@ -37,6 +44,7 @@ def starting_image(
     content: Tensor,
     styles: Sequence[Tensor],
     seed: int,
+    storage: Storage,
     read: Callable[[str], Picture] = read_picture,
 ) -> Tensor:
     """The first scale's first picture.
@@ -46,6 +54,7 @@ def starting_image(
         content: [1, 3, H, W] the photo at this scale.
         styles: the paintings, any sizes; ``base = "style"`` takes the first, others none.
         seed: of the noise, which is drawn on the CPU so that every device starts alike.
+        storage: of pictures that are read.
         read: how ``start.image`` is read.
 
     Returns:
@@ -56,11 +65,11 @@ def starting_image(
         case "content":
             base = content
         case "style":
-            base = _covering(styles[0], width, height)
+            base = _covering(styles[0], width, height, storage)
         case "image":
-            base = to_tensor(read(str(start.image)), width, height, content.device)
+            base = to_tensor(read(str(start.image)), width, height, storage)
     if not start.noise_ratio:
-        return base.clone()
+        return base
     generator = torch.Generator().manual_seed(seed)
     if start.noise == "uniform":
         noise = torch.rand(content.shape, generator=generator) * 2 - 1
@@ -73,13 +82,17 @@ def starting_image(
     return torch.lerp(base, noise, start.noise_ratio).clamp(0, 1)
 
 
-def enlarged(image: Tensor, width: int, height: int) -> Tensor:
-    """An image tensor at the next scale's size, bicubic, in [0, 1]."""
-    resized = F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
-    return resized.clamp(0, 1).contiguous()
+def enlarged(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
+    """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
+    result = storage.empty(1, 3, height, width)
+    for rows in storage.bands(result):
+        result[..., rows, :] = _enlarged_rows(image, width, height, rows)
+    return result
 
 
-def with_detail(image: Tensor, photo: Picture, coarser: Scale, share: float) -> Tensor:
+def with_detail(
+    image: Tensor, photo: Picture, coarser: Scale, share: float, storage: Storage
+) -> Tensor:
     """An enlarged picture with some of what the photo shows at this size and not at the last.
 
     Args:
@@ -87,17 +100,34 @@ def with_detail(image: Tensor, photo: Picture, coarser: Scale, share: float) -> 
         photo: at any size.
         coarser: the scale before.
         share: of the detail that is added.
+        storage: of the result.
     """
     _, _, height, width = image.shape
-    fine = to_tensor(photo, width, height, image.device)
-    known = enlarged(to_tensor(photo, coarser.width, coarser.height, image.device), width, height)
-    return (image + share * (fine - known)).clamp(0, 1)
+    known = to_tensor(photo, coarser.width, coarser.height, storage)
+    result = storage.like(image)
+    for rows in storage.bands(image):
+        fine = _channels_first(photo.resized_rows(width, height, rows))
+        detail = fine - _enlarged_rows(known, width, height, rows)
+        result[0, :, rows] = (image[0, :, rows].cpu() + share * detail).clamp_(0, 1)
+    return result
 
 
-def _covering(image: Tensor, width: int, height: int) -> Tensor:
+def _channels_first(pixels: Floats) -> Tensor:
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+
+
+def _enlarged_rows(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
+    """[3, stop - start, width] of an image tensor at another size."""
+    channels = image[0].cpu().numpy()
+    made = [resized_rows(each, width, height, rows, "bicubic") for each in channels]
+    return torch.from_numpy(np.stack(made)).clamp_(0, 1)
+
+
+def _covering(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
     """Scaled to cover width x height, the overhang cropped evenly: shapes are not distorted."""
     ratio = max(width / image.shape[3], height / image.shape[2])
     wide = max(width, round(image.shape[3] * ratio))
     high = max(height, round(image.shape[2] * ratio))
     top, left = (high - height) // 2, (wide - width) // 2
-    return enlarged(image, wide, high)[..., top : top + height, left : left + width].contiguous()
+    large = enlarged(image, wide, high, storage)
+    return large[..., top : top + height, left : left + width].contiguous()

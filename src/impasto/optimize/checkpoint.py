@@ -56,14 +56,14 @@ def save_state(state: RunState, path: Path) -> None:
             raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
 
 
-def load_state(path: Path, device: torch.device) -> RunState:
-    """Read a checkpoint; nothing in it is executed.
+def load_state(path: Path) -> RunState:
+    """Read a checkpoint; nothing in it is executed, and its tensors stay in the file until used.
 
     Raises:
         InputError: no such file, or not one of ours.
     """
     try:
-        data = torch.load(path, map_location=device, weights_only=True)
+        data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint") from None
     except Exception:  # torch raises many types for a damaged file

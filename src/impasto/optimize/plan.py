@@ -12,11 +12,11 @@ from torch import Tensor
 
 from impasto.optimize.schedule import SHORTEST, Scale
 
-PROBE_SIDE = 256
+PROBE_SIDE = 192
 """Longer side in pixels of what is timed: cheap, and large enough to cost what pixels cost."""
-TILED_WORK = 1.9
-"""Work of a tile's pixel against an untiled one's: three passes forward (moments, the photo's
-features, the gradient's own) where one does, and one backward, which costs 1.2 of them."""
+TILED_WORK = 1.45
+"""Work of a tile's pixel against an untiled one's: two passes forward (for the moments and for the
+gradient) where one does, and one backward, which costs 1.2 of them."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,12 @@ class Plan:
         width, height: of the result, in pixels.
         scales: coarse to fine.
         tile: side in pixels of the tiles of larger scales; 0: none.
-        bytes_needed: at the peak, beside the network.
-        bytes_free: what there is, or what was allowed; none: not known.
+        state: where the solver's pictures and the photo's features are: ``device``, ``host`` or
+            ``disk``.
+        bytes_needed: of memory at the peak, beside the network.
+        bytes_free: of the device, or what was allowed; none: not known.
+        bytes_on_disk: in ``scratch``.
+        scratch: the folder; none: nothing is on disk.
         seconds: from the timed cost of an iteration.
         device: where.
         precision: ``float32`` or ``bfloat16``, of the convolutions.
@@ -38,8 +42,11 @@ class Plan:
     height: int
     scales: tuple[Scale, ...]
     tile: int
+    state: str
     bytes_needed: int
     bytes_free: int | None
+    bytes_on_disk: int
+    scratch: str | None
     seconds: float
     device: str
     precision: str
@@ -60,14 +67,18 @@ def seconds_per_pixel(evaluate: Callable[[Tensor], Any], image: Tensor) -> float
     return (time.monotonic() - began) / (image.shape[2] * image.shape[3])
 
 
-def work(scales: Sequence[Scale], tile: int, halo: int) -> float:
-    """Pixel-iterations of a run, those of tiles with their halos and further passes."""
-    total = 0.0
-    for scale in scales:
-        sides = (scale.width, scale.height)
-        tiled = tile and max(sides) > tile
-        total += scale.work * (TILED_WORK * _overlap(sides, tile, halo) if tiled else 1)
-    return total
+def work(scale: Scale, tile: int, halo: int) -> float:
+    """Of one iteration at a scale, in pixels; those of tiles with their halos and second pass."""
+    sides = (scale.width, scale.height)
+    tiled = tile and max(sides) > tile
+    return math.prod(sides) * (TILED_WORK * _overlap(sides, tile, halo) if tiled else 1)
+
+
+def total_work(scales: Sequence[Scale], tile: int, halo: int) -> float:
+    """Of a run: its iterations, and what is measured before and after those of a scale, which
+    passes the network about as often as one.
+    """
+    return sum((scale.iterations + 1) * work(scale, tile, halo) for scale in scales)
 
 
 def _overlap(sides: tuple[int, int], tile: int, halo: int) -> float:

@@ -28,6 +28,11 @@ def emphasise_coarse(gradient: Tensor, octaves: int) -> Tensor:
     return result
 
 
+def reach(octaves: int) -> int:
+    """How far, in pixels, :func:`emphasise_coarse` looks in each direction."""
+    return round(3 * 2.0 ** (octaves - 1)) if octaves else 0
+
+
 def blur(image: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of [N, C, H, W], reflected at the border, cut at 3 sigma or the picture."""
     channels = image.shape[1]

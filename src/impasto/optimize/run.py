@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,18 +12,23 @@ import torch
 from torch import Tensor
 
 from impasto.media.picture import Picture, to_levels
+from impasto.objective.storage import Storage
 from impasto.optimize import canvas
+from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
+from impasto.optimize.memory import TILES, Layout
+from impasto.optimize.plan import total_work, work
 from impasto.optimize.schedule import Scale
 from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
-from impasto.optimize.solvers import Adam, BoundedLbfgs, Evaluate, SolverLike, TorchLbfgs
+from impasto.optimize.solvers import Adam, Evaluate, SolverLike, TorchLbfgs
 from impasto.optimize.step import Step
+from impasto.optimize.sturdy import ObjectiveLike, Sturdy
 from impasto.recipe_tables import Solver
 
 if TYPE_CHECKING:
     from impasto.optimize.loop import Stylizer
 
-SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate], SolverLike]] = {
+SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate, Storage], SolverLike]] = {
     "adam": Adam,
     "lbfgs": TorchLbfgs,
     "lbfgsb": ScipyLbfgsb,
@@ -39,7 +45,8 @@ class Run:
         content: Picture,
         styles: Sequence[Picture],
         scales: tuple[Scale, ...],
-        tile: int,
+        layout: Layout,
+        storage: Storage,
         keeper: Keeper,
         identity: tuple[str, list[str]],
     ) -> None:
@@ -50,7 +57,8 @@ class Run:
             content: the photo.
             styles: the paintings.
             scales: coarse to fine.
-            tile: side of the tiles in pixels; 0: none.
+            layout: of the run in memory.
+            storage: of everything as large as the picture.
             keeper: of the checkpoint.
             identity: recipe and inputs, as :class:`RunState` keeps them.
         """
@@ -58,7 +66,9 @@ class Run:
         self._content = content
         self._styles = styles
         self._scales = scales
-        self._tile = tile
+        self._layout = layout
+        self._fell_back = False
+        self._storage = storage
         self._keeper = keeper
         self._recipe, self._inputs = identity
         self._iteration = 0
@@ -75,33 +85,36 @@ class Run:
             self._elapsed_before = state.elapsed_s
         for index in range(first, len(self._scales)):
             resumed = state if index == first else None
-            start = self._start(index, image) if resumed is None else self._shape(index)
-            image = yield from self._at_scale(index, start, resumed)
+            image = yield from self._at_scale(index, image, resumed)
 
     def _start(self, index: int, coarser: Tensor | None) -> Tensor:
         """What a scale begins with: the picture of the one before, or the recipe's start."""
         stylizer, scale = self._stylizer, self._scales[index]
         recipe = stylizer.recipe
         if coarser is not None:
-            start = canvas.enlarged(coarser, scale.width, scale.height)
+            start = canvas.enlarged(coarser, scale.width, scale.height, self._storage)
             detail, before = recipe.schedule.detail, self._scales[index - 1]
-            return canvas.with_detail(start, self._content, before, detail) if detail else start
-        content = canvas.to_tensor(self._content, scale.width, scale.height, stylizer.device)
+            if not detail:
+                return start
+            return canvas.with_detail(start, self._content, before, detail, self._storage)
+        content = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
         seen = self._styles[:1] if recipe.start.base == "style" else []
-        paintings = stylizer.paintings(seen, scale)
-        return canvas.starting_image(recipe.start, content, paintings, recipe.seed)
+        paintings = stylizer.paintings(seen, scale, self._storage)
+        return canvas.starting_image(recipe.start, content, paintings, recipe.seed, self._storage)
 
     def _shape(self, index: int) -> Tensor:
         """A stand-in for the start of a solver that is about to load its state."""
         scale = self._scales[index]
-        return torch.zeros(1, 3, scale.height, scale.width, device=self._stylizer.device)
+        return torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
 
     def _at_scale(
-        self, index: int, start: Tensor, state: RunState | None
+        self, index: int, coarser: Tensor | None, state: RunState | None
     ) -> Generator[Step, None, Tensor]:
         settings, scale = self._stylizer.recipe.solver, self._scales[index]
-        objective = self._stylizer.objective(self._content, self._styles, scale, self._tile)
-        solver = SOLVERS[settings.kind](settings, start, objective.evaluate)
+        objective = Sturdy(self._objective_at(scale), self._smaller)
+        start = self._start(index, coarser) if state is None else self._shape(index)
+        solver = SOLVERS[settings.kind](settings, start, objective.evaluate, self._storage)
+        del start  # as large as the picture
         done = 0
         if state is not None:
             solver.load(state.solver)
@@ -110,15 +123,15 @@ class Run:
         finest = index == len(self._scales) - 1
         try:
             if finest and done == scale.iterations:
-                yield self._step(index, objective.losses(_saved(solver.picture)), 0.0, solver)
+                yield self._step(index, objective.losses(self._saved(solver.picture)), 0.0, solver)
             while done < scale.iterations:
                 losses = solver.step()
                 done += 1
                 self._iteration += 1
                 if finest and done == scale.iterations:
-                    losses = objective.losses(_saved(solver.picture))
+                    losses = objective.losses(self._saved(solver.picture))
                 self._keeper.offer(self._state(index, done, solver))
-                pace = (time.monotonic() - began) / ((done - begun_at) * scale.width * scale.height)
+                pace = (time.monotonic() - began) / ((done - begun_at) * self._work(scale))
                 yield self._step(index, losses, pace * self._work_left(index, done), solver)
             return solver.picture
         except GeneratorExit:
@@ -127,10 +140,14 @@ class Run:
         finally:
             solver.close()
 
-    def _work_left(self, index: int, done: int) -> int:
+    def _work_left(self, index: int, done: int) -> float:
         scale = self._scales[index]
-        here = (scale.iterations - done) * scale.width * scale.height
-        return here + sum(finer.work for finer in self._scales[index + 1 :])
+        here = (scale.iterations - done) * self._work(scale)
+        finer = self._scales[index + 1 :]
+        return here + total_work(finer, self._layout.tile, self._stylizer.halo)
+
+    def _work(self, scale: Scale) -> float:
+        return work(scale, self._layout.tile, self._stylizer.halo)
 
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._began
@@ -146,7 +163,7 @@ class Run:
             losses=losses,
             elapsed_s=self._elapsed(),
             eta_s=eta_s,
-            tile=self._tile,
+            tile=self._layout.tile,
             _image=solver.picture,
             _photo=self._content,
         )
@@ -162,8 +179,26 @@ class Run:
             solver=solver.state(),
         )
 
+    def _saved(self, image: Tensor) -> Tensor:
+        """The picture as 8 bits will hold it, rounded by the code that writes them."""
+        saved = self._storage.like(image)
+        for rows in self._storage.bands(image):
+            levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
+            saved[0, :, rows] = torch.from_numpy(levels.astype(np.float32) / 255)
+        return saved
 
-def _saved(image: Tensor) -> Tensor:
-    """The picture as 8 bits will hold it, rounded by the code that writes them."""
-    levels = to_levels(image.cpu().numpy(), 8)
-    return torch.from_numpy(levels.astype(np.float32) / 255).to(image)
+    def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
+        return lambda: self._stylizer.objective(
+            self._content, self._styles, scale, self._layout.tile, self._storage
+        )
+
+    def _smaller(self) -> bool:
+        """Go on in smaller tiles, the first time that memory runs out."""
+        longest = max(self._scales[-1].width, self._scales[-1].height)
+        at_most = self._layout.tile or longest
+        smaller = next((tile for tile in TILES if tile < at_most), 0)
+        if self._fell_back or not smaller:
+            return False
+        self._layout = replace(self._layout, tile=smaller)
+        self._fell_back = True
+        return True

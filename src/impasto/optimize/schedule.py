@@ -21,11 +21,6 @@ class Scale:
     height: int
     iterations: int
 
-    @property
-    def work(self) -> int:
-        """Pixel-iterations: what time is proportional to."""
-        return self.width * self.height * self.iterations
-
 
 def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
     """The scales of a run, coarse to fine; the last one has the size asked for.

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.optimize.solvers import Evaluate
+from impasto.objective.storage import Storage
+from impasto.optimize.solvers import Evaluate, in_memory
 from impasto.recipe_tables import Solver
 
 Vector = NDArray[np.float64]
@@ -29,12 +30,16 @@ class _Abandoned(Exception):  # noqa: N818 -- ends the solver's thread; not an e
 
 
 class ScipyLbfgsb:
-    """Byrd, Lu, Nocedal and Zhu 1995, as wrapped by SciPy; float64 vectors, float32 network."""
+    """Byrd, Lu, Nocedal and Zhu 1995, as wrapped by SciPy; float64 vectors, float32 network. Its
+    state is in memory, whatever the storage.
+    """
 
-    def __init__(self, settings: Solver, start: Tensor, evaluate: Evaluate) -> None:
+    def __init__(
+        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+    ) -> None:
         self._settings = settings
         self._evaluate = evaluate
-        self._start = start.detach().clone()
+        self._start = start.detach().to(storage.device, copy=True)
         self._best = self._start.clone()
         self._lowest = float("inf")
         self._log: list[tuple[dict[str, float], Tensor]] = []
@@ -83,7 +88,7 @@ class ScipyLbfgsb:
 
     def load(self, state: dict[str, Any]) -> None:
         self.close()
-        for name, value in state.items():
+        for name, value in in_memory(state, self._start.device).items():
             setattr(self, f"_{name}", value)
 
     def close(self) -> None:

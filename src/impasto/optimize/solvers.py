@@ -3,7 +3,7 @@
 They share a small protocol (:class:`SolverLike`): ``step`` evaluates the objective once and moves;
 ``picture`` is the best answer so far and never leaves [0, 1]; ``state`` and ``load`` carry
 everything that the next step depends on, so that a run resumed from a checkpoint continues bit for
-bit. SciPy's L-BFGS-B, which owns its loop, has a module of its own.
+bit. Our own L-BFGS and SciPy's, which owns its loop, have modules of their own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from impasto.optimize.precondition import emphasise_coarse
+from impasto.objective.storage import Storage
 from impasto.recipe_tables import Solver
 
 Evaluate = Callable[[Tensor], tuple[dict[str, float], Tensor]]
@@ -49,13 +49,15 @@ class Adam:
     clipping and an average of the iterates (Polyak), whose bias is corrected as Adam's moments are.
     """
 
-    def __init__(self, settings: Solver, start: Tensor, evaluate: Evaluate) -> None:
+    def __init__(
+        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+    ) -> None:
         self._settings = settings
         self._evaluate = evaluate
-        self._image = start.detach().clone()
-        self._first = torch.zeros_like(start)
-        self._second = torch.zeros_like(start)
-        self._average = torch.zeros_like(start)
+        self._storage = storage
+        self._image = storage.hold(start.detach())
+        self._first, self._second = storage.zeros(start), storage.zeros(start)
+        self._average = storage.zeros(start) if settings.average else self._image
         self._steps = 0
 
     @property
@@ -63,22 +65,34 @@ class Adam:
         decay = self._settings.average
         if not decay or not self._steps:
             return self._image
-        return (self._average / (1 - decay**self._steps)).clamp(0, 1)
+        corrected = self._storage.like(self._average)
+        for rows in self._storage.bands(corrected):
+            share = self._average[..., rows, :] / (1 - decay**self._steps)
+            corrected[..., rows, :] = share.clamp_(0, 1)
+        return corrected
 
     def step(self) -> dict[str, float]:
         s = self._settings
         losses, gradient = self._evaluate(self._image)
+        shrink = 1.0
         if s.clip_gradient is not None:
-            gradient = gradient * min(1.0, s.clip_gradient / (float(gradient.norm()) + 1e-30))
+            parts = [gradient[..., rows, :].norm() for rows in self._storage.bands(gradient)]
+            shrink = min(1.0, s.clip_gradient / (float(torch.stack(parts).norm()) + 1e-30))
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
         self._steps += 1
-        self._first.lerp_(gradient, 1 - s.beta1)
-        self._second.mul_(s.beta2).addcmul_(gradient, gradient, value=1 - s.beta2)
-        spread = (self._second / (1 - s.beta2**self._steps)).sqrt_().add_(s.epsilon * LEVELS)
-        move = self._first / (1 - s.beta1**self._steps) / spread
-        self._image = self._image.sub(move, alpha=rate).clamp_(0, 1)
-        if s.average:
-            self._average.lerp_(self._image, 1 - s.average)
+        moved = self._storage.like(self._image)
+        for rows in self._storage.bands(moved):
+            first, second = self._first[..., rows, :], self._second[..., rows, :]
+            slope = gradient[..., rows, :] * shrink
+            first.lerp_(slope, 1 - s.beta1)
+            second.mul_(s.beta2).addcmul_(slope, slope, value=1 - s.beta2)
+            spread = (second / (1 - s.beta2**self._steps)).sqrt_().add_(s.epsilon * LEVELS)
+            move = first / (1 - s.beta1**self._steps) / spread
+            image = self._image[..., rows, :].sub(move, alpha=rate).clamp_(0, 1)
+            moved[..., rows, :] = image
+            if s.average:
+                self._average[..., rows, :].lerp_(image, 1 - s.average)
+        self._image = moved
         return losses
 
     def state(self) -> dict[str, Any]:
@@ -91,8 +105,9 @@ class Adam:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, f"_{name}", value)
+        self._steps = state["steps"]
+        for name in ("image", "first", "second", "average"):
+            setattr(self, f"_{name}", self._storage.hold(state[name]))
 
     def close(self) -> None:
         pass
@@ -101,14 +116,16 @@ class Adam:
 class TorchLbfgs:
     """``torch.optim.LBFGS`` without a line search, the picture clamped after every step, as the
     PyTorch tutorials do. The answer is the best picture evaluated; a step that is not finite
-    begins again from it with an empty history.
+    begins again from it with an empty history. Its state is in memory, whatever the storage.
     """
 
-    def __init__(self, settings: Solver, start: Tensor, evaluate: Evaluate) -> None:
+    def __init__(
+        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+    ) -> None:
         self._settings = settings
         self._evaluate = evaluate
-        self._image = start.detach().clone().requires_grad_()
-        self._best = start.detach().clone()
+        self._best = start.detach().to(storage.device, copy=True)
+        self._image = self._best.clone().requires_grad_()
         self._lowest = float("inf")
         self._solver = self._fresh()
 
@@ -149,6 +166,7 @@ class TorchLbfgs:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        state = in_memory(state, self._image.device)
         with torch.no_grad():
             self._image.copy_(state["image"])
         self._best = state["best"]
@@ -160,90 +178,12 @@ class TorchLbfgs:
         pass
 
 
-class BoundedLbfgs:
-    """L-BFGS that knows the box: pixels at a bound with the gradient pushing outward are held, the
-    two-loop recursion runs on the free ones, the step is projected, and curvature pairs are taken
-    from where the projected step really went (two-metric projection, Bertsekas 1982; Schmidt, Kim
-    and Sra 2011). A step that raises the loss is tried again shorter, each trial one evaluation.
-    """
-
-    SHRINK = 0.3
-    """Of a step that raised the loss."""
-    SHORTEST = 1e-3
-    """Of the full step; below it the history has become useless and is dropped."""
-    FIRST_MOVE = 0.02
-    """Mean change of a pixel in the first step, when no curvature is known yet."""
-
-    def __init__(self, settings: Solver, start: Tensor, evaluate: Evaluate) -> None:
-        self._settings = settings
-        self._evaluate = evaluate
-        self._image = start.detach().clamp(0, 1)
-        self._losses: dict[str, float] = {}
-        self._gradient = torch.zeros_like(self._image)
-        self._pairs: list[tuple[Tensor, Tensor]] = []
-        self._length = 1.0
-
-    @property
-    def picture(self) -> Tensor:
-        return self._image
-
-    def step(self) -> dict[str, float]:
-        if not self._losses:
-            self._losses, self._gradient = self._evaluate(self._image)
-            return self._losses
-        trial = (self._image + self._length * self._direction()).clamp_(0, 1)
-        losses, gradient = self._evaluate(trial)
-        if not losses["total"] <= self._losses["total"]:
-            self._length *= self.SHRINK
-            if self._length < self.SHORTEST:
-                self._pairs = []
-                # Without history the length is relative to FIRST_MOVE: keep shrinking there.
-            return self._losses
-        moved, turned = trial - self._image, gradient - self._gradient
-        if float((moved * turned).sum()) > 1e-10 * float(turned.square().sum()):
-            self._pairs = [*self._pairs, (moved, turned)][-self._settings.history :]
-        self._image, self._losses, self._gradient = trial, losses, gradient
-        self._length = 1.0
-        return losses
-
-    def _direction(self) -> Tensor:
-        image, gradient = self._image, self._gradient
-        held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        move = torch.where(held, 0.0, -gradient)
-        free = (~held).to(image.dtype)
-        octaves = self._settings.octaves
-        if not self._pairs:
-            move = emphasise_coarse(move, octaves) * free
-            return move * (self.FIRST_MOVE / (float(move.abs().mean()) + 1e-30))
-        recursion = []
-        for moved, turned in reversed(self._pairs):
-            free_turned = turned * free
-            curvature = float((moved * free_turned).sum())
-            if curvature <= 1e-10 * float(free_turned.square().sum()):
-                continue
-            along = float((moved * move).sum()) / curvature
-            move = move - along * free_turned
-            recursion.append((moved, free_turned, curvature, along))
-        moved, turned = self._pairs[-1]
-        spread = float((turned * emphasise_coarse(turned, octaves)).sum())
-        move = emphasise_coarse(move, octaves) * (free * (float((moved * turned).sum()) / spread))
-        for moved, free_turned, curvature, along in reversed(recursion):
-            back = float((free_turned * move).sum()) / curvature
-            move = move + (along - back) * (moved * free)
-        return move
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "image": self._image,
-            "losses": self._losses,
-            "gradient": self._gradient,
-            "pairs": self._pairs,
-            "length": self._length,
-        }
-
-    def load(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, f"_{name}", value)
-
-    def close(self) -> None:
-        pass
+def in_memory(value: Any, device: torch.device) -> Any:
+    """A state, its tensors copied to a device from wherever they are."""
+    if isinstance(value, Tensor):
+        return value.to(device, copy=True)
+    if isinstance(value, dict):
+        return {name: in_memory(each, device) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(in_memory(each, device) for each in value)
+    return value

@@ -1,0 +1,47 @@
+"""A plan in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from impasto.cli.progress import clock
+
+if TYPE_CHECKING:
+    from impasto.optimize.plan import Plan
+
+
+def in_short(plan: Plan) -> str:
+    """One line, before the work begins."""
+    return (
+        f"{plan.width}x{plan.height} px in {_iterations(plan)} iterations: "
+        f"about {clock(plan.seconds)} and {_memory(plan)}, {_tiles(plan)}"
+    )
+
+
+def in_full(plan: Plan) -> str:
+    """A few lines."""
+    sizes = ", ".join(f"{s.width}x{s.height} ({s.iterations})" for s in plan.scales)
+    free = "" if plan.bytes_free is None else f", {plan.bytes_free / 2**30:.1f} may be used"
+    return "\n".join(
+        (
+            f"result  {plan.width}x{plan.height} px",
+            f"scales  {sizes}",
+            f"memory  about {_memory(plan)}{free}, {_tiles(plan)}",
+            f"time    about {clock(plan.seconds)} on {plan.device}, {plan.precision}",
+        )
+    )
+
+
+def _iterations(plan: Plan) -> int:
+    return sum(scale.iterations for scale in plan.scales)
+
+
+def _memory(plan: Plan) -> str:
+    memory = f"{plan.bytes_needed / 2**30:.1f} GiB of memory"
+    if plan.scratch is None:
+        return memory
+    return f"{memory} and {plan.bytes_on_disk / 2**30:.1f} GiB in {plan.scratch}"
+
+
+def _tiles(plan: Plan) -> str:
+    return f"in tiles of {plan.tile} px" if plan.tile else "as a whole"

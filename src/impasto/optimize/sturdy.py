@@ -1,0 +1,76 @@
+"""An objective that survives running out of memory: it is made again, smaller, and asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ResourceError
+
+T = TypeVar("T")
+
+
+class ObjectiveLike(Protocol):
+    """What solvers and the loop ask of an objective."""
+
+    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """The losses as numbers and the gradient of their total."""
+
+    def losses(self, image: Tensor) -> dict[str, float]:
+        """The losses as numbers."""
+
+
+class Sturdy:
+    """An objective that is made when first asked."""
+
+    def __init__(self, make: Callable[[], ObjectiveLike], smaller: Callable[[], bool]) -> None:
+        """Nothing is made yet.
+
+        Args:
+            make: the objective.
+            smaller: sees to it that ``make`` makes one that takes less, or says that it cannot.
+        """
+        self._make = make
+        self._smaller = smaller
+        self._made: ObjectiveLike | None = None
+
+    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """As :class:`ObjectiveLike`.
+
+        Raises:
+            ResourceError: memory ran out, and again in smaller tiles.
+        """
+        return self._asked(lambda objective: objective.evaluate(image))
+
+    def losses(self, image: Tensor) -> dict[str, float]:
+        """As :class:`ObjectiveLike`; raises likewise."""
+        return self._asked(lambda objective: objective.losses(image))
+
+    def _asked(self, question: Callable[[ObjectiveLike], T]) -> T:
+        while True:
+            try:
+                if self._made is None:
+                    self._made = self._make()
+                return question(self._made)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Out of the handler, whose traceback holds on to what filled the memory.
+            self._made = None
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            if not self._smaller():
+                raise ResourceError(
+                    "memory ran out, smaller tiles included: ask for a smaller --size, or close "
+                    "other programs"
+                )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed: torch has a type of error for that on GPUs only."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(error)
+    )

@@ -1,0 +1,197 @@
+"""Where large tensors live must not change what is computed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import impasto
+from conftest import synthetic_painting, synthetic_photo
+from impasto.media.picture import Picture
+from impasto.objective import storage
+from impasto.objective.storage import Storage
+from impasto.optimize import loop
+from impasto.optimize.memory import Layout
+from impasto.optimize.run import SOLVERS
+from impasto.optimize.sturdy import Sturdy, is_out_of_memory
+from impasto.recipe_tables import Solver
+
+CPU = torch.device("cpu")
+PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
+SMALL = impasto.load_recipe("draft").with_changes({"schedule.total": 4, "size": 96})
+ADAM = impasto.load_recipe("noise-blend").with_changes(
+    {"schedule.iterations": 3, "size": 96, "solver.average": 0.5, "solver.clip_gradient": 1.0}
+)
+
+
+@pytest.fixture
+def narrow_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of five rows of the test's picture."""
+    monkeypatch.setattr(storage, "BAND", 5 * 96)
+
+
+def run(recipe: impasto.Recipe, monkeypatch: pytest.MonkeyPatch, layout: Layout) -> impasto.Step:
+    monkeypatch.setattr(loop, "choose_layout", lambda *_: layout)
+    *_, last = impasto.Stylizer(recipe).run(PHOTO, PAINTING)
+    return last
+
+
+@pytest.mark.parametrize("recipe", [SMALL, ADAM], ids=["bounded", "adam"])
+@pytest.mark.usefixtures("narrow_bands")
+def test_a_state_on_disk_makes_the_same_picture(recipe, monkeypatch):
+    kept = run(recipe, monkeypatch, Layout(32))
+    filed = run(recipe, monkeypatch, Layout(32, "disk"))
+    assert filed.losses == kept.losses
+    assert np.array_equal(filed.picture().pixels, kept.picture().pixels)
+
+
+@pytest.mark.parametrize("kind", ["bounded", "adam"])
+def test_bands_take_the_same_steps(kind, monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    start, center, stiffness = torch.rand(3, 1, 3, 72, 96, generator=generator)
+
+    def bowl(image: torch.Tensor) -> tuple[dict[str, float], torch.Tensor]:
+        away = image - 1.4 * center + 0.2  # partly outside the box
+        return {"total": float((stiffness * away.square()).sum())}, 2 * stiffness * away
+
+    def steps() -> tuple[list[float], torch.Tensor]:
+        settings = Solver(kind=kind, octaves=3, average=0.5, clip_gradient=30.0)
+        solver = SOLVERS[kind](settings, start, bowl, Storage(CPU))
+        return [solver.step()["total"] for _ in range(8)], solver.picture
+
+    losses, picture = steps()
+    monkeypatch.setattr(storage, "BAND", 5 * 96)
+    banded_losses, banded_picture = steps()
+    assert banded_losses == pytest.approx(losses, rel=1e-5)
+    assert (banded_picture - picture).abs().max() < 1e-5
+
+
+@pytest.mark.usefixtures("narrow_bands")
+def test_a_state_on_disk_resumes(monkeypatch, tmp_path):
+    monkeypatch.setattr(loop, "choose_layout", lambda *_: Layout(32, "disk"))
+    steps = impasto.Stylizer(SMALL).run(PHOTO, PAINTING, checkpoint=tmp_path / "state")
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    *_, last = impasto.Stylizer(SMALL).run(PHOTO, PAINTING, resume=tmp_path / "state")
+    *_, through = impasto.Stylizer(SMALL).run(PHOTO, PAINTING)
+    assert last.losses == through.losses
+
+
+def test_files_have_no_name_and_end_with_their_tensors(tmp_path):
+    held = Storage(CPU, tmp_path)
+    tensor = held.hold(torch.rand(1, 3, 7, 5))
+    assert not list(tmp_path.iterdir())
+    assert len(held._maps) == 1
+    del tensor
+    assert len(held._maps) == 0
+
+
+def test_what_was_settled_is_still_there(tmp_path):
+    held, image = Storage(CPU, tmp_path), torch.rand(1, 3, 300, 200)
+    tensor = held.hold(image)
+    held.settle()
+    assert torch.equal(tensor, image)
+    assert torch.equal(held.zeros(image), torch.zeros_like(image))
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(impasto.ResourceError, match=r"no room for 0\.0 GiB .*No space left"):
+        Storage(CPU, tmp_path).empty(1, 3, 8, 8)
+    with pytest.raises(impasto.ResourceError, match="nowhere"):
+        Storage(CPU, tmp_path / "nowhere").empty(1, 3, 8, 8)
+
+
+@pytest.mark.usefixtures("narrow_bands")
+@pytest.mark.parametrize("size", [(50, 211), (300, 20), (97, 96)])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_rows_of_a_resized_picture_are_its_rows(size, alpha):
+    generator = np.random.default_rng(5)
+    opacity = generator.random((90, 120), np.float32).round() if alpha else None
+    picture = Picture(generator.random((90, 120, 3), np.float32), opacity)
+    whole = picture.resized(*size).pixels
+    rows = [picture.resized_rows(*size, part) for part in storage.bands(size[1], size[0])]
+    assert len(rows) > 1
+    # Colours are divided by alpha, down to 1/512.
+    assert np.abs(np.concatenate(rows) - whole).max() < 2e-5
+
+
+class Forgetful:
+    """An objective that runs out of memory a number of times."""
+
+    def __init__(self, failures: Iterator[Exception | None]) -> None:
+        self._failures = failures
+
+    def evaluate(self, image: torch.Tensor) -> tuple[dict[str, float], torch.Tensor]:
+        failure = next(self._failures)
+        if failure is not None:
+            raise failure
+        return {"total": 1.0}, image
+
+    def losses(self, image: torch.Tensor) -> dict[str, float]:
+        return self.evaluate(image)[0]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory")],
+)
+def test_memory_that_runs_out_is_asked_for_again_smaller(failure):
+    failures = iter([None, failure, None])
+    asked: list[str] = []
+    sturdy = Sturdy(
+        lambda: asked.append("made") or Forgetful(failures),
+        lambda: asked.append("smaller") or True,
+    )
+    image = torch.zeros(1)
+    for _ in range(2):
+        assert sturdy.evaluate(image)[0] == {"total": 1.0}
+    assert asked == ["made", "smaller", "made"]
+
+
+def test_other_errors_are_not_mistaken_for_it():
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        Sturdy(lambda: Forgetful(iter([RuntimeError("size mismatch")])), lambda: True).losses(
+            torch.zeros(1)
+        )
+
+
+def test_a_run_falls_back_once_and_says_so_in_its_steps(monkeypatch):
+    from impasto.objective.objective import Objective
+
+    whole = Objective.evaluate
+
+    def failing(self: Objective, image: torch.Tensor) -> object:
+        if image.shape[-1] == 300:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return whole(self, image)
+
+    monkeypatch.setattr(Objective, "evaluate", failing)
+    recipe = SMALL.with_changes({"size": 300, "schedule.total": 12})
+    steps = list(impasto.Stylizer(recipe).run(PHOTO, PAINTING))
+    assert {step.tile for step in steps if step.width < 300} == {0}
+    assert steps[-1].tile == 256
+    monkeypatch.undo()
+    assert steps[-1].losses["total"] < steps[-2].losses["total"]
+    assert len(steps) == 12
+
+
+def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
+    from impasto.objective.objective import Objective
+
+    def failing(*_: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(Objective, "evaluate", failing)
+    with pytest.raises(impasto.ResourceError, match="smaller tiles included"):
+        list(impasto.Stylizer(SMALL).run(PHOTO, PAINTING))
