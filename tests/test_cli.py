@@ -404,7 +404,9 @@ def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch)
     monkeypatch.setattr(loop, "taken_memory", lambda _: 0)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     assert main([*arguments, "--max-memory", "1", "-o", "o.png"]) == 0
-    said = r"640x480 px in 2 iterations: about \d+:\d\d and 0\.\d GiB of memory, in tiles of 384 px"
+    said = (
+        r"640x480 px in 2 iterations: about \d+:\d\d and \d\.\d GiB of memory, in tiles of 384 px"
+    )
     assert re.search(said, capsys.readouterr().err)
     with Image.open("o.png") as result:
         assert result.size == (640, 480)

@@ -6,6 +6,7 @@ recipe whose scales begin lower.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -106,6 +107,20 @@ def test_resume_after_kill_9_ends_like_the_unbroken_run(recipe, step):
     assert not Path("out.png").exists()
     assert main([*run, "-o", "out.png", "--resume", "state"]) == 0
     assert main([*run, "-o", "whole.png"]) == 0
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+
+
+@pytest.mark.parametrize("step", [14, 20, 25])
+def test_a_run_that_ends_early_resumes_too(step, capsys):
+    Path("mine.toml").write_text('base = "standard"\n[schedule]\ncoarsest = 32\ntolerance = 0.4\n')
+    limit = 80
+    flags = ["--recipe", "mine.toml", "--size", "64", "--iterations", str(limit)]
+    run = [*job(*flags), "--until", "converged", "--json"]
+    assert main([*run, "-o", "whole.png"]) == 0
+    made = json.loads(capsys.readouterr().out)["iterations"]
+    assert step < made < limit
+    killed_at(step, [*run, "-o", "out.png", "--checkpoint", "state"])
+    assert main([*run, "-o", "out.png", "--resume", "state"]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impasto.optimize.plan import PROBE_SIDE, TILED_WORK, probe_scale, total_work
-from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
+from impasto.optimize.schedule import SHORTEST, Scale, is_over, painting_size, plan_scales
 from impasto.recipe_tables import Schedule
 
 
@@ -62,6 +62,23 @@ def test_the_work_of_tiles_counts_their_halos_and_passes():
     seen = (200 + 32) / 200  # two tiles across, each with a halo on its inner side; one down
     tiled = total_work(scales, 100, 16)
     assert tiled == pytest.approx(5 * 5_000 + 3 * 20_000 * TILED_WORK * seen)
+
+
+def test_a_scale_is_over_when_its_iterations_are():
+    scale = Scale(64, 48, 30)
+    flat = [1.0] * 40
+    assert [is_over(flat[:n], scale, Schedule()) for n in (0, 29, 30)] == [False, False, True]
+
+
+def test_a_scale_is_over_when_ten_iterations_gain_less_than_the_tolerance():
+    scale, schedule = Scale(64, 48, 1000), Schedule(until="converged", tolerance=0.01)
+    falling = [0.9**n for n in range(30)]
+    assert not any(is_over(falling[:n], scale, schedule) for n in range(30))
+    slow = falling + [falling[-1] * (1 - 0.0009 * n) for n in range(1, 12)]
+    ends = [is_over(slow[:n], scale, schedule) for n in range(len(slow))]
+    assert ends.index(True) == 40
+    # A line search that fails for some iterations is not the end, nor is one lucky step.
+    assert not is_over([*falling, 5.0, 5.0, 5.0, falling[-1] * 0.95], scale, schedule)
 
 
 def test_the_probe_is_small_whatever_the_result():

@@ -221,3 +221,59 @@ def test_a_round_of_lbfgsb_may_end_late_but_never_early():
     assert len(rounds) > 5
     assert min(rounds) == every
     assert max(rounds) > every  # SciPy finishes its line search
+
+
+def test_adam_carries_its_moments_to_another_size():
+    """With a constant slope per pixel, every step has the length of the learning rate; unless the
+    moments of the smaller picture, whose gradients were larger, are taken as they are.
+    """
+
+    def slope(image):
+        return {"total": 0.0}, torch.ones_like(image) / image.numel()
+
+    settings = Solver(kind="adam", learning_rate=2.0, epsilon=1e-12)
+    small = SOLVERS["adam"](settings, torch.full(SHAPE, 0.9), slope, MEMORY)
+    for _ in range(5):
+        small.step()
+    start = torch.full((1, 3, 8, 10), 0.9)
+    large = SOLVERS["adam"](settings, start, slope, MEMORY)
+    large.inherit(small.state())
+    large.step()
+    assert torch.allclose(start - large.picture, torch.full_like(start, 2 / 255), rtol=1e-4)
+
+
+def test_bounded_carries_its_curvature_to_another_size():
+    """The mean of a smooth bowl: at twice the size the inherited pairs still describe it, and the
+    first step with them gains more than the first step without.
+    """
+    down, across = torch.meshgrid(torch.linspace(0, 1, 16), torch.linspace(0, 1, 20), indexing="ij")
+    stiffness = (1 + 30 * down * across).expand(1, 3, -1, -1)
+
+    def bowl(image):
+        stiff = stiffness if image.shape[-1] == 20 else stiffness[..., ::2, ::2]
+        away = image - 0.5
+        return {"total": float((stiff * away.square()).mean())}, 2 * stiff * away / image.numel()
+
+    settings = Solver(kind="bounded")
+    small = SOLVERS["bounded"](settings, torch.full((1, 3, 8, 10), 0.9), bowl, MEMORY)
+    for _ in range(12):
+        small.step()
+    losses = {}
+    for carry in (False, True):
+        large = SOLVERS["bounded"](settings, torch.full((1, 3, 16, 20), 0.6), bowl, MEMORY)
+        if carry:
+            large.inherit(small.state())
+        large.step()
+        losses[carry] = large.step()["total"]
+    assert losses[True] < 0.3 * losses[False]
+
+
+@pytest.mark.parametrize("kind", ["lbfgs", "lbfgsb"])
+def test_the_tutorials_solvers_inherit_nothing(kind):
+    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
+    solver.step()
+    other = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
+    before = copy.deepcopy(other.state())
+    other.inherit(solver.state())
+    assert str(other.state()) == str(before)
+    solver.close()

@@ -12,10 +12,12 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
+from impasto.evaluate.metrics import blockiness, noise
 from impasto.media.picture import Picture
 from impasto.objective import storage
 from impasto.objective.storage import Storage
 from impasto.optimize import loop
+from impasto.optimize.canvas import to_tensor
 from impasto.optimize.memory import Layout
 from impasto.optimize.run import SOLVERS
 from impasto.optimize.sturdy import Sturdy, is_out_of_memory
@@ -195,3 +197,25 @@ def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
     monkeypatch.setattr(Objective, "evaluate", failing)
     with pytest.raises(impasto.ResourceError, match="smaller tiles included"):
         list(impasto.Stylizer(SMALL).run(PHOTO, PAINTING))
+
+
+def seam(picture: Picture, tile: int) -> float:
+    """How much neighbouring pixels differ across the borders of tiles, against the other borders of
+    the deepest layer's cells, which max pooling marks everywhere."""
+    across = np.abs(np.diff(picture.pixels, axis=1)).mean((0, 2))
+    places = np.arange(7, len(across), 8)
+    borders = (places + 1) % tile == 0
+    return float(across[places[borders]].mean() / across[places[~borders]].mean())
+
+
+def test_tiles_leave_no_seam():
+    photo = synthetic_photo(192, 144)
+    recipe = impasto.load_recipe("draft").with_changes({"schedule.total": 8, "size": 192})
+    *_, whole = impasto.Stylizer(recipe).run(photo, PAINTING)
+    *_, tiled = impasto.Stylizer(recipe.with_changes({"tile": 48})).run(photo, PAINTING)
+    assert tiled.tile == 48
+    # Three borders of 23: chance alone makes them differ somewhat.
+    assert seam(tiled.picture(), 48) == pytest.approx(seam(whole.picture(), 48), rel=0.15)
+    images = [to_tensor(each.picture(), 192, 144, Storage(CPU)) for each in (whole, tiled)]
+    assert blockiness(images[1]) == pytest.approx(blockiness(images[0]), abs=0.05)
+    assert noise(images[0], images[1]) < 0.005

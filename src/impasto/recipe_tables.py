@@ -121,6 +121,14 @@ class Schedule(Table):
     begins."""
     total: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """If set, the scales' iterations are stretched or shrunk to sum to this."""
+    until: Literal["iterations", "converged"] = "iterations"
+    """Converged: a scale ends early once ten iterations have lowered the loss by less than
+    ``tolerance``."""
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """As a share of the loss."""
+    carry: bool = False
+    """Whether a scale begins with what the solver learnt at the one before: Adam's moments, the
+    curvature pairs of bounded L-BFGS, rescaled as gradients are."""
 
 
 class Solver(Table):

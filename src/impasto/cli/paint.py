@@ -155,7 +155,7 @@ def _steps(
             progress.see(step)
             for recorder in recorders:
                 recorder.see(step)
-            if stop and step.iteration < step.total:
+            if stop and not step.last:
                 steps.close()  # writes the checkpoint
                 return step, True
     return step, False

@@ -44,7 +44,7 @@ class Lines(Silent):
     def see(self, step: Step) -> None:
         now = time.monotonic()
         due = now - self._last >= LINE_EVERY_S or step.scale != self._scale
-        if due or step.iteration == step.total:
+        if due or step.last:
             self._last, self._scale = now, step.scale
             print(
                 f"{step.iteration:5d}/{step.total}  {step.width}x{step.height}  "

@@ -71,6 +71,11 @@ def _add_recipe(group: Group) -> None:
     add("--quality", choices=QUALITIES, help="time for beauty (default: standard)")
     add("--recipe", metavar="NAME|FILE.toml", help="one of `impasto recipes`, or your own")
     add("--iterations", metavar="N", type=whole(1, 1_000_000), help="evaluations over all scales")
+    add(
+        "--until",
+        choices=("iterations", "converged"),
+        help="converged: end a scale early when ten iterations gain less than 1 %%",
+    )
     add("--init", metavar="START", help="content, noise, blend, style, or a picture's path")
     add("--seed", metavar="N", type=whole(0, 2**63 - 1), help="of the noise a run may start from")
 
@@ -211,6 +216,7 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
         "size": options.size,
         "seed": options.seed,
         "schedule.total": options.iterations,
+        "schedule.until": options.until,
         "style.scale": options.style_scale,
         "style.weights": options.style_weight,
         "snapshot_every": options.snapshot_every,

@@ -45,8 +45,11 @@ def squared_error(features: Tensor, target: Tensor) -> Tensor:
 
 
 def squared_norm(features: Tensor) -> float:
-    """Sum of squares, in float64."""
-    return float(torch.linalg.vector_norm(_wide(features.detach()), dtype=torch.float64)) ** 2
+    """Sum of squares: of a channel in float32 (float64 stays float64), of the channels in float64,
+    which not every device has.
+    """
+    by_channel = _wide(features.detach()).square().sum((0, 2, 3))
+    return float(by_channel.cpu().double().sum())
 
 
 def content_divisor(energy: float, count: int, normalization: ContentNormalization) -> float:

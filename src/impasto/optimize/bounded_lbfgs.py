@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.objective.storage import Storage
 from impasto.optimize.precondition import emphasise_coarse, reach
-from impasto.optimize.solvers import Evaluate
+from impasto.optimize.solvers import Evaluate, resized
 from impasto.recipe_tables import Solver
 
 LEAST_CURVATURE = 1e-10
@@ -89,16 +89,20 @@ class BoundedLbfgs:
     def _learn(self, image: Tensor, gradient: Tensor) -> None:
         """Keep what a step from the present picture and gradient to these teaches."""
         moved, turned = self._storage.like(image), self._storage.like(image)
-        along = energy = image.new_zeros(())
         for rows in self._storage.bands(image):
             s, y = moved[..., rows, :], turned[..., rows, :]
             torch.sub(image[..., rows, :], self._image[..., rows, :], out=s)
             torch.sub(gradient[..., rows, :], self._gradient[..., rows, :], out=y)
-            along, energy = along + (s * y).sum(), energy + y.square().sum()
+        self._keep(moved, turned)
+
+    def _keep(self, moved: Tensor, turned: Tensor) -> None:
+        """Remember a pair, if the gradient turned the way of a minimum."""
+        along = energy = spread = moved.new_zeros(())
+        for rows, emphasised in self._emphasised(turned):
+            y = turned[..., rows, :]
+            along, energy = along + (moved[..., rows, :] * y).sum(), energy + y.square().sum()
+            spread = spread + (y * emphasised).sum()
         if bool(along > LEAST_CURVATURE * energy):
-            spread = image.new_zeros(())
-            for rows, emphasised in self._emphasised(turned):
-                spread = spread + (turned[..., rows, :] * emphasised).sum()
             pair = Pair(moved, turned, along / spread)
             self._pairs = [*self._pairs, pair][-self._settings.history :]
 
@@ -183,6 +187,15 @@ class BoundedLbfgs:
         device = self._storage.device
         self._pairs = [Pair(hold(s), hold(y), g.to(device)) for s, y, g in state["pairs"]]
         self._losses, self._length = state["losses"], state["length"]
+
+    def inherit(self, state: dict[str, Any]) -> None:
+        # The gradient of a mean over N pixels is 1/N of a pixel's own.
+        ratio = state["image"].numel() / self._image.numel()
+        for moved, turned, _ in state["pairs"]:
+            self._keep(
+                resized(moved, self._image, self._storage),
+                resized(turned, self._image, self._storage, ratio),
+            )
 
     def close(self) -> None:
         pass

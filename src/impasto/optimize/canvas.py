@@ -86,7 +86,7 @@ def enlarged(image: Tensor, width: int, height: int, storage: Storage) -> Tensor
     """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
     result = storage.empty(1, 3, height, width)
     for rows in storage.bands(result):
-        result[..., rows, :] = _enlarged_rows(image, width, height, rows)
+        result[..., rows, :] = rows_of(image, width, height, rows).clamp_(0, 1)
     return result
 
 
@@ -107,7 +107,7 @@ def with_detail(
     result = storage.like(image)
     for rows in storage.bands(image):
         fine = _channels_first(photo.resized_rows(width, height, rows))
-        detail = fine - _enlarged_rows(known, width, height, rows)
+        detail = fine - rows_of(known, width, height, rows).clamp_(0, 1)
         result[0, :, rows] = (image[0, :, rows].cpu() + share * detail).clamp_(0, 1)
     return result
 
@@ -116,11 +116,13 @@ def _channels_first(pixels: Floats) -> Tensor:
     return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
-def _enlarged_rows(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
-    """[3, stop - start, width] of an image tensor at another size."""
+def rows_of(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
+    """[C, stop - start, width] of an image tensor [1, C, h, w] at another size, bicubic, as it
+    comes: not clamped, on the CPU.
+    """
     channels = image[0].cpu().numpy()
     made = [resized_rows(each, width, height, rows, "bicubic") for each in channels]
-    return torch.from_numpy(np.stack(made)).clamp_(0, 1)
+    return torch.from_numpy(np.stack(made))
 
 
 def _covering(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:

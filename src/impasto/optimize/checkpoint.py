@@ -27,7 +27,7 @@ class RunState:
         recipe: the recipe as JSON.
         inputs: SHA-256 of the photo's and the paintings' pixels, in order.
         scale: index of the scale being worked on.
-        done: iterations done at that scale.
+        seen: the total loss of every iteration done at that scale.
         iteration: iterations done in the whole run.
         elapsed_s: seconds worked so far, over all sessions.
         solver: the solver's own state.
@@ -36,7 +36,7 @@ class RunState:
     recipe: str
     inputs: list[str]
     scale: int
-    done: int
+    seen: list[float]
     iteration: int
     elapsed_s: float
     solver: dict[str, Any]

@@ -18,7 +18,7 @@ from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.plan import total_work, work
-from impasto.optimize.schedule import Scale
+from impasto.optimize.schedule import Scale, is_over
 from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
 from impasto.optimize.solvers import Adam, Evaluate, SolverLike, TorchLbfgs
 from impasto.optimize.step import Step
@@ -79,20 +79,20 @@ class Run:
         """Every iteration after ``state``; if there is none, the last one again."""
         self._began = time.monotonic()
         first = 0
-        image: Tensor | None = None
+        solver: SolverLike | None = None
         if state is not None:
             first, self._iteration = state.scale, state.iteration
             self._elapsed_before = state.elapsed_s
         for index in range(first, len(self._scales)):
             resumed = state if index == first else None
-            image = yield from self._at_scale(index, image, resumed)
+            solver = yield from self._at_scale(index, solver, resumed)
 
-    def _start(self, index: int, coarser: Tensor | None) -> Tensor:
+    def _start(self, index: int, coarser: SolverLike | None) -> Tensor:
         """What a scale begins with: the picture of the one before, or the recipe's start."""
         stylizer, scale = self._stylizer, self._scales[index]
         recipe = stylizer.recipe
         if coarser is not None:
-            start = canvas.enlarged(coarser, scale.width, scale.height, self._storage)
+            start = canvas.enlarged(coarser.picture, scale.width, scale.height, self._storage)
             detail, before = recipe.schedule.detail, self._scales[index - 1]
             if not detail:
                 return start
@@ -108,37 +108,54 @@ class Run:
         return torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
 
     def _at_scale(
-        self, index: int, coarser: Tensor | None, state: RunState | None
-    ) -> Generator[Step, None, Tensor]:
-        settings, scale = self._stylizer.recipe.solver, self._scales[index]
+        self, index: int, coarser: SolverLike | None, state: RunState | None
+    ) -> Generator[Step, None, SolverLike]:
+        scale, schedule = self._scales[index], self._stylizer.recipe.schedule
         objective = Sturdy(self._objective_at(scale), self._smaller)
-        start = self._start(index, coarser) if state is None else self._shape(index)
-        solver = SOLVERS[settings.kind](settings, start, objective.evaluate, self._storage)
-        del start  # as large as the picture
-        done = 0
-        if state is not None:
-            solver.load(state.solver)
-            done = state.done
-        began, begun_at = time.monotonic(), done
+        solver = self._solver(index, coarser, state, objective.evaluate)
+        del coarser  # its memory is wanted
+        seen = [] if state is None else list(state.seen)
+        began, begun_at = time.monotonic(), len(seen)
         finest = index == len(self._scales) - 1
+        over = is_over(seen, scale, schedule)
         try:
-            if finest and done == scale.iterations:
-                yield self._step(index, objective.losses(self._saved(solver.picture)), 0.0, solver)
-            while done < scale.iterations:
+            if finest and over:
+                losses = objective.losses(self._saved(solver.picture))
+                yield self._step(index, losses, 0.0, solver, last=True)
+            while not over:
                 losses = solver.step()
-                done += 1
+                seen.append(losses["total"])
                 self._iteration += 1
-                if finest and done == scale.iterations:
+                over = is_over(seen, scale, schedule)
+                if finest and over:
                     losses = objective.losses(self._saved(solver.picture))
-                self._keeper.offer(self._state(index, done, solver))
-                pace = (time.monotonic() - began) / ((done - begun_at) * self._work(scale))
-                yield self._step(index, losses, pace * self._work_left(index, done), solver)
-            return solver.picture
+                self._keeper.offer(self._state(index, seen, solver))
+                pace = (time.monotonic() - began) / ((len(seen) - begun_at) * self._work(scale))
+                left = pace * self._work_left(index, scale.iterations if over else len(seen))
+                yield self._step(index, losses, left, solver, last=finest and over)
+            return solver
         except GeneratorExit:
-            self._keeper.keep(self._state(index, done, solver))
+            self._keeper.keep(self._state(index, seen, solver))
             raise
         finally:
             solver.close()
+
+    def _solver(
+        self,
+        index: int,
+        coarser: SolverLike | None,
+        state: RunState | None,
+        evaluate: Evaluate,
+    ) -> SolverLike:
+        """Of a scale: begun, begun with what the coarser one learnt, or as it was in a state."""
+        recipe = self._stylizer.recipe
+        start = self._start(index, coarser) if state is None else self._shape(index)
+        solver = SOLVERS[recipe.solver.kind](recipe.solver, start, evaluate, self._storage)
+        if state is not None:
+            solver.load(state.solver)
+        elif coarser is not None and recipe.schedule.carry:
+            solver.inherit(coarser.state())
+        return solver
 
     def _work_left(self, index: int, done: int) -> float:
         scale = self._scales[index]
@@ -152,7 +169,9 @@ class Run:
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._began
 
-    def _step(self, index: int, losses: dict[str, float], eta_s: float, solver: SolverLike) -> Step:
+    def _step(
+        self, index: int, losses: dict[str, float], eta_s: float, solver: SolverLike, *, last: bool
+    ) -> Step:
         return Step(
             iteration=self._iteration,
             total=sum(each.iterations for each in self._scales),
@@ -164,16 +183,17 @@ class Run:
             elapsed_s=self._elapsed(),
             eta_s=eta_s,
             tile=self._layout.tile,
+            last=last,
             _image=solver.picture,
             _photo=self._content,
         )
 
-    def _state(self, index: int, done: int, solver: SolverLike) -> RunState:
+    def _state(self, index: int, seen: list[float], solver: SolverLike) -> RunState:
         return RunState(
             recipe=self._recipe,
             inputs=self._inputs,
             scale=index,
-            done=done,
+            seen=seen,
             iteration=self._iteration,
             elapsed_s=self._elapsed(),
             solver=solver.state(),

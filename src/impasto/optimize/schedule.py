@@ -12,6 +12,10 @@ from impasto.recipe_tables import Schedule
 SHORTEST = 16
 """Pixels; below this VGG's fifth block has no position left."""
 
+WINDOW = 10
+"""Iterations over which a picture has to improve to be worth going on with. A line search that
+fails takes three or four of them."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -46,6 +50,16 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
         for fraction, iterations in zip(fractions, _apportioned(wanted), strict=True)
     ]
     return tuple(scale for scale in scales if scale.iterations)
+
+
+def is_over(seen: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
+    """Whether a scale is done with, given the loss of each of its iterations so far."""
+    if len(seen) >= scale.iterations:
+        return True
+    if schedule.until == "iterations" or len(seen) <= WINDOW:
+        return False
+    before = min(seen[:-WINDOW])
+    return before - min(seen) <= schedule.tolerance * abs(before)
 
 
 def _apportioned(amounts: Sequence[float]) -> list[int]:

@@ -91,6 +91,9 @@ class ScipyLbfgsb:
         for name, value in in_memory(state, self._start.device).items():
             setattr(self, f"_{name}", value)
 
+    def inherit(self, state: dict[str, Any]) -> None:
+        """Nothing: as in the tutorials."""
+
     def close(self) -> None:
         if self._round is not None:
             self._round.abandon()

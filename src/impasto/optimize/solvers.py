@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from impasto.objective.storage import Storage
+from impasto.optimize.canvas import rows_of
 from impasto.recipe_tables import Solver
 
 Evaluate = Callable[[Tensor], tuple[dict[str, float], Tensor]]
@@ -39,6 +40,9 @@ class SolverLike(Protocol):
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a state of an equal solver."""
+
+    def inherit(self, state: dict[str, Any]) -> None:
+        """Begin with what an equal solver of a picture of another size has learnt."""
 
     def close(self) -> None:
         """Let go of whatever outlives a step."""
@@ -109,6 +113,16 @@ class Adam:
         for name in ("image", "first", "second", "average"):
             setattr(self, f"_{name}", self._storage.hold(state[name]))
 
+    def inherit(self, state: dict[str, Any]) -> None:
+        # The gradient of a mean over N pixels is 1/N of a pixel's own.
+        ratio = state["image"].numel() / self._image.numel()
+        self._steps = state["steps"]
+        self._first = resized(state["first"], self._image, self._storage, ratio)
+        self._second = resized(state["second"], self._image, self._storage, ratio**2)
+        self._second.clamp_(min=0)  # bicubic weights are not all positive
+        if self._settings.average:
+            self._average = resized(state["average"], self._image, self._storage)
+
     def close(self) -> None:
         pass
 
@@ -174,8 +188,20 @@ class TorchLbfgs:
         self._solver = self._fresh()
         self._solver.state[self._image] = state["solver"]
 
+    def inherit(self, state: dict[str, Any]) -> None:
+        """Nothing: as in the tutorials."""
+
     def close(self) -> None:
         pass
+
+
+def resized(image: Tensor, target: Tensor, storage: Storage, factor: float = 1.0) -> Tensor:
+    """A field [1, 3, h, w] over a picture, at the size of another one and multiplied."""
+    height, width = target.shape[2:]
+    result = storage.like(target)
+    for rows in storage.bands(result):
+        result[..., rows, :] = rows_of(image, width, height, rows) * factor
+    return result
 
 
 def in_memory(value: Any, device: torch.device) -> Any:

@@ -22,15 +22,16 @@ class Step:
 
     Attributes:
         iteration: 1 for the first, over the whole run.
-        total: iterations of the whole run.
+        total: iterations of the whole run; at most, if its scales may end early.
         scale: index of the scale, 0 the coarsest.
         scales: how many there are.
         width, height: of the picture at this scale, in pixels.
         losses: ``total``, ``content``, ``style`` and ``smoothness``, weighted. Those of the very
             last step are measured on the 8-bit picture that will be saved.
         elapsed_s: seconds worked so far, sessions before a resume included.
-        eta_s: seconds left, from the work left at the rate of this scale.
+        eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
         tile: side of the tiles that scales larger than one are worked on in; 0: none.
+        last: whether this is the end of the run.
     """
 
     iteration: int
@@ -43,6 +44,7 @@ class Step:
     elapsed_s: float
     eta_s: float
     tile: int
+    last: bool
     _image: Tensor
     _photo: Picture
 

@@ -38,6 +38,6 @@ class Snapshots:
     def see(self, step: Step) -> None:
         """Write the step's picture if it is due."""
         every = self._every or max(1, step.total // 10)
-        if step.iteration % every == 0 or step.iteration == step.total:
+        if step.iteration % every == 0 or step.last:
             name = f"step-{step.iteration:0{max(5, len(str(step.total)))}d}.png"
             write_picture(step.picture(), self._folder / name, overwrite=True)

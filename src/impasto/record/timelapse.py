@@ -44,7 +44,7 @@ class Timelapse:
     def see(self, step: Step) -> None:
         """Keep the step's picture if it is one of about :data:`FRAMES` evenly spaced ones."""
         spacing = max(1, round(step.total / FRAMES))
-        due = step.iteration % spacing == 0 or step.iteration in (1, step.total)
+        due = step.iteration % spacing == 0 or (step.iteration == 1 or step.last)
         self._unseen = None if due else step
         if due:
             self._keep(step)
