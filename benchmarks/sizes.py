@@ -1,17 +1,18 @@
 """Time of an iteration and peak memory against size, impasto and pastiche.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/sizes.py [--pastiche PATH] [--large 1448 2048 ...]``. Each
-tool works at one scale, the size given, for a few iterations in a process of its own. The time is
-the median of whole iterations inside the run, so that loading is no part of it: of impasto's steps
-all but the first, which ends with the targets, and the last, which also measures the saved picture;
-of pastiche what its own log says of all steps but the first. Peak memory is the process's largest
-resident set (wait4). A few iterations do not fill L-BFGS's history: ``--iterations 12`` fills
-impasto's, pastiche's takes 100 and is left to ``peers.py``; the table says how many were run.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/sizes.py [--pastiche PATH] [--large 1448 2048 ...]``.
+Each tool works at one scale, the size given, for a few iterations in a process of its own. The time
+is the median of whole iterations inside the run, so that loading is no part of it: of impasto's
+steps all but the first and the last, which also measures the saved picture; of pastiche what its
+own log says of all steps but the first. Peak memory is the process's largest resident set (wait4).
+A few iterations do not fill L-BFGS's history: ``--iterations 12`` fills impasto's, pastiche's takes
+100 and is left to ``peers.py``; the table says how many were run.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import statistics
@@ -63,7 +64,7 @@ def work(size: int, iterations: int, gigabytes: float | None) -> None:
     photo, painting = paths(*PAIR)
     steps = list(Stylizer(recipe, device="cpu", max_memory=limit).run(photo, painting))
     ends = [step.elapsed_s for step in steps]
-    seconds = [after - before for before, after in zip(ends, ends[1:-1], strict=False)]
+    seconds = [after - before for before, after in itertools.pairwise(ends[:-1])]
     shape = {"width": steps[0].width, "height": steps[0].height, "tile": steps[0].tile}
     print(json.dumps({**shape, "iterations": iterations, "seconds": seconds}))
 
@@ -92,7 +93,7 @@ def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
         text = log.read_text()
     width, height = re.findall(r"^size: (\d+)x(\d+)$", text, re.MULTILINE)[0]
     ends = [float(end) for end in re.findall(r"^\d+ +([\d.]+) +\S+$", text, re.MULTILINE)]
-    seconds = [after - before for before, after in zip(ends[1:], ends[2:], strict=False)]
+    seconds = [after - before for before, after in itertools.pairwise(ends[1:])]
     shape = {"width": int(width), "height": int(height), "tile": 0}
     return {**shape, "iterations": steps, "seconds": seconds, "peak": found["peak_rss_mb"]}
 
