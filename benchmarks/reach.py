@@ -17,6 +17,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from peers import CACHE, PAIRS, measured, paths
@@ -130,6 +131,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
     objective = engine.objective(content, style, Scale(last.width, last.height, 1))
     seen = float("inf")
     for step in engine.run(content, style):
+        print(step.iteration, f"{time.process_time():.1f} s", step.losses, flush=True)
         improved, seen = step.losses["total"] < seen, min(seen, step.losses["total"])
         if improved and seen <= target:
             picture = as_saved(step.picture())

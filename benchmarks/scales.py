@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from peers import paths
+from sizes import pictures
 
 from impasto import stylize
 from impasto.evaluate.compare import compare, reference_encoder
@@ -37,7 +37,6 @@ from impasto.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / ".cache" / "scales"
-PAIR = ("canyon", "munch_scream")
 
 
 def main() -> None:
@@ -55,7 +54,7 @@ def main() -> None:
             options.pastiche, size, options.steps, out
         )
     encoder = reference_encoder()
-    photo, painting = (read_picture(path) for path in paths(*PAIR))
+    photo, painting = (read_picture(path) for path in pictures())
     print("| way | size | OKLab difference | 1 - SSIM | style_w2 |")
     print("| --- | --- | --- | --- | --- |")
     for way, make in ways.items():
@@ -97,7 +96,7 @@ def our_ways(recipe: Recipe, first: int) -> dict[str, Callable[[int, Path], None
 def at_one_scale(recipe: Recipe, size: int) -> Recipe:
     """The recipe without coarser scales, for as many iterations as cost the same."""
     recipe = recipe.with_changes({"size": size})
-    width, height = Stylizer(recipe, device="cpu").size_for(paths(*PAIR)[0])
+    width, height = Stylizer(recipe, device="cpu").size_for(pictures()[0])
     work = sum(scale.work for scale in plan_scales(recipe.schedule, width, height))
     iterations = round(work / (width * height))
     return recipe.with_changes({"schedule.coarsest": None, "schedule.iterations": iterations})
@@ -106,12 +105,12 @@ def at_one_scale(recipe: Recipe, size: int) -> Recipe:
 def run_impasto(recipe: Recipe, out: Path) -> None:
     """Run a recipe in full and keep its picture."""
     print(f"{out.stem}: {recipe.schedule.iterations} at the finest", file=sys.stderr, flush=True)
-    stylize(*paths(*PAIR), recipe=recipe, device="cpu").save(out)
+    stylize(*pictures(), recipe=recipe, device="cpu").save(out)
 
 
 def run_pastiche(binary: str, size: int, steps: int, out: Path) -> None:
     """pastiche with its own defaults but for the steps."""
-    photo, painting = paths(*PAIR)
+    photo, painting = pictures()
     command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
     command += ["--size", str(size), "--num-steps", str(steps), "--output", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -21,13 +21,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from peers import measured, paths
+from peers import DATA, ROOT, measured, paths
 
 from impasto.optimize.loop import Stylizer
 from impasto.recipe import load_recipe
 
 BOTH = (512, 724, 1024)
-PAIR = ("canyon", "munch_scream")
+
+
+def pictures() -> tuple[Path, Path]:
+    """Photo and painting: of the evaluation set where it is, else the shipped example."""
+    if DATA.is_dir():
+        return paths("canyon", "munch_scream")
+    return ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
 
 
 def main() -> None:
@@ -61,7 +67,7 @@ def work(size: int, iterations: int, gigabytes: float | None) -> None:
         {"size": size, "schedule.coarsest": None, "schedule.iterations": iterations}
     )
     limit = None if gigabytes is None else round(gigabytes * 2**30)
-    photo, painting = paths(*PAIR)
+    photo, painting = pictures()
     steps = list(Stylizer(recipe, device="cpu", max_memory=limit).run(photo, painting))
     ends = [step.elapsed_s for step in steps]
     seconds = [after - before for before, after in itertools.pairwise(ends[:-1])]
@@ -83,7 +89,7 @@ def run_impasto(size: int, options: argparse.Namespace) -> dict[str, Any]:
 
 def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
     """Figures of pastiche at a size, with its own defaults."""
-    photo, painting = paths(*PAIR)
+    photo, painting = pictures()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
