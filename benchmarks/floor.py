@@ -5,9 +5,9 @@ process: the rate of a large matrix product, by dtype; the products that the lay
 objective need as direct convolutions, forward and back to the input; the time they would take at
 that rate; and the time ``evaluate`` (losses and gradient) really takes.
 
-Nothing but convolutions is in the floor. Those that ours does by Winograd's algorithm take a quarter
-of the multiplications, so a ratio below 1 is possible; the lower floor counts them so, and nothing
-for moving to the algorithm's points and back.
+Nothing but convolutions is in the floor. Those that ours does by Winograd's algorithm take a
+quarter of the multiplications, so a ratio below 1 is possible; the lower floor counts them so, and
+nothing for moving to the algorithm's points and back.
 """
 
 from __future__ import annotations
