@@ -115,7 +115,10 @@ def at_quality(quality: str, inputs: tuple[Path, Path], name: str) -> Path:
 def descend(photo: Path, painting: Path, target: float, most: int, out: Path) -> None:
     """In the child: the start, then iterations until the 8-bit picture's value is low enough."""
     content, style = read_picture(photo), read_picture(painting)
-    first = load_recipe(HERE / "pastiche-start.toml").with_changes({"size": SIZE})
+    # The painting stays as it is, to the pixel: resampling it once more changes the objective.
+    scale = math.sqrt(style.width * style.height / (content.width * content.height))
+    given = {"size": SIZE, "style.scale": scale}
+    first = load_recipe(HERE / "pastiche-start.toml").with_changes(given)
     *_, last = Stylizer(first, device="cpu").run(content, style)
     begin = out.with_suffix(".start.png")
     write_picture(last.picture(), begin, overwrite=True)
