@@ -129,7 +129,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
     write_picture(last.picture(), begin, overwrite=True)
     recipe = load_recipe(HERE / "pastiche-objective.toml").with_changes(
         {
-            "size": SIZE,
+            **given,
             "start.base": "image",
             "start.image": str(begin),
             "schedule.iterations": most,
