@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 demo: .venv/installed
 	@mkdir -p demo-out
@@ -27,6 +27,12 @@ test: .venv/installed-test
 .venv/installed-test: .venv/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
+
+# Some minutes; PASTICHE=PATH names the command of an environment that has pastiche, to measure both.
+bench: .venv/installed
+	$(BIN)/python benchmarks/floor.py --profile standard
+	$(BIN)/python benchmarks/sizes.py $(if $(PASTICHE),--pastiche $(PASTICHE))
+	$(BIN)/python benchmarks/scales.py --quality draft
 
 clean:
 	rm -rf .venv demo-out

@@ -1,0 +1,137 @@
+"""One evaluation of an objective against the floor that the machine's matrix products set.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/floor.py [--size 512] [--profile RECIPE]``. In one
+process: the rate of a large matrix product, by dtype; the products that the layers of each
+objective need as direct convolutions, forward and back to the input; the time they would take at
+that rate; and the time ``evaluate`` (losses and gradient) really takes.
+
+Nothing but convolutions is in the floor. Those that ours does by Winograd's algorithm take a
+quarter of the multiplications, so a ratio below 1 is possible; the lower floor counts them so, and
+nothing for moving to the algorithm's points and back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto.encoders.layers import cell_of, layers_up_to
+from impasto.encoders.winograd import MINIMUM_CHANNELS
+from impasto.media.decode import read_picture
+from impasto.objective.objective import taps
+from impasto.optimize import canvas
+from impasto.optimize.device import has_native_bfloat16
+from impasto.optimize.loop import Stylizer
+from impasto.optimize.schedule import Scale
+from impasto.recipe import Recipe, load_recipe
+
+ROOT = Path(__file__).parents[1]
+RECIPES = ("standard", "gatys-2015", "tf-vgg19")
+PRODUCT_SIDE = 2048
+"""Of the square matrices multiplied: 50 MB in float32, far beyond the caches, as features are."""
+ROWS = 12
+"""Of the profile."""
+
+
+def main() -> None:
+    """Print a Markdown table and, if asked for, where the time of one recipe goes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--recipes", nargs="*", default=list(RECIPES))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--profile", metavar="RECIPE", action="append", default=[])
+    options = parser.parse_args()
+    dtypes = {"float32": torch.float32}
+    if has_native_bfloat16(torch.device("cpu")):
+        dtypes["bfloat16"] = torch.bfloat16
+    rates = {name: product_rate(dtype) for name, dtype in dtypes.items()}
+    for name, rate in rates.items():
+        print(f"{torch.get_num_threads()} thread(s), {name} product: {rate / 1e9:.0f} GFLOP/s")
+    columns = ["recipe", "dtype", "size", "GFLOP", "floor s", "lower floor s", "best s", "median s"]
+    columns += ["best / floor", "best / lower floor"]
+    print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
+    for name in options.recipes:
+        for precision, rate in rates.items():
+            print(row(name, precision, rate, options.size, options.repeats), flush=True)
+    for name in options.profile:
+        print(f"\n{profile(name, options.size)}")
+
+
+def product_rate(dtype: torch.dtype, repeats: int = 8) -> float:
+    """FLOP a second of a product of square matrices, the best of several."""
+    a, b = (torch.rand(PRODUCT_SIDE, PRODUCT_SIDE).to(dtype) for _ in range(2))
+    return 2 * PRODUCT_SIDE**3 / min(durations(lambda: a @ b, repeats))
+
+
+def durations(work: Callable[[], Any], repeats: int) -> list[float]:
+    """Seconds of every repetition but a first one, which fills caches."""
+    work()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[float, float]:
+    """Of the recipe's layers, forward and to the gradient of the input, two a multiply-add: as
+    direct convolutions, and with a quarter of them where Winograd's algorithm is used in float32.
+    """
+    direct = fewer = 0.0
+    for layer in layers_up_to(recipe.encoder.network, taps(recipe)):
+        cell = cell_of(layer.name)
+        products = 9 * layer.inputs * layer.outputs * (width // cell) * (height // cell)
+        direct += 2 * 2 * products
+        fewer += 2 * 2 * products / (4 if layer.inputs >= MINIMUM_CHANNELS else 1)
+    return direct, fewer if recipe.precision == "float32" else direct
+
+
+def prepared(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
+    """An evaluation of the recipe's objective at one scale, on the shipped example."""
+    photo = read_picture(ROOT / "examples" / "photo.jpg")
+    painting = read_picture(ROOT / "examples" / "painting.jpg")
+    engine = Stylizer(recipe.with_changes({"size": size}), device="cpu")
+    scale = Scale(*engine.size_for(photo), 1)
+    objective = engine.objective(photo, [painting], scale)
+    image = canvas.to_tensor(photo, scale.width, scale.height, engine.device)
+    return lambda: objective.evaluate(image), scale
+
+
+def row(name: str, precision: str, rate: float, size: int, repeats: int) -> str:
+    """One line of the table."""
+    recipe = load_recipe(name).with_changes({"precision": precision})
+    evaluate, scale = prepared(recipe, size)
+    direct, fewer = convolution_flop(recipe, scale.width, scale.height)
+    seconds = durations(evaluate, repeats)
+    best = min(seconds)
+    cells = [name, precision, f"{scale.width} x {scale.height}", f"{direct / 1e9:.0f}"]
+    figures = [direct / rate, fewer / rate, best, statistics.median(seconds)]
+    figures += [best / (direct / rate), best / (fewer / rate)]
+    return f"| {' | '.join(cells + [f'{figure:.2f}' for figure in figures])} |"
+
+
+def profile(name: str, size: int) -> str:
+    """A table of the operators that take most time of their own in one evaluation."""
+    evaluate, _ = prepared(load_recipe(name), size)
+    evaluate()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+        evaluate()
+    events = sorted(found.key_averages(), key=lambda e: -e.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    lines = [f"`{name}`, {total / 1e6:.2f} s under the profiler:", ""]
+    lines += ["| operator | calls | own time, ms | share |", "| --- | --- | --- | --- |"]
+    for event in events[:ROWS]:
+        own = event.self_cpu_time_total
+        lines.append(f"| {event.key} | {event.count} | {own / 1e3:.0f} | {own / total:.1%} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""pastiche's own objective, computed by pastiche's own code, of pictures saved by any tool.
+
+Run by ``reach.py`` with the Python of pastiche's environment, which has no impasto:
+``python pastiche_loss.py CONTENT STYLE SIZE PICTURE...`` prints a JSON list, one value a picture.
+The pictures are read back from their files, so the values are of what was saved: clamped, 8 bit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+from pastiche.pastiche import PasticheArtist, load_image
+
+
+def main() -> None:
+    """Load the network and the targets once, then take each picture for the canvas."""
+    content, style, size, *pictures = sys.argv[1:]
+    artist = PasticheArtist(content, [style], size=int(size), device="cpu")
+    values = []
+    for picture in pictures:
+        artist.pastiche = load_image(picture)
+        if list(artist.pastiche.shape[2:]) != artist.content_size:
+            found = "x".join(str(side) for side in artist.pastiche.shape[:1:-1])
+            raise SystemExit(f"{picture} is {found}, not {artist.content_size[::-1]}")
+        with torch.no_grad():
+            values.append(float(artist._calc_loss()))
+    print(json.dumps(values))
+
+
+if __name__ == "__main__":
+    main()

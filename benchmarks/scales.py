@@ -1,0 +1,129 @@
+"""Does the large picture look like the small one? One photo at several sizes, brought back to one.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/scales.py [--quality draft] [--sizes 512 1024 2048]``.
+Each way of working stylises the photo at every size; the results are reduced to the first size
+(Lanczos) and held against that way's own result there: mean difference of colour in OKLab, and one
+minus the structural similarity of luma. Their style distance to the painting (``style_w2``, see
+docs/metrics.md) is taken after the reduction too, so it is of the picture seen as a whole.
+
+The ways: ours, coarse to fine; the same objective at one scale only, for as many iterations as
+cost the same, the painting growing with the result (what pastiche and neural-style do by default)
+or kept at the pixels it has at the first size (what a fixed style size does); and, with
+``--pastiche PATH``, pastiche itself for ``--steps`` steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sizes import pictures
+
+from impasto import stylize
+from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.metrics import content_ssim
+from impasto.media.color import srgb_to_oklab
+from impasto.media.decode import read_picture
+from impasto.media.picture import Picture
+from impasto.optimize.canvas import to_tensor
+from impasto.optimize.device import resolve_device
+from impasto.optimize.loop import Stylizer
+from impasto.optimize.schedule import plan_scales
+from impasto.recipe import Recipe, load_recipe
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "benchmarks" / ".cache" / "scales"
+
+
+def main() -> None:
+    """Print a Markdown table, a row a way and size; the pictures stay in ``.cache/scales``."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quality", default="standard")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024])
+    parser.add_argument("--pastiche", metavar="PATH")
+    parser.add_argument("--steps", type=int, default=50, help="of pastiche")
+    options = parser.parse_args()
+    KEPT.mkdir(parents=True, exist_ok=True)
+    ways = our_ways(load_recipe(options.quality), options.sizes[0])
+    if options.pastiche:
+        ways["pastiche"] = lambda size, out: run_pastiche(
+            options.pastiche, size, options.steps, out
+        )
+    encoder = reference_encoder()
+    photo, painting = (read_picture(path) for path in pictures())
+    print("| way | size | OKLab difference | 1 - SSIM | style_w2 |")
+    print("| --- | --- | --- | --- | --- |")
+    for way, make in ways.items():
+        first: Picture | None = None
+        for size in options.sizes:
+            out = (
+                KEPT
+                / f"{'-'.join([*way.replace(',', '').split(), options.quality, str(size)])}.png"
+            )
+            if not out.exists():
+                make(size, out)
+            picture = read_picture(out)
+            first = first or picture
+            small = picture.resized(first.width, first.height)
+            found = compare(photo, painting, small, encoder)["style_w2"]
+            print(f"| {way} | {size} | {differences(first, small)} | {found:.4f} |", flush=True)
+
+
+def our_ways(recipe: Recipe, first: int) -> dict[str, Callable[[int, Path], None]]:
+    """Ours, and one scale only with either size of the painting; each writes a picture."""
+
+    def coarse_to_fine(size: int, out: Path) -> None:
+        run_impasto(recipe.with_changes({"size": size}), out)
+
+    def one_scale(size: int, out: Path) -> None:
+        run_impasto(at_one_scale(recipe, size), out)
+
+    def fixed_painting(size: int, out: Path) -> None:
+        ratio = recipe.style.scale * first / size
+        run_impasto(at_one_scale(recipe, size).with_changes({"style.scale": ratio}), out)
+
+    return {
+        "ours": coarse_to_fine,
+        "one scale": one_scale,
+        "one scale, painting fixed": fixed_painting,
+    }
+
+
+def at_one_scale(recipe: Recipe, size: int) -> Recipe:
+    """The recipe without coarser scales, for as many iterations as cost the same."""
+    recipe = recipe.with_changes({"size": size})
+    width, height = Stylizer(recipe, device="cpu").size_for(pictures()[0])
+    work = sum(scale.work for scale in plan_scales(recipe.schedule, width, height))
+    iterations = round(work / (width * height))
+    return recipe.with_changes({"schedule.coarsest": None, "schedule.iterations": iterations})
+
+
+def run_impasto(recipe: Recipe, out: Path) -> None:
+    """Run a recipe in full and keep its picture."""
+    print(f"{out.stem}: {recipe.schedule.iterations} at the finest", file=sys.stderr, flush=True)
+    stylize(*pictures(), recipe=recipe, device="cpu").save(out)
+
+
+def run_pastiche(binary: str, size: int, steps: int, out: Path) -> None:
+    """pastiche with its own defaults but for the steps."""
+    photo, painting = pictures()
+    command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
+    command += ["--size", str(size), "--num-steps", str(steps), "--output", str(out)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def differences(first: Picture, small: Picture) -> str:
+    """Two cells: mean OKLab distance of colours, and one minus structural similarity."""
+    a, b = (srgb_to_oklab(picture.pixels) for picture in (first, small))
+    color = float(np.sqrt(np.square(a - b).sum(axis=-1)).mean())
+    size, device = (first.width, first.height), resolve_device("cpu")
+    ssim = content_ssim(*(to_tensor(picture, *size, device) for picture in (first, small)))
+    return f"{color:.4f} | {1 - ssim:.4f}"
+
+
+if __name__ == "__main__":
+    main()

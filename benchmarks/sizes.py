@@ -1,0 +1,125 @@
+"""Time of an iteration and peak memory against size, impasto and pastiche.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/sizes.py [--pastiche PATH] [--large 1448 2048 ...]``.
+Each tool works at one scale, the size given, for a few iterations in a process of its own. The time
+is the median of whole iterations inside the run, so that loading is no part of it: of impasto's
+steps all but the first and the last, which also measures the saved picture; of pastiche what its
+own log says of all steps but the first. Peak memory is the process's largest resident set (wait4).
+A few iterations do not fill L-BFGS's history: ``--iterations 12`` fills impasto's, pastiche's takes
+100 and is left to ``peers.py``; the table says how many were run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import re
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from peers import DATA, ROOT, measured, paths
+
+from impasto.optimize.loop import Stylizer
+from impasto.recipe import load_recipe
+
+BOTH = (512, 724, 1024)
+
+
+def pictures() -> tuple[Path, Path]:
+    """Photo and painting: of the evaluation set where it is, else the shipped example."""
+    if DATA.is_dir():
+        return paths("canyon", "munch_scream")
+    return ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
+
+
+def main() -> None:
+    """Print a Markdown table, a row a run."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pastiche", default=str(Path(sys.executable).with_name("pastiche")))
+    parser.add_argument("--sizes", type=int, nargs="*", default=list(BOTH), help="of both tools")
+    parser.add_argument("--large", type=int, nargs="*", default=[], help="of impasto alone")
+    parser.add_argument("--iterations", type=int, default=4, help="of impasto, at least 3")
+    parser.add_argument("--steps", type=int, default=4, help="of pastiche, at least 2")
+    parser.add_argument("--max-memory", type=float, help="GB that impasto may take, as its own")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        work(options.child, options.iterations, options.max_memory)
+        return
+    print("| tool | size | megapixels | iterations | s an iteration | us a pixel | peak MB |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for size in options.sizes:
+        if Path(options.pastiche).exists():
+            print(
+                row("pastiche", **run_pastiche(options.pastiche, size, options.steps)), flush=True
+            )
+    for size in [*options.sizes, *options.large]:
+        print(row("impasto", **run_impasto(size, options)), flush=True)
+
+
+def work(size: int, iterations: int, gigabytes: float | None) -> None:
+    """In the child: run impasto at one scale; print what its steps say as JSON."""
+    recipe = load_recipe("standard").with_changes(
+        {"size": size, "schedule.coarsest": None, "schedule.iterations": iterations}
+    )
+    limit = None if gigabytes is None else round(gigabytes * 2**30)
+    photo, painting = pictures()
+    steps = list(Stylizer(recipe, device="cpu", max_memory=limit).run(photo, painting))
+    ends = [step.elapsed_s for step in steps]
+    seconds = [after - before for before, after in itertools.pairwise(ends[:-1])]
+    shape = {"width": steps[0].width, "height": steps[0].height, "tile": steps[0].tile}
+    print(json.dumps({**shape, "iterations": iterations, "seconds": seconds}))
+
+
+def run_impasto(size: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Figures of impasto at a size."""
+    command = [sys.executable, __file__, "--child", str(size)]
+    command += ["--iterations", str(options.iterations)]
+    if options.max_memory is not None:
+        command += ["--max-memory", str(options.max_memory)]
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        found = measured(command, log)
+        return {**json.loads(log.read_text().splitlines()[-1]), "peak": found["peak_rss_mb"]}
+
+
+def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
+    """Figures of pastiche at a size, with its own defaults."""
+    photo, painting = pictures()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
+        command += ["--size", str(size), "--num-steps", str(steps), "--info-step", "1"]
+        command += ["--output", str(Path(folder) / "out.png")]
+        found = measured(command, log)
+        text = log.read_text()
+    width, height = re.findall(r"^size: (\d+)x(\d+)$", text, re.MULTILINE)[0]
+    ends = [float(end) for end in re.findall(r"^\d+ +([\d.]+) +\S+$", text, re.MULTILINE)]
+    seconds = [after - before for before, after in itertools.pairwise(ends[1:])]
+    shape = {"width": int(width), "height": int(height), "tile": 0}
+    return {**shape, "iterations": steps, "seconds": seconds, "peak": found["peak_rss_mb"]}
+
+
+def row(
+    tool: str,
+    *,
+    width: int,
+    height: int,
+    tile: int,
+    iterations: int,
+    seconds: list[float],
+    peak: float,
+) -> str:
+    """One line of the table."""
+    pixels, pace = width * height, statistics.median(seconds)
+    size = f"{width} x {height}" + (f", tiles of {tile}" if tile else "")
+    cells = [tool, size, f"{pixels / 1e6:.2f}", str(iterations), f"{pace:.2f}"]
+    return f"| {' | '.join([*cells, f'{pace / pixels * 1e6:.1f}', f'{peak:.0f}'])} |"
+
+
+if __name__ == "__main__":
+    main()
