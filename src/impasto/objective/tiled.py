@@ -87,8 +87,7 @@ class TiledObjective:
             whole = Regions((), recipe.style.layers)
             paintings = [_complete(self._statistics(style, whole)) for style in styles]
             self._style = StyleLoss(recipe.style, paintings, self._regions.shares)
-            self._content = self._photo_features(content)
-        self._content_divisors = self._divisors()
+            self._content, self._content_divisors = self._photo_features(content)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
@@ -117,14 +116,17 @@ class TiledObjective:
 
     def losses(self, image: Tensor) -> dict[str, float]:
         """The losses of a picture as numbers."""
+        found: Statistics = {}
         with torch.no_grad():
-            style = self._style(self._statistics(image, self._regions))
-            content, smoothness = torch.zeros_like(style), torch.zeros_like(style)
+            content = smoothness = torch.zeros((), device=self._encoder.device)
             for tile, targets in zip(self._tiles, self._content, strict=True):
                 pixels = self._pixels(tile, image)
-                content += self._content_of(dict(self._owned(tile, pixels)), targets)
-                smoothness += self._smoothness_of(tile, pixels)
+                features = dict(self._owned(tile, pixels))
+                content = content + self._content_of(features, targets)
+                smoothness = smoothness + self._smoothness_of(tile, pixels)
+                self._add(found, features, tile, self._regions)
                 self._storage.settle()
+            style = self._style(found)
         return Losses.weighted(self.recipe, content, style, smoothness).as_numbers()
 
     def _style_and_slopes(self, image: Tensor) -> tuple[Tensor, dict[str, list[Slope | None]]]:
@@ -161,46 +163,47 @@ class TiledObjective:
         part = pixels[..., begin[0] : begin[0] + size[0] + 1, begin[1] : begin[1] + size[1] + 1]
         return variation_of(part, *size, self.recipe.smoothness.kind, self._shape)
 
-    def _photo_features(self, photo: Tensor) -> list[dict[str, Tensor]]:
-        """By tile and layer, those it owns: one long tensor a layer, cut up."""
-        layers, kept = self.recipe.content.layers, {}
+    def _photo_features(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:
+        """By tile and layer, those it owns: one long tensor a layer, cut up. And by layer, what the
+        content loss is divided by, measured on the way: they are no small thing to read again.
+        """
+        layers = self.recipe.content.layers
+        energy, count = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0)
+        left: dict[str, Tensor] = {}
         cut: list[dict[str, Tensor]] = []
         for tile in self._tiles:
-            features = self._owned(tile, self._pixels(tile, photo))
             cut.append({})
-            for layer, owned in features:
+            for layer, owned in self._owned(tile, self._pixels(tile, photo)):
                 if layer not in layers:
                     continue
-                if layer not in kept:
+                if layer not in left:
                     cells = math.prod(side // cell_of(layer) for side in self._shape[2:])
-                    kept[layer] = self._storage.empty(cells * owned.shape[1], dtype=owned.dtype)
-                size = owned.numel()
-                place, kept[layer] = kept[layer][:size], kept[layer][size:]
+                    left[layer] = self._storage.empty(cells * owned.shape[1], dtype=owned.dtype)
                 _, channels, height, width = owned.shape
+                place, left[layer] = left[layer][: owned.numel()], left[layer][owned.numel() :]
                 place = place.view(1, height, width, channels).permute(0, 3, 1, 2)
                 cut[-1][layer] = place.copy_(owned)
+                energy[layer] += squared_norm(owned)
+                count[layer] += owned.numel()
             self._storage.settle()
-        return cut
-
-    def _divisors(self) -> dict[str, float]:
-        kind, found = self.recipe.content.normalization, {}
-        for layer in self.recipe.content.layers:
-            energy = sum(squared_norm(targets[layer]) for targets in self._content)
-            count = sum(targets[layer].numel() for targets in self._content)
-            found[layer] = content_divisor(energy, count, kind)
-            self._storage.settle()
-        return found
+        kind = self.recipe.content.normalization
+        return cut, {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
 
     def _statistics(self, image: Tensor, regions: Regions) -> Statistics:
         """Of a whole picture, tile by tile."""
         total: Statistics = {}
         for tile in self._plan(image):
-            for layer, features in self._owned(tile, self._pixels(tile, image)):
-                if layer in self.recipe.style.layers:
-                    part = regions.measured(layer, features, tile)
-                    total[layer] = merged(total[layer], part) if layer in total else part
+            self._add(total, dict(self._owned(tile, self._pixels(tile, image))), tile, regions)
             self._storage.settle()
         return total
+
+    def _add(
+        self, total: Statistics, features: dict[str, Tensor], tile: Tile, regions: Regions
+    ) -> None:
+        """Count in what a tile owns."""
+        for layer in self.recipe.style.layers:
+            part = regions.measured(layer, features[layer], tile)
+            total[layer] = merged(total[layer], part) if layer in total else part
 
     def _owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
         features = features_of(self._encoder, pixels, self.recipe, self._autocast)
