@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 MINIMUM_CHANNELS = 128
@@ -92,8 +93,8 @@ class _Activation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (result,) = ctx.saved_tensors
-        before = torch.ops.aten.threshold_backward(grads[0], result, 0).permute(0, 2, 3, 1)
-        slopes = [_backward(each, ctx.points) for each in before]
+        both = (each.permute(0, 2, 3, 1) for each in (grads[0], result))
+        slopes = [_backward(g, a, ctx.points) for g, a in zip(*both, strict=True)]
         batch = slopes[0][None] if len(slopes) == 1 else torch.stack(slopes)
         return batch.permute(0, 3, 1, 2), None, None
 
@@ -102,9 +103,8 @@ def _forward(image: Tensor, points: Tensor, bias: Tensor, result: Tensor) -> Non
     """Fill [H, W, O], whose sides are rounded up to whole tiles, from [H, W, C]."""
     inputs, outputs = points.shape[1:]
     down, across = result.shape[0] // STEP, result.shape[1] // STEP
-    padded = _padded(image, down * STEP + 2, across * STEP + 2, at=1)
     for top, rows in _bands(down, across):
-        source = padded[top * STEP : (top + rows) * STEP + 2]
+        source = _window(image, top * STEP - 1, rows * STEP + 2, -1, across * STEP + 2)
         tiles = source.unfold(0, SIDE, STEP).unfold(1, SIDE, STEP).permute(3, 4, 0, 1, 2)
         spread = _sandwiched(_POINTS_OF_INPUT, tiles)
         product = torch.bmm(spread.view(SIDE**2, rows * across, inputs), points)
@@ -113,15 +113,17 @@ def _forward(image: Tensor, points: Tensor, bias: Tensor, result: Tensor) -> Non
         torch.add(made.permute(2, 0, 3, 1, 4), bias, out=target).relu_()
 
 
-def _backward(grad: Tensor, points: Tensor) -> Tensor:
-    """[H, W, O] -> [H, W, C]."""
+def _backward(grad: Tensor, activation: Tensor, points: Tensor) -> Tensor:
+    """[H, W, O] and the activation it is of -> [H, W, C]."""
     (height, width, outputs), inputs = grad.shape, points.shape[1]
     down, across = -(-height // STEP), -(-width // STEP)
-    padded = _padded(grad, down * STEP, across * STEP, at=0)
     result = grad.new_zeros((down + 1) * STEP, (across + 1) * STEP, inputs)
     for top, rows in _bands(down, across):
-        source = padded[top * STEP : (top + rows) * STEP].view(rows, STEP, across, STEP, outputs)
-        spread = _sandwiched(_OUTPUT_OF_POINTS.T, source.permute(1, 3, 0, 2, 4))
+        band = slice(top * STEP, (top + rows) * STEP)
+        passed = torch.ops.aten.threshold_backward(grad[band], activation[band], 0)
+        source = _window(passed, 0, rows * STEP, 0, across * STEP)
+        source = source.view(rows, STEP, across, STEP, outputs).permute(1, 3, 0, 2, 4)
+        spread = _sandwiched(_OUTPUT_OF_POINTS.T, source)
         product = torch.bmm(spread.view(SIDE**2, rows * across, outputs), points.transpose(1, 2))
         made = _sandwiched(_POINTS_OF_INPUT.T, product.view(SIDE, SIDE, rows, across, inputs))
         _overlap_add(result[top * STEP : (top + rows + 1) * STEP], made)
@@ -150,13 +152,13 @@ def _sandwiched(matrix: Tensor, tiles: Tensor) -> Tensor:
     return both.view(after, after, *tiles.shape[2:])
 
 
-def _padded(image: Tensor, height: int, width: int, at: int) -> Tensor:
-    """[H, W, C] placed at (at, at) on zeros of the given size."""
-    if image.shape[:2] == (height, width):
-        return image
-    padded = image.new_zeros(height, width, image.shape[2])
-    padded[at : at + image.shape[0], at : at + image.shape[1]] = image
-    return padded
+def _window(image: Tensor, top: int, height: int, left: int, width: int) -> Tensor:
+    """A part of [H, W, C], zeros where it looks beyond: a view if it does not."""
+    bottom, right = top + height - image.shape[0], left + width - image.shape[1]
+    if min(top, left) >= 0 and max(bottom, right) <= 0:
+        return image[top : top + height, left : left + width]
+    seen = image[max(0, top) : top + height, max(0, left) : left + width]
+    return F.pad(seen, (0, 0, max(0, -left), max(0, right), max(0, -top), max(0, bottom)))
 
 
 def _bands(down: int, across: int) -> Iterator[tuple[int, int]]:
