@@ -25,6 +25,7 @@ from impasto.encoders.layers import cell_of, layers_up_to
 from impasto.encoders.winograd import MINIMUM_CHANNELS
 from impasto.media.decode import read_picture
 from impasto.objective.objective import taps
+from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.device import has_native_bfloat16
 from impasto.optimize.loop import Stylizer
@@ -100,7 +101,7 @@ def prepared(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
     engine = Stylizer(recipe.with_changes({"size": size}), device="cpu")
     scale = Scale(*engine.size_for(photo), 1)
     objective = engine.objective(photo, [painting], scale)
-    image = canvas.to_tensor(photo, scale.width, scale.height, engine.device)
+    image = canvas.to_tensor(photo, scale.width, scale.height, Storage(engine.device))
     return lambda: objective.evaluate(image), scale
 
 

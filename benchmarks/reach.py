@@ -26,6 +26,7 @@ from PIL import Image
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Picture, to_levels
+from impasto.objective.storage import Storage
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.schedule import Scale
@@ -143,7 +144,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
         improved, seen = step.losses["total"] < seen, min(seen, step.losses["total"])
         if improved and seen <= target:
             picture = as_saved(step.picture())
-            image = to_tensor(picture, step.width, step.height, engine.device)
+            image = to_tensor(picture, step.width, step.height, Storage(engine.device))
             if objective.losses(image)["total"] <= target:
                 break
     write_picture(step.picture(), out, overwrite=True)

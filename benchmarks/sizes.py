@@ -64,7 +64,13 @@ def main() -> None:
 def work(size: int, iterations: int, gigabytes: float | None) -> None:
     """In the child: run impasto at one scale; print what its steps say as JSON."""
     recipe = load_recipe("standard").with_changes(
-        {"size": size, "schedule.coarsest": None, "schedule.iterations": iterations}
+        {
+            "size": size,
+            "schedule.coarsest": None,
+            "schedule.at": None,
+            "schedule.fewest": 1,
+            "schedule.iterations": iterations,
+        }
     )
     limit = None if gigabytes is None else round(gigabytes * 2**30)
     photo, painting = pictures()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from impasto.optimize.plan import PROBE_SIDE, TILED_WORK, probe_scale, total_work
 from impasto.optimize.schedule import SHORTEST, Scale, is_over, painting_size, plan_scales
+from impasto.recipe import load_recipe
 from impasto.recipe_tables import Schedule
 
 
@@ -54,6 +55,13 @@ def test_a_painting_takes_the_results_area_times_scale_squared(width, height, sc
     if min(w, h) > SHORTEST:
         assert w * h == pytest.approx(512 * 384 * scale**2, rel=0.06)
         assert w / h == pytest.approx(width / height, rel=0.06)
+
+
+def test_a_large_picture_has_the_scales_of_a_small_one_and_more():
+    schedule = load_recipe("standard").schedule
+    small, large = plan_scales(schedule, 512, 384), plan_scales(schedule, 4096, 3072)
+    assert large[: len(small)] == small
+    assert [s.iterations for s in large] == [80, 40, 20, 10, 8, 8]
 
 
 def test_the_work_of_tiles_counts_their_halos_and_passes():

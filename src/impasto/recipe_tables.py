@@ -111,11 +111,16 @@ class Schedule(Table):
     factor: Annotated[float, Field(gt=1, le=4)] = 2.0
     """Ratio of the sides of neighbouring scales."""
     iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    """At the finest scale."""
+    """At the scale whose longer side is ``at``."""
+    at: Annotated[int, Field(ge=16)] | None = None
+    """Pixels; none: at the finest scale, whatever its size. With a size of their own, the scales of
+    a large picture are those of a small one and then some, and end up looking like it."""
     growth: Annotated[float, Field(ge=1, le=16)] = 1.0
     """Each coarser scale has this many times the iterations of the next finer one..."""
     most: Annotated[int, Field(ge=1)] = 1_000_000
-    """...and never more than this."""
+    """...and never more than this..."""
+    fewest: Annotated[int, Field(ge=1)] = 1
+    """...nor less than this."""
     detail: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How much of the photo's detail that the coarser scale could not show is added when a scale
     begins."""

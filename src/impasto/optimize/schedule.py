@@ -41,8 +41,7 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
         count = max(0, round(math.log(1 / smallest, schedule.factor))) if smallest < 1 else 0
         # The ratio is bent a little so that the coarsest scale is met exactly.
         fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
-    steps = range(len(fractions) - 1, -1, -1)
-    wanted = [min(schedule.iterations * schedule.growth**step, schedule.most) for step in steps]
+    wanted = [_iterations(schedule, fraction, longer) for fraction in fractions]
     if schedule.total is not None:
         wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
     scales = [
@@ -50,6 +49,13 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
         for fraction, iterations in zip(fractions, _apportioned(wanted), strict=True)
     ]
     return tuple(scale for scale in scales if scale.iterations)
+
+
+def _iterations(schedule: Schedule, fraction: float, longer: int) -> float:
+    """Of a scale that is a fraction of the finest, whose longer side is given."""
+    steps = math.log((schedule.at or longer) / (fraction * longer), schedule.factor)
+    wanted = float(schedule.iterations * schedule.growth**steps)
+    return max(schedule.fewest, min(schedule.most, wanted))
 
 
 def is_over(seen: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
