@@ -18,6 +18,7 @@ from impasto.objective import storage
 from impasto.objective.storage import Storage
 from impasto.optimize import loop
 from impasto.optimize.canvas import to_tensor
+from impasto.optimize.checkpoint import RunState, load_state, save_state
 from impasto.optimize.memory import Layout
 from impasto.optimize.run import SOLVERS
 from impasto.optimize.sturdy import Sturdy, is_out_of_memory
@@ -219,3 +220,13 @@ def test_tiles_leave_no_seam():
     images = [to_tensor(each.picture(), 192, 144, Storage(CPU)) for each in (whole, tiled)]
     assert blockiness(images[1]) == pytest.approx(blockiness(images[0]), abs=0.05)
     assert noise(images[0], images[1]) < 0.005
+
+
+def test_a_checkpoint_lets_go_of_each_tensor_when_it_is_written(tmp_path):
+    written: list[int] = []
+    tensors = [torch.full((1, 3, 90, 100), float(n)) for n in range(5)]
+    state = RunState("", [], 0, [], 0, 0.0, {"pairs": tensors})
+    save_state(state, tmp_path / "state", lambda: written.append(1))
+    assert len(written) >= len(tensors)
+    again = load_state(tmp_path / "state")
+    assert all(torch.equal(a, b) for a, b in zip(again.solver["pairs"], tensors, strict=True))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 
@@ -42,8 +43,13 @@ class RunState:
     solver: dict[str, Any]
 
 
-def save_state(state: RunState, path: Path) -> None:
+def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda: None) -> None:
     """Write a checkpoint, whole or not at all.
+
+    Args:
+        state: what to write.
+        path: where to.
+        settle: called after every tensor; see :meth:`Storage.settle`.
 
     Raises:
         ResourceError: the folder cannot be written or the disk is full; an older checkpoint stays.
@@ -51,9 +57,25 @@ def save_state(state: RunState, path: Path) -> None:
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
     with replacing(path) as temporary, temporary.open("wb") as file:
         try:
-            torch.save({"format": FORMAT, **fields}, file)
+            torch.save({"format": FORMAT, **fields}, cast(BinaryIO, _Settling(file, settle)))
         except RuntimeError as error:  # torch's words for a disk that is full
             raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
+
+
+class _Settling:
+    """A file that torch writes to, a tensor a call."""
+
+    def __init__(self, file: BinaryIO, settle: Callable[[], None]) -> None:
+        self._file = file
+        self._settle = settle
+
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._settle()
+        return written
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def load_state(path: Path) -> RunState:
@@ -79,8 +101,9 @@ def load_state(path: Path) -> RunState:
 class Keeper:
     """Decides when the next checkpoint is due, given how long a step takes."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, settle: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._settle = settle
         self._seen = time.monotonic()
         self._due = self._seen + min(FIRST_S, EVERY_S)
 
@@ -94,5 +117,5 @@ class Keeper:
     def keep(self, state: RunState) -> None:
         """Write the state now."""
         if self._path is not None:
-            save_state(state, self._path)
+            save_state(state, self._path, self._settle)
             self._due = time.monotonic() + EVERY_S

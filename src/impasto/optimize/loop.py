@@ -150,9 +150,10 @@ class Stylizer:
             state = load_state(Path(resume))
             _check_same_run(state, self.recipe, inputs, Path(resume))
         scales = plan_scales(self.recipe.schedule, *size)
-        keeper = Keeper(None if checkpoint is None else Path(checkpoint))
+        storage = self._storage(layout)
+        keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
         identity = (_essence(self.recipe), inputs)
-        run = Run(self, photo, paintings, scales, layout, self._storage(layout), keeper, identity)
+        run = Run(self, photo, paintings, scales, layout, storage, keeper, identity)
         return run.steps(state)
 
     def plan(self, content: Any, styles: Any) -> Plan:
