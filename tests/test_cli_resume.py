@@ -42,7 +42,9 @@ def complaint(capsys) -> str:
 
 def three_scales() -> list[str]:
     """The default recipe with its scales begun at 16 px, as flags."""
-    Path("mine.toml").write_text('base = "standard"\n[schedule]\ncoarsest = 16\n')
+    Path("mine.toml").write_text(
+        'base = "standard"\n[schedule]\ncoarsest = 16\nat = 64\ngrowth = 2.5\n'
+    )
     return ["--recipe", "mine.toml", "--size", "64", "--iterations", str(ITERATIONS)]
 
 
