@@ -19,7 +19,7 @@ from conftest import synthetic_painting
 from impasto.cli import main
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
-from impasto.optimize import loop
+from impasto.optimize import fitting
 from test_cli_resume import three_scales
 
 QUICK = ["--quality", "draft", "--iterations", "2", "--quiet"]
@@ -401,7 +401,7 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
 
 
 def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch):
-    monkeypatch.setattr(loop, "taken_memory", lambda _: 0)
+    monkeypatch.setattr(fitting, "taken_memory", lambda _: 0)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     assert main([*arguments, "--max-memory", "1", "-o", "o.png"]) == 0
     said = (
@@ -465,7 +465,7 @@ def test_help_is_there_for_every_command(capsys):
 
 
 def test_plan_tells_and_writes_nothing(work, capsys, monkeypatch):
-    monkeypatch.setattr(loop, "taken_memory", lambda _: 0)
+    monkeypatch.setattr(fitting, "taken_memory", lambda _: 0)
     before = sorted(work.iterdir())
     arguments = ["plan", "photo.png", "--style", "painting.png", "--size", "640"]
     assert main([*arguments, "--max-memory", "1"]) == 0

@@ -37,6 +37,7 @@ def step(iteration: int, steps: int, *, size=(64, 48), scale=1, grey=0.5, **loss
         elapsed_s=1.0,
         eta_s=61.4,
         tile=0,
+        fell_back=False,
         last=iteration == steps,
         _image=picture,
         _photo=photo,

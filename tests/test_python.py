@@ -13,7 +13,7 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
-from impasto.optimize import checkpoint, loop, room
+from impasto.optimize import checkpoint, fitting, room
 from impasto.optimize.canvas import starting_image, to_tensor, with_detail
 from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.memory import Layout
@@ -165,7 +165,7 @@ def test_one_engine_serves_many_runs_alike():
 
 
 def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
-    monkeypatch.setattr(loop, "available_memory", lambda _: 2**30)
+    monkeypatch.setattr(fitting, "available_memory", lambda _: 2**30)
     large = impasto.Stylizer(TINY.with_changes({"size": 8192}))
     with pytest.raises(impasto.ResourceError, match="a result of 8192x6144 px needs") as caught:
         large.run(PHOTO, PAINTING)
@@ -190,7 +190,7 @@ def test_little_memory_means_tiles_and_the_same_picture(tmp_path):
 
 
 def test_what_the_tiles_came_to_is_recorded(monkeypatch):
-    monkeypatch.setattr(loop, "choose_layout", lambda *_: Layout(256))
+    monkeypatch.setattr(fitting, "choose_layout", lambda *_: Layout(256))
     result = impasto.stylize(PHOTO, PAINTING, recipe=TINY)
     assert result.recipe.tile == 256
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.optimize.plan import PROBE_SIDE, TILED_WORK, probe_scale, total_work
+from impasto.optimize.plan import PROBE_SIDES, TILED_WORK, probe_scale, total_work
 from impasto.optimize.schedule import SHORTEST, Scale, is_over, painting_size, plan_scales
 from impasto.recipe import load_recipe
 from impasto.recipe_tables import Schedule
@@ -90,6 +90,6 @@ def test_a_scale_is_over_when_ten_iterations_gain_less_than_the_tolerance():
 
 
 def test_the_probe_is_small_whatever_the_result():
-    assert probe_scale(4096, 2048) == Scale(PROBE_SIDE, PROBE_SIDE // 2, 1)
+    assert probe_scale(4096, 2048) == Scale(PROBE_SIDES["cpu"], PROBE_SIDES["cpu"] // 2, 1)
     assert probe_scale(100, 60) == Scale(100, 60, 1)
     assert probe_scale(8000, 100) == Scale(1280, 16, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,16 +13,19 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
+from impasto.errors import is_out_of_memory
 from impasto.evaluate.metrics import blockiness, noise
 from impasto.media.picture import Picture
 from impasto.objective import storage
 from impasto.objective.storage import Storage
-from impasto.optimize import loop
+from impasto.optimize import checkpoint, fitting
+from impasto.optimize import run as optimize_run
+from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.checkpoint import RunState, load_state, save_state
-from impasto.optimize.memory import Layout
+from impasto.optimize.memory import Demand, Layout, layouts
 from impasto.optimize.run import SOLVERS
-from impasto.optimize.sturdy import Sturdy, is_out_of_memory
+from impasto.optimize.sturdy import Sturdy
 from impasto.recipe_tables import Solver
 
 CPU = torch.device("cpu")
@@ -39,7 +43,7 @@ def narrow_bands(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(recipe: impasto.Recipe, monkeypatch: pytest.MonkeyPatch, layout: Layout) -> impasto.Step:
-    monkeypatch.setattr(loop, "choose_layout", lambda *_: layout)
+    monkeypatch.setattr(fitting, "choose_layout", lambda *_: layout)
     *_, last = impasto.Stylizer(recipe).run(PHOTO, PAINTING)
     return last
 
@@ -76,7 +80,7 @@ def test_bands_take_the_same_steps(kind, monkeypatch):
 
 @pytest.mark.usefixtures("narrow_bands")
 def test_a_state_on_disk_resumes(monkeypatch, tmp_path):
-    monkeypatch.setattr(loop, "choose_layout", lambda *_: Layout(32, "disk"))
+    monkeypatch.setattr(fitting, "choose_layout", lambda *_: Layout(32, "disk"))
     steps = impasto.Stylizer(SMALL).run(PHOTO, PAINTING, checkpoint=tmp_path / "state")
     for _ in range(3):
         next(steps)
@@ -169,24 +173,61 @@ def test_other_errors_are_not_mistaken_for_it():
         )
 
 
-def test_a_run_falls_back_once_and_says_so_in_its_steps(monkeypatch):
+def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):
     from impasto.objective.objective import Objective
 
     whole = Objective.evaluate
 
     def failing(self: Objective, image: torch.Tensor) -> object:
-        if image.shape[-1] == 300:
+        if image.shape[-1] >= 48:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return whole(self, image)
 
     monkeypatch.setattr(Objective, "evaluate", failing)
-    recipe = SMALL.with_changes({"size": 300, "schedule.total": 12})
+    monkeypatch.setattr(optimize_run, "TILES", (64, 32, 16))
+    recipe = SMALL.with_changes({"schedule.coarsest": 24, "schedule.total": 12})
     steps = list(impasto.Stylizer(recipe).run(PHOTO, PAINTING))
-    assert {step.tile for step in steps if step.width < 300} == {0}
-    assert steps[-1].tile == 256
-    monkeypatch.undo()
-    assert steps[-1].losses["total"] < steps[-2].losses["total"]
-    assert len(steps) == 12
+    assert {step.fell_back for step in steps if step.width == 24} == {False}
+    assert {step.fell_back for step in steps if step.width > 24} == {True}
+    assert {step.tile for step in steps if step.width > 24} == {16}
+    assert steps[-1].last
+    assert steps[-1].losses["total"] < steps[-2].losses["total"] * 1.05
+
+
+def test_a_scale_lets_go_of_the_one_before(monkeypatch):
+    made: list[weakref.ref[object]] = []
+    init = BoundedLbfgs.__init__
+
+    def noted(self: BoundedLbfgs, *arguments: object) -> None:
+        made.append(weakref.ref(self))
+        init(self, *arguments)
+
+    monkeypatch.setattr(BoundedLbfgs, "__init__", noted)
+    recipe = SMALL.with_changes({"schedule.coarsest": 24, "schedule.total": 9})
+    for step in impasto.Stylizer(recipe).run(PHOTO, PAINTING):
+        assert sum(each() is not None for each in made) == 1, step.scale
+    assert len(made) == 3
+
+
+def test_a_run_goes_on_in_the_tiles_it_began_in(monkeypatch, tmp_path):
+    tiled = SMALL.with_changes({"tile": 32})
+    steps = impasto.Stylizer(tiled).run(PHOTO, PAINTING, checkpoint=tmp_path / "state")
+    next(steps)
+    steps.close()
+    state = load_state(tmp_path / "state")
+    assert state.tile == 32
+    torch.save({"format": checkpoint.FORMAT, **vars(state), "tile": 48}, tmp_path / "fell back")
+    *_, last = impasto.Stylizer(tiled).run(PHOTO, PAINTING, resume=tmp_path / "fell back")
+    assert last.tile == 48
+
+
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
+    painting = (round(256 * scale), round(256 * scale))
+    demand = Demand((256, 256), painting, 48, "float32", 27, 40.0)
+    assert demand.needs(Layout(4096)) == demand.needs(Layout(0))
+    sides = {layout.tile for layout in layouts(0, demand.longest, Solver(), beside=True)}
+    assert max(sides) < demand.longest
 
 
 def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
@@ -196,7 +237,7 @@ def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(Objective, "evaluate", failing)
-    with pytest.raises(impasto.ResourceError, match="smaller tiles included"):
+    with pytest.raises(impasto.ResourceError, match="smaller tiles are of no help"):
         list(impasto.Stylizer(SMALL).run(PHOTO, PAINTING))
 
 
@@ -225,7 +266,7 @@ def test_tiles_leave_no_seam():
 def test_a_checkpoint_lets_go_of_each_tensor_when_it_is_written(tmp_path):
     written: list[int] = []
     tensors = [torch.full((1, 3, 90, 100), float(n)) for n in range(5)]
-    state = RunState("", [], 0, [], 0, 0.0, {"pairs": tensors})
+    state = RunState("", [], 0, 0, [], 0, 0.0, {"pairs": tensors})
     save_state(state, tmp_path / "state", lambda: written.append(1))
     assert len(written) >= len(tensors)
     again = load_state(tmp_path / "state")

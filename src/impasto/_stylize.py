@@ -94,8 +94,11 @@ def stylize(
     seed: int | None = None,
     style_weights: Sequence[float] | None = None,
     style_scale: float | None = None,
+    until: str | None = None,
     device: str = "auto",
     weights: str | Path | None = None,
+    max_memory: int | None = None,
+    scratch: str | Path | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Result:
     """Repaint a photo in the style of a painting.
@@ -111,8 +114,10 @@ def stylize(
         seed: of the noise a recipe may start from.
         style_weights: one for each painting.
         style_scale: above 1 for larger strokes, below 1 for finer ones.
+        until: ``iterations``, or ``converged``: scales end early when they no longer gain.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: a VGG weights file; none: the cache, then the wheel's.
+        max_memory, scratch: as of :class:`Stylizer`.
         on_step: called after every iteration.
 
     Raises:
@@ -125,10 +130,13 @@ def stylize(
         "seed": seed,
         "style.weights": None if style_weights is None else list(style_weights),
         "style.scale": style_scale,
+        "schedule.until": until,
     }
     chosen = chosen.with_changes({k: v for k, v in asked.items() if v is not None})
     content, styles = read_picture(photo), read_pictures(painting)
-    engine = Stylizer(chosen, device=device, weights=weights)
+    engine = Stylizer(
+        chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch
+    )
     began = time.monotonic()
     for step in engine.run(content, styles):  # at least one; the last is the result
         if on_step is not None:

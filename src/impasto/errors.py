@@ -49,3 +49,15 @@ class ResourceError(ImpastoError):
     """Out of disk space, memory, or permission to write."""
 
     exit_code = 4
+
+
+MEMORY_WORDS = ("out of memory", "allocate memory", "bad_alloc", "alloc_failed", "bad allocation")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, by the error's type or by the words that torch, its backends
+    and the libraries below them have for it.
+    """
+    # torch's own type is known by its name, for this module does not import torch.
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or any(word in str(error).lower() for word in MEMORY_WORDS)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from impasto.errors import ImpastoError, InputError, ResourceError
+from impasto.errors import ImpastoError, InputError, ResourceError, is_out_of_memory
 
 COMMANDS = {
     "stylize": "repaint a photo (the default: `impasto PHOTO --style PAINTING`)",
@@ -77,8 +77,7 @@ def _complain(error: ImpastoError) -> int:
 
 def _as_resource_error(error: BaseException) -> ResourceError | None:
     """Running out of something, in whatever words the library below used."""
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+    if is_out_of_memory(error):
         return ResourceError("out of memory: ask for a smaller --size")
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

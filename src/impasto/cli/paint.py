@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from impasto._stylize import Result
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
+    from impasto.optimize.plan import Plan
     from impasto.optimize.step import Step
     from impasto.recipe import Recipe
     from impasto.record.provenance import Provenance
@@ -82,11 +83,13 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
         scratch=job.scratch,
     )
     _tell_reduced(job, engine.size_for(job.photo))
-    tile = _tell_plan(engine, job)
+    plan = None if job.quiet else engine.plan(job.photo, job.paintings)
+    if plan is not None and not job.resume:
+        say(in_short(plan))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with _stoppable() as stop:
-        last, stopped = _steps(engine, job, recorders, tile, stop)
+        last, stopped = _steps(engine, job, recorders, plan, stop)
         seconds = time.monotonic() - began
         result = finished(engine, last, job.photo, job.paintings, job.sources, seconds)
         made = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
@@ -115,15 +118,6 @@ def _tell_reduced(job: Job, size: tuple[int, int]) -> None:
         )
 
 
-def _tell_plan(engine: Stylizer, job: Job) -> int | None:
-    """What the run will need; the tile it will have, if that was told."""
-    if job.quiet:
-        return None
-    plan = engine.plan(job.photo, job.paintings)
-    say(in_short(plan))
-    return plan.tile
-
-
 def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
     where = job.output or "standard output"
     if stopped:
@@ -140,18 +134,18 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
 
 
 def _steps(
-    engine: Stylizer, job: Job, recorders: Sequence[Any], tile: int | None, stop: list[int]
+    engine: Stylizer, job: Job, recorders: Sequence[Any], plan: Plan | None, stop: list[int]
 ) -> tuple[Step, bool]:
-    """The last step, and whether the user ended the run before its time.
-
-    ``tile`` is what the user was told to expect.
-    """
-    steps = engine.run(job.photo, job.paintings, checkpoint=job.checkpoint, resume=job.resume)
+    """The last step, and whether the user ended the run before its time."""
+    steps = engine.run(
+        job.photo, job.paintings, checkpoint=job.checkpoint, resume=job.resume, plan=plan
+    )
+    told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
-            if tile is not None and step.tile != tile:
-                tile = step.tile
-                say(f"memory ran out: going on in tiles of {tile} px")
+            if step.fell_back and not told:
+                told = True
+                say(f"memory ran out: going on in tiles of {step.tile} px")
             progress.see(step)
             for recorder in recorders:
                 recorder.see(step)

@@ -38,9 +38,11 @@ def _iterations(plan: Plan) -> int:
 
 def _memory(plan: Plan) -> str:
     memory = f"{plan.bytes_needed / 2**30:.1f} GiB of memory"
-    if plan.scratch is None:
-        return memory
-    return f"{memory} and {plan.bytes_on_disk / 2**30:.1f} GiB in {plan.scratch}"
+    if plan.state == "host":
+        return f"{memory} and {plan.bytes_on_host / 2**30:.1f} GiB of the machine's"
+    if plan.state == "disk":
+        return f"{memory} and {plan.bytes_on_disk / 2**30:.1f} GiB in {plan.scratch}"
+    return memory
 
 
 def _tiles(plan: Plan) -> str:

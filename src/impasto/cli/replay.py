@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto._version import __version__
-from impasto.cli.arguments import Parser, device, say
+from impasto.cli.arguments import Parser, device, gigabytes, say
 
 if TYPE_CHECKING:
     from impasto.media.picture import Picture
@@ -30,6 +30,8 @@ def build_parser() -> Parser:
     add("--init", metavar="FILE", help="where the picture is that the run began with")
     add("--weights", metavar="FILE", help="where the network's weights are")
     add("--device", type=device, help="default: the kind it was made on")
+    add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
+    add("--scratch", metavar="DIR", help="likewise")
     add("--force", action="store_true", help="replace an existing output")
     add(
         "--accept-changed",
@@ -79,6 +81,8 @@ def run(argv: list[str]) -> int:
         overwrite=options.force,
         quiet=options.quiet,
         json=options.json,
+        max_memory=options.max_memory,
+        scratch=options.scratch,
         keep_metadata=provenance.keeps_metadata,
         record=replace(provenance, version=__version__) if same else None,
     )

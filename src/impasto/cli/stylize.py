@@ -110,7 +110,7 @@ def _add_run(group: Group) -> None:
     )
     add("--scratch", metavar="DIR", help="folder for those files (default: TMPDIR or /var/tmp)")
     add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
-    add("--checkpoint", metavar="FILE", help="keep the state here, at least every 30 s")
+    add("--checkpoint", metavar="FILE", help="keep the state here, every 30 s or each iteration")
     add("--resume", metavar="FILE", help="go on from a checkpoint of the same command")
 
 

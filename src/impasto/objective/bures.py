@@ -58,7 +58,7 @@ def bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
         damping: >= 0, in units of the mean eigenvalue; 0 needs a covariance of full rank.
     """
     covariance = _covariance(painting)
-    values, axes = torch.linalg.eigh(covariance.double().cpu())
+    values, axes = torch.linalg.eigh(covariance.cpu().double())
     values = values.clamp(min=0)
     level = max(float(values.mean()), FLOOR * float(painting.second.diagonal().mean()), LEAST)
     shifted = values + damping * level

@@ -108,40 +108,41 @@ class BoundedLbfgs:
 
     def _direction(self) -> Tensor:
         """Where to go; a new tensor."""
-        move = self._storage.like(self._image)
-        for rows, free in self._free():
-            torch.mul(self._gradient[..., rows, :], -free, out=move[..., rows, :])
+        move, free = self._storage.like(self._image), self._free()
+        for rows in self._storage.bands(move):
+            torch.mul(self._gradient[..., rows, :], -free[..., rows, :], out=move[..., rows, :])
         if not self._pairs:
-            return self._first_move(move)
+            return self._first_move(move, free)
         recursion = []
         for pair in reversed(self._pairs):
-            curvature, along = self._curvature(pair, move)
-            for rows, free in self._free():
-                move[..., rows, :] -= along * pair.turned[..., rows, :] * free
+            curvature, along = self._curvature(pair, move, free)
+            for rows in self._storage.bands(move):
+                move[..., rows, :] -= along * pair.turned[..., rows, :] * free[..., rows, :]
             recursion.append((pair, curvature, along))
-        move = self._preconditioned(move, self._pairs[-1].gain)
+        move = self._preconditioned(move, free, self._pairs[-1].gain)
         for pair, curvature, along in reversed(recursion):
             back = move.new_zeros(())
-            for rows, free in self._free():
-                back = back + (pair.turned[..., rows, :] * free * move[..., rows, :]).sum()
+            for rows in self._storage.bands(move):
+                # The step is zero where it may not go: no need to mask the other factor.
+                back = back + (pair.turned[..., rows, :] * move[..., rows, :]).sum()
             # A pair without curvature, marked by an infinite one, takes no part.
             share = along - back / curvature
-            for rows, free in self._free():
-                move[..., rows, :] += share * pair.moved[..., rows, :] * free
+            for rows in self._storage.bands(move):
+                move[..., rows, :] += share * pair.moved[..., rows, :] * free[..., rows, :]
         return move
 
-    def _curvature(self, pair: Pair, move: Tensor) -> tuple[Tensor, Tensor]:
+    def _curvature(self, pair: Pair, move: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
         """Curvature along a pair's free pixels, infinite if not positive; ``move`` along it."""
         curvature = energy = along = move.new_zeros(())
-        for rows, free in self._free():
-            s, y = pair.moved[..., rows, :], pair.turned[..., rows, :] * free
+        for rows in self._storage.bands(move):
+            s, y = pair.moved[..., rows, :], pair.turned[..., rows, :] * free[..., rows, :]
             curvature, energy = curvature + (s * y).sum(), energy + y.square().sum()
             along = along + (s * move[..., rows, :]).sum()
         curvature = torch.where(curvature > LEAST_CURVATURE * energy, curvature, torch.inf)
         return curvature, along / curvature
 
-    def _first_move(self, move: Tensor) -> Tensor:
-        move = self._preconditioned(move, move.new_ones(()))
+    def _first_move(self, move: Tensor, free: Tensor) -> Tensor:
+        move = self._preconditioned(move, free, move.new_ones(()))
         size = move.new_zeros(())
         for rows in self._storage.bands(move):
             size = size + move[..., rows, :].abs().sum()
@@ -150,10 +151,10 @@ class BoundedLbfgs:
             move[..., rows, :] *= scale
         return move
 
-    def _preconditioned(self, move: Tensor, gain: Tensor) -> Tensor:
+    def _preconditioned(self, move: Tensor, free: Tensor, gain: Tensor) -> Tensor:
         result = self._storage.like(move)
-        for (rows, free), (_, emphasised) in zip(self._free(), self._emphasised(move), strict=True):
-            torch.mul(emphasised, free * gain, out=result[..., rows, :])
+        for rows, emphasised in self._emphasised(move):
+            torch.mul(emphasised, free[..., rows, :] * gain, out=result[..., rows, :])
         return result
 
     def _emphasised(self, gradient: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -165,12 +166,14 @@ class BoundedLbfgs:
             strip = emphasise_coarse(gradient[..., first:last, :], octaves)
             yield rows, strip[..., rows.start - first : rows.stop - first, :]
 
-    def _free(self) -> Iterator[tuple[slice, Tensor]]:
-        """For some rows at a time, 1 where a pixel may move and 0 where it is held."""
-        for rows in self._storage.bands(self._image):
+    def _free(self) -> Tensor:
+        """1 where a pixel may move and 0 where it is held."""
+        free = self._storage.like(self._image)
+        for rows in self._storage.bands(free):
             image, gradient = self._image[..., rows, :], self._gradient[..., rows, :]
             held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-            yield rows, (~held).to(image.dtype)
+            free[..., rows, :] = ~held
+        return free
 
     def state(self) -> dict[str, Any]:
         return {

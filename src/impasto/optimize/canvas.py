@@ -84,7 +84,7 @@ def starting_image(
 
 def enlarged(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
     """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
-    result = storage.empty(1, 3, height, width)
+    image, result = image.cpu(), storage.empty(1, 3, height, width)
     for rows in storage.bands(result):
         result[..., rows, :] = rows_of(image, width, height, rows).clamp_(0, 1)
     return result
@@ -103,7 +103,7 @@ def with_detail(
         storage: of the result.
     """
     _, _, height, width = image.shape
-    known = to_tensor(photo, coarser.width, coarser.height, storage)
+    known = to_tensor(photo, coarser.width, coarser.height, storage).cpu()
     result = storage.like(image)
     for rows in storage.bands(image):
         fine = _channels_first(photo.resized_rows(width, height, rows))
@@ -117,10 +117,10 @@ def _channels_first(pixels: Floats) -> Tensor:
 
 
 def rows_of(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
-    """[C, stop - start, width] of an image tensor [1, C, h, w] at another size, bicubic, as it
-    comes: not clamped, on the CPU.
+    """[C, stop - start, width] of an image tensor [1, C, h, w] on the CPU at another size, bicubic,
+    as it comes: not clamped.
     """
-    channels = image[0].cpu().numpy()
+    channels = image[0].numpy()
     made = [resized_rows(each, width, height, rows, "bicubic") for each in channels]
     return torch.from_numpy(np.stack(made))
 

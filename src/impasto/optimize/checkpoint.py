@@ -13,7 +13,7 @@ import torch
 from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import replacing
 
-FORMAT = "impasto checkpoint 1"
+FORMAT = "impasto checkpoint 2"
 EVERY_S = 20.0
 """Seconds between checkpoints; a third below the 30 that are promised."""
 FIRST_S = 5.0
@@ -27,6 +27,7 @@ class RunState:
     Attributes:
         recipe: the recipe as JSON.
         inputs: SHA-256 of the photo's and the paintings' pixels, in order.
+        tile: side of the tiles in pixels; 0: none.
         scale: index of the scale being worked on.
         seen: the total loss of every iteration done at that scale.
         iteration: iterations done in the whole run.
@@ -36,6 +37,7 @@ class RunState:
 
     recipe: str
     inputs: list[str]
+    tile: int
     scale: int
     seen: list[float]
     iteration: int

@@ -6,12 +6,10 @@ and cancellation are consumers of that stream; the engine prints nothing and kee
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
@@ -24,21 +22,13 @@ from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
+from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import (
-    Demand,
     Layout,
-    Room,
-    choose_layout,
-    images_of,
-    kept_features,
-    layouts,
 )
 from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, total_work
 from impasto.optimize.room import (
-    available_disk,
-    available_memory,
     scratch_folder,
-    taken_memory,
 )
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
@@ -76,10 +66,9 @@ class Stylizer:
         self.recipe = recipe
         self.device = resolve_device(device)
         self.weights = None if weights is None else Path(weights)
-        self._max_memory = max_memory
-        self._scratch = scratch_folder() if scratch is None else Path(scratch)
-        if not self._scratch.is_dir():
-            raise InputError(f"scratch folder {self._scratch}: no such folder")
+        scratch = scratch_folder() if scratch is None else Path(scratch)
+        if not scratch.is_dir():
+            raise InputError(f"scratch folder {scratch}: no such folder")
         self._autocast = autocast_dtype(recipe.precision, self.device)
         self._encoder = load_encoder(
             recipe.encoder.network,
@@ -89,6 +78,7 @@ class Stylizer:
             weights=self.weights,
             device=self.device,
         )
+        self._fitting = Fitting(recipe, self.device, self.precision, self.halo, max_memory, scratch)
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
@@ -121,12 +111,14 @@ class Stylizer:
         *,
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
+        plan: Plan | None = None,
     ) -> Generator[Step, None, None]:
         """Repaint a photo, yielding after every iteration; at least once.
 
         Closing the generator, or an exception in its consumer, stops the run; with a checkpoint
-        path its state is written then, and at least every 30 s before. A run that had come to its
-        end when its checkpoint was written yields its last step again.
+        path its state is written then, and before that every 30 s, or after every iteration if one
+        takes longer. A run that had come to its end when its checkpoint was written yields its last
+        step again.
 
         Args:
             content: the photo: any kind of image that :func:`impasto.read_picture` takes, or a
@@ -134,6 +126,7 @@ class Stylizer:
             styles: a painting, or a list of them that the recipe's ``style.weights`` blend.
             checkpoint: a file to keep the state in.
             resume: a checkpoint of a run with the same recipe and pictures to go on from.
+            plan: of :meth:`plan` for the same pictures, to be kept to.
 
         Raises:
             ImageError: a picture cannot be read.
@@ -143,14 +136,17 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        layout = self._layout(self._demand(size, paintings), self._room())
         inputs = [picture.sha256() for picture in (photo, *paintings)]
         state = None
         if resume is not None:
             state = load_state(Path(resume))
             _check_same_run(state, self.recipe, inputs, Path(resume))
+        if plan is not None and state is None:
+            layout = Layout(plan.tile, plan.state)
+        else:
+            layout = self._fitting.layout(size, paintings, None if state is None else state.tile)
         scales = plan_scales(self.recipe.schedule, *size)
-        storage = self._storage(layout)
+        storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
         identity = (_essence(self.recipe), inputs)
         run = Run(self, photo, paintings, scales, layout, storage, keeper, identity)
@@ -164,29 +160,39 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        demand, room = self._demand(size, paintings), self._room()
-        layout = self._layout(demand, room)
-        needs = demand.needs(layout)
+        layout = self._fitting.layout(size, paintings)
+        needs, room = self._fitting.needs(layout, size, paintings), self._fitting.room
         scales = plan_scales(self.recipe.schedule, *size)
-        probe, memory = probe_scale(*size), Storage(self.device)
-        pace = seconds_per_pixel(
-            self.objective(photo, paintings, probe).evaluate,
-            canvas.to_tensor(photo, probe.width, probe.height, memory),
-        )
+        pace = self._pace(photo, paintings, probe_scale(*size, self.device.type))
         return Plan(
             width=size[0],
             height=size[1],
             scales=scales,
             tile=layout.tile,
             state=layout.state,
-            bytes_needed=needs.device + needs.host,
-            bytes_free=room.device,
+            bytes_needed=needs.device + self._fitting.taken,
+            bytes_free=None if room.device is None else room.device + self._fitting.taken,
+            bytes_on_host=needs.host,
             bytes_on_disk=needs.disk,
-            scratch=str(self._scratch) if needs.disk else None,
-            seconds=pace * total_work(scales, layout.tile, demand.halo),
+            scratch=str(self._fitting.scratch) if needs.disk else None,
+            seconds=pace * total_work(scales, layout.tile, self.halo),
             device=str(self.device),
             precision=self.precision,
         )
+
+    def _pace(self, photo: Picture, paintings: Sequence[Picture], probe: Scale) -> float:
+        """Seconds a pixel of an evaluation. The paintings are no larger than the probe: they do not
+        count, and may not take what a run in tiles would not.
+        """
+        memory, size = Storage(self.device), (probe.width, probe.height)
+        image = canvas.to_tensor(photo, *size, memory)
+        ratio = min(1.0, self.recipe.style.scale)
+        styles = [
+            canvas.to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
+            for p in paintings
+        ]
+        objective = Objective(self.recipe, self._encoder, image, styles, autocast=self._autocast)
+        return seconds_per_pixel(objective.evaluate, image)
 
     def _paintings_of(self, styles: Any) -> list[Picture]:
         """The paintings decoded, as many as the recipe weighs."""
@@ -197,44 +203,10 @@ class Stylizer:
             raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
         return paintings
 
-    def _demand(self, size: tuple[int, int], paintings: Sequence[Picture]) -> Demand:
-        ratio = self.recipe.style.scale
-        sizes = [painting_size((p.width, p.height), size, ratio) for p in paintings]
-        return Demand(
-            result=size,
-            painting=max(sizes, key=math.prod),
-            halo=self._encoder.halo,
-            precision=self.precision,
-            images=images_of(self.recipe.solver),
-            features=kept_features(self.recipe.content),
-        )
-
-    def _room(self) -> Room:
-        """What a run may take: what is free or, if less, what was allowed."""
-        allowed = None
-        if self._max_memory is not None:
-            allowed = max(0, self._max_memory - taken_memory(self.device))
-        known = [b for b in (available_memory(self.device), allowed) if b is not None]
-        return Room(
-            device=min(known, default=None),
-            host=0 if self.device.type == "cpu" else available_memory(),
-            disk=available_disk(self._scratch),
-        )
-
-    def _layout(self, demand: Demand, room: Room) -> Layout:
-        """Of a run, in smaller tiles than asked for where those do not fit."""
-        asked = 0 if self.recipe.tile == "auto" else self.recipe.tile
-        beside = self.device.type != "cpu"
-        return choose_layout(demand, room, list(layouts(asked, self.recipe.solver, beside=beside)))
-
     @property
     def halo(self) -> int:
         """Of a tile, in pixels."""
         return self._encoder.halo
-
-    def _storage(self, layout: Layout) -> Storage:
-        where = self.device if layout.state == "device" else torch.device("cpu")
-        return Storage(where, self._scratch if layout.state == "disk" else None)
 
     def objective(
         self,

@@ -105,11 +105,16 @@ class Demand:
     images: int
     features: float
 
+    @property
+    def longest(self) -> int:
+        """Side in pixels; a tile that is no shorter is none."""
+        return max(*self.result, *self.painting)
+
     def needs(self, layout: Layout) -> Needs:
         """What a run takes if it is laid out so."""
         result, painting = math.prod(self.result), math.prod(self.painting)
         finished = RESULT_BYTES * result
-        if not layout.tile:
+        if not layout.tile or layout.tile >= self.longest:
             kept = IMAGE_BYTES * self.images * result
             at_work = max(ACTIVATION_BYTES[self.precision] * result, FORWARD_BYTES * painting)
             return Needs(max(kept + at_work, finished) + FIXED_BYTES)
@@ -132,7 +137,8 @@ def images_of(solver: Solver) -> int:
     """How many pictures of the result's size a run holds at its peak."""
     own = {
         "adam": 8,
-        "bounded": 6 + 2 * solver.history,
+        # The free pixels are one, and the scale before, of a quarter of the size, is half of them.
+        "bounded": 7 + 2 * solver.history,
         "lbfgs": 10 + 2 * solver.history,
         # SciPy works in float64 and keeps its own copies.
         "lbfgsb": 2 * (8 + 2 * 10),
@@ -146,15 +152,16 @@ def kept_features(content: ContentTerm) -> float:
     return sum(channels[layer] / cell_of(layer) ** 2 for layer in content.layers)
 
 
-def layouts(asked: int, solver: Solver, *, beside: bool) -> Iterator[Layout]:
+def layouts(asked: int, longest: int, solver: Solver, *, beside: bool) -> Iterator[Layout]:
     """The ways to spread a run, from the fastest on.
 
     Args:
         asked: side of the tiles to begin with; 0: the whole picture.
+        longest: side of all pictures.
         solver: of the recipe; not all of them work on disk.
         beside: whether the device has a memory of its own beside the machine's.
     """
-    sides = [asked, *(tile for tile in TILES if not asked or tile < asked)]
+    sides = [asked, *(tile for tile in TILES if tile < (asked or longest))]
     places: list[State] = []
     if solver.kind in ("adam", "bounded"):
         places = ["host", "disk"] if beside else ["disk"]

@@ -10,10 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
+from impasto.optimize.memory import State
 from impasto.optimize.schedule import SHORTEST, Scale
 
-PROBE_SIDE = 192
-"""Longer side in pixels of what is timed: cheap, and large enough to cost what pixels cost."""
+PROBE_SIDES = {"cpu": 192}
+PROBE_SIDE = 768
+"""Longer side in pixels of what is timed, on a CPU and elsewhere: cheap, and large enough to cost
+what pixels cost."""
 TILED_WORK = 1.45
 """Work of a tile's pixel against an untiled one's: two passes forward (for the moments and for the
 gradient) where one does, and one backward, which costs 1.2 of them."""
@@ -29,8 +32,9 @@ class Plan:
         tile: side in pixels of the tiles of larger scales; 0: none.
         state: where the solver's pictures and the photo's features are: ``device``, ``host`` or
             ``disk``.
-        bytes_needed: of memory at the peak, beside the network.
-        bytes_free: of the device, or what was allowed; none: not known.
+        bytes_needed: of the device's memory at the peak, with what the process holds already.
+        bytes_free: of the same, or what was allowed; none: not known.
+        bytes_on_host: of the machine's memory, where the device has its own.
         bytes_on_disk: in ``scratch``.
         scratch: the folder; none: nothing is on disk.
         seconds: from the timed cost of an iteration.
@@ -42,9 +46,10 @@ class Plan:
     height: int
     scales: tuple[Scale, ...]
     tile: int
-    state: str
+    state: State
     bytes_needed: int
     bytes_free: int | None
+    bytes_on_host: int
     bytes_on_disk: int
     scratch: str | None
     seconds: float
@@ -52,9 +57,10 @@ class Plan:
     precision: str
 
 
-def probe_scale(width: int, height: int) -> Scale:
+def probe_scale(width: int, height: int, device: str = "cpu") -> Scale:
     """A scale of the result's shape to time, whatever the recipe's own are."""
-    ratio = max(PROBE_SIDE / max(width, height), SHORTEST / min(width, height))
+    side = PROBE_SIDES.get(device, PROBE_SIDE)
+    ratio = max(side / max(width, height), SHORTEST / min(width, height))
     ratio = min(1.0, ratio)
     return Scale(max(1, round(width * ratio)), max(1, round(height * ratio)), 1)
 

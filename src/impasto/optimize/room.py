@@ -17,13 +17,13 @@ def available_memory(device: torch.device | None = None) -> int | None:
     """Bytes that this process may still take: of a CUDA device, of the machine or, if lower, of
     its container.
 
-    None where the system does not tell (neither Linux nor CUDA).
+    None where the system does not tell (Linux, CUDA and MPS do).
     """
     if device is not None and device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
-    if device is not None and device.type != "cpu":
-        return None
+    if device is not None and device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:")]
     for place in _group_paths():
         found.append(_left(CGROUP / place / "memory.max", "anon"))
@@ -38,6 +38,8 @@ def taken_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
     resident = 1024 * _field(Path("/proc/self/status"), "VmRSS:")
     return 0 if math.isnan(resident) else int(resident)
 

@@ -79,13 +79,13 @@ class Run:
         """Every iteration after ``state``; if there is none, the last one again."""
         self._began = time.monotonic()
         first = 0
-        solver: SolverLike | None = None
+        done: list[SolverLike] = []  # a list, for the next scale to take it out and let go of it
         if state is not None:
             first, self._iteration = state.scale, state.iteration
             self._elapsed_before = state.elapsed_s
         for index in range(first, len(self._scales)):
             resumed = state if index == first else None
-            solver = yield from self._at_scale(index, solver, resumed)
+            done.append((yield from self._at_scale(index, done, resumed)))
 
     def _start(self, index: int, coarser: SolverLike | None) -> Tensor:
         """What a scale begins with: the picture of the one before, or the recipe's start."""
@@ -108,12 +108,13 @@ class Run:
         return torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
 
     def _at_scale(
-        self, index: int, coarser: SolverLike | None, state: RunState | None
+        self, index: int, before: list[SolverLike], state: RunState | None
     ) -> Generator[Step, None, SolverLike]:
         scale, schedule = self._scales[index], self._stylizer.recipe.schedule
-        objective = Sturdy(self._objective_at(scale), self._smaller)
+        objective = Sturdy(self._objective_at(scale), lambda: self._smaller(scale))
+        coarser = before.pop() if before else None
         solver = self._solver(index, coarser, state, objective.evaluate)
-        del coarser  # its memory is wanted
+        del coarser  # with its objective: their memory is wanted
         seen = [] if state is None else list(state.seen)
         began, begun_at = time.monotonic(), len(seen)
         finest = index == len(self._scales) - 1
@@ -183,6 +184,7 @@ class Run:
             elapsed_s=self._elapsed(),
             eta_s=eta_s,
             tile=self._layout.tile,
+            fell_back=self._fell_back,
             last=last,
             _image=solver.picture,
             _photo=self._content,
@@ -192,6 +194,7 @@ class Run:
         return RunState(
             recipe=self._recipe,
             inputs=self._inputs,
+            tile=self._layout.tile,
             scale=index,
             seen=seen,
             iteration=self._iteration,
@@ -212,13 +215,13 @@ class Run:
             self._content, self._styles, scale, self._layout.tile, self._storage
         )
 
-    def _smaller(self) -> bool:
-        """Go on in smaller tiles, the first time that memory runs out."""
-        longest = max(self._scales[-1].width, self._scales[-1].height)
-        at_most = self._layout.tile or longest
-        smaller = next((tile for tile in TILES if tile < at_most), 0)
-        if self._fell_back or not smaller:
+    def _smaller(self, scale: Scale) -> bool:
+        """Go on in tiles of half the side, the first time that memory runs out."""
+        longest = max(scale.width, scale.height)
+        at_most = min(self._layout.tile or longest, longest) // 2
+        if self._fell_back or longest <= TILES[-1]:
             return False
-        self._layout = replace(self._layout, tile=smaller)
+        tile = next((tile for tile in TILES if tile <= at_most), TILES[-1])
+        self._layout = replace(self._layout, tile=tile)
         self._fell_back = True
         return True

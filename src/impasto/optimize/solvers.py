@@ -63,6 +63,7 @@ class Adam:
         self._first, self._second = storage.zeros(start), storage.zeros(start)
         self._average = storage.zeros(start) if settings.average else self._image
         self._steps = 0
+        self._inherited = 0
 
     @property
     def picture(self) -> Tensor:
@@ -84,14 +85,15 @@ class Adam:
             shrink = min(1.0, s.clip_gradient / (float(torch.stack(parts).norm()) + 1e-30))
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
         self._steps += 1
+        seen = self._inherited + self._steps  # by the moments
         moved = self._storage.like(self._image)
         for rows in self._storage.bands(moved):
             first, second = self._first[..., rows, :], self._second[..., rows, :]
             slope = gradient[..., rows, :] * shrink
             first.lerp_(slope, 1 - s.beta1)
             second.mul_(s.beta2).addcmul_(slope, slope, value=1 - s.beta2)
-            spread = (second / (1 - s.beta2**self._steps)).sqrt_().add_(s.epsilon * LEVELS)
-            move = first / (1 - s.beta1**self._steps) / spread
+            spread = (second / (1 - s.beta2**seen)).sqrt_().add_(s.epsilon * LEVELS)
+            move = first / (1 - s.beta1**seen) / spread
             image = self._image[..., rows, :].sub(move, alpha=rate).clamp_(0, 1)
             moved[..., rows, :] = image
             if s.average:
@@ -106,22 +108,21 @@ class Adam:
             "second": self._second,
             "average": self._average,
             "steps": self._steps,
+            "inherited": self._inherited,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._steps = state["steps"]
+        self._steps, self._inherited = state["steps"], state["inherited"]
         for name in ("image", "first", "second", "average"):
             setattr(self, f"_{name}", self._storage.hold(state[name]))
 
     def inherit(self, state: dict[str, Any]) -> None:
         # The gradient of a mean over N pixels is 1/N of a pixel's own.
         ratio = state["image"].numel() / self._image.numel()
-        self._steps = state["steps"]
+        self._inherited = state["inherited"] + state["steps"]
         self._first = resized(state["first"], self._image, self._storage, ratio)
         self._second = resized(state["second"], self._image, self._storage, ratio**2)
         self._second.clamp_(min=0)  # bicubic weights are not all positive
-        if self._settings.average:
-            self._average = resized(state["average"], self._image, self._storage)
 
     def close(self) -> None:
         pass
@@ -198,7 +199,7 @@ class TorchLbfgs:
 def resized(image: Tensor, target: Tensor, storage: Storage, factor: float = 1.0) -> Tensor:
     """A field [1, 3, h, w] over a picture, at the size of another one and multiplied."""
     height, width = target.shape[2:]
-    result = storage.like(target)
+    image, result = image.cpu(), storage.like(target)
     for rows in storage.bands(result):
         result[..., rows, :] = rows_of(image, width, height, rows) * factor
     return result

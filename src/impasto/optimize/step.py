@@ -31,6 +31,7 @@ class Step:
         elapsed_s: seconds worked so far, sessions before a resume included.
         eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
         tile: side of the tiles that scales larger than one are worked on in; 0: none.
+        fell_back: whether that is because memory ran out on the way.
         last: whether this is the end of the run.
     """
 
@@ -44,6 +45,7 @@ class Step:
     elapsed_s: float
     eta_s: float
     tile: int
+    fell_back: bool
     last: bool
     _image: Tensor
     _photo: Picture

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from impasto.errors import ResourceError
+from impasto.errors import ResourceError, is_out_of_memory
 
 T = TypeVar("T")
 
@@ -64,13 +64,6 @@ class Sturdy:
                 torch.cuda.empty_cache()
             if not self._smaller():
                 raise ResourceError(
-                    "memory ran out, smaller tiles included: ask for a smaller --size, or close "
-                    "other programs"
+                    "memory ran out, and smaller tiles are of no help: ask for a smaller --size "
+                    "or close other programs"
                 )
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed: torch has a type of error for that on GPUs only."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(error)
-    )

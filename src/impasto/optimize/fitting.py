@@ -1,0 +1,109 @@
+"""What one engine's runs need, what there is, and how the one is fitted into the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from impasto.media.picture import Picture
+from impasto.objective.storage import Storage
+from impasto.optimize.memory import (
+    Demand,
+    Layout,
+    Needs,
+    Room,
+    choose_layout,
+    images_of,
+    kept_features,
+    layouts,
+)
+from impasto.optimize.room import available_disk, available_memory, taken_memory
+from impasto.optimize.schedule import painting_size
+from impasto.recipe import Recipe
+
+
+class Fitting:
+    """Of a recipe's runs on a device."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        precision: str,
+        halo: int,
+        max_memory: int | None,
+        scratch: Path,
+    ) -> None:
+        """Note what the process holds now, which is what no run can change.
+
+        Args:
+            recipe: of the runs.
+            device: they are on.
+            precision: ``float32`` or ``bfloat16``, of the convolutions.
+            halo: of a tile, in pixels.
+            max_memory: bytes that the process may take; none: what is free.
+            scratch: folder for what memory cannot hold.
+        """
+        self.scratch = scratch
+        self.taken = taken_memory(device)
+        self._recipe = recipe
+        self._device = device
+        self._precision = precision
+        self._halo = halo
+        self._max_memory = max_memory
+
+    @property
+    def room(self) -> Room:
+        """What a run may take: what is free or, if less, what was allowed."""
+        allowed = None
+        if self._max_memory is not None:
+            allowed = max(0, self._max_memory - self.taken)
+        known = [b for b in (available_memory(self._device), allowed) if b is not None]
+        return Room(
+            device=min(known, default=None),
+            host=0 if self._device.type == "cpu" else available_memory(),
+            disk=available_disk(self.scratch),
+        )
+
+    def layout(
+        self, size: tuple[int, int], paintings: Sequence[Picture], tile: int | None = None
+    ) -> Layout:
+        """Of a run; in smaller tiles than asked for where those do not fit.
+
+        Args:
+            size: (width, height) of the result.
+            paintings: in their own sizes.
+            tile: of a run that goes on; none: the recipe's.
+
+        Raises:
+            ResourceError: nothing fits.
+        """
+        if tile is None:
+            tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
+        demand, beside = self._demand(size, paintings), self._device.type != "cpu"
+        ways = layouts(tile, demand.longest, self._recipe.solver, beside=beside)
+        return choose_layout(demand, self.room, list(ways))
+
+    def needs(self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture]) -> Needs:
+        """Of a run that is laid out so; arguments as above."""
+        return self._demand(size, paintings).needs(layout)
+
+    def storage(self, layout: Layout) -> Storage:
+        """Of a run that is laid out so."""
+        where = self._device if layout.state == "device" else torch.device("cpu")
+        return Storage(where, self.scratch if layout.state == "disk" else None)
+
+    def _demand(self, size: tuple[int, int], paintings: Sequence[Picture]) -> Demand:
+        ratio = self._recipe.style.scale
+        sizes = [painting_size((p.width, p.height), size, ratio) for p in paintings]
+        return Demand(
+            result=size,
+            painting=max(sizes, key=math.prod),
+            halo=self._halo,
+            precision=self._precision,
+            images=images_of(self._recipe.solver),
+            features=kept_features(self._recipe.content),
+        )
