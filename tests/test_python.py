@@ -129,7 +129,12 @@ def test_a_step_that_is_kept_shows_its_own_picture(kind):
 
 def test_steps_tell_where_the_run_is():
     recipe = impasto.load_recipe("draft").with_changes(
-        {"schedule.coarsest": 24, "schedule.iterations": 2, "schedule.growth": 1}
+        {
+            "schedule.coarsest": 24,
+            "schedule.iterations": 2,
+            "schedule.growth": 1,
+            "schedule.fewest": 1,
+        }
     )
     steps = list(impasto.Stylizer(recipe).run(*pictures()))
     assert [s.scale for s in steps] == [0, 0, 1, 1]
