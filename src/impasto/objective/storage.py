@@ -68,12 +68,10 @@ class Storage:
         return kept
 
     def bands(self, image: Tensor) -> Iterator[slice]:
-        """The rows of an image [N, C, H, W], in turns; all at once where it is small."""
-        yield from self.bands_of(*image.shape[-2:])
-
-    def bands_of(self, height: int, width: int) -> Iterator[slice]:
-        """Slices of so many rows that :data:`BAND` pixels are worked on in a turn."""
-        for rows in bands(height, width):
+        """The rows of an image [N, C, H, W], :data:`BAND` pixels in a turn; all at once where it is
+        small.
+        """
+        for rows in bands(*image.shape[-2:]):
             yield rows
             self.settle()
 
