@@ -165,6 +165,21 @@ def test_memory_that_runs_out_is_asked_for_again_smaller(failure):
     assert asked == ["made", "smaller", "made"]
 
 
+def test_memory_of_a_solver_that_runs_out_is_asked_for_again_beside_less():
+    failures = iter([RuntimeError("can't allocate memory"), None])
+    asked: list[str] = []
+
+    def step() -> str:
+        failure = next(failures)
+        if failure is not None:
+            raise failure
+        return "stepped"
+
+    sturdy = Sturdy(lambda: Forgetful(iter([None])), lambda: asked.append("smaller") or True)
+    assert sturdy.attempted(step) == "stepped"
+    assert asked == ["smaller"]
+
+
 def test_other_errors_are_not_mistaken_for_it():
     assert not is_out_of_memory(RuntimeError("size mismatch"))
     with pytest.raises(RuntimeError, match="size mismatch"):

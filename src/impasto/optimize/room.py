@@ -15,7 +15,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def available_memory(device: torch.device | None = None) -> int | None:
     """Bytes that this process may still take: of a CUDA device, of the machine or, if lower, of
-    its container.
+    its container or its own limit (``ulimit -v``).
 
     None where the system does not tell (Linux, CUDA and MPS do).
     """
@@ -24,7 +24,7 @@ def available_memory(device: torch.device | None = None) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0]) + cached
     if device is not None and device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:")]
+    found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:"), _left_of_own_limit()]
     for place in _group_paths():
         found.append(_left(CGROUP / place / "memory.max", "anon"))
         found.append(_left(CGROUP / "memory" / place / "memory.limit_in_bytes", "total_rss"))
@@ -59,6 +59,18 @@ def available_disk(folder: Path) -> int:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
+
+
+def _left_of_own_limit() -> float:
+    """Bytes of addresses that the process may still map, NaN without a limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return math.nan
+    return limit - 1024 * _field(Path("/proc/self/status"), "VmSize:")
 
 
 def _group_paths() -> set[str]:

@@ -124,7 +124,7 @@ class Run:
                 losses = objective.losses(self._saved(solver.picture))
                 yield self._step(index, losses, 0.0, solver, last=True)
             while not over:
-                losses = solver.step()
+                losses = objective.attempted(solver.step)
                 seen.append(losses["total"])
                 self._iteration += 1
                 over = is_over(seen, scale, schedule)

@@ -33,7 +33,10 @@ class SolverLike(Protocol):
         """[1, 3, H, W] in [0, 1], detached; later steps leave it as it is."""
 
     def step(self) -> dict[str, float]:
-        """Evaluate once, move, and return the losses of the picture evaluated."""
+        """Evaluate once, move, and return the losses of the picture evaluated.
+
+        It takes the memory it needs before it changes anything, so that it can be asked again.
+        """
 
     def state(self) -> dict[str, Any]:
         """Tensors, numbers and lists of them, enough to go on exactly."""
@@ -77,7 +80,7 @@ class Adam:
         return corrected
 
     def step(self) -> dict[str, float]:
-        s = self._settings
+        s, moved = self._settings, self._storage.like(self._image)
         losses, gradient = self._evaluate(self._image)
         shrink = 1.0
         if s.clip_gradient is not None:
@@ -86,7 +89,6 @@ class Adam:
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
         self._steps += 1
         seen = self._inherited + self._steps  # by the moments
-        moved = self._storage.like(self._image)
         for rows in self._storage.bands(moved):
             first, second = self._first[..., rows, :], self._second[..., rows, :]
             slope = gradient[..., rows, :] * shrink

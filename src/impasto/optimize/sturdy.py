@@ -38,23 +38,26 @@ class Sturdy:
         self._made: ObjectiveLike | None = None
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """As :class:`ObjectiveLike`.
+        """As :class:`ObjectiveLike`; raises as :meth:`attempted`."""
+        return self.attempted(lambda: self._objective().evaluate(image))
+
+    def losses(self, image: Tensor) -> dict[str, float]:
+        """As :class:`ObjectiveLike`; raises as :meth:`attempted`."""
+        return self.attempted(lambda: self._objective().losses(image))
+
+    def attempted(self, work: Callable[[], T]) -> T:
+        """What the work comes to, done again beside a smaller objective if memory runs out.
+
+        Args:
+            work: may ask the objective, and may have memory of its own run out; then it is to have
+                changed nothing.
 
         Raises:
             ResourceError: memory ran out, and again in smaller tiles.
         """
-        return self._asked(lambda objective: objective.evaluate(image))
-
-    def losses(self, image: Tensor) -> dict[str, float]:
-        """As :class:`ObjectiveLike`; raises likewise."""
-        return self._asked(lambda objective: objective.losses(image))
-
-    def _asked(self, question: Callable[[ObjectiveLike], T]) -> T:
         while True:
             try:
-                if self._made is None:
-                    self._made = self._make()
-                return question(self._made)
+                return work()
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -67,3 +70,8 @@ class Sturdy:
                     "memory ran out, and smaller tiles are of no help: ask for a smaller --size "
                     "or close other programs"
                 )
+
+    def _objective(self) -> ObjectiveLike:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
