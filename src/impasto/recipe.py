@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from impasto.errors import RecipeError
+from impasto.recipe_fields import change_field
 from impasto.recipe_tables import (
     ContentTerm,
     EncoderChoice,
@@ -70,20 +71,15 @@ class Recipe(Table):
     solver: Solver = Solver()
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
-        """A copy with fields replaced; dotted keys reach into tables (``"style.scale"``).
+        """A copy with fields replaced; dotted keys reach into tables (``"style.scale"``) and to
+        single layers (``"style.layers.relu3_1"``), which 0 removes.
 
         Raises:
             RecipeError: an unknown field, or a value out of its range.
         """
         data = self.model_dump(mode="json")
         for key, value in changes.items():
-            *tables, field = key.split(".")
-            target: Any = data
-            for table in tables:
-                target = target.get(table)
-                if not isinstance(target, dict):
-                    raise RecipeError(f"recipe {self.name!r} has no field {key!r}")
-            target[field] = value
+            change_field(data, key, value)
         return _validated(data, self.name)
 
     def to_json(self) -> str:

@@ -78,6 +78,12 @@ def _add_recipe(group: Group) -> None:
     )
     add("--init", metavar="START", help="content, noise, blend, style, or a picture's path")
     add("--seed", metavar="N", type=whole(0, 2**63 - 1), help="of the noise a run may start from")
+    add(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        help="any field of the recipe, such as style.layers.relu3_1=0.5; repeatable",
+    )
 
 
 def _add_result(group: Group) -> None:
@@ -223,11 +229,24 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
         **(_start(options.init) if options.init else {}),
     }
     recipe = load_recipe(options.recipe or options.quality or "standard")
-    recipe = recipe.with_changes({key: value for key, value in asked.items() if value is not None})
+    asked = {key: value for key, value in asked.items() if value is not None}
+    recipe = recipe.with_changes(asked | _settings(options.set or [], asked))
     weights = recipe.style.weights
     if weights and len(weights) != len(options.style):
         raise InputError(f"{len(options.style)} --style but {len(weights)} --style-weight")
     return recipe
+
+
+def _settings(texts: list[str], asked: dict[str, Any]) -> dict[str, Any]:
+    """What ``--set`` asks for, beside the flags."""
+    from impasto.errors import InputError
+    from impasto.recipe_fields import parse_setting
+
+    settings = dict(parse_setting(text) for text in texts)
+    for key in settings:
+        if key in asked or key.split(".")[0] in asked:
+            raise InputError(f"--set {key} and another flag both choose it: give one of them")
+    return settings
 
 
 def _start(init: str) -> dict[str, Any]:

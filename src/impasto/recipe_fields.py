@@ -1,0 +1,85 @@
+"""The fields of a recipe by dotted key, and how one is written on a command line."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from impasto.encoders.layers import canonical_layer
+from impasto.errors import RecipeError
+
+
+def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:
+    """Replace one field of a recipe that was dumped whole.
+
+    Args:
+        recipe: nested tables, changed in place.
+        key: dotted, ``"style.scale"``. A layer, in any spelling, is added or changed, and removed
+            by 0: ``"style.layers.relu3_1"``.
+        value: of the field, not checked.
+
+    Raises:
+        RecipeError: there is no such field, or no such layer.
+    """
+    *tables, field = key.split(".")
+    target: Any = recipe
+    for table in tables:
+        target = target.get(table) if isinstance(target, dict) else None
+    if not isinstance(target, dict):
+        raise _unknown(recipe, key)
+    if tables[-1:] == ["layers"]:
+        _change_layer(target, canonical_layer(field), value)
+    elif field in target:
+        target[field] = value
+    else:
+        raise _unknown(recipe, key)
+
+
+def _change_layer(layers: dict[str, Any], name: str, weight: Any) -> None:
+    if weight == 0 and not isinstance(weight, bool):
+        layers.pop(name, None)
+    else:
+        layers[name] = weight
+
+
+def _unknown(recipe: dict[str, Any], key: str) -> RecipeError:
+    keys = list(_keys(recipe))
+    last = key.rpartition(".")[2]
+    # A field under its bare name is as likely a slip as a misspelt one.
+    near = [each for each in keys if each.rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(key, keys, 3)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return RecipeError(f"recipe {recipe['name']!r}: {key}: no such field{meant}")
+
+
+def _keys(table: dict[str, Any], above: str = "") -> Iterator[str]:
+    for field, value in table.items():
+        yield above + field
+        if isinstance(value, dict) and field != "layers":
+            yield from _keys(value, f"{above}{field}.")
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """A field and its value from ``KEY=VALUE``.
+
+    The value is TOML (``0.5``, ``true``, ``"text"``, ``[1, 2]``, ``{ relu3_1 = 1 }``); a bare word
+    is a text, and ``none`` is no value.
+
+    Raises:
+        RecipeError: no ``=``, or broken TOML.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise RecipeError(f"{text!r} is not KEY=VALUE, such as style.scale=1.5")
+    if value == "none":
+        return key, None
+    try:
+        parsed = tomllib.loads(f"value = {value}")
+        if list(parsed) == ["value"]:
+            return key, parsed["value"]
+    except (ValueError, RecursionError):
+        if value[:1] not in ("[", "{", '"', "'", ""):
+            return key, value
+    raise RecipeError(f"{text!r}: {value!r} is not a value of TOML, nor a bare word")
