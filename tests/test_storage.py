@@ -15,8 +15,8 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.errors import is_out_of_memory
 from impasto.evaluate.metrics import blockiness, noise
+from impasto.media import bands
 from impasto.media.picture import Picture
-from impasto.objective import storage
 from impasto.objective.storage import Storage
 from impasto.optimize import checkpoint, fitting
 from impasto.optimize import run as optimize_run
@@ -39,7 +39,7 @@ ADAM = impasto.load_recipe("noise-blend").with_changes(
 @pytest.fixture
 def narrow_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five rows of the test's picture."""
-    monkeypatch.setattr(storage, "BAND", 5 * 96)
+    monkeypatch.setattr(bands, "BAND", 5 * 96)
 
 
 def run(recipe: impasto.Recipe, monkeypatch: pytest.MonkeyPatch, layout: Layout) -> impasto.Step:
@@ -72,7 +72,7 @@ def test_bands_take_the_same_steps(kind, monkeypatch):
         return [solver.step()["total"] for _ in range(8)], solver.picture
 
     losses, picture = steps()
-    monkeypatch.setattr(storage, "BAND", 5 * 96)
+    monkeypatch.setattr(bands, "BAND", 5 * 96)
     banded_losses, banded_picture = steps()
     assert banded_losses == pytest.approx(losses, rel=1e-5)
     assert (banded_picture - picture).abs().max() < 1e-5
@@ -126,7 +126,7 @@ def test_rows_of_a_resized_picture_are_its_rows(size, alpha):
     opacity = generator.random((90, 120), np.float32).round() if alpha else None
     picture = Picture(generator.random((90, 120, 3), np.float32), opacity)
     whole = picture.resized(*size).pixels
-    rows = [picture.resized_rows(*size, part) for part in storage.bands(size[1], size[0])]
+    rows = [picture.resized_rows(*size, part) for part in bands.bands(size[1], size[0])]
     assert len(rows) > 1
     # Colours are divided by alpha, down to 1/512.
     assert np.abs(np.concatenate(rows) - whole).max() < 2e-5

@@ -94,6 +94,7 @@ def stylize(
     seed: int | None = None,
     style_weights: Sequence[float] | None = None,
     style_scale: float | None = None,
+    colors: str | None = None,
     until: str | None = None,
     changes: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -115,6 +116,8 @@ def stylize(
         seed: of the noise a recipe may start from.
         style_weights: one for each painting.
         style_scale: above 1 for larger strokes, below 1 for finer ones.
+        colors: ``style``: the painting's; ``content``: the photo's; ``luminance``: likewise, the
+            classic way; ``match``: the painting's, brought to the photo's first.
         until: ``iterations``, or ``converged``: scales end early when they no longer gain.
         changes: to any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
             ``{"style.layers.relu3_1": 0.5}``.
@@ -133,6 +136,7 @@ def stylize(
         "seed": seed,
         "style.weights": None if style_weights is None else list(style_weights),
         "style.scale": style_scale,
+        "colors": colors,
         "schedule.until": until,
     }
     chosen = chosen.with_changes(

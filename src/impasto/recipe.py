@@ -55,6 +55,8 @@ class Recipe(Table):
     size: Annotated[int, Field(ge=16, le=65_535)] | None = None
     """Longer side of the result in pixels; none: the photo's own, bounded by the device."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    colors: Literal["style", "content", "luminance", "match"] = "style"
+    """Whose the result's are, see :mod:`impasto.optimize.colors`."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions; losses are always float32."""
     tile: Annotated[int, Field(ge=0, le=65_535)] | Literal["auto"] = "auto"

@@ -63,6 +63,12 @@ def _add_recipe(group: Group) -> None:
         help="stroke size: above 1 larger, below 1 finer",
     )
     add(
+        "--colors",
+        choices=("style", "content", "luminance", "match"),
+        help="content: the photo's; luminance: likewise, the classic way; match: the painting's, "
+        "brought to the photo's first (default: style, the painting's)",
+    )
+    add(
         "--size",
         metavar="PX",
         type=whole(16, 65_535),
@@ -224,6 +230,7 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
         "schedule.total": options.iterations,
         "schedule.until": options.until,
         "style.scale": options.style_scale,
+        "colors": options.colors,
         "style.weights": options.style_weight,
         "snapshot_every": options.snapshot_every,
         **(_start(options.init) if options.init else {}),

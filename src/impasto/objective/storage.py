@@ -12,16 +12,14 @@ import mmap
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from impasto.errors import ResourceError
-
-BAND = 2**20
-"""Pixels worked on together: enough to cost no time, 13 MB a tensor."""
+from impasto.media.bands import BAND, bands
 
 
 class Storage:
@@ -68,9 +66,7 @@ class Storage:
         return kept
 
     def bands(self, image: Tensor) -> Iterator[slice]:
-        """The rows of an image [N, C, H, W], :data:`BAND` pixels in a turn; all at once where it is
-        small.
-        """
+        """The rows of an image [N, C, H, W], a band in a turn; all at once where it is small."""
         for rows in bands(*image.shape[-2:]):
             yield rows
             self.settle()
@@ -80,12 +76,6 @@ class Storage:
         if hasattr(mmap, "MADV_DONTNEED"):
             for each in self._maps:
                 each.madvise(mmap.MADV_DONTNEED)
-
-
-def bands(height: int, width: int) -> Sequence[slice]:
-    """Slices of the rows of a picture, :data:`BAND` pixels or one row each."""
-    rows = max(1, BAND // width)
-    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def _unnamed_file(folder: Path, size: int) -> mmap.mmap:

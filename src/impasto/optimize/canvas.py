@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from impasto.media.bands import bands
 from impasto.media.decode import read_picture
 from impasto.media.picture import Floats, Picture
 from impasto.media.resample import resized_rows
-from impasto.objective.storage import Storage, bands
+from impasto.objective.storage import Storage
 from impasto.optimize.schedule import Scale
 from impasto.recipe_tables import Start
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from impasto.encoders.layers import cell_of, convolutions
 from impasto.errors import ResourceError
-from impasto.objective.storage import BAND
+from impasto.media.bands import BAND
 from impasto.optimize.schedule import SHORTEST
 from impasto.recipe_tables import ContentTerm, Solver
 

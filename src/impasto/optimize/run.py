@@ -16,6 +16,7 @@ from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
+from impasto.optimize.colors import seen
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.plan import total_work, work
 from impasto.optimize.schedule import Scale, is_over
@@ -63,8 +64,8 @@ class Run:
             identity: recipe and inputs, as :class:`RunState` keeps them.
         """
         self._stylizer = stylizer
-        self._content = content
-        self._styles = styles
+        self._photo = content
+        self._content, self._styles = seen(stylizer.recipe.colors, content, styles)
         self._scales = scales
         self._layout = layout
         self._fell_back = False
@@ -187,7 +188,8 @@ class Run:
             fell_back=self._fell_back,
             last=last,
             _image=solver.picture,
-            _photo=self._content,
+            _photo=self._photo,
+            _colors=self._stylizer.recipe.colors,
         )
 
     def _state(self, index: int, seen: list[float], solver: SolverLike) -> RunState:

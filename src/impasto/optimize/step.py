@@ -9,6 +9,7 @@ from torch import Tensor
 
 from impasto.media.picture import Picture
 from impasto.optimize.canvas import to_picture
+from impasto.optimize.colors import Colors, shown
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,7 +28,8 @@ class Step:
         scales: how many there are.
         width, height: of the picture at this scale, in pixels.
         losses: ``total``, ``content``, ``style`` and ``smoothness``, weighted. Those of the very
-            last step are measured on the 8-bit picture that will be saved.
+            last step are measured on the 8-bit picture that will be saved, but before it is given
+            the photo's colours where the recipe asks for them.
         elapsed_s: seconds worked so far, sessions before a resume included.
         eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
         tile: side of the tiles that scales larger than one are worked on in; 0: none.
@@ -49,10 +51,13 @@ class Step:
     last: bool
     _image: Tensor
     _photo: Picture
+    _colors: Colors
 
     def picture(self) -> Picture:
-        """The best picture up to this step, at this scale's size, float32."""
-        return to_picture(self._image, self._photo)
+        """The best picture up to this step, at this scale's size, float32, in the result's
+        colours.
+        """
+        return shown(self._colors, to_picture(self._image, self._photo), self._photo)
 
     def preview(self) -> Image.Image:
         """The best picture up to this step as a PIL image, 8 bit."""

@@ -1,0 +1,143 @@
+"""A result in the photo's colours: its own lightness, the chroma of the photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impasto.media.color import Floats, srgb_to_oklab
+from impasto.media.gamut import pixels_of
+from impasto.media.picture import Picture, fit_within
+from impasto.media.resample import resized_rows
+
+Doubles = NDArray[np.float64]
+LONGER_SIDE = 512
+"""Pixels at which the photo's chroma is fitted to the result; the fit is then enlarged."""
+REACH = 1 / 48
+"""How far an edge may have moved to be found again, as a share of the longer side."""
+_RIDGE = 1e-4
+"""Of the fit, in squared OKLab units: shades closer than 0.01 share a chroma."""
+_SAME = 0.02
+"""Root mean square difference in OKLab below which a place still shows the photo."""
+
+
+def with_chroma(result: Picture, photo: Picture) -> Picture:
+    """A result with the photo's chroma where the photo has it: the classic, see :func:`carried`.
+
+    Gatys et al., "Preserving color in neural artistic style transfer" (2016), in OKLab.
+    """
+
+    def rows_of(rows: slice) -> Floats:
+        lab = srgb_to_oklab(result.pixels[rows])
+        lab[..., 1:] = _chroma(photo, result, rows)
+        return lab
+
+    return replace(result, pixels=pixels_of(rows_of, result.height, result.width))
+
+
+def carried(result: Picture, photo: Picture) -> Picture:
+    """A result with the photo's chroma, carried along to where the result has put the edges.
+
+    Chroma that stays where it was makes a halo wherever the painting moved an edge. So it is fitted
+    to the result, window by window, as an affine function of the result's own colours (the guided
+    filter of He, Sun and Tang, 2013, coefficients at a reduced size), which turns where they turn.
+    Where the result still shows the photo, the photo's chroma is kept as it is.
+
+    Args:
+        result: at any size.
+        photo: likewise, of the same aspect.
+    """
+    fit = _Fit.of(result, photo)
+
+    def rows_of(rows: slice) -> Floats:
+        lab = srgb_to_oklab(result.pixels[rows])
+        fitted, kept = fit.at(lab, rows, result.height)
+        lab[..., 1:] = fitted + kept * (_chroma(photo, result, rows) - fitted)
+        return lab
+
+    return replace(result, pixels=pixels_of(rows_of, result.height, result.width))
+
+
+def _chroma(photo: Picture, result: Picture, rows: slice) -> Floats:
+    return srgb_to_oklab(photo.resized_rows(result.width, result.height, rows))[..., 1:]
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Maps [h, w] at the reduced size.
+
+    Attributes:
+        slopes: [h, w, 3, 2], of chroma by the result's colour.
+        offsets: [h, w, 2].
+        kept: [h, w], share of the photo's own chroma.
+    """
+
+    slopes: Floats
+    offsets: Floats
+    kept: Floats
+
+    @classmethod
+    def of(cls, result: Picture, photo: Picture) -> _Fit:
+        size = fit_within(
+            result.width, result.height, min(LONGER_SIDE, max(result.width, result.height))
+        )
+        guide, wanted = (
+            srgb_to_oklab(each.resized(*size).pixels).astype(np.float64) for each in (result, photo)
+        )
+        reach = max(1, round(REACH * max(size)))
+        difference = box_mean(((guide - wanted) ** 2).sum(-1), reach)
+        slopes, offsets = guided(guide, wanted[..., 1:], reach, _RIDGE)
+        kept = np.exp(-difference / (2 * _SAME**2))
+        return cls(slopes.astype(np.float32), offsets.astype(np.float32), kept.astype(np.float32))
+
+    def at(self, lab: Floats, rows: slice, height: int) -> tuple[Floats, Floats]:
+        """Chroma [rows, W, 2] for a result's pixels [rows, W, 3], and the photo's share."""
+
+        def enlarged(values: Floats) -> Floats:
+            return resized_rows(values, lab.shape[1], height, rows, "bicubic")
+
+        fitted = np.empty((*lab.shape[:2], 2), np.float32)
+        for k in range(2):
+            fitted[..., k] = enlarged(self.offsets[..., k])
+            for channel in range(3):
+                fitted[..., k] += enlarged(self.slopes[..., channel, k]) * lab[..., channel]
+        return fitted, enlarged(self.kept).clip(0, 1)[..., None]
+
+
+def guided(guide: Doubles, values: Doubles, reach: int, ridge: float) -> tuple[Doubles, Doubles]:
+    """Coefficients of the guided filter: ``guide @ slopes + offsets`` is the filtered picture.
+
+    Args:
+        guide: [h, w, n].
+        values: [h, w, m], to be filtered.
+        reach: half the side of the square windows, in pixels.
+        ridge: added to the guide's variances.
+
+    Returns:
+        Slopes [h, w, n, m] and offsets [h, w, m], each the mean of the windows a pixel is in.
+    """
+    channels = guide.shape[-1]
+    center, mean = box_mean(guide, reach), box_mean(values, reach)
+
+    def covariance(others: Doubles, mean_of_others: Doubles) -> Doubles:
+        products = box_mean(guide[..., :, None] * others[..., None, :], reach)
+        return products - center[..., :, None] * mean_of_others[..., None, :]
+
+    spread = covariance(guide, center) + ridge * np.eye(channels)
+    slopes = np.linalg.solve(spread, covariance(values, mean)).astype(np.float64, copy=False)
+    offsets = mean - (center[..., None, :] @ slopes)[..., 0, :]
+    return box_mean(slopes, reach), box_mean(offsets, reach)
+
+
+def box_mean(values: Doubles, reach: int) -> Doubles:
+    """Means [h, w, ...] over squares of side ``2 reach + 1``, cut off at the borders."""
+    for axis in (0, 1):
+        length = values.shape[axis]
+        place = np.arange(length)
+        low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, length)
+        sums = np.concatenate([np.zeros_like(values.take([0], axis)), values.cumsum(axis)], axis)
+        shape = [-1 if each == axis else 1 for each in range(values.ndim)]
+        values = (sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)
+    return values
