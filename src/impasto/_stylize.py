@@ -79,6 +79,7 @@ class Result:
             path,
             record=self.provenance.to_json() if embed else None,
             depth=depth,
+            dpi=self.recipe.dpi,
             overwrite=overwrite,
         )
 

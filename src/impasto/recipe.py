@@ -54,6 +54,8 @@ class Recipe(Table):
     description: str = ""
     size: Annotated[int, Field(ge=16, le=65_535)] | None = None
     """Longer side of the result in pixels; none: the photo's own, bounded by the device."""
+    dpi: Annotated[float, Field(ge=1, le=100_000)] | None = None
+    """Resolution written into the file, pixels an inch; changes no pixel."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     colors: Literal["style", "content", "luminance", "match"] = "style"
     """Whose the result's are, see :mod:`impasto.optimize.colors`."""

@@ -99,6 +99,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
             # A picture cut short is not what its recipe makes: a replay would be another one.
             record=made.to_json() if job.embed and not stopped else None,
             depth=job.depth,
+            dpi=job.recipe.dpi,
             keep_metadata=job.keep_metadata,
             overwrite=job.overwrite,
             notice=notice_for(quiet=job.quiet),

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from impasto.cli.plan_text import in_full
+from impasto.cli.settings import for_print
 from impasto.cli.stylize import build_parser, read_inputs, recipe_from
 
 
@@ -18,6 +19,7 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     recipe = recipe_from(options)
     photo, paintings = read_inputs(options, recipe)
+    recipe = for_print(recipe, options, photo)
     from impasto.optimize.loop import Stylizer
 
     engine = Stylizer(

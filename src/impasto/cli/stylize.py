@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from impasto._version import __version__
 from impasto.cli import COMMANDS
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, whole
+from impasto.cli.settings import for_print, settings_from
+from impasto.media.print_size import PrintSize
 
 if TYPE_CHECKING:
     from impasto.media.picture import Picture
@@ -74,6 +76,13 @@ def _add_recipe(group: Group) -> None:
         type=whole(16, 65_535),
         help="longer side (default: the photo's, at most 768 on a CPU, 1536 on a GPU)",
     )
+    add(
+        "--print",
+        metavar="SIZE",
+        type=PrintSize.parse,
+        help="60x40cm@300dpi: as large as fits that sheet, turned as the photo lies; "
+        "60cm@300dpi: the longer side; also mm and in",
+    )
     add("--quality", choices=QUALITIES, help="time for beauty (default: standard)")
     add("--recipe", metavar="NAME|FILE.toml", help="one of `impasto recipes`, or your own")
     add("--iterations", metavar="N", type=whole(1, 1_000_000), help="evaluations over all scales")
@@ -129,10 +138,13 @@ def _add_run(group: Group) -> None:
 def run(argv: list[str]) -> int:
     """Parse, check everything that can be checked, then work."""
     options = build_parser().parse_args(argv)
+    from impasto.cli.targets import output_from
+
     recipe = recipe_from(options)
     output = output_from(options)
     _check_files(options, recipe, output)
     photo, paintings = read_inputs(options, recipe)
+    recipe = for_print(recipe, options, photo)
     recorders, films = _recorders(options, recipe)
     from impasto.cli.paint import Job, paint
 
@@ -224,6 +236,8 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
 
     if options.quality and options.recipe:
         raise InputError("--quality and --recipe both choose a recipe: give one of them")
+    if options.print and options.size:
+        raise InputError("--size and --print both choose the size: give one of them")
     asked: dict[str, Any] = {
         "size": options.size,
         "seed": options.seed,
@@ -237,23 +251,12 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
     }
     recipe = load_recipe(options.recipe or options.quality or "standard")
     asked = {key: value for key, value in asked.items() if value is not None}
-    recipe = recipe.with_changes(asked | _settings(options.set or [], asked))
+    settings = settings_from(options.set or [], asked, printed=options.print is not None)
+    recipe = recipe.with_changes(asked | settings)
     weights = recipe.style.weights
     if weights and len(weights) != len(options.style):
         raise InputError(f"{len(options.style)} --style but {len(weights)} --style-weight")
     return recipe
-
-
-def _settings(texts: list[str], asked: dict[str, Any]) -> dict[str, Any]:
-    """What ``--set`` asks for, beside the flags."""
-    from impasto.errors import InputError
-    from impasto.recipe_fields import parse_setting
-
-    settings = dict(parse_setting(text) for text in texts)
-    for key in settings:
-        if key in asked or key.split(".")[0] in asked:
-            raise InputError(f"--set {key} and another flag both choose it: give one of them")
-    return settings
 
 
 def _start(init: str) -> dict[str, Any]:
@@ -265,27 +268,6 @@ def _start(init: str) -> dict[str, Any]:
         case "blend":
             return {"start": {"noise_ratio": 0.5}}
     return {"start": {"base": "image", "image": init}}
-
-
-def output_from(options: argparse.Namespace) -> Path | None:
-    """Where the result goes; none for standard output."""
-    from impasto.errors import InputError
-
-    if options.output == "-":
-        if options.json:
-            raise InputError("-o - and --json both want standard output")
-        if sys.stdout is None:
-            raise InputError("-o -: standard output is closed, give a file or a pipe")
-        return None
-    if options.output is not None:
-        return Path(options.output)
-    if os.path.isdir(options.photo):  # noqa: PTH112 -- never raises
-        raise InputError(f"{options.photo}: is a folder, not a picture")
-    if options.photo == "-":
-        raise InputError("a photo from standard input needs -o OUT")
-    from impasto.cli.targets import default_output
-
-    return default_output(Path(options.photo), options.style)
 
 
 def _recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[Any], list[Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,23 @@ def default_output(photo: Path, paintings: Sequence[str]) -> Path:
     while len(os.fsencode(f"{stem}.png")) > LONGEST_NAME:
         stem = stem[:-1]
     return photo.with_name(f"{stem}.png")
+
+
+def output_from(options: argparse.Namespace) -> Path | None:
+    """Where the result goes; none for standard output."""
+    if options.output == "-":
+        if options.json:
+            raise InputError("-o - and --json both want standard output")
+        if sys.stdout is None:
+            raise InputError("-o -: standard output is closed, give a file or a pipe")
+        return None
+    if options.output is not None:
+        return Path(options.output)
+    if os.path.isdir(options.photo):  # noqa: PTH112 -- never raises
+        raise InputError(f"{options.photo}: is a folder, not a picture")
+    if options.photo == "-":
+        raise InputError("a photo from standard input needs -o OUT")
+    return default_output(Path(options.photo), options.style)
 
 
 def check_targets(

@@ -152,8 +152,15 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def write_deep_tiff(samples: NDArray[np.uint16], tags: list[tuple[int, str, bytes]]) -> bytes:
-    """A 16-bit TIFF of [H, W, 3 or 4] samples, with further tags (code, TIFF type, value)."""
+def write_deep_tiff(
+    samples: NDArray[np.uint16],
+    tags: list[tuple[int, str, bytes]],
+    profile: bytes,
+    dpi: float | None = None,
+) -> bytes:
+    """A 16-bit TIFF of [H, W, 3 or 4] samples, with further tags (code, TIFF type, value), an ICC
+    profile, and a resolution if it has one.
+    """
     import tifffile
 
     stream = io.BytesIO()
@@ -165,6 +172,9 @@ def write_deep_tiff(samples: NDArray[np.uint16], tags: list[tuple[int, str, byte
         compression="zlib",
         predictor=True,
         extrasamples=["unassalpha"] if samples.shape[2] == 4 else None,
+        iccprofile=profile,
+        resolution=None if dpi is None else (dpi, dpi),
+        resolutionunit=None if dpi is None else "INCH",
         metadata=None,
         software="impasto",
         extratags=[(code, kind, len(value), value, True) for code, kind, value in tags],

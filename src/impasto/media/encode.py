@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from impasto.errors import InputError, ResourceError
 from impasto.media import deep
 from impasto.media.atomic import write_atomically
-from impasto.media.metadata import KEYWORD, xmp_packet
+from impasto.media.metadata import KEYWORD, with_resolution, xmp_packet
 from impasto.media.picture import Picture, to_levels
 from impasto.media.tiff_exif import with_exif
 
@@ -78,6 +80,7 @@ def write_picture(
     format: str | None = None,  # noqa: A002 -- Pillow's own word
     record: str | None = None,
     depth: int = 8,
+    dpi: float | None = None,
     keep_metadata: bool = True,
     quality: int = 95,
     overwrite: bool = False,
@@ -93,6 +96,7 @@ def write_picture(
         format: Pillow's name of a format, for streams; PNG if none.
         record: text to embed, see :mod:`impasto.media.metadata`.
         depth: 8, or 16 for PNG and TIFF.
+        dpi: pixels an inch to be printed at; none: not said, unless the source's EXIF does.
         keep_metadata: whether EXIF and copyright of the source are written.
         quality: 1 to 100, of the lossy formats.
         overwrite: whether an existing file may be replaced.
@@ -102,15 +106,16 @@ def write_picture(
         InputError: see :func:`check_target` and :func:`output_format`.
         ResourceError: disk full or not writable; what was there before is still there.
     """
+    exif = picture.metadata.exif if keep_metadata else None
+    if dpi is not None:
+        exif = with_resolution(exif, dpi)
     if not isinstance(target, Path):
-        target.write(
-            _encoded(picture, format or "PNG", record, depth, keep_metadata, quality, notice)
-        )
+        kind = format or "PNG"
+        target.write(_encoded(picture, kind, record, depth, dpi, exif, quality, notice))
         return
     kind = output_format(target, depth)
     check_target(target, overwrite=overwrite)
-    data = _encoded(picture, kind, record, depth, keep_metadata, quality, notice)
-    write_atomically(target, data)
+    write_atomically(target, _encoded(picture, kind, record, depth, dpi, exif, quality, notice))
 
 
 def _encoded(
@@ -118,13 +123,13 @@ def _encoded(
     kind: str,
     record: str | None,
     depth: int,
-    keep_metadata: bool,
+    dpi: float | None,
+    exif: bytes | None,
     quality: int,
     notice: Callable[[str], None] | None,
 ) -> bytes:
-    exif = picture.metadata.exif if keep_metadata else None
     if depth == 16:
-        return _encoded_deep(picture, kind, record, exif)
+        return _encoded_deep(picture, kind, record, dpi, exif)
     image = picture.to_pil()
     if image.mode == "RGBA" and kind not in _WITH_ALPHA:
         image = _on_white(image)
@@ -137,7 +142,7 @@ def _encoded(
         if notice:
             notice("JPEG has no room for so large an EXIF block: it was left out")
     stream = io.BytesIO()
-    image.save(stream, kind, **_options(kind, record, exif, quality))
+    image.save(stream, kind, **_options(kind, record, dpi, exif, quality))
     if kind == "TIFF" and exif:
         return with_exif(stream.getvalue(), exif)
     return stream.getvalue()
@@ -149,14 +154,15 @@ def _on_white(image: Image.Image) -> Image.Image:
     return ground.convert("RGB")
 
 
-def _options(kind: str, record: str | None, exif: bytes | None, quality: int) -> dict[str, Any]:
+def _options(
+    kind: str, record: str | None, dpi: float | None, exif: bytes | None, quality: int
+) -> dict[str, Any]:
+    options: dict[str, Any] = {} if dpi is None else {"dpi": (dpi, dpi)}
     if kind == "BMP":
-        return {}
-    options: dict[str, Any] = {}
-    if kind != "TIFF":
-        options["icc_profile"] = _srgb_profile()
-        if exif:
-            options["exif"] = exif
+        return options
+    options["icc_profile"] = _srgb_profile()
+    if kind != "TIFF" and exif:
+        options["exif"] = exif
     if kind == "PNG":
         options["compress_level"] = 6
         if record is not None:
@@ -185,19 +191,23 @@ def _tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
     return tags
 
 
-def _encoded_deep(picture: Picture, kind: str, record: str | None, exif: bytes | None) -> bytes:
+def _encoded_deep(
+    picture: Picture, kind: str, record: str | None, dpi: float | None, exif: bytes | None
+) -> bytes:
     samples: NDArray[np.uint16] = to_levels(picture.pixels, 16)
     if picture.alpha is not None:
         samples = np.dstack([samples, to_levels(picture.alpha, 16)])
     if kind == "PNG":
-        chunks = [(b"sRGB", b"\1")]
+        chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(_srgb_profile()))]
+        if dpi is not None:
+            chunks.append((b"pHYs", struct.pack(">IIB", *[round(dpi / 0.0254)] * 2, 1)))
         if exif:
             chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
         if record is not None:
             chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + record.encode()))
         return deep.write_deep_png(samples, chunks)
     tags = [] if record is None else [(_XMP_TAG, "B", xmp_packet(record))]
-    tiff = deep.write_deep_tiff(samples, tags)
+    tiff = deep.write_deep_tiff(samples, tags, _srgb_profile(), dpi)
     return with_exif(tiff, exif) if exif else tiff
 
 

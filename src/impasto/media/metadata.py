@@ -27,6 +27,7 @@ _DESCRIBING = {
 }
 """Tags about the photo: its text, camera, orientation, resolution, times, rights, Exif, GPS. All
 others of a TIFF's first directory are about how its own pixels are stored."""
+_INCH = 2
 UPRIGHT = 1
 """The EXIF orientation of a picture that needs no turning."""
 
@@ -50,6 +51,17 @@ def clean_exif(image: Image.Image) -> tuple[int, bytes | None]:
     except Exception:  # a damaged EXIF block costs the block, not the picture
         return UPRIGHT, None
     return orientation, kept
+
+
+def with_resolution(exif: bytes | None, dpi: float) -> bytes:
+    """An EXIF block, or a new one, that says how many pixels an inch of the print has."""
+    block = Image.Exif()
+    if exif is not None:
+        block.load(exif)
+    for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution):
+        block[tag] = dpi
+    block[ExifTags.Base.ResolutionUnit] = _INCH
+    return block.tobytes()
 
 
 def xmp_packet(record: str) -> bytes:

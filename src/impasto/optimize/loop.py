@@ -260,7 +260,7 @@ def read_pictures(paintings: Any) -> list[Picture]:
 
 def _essence(recipe: Recipe) -> str:
     """The recipe without what changes no pixel."""
-    return recipe.model_dump_json(exclude={"name", "description", "snapshot_every"})
+    return recipe.model_dump_json(exclude={"name", "description", "snapshot_every", "dpi"})
 
 
 def _check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:

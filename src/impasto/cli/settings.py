@@ -1,0 +1,50 @@
+"""What changes a recipe field by field (``--set``) or once the photo is known (``--print``)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli.arguments import say
+
+if TYPE_CHECKING:
+    from impasto.media.picture import Picture
+    from impasto.media.print_size import PrintSize
+    from impasto.recipe import Recipe
+
+
+def settings_from(
+    texts: Sequence[str], asked: Mapping[str, Any], *, printed: bool
+) -> dict[str, Any]:
+    """The fields that ``--set`` asks for.
+
+    Args:
+        texts: ``KEY=VALUE`` each.
+        asked: by other flags.
+        printed: whether ``--print`` is among them.
+
+    Raises:
+        InputError, RecipeError: not KEY=VALUE, or another flag chooses the same.
+    """
+    from impasto.errors import InputError
+    from impasto.recipe_fields import parse_setting
+
+    settings = dict(parse_setting(text) for text in texts)
+    for key in settings:
+        if key in ("size", "dpi") and printed:
+            raise InputError(f"--set {key} and --print both choose it: give one of them")
+        if key in asked or key.split(".")[0] in asked:
+            raise InputError(f"--set {key} and another flag both choose it: give one of them")
+    return settings
+
+
+def for_print(recipe: Recipe, options: argparse.Namespace, photo: Picture) -> Recipe:
+    """The recipe at the size and resolution that ``--print`` asks for, if it does."""
+    size: PrintSize | None = options.print
+    if size is None:
+        return recipe
+    side = size.longer_side(photo.width, photo.height)
+    if not options.quiet:
+        say(f"a longer side of {side} px prints at {side / size.dpi * 2.54:.1f} cm")
+    return recipe.with_changes({"size": side, "dpi": size.dpi})
