@@ -17,6 +17,7 @@ from impasto.errors import ImpastoError, InputError, ResourceError, is_out_of_me
 COMMANDS = {
     "stylize": "repaint a photo (the default: `impasto PHOTO --style PAINTING`)",
     "plan": "what a run would take: sizes, memory, time",
+    "sheet": "variations side by side: paintings, recipes, seeds, any field",
     "replay": "make a picture again from the recipe inside it",
     "recipes": "list the recipes, or show one",
     "inspect": "see what each layer of the network keeps of a picture",

@@ -88,7 +88,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
         say(in_short(plan))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
-    with _stoppable() as stop:
+    with stoppable() as stop:
         last, stopped = _steps(engine, job, recorders, plan, stop)
         seconds = time.monotonic() - began
         result = finished(engine, last, job.photo, job.paintings, job.sources, seconds)
@@ -157,7 +157,7 @@ def _steps(
 
 
 @contextmanager
-def _stoppable() -> Iterator[list[int]]:
+def stoppable() -> Iterator[list[int]]:
     """A list that SIGINT and SIGTERM fill once; a second signal interrupts at once."""
     received: list[int] = []
 

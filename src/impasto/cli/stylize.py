@@ -41,14 +41,15 @@ def build_parser() -> Parser:
         metavar="OUT",
         help="default: PHOTO-PAINTING.png beside the photo; - is standard output",
     )
-    _add_recipe(parser.add_argument_group("what to do"))
+    add_recipe_flags(parser.add_argument_group("what to do"))
     _add_result(parser.add_argument_group("what to write"))
     _add_run(parser.add_argument_group("how to run"))
     add("--version", action="version", version=f"impasto {__version__}")
     return parser
 
 
-def _add_recipe(group: Group) -> None:
+def add_recipe_flags(group: Group) -> None:
+    """The flags that :func:`recipe_from` reads, ``--snapshot-every`` apart."""
     add = group.add_argument
     add(
         "--style",

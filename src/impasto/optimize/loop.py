@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, LimitError
 from impasto.media.decode import read_picture
@@ -47,6 +48,7 @@ class Stylizer:
         weights: str | Path | None = None,
         max_memory: int | None = None,
         scratch: str | Path | None = None,
+        like: Stylizer | None = None,
     ) -> None:
         """Load the network.
 
@@ -58,6 +60,7 @@ class Stylizer:
                 free.
             scratch: folder for the state of runs that memory cannot hold; none: ``TMPDIR``, else
                 the system's.
+            like: another engine, whose network is used too if it is the one this recipe needs.
 
         Raises:
             InputError, ResourceError: the device, or the scratch folder, does not exist.
@@ -70,14 +73,21 @@ class Stylizer:
         if not scratch.is_dir():
             raise InputError(f"scratch folder {scratch}: no such folder")
         self._autocast = autocast_dtype(recipe.precision, self.device)
-        self._encoder = load_encoder(
-            recipe.encoder.network,
-            taps(recipe),
-            pooling=recipe.encoder.pooling,
-            padding=recipe.encoder.padding,
-            weights=self.weights,
-            device=self.device,
-        )
+        choice = recipe.encoder
+        self._network = (choice.network, taps(recipe), choice.pooling, choice.padding)
+        same = ("_network", "device", "weights")
+        self._encoder: Encoder
+        if like is not None and all(getattr(like, each) == getattr(self, each) for each in same):
+            self._encoder = like._encoder
+        else:
+            self._encoder = load_encoder(
+                choice.network,
+                taps(recipe),
+                pooling=choice.pooling,
+                padding=choice.padding,
+                weights=self.weights,
+                device=self.device,
+            )
         self._fitting = Fitting(recipe, self.device, self.precision, self.halo, max_memory, scratch)
 
     @property

@@ -1,0 +1,201 @@
+"""``impasto sheet PHOTO --style PAINTING``: variations side by side on one picture."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.cli import INTERRUPTED
+from impasto.cli.arguments import Parser, device, gigabytes, say, whole
+from impasto.cli.stylize import add_recipe_flags, read_inputs, recipe_from
+
+if TYPE_CHECKING:
+    from impasto.cli.sheet_axes import Choice
+    from impasto.media.picture import Picture
+    from impasto.optimize.loop import Stylizer
+    from impasto.recipe import Recipe
+    from impasto.record.contact_sheet import ContactSheet
+
+CELL = 256
+"""Longer side of a cell in pixels, unless ``--size`` says another."""
+SOME_FAILED = 1
+
+
+def build_parser() -> Parser:
+    """The flags of a sheet."""
+    parser = Parser(
+        prog="impasto sheet",
+        usage="impasto sheet PHOTO --style PAINTING [--style P2 ...] [options]",
+        description="Variations of one job on one contact sheet: every combination of what is "
+        "listed, or one cell a painting. Lists are separated by commas.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("photo", metavar="PHOTO", help="the picture to repaint; - reads standard input")
+    add("-o", "--output", metavar="OUT", help="default: PHOTO-sheet.png beside the photo")
+    varied = parser.add_argument_group("what varies").add_argument
+    varied("--styles", action="store_true", help="one painting a cell (the default)")
+    varied(
+        "--styles-grid",
+        metavar="N",
+        nargs="?",
+        const=5,
+        type=whole(2, 50),
+        help="2 to 4 paintings at the corners, blended in N steps (default: 5) in between",
+    )
+    varied("--recipes", metavar="NAMES", nargs="?", const="", help="these recipes, or all of them")
+    varied("--strengths", metavar="LIST", help="such as 0,0.25,0.5,0.75,1")
+    varied("--style-scales", metavar="LIST", help="such as 0.5,1,2")
+    varied("--seeds", metavar="LIST", help="such as 0,1,2")
+    varied("--vary", metavar="KEY=LIST", action="append", help="any field of the recipe")
+    add_recipe_flags(parser.add_argument_group("what to do (a cell is 256 px, a draft)"))
+    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
+    add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
+    add("--scratch", metavar="DIR", help="likewise")
+    add("--weights", metavar="FILE", help="likewise")
+    add("--force", action="store_true", help="replace an existing output")
+    add("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(snapshot_every=None)
+    return parser
+
+
+def run(argv: list[str]) -> int:
+    """Check everything, then fill the sheet cell by cell; it is written after each."""
+    options = build_parser().parse_args(argv)
+    from impasto.cli.sheet_axes import Axes
+    from impasto.cli.targets import check_targets
+    from impasto.errors import InputError
+    from impasto.media.encode import output_format
+    from impasto.record.contact_sheet import ContactSheet
+
+    if options.print:
+        raise InputError("--print is for one picture, not for a sheet")
+    axes = Axes.of(options)
+    recipes = [_recipe(options, choice) for choice in axes.choices]
+    output = _output(options)
+    output_format(output)
+    inputs = [Path(each) for each in (options.photo, *options.style) if each != "-"]
+    check_targets([output], inputs, overwrite=options.force)
+    photo, paintings = read_inputs(options, recipes[0])
+    references = [("photo", photo.to_pil())]
+    references += [
+        (Path(name).stem, painting.to_pil())
+        for name, painting in zip(options.style, paintings, strict=True)
+    ]
+    box = _box(photo, recipes)
+    sheet = ContactSheet(box, axes.columns, len(recipes), references)
+    return _Filling(options, photo, paintings, sheet, output).fill(axes.choices, recipes)
+
+
+class _Filling:
+    """The work on one sheet."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        photo: Picture,
+        paintings: Sequence[Picture],
+        sheet: ContactSheet,
+        output: Path,
+    ) -> None:
+        self._options = options
+        self._photo = photo
+        self._paintings = list(paintings)
+        self._sheet = sheet
+        self._output = output
+        self._engine: Stylizer | None = None
+        self._made: dict[tuple[str, int | None], Picture] = {}
+
+    def fill(self, choices: Sequence[Choice], recipes: Sequence[Recipe]) -> int:
+        """Every cell in turn; the exit code."""
+        from impasto.cli.paint import stoppable
+        from impasto.errors import ImpastoError
+
+        failed = 0
+        with stoppable() as stop:
+            for index, (choice, recipe) in enumerate(zip(choices, recipes, strict=True)):
+                began = time.monotonic()
+                where = f"{index + 1}/{len(choices)} {choice.label}"
+                try:
+                    picture = self._painted(choice, recipe, stop)
+                except ImpastoError as error:
+                    failed += 1
+                    say(f"{where}: failed: {error}")
+                    self._sheet.place(index, f"{choice.label}: failed", None)
+                    continue
+                if picture is None:
+                    say(f"stopped after {index} of {len(choices)} cells, which are in the sheet")
+                    break
+                self._sheet.place(index, choice.label, picture.to_pil())
+                self._write()
+                if not self._options.quiet:
+                    size = f"{picture.width}x{picture.height}"
+                    say(f"{where}  {size}  {time.monotonic() - began:.1f} s")
+            self._write()
+        if stop:
+            return INTERRUPTED
+        if not self._options.quiet:
+            say(f"{self._output} ({len(choices) - failed} of {len(choices)} cells)")
+        return SOME_FAILED if failed else 0
+
+    def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:
+        """One cell's picture; none if the user stopped it."""
+        from impasto.optimize.loop import Stylizer
+
+        key = (recipe.model_dump_json(), choice.painting)
+        if key not in self._made:
+            options, paintings = self._options, self._paintings
+            self._engine = Stylizer(
+                recipe,
+                device=options.device,
+                weights=options.weights,
+                max_memory=options.max_memory,
+                scratch=options.scratch,
+                like=self._engine,
+            )
+            chosen = paintings if choice.painting is None else [paintings[choice.painting]]
+            for step in self._engine.run(self._photo, chosen):
+                if stop:
+                    return None
+                last = step
+            self._made[key] = last.picture()
+        return self._made[key]
+
+    def _write(self) -> None:
+        from impasto.media.decode import read_picture
+        from impasto.media.encode import write_picture
+
+        write_picture(read_picture(self._sheet.image), self._output, overwrite=True)
+
+
+def _recipe(options: argparse.Namespace, choice: Choice) -> Recipe:
+    chosen = dict(vars(options))
+    if choice.recipe is not None:
+        chosen |= {"recipe": choice.recipe}
+    elif not options.recipe and not options.quality:
+        chosen |= {"quality": "draft"}
+    if choice.painting is not None:
+        chosen |= {"style": [options.style[choice.painting]]}
+    recipe = recipe_from(argparse.Namespace(**chosen))
+    recipe = recipe.with_changes({"size": recipe.size or CELL})
+    return recipe.with_changes(choice.changes)
+
+
+def _box(photo: Picture, recipes: Sequence[Recipe]) -> tuple[int, int]:
+    from impasto.media.picture import fit_within
+
+    return fit_within(photo.width, photo.height, max(each.size or CELL for each in recipes))
+
+
+def _output(options: argparse.Namespace) -> Path:
+    from impasto.errors import InputError
+
+    if options.output:
+        return Path(options.output)
+    if options.photo == "-":
+        raise InputError("a photo from standard input needs -o OUT")
+    photo = Path(options.photo)
+    return photo.with_name(f"{photo.stem}-sheet.png")
