@@ -3,8 +3,8 @@
 Run: ``OMP_NUM_THREADS=1 python benchmarks/sizes.py [--pastiche PATH] [--large 1448 2048 ...]``.
 Each tool works at one scale, the size given, for a few iterations in a process of its own. The time
 is the median of whole iterations inside the run, so that loading is no part of it: of impasto's
-steps all but the first and the last, which also measures the saved picture; of pastiche what its
-own log says of all steps but the first. Peak memory is the process's largest resident set (wait4).
+steps all but the first, in a run that is left before the last, which also measures the saved
+picture; of pastiche what its own log says of all steps but the first. Peak memory is the process's largest resident set (wait4).
 A few iterations do not fill L-BFGS's history: ``--iterations 12`` fills impasto's, pastiche's takes
 100 and is left to ``peers.py``; the table says how many were run.
 """
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--pastiche", default=str(Path(sys.executable).with_name("pastiche")))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(BOTH), help="of both tools")
     parser.add_argument("--large", type=int, nargs="*", default=[], help="of impasto alone")
-    parser.add_argument("--iterations", type=int, default=4, help="of impasto, at least 3")
+    parser.add_argument("--iterations", type=int, default=4, help="of impasto, at least 2")
     parser.add_argument("--steps", type=int, default=4, help="of pastiche, at least 2")
     parser.add_argument("--max-memory", type=float, help="GB that impasto may take, as its own")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
@@ -69,14 +69,15 @@ def work(size: int, iterations: int, gigabytes: float | None) -> None:
             "schedule.coarsest": None,
             "schedule.at": None,
             "schedule.fewest": 1,
-            "schedule.iterations": iterations,
+            "schedule.iterations": iterations + 1,
         }
     )
     limit = None if gigabytes is None else round(gigabytes * 2**30)
     photo, painting = pictures()
-    steps = list(Stylizer(recipe, device="cpu", max_memory=limit).run(photo, painting))
+    run = Stylizer(recipe, device="cpu", max_memory=limit).run(photo, painting)
+    steps = list(itertools.islice(run, iterations))
     ends = [step.elapsed_s for step in steps]
-    seconds = [after - before for before, after in itertools.pairwise(ends[:-1])]
+    seconds = [after - before for before, after in itertools.pairwise(ends)]
     shape = {"width": steps[0].width, "height": steps[0].height, "tile": steps[0].tile}
     print(json.dumps({**shape, "iterations": iterations, "seconds": seconds}))
 
