@@ -90,7 +90,7 @@ def test_a_grid_has_the_paintings_at_its_corners(paintings):
     assert found.columns == 3
     if paintings == 4:
         assert np.allclose(weights_of[4], 0.25)
-        assert found.choices[1].label == "a 50%  b 50%"
+        assert found.choices[1].label == "A 50%  B 50%"
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def build_parser() -> Parser:
 def run(argv: list[str]) -> int:
     """Check everything, then fill the sheet cell by cell; it is written after each."""
     options = build_parser().parse_args(argv)
-    from impasto.cli.sheet_axes import Axes
+    from impasto.cli.sheet_axes import Axes, painting_labels
     from impasto.cli.targets import check_targets
     from impasto.errors import InputError
     from impasto.media.encode import output_format
@@ -82,8 +82,8 @@ def run(argv: list[str]) -> int:
     photo, paintings = read_inputs(options, recipes[0])
     references = [("photo", photo.to_pil())]
     references += [
-        (Path(name).stem, painting.to_pil())
-        for name, painting in zip(options.style, paintings, strict=True)
+        (label, painting.to_pil())
+        for label, painting in zip(painting_labels(options), paintings, strict=True)
     ]
     box = _box(photo, recipes)
     sheet = ContactSheet(box, axes.columns, len(recipes), references)

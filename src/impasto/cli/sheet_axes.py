@@ -14,6 +14,9 @@ from typing import Any
 from impasto.errors import InputError
 from impasto.recipe_fields import parse_setting
 
+LETTERS = "ABCD"
+"""Of the paintings at a grid's corners."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -127,32 +130,36 @@ def _recipes(options: argparse.Namespace) -> list[Choice]:
     return [Choice(Path(name).stem, recipe=name) for name in names]
 
 
-def _names(options: argparse.Namespace) -> list[str]:
-    return [Path(each).stem for each in options.style]
+def painting_labels(options: argparse.Namespace) -> list[str]:
+    """Of the paintings: names of files, after the letters that a grid's cells call them by."""
+    names = [Path(each).stem for each in options.style]
+    lettered = zip(LETTERS, names, strict=False)
+    return [f"{a}: {name}" for a, name in lettered] if options.styles_grid else names
 
 
 def _paintings(options: argparse.Namespace) -> list[Choice]:
     if options.style_weight and len(options.style) > 1:
         raise InputError("--style-weight is for a blend, but each cell has one painting")
-    return [Choice(name, painting=index) for index, name in enumerate(_names(options))]
+    names = painting_labels(options)
+    return [Choice(name, painting=index) for index, name in enumerate(names)]
 
 
 def _grid(options: argparse.Namespace) -> list[Choice]:
     """Paintings at the corners, weights in between: two along a row, three with the last one all
     along the bottom, four.
     """
-    names, side = _names(options), options.styles_grid
-    if not 2 <= len(names) <= 4:
-        raise InputError(f"--styles-grid takes 2 to 4 paintings, not {len(names)}")
+    count, side = len(options.style), options.styles_grid
+    if not 2 <= count <= len(LETTERS):
+        raise InputError(f"--styles-grid takes 2 to {len(LETTERS)} paintings, not {count}")
     if options.style_weight or options.styles:
         raise InputError("--styles-grid makes the weights: leave --style-weight and --styles out")
     steps = [n / (side - 1) for n in range(side)]
-    rows = [0.0] if len(names) == 2 else steps
+    rows = [0.0] if count == 2 else steps
     choices = []
     for down, across in itertools.product(rows, steps):
         weights = [(1 - down) * (1 - across), (1 - down) * across]
-        weights += {2: [], 3: [down], 4: [down * (1 - across), down * across]}[len(names)]
-        parts = zip(names, weights, strict=True)
-        label = "  ".join(f"{name} {weight:.0%}" for name, weight in parts if weight)
+        weights += {2: [], 3: [down], 4: [down * (1 - across), down * across]}[count]
+        parts = zip(LETTERS, weights, strict=False)
+        label = "  ".join(f"{letter} {weight:.0%}" for letter, weight in parts if weight)
         choices.append(Choice(label, {"style.weights": weights}))
     return choices

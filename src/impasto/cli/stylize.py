@@ -182,7 +182,7 @@ def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, l
 
 def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | None) -> None:
     """What is read is there, what is written may be."""
-    from impasto.cli.targets import check_snapshots, check_targets
+    from impasto.cli.targets import check_no_run_in, check_snapshots, check_targets
     from impasto.errors import InputError, WeightsError
     from impasto.media.encode import output_format
     from impasto.record.snapshots import PATTERN
@@ -197,7 +197,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
         raise InputError("--snapshot-every needs --snapshots DIR")
     resume = Path(options.resume) if options.resume else None
     if options.checkpoint and not resume and not options.force:
-        _check_no_run_in(Path(options.checkpoint))
+        check_no_run_in(Path(options.checkpoint))
     pictures = [options.photo, *options.style, recipe.start.image]
     read = [Path(each) for each in pictures if each and each != "-"]
     read += [Path(each) for each in (options.weights, options.recipe) if each]
@@ -211,19 +211,6 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
         raise InputError(f"{resume}: no such checkpoint")
     if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
         raise WeightsError(f"no weights file {options.weights}")
-
-
-def _check_no_run_in(checkpoint: Path) -> None:
-    import zipfile
-
-    from impasto.errors import InputError
-
-    # As everything that torch saves. Unlike their likes in pathlib, both never raise.
-    if os.path.isfile(checkpoint) and zipfile.is_zipfile(checkpoint):  # noqa: PTH113
-        raise InputError(
-            f"{checkpoint}: holds a run already; --resume {checkpoint} goes on, "
-            "--force begins again"
-        )
 
 
 def recipe_from(options: argparse.Namespace) -> Recipe:

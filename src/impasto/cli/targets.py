@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -89,3 +90,17 @@ def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overw
             raise InputError(f"{folder}: holds the input {path.name}, which a snapshot may replace")
     if there and not overwrite:
         raise InputError(f"{folder}: holds snapshots already ({there[0].name}); --force keeps on")
+
+
+def check_no_run_in(checkpoint: Path) -> None:
+    """Refuse to begin a run in the file that keeps another.
+
+    Raises:
+        InputError: with the file's name.
+    """
+    # As everything that torch saves. Unlike their likes in pathlib, both never raise.
+    if os.path.isfile(checkpoint) and zipfile.is_zipfile(checkpoint):  # noqa: PTH113
+        raise InputError(
+            f"{checkpoint}: holds a run already; --resume {checkpoint} goes on, "
+            "--force begins again"
+        )

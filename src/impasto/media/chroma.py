@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from impasto.media.color import Floats, srgb_to_oklab
@@ -15,7 +16,7 @@ from impasto.media.resample import resized_rows
 Doubles = NDArray[np.float64]
 LONGER_SIDE = 512
 """Pixels at which the photo's chroma is fitted to the result; the fit is then enlarged."""
-REACH = 1 / 48
+REACH = 1 / 64
 """How far an edge may have moved to be found again, as a share of the longer side."""
 _RIDGE = 1e-4
 """Of the fit, in squared OKLab units: shades closer than 0.01 share a chroma."""
@@ -42,8 +43,10 @@ def carried(result: Picture, photo: Picture) -> Picture:
 
     Chroma that stays where it was makes a halo wherever the painting moved an edge. So it is fitted
     to the result, window by window, as an affine function of the result's own colours (the guided
-    filter of He, Sun and Tang, 2013, coefficients at a reduced size), which turns where they turn.
-    Where the result still shows the photo, the photo's chroma is kept as it is.
+    filter of He, Sun and Tang, 2013, coefficients at a reduced size), which turns where they turn,
+    within the range that the photo's chroma has nearby: an outline that only the painting has
+    would otherwise be given a colour that neither side of it has. Where the result still shows the
+    photo, the photo's chroma is kept as it is.
 
     Args:
         result: at any size.
@@ -71,11 +74,14 @@ class _Fit:
     Attributes:
         slopes: [h, w, 3, 2], of chroma by the result's colour.
         offsets: [h, w, 2].
+        lowest, highest: [h, w, 2], of the photo's chroma nearby.
         kept: [h, w], share of the photo's own chroma.
     """
 
     slopes: Floats
     offsets: Floats
+    lowest: Floats
+    highest: Floats
     kept: Floats
 
     @classmethod
@@ -89,8 +95,10 @@ class _Fit:
         reach = max(1, round(REACH * max(size)))
         difference = box_mean(((guide - wanted) ** 2).sum(-1), reach)
         slopes, offsets = guided(guide, wanted[..., 1:], reach, _RIDGE)
+        lowest, highest = _extremes(wanted[..., 1:], (reach + 1) // 2)
         kept = np.exp(-difference / (2 * _SAME**2))
-        return cls(slopes.astype(np.float32), offsets.astype(np.float32), kept.astype(np.float32))
+        maps = (slopes, offsets, lowest, highest, kept)
+        return cls(*(each.astype(np.float32) for each in maps))
 
     def at(self, lab: Floats, rows: slice, height: int) -> tuple[Floats, Floats]:
         """Chroma [rows, W, 2] for a result's pixels [rows, W, 3], and the photo's share."""
@@ -103,6 +111,8 @@ class _Fit:
             fitted[..., k] = enlarged(self.offsets[..., k])
             for channel in range(3):
                 fitted[..., k] += enlarged(self.slopes[..., channel, k]) * lab[..., channel]
+            bounds = enlarged(self.lowest[..., k]), enlarged(self.highest[..., k])
+            np.clip(fitted[..., k], *bounds, out=fitted[..., k])
         return fitted, enlarged(self.kept).clip(0, 1)[..., None]
 
 
@@ -129,6 +139,15 @@ def guided(guide: Doubles, values: Doubles, reach: int, ridge: float) -> tuple[D
     slopes = np.linalg.solve(spread, covariance(values, mean)).astype(np.float64, copy=False)
     offsets = mean - (center[..., None, :] @ slopes)[..., 0, :]
     return box_mean(slopes, reach), box_mean(offsets, reach)
+
+
+def _extremes(values: Doubles, reach: int) -> tuple[Doubles, Doubles]:
+    """The lowest and highest of [h, w, m] over squares of side ``2 reach + 1``."""
+    lowest = highest = np.pad(values, [(reach, reach), (reach, reach), (0, 0)], mode="edge")
+    for axis in (0, 1):
+        lowest = sliding_window_view(lowest, 2 * reach + 1, axis).min(-1)
+        highest = sliding_window_view(highest, 2 * reach + 1, axis).max(-1)
+    return lowest, highest
 
 
 def box_mean(values: Doubles, reach: int) -> Doubles:
