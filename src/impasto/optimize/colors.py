@@ -13,21 +13,40 @@ from typing import Literal
 from impasto.media.chroma import carried, with_chroma
 from impasto.media.picture import Picture
 from impasto.media.recolor import ColorStatistics, grey, matched
+from impasto.optimize.schedule import painting_size
 
 Colors = Literal["style", "content", "luminance", "match"]
 
 
 def seen(
-    colors: Colors, photo: Picture, paintings: Sequence[Picture]
+    colors: Colors,
+    photo: Picture,
+    paintings: Sequence[Picture],
+    size: tuple[int, int],
+    ratio: float,
 ) -> tuple[Picture, list[Picture]]:
-    """The photo and the paintings as the network is to see them."""
+    """The photo and the paintings as the network is to see them.
+
+    Args:
+        colors: the mode.
+        photo, paintings: the user's own, any sizes.
+        size: (width, height) of the result. What is recoloured is first reduced to what it needs.
+        ratio: of the paintings, ``style.scale``.
+    """
+    if colors not in ("match", "luminance"):
+        return photo, list(paintings)
+    reduced = _reduced(photo, size)
+    wanted = ColorStatistics.of(reduced)
+    fitting = [
+        _reduced(each, painting_size((each.width, each.height), size, ratio)) for each in paintings
+    ]
     if colors == "match":
-        wanted = ColorStatistics.of(photo)
-        return photo, [matched(each, wanted) for each in paintings]
-    if colors == "luminance":
-        wanted = ColorStatistics.of(photo)
-        return grey(photo), [grey(each, wanted) for each in paintings]
-    return photo, list(paintings)
+        return photo, [matched(each, wanted) for each in fitting]
+    return grey(reduced), [grey(each, wanted) for each in fitting]
+
+
+def _reduced(picture: Picture, size: tuple[int, int]) -> Picture:
+    return picture.resized(*size) if size[0] < picture.width else picture
 
 
 def shown(colors: Colors, picture: Picture, photo: Picture) -> Picture:

@@ -65,7 +65,8 @@ class Run:
         """
         self._stylizer = stylizer
         self._photo = content
-        self._content, self._styles = seen(stylizer.recipe.colors, content, styles)
+        recipe, size = stylizer.recipe, (scales[-1].width, scales[-1].height)
+        self._content, self._styles = seen(recipe.colors, content, styles, size, recipe.style.scale)
         self._scales = scales
         self._layout = layout
         self._fell_back = False
