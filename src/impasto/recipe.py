@@ -25,6 +25,7 @@ from impasto.recipe_fields import change_field
 from impasto.recipe_tables import (
     ContentTerm,
     EncoderChoice,
+    PaletteTerm,
     Schedule,
     SmoothnessTerm,
     Solver,
@@ -69,6 +70,7 @@ class Recipe(Table):
     encoder: EncoderChoice = EncoderChoice()
     content: ContentTerm = ContentTerm()
     style: StyleTerm = StyleTerm()
+    palette: PaletteTerm = PaletteTerm()
     smoothness: SmoothnessTerm = SmoothnessTerm()
     start: Start = Start()
     schedule: Schedule = Schedule()

@@ -44,8 +44,12 @@ class EncoderChoice(Table):
 
 
 class ContentTerm(Table):
-    """Mean squared difference of features, kept near those of the photo."""
+    """Features, or which of their places look alike, kept near those of the photo."""
 
+    kind: Literal["features", "self_similarity"] = "features"
+    """Squared differences of features, or of the distances between them on a grid
+    (:mod:`impasto.objective.self_similarity`), which leaves the colours free, is relative to the
+    photo and knows no ``normalization``."""
     weight: NonNegative = 1.0
     layers: Layers = Field(default={"relu4_2": 1.0}, validate_default=True)
     normalization: Literal["mean", "sum", "half_sum", "paper", "relative"] = "mean"
@@ -58,9 +62,14 @@ class StyleTerm(Table):
     layers: Layers = Field(
         default={f"relu{block}_1": 0.2 for block in range(1, 6)}, validate_default=True
     )
-    distance: Literal["gram", "bures"] = "gram"
-    """Of Gram matrices, as in the tutorials, or of Gaussians (:mod:`impasto.objective.bures`),
-    which is relative to the painting and knows no ``gram`` and ``normalization``."""
+    distance: Literal["gram", "bures", "wasserstein", "covariance", "mean_std", "remd"] = "gram"
+    """Of Gram matrices, as in the tutorials; of Gaussians, to second order
+    (:mod:`impasto.objective.bures`) or exactly (:mod:`impasto.objective.wasserstein`); of means and
+    covariances; of means and standard deviations; or the relaxed earth mover's of sampled features
+    with that of means and covariances (:mod:`impasto.objective.earth_mover`). All but the first are
+    relative to the painting and know no ``gram`` and ``normalization``."""
+    cost: Literal["cosine", "euclidean"] = "cosine"
+    """Of moving a feature onto another, for ``remd``."""
     gram: Literal["hw", "chw"] = "hw"
     normalization: Literal["mean", "sum", "paper", "relative"] = "mean"
     scale: Annotated[float, Field(ge=0.1, le=8)] = 1.0
@@ -74,6 +83,12 @@ class StyleTerm(Table):
         if self.weights and sum(self.weights) == 0:
             raise ValueError("at least one painting needs a weight above 0")
         return self
+
+
+class PaletteTerm(Table):
+    """Colours, kept near those of the painting(s): :mod:`impasto.objective.palette`."""
+
+    weight: NonNegative = 0.0
 
 
 class SmoothnessTerm(Table):

@@ -21,6 +21,8 @@ BLOCK_DEPTHS: dict[Network, tuple[int, ...]] = {
     "vgg16": (2, 2, 3, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
 }
+PIXELS = "pixels"
+"""The picture itself, among its features."""
 _SPELLING = re.compile(r"(?:relu|conv)(\d)_(\d)|block(\d)_conv(\d)")
 
 
@@ -91,6 +93,8 @@ def layers_up_to(network: Network, taps: Iterable[str]) -> tuple[Convolution, ..
 
 def cell_of(layer: str) -> int:
     """Pixels a side that one feature of a layer stands for: 1 in block one, 16 in block five."""
+    if layer == PIXELS:
+        return 1
     return int(2 ** (int(canonical_layer(layer)[4]) - 1))
 
 

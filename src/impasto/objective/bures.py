@@ -18,17 +18,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impasto.objective.losses import spread_of
 from impasto.objective.moments import Moments
 
 DAMPING = 1.0
 """Added to every eigenvalue, in units of their mean: below it, directions weigh as in the Gram
 loss. Far from the painting the second-order form overstates what is wrong in a direction the
 painting barely uses, and 0.1 already spends the iterations there (`benchmarks/RESULTS.md`)."""
-FLOOR = 0.05
-"""Least mean eigenvalue, in units of the mean square feature, so that a flat painting does not
-outweigh the photo; of 32 real paintings none has a layer below 0.17."""
-LEAST = 1e-6
-"""And in absolute units, for a layer that a painting leaves silent; active ones have 1 to 1e5."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,16 @@ def bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
         painting: mean [C] and second moment [C, C].
         damping: >= 0, in units of the mean eigenvalue; 0 needs a covariance of full rank.
     """
-    covariance = _covariance(painting)
+    covariance = painting.covariance
     values, axes = torch.linalg.eigh(covariance.cpu().double())
-    values = values.clamp(min=0)
-    level = max(float(values.mean()), FLOOR * float(painting.second.diagonal().mean()), LEAST)
-    shifted = values + damping * level
+    spread = spread_of(painting)
+    shifted = values.clamp(min=0) + damping * spread / len(values)
     return BuresTarget(
         painting.mean,
         covariance,
         axes.to(covariance),
         (0.5 / (shifted[:, None] + shifted)).to(covariance),
-        level * len(values),
+        spread,
     )
 
 
@@ -81,10 +76,6 @@ def bures_loss(moments: Moments, target: BuresTarget) -> Tensor:
     Returns:
         A scalar >= 0; about 1 when a result of no texture is compared with the painting.
     """
-    change = target.axes.T @ (_covariance(moments) - target.covariance) @ target.axes
+    change = target.axes.T @ (moments.covariance - target.covariance) @ target.axes
     shift = (moments.mean - target.mean).square().sum()
     return ((target.stiffness * change.square()).sum() + shift) / target.spread
-
-
-def _covariance(moments: Moments) -> Tensor:
-    return moments.second - torch.outer(moments.mean, moments.mean)

@@ -30,6 +30,16 @@ class Moments:
     second: Tensor
     weight: float
 
+    @property
+    def covariance(self) -> Tensor:
+        """[C, C]: the second moment about the mean."""
+        return self.second - torch.outer(self.mean, self.mean)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What a loss is a function of."""
+        return self.mean, self.second
+
     def merged(self, other: Moments) -> Moments:
         """The moments of both sets of positions together."""
         weight = self.weight + other.weight
@@ -39,6 +49,11 @@ class Moments:
             torch.lerp(self.second, other.second, share),
             weight,
         )
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """In float32, to be summed (float64 stays float64)."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 class _Moments(torch.autograd.Function):
@@ -66,12 +81,11 @@ def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
     Returns:
         Moments normalised by the mask's own area, differentiable in ``features``.
     """
-    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-    points = features[0].permute(1, 2, 0).reshape(-1, features.shape[1]).to(dtype)
+    points = wide(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
     if mask is None:
         mean, second = _Moments.apply(points)  # type: ignore[no-untyped-call]
         return Moments(mean, second, float(points.shape[0]))
-    weights = mask.reshape(-1, 1).to(dtype)
+    weights = mask.reshape(-1, 1).to(points)
     weight = float(weights.sum())
     share = weights / weight
     return Moments((points * share).sum(0), points.T @ (points * share), weight)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impasto.encoders.layers import PIXELS
 from impasto.encoders.vgg import Encoder
 from impasto.objective.losses import (
     content_divisor,
@@ -20,33 +21,36 @@ from impasto.objective.losses import (
     squared_norm,
     total_variation,
 )
-from impasto.objective.moments import Moments, measure
-from impasto.objective.style import Regions, StyleLoss
+from impasto.objective.statistic import Found, Gauge, losses_of
+from impasto.objective.terms import terms_of
 from impasto.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The objective's terms, each already multiplied by its weight. Scalars, float32."""
+    """The objective's terms by name, each already multiplied by its weight. Scalars, float32."""
 
-    total: Tensor
-    content: Tensor
-    style: Tensor
-    smoothness: Tensor
+    terms: dict[str, Tensor]
 
     @classmethod
-    def weighted(cls, recipe: Recipe, content: Tensor, style: Tensor, smoothness: Tensor) -> Losses:
-        """Of the terms without their weights."""
-        content = recipe.content.weight * content
-        style = recipe.style.weight * style
-        smoothness = recipe.smoothness.weight * smoothness
-        return cls(content + style + smoothness, content, style, smoothness)
+    def of(
+        cls, recipe: Recipe, content: Tensor, smoothness: Tensor, others: dict[str, Tensor]
+    ) -> Losses:
+        """Of the terms without their weights: sums over positions, and losses of statistics."""
+        terms = {"content": content, "style": torch.zeros_like(content), "smoothness": smoothness}
+        for name, loss in others.items():
+            terms[name] = terms[name] + loss if name in terms else loss
+        return cls({name: getattr(recipe, name).weight * loss for name, loss in terms.items()})
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        return torch.stack(list(self.terms.values())).sum()
 
     def as_numbers(self) -> dict[str, float]:
-        """``{"total": ..., "content": ..., "style": ..., "smoothness": ...}``."""
-        names = ("total", "content", "style", "smoothness")
-        values = torch.stack([getattr(self, name).detach() for name in names]).tolist()
-        return dict(zip(names, values, strict=True))
+        """``{"total": ..., "content": ..., "style": ..., "smoothness": ...}``, and others used."""
+        values = torch.stack([self.total, *self.terms.values()]).detach().tolist()
+        return dict(zip(("total", *self.terms), values, strict=True))
 
 
 class Objective:
@@ -76,13 +80,13 @@ class Objective:
         self.recipe = recipe
         self._encoder = encoder
         self._autocast = autocast
-        self._regions = Regions(masks, recipe.style.layers)
         with torch.no_grad():
-            features = self._features(content)
-            self._content = {layer: features[layer] for layer in recipe.content.layers}
-            del features  # the layers of the style term, which may be the largest
-            paintings = [self._moments(style) for style in styles]
-        self._style = StyleLoss(recipe.style, paintings, self._regions.shares)
+            self._terms = terms_of(recipe, content, styles, masks, self._measured)
+            self._content: dict[str, Tensor] = {}
+            if recipe.content.kind == "features":
+                features = self._features(content)
+                self._content = {layer: features[layer] for layer in recipe.content.layers}
+                del features  # the layers of the style term, which may be the largest
         self._content_divisors = {
             layer: content_divisor(
                 squared_norm(target), target.numel(), recipe.content.normalization
@@ -99,18 +103,16 @@ class Objective:
         recipe, zero = self.recipe, torch.zeros((), dtype=image.dtype, device=self._encoder.device)
         features = self._features(image)
         content = zero + sum(
-            weight
+            recipe.content.layers[layer]
             / self._content_divisors[layer]
-            * squared_error(features[layer], self._content[layer])
-            for layer, weight in recipe.content.layers.items()
-        )
-        style = self._style(
-            {layer: self._regions.measured(layer, features[layer]) for layer in recipe.style.layers}
+            * squared_error(features[layer], target)
+            for layer, target in self._content.items()
         )
         smoothness = zero
         if recipe.smoothness.weight:
             smoothness = total_variation(image, recipe.smoothness.kind).to(zero.device)
-        return Losses.weighted(recipe, content, style, smoothness)
+        found = [term.gauge.measured(features) for term in self._terms]
+        return Losses.of(recipe, content, smoothness, losses_of(self._terms, found))
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
@@ -127,25 +129,29 @@ class Objective:
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         return features_of(self._encoder, image, self.recipe, self._autocast)
 
-    def _moments(self, style: Tensor) -> dict[str, Moments]:
-        features = self._features(style)
-        return {layer: measure(features[layer]) for layer in self.recipe.style.layers}
+    def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
+        features = self._features(image)
+        return [gauge.measured(features) for gauge in gauges]
 
 
 def features_of(
     encoder: Encoder, image: Tensor, recipe: Recipe, autocast: torch.dtype | None
 ) -> dict[str, Tensor]:
-    """The recipe's activations of a picture, at its precision and activation scale.
+    """The recipe's activations of a picture, at its precision and activation scale, and the
+    picture itself.
 
     The picture may lie on another device, to which its gradient will go back.
     """
     context: AbstractContextManager[object] = nullcontext()
     if autocast is not None:
         context = torch.autocast(encoder.device.type, autocast)
+    image = image.to(encoder.device)
     with context:
-        features = encoder(image.to(encoder.device))
+        features = encoder(image)
     scale = recipe.encoder.activation_scale
-    return features if scale == 1 else {k: v * scale for k, v in features.items()}
+    if scale != 1:
+        features = {layer: each * scale for layer, each in features.items()}
+    return {PIXELS: image, **features}
 
 
 def taps(recipe: Recipe) -> tuple[str, ...]:

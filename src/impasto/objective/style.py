@@ -8,113 +8,105 @@ picture, so that a pixel is pulled as hard in a small region as in a large one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.layers import cell_of
 from impasto.objective.bures import bures_loss, bures_target
-from impasto.objective.losses import gram_loss
-from impasto.objective.moments import Moments, blend, measure
-from impasto.objective.tiles import Tile
+from impasto.objective.earth_mover import relaxed_earth_mover
+from impasto.objective.losses import TINY, covariance_loss, gram_loss, mean_std_loss
+from impasto.objective.moments import Moments, blend
+from impasto.objective.palette import oklab
+from impasto.objective.samples import Samples, mix
+from impasto.objective.statistic import Found
+from impasto.objective.wasserstein import wasserstein_loss, wasserstein_target
 from impasto.recipe_tables import StyleTerm
 
-Statistics = dict[str, list[Moments | None]]
-"""By layer, the moments of each region; none where a region has no part."""
-
-
-class Regions:
-    """The parts of a picture that statistics are taken of, in turn."""
-
-    def __init__(self, masks: Sequence[Tensor], layers: Iterable[str]) -> None:
-        """Bring the masks to the layers' sizes.
-
-        Args:
-            masks: [H, W] weights in [0, 1] of the picture's pixels, one a region; none: one region,
-                which is everything.
-            layers: that will be measured.
-        """
-        self.shares = [float(mask.mean()) for mask in masks] or [1.0]
-        self._masks: dict[int, list[Tensor]] = {}
-        for cell in {cell_of(layer) for layer in layers}:
-            self._masks[cell] = [
-                F.avg_pool2d(mask[None, None], cell)[0, 0] if cell > 1 else mask for mask in masks
-            ]
-
-    def measured(
-        self, layer: str, features: Tensor, tile: Tile | None = None
-    ) -> list[Moments | None]:
-        """The moments of each region.
-
-        Args:
-            layer: whose features they are.
-            features: [1, C, h, w] of the picture, or those that a tile owns.
-            tile: whose; none: the picture's.
-        """
-        if not min(features.shape[-2:]):
-            return [None] * len(self.shares)
-        cell = cell_of(layer)
-        if not self._masks[cell]:
-            return [measure(features)]
-        found: list[Moments | None] = []
-        for mask in self._masks[cell]:
-            part = (mask if tile is None else tile.part(mask, cell)).to(features.device)
-            found.append(measure(features, part) if bool(part.any()) else None)
-        return found
+Distance = Callable[[Any], Tensor]
+"""Of a statistic, to that of the painting(s)."""
 
 
 class StyleLoss:
     """The distance of statistics to those of the paintings."""
 
     def __init__(
-        self, style: StyleTerm, paintings: Sequence[dict[str, Moments]], shares: Sequence[float]
+        self,
+        layers: Mapping[str, float],
+        paintings: Sequence[Found],
+        weights: Sequence[float],
+        shares: Sequence[float],
+        distance_to: Callable[[Any], Distance],
     ) -> None:
         """Prepare the targets.
 
         Args:
-            style: the recipe's.
-            paintings: of each, the moments by layer.
+            layers: their weights.
+            paintings: of each, a statistic of each layer.
+            weights: of the paintings.
             shares: of the picture that each region has; if there are several, each has a painting.
+            distance_to: the distance to a painting's statistic.
         """
-        self._layers = style.layers
-        self._shares = shares
         if len(shares) == len(paintings):
-            targets = [{layer: each[layer] for layer in style.layers} for each in paintings]
+            targets = list(zip(*paintings, strict=True))
         else:
-            weights = style.weights or (1.0,) * len(paintings)
-            targets = [
-                {layer: blend([p[layer] for p in paintings], weights) for layer in style.layers}
-            ]
+            targets = [(_blended(each, weights),) for each in zip(*paintings, strict=True)]
         self._distances = [
-            {layer: _distance_to(target, style) for layer, target in each.items()}
-            for each in targets
+            (weight * share, distance_to(target))
+            for weight, each in zip(layers.values(), targets, strict=True)
+            for share, target in zip(shares, each, strict=True)
         ]
 
-    def __call__(self, found: Statistics) -> Tensor:
+    def __call__(self, found: Found) -> Tensor:
         """The weighted sum over layers and regions, a scalar."""
         losses = [
-            weight * share * distances[layer](moments)
-            for layer, weight in self._layers.items()
-            for share, distances, moments in zip(
-                self._shares, self._distances, found[layer], strict=True
-            )
-            if moments is not None
+            weight * distance(statistic)
+            for (weight, distance), statistic in zip(self._distances, found, strict=True)
+            if statistic is not None
         ]
         return torch.stack(losses).sum()
 
 
-def merged(first: list[Moments | None], second: list[Moments | None]) -> list[Moments | None]:
-    """Region by region, the moments of both."""
-    return [
-        b if a is None else a if b is None else a.merged(b)
-        for a, b in zip(first, second, strict=True)
-    ]
+def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:
+    """The recipe's, which takes a painting's moments to the distance from them."""
+
+    def to(painting: Moments) -> Distance:
+        match style.distance:
+            case "bures":
+                bures = bures_target(painting)
+                return lambda result: bures_loss(result, bures)
+            case "wasserstein":
+                gaussian = wasserstein_target(painting)
+                return lambda result: wasserstein_loss(result, gaussian)
+            case "covariance" | "remd":
+                return lambda result: covariance_loss(result, painting)
+            case "mean_std":
+                return lambda result: mean_std_loss(result, painting)
+            case "gram":
+                return lambda result: gram_loss(result, painting, style.normalization, style.gram)
+
+    return to
 
 
-def _distance_to(painting: Moments, style: StyleTerm) -> Callable[[Moments], Tensor]:
-    if style.distance == "bures":
-        target = bures_target(painting)
-        return lambda result: bures_loss(result, target)
-    return lambda result: gram_loss(result, painting, style.normalization, style.gram)
+def distance_of_samples(style: StyleTerm) -> Callable[[Samples], Distance]:
+    """The relaxed earth mover's."""
+
+    def to(painting: Samples) -> Distance:
+        # The painting's own size is the unit, so that layers weigh alike; a cosine has none.
+        unit = painting.points.square().sum(1).mean().sqrt().clamp(min=TINY)
+        target = painting.points / unit
+        return lambda result: relaxed_earth_mover(result.points / unit, target, style.cost)
+
+    return to
+
+
+def distance_of_colors(painting: Samples) -> Distance:
+    """The relaxed earth mover's, of sRGB colours in OKLab."""
+    target = oklab(painting.points)
+    return lambda result: relaxed_earth_mover(oklab(result.points), target, "euclidean")
+
+
+def _blended(paintings: Sequence[Any], weights: Sequence[float]) -> Moments | Samples:
+    combine = blend if isinstance(paintings[0], Moments) else mix
+    return combine(paintings, weights)

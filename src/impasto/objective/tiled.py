@@ -1,17 +1,17 @@
 """The objective of a picture too large to back-propagate at once: tile by tile, and exact.
 
-Every style loss is a function of moments, which are sums over positions, and every content loss is
-a sum over positions. So a first pass accumulates the moments of all tiles; the gradients of the
-losses with respect to them are taken on C x C matrices; and a second pass back-propagates, tile by
-tile, the linear function that has these gradients. Each feature belongs to one tile and the pixel
-gradients, halos included, are added up where they overlap: the sum is the gradient of the whole.
+Every style loss is a function of statistics, which are sums over positions, and every other loss is
+a sum over positions, or else a function of statistics too. So a first pass merges the statistics of
+all tiles; the gradients of the losses with respect to them are taken on these small matrices; and a
+second pass back-propagates, tile by tile, the linear function that has these gradients. Each
+feature belongs to one tile and the pixel gradients, halos included, are added up where they
+overlap: the sum is the gradient of the whole.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,32 +24,20 @@ from impasto.objective.losses import (
     squared_norm,
     variation_of,
 )
-from impasto.objective.moments import Moments
 from impasto.objective.objective import Losses, features_of
+from impasto.objective.statistic import (
+    Found,
+    Gauge,
+    along,
+    losses_of,
+    merged,
+    slopes,
+    variables,
+)
 from impasto.objective.storage import Storage
-from impasto.objective.style import Regions, Statistics, StyleLoss, merged
+from impasto.objective.terms import terms_of
 from impasto.objective.tiles import Tile, plan_tiles
 from impasto.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Slope:
-    """The gradient of the style loss in the moments of one layer and region.
-
-    Attributes:
-        mean: [C].
-        second: [C, C].
-        weight: of all the positions that the moments are of.
-    """
-
-    mean: Tensor
-    second: Tensor
-    weight: float
-
-    def along(self, part: Moments) -> Tensor:
-        """What some of the positions contribute to the linear function with this gradient."""
-        linear = (self.mean * part.mean).sum() + (self.second * part.second).sum()
-        return part.weight / self.weight * linear
 
 
 class TiledObjective:
@@ -82,41 +70,38 @@ class TiledObjective:
         self._storage = storage or Storage(encoder.device)
         self._shape = content.shape
         self._tiles = self._plan(content)
-        self._regions = Regions(masks, recipe.style.layers)
+        self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
+        self._content_divisors: dict[str, float] = {}
         with torch.no_grad():
-            whole = Regions((), recipe.style.layers)
-            paintings = [_complete(self._statistics(style, whole)) for style in styles]
-            self._style = StyleLoss(recipe.style, paintings, self._regions.shares)
-            self._content, self._content_divisors = self._photo_features(content)
+            self._terms = terms_of(recipe, content, styles, masks, self._measured)
+            if recipe.content.kind == "features":
+                self._content, self._content_divisors = self._photo_features(content)
+        self._gauges = [term.gauge for term in self._terms]
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
-        style, slopes = self._style_and_slopes(image)
+        with torch.no_grad():
+            found = self._measured(image, self._gauges)
+        within = variables(found)
+        others = losses_of(self._terms, found)
+        content = smoothness = torch.zeros((), device=self._encoder.device)
+        bends = slopes(Losses.of(self.recipe, content, smoothness, others).total, found, within)
         gradient = self._storage.zeros(image)
-        content, smoothness = torch.zeros_like(style), torch.zeros_like(style)
         for tile, targets in zip(self._tiles, self._content, strict=True):
             pixels = self._pixels(tile, image).requires_grad_()
             features = dict(self._owned(tile, pixels))
             here = self._content_of(features, targets), self._smoothness_of(tile, pixels)
-            bent = [
-                slope.along(part)
-                for layer, each in slopes.items()
-                for slope, part in zip(
-                    each, self._regions.measured(layer, features[layer], tile), strict=True
-                )
-                if part is not None and slope is not None
-            ]
-            pull = torch.stack([torch.zeros_like(style), *bent]).sum()
-            total = Losses.weighted(self.recipe, here[0], pull, here[1]).total
-            (slope,) = torch.autograd.grad(total, pixels)
+            parts = [gauge.measured(features, tile) for gauge in self._gauges]
+            pull = [Losses.of(self.recipe, *here, {}).total, *along(bends, parts)]
+            (slope,) = torch.autograd.grad(torch.stack(pull).sum(), pixels)
             tile.seen(gradient).add_(slope.to(gradient.device))
             content, smoothness = content + here[0].detach(), smoothness + here[1].detach()
             self._storage.settle()
-        return Losses.weighted(self.recipe, content, style, smoothness).as_numbers(), gradient
+        return Losses.of(self.recipe, content, smoothness, others).as_numbers(), gradient
 
     def losses(self, image: Tensor) -> dict[str, float]:
         """The losses of a picture as numbers."""
-        found: Statistics = {}
+        found: list[Found] = []
         with torch.no_grad():
             content = smoothness = torch.zeros((), device=self._encoder.device)
             for tile, targets in zip(self._tiles, self._content, strict=True):
@@ -124,35 +109,20 @@ class TiledObjective:
                 features = dict(self._owned(tile, pixels))
                 content = content + self._content_of(features, targets)
                 smoothness = smoothness + self._smoothness_of(tile, pixels)
-                self._add(found, features, tile, self._regions)
+                found = merged(found, [each.measured(features, tile) for each in self._gauges])
                 self._storage.settle()
-            style = self._style(found)
-        return Losses.weighted(self.recipe, content, style, smoothness).as_numbers()
-
-    def _style_and_slopes(self, image: Tensor) -> tuple[Tensor, dict[str, list[Slope | None]]]:
-        """The style loss, and by layer and region its gradients in mean and second moment."""
-        with torch.no_grad():
-            found = self._statistics(image, self._regions)
-        leaves = [m for each in found.values() for m in each if m is not None]
-        flat = [part.requires_grad_() for m in leaves for part in (m.mean, m.second)]
-        loss = self._style(found)
-        # A Gram loss does not look at the mean.
-        grads = iter(torch.autograd.grad(loss, flat, allow_unused=True, materialize_grads=True))
-        slopes = {
-            layer: [None if m is None else Slope(next(grads), next(grads), m.weight) for m in each]
-            for layer, each in found.items()
-        }
-        return loss.detach(), slopes
+            others = losses_of(self._terms, found)
+        return Losses.of(self.recipe, content, smoothness, others).as_numbers()
 
     def _content_of(self, features: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         """A tile's part of the content loss."""
         losses = [
-            weight
+            self.recipe.content.layers[layer]
             / self._content_divisors[layer]
-            * squared_error(features[layer], targets[layer].to(features[layer].device))
-            for layer, weight in self.recipe.content.layers.items()
+            * squared_error(features[layer], target.to(features[layer].device))
+            for layer, target in targets.items()
         ]
-        return torch.stack(losses).sum()
+        return sum(losses, torch.zeros((), device=self._encoder.device))
 
     def _smoothness_of(self, tile: Tile, pixels: Tensor) -> Tensor:
         """A tile's part of the total variation: of the differences that begin in its own pixels."""
@@ -189,21 +159,14 @@ class TiledObjective:
         kind = self.recipe.content.normalization
         return cut, {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
 
-    def _statistics(self, image: Tensor, regions: Regions) -> Statistics:
-        """Of a whole picture, tile by tile."""
-        total: Statistics = {}
+    def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
+        """What gauges find in a whole picture, tile by tile."""
+        found: list[Found] = []
         for tile in self._plan(image):
-            self._add(total, dict(self._owned(tile, self._pixels(tile, image))), tile, regions)
+            features = dict(self._owned(tile, self._pixels(tile, image)))
+            found = merged(found, [gauge.measured(features, tile) for gauge in gauges])
             self._storage.settle()
-        return total
-
-    def _add(
-        self, total: Statistics, features: dict[str, Tensor], tile: Tile, regions: Regions
-    ) -> None:
-        """Count in what a tile owns."""
-        for layer in self.recipe.style.layers:
-            part = regions.measured(layer, features[layer], tile)
-            total[layer] = merged(total[layer], part) if layer in total else part
+        return found
 
     def _owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
         features = features_of(self._encoder, pixels, self.recipe, self._autocast)
@@ -216,8 +179,3 @@ class TiledObjective:
     def _plan(self, image: Tensor) -> tuple[Tile, ...]:
         height, width = image.shape[2:]
         return plan_tiles(height, width, self._side, self._encoder.halo, self._encoder.cell)
-
-
-def _complete(found: Statistics) -> dict[str, Moments]:
-    """The statistics of the only region."""
-    return {layer: each for layer, (each,) in found.items() if each is not None}

@@ -1,0 +1,125 @@
+"""The terms of a recipe that are losses of statistics, and what each is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.encoders.layers import PIXELS
+from impasto.objective.regions import MomentsOf, Regions
+from impasto.objective.samples import Averages, Points, Samples
+from impasto.objective.self_similarity import distances, self_similarity_loss
+from impasto.objective.statistic import Found, Gauge, Term
+from impasto.objective.style import (
+    Distance,
+    StyleLoss,
+    distance_of_colors,
+    distance_of_moments,
+    distance_of_samples,
+)
+from impasto.recipe import Recipe
+
+Measure = Callable[[Tensor, Sequence[Gauge]], list[Found]]
+"""What the gauges find in a whole picture [1, 3, H, W]."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that is compared with the paintings'.
+
+    Attributes:
+        name: of the objective's term that it counts in.
+        layers: their weights.
+        gauge: of it, in a picture of some size and its regions.
+        distance_to: what a painting has of it.
+    """
+
+    name: str
+    layers: Mapping[str, float]
+    gauge: Callable[[tuple[int, int], Regions], Gauge]
+    distance_to: Callable[[Any], Distance]
+
+
+def terms_of(
+    recipe: Recipe,
+    photo: Tensor,
+    paintings: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    measure: Measure,
+) -> list[Term]:
+    """Those of the style, of the palette, and of a content that is self-similarity.
+
+    Args:
+        recipe: weights, layers and distances.
+        photo: [1, 3, H, W].
+        paintings: [1, 3, h, w] each.
+        masks: [H, W] in [0, 1] each; see :class:`Regions`.
+        measure: for the targets.
+    """
+    kinds, regions = _kinds(recipe), Regions(masks, [PIXELS, *recipe.style.layers])
+    whole = Regions((), ())
+    found = [
+        measure(each, [kind.gauge(_size(each), whole) for kind in kinds]) for each in paintings
+    ]
+    weights = recipe.style.weights or (1.0,) * len(paintings)
+    terms = [
+        Term(
+            kind.name,
+            kind.gauge(_size(photo), regions),
+            StyleLoss(kind.layers, targets, weights, regions.shares, kind.distance_to),
+        )
+        for kind, *targets in zip(kinds, *found, strict=True)
+    ]
+    if recipe.content.kind == "self_similarity":
+        terms.append(_self_similarity(recipe.content.layers, photo, measure))
+    return terms
+
+
+def _kinds(recipe: Recipe) -> list[Kind]:
+    style = recipe.style
+    names = list(style.layers)
+    kinds = [
+        Kind(
+            "style", style.layers, lambda _, regions: MomentsOf(names, regions),
+            distance_of_moments(style),
+        )
+    ]  # fmt: skip
+    if style.distance == "remd":
+        kinds.append(
+            Kind(
+                "style", style.layers, lambda size, regions: Points(names, size, regions),
+                distance_of_samples(style),
+            )
+        )  # fmt: skip
+    if recipe.palette.weight:
+        kinds.append(
+            Kind(
+                "palette", {PIXELS: 1.0}, lambda size, regions: Averages([PIXELS], size, regions),
+                distance_of_colors,
+            )
+        )  # fmt: skip
+    return kinds
+
+
+def _self_similarity(layers: Mapping[str, float], photo: Tensor, measure: Measure) -> Term:
+    gauge = Averages(list(layers), _size(photo), Regions((), ()))
+    (found,) = measure(photo, [gauge])
+    targets = [distances(each.points) for each in found if isinstance(each, Samples)]
+
+    def loss(found: Found) -> Tensor:
+        losses = [
+            weight * self_similarity_loss(each.points, target)
+            for weight, each, target in zip(layers.values(), found, targets, strict=True)
+            if isinstance(each, Samples)
+        ]
+        return torch.stack(losses).sum()
+
+    return Term("content", gauge, loss)
+
+
+def _size(image: Tensor) -> tuple[int, int]:
+    return image.shape[2], image.shape[3]
