@@ -70,20 +70,31 @@ def assert_equal_evaluations(whole: Objective, tiled: TiledObjective, image: tor
     assert (their_gradient - gradient).abs().max() <= 1e-12 * gradient.abs().max()
 
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "standard": {},
-    "gatys-2015": {},
-    "tf2-epochs": {},
-    "torch-lbfgs": {"smoothness.weight": 0.1},
-    "noise-blend": {"style.weights": [3.0, 1.0]},
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "standard": ("standard", {}),
+    "gatys-2015": ("gatys-2015", {}),
+    "tf2-epochs": ("tf2-epochs", {}),
+    "torch-lbfgs": ("torch-lbfgs", {"smoothness.weight": 0.1}),
+    "noise-blend": ("noise-blend", {"style.weights": [3.0, 1.0]}),
+    "wasserstein": ("standard", {"style.distance": "wasserstein", "style.weights": [3.0, 1.0]}),
+    "covariance": ("standard", {"style.distance": "covariance"}),
+    "mean_std": ("standard", {"style.distance": "mean_std"}),
+    "remd": ("standard", {"style.distance": "remd", "style.weights": [3.0, 1.0]}),
+    "remd, euclidean": ("standard", {"style.distance": "remd", "style.cost": "euclidean"}),
+    "self_similarity": ("standard", {"content.kind": "self_similarity", "content.weight": 30.0}),
+    "palette": ("standard", {"palette.weight": 100.0, "smoothness.weight": 0.1}),
 }
+
+
+def recipe_of(name: str) -> Recipe:
+    base, changes = RECIPES[name]
+    return load_recipe(base).with_changes(changes)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("size", [(161, 243), (177, 96)])
 def test_losses_and_gradient_are_those_of_the_whole(name: str, size: tuple[int, int]) -> None:
-    recipe = load_recipe(name).with_changes(RECIPES[name])
-    whole, tiled = both(recipe, *size, side=64)
+    whole, tiled = both(recipe_of(name), *size, side=64)
     assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
 
 
@@ -96,20 +107,29 @@ def two_masks(height: int, width: int) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_masks_too(name: str, tmp_path: Path) -> None:
-    recipe = load_recipe(name).with_changes(RECIPES[name])
-    size = (161, 243)
+    recipe, size = recipe_of(name), (161, 243)
     for storage in (None, Storage(torch.device("cpu"), tmp_path)):
         whole, tiled = both(recipe, *size, side=64, masks=two_masks(*size), storage=storage)
         assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
     plain, _ = both(recipe, *size, side=64)
     image = picture(*size, seed=4)
-    assert plain.losses(image)["style"] != pytest.approx(whole.losses(image)["style"], rel=1e-3)
+    for term in {"style", "palette"} & set(whole.losses(image)):
+        assert plain.losses(image)[term] != pytest.approx(whole.losses(image)[term], rel=1e-3)
 
 
 @settings(max_examples=12, deadline=None)
 @given(height=st.integers(16, 130), width=st.integers(16, 130), side=st.integers(1, 140))
 def test_any_size_and_any_tile(height: int, width: int, side: int) -> None:
     recipe = load_recipe("standard").with_changes({"style.layers": {"relu1_1": 1, "relu5_1": 1}})
+    whole, tiled = both(recipe, height, width, side)
+    assert_equal_evaluations(whole, tiled, picture(height, width, seed=4))
+
+
+@settings(max_examples=6, deadline=None)
+@given(height=st.integers(8, 130), width=st.integers(8, 130), side=st.integers(1, 140))
+def test_samples_of_any_size_and_any_tile(height: int, width: int, side: int) -> None:
+    changes = {"content.kind": "self_similarity", "palette.weight": 1.0, "style.distance": "remd"}
+    recipe = load_recipe("standard").with_changes(changes)
     whole, tiled = both(recipe, height, width, side)
     assert_equal_evaluations(whole, tiled, picture(height, width, seed=4))
 

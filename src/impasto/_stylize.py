@@ -30,7 +30,7 @@ class Result:
     Attributes:
         picture: float32, with the photo's alpha and metadata.
         recipe: what was done.
-        losses: ``total``, ``content``, ``style``, ``smoothness`` of the 8-bit picture.
+        losses: of the 8-bit picture, by name; see :class:`impasto.Step`.
         iterations: evaluations of the objective.
         seconds: of wall time, loading excluded.
         device: ``cpu``, ``cuda``, ...

@@ -65,7 +65,7 @@ class StyleLoss:
             for (weight, distance), statistic in zip(self._distances, found, strict=True)
             if statistic is not None
         ]
-        return torch.stack(losses).sum()
+        return sum(losses, torch.zeros(()))
 
 
 def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:

@@ -147,7 +147,9 @@ def images_of(solver: Solver) -> int:
 
 
 def kept_features(content: ContentTerm) -> float:
-    """How many numbers a pixel of the photo's features are kept."""
+    """How many numbers a pixel of the photo's features are kept; of samples, next to none."""
+    if content.kind == "self_similarity":
+        return 0.0
     channels = {layer.name: layer.outputs for layer in convolutions("vgg19")}
     return sum(channels[layer] / cell_of(layer) ** 2 for layer in content.layers)
 

@@ -12,8 +12,6 @@ from impasto.media.atomic import write_atomically
 if TYPE_CHECKING:
     from impasto.optimize.step import Step
 
-TERMS = ("total", "content", "style", "smoothness")
-
 
 class LossPlot:
     """Collects the losses; ``write`` draws them on a logarithmic axis."""
@@ -28,7 +26,7 @@ class LossPlot:
             raise InputError(f"{target}: a loss plot is written as .png or .svg, by extension")
         self._target = target
         self._iterations: list[int] = []
-        self._losses: dict[str, list[float]] = {term: [] for term in TERMS}
+        self._losses: dict[str, list[float]] = {}
         self._scales: list[tuple[int, str]] = []
 
     def see(self, step: Step) -> None:
@@ -36,8 +34,8 @@ class LossPlot:
         if not self._scales or self._scales[-1][1] != f"{step.width}x{step.height}":
             self._scales.append((step.iteration, f"{step.width}x{step.height}"))
         self._iterations.append(step.iteration)
-        for term in TERMS:
-            self._losses[term].append(step.losses[term])
+        for term, loss in step.losses.items():
+            self._losses.setdefault(term, []).append(loss)
 
     def write(self) -> None:
         """Draw and write atomically; nothing if no step was seen.
