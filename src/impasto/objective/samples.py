@@ -94,7 +94,7 @@ class Averages:
     def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: Regions) -> None:
         """Cut the picture into boxes; arguments as of :class:`Points`."""
         self._boxes = [
-            _Boxes(layer, mask, *(_shares(side) for side in _cells(size, layer)))
+            _Boxes.of(layer, mask, *(_shares(side) for side in _cells(size, layer)))
             for layer in layers
             for mask in regions.masks(layer)
         ]
@@ -106,25 +106,39 @@ class Averages:
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Of a layer's positions in one region: weights [boxes, side] of rows and of columns."""
+    """Of a layer's positions in one region.
+
+    Attributes:
+        rows, columns: [boxes, side], the weights of positions in averages along a side.
+        mask: of the region; none: it is everything.
+        filled: [boxes], how much of each box it fills.
+    """
 
     layer: str
-    mask: Tensor | None
     rows: Tensor
     columns: Tensor
+    mask: Tensor | None
+    filled: Tensor
+
+    @classmethod
+    def of(cls, layer: str, mask: Tensor | None, rows: Tensor, columns: Tensor) -> _Boxes:
+        """See above."""
+        if mask is None:
+            return cls(layer, rows, columns, None, torch.ones(len(rows) * len(columns)))
+        filled = rows.to(mask) @ mask @ columns.to(mask).T
+        return cls(layer, rows, columns, mask, filled.flatten())
 
     def averages(self, features: Tensor, tile: Tile | None) -> Samples | None:
         """Of a picture's features [1, C, h, w], or what a tile's add to them."""
         points = wide(features[0])
-        if self.mask is None:
-            return Samples(self._sums(points, tile))
-        filled = (self.rows @ self.mask.to(self.rows) @ self.columns.T).flatten()
-        if not filled.any():
+        if not self.filled.any():
             return None
-        part = self.mask if tile is None else tile.part(self.mask, cell_of(self.layer))
-        full, filled = (each.to(points.device) for each in (filled >= filled.max() / 2, filled))
-        sums = self._sums(points * part.to(points), tile)
-        return Samples(sums[full] / filled[full, None].to(points))
+        if self.mask is not None:
+            part = self.mask if tile is None else tile.part(self.mask, cell_of(self.layer))
+            points = points * part.to(points)
+        filled = self.filled.to(points)
+        full = filled >= filled.max() / 2
+        return Samples(self._sums(points, tile)[full] / filled[full, None])
 
     def _sums(self, points: Tensor, tile: Tile | None) -> Tensor:
         rows, columns = self.rows, self.columns
@@ -151,7 +165,7 @@ def _places(size: tuple[int, int], mask: Tensor | None) -> tuple[Tensor, Tensor]
         return down, across
     order = torch.randperm(len(down), generator=torch.Generator().manual_seed(0))
     down, across = down[order], across[order]
-    reached = mask.cpu().double()[down, across].cumsum(0)
+    reached = mask[down, across].cpu().double().cumsum(0)
     count = min(SIDE**2, int((reached.diff(prepend=reached.new_zeros(1)) > 0).sum()))
     if not count:
         return None

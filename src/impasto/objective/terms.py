@@ -80,28 +80,23 @@ def terms_of(
 
 
 def _kinds(recipe: Recipe) -> list[Kind]:
-    style = recipe.style
-    names = list(style.layers)
-    kinds = [
-        Kind(
-            "style", style.layers, lambda _, regions: MomentsOf(names, regions),
-            distance_of_moments(style),
-        )
-    ]  # fmt: skip
+    style, layers = recipe.style, recipe.style.layers
+    names = list(layers)
+
+    def moments(_: tuple[int, int], regions: Regions) -> Gauge:
+        return MomentsOf(names, regions)
+
+    def points(size: tuple[int, int], regions: Regions) -> Gauge:
+        return Points(names, size, regions)
+
+    def colors(size: tuple[int, int], regions: Regions) -> Gauge:
+        return Averages([PIXELS], size, regions)
+
+    kinds = [Kind("style", layers, moments, distance_of_moments(style))]
     if style.distance == "remd":
-        kinds.append(
-            Kind(
-                "style", style.layers, lambda size, regions: Points(names, size, regions),
-                distance_of_samples(style),
-            )
-        )  # fmt: skip
+        kinds.append(Kind("style", layers, points, distance_of_samples(style)))
     if recipe.palette.weight:
-        kinds.append(
-            Kind(
-                "palette", {PIXELS: 1.0}, lambda size, regions: Averages([PIXELS], size, regions),
-                distance_of_colors,
-            )
-        )  # fmt: skip
+        kinds.append(Kind("palette", {PIXELS: 1.0}, colors, distance_of_colors))
     return kinds
 
 
