@@ -27,7 +27,7 @@ def slow_costs(a: np.ndarray, b: np.ndarray, cost: str) -> np.ndarray:
             if cost == "cosine":
                 found[i, j] = 1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y)
             else:
-                found[i, j] = np.linalg.norm(x - y)
+                found[i, j] = ((x - y) ** 2).sum() / 2
     return found
 
 
@@ -62,7 +62,7 @@ def test_earth_mover_gradient_against_finite_differences(cost):
 
 def test_cosine_sees_no_strength_and_euclidean_does():
     assert relaxed_earth_mover(3 * TWO, TWO, "cosine").item() == pytest.approx(0, abs=1e-12)
-    assert relaxed_earth_mover(3 * TWO, TWO, "euclidean") > 0.5
+    assert relaxed_earth_mover(3 * TWO, TWO, "euclidean") > 0.1
 
 
 def test_distances_are_column_normalised_cosine_distances():

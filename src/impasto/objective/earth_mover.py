@@ -27,8 +27,9 @@ def relaxed_earth_mover(points: Tensor, target: Tensor, cost: Cost) -> Tensor:
     Args:
         points: [N, C] of the result.
         target: [M, C] of the painting(s).
-        cost: ``cosine``, 1 - cos, in [0, 2] (0 is a direction of its own); or ``euclidean``, in the
-            units of the points.
+        cost: ``cosine``, 1 - cos, in [0, 2], or ``euclidean``: half the squared distance, of which
+            the cosine is that of unit vectors. Unsquared, its slope would jump where features have
+            arrived, and L-BFGS stall.
 
     Returns:
         A scalar >= 0.
@@ -38,20 +39,13 @@ def relaxed_earth_mover(points: Tensor, target: Tensor, cost: Cost) -> Tensor:
     # The gradient of a minimum is that of what attains it; the others need not be kept.
     forth, back = _nearest(points.detach(), target), _nearest(target, points.detach())
     return torch.maximum(
-        _costs(points, target[forth], cost).mean(), _costs(points[back], target, cost).mean()
-    )
-
-
-def _costs(a: Tensor, b: Tensor, cost: Cost) -> Tensor:
-    """Of pairs [N, C]."""
-    squares = (a - b).square().sum(1)
-    if cost == "cosine":  # of unit vectors
-        return squares / 2
-    return (squares + torch.finfo(squares.dtype).tiny).sqrt()
+        (points - target[forth]).square().sum(1).mean(),
+        (points[back] - target).square().sum(1).mean(),
+    ).div(2)
 
 
 def _nearest(points: Tensor, others: Tensor) -> Tensor:
-    """The index of the nearest other of each point; equal for both costs, [N]."""
+    """The index of the nearest other of each point, [N]."""
     rows = max(1, CHUNK // len(others))
     away = others.square().sum(1)
     parts = torch.split(points, rows)

@@ -14,6 +14,8 @@ from impasto.media.color import CONE_TO_OKLAB, LINEAR_TO_CONE
 
 DARK = 1e-3
 """Added to the response of the eye's cones: its cube root would have an infinite slope at black."""
+LEAST_SPREAD = 0.05
+"""In OKLab: the standard deviation below which a painting counts as of one colour."""
 
 
 def oklab(colors: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from impasto.objective.bures import bures_loss, bures_target
 from impasto.objective.earth_mover import relaxed_earth_mover
 from impasto.objective.losses import TINY, covariance_loss, gram_loss, mean_std_loss
 from impasto.objective.moments import Moments, blend
-from impasto.objective.palette import oklab
+from impasto.objective.palette import LEAST_SPREAD, oklab
 from impasto.objective.samples import Samples, mix
 from impasto.objective.statistic import Found
 from impasto.objective.wasserstein import wasserstein_loss, wasserstein_target
@@ -102,9 +102,11 @@ def distance_of_samples(style: StyleTerm) -> Callable[[Samples], Distance]:
 
 
 def distance_of_colors(painting: Samples) -> Distance:
-    """The relaxed earth mover's, of sRGB colours in OKLab."""
+    """The relaxed earth mover's, of sRGB colours in OKLab, relative to the painting's spread."""
     target = oklab(painting.points)
-    return lambda result: relaxed_earth_mover(oklab(result.points), target, "euclidean")
+    unit = (target - target.mean(0)).square().sum(1).mean().sqrt().clamp(min=LEAST_SPREAD)
+    target = target / unit
+    return lambda result: relaxed_earth_mover(oklab(result.points) / unit, target, "euclidean")
 
 
 def _blended(paintings: Sequence[Any], weights: Sequence[float]) -> Moments | Samples:
