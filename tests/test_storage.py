@@ -26,7 +26,7 @@ from impasto.optimize.checkpoint import RunState, load_state, save_state
 from impasto.optimize.memory import Demand, Layout, layouts
 from impasto.optimize.run import SOLVERS
 from impasto.optimize.sturdy import Sturdy
-from impasto.recipe_tables import Solver
+from impasto.recipe_tables import Canvas, Solver
 
 CPU = torch.device("cpu")
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
@@ -241,7 +241,7 @@ def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
     painting = (round(256 * scale), round(256 * scale))
     demand = Demand((256, 256), painting, 48, "float32", 27, 40.0)
     assert demand.needs(Layout(4096)) == demand.needs(Layout(0))
-    sides = {layout.tile for layout in layouts(0, demand.longest, Solver(), beside=True)}
+    sides = {layout.tile for layout in layouts(0, demand.longest, Solver(), Canvas(), beside=True)}
     assert max(sides) < demand.longest
 
 

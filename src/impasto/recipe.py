@@ -18,11 +18,13 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from impasto.errors import RecipeError
 from impasto.recipe_fields import change_field
 from impasto.recipe_tables import (
+    Canvas,
     ContentTerm,
     EncoderChoice,
     PaletteTerm,
@@ -73,8 +75,20 @@ class Recipe(Table):
     palette: PaletteTerm = PaletteTerm()
     smoothness: SmoothnessTerm = SmoothnessTerm()
     start: Start = Start()
+    canvas: Canvas = Canvas()
     schedule: Schedule = Schedule()
     solver: Solver = Solver()
+
+    @model_validator(mode="after")
+    def _pyramids_are_for_adam(self) -> Recipe:
+        if self.canvas.kind == "laplacian":
+            if self.solver.kind != "adam":
+                raise ValueError(
+                    f'canvas.kind "laplacian" needs solver.kind "adam", not "{self.solver.kind}"'
+                )
+            if self.schedule.carry:
+                raise ValueError('canvas.kind "laplacian" cannot carry Adam\'s moments to a scale')
+        return self
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
         """A copy with fields replaced; dotted keys reach into tables (``"style.scale"``) and to

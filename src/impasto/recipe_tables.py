@@ -118,6 +118,16 @@ class Start(Table):
         return self
 
 
+class Canvas(Table):
+    """What the solver moves."""
+
+    kind: Literal["pixels", "laplacian"] = "pixels"
+    """The pixels themselves, or the coefficients of a Laplacian pyramid of the picture
+    (:mod:`impasto.optimize.pyramid`), which only Adam moves, in memory."""
+    levels: Annotated[int, Field(ge=1, le=12)] = 5
+    """How often the pyramid halves the picture."""
+
+
 class Schedule(Table):
     """Scales from coarse to fine, each begun from the last one's picture."""
 

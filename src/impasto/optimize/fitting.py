@@ -84,7 +84,9 @@ class Fitting:
         if tile is None:
             tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
         demand, beside = self._demand(size, paintings), self._device.type != "cpu"
-        ways = layouts(tile, demand.longest, self._recipe.solver, beside=beside)
+        ways = layouts(
+            tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=beside
+        )
         return choose_layout(demand, self.room, list(ways))
 
     def needs(self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture]) -> Needs:
@@ -104,6 +106,6 @@ class Fitting:
             painting=max(sizes, key=math.prod),
             halo=self._halo,
             precision=self._precision,
-            images=images_of(self._recipe.solver),
+            images=images_of(self._recipe.solver, self._recipe.canvas),
             features=kept_features(self._recipe.content),
         )

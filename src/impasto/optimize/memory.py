@@ -12,7 +12,7 @@ from impasto.encoders.layers import cell_of, convolutions
 from impasto.errors import ResourceError
 from impasto.media.bands import BAND
 from impasto.optimize.schedule import SHORTEST
-from impasto.recipe_tables import ContentTerm, Solver
+from impasto.recipe_tables import Canvas, ContentTerm, Solver
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 """A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
@@ -133,7 +133,7 @@ class Demand:
                 return Needs(max(at_work, finished + FIXED_BYTES) + walked, disk=kept)
 
 
-def images_of(solver: Solver) -> int:
+def images_of(solver: Solver, canvas: Canvas) -> int:
     """How many pictures of the result's size a run holds at its peak."""
     own = {
         "adam": 8,
@@ -143,6 +143,8 @@ def images_of(solver: Solver) -> int:
         # SciPy works in float64 and keeps its own copies.
         "lbfgsb": 2 * (8 + 2 * 10),
     }
+    if canvas.kind == "laplacian":  # a pyramid has a third more numbers than its picture
+        return own[solver.kind] + 4
     return own[solver.kind]
 
 
@@ -154,18 +156,20 @@ def kept_features(content: ContentTerm) -> float:
     return sum(channels[layer] / cell_of(layer) ** 2 for layer in content.layers)
 
 
-def layouts(asked: int, longest: int, solver: Solver, *, beside: bool) -> Iterator[Layout]:
+def layouts(
+    asked: int, longest: int, solver: Solver, canvas: Canvas, *, beside: bool
+) -> Iterator[Layout]:
     """The ways to spread a run, from the fastest on.
 
     Args:
         asked: side of the tiles to begin with; 0: the whole picture.
         longest: side of all pictures.
-        solver: of the recipe; not all of them work on disk.
+        solver, canvas: of the recipe; not all of them work on disk.
         beside: whether the device has a memory of its own beside the machine's.
     """
     sides = [asked, *(tile for tile in TILES if tile < (asked or longest))]
     places: list[State] = []
-    if solver.kind in ("adam", "bounded"):
+    if solver.kind in ("adam", "bounded") and canvas.kind == "pixels":
         places = ["host", "disk"] if beside else ["disk"]
     # Small tiles cost more time than a slow memory does, large ones much of a scarce one.
     for wanted in (

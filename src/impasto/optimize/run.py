@@ -19,6 +19,7 @@ from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.colors import seen
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.plan import total_work, work
+from impasto.optimize.pyramid_adam import PyramidAdam
 from impasto.optimize.schedule import Scale, is_over
 from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
 from impasto.optimize.solvers import Adam, Evaluate, SolverLike, TorchLbfgs
@@ -153,7 +154,11 @@ class Run:
         """Of a scale: begun, begun with what the coarser one learnt, or as it was in a state."""
         recipe = self._stylizer.recipe
         start = self._start(index, coarser) if state is None else self._shape(index)
-        solver = SOLVERS[recipe.solver.kind](recipe.solver, start, evaluate, self._storage)
+        solver: SolverLike
+        if recipe.canvas.kind == "laplacian":
+            solver = PyramidAdam(recipe.solver, recipe.canvas, start, evaluate, self._storage)
+        else:
+            solver = SOLVERS[recipe.solver.kind](recipe.solver, start, evaluate, self._storage)
         if state is not None:
             solver.load(state.solver)
         elif coarser is not None and recipe.schedule.carry:

@@ -91,11 +91,7 @@ class Adam:
         seen = self._inherited + self._steps  # by the moments
         for rows in self._storage.bands(moved):
             first, second = self._first[..., rows, :], self._second[..., rows, :]
-            slope = gradient[..., rows, :] * shrink
-            first.lerp_(slope, 1 - s.beta1)
-            second.mul_(s.beta2).addcmul_(slope, slope, value=1 - s.beta2)
-            spread = (second / (1 - s.beta2**seen)).sqrt_().add_(s.epsilon * LEVELS)
-            move = first / (1 - s.beta1**seen) / spread
+            move = adam_move(s, first, second, gradient[..., rows, :] * shrink, seen)
             image = self._image[..., rows, :].sub(move, alpha=rate).clamp_(0, 1)
             moved[..., rows, :] = image
             if s.average:
@@ -128,6 +124,21 @@ class Adam:
 
     def close(self) -> None:
         pass
+
+
+def adam_move(settings: Solver, first: Tensor, second: Tensor, slope: Tensor, seen: int) -> Tensor:
+    """What Adam's moments, which take in a gradient here, say to subtract at a rate of 1.
+
+    Args:
+        settings: with ``beta1``, ``beta2`` and ``epsilon``.
+        first, second: moments of the gradients before, changed in place.
+        slope: the gradient, of the same shape.
+        seen: gradients that the moments have taken in, this one included.
+    """
+    first.lerp_(slope, 1 - settings.beta1)
+    second.mul_(settings.beta2).addcmul_(slope, slope, value=1 - settings.beta2)
+    spread = (second / (1 - settings.beta2**seen)).sqrt_().add_(settings.epsilon * LEVELS)
+    return first / (1 - settings.beta1**seen) / spread
 
 
 class TorchLbfgs:

@@ -1,0 +1,93 @@
+"""Adam on the coefficients of a Laplacian pyramid."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.objective.storage import Storage
+from impasto.optimize.pyramid import compose, decompose, slopes
+from impasto.optimize.solvers import LEVELS, Evaluate, adam_move, in_memory
+from impasto.recipe_tables import Canvas, Solver
+
+
+class PyramidAdam:
+    """As :class:`impasto.optimize.solvers.Adam`, but for what is moved. Its state is in memory,
+    whatever the storage.
+    """
+
+    def __init__(
+        self,
+        settings: Solver,
+        canvas: Canvas,
+        start: Tensor,
+        evaluate: Evaluate,
+        storage: Storage,
+    ) -> None:
+        self._settings = settings
+        self._evaluate = evaluate
+        self._pyramid = decompose(start.detach().to(storage.device), canvas.levels)
+        self._first = [torch.zeros_like(band) for band in self._pyramid]
+        self._second = [torch.zeros_like(band) for band in self._pyramid]
+        self._image = compose(self._pyramid).clamp_(0, 1)
+        self._average = torch.zeros_like(self._image)
+        self._steps = 0
+
+    @property
+    def picture(self) -> Tensor:
+        decay = self._settings.average
+        if not decay or not self._steps:
+            return self._image
+        return (self._average / (1 - decay**self._steps)).clamp_(0, 1)
+
+    def step(self) -> dict[str, float]:
+        s = self._settings
+        losses, gradient = self._evaluate(self._image)
+        gradients = slopes(self._pyramid, inward(gradient.to(self._image.device), self._image))
+        shrink = 1.0
+        if s.clip_gradient is not None:
+            length = float(torch.stack([each.norm() for each in gradients]).norm())
+            shrink = min(1.0, s.clip_gradient / (length + 1e-30))
+        rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
+        self._steps += 1
+        for band, first, second, slope in zip(
+            self._pyramid, self._first, self._second, gradients, strict=True
+        ):
+            band.sub_(adam_move(s, first, second, slope * shrink, self._steps), alpha=rate)
+        free = compose(self._pyramid)
+        self._image = free.clamp(0, 1)
+        # What left the box is taken off the finest band: every pixel has one coefficient there.
+        self._pyramid[0].add_(self._image - free)
+        if s.average:
+            self._average.lerp_(self._image, 1 - s.average)
+        return losses
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "pyramid": self._pyramid,
+            "first": self._first,
+            "second": self._second,
+            "image": self._image,
+            "average": self._average,
+            "steps": self._steps,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, value in in_memory(state, self._image.device).items():
+            setattr(self, f"_{name}", value)
+
+    def inherit(self, state: dict[str, Any]) -> None:
+        """Nothing: a recipe that asks for it is refused."""
+
+    def close(self) -> None:
+        pass
+
+
+def inward(gradient: Tensor, image: Tensor) -> Tensor:
+    """A gradient without what would push pixels out of [0, 1] where they touch its ends: they do
+    not follow, and must not drag along the coarse coefficients that they share with others.
+    """
+    pushed = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+    return gradient.masked_fill(pushed, 0)
