@@ -27,6 +27,7 @@ from impasto.recipe_tables import (
     Canvas,
     ContentTerm,
     EncoderChoice,
+    NeighborTerm,
     PaletteTerm,
     Schedule,
     SmoothnessTerm,
@@ -73,6 +74,7 @@ class Recipe(Table):
     content: ContentTerm = ContentTerm()
     style: StyleTerm = StyleTerm()
     palette: PaletteTerm = PaletteTerm()
+    neighbors: NeighborTerm = NeighborTerm()
     smoothness: SmoothnessTerm = SmoothnessTerm()
     start: Start = Start()
     canvas: Canvas = Canvas()
@@ -88,6 +90,20 @@ class Recipe(Table):
                 )
             if self.schedule.carry:
                 raise ValueError('canvas.kind "laplacian" cannot carry Adam\'s moments to a scale')
+        return self
+
+    @model_validator(mode="after")
+    def _neighbors_are_of_the_whole_picture(self) -> Recipe:
+        if self.style.distance == "neighbors":
+            if self.tile not in (0, "auto"):
+                raise ValueError(
+                    'style.distance "neighbors" knows no tiles: tile must be 0 or "auto"'
+                )
+            if len(set(self.style.weights)) > 1:
+                raise ValueError(
+                    'style.distance "neighbors" takes them from all paintings alike: '
+                    "it cannot weigh paintings"
+                )
         return self
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:

@@ -62,12 +62,15 @@ class StyleTerm(Table):
     layers: Layers = Field(
         default={f"relu{block}_1": 0.2 for block in range(1, 6)}, validate_default=True
     )
-    distance: Literal["gram", "bures", "wasserstein", "covariance", "mean_std", "remd"] = "gram"
+    distance: Literal[
+        "gram", "bures", "wasserstein", "covariance", "mean_std", "remd", "neighbors"
+    ] = "gram"
     """Of Gram matrices, as in the tutorials; of Gaussians, to second order
     (:mod:`impasto.objective.bures`) or exactly (:mod:`impasto.objective.wasserstein`); of means and
-    covariances; of means and standard deviations; or the relaxed earth mover's of sampled features
-    with that of means and covariances (:mod:`impasto.objective.earth_mover`). All but the first are
-    relative to the painting and know no ``gram`` and ``normalization``."""
+    covariances; of means and standard deviations; the relaxed earth mover's of sampled features
+    with that of means and covariances (:mod:`impasto.objective.earth_mover`); or of features
+    themselves, place by place (:mod:`impasto.objective.neighbors`). All but the first are relative
+    to the painting and know no ``gram`` and ``normalization``."""
     cost: Literal["cosine", "euclidean"] = "cosine"
     """Of moving a feature onto another, for ``remd``."""
     gram: Literal["hw", "chw"] = "hw"
@@ -89,6 +92,15 @@ class PaletteTerm(Table):
     """Colours, kept near those of the painting(s): :mod:`impasto.objective.palette`."""
 
     weight: NonNegative = 0.0
+
+
+class NeighborTerm(Table):
+    """How ``style.distance = "neighbors"`` finds them. They come from all paintings alike."""
+
+    photo_share: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Of the photo in what neighbours are sought for; the rest is the picture so far."""
+    rotations: bool = True
+    """Whether the painting is also looked through turned by 90, 180 and 270 degrees."""
 
 
 class SmoothnessTerm(Table):
@@ -149,6 +161,9 @@ class Schedule(Table):
     detail: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How much of the photo's detail that the coarser scale could not show is added when a scale
     begins."""
+    refine: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Iterations of one more pass at the finest size. With ``style.distance = "neighbors"`` every
+    layer then has neighbours of its own, sought anew in each iteration."""
     total: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """If set, the scales' iterations are stretched or shrunk to sum to this."""
     until: Literal["iterations", "converged"] = "iterations"

@@ -6,7 +6,7 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -116,10 +116,7 @@ class Objective:
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
-        variable = image.detach().requires_grad_()
-        losses = self(variable)
-        (gradient,) = torch.autograd.grad(losses.total, variable)
-        return losses.as_numbers(), gradient.contiguous()
+        return evaluated(self, image)
 
     def losses(self, image: Tensor) -> dict[str, float]:
         """The losses of a picture as numbers."""
@@ -132,6 +129,16 @@ class Objective:
     def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
         features = self._features(image)
         return [gauge.measured(features) for gauge in gauges]
+
+
+def evaluated(
+    objective: Callable[[Tensor], Losses], image: Tensor
+) -> tuple[dict[str, float], Tensor]:
+    """The losses of a picture as numbers, and the gradient of their total, of its shape."""
+    variable = image.detach().requires_grad_()
+    losses = objective(variable)
+    (gradient,) = torch.autograd.grad(losses.total, variable)
+    return losses.as_numbers(), gradient.contiguous()
 
 
 def features_of(

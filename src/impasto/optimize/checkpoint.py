@@ -33,6 +33,7 @@ class RunState:
         iteration: iterations done in the whole run.
         elapsed_s: seconds worked so far, over all sessions.
         solver: the solver's own state.
+        begun: the picture that the scale began with, where targets depend on it.
     """
 
     recipe: str
@@ -43,6 +44,7 @@ class RunState:
     iteration: int
     elapsed_s: float
     solver: dict[str, Any]
+    begun: torch.Tensor | None = None
 
 
 def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda: None) -> None:

@@ -16,6 +16,7 @@ from impasto.optimize.memory import (
     Needs,
     Room,
     choose_layout,
+    column_numbers,
     images_of,
     kept_features,
     layouts,
@@ -81,6 +82,8 @@ class Fitting:
         Raises:
             ResourceError: nothing fits.
         """
+        if self._recipe.style.distance == "neighbors":
+            return choose_layout(self._demand(size, paintings), self.room, [Layout(0)])
         if tile is None:
             tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
         demand, beside = self._demand(size, paintings), self._device.type != "cpu"
@@ -108,4 +111,5 @@ class Fitting:
             precision=self._precision,
             images=images_of(self._recipe.solver, self._recipe.canvas),
             features=kept_features(self._recipe.content),
+            columns=column_numbers(self._recipe.style),
         )

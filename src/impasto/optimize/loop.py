@@ -17,6 +17,7 @@ from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, LimitError
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture, fit_within
+from impasto.objective.matching import MatchingObjective
 from impasto.objective.objective import Objective, taps
 from impasto.objective.storage import Storage
 from impasto.objective.tiled import TiledObjective
@@ -201,7 +202,7 @@ class Stylizer:
             canvas.to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
             for p in paintings
         ]
-        objective = Objective(self.recipe, self._encoder, image, styles, autocast=self._autocast)
+        objective = self._untiled(image, styles, probe, None)
         return seconds_per_pixel(objective.evaluate, image)
 
     def _paintings_of(self, styles: Any) -> list[Picture]:
@@ -225,7 +226,8 @@ class Stylizer:
         scale: Scale,
         tile: int = 0,
         storage: Storage | None = None,
-    ) -> Objective | TiledObjective:
+        begun: Tensor | None = None,
+    ) -> Objective | TiledObjective | MatchingObjective:
         """The objective of a run at one of its scales, targets measured.
 
         Args:
@@ -234,13 +236,14 @@ class Stylizer:
             scale: whose size counts.
             tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
             storage: of what is as large as the pictures; none: the memory of the device.
+            begun: [1, 3, H, W], the picture that the scale begins with; none: the photo.
         """
         storage = storage or Storage(self.device)
         photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
         paintings = self.paintings(read_pictures(styles), scale, storage)
         longest = max(max(image.shape[2:]) for image in (photo, *paintings))
         if not tile or tile >= longest:
-            return Objective(self.recipe, self._encoder, photo, paintings, autocast=self._autocast)
+            return self._untiled(photo, paintings, scale, begun)
         return TiledObjective(
             self.recipe,
             self._encoder,
@@ -248,6 +251,21 @@ class Stylizer:
             paintings,
             side=tile,
             storage=storage,
+            autocast=self._autocast,
+        )
+
+    def _untiled(
+        self, photo: Tensor, paintings: Sequence[Tensor], scale: Scale, begun: Tensor | None
+    ) -> Objective | MatchingObjective:
+        if self.recipe.style.distance != "neighbors":
+            return Objective(self.recipe, self._encoder, photo, paintings, autocast=self._autocast)
+        return MatchingObjective(
+            self.recipe,
+            self._encoder,
+            photo,
+            paintings,
+            current=begun,
+            splitting=scale.refines,
             autocast=self._autocast,
         )
 

@@ -11,8 +11,9 @@ from typing import Literal
 from impasto.encoders.layers import cell_of, convolutions
 from impasto.errors import ResourceError
 from impasto.media.bands import BAND
+from impasto.objective.neighbors import CELL, CHUNK
 from impasto.optimize.schedule import SHORTEST
-from impasto.recipe_tables import Canvas, ContentTerm, Solver
+from impasto.recipe_tables import Canvas, ContentTerm, Solver, StyleTerm
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 """A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
@@ -96,6 +97,7 @@ class Demand:
         images: tensors of the result's size that the solver and the loop keep; see
             :func:`images_of`.
         features: numbers a pixel in the photo's features; see :func:`kept_features`.
+        columns: numbers a pixel in its hypercolumns; see :func:`column_numbers`.
     """
 
     result: tuple[int, int]
@@ -104,18 +106,27 @@ class Demand:
     precision: str
     images: int
     features: float
+    columns: float = 0.0
 
     @property
     def longest(self) -> int:
         """Side in pixels; a tile that is no shorter is none."""
         return max(*self.result, *self.painting)
 
+    def _matching(self, result: int, painting: int) -> int:
+        """Bytes for neighbours: the picture's hypercolumns, their targets, the painting's and a
+        chunk of similarities, with the copies that centring makes.
+        """
+        if not self.columns:
+            return 0
+        return int(4 * self.columns * (4 * result + 3 * painting)) + 4 * CHUNK
+
     def needs(self, layout: Layout) -> Needs:
         """What a run takes if it is laid out so."""
         result, painting = math.prod(self.result), math.prod(self.painting)
         finished = RESULT_BYTES * result
         if not layout.tile or layout.tile >= self.longest:
-            kept = IMAGE_BYTES * self.images * result
+            kept = IMAGE_BYTES * self.images * result + self._matching(result, painting)
             at_work = max(ACTIVATION_BYTES[self.precision] * result, FORWARD_BYTES * painting)
             return Needs(max(kept + at_work, finished) + FIXED_BYTES)
         sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
@@ -131,6 +142,14 @@ class Demand:
                 return Needs(at_work, host=kept + finished)
             case "disk":
                 return Needs(max(at_work, finished + FIXED_BYTES) + walked, disk=kept)
+
+
+def column_numbers(style: StyleTerm) -> float:
+    """How many numbers a pixel of hypercolumns are made; 0 where none are."""
+    if style.distance != "neighbors":
+        return 0.0
+    channels = {layer.name: layer.outputs for layer in convolutions("vgg19")}
+    return sum(channels[layer] for layer in style.layers) / CELL**2
 
 
 def images_of(solver: Solver, canvas: Canvas) -> int:

@@ -71,6 +71,7 @@ class Run:
         self._scales = scales
         self._layout = layout
         self._fell_back = False
+        self._begun: Tensor | None = None
         self._storage = storage
         self._keeper = keeper
         self._recipe, self._inputs = identity
@@ -154,6 +155,8 @@ class Run:
         """Of a scale: begun, begun with what the coarser one learnt, or as it was in a state."""
         recipe = self._stylizer.recipe
         start = self._start(index, coarser) if state is None else self._shape(index)
+        if recipe.style.distance == "neighbors":
+            self._begun = start.clone() if state is None else state.begun
         solver: SolverLike
         if recipe.canvas.kind == "laplacian":
             solver = PyramidAdam(recipe.solver, recipe.canvas, start, evaluate, self._storage)
@@ -208,6 +211,7 @@ class Run:
             iteration=self._iteration,
             elapsed_s=self._elapsed(),
             solver=solver.state(),
+            begun=self._begun,
         )
 
     def _saved(self, image: Tensor) -> Tensor:
@@ -220,14 +224,15 @@ class Run:
 
     def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
         return lambda: self._stylizer.objective(
-            self._content, self._styles, scale, self._layout.tile, self._storage
+            self._content, self._styles, scale, self._layout.tile, self._storage, self._begun
         )
 
     def _smaller(self, scale: Scale) -> bool:
         """Go on in tiles of half the side, the first time that memory runs out."""
         longest = max(scale.width, scale.height)
         at_most = min(self._layout.tile or longest, longest) // 2
-        if self._fell_back or longest <= TILES[-1]:
+        whole = self._stylizer.recipe.style.distance == "neighbors"
+        if self._fell_back or longest <= TILES[-1] or whole:
             return False
         tile = next((tile for tile in TILES if tile <= at_most), TILES[-1])
         self._layout = replace(self._layout, tile=tile)

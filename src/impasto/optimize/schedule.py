@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from impasto.recipe_tables import Schedule
 
@@ -24,6 +24,8 @@ class Scale:
     width: int
     height: int
     iterations: int
+    refines: bool = False
+    """Whether it is the second pass at the finest size."""
 
 
 def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
@@ -42,12 +44,16 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
         # The ratio is bent a little so that the coarsest scale is met exactly.
         fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
     wanted = [_iterations(schedule, fraction, longer) for fraction in fractions]
+    if schedule.refine:
+        fractions, wanted = [*fractions, 1.0], [*wanted, schedule.refine]
     if schedule.total is not None:
         wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
     scales = [
         Scale(max(1, round(width * fraction)), max(1, round(height * fraction)), iterations)
         for fraction, iterations in zip(fractions, _apportioned(wanted), strict=True)
     ]
+    if schedule.refine:
+        scales[-1] = replace(scales[-1], refines=True)
     return tuple(scale for scale in scales if scale.iterations)
 
 
