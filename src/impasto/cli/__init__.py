@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": "what a run would take: sizes, memory, time",
     "sheet": "variations side by side: paintings, recipes, seeds, any field",
     "replay": "make a picture again from the recipe inside it",
+    "refine": "paint one region of a result again",
     "recipes": "list the recipes, or show one",
     "inspect": "see what each layer of the network keeps of a picture",
     "compare": "measure a result against its photo and painting",

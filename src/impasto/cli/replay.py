@@ -58,7 +58,9 @@ def run(argv: list[str]) -> int:
     output = Path(options.output or path.with_name(f"{path.stem}-replay{path.suffix}"))
     depth = 16 if made.metadata.depth == 16 else 8
     output_format(output, depth)
-    sought = _Search(path, provenance, accept_changed=options.accept_changed)
+    if provenance.refined:
+        say(f"{path} was refined afterwards; a replay is the picture before that")
+    sought = Search(path, provenance, accept_changed=options.accept_changed)
     photo, *paintings = sought.inputs(options.photo, options.style)
     sources: list[str | None] = [str(each) for each in sought.found]
     recipe = provenance.recipe
@@ -84,12 +86,12 @@ def run(argv: list[str]) -> int:
         max_memory=options.max_memory,
         scratch=options.scratch,
         keep_metadata=provenance.keeps_metadata,
-        record=replace(provenance, version=__version__) if same else None,
+        record=replace(provenance, version=__version__, refined=()) if same else None,
     )
     return paint(job)
 
 
-class _Search:
+class Search:
     """Finds what a picture was made from, and remembers whether all of it is unchanged."""
 
     def __init__(self, picture: Path, provenance: Provenance, *, accept_changed: bool) -> None:

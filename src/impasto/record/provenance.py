@@ -35,6 +35,8 @@ class Provenance:
         start: the picture of the user's that the run began with, hashed by its pixels.
         weights: the network's file, hashed by its bytes; none: not known.
         keeps_metadata: whether the photo's EXIF and copyright were kept.
+        refined: what was painted again afterwards, in turn, as JSON objects; the rest says how the
+            picture was made before that.
     """
 
     version: str
@@ -44,6 +46,7 @@ class Provenance:
     start: Named | None = None
     weights: Named | None = None
     keeps_metadata: bool = True
+    refined: tuple[dict[str, Any], ...] = ()
 
     @classmethod
     def of(cls, recipe: Recipe, inputs: Sequence[Named], device: str, weights: Named) -> Provenance:
@@ -69,6 +72,8 @@ class Provenance:
                 record[key] = _entry(named)
         if not self.keeps_metadata:
             record["metadata"] = False
+        if self.refined:
+            record["refined"] = list(self.refined)
         return json.dumps(record)
 
 
@@ -120,10 +125,13 @@ def read_provenance(path: Path) -> Provenance:
         recipe_text = json.dumps(data["recipe"])
         version, device = str(data["impasto"]), str(data["device"])
         keeps_metadata = data.get("metadata") is not False
+        refined = tuple(map(dict, data.get("refined", ())))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: its impasto record is damaged ({error})") from None
     recipe = parse_recipe(recipe_text)
-    return Provenance(version, recipe, (photo, *others), device, start, weights, keeps_metadata)
+    return Provenance(
+        version, recipe, (photo, *others), device, start, weights, keeps_metadata, refined
+    )
 
 
 def _read_entry(entry: dict[str, Any]) -> Named:

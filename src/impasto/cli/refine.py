@@ -1,0 +1,218 @@
+"""``impasto refine RESULT --region X,Y,W,H``: one region of a result, painted again."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli.arguments import Parser, device, gigabytes, notice_for, say, whole
+
+if TYPE_CHECKING:
+    from impasto.cli.replay import Search
+    from impasto.media.picture import Floats, Picture
+    from impasto.optimize.region import Box
+    from impasto.recipe import Recipe
+    from impasto.record.provenance import Provenance
+
+MARGIN = 64
+"""Pixels around the region that are painted with it, for the network to see where it lies."""
+EDGE = 32
+"""Pixels over which the new fades into the old; fewer in a small region."""
+ITERATIONS = 150
+"""Those of ``best`` at 512 px."""
+
+
+def build_parser() -> Parser:
+    """The flags of a refinement."""
+    parser = Parser(
+        prog="impasto refine",
+        description="Paint one region of a result again, from its own pixels on, and blend it in "
+        "without a seam. Its photo and painting are looked for beside it and in the current "
+        "folder.",
+    )
+    add = parser.add_argument
+    add("picture", metavar="RESULT", help="made by impasto, with its recipe inside")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--region", metavar="X,Y,W,H", type=_whole_numbers, help="in its pixels")
+    where.add_argument("--mask", metavar="FILE", help="white where to paint, of any size")
+    add("-o", "--output", metavar="OUT", help="default: RESULT-refined.png")
+    add("--quality", choices=("draft", "standard", "best"), help="another recipe than its own")
+    add(
+        "--iterations",
+        metavar="N",
+        type=whole(1, 1_000_000),
+        default=ITERATIONS,
+        help="evaluations of the objective (default: %(default)s)",
+    )
+    add("--style", metavar="PAINTING", action="append", help="others than its own; repeatable")
+    add(
+        "--set",
+        metavar="FIELD=VALUE",
+        action="append",
+        default=[],
+        help="a field of the recipe, like style.scale=2; repeatable",
+    )
+    add("--photo", metavar="FILE", help="where the photo is now")
+    add("--weights", metavar="FILE", help="where the network's weights are")
+    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
+    add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
+    add("--scratch", metavar="DIR", help="likewise")
+    add("--force", action="store_true", help="replace an existing output")
+    add("--accept-changed", action="store_true", help="go on with another photo or painting")
+    add("--quiet", action="store_true", help="no progress")
+    return parser
+
+
+def run(argv: list[str]) -> int:
+    """Check everything that can be checked, paint the region, lay it over the result."""
+    options = build_parser().parse_args(argv)
+    from impasto.cli.replay import Search
+    from impasto.cli.targets import check_targets
+    from impasto.media.decode import read_picture
+    from impasto.media.encode import output_format, write_picture
+    from impasto.optimize.region import laid_over, soft_edge
+    from impasto.record.provenance import read_provenance
+
+    path = Path(options.picture)
+    made, provenance = read_picture(path), read_provenance(path)
+    output = Path(options.output or path.with_name(f"{path.stem}-refined.png"))
+    depth = 16 if made.metadata.depth == 16 else 8
+    output_format(output, depth)
+    mask, region = _wanted(options, made)
+    sought = Search(path, provenance, accept_changed=options.accept_changed)
+    photo, paintings = _inputs(options, sought, provenance)
+    check_targets([output], [path, *sought.found], overwrite=options.force)
+    around = region.grown(MARGIN, made.width, made.height)
+    recipe = _recipe(options, provenance.recipe, made, around)
+    seen = around.of(photo.resized(made.width, made.height))
+    repainted = _painted(options, recipe, seen, paintings, around.of(made))
+    weights = soft_edge(mask, min(EDGE, region.width / 4, region.height / 4))
+    note = {
+        "region": [region.left, region.top, region.width, region.height],
+        "recipe": recipe.model_dump(mode="json"),
+        "paintings": [painting.sha256() for painting in paintings],
+    }
+    write_picture(
+        laid_over(made, repainted, around, weights),
+        output,
+        record=replace(provenance, refined=(*provenance.refined, note)).to_json(),
+        depth=depth,
+        overwrite=options.force,
+        notice=notice_for(quiet=options.quiet),
+    )
+    if not options.quiet:
+        say(f"{output} ({region.width}x{region.height} px at {region.left},{region.top})")
+    return 0
+
+
+def _wanted(options: argparse.Namespace, made: Picture) -> tuple[Floats, Box]:
+    """Where to paint: a mask of the result's size, and the box around it."""
+    from impasto.errors import InputError
+    from impasto.media.decode import read_picture
+    from impasto.optimize.region import Box, bounds
+
+    if options.region:
+        region = Box(*options.region)
+        if not region.lies_in(made.width, made.height):
+            raise InputError(
+                f"--region {','.join(map(str, options.region))}: does not lie in the result's "
+                f"{made.width}x{made.height} px"
+            )
+        return region.mask(made.width, made.height), region
+    mask = read_picture(Path(options.mask)).resized(made.width, made.height).pixels.mean(2)
+    mask[mask < 1 / 255] = 0
+    found = bounds(mask)
+    if found is None:
+        raise InputError(f"{options.mask}: is black all over, nothing is to be painted")
+    return mask, found
+
+
+def _inputs(
+    options: argparse.Namespace, sought: Search, provenance: Provenance
+) -> tuple[Picture, list[Picture]]:
+    """The photo, and the paintings: those given, or its own."""
+    from impasto.media.decode import read_picture
+
+    if not options.style:
+        photo, *paintings = sought.inputs(options.photo, None)
+        return photo, paintings
+    photo = sought.picture(provenance.inputs[0], options.photo, "--photo")
+    sought.found += map(Path, options.style)
+    return photo, [read_picture(Path(each)) for each in options.style]
+
+
+def _recipe(options: argparse.Namespace, own: Recipe, made: Picture, around: Box) -> Recipe:
+    """Of the region: its own or another one, at one scale, with strokes as large as elsewhere."""
+    from impasto.recipe import load_recipe
+
+    chosen = load_recipe(options.quality) if options.quality else own
+    ratio = math.sqrt(made.width * made.height / (around.width * around.height))
+    changes: dict[str, Any] = {
+        "schedule.coarsest": None,
+        "schedule.total": options.iterations,
+        "style.weights": [] if options.style else own.style.weights,
+        "style.scale": own.style.scale,
+        "tile": "auto",
+        **dict(_assignment(each) for each in options.set),
+    }
+    changes["size"] = max(around.width, around.height)
+    chosen = chosen.with_changes(changes)
+    # The painting is as large as beside the whole result, as far as a recipe goes.
+    return chosen.with_changes({"style.scale": min(8.0, chosen.style.scale * ratio)})
+
+
+def _painted(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    photo: Picture,
+    paintings: list[Picture],
+    now: Picture,
+) -> Picture:
+    """The region as the recipe makes it, begun with what it is now."""
+    from impasto.cli.progress import progress_for
+    from impasto.media.encode import write_picture
+    from impasto.optimize.loop import Stylizer
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = Path(folder) / "start.png"
+        write_picture(now, start, depth=16)
+        engine = Stylizer(
+            recipe.with_changes({"start": {"base": "image", "image": str(start)}}),
+            device=options.device,
+            weights=options.weights,
+            max_memory=options.max_memory,
+            scratch=options.scratch,
+        )
+        with progress_for(sys.stderr, quiet=options.quiet) as progress:
+            for step in engine.run(photo, paintings):  # at least one
+                progress.see(step)
+        return step.picture()
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """A recipe's field and its value, as TOML or, where that fails, as plain text."""
+    from impasto.errors import InputError
+
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text}: give FIELD=VALUE, like style.scale=2")
+    try:
+        return field.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return field.strip(), value
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not four whole numbers: left,top,width,height"
+        ) from None
+    return [left, top, width, height]

@@ -1,0 +1,95 @@
+"""A part of a finished picture, cut out with what is around it and laid back without a seam."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from impasto.media.picture import Floats, Picture
+from impasto.optimize.precondition import blur
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixels of a picture: from ``left`` and ``top`` on, ``width`` by ``height``."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.left, self.left + self.width)
+
+    def lies_in(self, width: int, height: int) -> bool:
+        """Whether it has pixels, all of them in a picture of that size."""
+        return (
+            min(self.left, self.top) >= 0
+            and min(self.width, self.height) > 0
+            and self.left + self.width <= width
+            and self.top + self.height <= height
+        )
+
+    def grown(self, margin: int, width: int, height: int) -> Box:
+        """With so many pixels more on every side, as far as a picture of that size has them."""
+        left, top = max(0, self.left - margin), max(0, self.top - margin)
+        right = min(width, self.left + self.width + margin)
+        bottom = min(height, self.top + self.height + margin)
+        return Box(left, top, right - left, bottom - top)
+
+    def of(self, picture: Picture) -> Picture:
+        """What it shows of a picture, opaque."""
+        return Picture(np.ascontiguousarray(picture.pixels[self.rows, self.columns]))
+
+    def mask(self, width: int, height: int) -> Floats:
+        """[height, width]: 1 inside, 0 outside."""
+        mask = np.zeros((height, width), np.float32)
+        mask[self.rows, self.columns] = 1
+        return mask
+
+
+def bounds(mask: Floats) -> Box | None:
+    """The smallest box around all that is above 0 in a mask [H, W]; none if nothing is."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return None
+    left, top = int(columns[0]), int(rows[0])
+    return Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
+
+
+def soft_edge(mask: Floats, width: float) -> Floats:
+    """A mask that rises from 0 at its border to itself about ``width`` pixels inside.
+
+    Zero wherever the mask is; where it touches the border of the picture there is no edge.
+
+    Args:
+        mask: [H, W] in [0, 1].
+        width: in pixels, above 0.
+    """
+    whole = torch.from_numpy(mask > 0).float()[None, None]
+    inside = (2 * blur(whole, width / 2)[0, 0] - 1).clamp(0, 1).numpy()
+    # Half of a cosine: no crease at either end of the slope.
+    return (mask * (0.5 - 0.5 * np.cos(np.pi * inside))).astype(np.float32)
+
+
+def laid_over(picture: Picture, repainted: Picture, box: Box, weights: Floats) -> Picture:
+    """A picture with a part of it replaced, as far as weights say.
+
+    Args:
+        picture: [H, W]; its alpha and metadata stay.
+        repainted: of the size of the box.
+        box: where it belongs.
+        weights: [H, W] in [0, 1]; pixels of weight 0 stay exactly as they are.
+    """
+    pixels = picture.pixels.copy()
+    share = weights[box.rows, box.columns, None]
+    before = pixels[box.rows, box.columns]
+    pixels[box.rows, box.columns] = before + share * (repainted.pixels - before)
+    return Picture(pixels, picture.alpha, picture.metadata)

@@ -1,0 +1,176 @@
+"""A refinement changes its region, nothing else, and leaves no seam."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.cli import main
+from impasto.media.metadata import read_record
+from impasto.media.picture import Picture
+from impasto.optimize.region import Box, bounds, laid_over, soft_edge
+
+JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "64", "--quiet"]
+REGION = (20, 12, 30, 24)
+
+
+@pytest.fixture(scope="module")
+def made(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A result, to be refined by all tests."""
+    out = tmp_path_factory.mktemp("made") / "out.png"
+    inputs = [str(pictures / "photo.png"), "--style", str(pictures / "painting.png")]
+    assert main([*inputs, *JOB[3:], "-o", str(out)]) == 0
+    return out.read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def in_work(work, made, monkeypatch):
+    """A folder with photo.png, painting.png and out.png."""
+    monkeypatch.chdir(work)
+    Path("out.png").write_bytes(made)
+
+
+def refined(*arguments: str, iterations: str = "5") -> np.ndarray:
+    flags = ["-o", "new.png", "--iterations", iterations, "--quiet", "--force"]
+    assert main(["refine", "out.png", *flags, *arguments]) == 0
+    return pixels("new.png")
+
+
+def pixels(name: str) -> np.ndarray:
+    return np.asarray(Image.open(name).convert("RGB")).astype(int)
+
+
+def region_flag(box=REGION) -> list[str]:
+    return ["--region", ",".join(map(str, box))]
+
+
+def complaint(capsys) -> str:
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_only_the_region_changes_and_no_border_shows():
+    before, after = pixels("out.png"), refined(*region_flag(), "--style", "photo.png")
+    change = np.abs(after - before)
+    left, top, width, height = REGION
+    inside = np.zeros(before.shape[:2], bool)
+    inside[top : top + height, left : left + width] = True
+    assert change[~inside].max() == 0
+    assert change[inside].max() > 10
+    assert change[inside].mean() > 1
+    rim = inside.copy()
+    rim[top + 1 : top + height - 1, left + 1 : left + width - 1] = False
+    assert change[rim].max() <= 2  # where it meets the old, it is the old
+
+
+def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
+    refined(*region_flag(), "--set", "content.weight=0.5", "--set", "smoothness.kind=l1")
+    old, new = (json.loads(read_record(Path(n))) for n in ("out.png", "new.png"))
+    (note,) = new.pop("refined")
+    assert new == old
+    assert note["region"] == list(REGION)
+    assert note["recipe"]["content"]["weight"] == 0.5
+    assert note["recipe"]["smoothness"]["kind"] == "l1"
+    assert str(Path.cwd()) not in read_record(Path("new.png"))
+    again = ["refine", "new.png", *region_flag((0, 0, 20, 20)), "--iterations", "1", "--quiet"]
+    assert main(again) == 0
+    record = json.loads(read_record(Path("new-refined.png")))
+    assert [each["region"] for each in record["refined"]] == [list(REGION), [0, 0, 20, 20]]
+    assert main(["replay", "new-refined.png", "-o", "back.png", "--quiet"]) == 0
+    assert "refined afterwards" in complaint(capsys)
+    assert Path("back.png").read_bytes() == Path("out.png").read_bytes()
+
+
+def test_each_choice_changes_what_is_painted():
+    assert main([*JOB, "--recipe", "torch-lbfgs", "-o", "out.png", "--force"]) == 0
+    choices = [], ["--quality", "draft"], ["--style", "photo.png"], ["--set", "style.weight=0.01"]
+    made = {refined(*region_flag(), *choice, iterations="3").tobytes() for choice in choices}
+    assert len(made) == len(choices)
+
+
+def test_iterations_count_and_the_same_ones_give_the_same_picture():
+    few, more = (refined(*region_flag(), iterations=n) for n in ("2", "5"))
+    assert (few != more).any()
+    assert np.array_equal(refined(*region_flag(), iterations="5"), more)
+
+
+def test_a_mask_of_any_size_paints_where_it_is_white():
+    y, x = np.mgrid[0:96, 0:128]
+    disc = ((x - 64) ** 2 + (y - 48) ** 2 < 30**2).astype(np.uint8) * 255
+    Image.fromarray(disc).save("disc.png")
+    change = np.abs(refined("--mask", "disc.png", "--style", "photo.png") - pixels("out.png"))
+    there = np.asarray(Image.fromarray(disc).resize((64, 48), Image.Resampling.LANCZOS)) > 0
+    assert change[~there].max() == 0
+    assert change[there].max() > 10
+    assert change[21:27, 29:35].mean() > change[there].mean()
+
+
+def test_a_region_at_the_border_is_painted_up_to_it():
+    change = np.abs(
+        refined(*region_flag((0, 0, 40, 48)), "--style", "photo.png") - pixels("out.png")
+    )
+    assert change[:, 0].mean() > 1
+    assert change[0, :20].mean() > 1
+    assert change[:, 40:].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
+        (["--region", "0,0,0,20"], "does not lie in"),
+        (["--region", "-1,0,9,20"], "expected one argument"),
+        (["--region", "1,2,3"], "is not four whole numbers"),
+        (["--mask", "black.png"], "is black all over"),
+        (["--region", "0,0,20,20", "--set", "style.nothing=1"], "no such field"),
+        (["--region", "0,0,20,20", "--set", "style.scale"], "give FIELD=VALUE"),
+        (["--region", "0,0,20,20", "-o", "photo.png", "--force"], "originals are never replaced"),
+        (["--region", "0,0,20,20", "-o", "out.png", "--force"], "originals are never replaced"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, says, capsys):
+    Image.new("L", (9, 9)).save("black.png")
+    try:
+        code = main(["refine", "out.png", "--quiet", *arguments])
+    except SystemExit as exited:
+        code = exited.code
+    assert code == 2
+    assert says in complaint(capsys)
+
+
+def test_a_picture_without_a_recipe_is_refused(capsys):
+    assert main(["refine", "photo.png", *region_flag(), "--quiet"]) == 2
+    assert "carries no impasto recipe" in complaint(capsys)
+
+
+def test_a_soft_edge_is_zero_outside_and_one_deep_inside():
+    mask = Box(10, 20, 40, 60).mask(100, 90)
+    assert bounds(mask) == Box(10, 20, 40, 60)
+    soft = soft_edge(mask, 8)
+    assert soft[mask == 0].max() == 0
+    assert soft[45:55, 25:35].min() > 0.999
+    assert np.abs(np.diff(soft, axis=0)).max() < 0.3
+    assert soft[20, 10:50].max() < 0.1
+    whole = np.ones((30, 40), np.float32)
+    assert np.allclose(soft_edge(whole, 8), 1)
+    assert bounds(np.zeros((3, 3), np.float32)) is None
+
+
+def test_laying_over_keeps_alpha_and_what_weighs_nothing():
+    rng = np.random.default_rng(0)
+    picture = Picture(rng.random((20, 30, 3), np.float32), rng.random((20, 30), np.float32))
+    box = Box(5, 4, 10, 8)
+    weights = np.zeros((20, 30), np.float32)
+    weights[6, 7], weights[7, 7] = 1, 0.25
+    new = Picture(np.ones((8, 10, 3), np.float32))
+    made = laid_over(picture, new, box, weights)
+    assert made.alpha is picture.alpha
+    assert np.allclose(made.pixels[6, 7], 1)
+    assert np.allclose(made.pixels[7, 7], 0.75 * picture.pixels[7, 7] + 0.25)
+    untouched = weights == 0
+    assert np.array_equal(made.pixels[untouched], picture.pixels[untouched])
