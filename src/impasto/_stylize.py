@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
+from impasto.media.guided import guided_filter
 from impasto.media.picture import Picture
 from impasto.optimize.device import peak_memory_mb
 from impasto.optimize.loop import Stylizer, read_pictures
@@ -184,7 +185,7 @@ def finished(
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
     hashes = [picture.sha256() for picture in (content, *styles)]
     return Result(
-        picture=step.picture().resized(width, height),
+        picture=_guided(step.picture().resized(width, height), content, recipe),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
@@ -203,3 +204,14 @@ def finished(
             if isinstance(s, str | Path)
         ),
     )
+
+
+def _guided(made: Picture, photo: Picture, recipe: Recipe) -> Picture:
+    """A finished picture, filtered with the photo as guide if the recipe says so."""
+    table = recipe.photorealism
+    if not table.filter:
+        return made
+    radius = max(1, round(table.filter * max(made.width, made.height)))
+    guide = photo.resized(made.width, made.height).pixels
+    pixels = guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
+    return Picture(pixels, made.alpha, made.metadata)

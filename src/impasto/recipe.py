@@ -29,6 +29,7 @@ from impasto.recipe_tables import (
     EncoderChoice,
     NeighborTerm,
     PaletteTerm,
+    PhotorealismTerm,
     Schedule,
     SmoothnessTerm,
     Solver,
@@ -76,6 +77,7 @@ class Recipe(Table):
     palette: PaletteTerm = PaletteTerm()
     neighbors: NeighborTerm = NeighborTerm()
     smoothness: SmoothnessTerm = SmoothnessTerm()
+    photorealism: PhotorealismTerm = PhotorealismTerm()
     start: Start = Start()
     canvas: Canvas = Canvas()
     schedule: Schedule = Schedule()

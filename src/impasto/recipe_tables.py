@@ -110,6 +110,19 @@ class SmoothnessTerm(Table):
     kind: Literal["l1", "l2"] = "l2"
 
 
+class PhotorealismTerm(Table):
+    """The photo's matting Laplacian (:mod:`impasto.objective.matting`): colour and light may
+    change, patch by patch, structure may not."""
+
+    weight: NonNegative = 0.0
+    """Of the energy of a pixel."""
+    filter: Annotated[float, Field(ge=0, le=0.25)] = 0.0
+    """Radius of the guided filter that the finished picture passes, guided by the photo, as a share
+    of the longer side; 0: none. Losses are those before it."""
+    epsilon: Positive = 1e-4
+    """Of the guided filter: variance of the photo, in [0, 1], that counts as smooth."""
+
+
 class Start(Table):
     """The picture the optimiser begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
 

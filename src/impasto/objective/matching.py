@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.objective.losses import content_loss, total_variation
+from impasto.objective.losses import content_loss
 from impasto.objective.neighbors import (
     GRID,
     cosine_loss,
@@ -18,7 +18,7 @@ from impasto.objective.neighbors import (
     nearest_loss,
     on_grid,
 )
-from impasto.objective.objective import Losses, evaluated, features_of
+from impasto.objective.objective import Losses, evaluated, features_of, smoothness_of
 from impasto.recipe import Recipe
 
 
@@ -52,6 +52,7 @@ class MatchingObjective:
         self._encoder = encoder
         self._autocast = autocast
         self._layers = recipe.style.layers
+        self._photo = content if recipe.photorealism.weight else None
         self._splitting = splitting
         with torch.no_grad():
             photo = self._features(content)
@@ -67,15 +68,14 @@ class MatchingObjective:
         recipe = self.recipe
         features = self._features(image)
         style = self._split(features, image) if self._splitting else self._fixed(features)
-        content = smoothness = style.new_zeros(())
+        content = zero = style.new_zeros(())
         if recipe.content.weight:
             kind = recipe.content.normalization
             for layer, weight in recipe.content.layers.items():
                 loss = content_loss(features[layer], self._content[layer], kind)
                 content = content + weight * loss
-        if recipe.smoothness.weight:
-            smoothness = total_variation(image, recipe.smoothness.kind).to(style.device)
-        return Losses.weighted(recipe, content, style, smoothness)
+        smooth = smoothness_of(recipe, image, self._photo, zero)
+        return Losses.of(recipe, {"content": content, "style": style}, smooth)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""

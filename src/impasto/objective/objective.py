@@ -6,7 +6,7 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -21,9 +21,13 @@ from impasto.objective.losses import (
     squared_norm,
     total_variation,
 )
-from impasto.objective.statistic import Found, Gauge, losses_of
+from impasto.objective.matting import matting_loss
+from impasto.objective.statistic import Found, Gauge, added, losses_of
 from impasto.objective.terms import terms_of
 from impasto.recipe import Recipe
+
+TERMS = ("content", "style", "palette", "smoothness", "photorealism")
+"""Of a recipe that are losses; the first, second and fourth are always told, the others if used."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,12 @@ class Losses:
     terms: dict[str, Tensor]
 
     @classmethod
-    def of(
-        cls, recipe: Recipe, content: Tensor, smoothness: Tensor, others: dict[str, Tensor]
-    ) -> Losses:
-        """Of the terms without their weights: sums over positions, and losses of statistics."""
-        terms = {"content": content, "style": torch.zeros_like(content), "smoothness": smoothness}
-        for name, loss in others.items():
-            terms[name] = terms[name] + loss if name in terms else loss
-        return cls({name: getattr(recipe, name).weight * loss for name, loss in terms.items()})
+    def of(cls, recipe: Recipe, *parts: Mapping[str, Tensor]) -> Losses:
+        """Of the terms without their weights; one that is in several parts counts as their sum."""
+        found = added(*parts)
+        return cls(
+            {name: getattr(recipe, name).weight * found[name] for name in TERMS if name in found}
+        )
 
     @property
     def total(self) -> Tensor:
@@ -80,6 +82,7 @@ class Objective:
         self.recipe = recipe
         self._encoder = encoder
         self._autocast = autocast
+        self._photo = content if recipe.photorealism.weight else None
         with torch.no_grad():
             self._terms = terms_of(recipe, content, styles, masks, self._measured)
             self._content: dict[str, Tensor] = {}
@@ -108,11 +111,9 @@ class Objective:
             * squared_error(features[layer], target)
             for layer, target in self._content.items()
         )
-        smoothness = zero
-        if recipe.smoothness.weight:
-            smoothness = total_variation(image, recipe.smoothness.kind).to(zero.device)
         found = [term.gauge.measured(features) for term in self._terms]
-        return Losses.of(recipe, content, smoothness, losses_of(self._terms, found))
+        smooth = smoothness_of(recipe, image, self._photo, zero)
+        return Losses.of(recipe, {"content": content}, smooth, losses_of(self._terms, found))
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
@@ -129,6 +130,25 @@ class Objective:
     def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
         features = self._features(image)
         return [gauge.measured(features) for gauge in gauges]
+
+
+def smoothness_of(
+    recipe: Recipe, image: Tensor, photo: Tensor | None, zero: Tensor
+) -> dict[str, Tensor]:
+    """The terms of the pixels themselves, without their weights.
+
+    Args:
+        recipe: which of them count.
+        image: [1, 3, H, W].
+        photo: likewise, if photorealism counts.
+        zero: a scalar of the device and the dtype of the losses.
+    """
+    found = {"smoothness": zero}
+    if recipe.smoothness.weight:
+        found["smoothness"] = total_variation(image, recipe.smoothness.kind).to(zero.device)
+    if photo is not None:
+        found["photorealism"] = matting_loss(image, photo).to(zero.device)
+    return found
 
 
 def evaluated(

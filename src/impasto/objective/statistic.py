@@ -7,7 +7,7 @@ only tile by tile, once to measure it, and once to pull at it along the loss's s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -68,11 +68,16 @@ class Term:
 
 def losses_of(terms: Sequence[Term], found: Sequence[Found]) -> dict[str, Tensor]:
     """By name, without the recipe's weights, of what the terms' gauges found."""
-    losses: dict[str, Tensor] = {}
-    for term, each in zip(terms, found, strict=True):
-        loss = term.loss(each)
-        losses[term.name] = losses[term.name] + loss if term.name in losses else loss
-    return losses
+    return added(*({term.name: term.loss(each)} for term, each in zip(terms, found, strict=True)))
+
+
+def added(*parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """By name, the sums of what the parts have."""
+    sums: dict[str, Tensor] = {}
+    for part in parts:
+        for name, loss in part.items():
+            sums[name] = sums[name] + loss if name in sums else loss
+    return sums
 
 
 def merged(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:

@@ -85,6 +85,8 @@ def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:
                 return lambda result: mean_std_loss(result, painting)
             case "gram":
                 return lambda result: gram_loss(result, painting, style.normalization, style.gram)
+            case "neighbors":
+                raise ValueError("neighbors are no function of moments: MatchingObjective")
 
     return to
 

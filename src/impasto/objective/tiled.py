@@ -24,10 +24,12 @@ from impasto.objective.losses import (
     squared_norm,
     variation_of,
 )
+from impasto.objective.matting import WINDOW, matting_energy
 from impasto.objective.objective import Losses, features_of
 from impasto.objective.statistic import (
     Found,
     Gauge,
+    added,
     along,
     losses_of,
     merged,
@@ -69,6 +71,7 @@ class TiledObjective:
         self._side = side
         self._storage = storage or Storage(encoder.device)
         self._shape = content.shape
+        self._photo = content if recipe.photorealism.weight else None
         self._tiles = self._plan(content)
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
         self._content_divisors: dict[str, float] = {}
@@ -84,54 +87,55 @@ class TiledObjective:
             found = self._measured(image, self._gauges)
         within = variables(found)
         others = losses_of(self._terms, found)
-        content = smoothness = torch.zeros((), device=self._encoder.device)
-        bends = slopes(Losses.of(self.recipe, content, smoothness, others).total, found, within)
-        gradient = self._storage.zeros(image)
+        bends = slopes(Losses.of(self.recipe, others).total, found, within)
+        gradient, sums = self._storage.zeros(image), dict[str, Tensor]()
         for tile, targets in zip(self._tiles, self._content, strict=True):
             pixels = self._pixels(tile, image).requires_grad_()
             features = dict(self._owned(tile, pixels))
-            here = self._content_of(features, targets), self._smoothness_of(tile, pixels)
+            here = self._here(tile, pixels, features, targets)
             parts = [gauge.measured(features, tile) for gauge in self._gauges]
-            pull = [Losses.of(self.recipe, *here, {}).total, *along(bends, parts)]
+            pull = [Losses.of(self.recipe, here).total, *along(bends, parts)]
             (slope,) = torch.autograd.grad(torch.stack(pull).sum(), pixels)
             tile.seen(gradient).add_(slope.to(gradient.device))
-            content, smoothness = content + here[0].detach(), smoothness + here[1].detach()
+            sums = added(sums, {name: loss.detach() for name, loss in here.items()})
             self._storage.settle()
-        return Losses.of(self.recipe, content, smoothness, others).as_numbers(), gradient
+        return Losses.of(self.recipe, sums, others).as_numbers(), gradient
 
     def losses(self, image: Tensor) -> dict[str, float]:
         """The losses of a picture as numbers."""
-        found: list[Found] = []
+        found, sums = list[Found](), dict[str, Tensor]()
         with torch.no_grad():
-            content = smoothness = torch.zeros((), device=self._encoder.device)
             for tile, targets in zip(self._tiles, self._content, strict=True):
                 pixels = self._pixels(tile, image)
                 features = dict(self._owned(tile, pixels))
-                content = content + self._content_of(features, targets)
-                smoothness = smoothness + self._smoothness_of(tile, pixels)
+                sums = added(sums, self._here(tile, pixels, features, targets))
                 found = merged(found, [each.measured(features, tile) for each in self._gauges])
                 self._storage.settle()
             others = losses_of(self._terms, found)
-        return Losses.of(self.recipe, content, smoothness, others).as_numbers()
+        return Losses.of(self.recipe, sums, others).as_numbers()
 
-    def _content_of(self, features: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-        """A tile's part of the content loss."""
-        losses = [
+    def _here(
+        self, tile: Tile, pixels: Tensor, features: dict[str, Tensor], targets: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """A tile's part of the losses that are sums over positions, without their weights."""
+        content = [
             self.recipe.content.layers[layer]
             / self._content_divisors[layer]
             * squared_error(features[layer], target.to(features[layer].device))
             for layer, target in targets.items()
         ]
-        return sum(losses, torch.zeros((), device=self._encoder.device))
-
-    def _smoothness_of(self, tile: Tile, pixels: Tensor) -> Tensor:
-        """A tile's part of the total variation: of the differences that begin in its own pixels."""
-        if not self.recipe.smoothness.weight:
-            return pixels.new_zeros(())
-        begin = tile.rows.start - tile.rows.first, tile.columns.start - tile.columns.first
-        size = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
-        part = pixels[..., begin[0] : begin[0] + size[0] + 1, begin[1] : begin[1] + size[1] + 1]
-        return variation_of(part, *size, self.recipe.smoothness.kind, self._shape)
+        zero = torch.zeros((), device=self._encoder.device)
+        found = {"content": sum(content, zero), "smoothness": zero}
+        smoothness = self.recipe.smoothness
+        if smoothness.weight:
+            size = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
+            begun = tile.begun(pixels, 1)
+            found["smoothness"] = variation_of(begun, *size, smoothness.kind, self._shape)
+        if self._photo is not None:
+            photo = tile.begun(self._pixels(tile, self._photo), WINDOW - 1)
+            energy = matting_energy(tile.begun(pixels, WINDOW - 1), photo)
+            found["photorealism"] = energy / math.prod(self._shape[2:])
+        return found
 
     def _photo_features(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:
         """By tile and layer, those it owns: one long tensor a layer, cut up. And by layer, what the
@@ -178,4 +182,5 @@ class TiledObjective:
 
     def _plan(self, image: Tensor) -> tuple[Tile, ...]:
         height, width = image.shape[2:]
-        return plan_tiles(height, width, self._side, self._encoder.halo, self._encoder.cell)
+        halo = max(self._encoder.halo, WINDOW - 1)
+        return plan_tiles(height, width, self._side, halo, self._encoder.cell)

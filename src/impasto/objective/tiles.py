@@ -49,6 +49,12 @@ class Tile:
         """The tile's pixels of [..., H, W], halo included: a view."""
         return image[..., self.rows.first : self.rows.last, self.columns.first : self.columns.last]
 
+    def begun(self, pixels: Tensor, more: int) -> Tensor:
+        """Of the pixels that the tile sees: its own, and so many below and to the right."""
+        top, left = self.rows.start - self.rows.first, self.columns.start - self.columns.first
+        bottom, right = self.rows.stop - self.rows.first, self.columns.stop - self.columns.first
+        return pixels[..., top : bottom + more, left : right + more]
+
     def owned(self, features: Tensor, cell: int) -> Tensor:
         """The tile's own among the features [..., h, w] of what it sees: a view."""
         return features[..., self.rows.cells(cell), self.columns.cells(cell)]

@@ -109,7 +109,8 @@ class Fitting:
             painting=max(sizes, key=math.prod),
             halo=self._halo,
             precision=self._precision,
-            images=images_of(self._recipe.solver, self._recipe.canvas),
+            images=images_of(self._recipe.solver, self._recipe.canvas)
+            + (self._recipe.photorealism.weight > 0),
             features=kept_features(self._recipe.content),
             columns=column_numbers(self._recipe.style),
         )
