@@ -165,12 +165,13 @@ def test_laying_over_keeps_alpha_and_what_weighs_nothing():
     rng = np.random.default_rng(0)
     picture = Picture(rng.random((20, 30, 3), np.float32), rng.random((20, 30), np.float32))
     box = Box(5, 4, 10, 8)
-    weights = np.zeros((20, 30), np.float32)
-    weights[6, 7], weights[7, 7] = 1, 0.25
+    weights = np.zeros((8, 10), np.float32)
+    weights[2, 2], weights[3, 2] = 1, 0.25
     new = Picture(np.ones((8, 10, 3), np.float32))
     made = laid_over(picture, new, box, weights)
     assert made.alpha is picture.alpha
     assert np.allclose(made.pixels[6, 7], 1)
     assert np.allclose(made.pixels[7, 7], 0.75 * picture.pixels[7, 7] + 0.25)
-    untouched = weights == 0
+    untouched = np.ones((20, 30), bool)
+    untouched[6:8, 7] = False
     assert np.array_equal(made.pixels[untouched], picture.pixels[untouched])

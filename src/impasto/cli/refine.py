@@ -90,9 +90,10 @@ def run(argv: list[str]) -> int:
     check_targets([output], [path, *sought.found], overwrite=options.force)
     around = region.grown(MARGIN, made.width, made.height)
     recipe = _recipe(options, provenance.recipe, made, around)
-    seen = around.of(photo.resized(made.width, made.height))
-    repainted = _painted(options, recipe, seen, paintings, around.of(made))
-    weights = soft_edge(mask, min(EDGE, region.width / 4, region.height / 4))
+    seen, now = (around.of(each, made.width, made.height) for each in (photo, made))
+    repainted = _painted(options, recipe, seen, paintings, now)
+    edge = min(EDGE, region.width / 4, region.height / 4)
+    weights = soft_edge(mask[around.rows, around.columns], edge)
     note = {
         "region": [region.left, region.top, region.width, region.height],
         "recipe": recipe.model_dump(mode="json"),

@@ -44,9 +44,10 @@ class Box:
         bottom = min(height, self.top + self.height + margin)
         return Box(left, top, right - left, bottom - top)
 
-    def of(self, picture: Picture) -> Picture:
-        """What it shows of a picture, opaque."""
-        return Picture(np.ascontiguousarray(picture.pixels[self.rows, self.columns]))
+    def of(self, picture: Picture, width: int, height: int) -> Picture:
+        """What it shows of a picture brought to a size; opaque."""
+        strip = picture.resized_rows(width, height, self.rows)
+        return Picture(np.ascontiguousarray(strip[:, self.columns]))
 
     def mask(self, width: int, height: int) -> Floats:
         """[height, width]: 1 inside, 0 outside."""
@@ -86,10 +87,9 @@ def laid_over(picture: Picture, repainted: Picture, box: Box, weights: Floats) -
         picture: [H, W]; its alpha and metadata stay.
         repainted: of the size of the box.
         box: where it belongs.
-        weights: [H, W] in [0, 1]; pixels of weight 0 stay exactly as they are.
+        weights: in [0, 1], likewise; pixels of weight 0 stay exactly as they are.
     """
     pixels = picture.pixels.copy()
-    share = weights[box.rows, box.columns, None]
     before = pixels[box.rows, box.columns]
-    pixels[box.rows, box.columns] = before + share * (repainted.pixels - before)
+    pixels[box.rows, box.columns] = before + weights[..., None] * (repainted.pixels - before)
     return Picture(pixels, picture.alpha, picture.metadata)
