@@ -128,7 +128,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
         (["--region", "1,2,3"], "is not four whole numbers"),
         (["--mask", "black.png"], "is black all over"),
         (["--region", "0,0,20,20", "--set", "style.nothing=1"], "no such field"),
-        (["--region", "0,0,20,20", "--set", "style.scale"], "give FIELD=VALUE"),
+        (["--region", "0,0,20,20", "--set", "style.scale"], "is not KEY=VALUE"),
         (["--region", "0,0,20,20", "-o", "photo.png", "--force"], "originals are never replaced"),
         (["--region", "0,0,20,20", "-o", "out.png", "--force"], "originals are never replaced"),
     ],

@@ -104,7 +104,7 @@ def test_box_means_are_those_of_a_loop():
 @pytest.mark.parametrize("strip", [2**20, 60])
 @pytest.mark.parametrize("radius", [1, 2, 5])
 def test_the_guided_filter_is_a_regression_in_each_window(radius, strip, monkeypatch):
-    monkeypatch.setattr(guided, "STRIP", strip)
+    monkeypatch.setattr(guided, "BAND", strip)
     rng = np.random.default_rng(1)
     image, guide = rng.random((2, 37, 12, 3), np.float32)
     expected = slow_guided(image.astype(float), guide.astype(float), radius, 1e-2)

@@ -6,7 +6,6 @@ import argparse
 import math
 import sys
 import tempfile
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +52,7 @@ def build_parser() -> Parser:
     add("--style", metavar="PAINTING", action="append", help="others than its own; repeatable")
     add(
         "--set",
-        metavar="FIELD=VALUE",
+        metavar="KEY=VALUE",
         action="append",
         default=[],
         help="a field of the recipe, like style.scale=2; repeatable",
@@ -151,6 +150,7 @@ def _inputs(
 def _recipe(options: argparse.Namespace, own: Recipe, made: Picture, around: Box) -> Recipe:
     """Of the region: its own or another one, at one scale, with strokes as large as elsewhere."""
     from impasto.recipe import load_recipe
+    from impasto.recipe_fields import parse_setting
 
     chosen = load_recipe(options.quality) if options.quality else own
     ratio = math.sqrt(made.width * made.height / (around.width * around.height))
@@ -160,7 +160,7 @@ def _recipe(options: argparse.Namespace, own: Recipe, made: Picture, around: Box
         "style.weights": [] if options.style else own.style.weights,
         "style.scale": own.style.scale,
         "tile": "auto",
-        **dict(_assignment(each) for each in options.set),
+        **dict(map(parse_setting, options.set)),
     }
     changes["size"] = max(around.width, around.height)
     chosen = chosen.with_changes(changes)
@@ -194,19 +194,6 @@ def _painted(
             for step in engine.run(photo, paintings):  # at least one
                 progress.see(step)
         return step.picture()
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    """A recipe's field and its value, as TOML or, where that fails, as plain text."""
-    from impasto.errors import InputError
-
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"--set {text}: give FIELD=VALUE, like style.scale=2")
-    try:
-        return field.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return field.strip(), value
 
 
 def _whole_numbers(text: str) -> list[int]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from impasto.media.bands import BAND
 from impasto.media.picture import Floats
 
 Doubles = NDArray[np.float64]
-STRIP = 2**20
-"""Pixels worked on together."""
 
 
 def guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: float) -> Floats:
@@ -30,7 +29,7 @@ def guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: float) -
     """
     height, width = guide.shape[:2]
     result = np.empty_like(picture)
-    rows = max(STRIP // width, 4 * radius)
+    rows = max(BAND // width, 4 * radius)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         # Means of windows of maps that come from windows.

@@ -25,13 +25,9 @@ from impasto.optimize import canvas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
 from impasto.optimize.fitting import Fitting
-from impasto.optimize.memory import (
-    Layout,
-)
+from impasto.optimize.memory import Layout
 from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, total_work
-from impasto.optimize.room import (
-    scratch_folder,
-)
+from impasto.optimize.room import scratch_folder
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
 from impasto.optimize.step import Step
