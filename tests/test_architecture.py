@@ -21,7 +21,7 @@ LAYERS = (
     ("recipe",),
     ("objective",),
     ("optimize",),
-    ("evaluate", "record", "explain"),
+    ("evaluate", "record", "explain", "segment"),
     ("_stylize",),
     ("__init__",),
     ("cli",),

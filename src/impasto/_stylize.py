@@ -12,6 +12,7 @@ from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.guided import guided_filter
+from impasto.media.masks import Mask
 from impasto.media.picture import Picture
 from impasto.optimize.device import peak_memory_mb
 from impasto.optimize.loop import Stylizer, read_pictures
@@ -19,6 +20,7 @@ from impasto.optimize.step import Step
 from impasto.recipe import Recipe, load_recipe
 from impasto.record.originals import is_among
 from impasto.record.provenance import Provenance, weights_used
+from impasto.segment.words import expanded, found_masks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -97,6 +99,9 @@ def stylize(
     style_weights: Sequence[float] | None = None,
     style_scale: float | None = None,
     colors: str | None = None,
+    strength: float | Sequence[float] | None = None,
+    masks: Sequence[Any] = (),
+    style_masks: Sequence[Any] = (),
     until: str | None = None,
     changes: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -120,6 +125,11 @@ def stylize(
         style_scale: above 1 for larger strokes, below 1 for finer ones.
         colors: ``style``: the painting's; ``content``: the photo's; ``luminance``: likewise, the
             classic way; ``match``: the painting's, brought to the photo's first.
+        strength: from 0, the photo unchanged, to 1, the full style; one for all paintings, or one
+            for each.
+        masks: as of :meth:`Stylizer.run`: where each painting is the style; or words:
+            ``rect:X,Y,WIDTH,HEIGHT`` around an object, ``scribble:FILE``, or ``auto:COUNT`` alone.
+        style_masks: likewise: which part of each painting counts.
         until: ``iterations``, or ``converged``: scales end early when they no longer gain.
         changes: to any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
             ``{"style.layers.relu3_1": 0.5}``.
@@ -139,21 +149,33 @@ def stylize(
         "style.weights": None if style_weights is None else list(style_weights),
         "style.scale": style_scale,
         "colors": colors,
+        **_strength_fields(strength),
         "schedule.until": until,
     }
     chosen = chosen.with_changes(
         {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
     )
-    content, styles = read_picture(photo), read_pictures(painting)
+    sources = [*painting] if isinstance(painting, list | tuple) else [painting]
+    where, sources, parts = expanded(masks, sources, style_masks)
+    content, styles = read_picture(photo), read_pictures(sources)
+    regions = found_masks(content, styles, where, parts)
     engine = Stylizer(
         chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch
     )
     began = time.monotonic()
-    for step in engine.run(content, styles):  # at least one; the last is the result
+    for step in engine.run(
+        content, styles, masks=regions[0], style_masks=regions[1]
+    ):  # at least one; the last is the result
         if on_step is not None:
             on_step(step)
-    sources = [photo, *(painting if isinstance(painting, list | tuple) else [painting])]
-    return finished(engine, step, content, styles, sources, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return finished(engine, step, content, styles, [photo, *sources], seconds, *regions)
+
+
+def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]:
+    if isinstance(strength, Sequence):
+        return {"style.strengths": list(strength)}
+    return {"strength": strength}
 
 
 def finished(
@@ -163,6 +185,8 @@ def finished(
     styles: Sequence[Picture],
     sources: Sequence[Any],
     seconds: float,
+    masks: Sequence[Mask] = (),
+    style_masks: Sequence[Mask | None] = (),
 ) -> Result:
     """The result of a run that ended with ``step``.
 
@@ -173,6 +197,7 @@ def finished(
         styles: the paintings.
         sources: where the photo and the paintings came from, paths or anything else.
         seconds: that it took.
+        masks, style_masks: of the photo and of the paintings.
 
     Raises:
         WeightsError: the weights file has gone since it was read.
@@ -184,8 +209,9 @@ def finished(
     )
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
     hashes = [picture.sha256() for picture in (content, *styles)]
+    paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
     return Result(
-        picture=_guided(step.picture().resized(width, height), content, recipe),
+        picture=_guided(step, content, recipe).resized(width, height),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
@@ -197,21 +223,23 @@ def finished(
             list(zip(names, hashes, strict=True)),
             engine.device.type,
             weights_used(recipe.encoder.network, engine.weights),
+            masks,
+            style_masks,
         ),
         originals=tuple(
             Path(s).absolute()
-            for s in (*sources, engine.recipe.start.image)
+            for s in (*sources, engine.recipe.start.image, *paths)
             if isinstance(s, str | Path)
         ),
     )
 
 
-def _guided(made: Picture, photo: Picture, recipe: Recipe) -> Picture:
-    """A finished picture, filtered with the photo as guide if the recipe says so."""
-    table = recipe.photorealism
+def _guided(step: Step, photo: Picture, recipe: Recipe) -> Picture:
+    """The finished picture, filtered with the photo as guide if the recipe says so."""
+    made, table = step.picture(), recipe.photorealism
     if not table.filter:
         return made
     radius = max(1, round(table.filter * max(made.width, made.height)))
     guide = photo.resized(made.width, made.height).pixels
     pixels = guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
-    return Picture(pixels, made.alpha, made.metadata)
+    return step.keeping(Picture(pixels, made.alpha, made.metadata))

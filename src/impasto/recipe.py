@@ -36,6 +36,7 @@ from impasto.recipe_tables import (
     Start,
     StyleTerm,
     Table,
+    Unit,
 )
 
 VERSION = 1
@@ -64,6 +65,8 @@ class Recipe(Table):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     colors: Literal["style", "content", "luminance", "match"] = "style"
     """Whose the result's are, see :mod:`impasto.optimize.colors`."""
+    strength: Unit = 1.0
+    """From 0, the photo unchanged, to 1, the full style."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the convolutions; losses are always float32."""
     tile: Annotated[int, Field(ge=0, le=65_535)] | Literal["auto"] = "auto"
@@ -107,6 +110,15 @@ class Recipe(Table):
                     "it cannot weigh paintings"
                 )
         return self
+
+    def strengths(self, paintings: int) -> tuple[float, ...]:
+        """Of each painting: its own times the recipe's."""
+        return tuple(self.strength * own for own in self.style.strengths or (1.0,) * paintings)
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether some style is of less than full strength."""
+        return min(self.strengths(1)) < 1
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
         """A copy with fields replaced; dotted keys reach into tables (``"style.scale"``) and to

@@ -28,6 +28,7 @@ Layers = Annotated[
 ]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class EncoderChoice(Table):
@@ -80,6 +81,8 @@ class StyleTerm(Table):
     areas: above 1 the strokes grow, below 1 they shrink."""
     weights: tuple[NonNegative, ...] = ()
     """One for each painting, normalised to sum to 1; empty means equal."""
+    strengths: tuple[Unit, ...] = ()
+    """One for each painting, times the recipe's own; empty means 1."""
 
     @model_validator(mode="after")
     def _some_weight(self) -> StyleTerm:

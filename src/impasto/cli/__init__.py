@@ -22,6 +22,7 @@ COMMANDS = {
     "refine": "paint one region of a result again",
     "recipes": "list the recipes, or show one",
     "inspect": "see what each layer of the network keeps of a picture",
+    "mask": "see what --mask would find in a photo",
     "compare": "measure a result against its photo and painting",
     "weights": "list, download, convert and verify network weights",
     "doctor": "what this machine has, and whether impasto can run",

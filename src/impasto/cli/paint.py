@@ -20,6 +20,7 @@ from impasto.cli.progress import progress_for
 
 if TYPE_CHECKING:
     from impasto._stylize import Result
+    from impasto.media.masks import Mask
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
     from impasto.optimize.plan import Plan
@@ -35,6 +36,7 @@ class Job:
     Attributes:
         recipe: what to do, size included.
         photo, paintings: what to do it with.
+        masks, style_masks: of the photo, and of the paintings.
         sources: where the photo and the paintings came from; none: standard input.
         output: none: standard output.
         device, weights, max_memory, scratch: as :class:`Stylizer` takes them.
@@ -61,6 +63,8 @@ class Job:
     scratch: str | None = None
     embed: bool = True
     keep_metadata: bool = True
+    masks: Sequence[Mask] = ()
+    style_masks: Sequence[Mask | None] = ()
     record: Provenance | None = None
     checkpoint: str | None = None
     resume: str | None = None
@@ -83,7 +87,8 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
         scratch=job.scratch,
     )
     _tell_reduced(job, engine.size_for(job.photo))
-    plan = None if job.quiet else engine.plan(job.photo, job.paintings)
+    masks = job.masks, job.style_masks
+    plan = None if job.quiet else engine.plan(job.photo, job.paintings, *masks)
     if plan is not None and not job.resume:
         say(in_short(plan))
     began = time.monotonic()
@@ -91,7 +96,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     with stoppable() as stop:
         last, stopped = _steps(engine, job, recorders, plan, stop)
         seconds = time.monotonic() - began
-        result = finished(engine, last, job.photo, job.paintings, job.sources, seconds)
+        result = finished(engine, last, job.photo, job.paintings, job.sources, seconds, *masks)
         made = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
         write_picture(
             result.picture,
@@ -139,7 +144,13 @@ def _steps(
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
     steps = engine.run(
-        job.photo, job.paintings, checkpoint=job.checkpoint, resume=job.resume, plan=plan
+        job.photo,
+        job.paintings,
+        masks=job.masks,
+        style_masks=job.style_masks,
+        checkpoint=job.checkpoint,
+        resume=job.resume,
+        plan=plan,
     )
     told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:

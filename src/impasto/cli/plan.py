@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from impasto.cli.plan_text import in_full
+from impasto.cli.regions import read_masks, spell_out
 from impasto.cli.settings import for_print
 from impasto.cli.stylize import build_parser, read_inputs, recipe_from
 
@@ -16,10 +17,11 @@ def run(argv: list[str]) -> int:
     parser.prog = "impasto plan"
     parser.usage = "impasto plan PHOTO --style PAINTING [options of the main job]"
     parser.description = "Tell what the main job would take with the same options: nothing is run."
-    options = parser.parse_args(argv)
+    options = spell_out(parser.parse_args(argv))
     recipe = recipe_from(options)
     photo, paintings = read_inputs(options, recipe)
     recipe = for_print(recipe, options, photo)
+    masks = read_masks(options, photo, paintings)
     from impasto.optimize.loop import Stylizer
 
     engine = Stylizer(
@@ -29,6 +31,6 @@ def run(argv: list[str]) -> int:
         max_memory=options.max_memory,
         scratch=options.scratch,
     )
-    plan = engine.plan(photo, paintings)
+    plan = engine.plan(photo, paintings, *masks)
     print(json.dumps(asdict(plan)) if options.json else in_full(plan))
     return 0

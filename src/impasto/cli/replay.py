@@ -11,6 +11,7 @@ from impasto._version import __version__
 from impasto.cli.arguments import Parser, device, gigabytes, say
 
 if TYPE_CHECKING:
+    from impasto.media.masks import Mask
     from impasto.media.picture import Picture
     from impasto.record.provenance import Named, Provenance
 
@@ -27,6 +28,8 @@ def build_parser() -> Parser:
     add("-o", "--output", metavar="AGAIN.png", help="default: OUT-replay.png")
     add("--photo", metavar="FILE", help="where the photo is now")
     add("--style", metavar="FILE", action="append", help="where the painting is now; repeatable")
+    add("--mask", metavar="FILE", action="append", help="where the mask is now; repeatable")
+    add("--style-mask", metavar="FILE", action="append", help="likewise; none for one without")
     add("--init", metavar="FILE", help="where the picture is that the run began with")
     add("--weights", metavar="FILE", help="where the network's weights are")
     add("--device", type=device, help="default: the kind it was made on")
@@ -63,6 +66,7 @@ def run(argv: list[str]) -> int:
     sought = Search(path, provenance, accept_changed=options.accept_changed)
     photo, *paintings = sought.inputs(options.photo, options.style)
     sources: list[str | None] = [str(each) for each in sought.found]
+    masks, style_masks = sought.masks((photo, paintings), options.mask, options.style_mask)
     recipe = provenance.recipe
     if provenance.start is not None:
         sought.picture(provenance.start, options.init, "--init")
@@ -75,6 +79,8 @@ def run(argv: list[str]) -> int:
         recipe=recipe,
         photo=photo,
         paintings=paintings,
+        masks=masks,
+        style_masks=style_masks,
         sources=sources,
         output=output,
         device=where,
@@ -103,16 +109,11 @@ class Search:
 
     def inputs(self, photo: str | None, styles: list[str] | None) -> list[Picture]:
         """The photo and the paintings, from the paths given or found by name."""
-        from impasto.errors import InputError
-
         named_photo, *named_paintings = self._provenance.inputs
-        count = len(named_paintings)
-        if styles and len(styles) != count:
-            raise InputError(f"the picture has {count} painting(s), --style for each")
-        given: Sequence[str | None] = styles or [None] * count
+        pairs = _paired(named_paintings, styles, "painting", "--style")
         return [
             self.picture(named_photo, photo, "--photo"),
-            *(self.picture(n, g, "--style") for n, g in zip(named_paintings, given, strict=True)),
+            *(self.picture(named, given, "--style") for named, given in pairs),
         ]
 
     def picture(self, named: Named, given: str | None, flag: str) -> Picture:
@@ -125,6 +126,45 @@ class Search:
         if picture.sha256() != named[1]:
             self._differs(f"{path}: is not the picture this was made from")
         return picture
+
+    def masks(
+        self,
+        pictures: tuple[Picture, list[Picture]],
+        masks: list[str] | None,
+        style_masks: list[str] | None,
+    ) -> tuple[list[Mask], list[Mask | None]]:
+        """Of the photo and of the paintings, likewise; or found again."""
+        from impasto.segment.words import found_masks
+
+        record = self._provenance
+        entire: Named = ("none", "")
+        regions = _paired(record.masks, masks, "mask", "--mask")
+        parts = _paired(
+            [n or entire for n in record.style_masks], style_masks, "part", "--style-mask"
+        )
+        found = found_masks(
+            *pictures,
+            [self._mask_source(*each, "--mask") for each in regions],
+            [None if n is entire else self._mask_source(n, g, "--style-mask") for n, g in parts],
+        )
+        for mask, (named, _) in zip((*found[0], *found[1]), (*regions, *parts), strict=True):
+            if mask is not None and mask.sha256() != named[1]:
+                self._differs(f"{mask.path or mask.name}: is not the mask this was made with")
+        return found
+
+    def _mask_source(self, named: Named, given: str | None, flag: str) -> str | Path:
+        """A word, or the file given or found by name."""
+        from impasto.segment.words import file_of, is_word
+
+        word = given or named[0]
+        if not is_word(word):
+            self.found.append(Path(given) if given else self._by_name(word, flag))
+            return self.found[-1]
+        file = file_of(word)
+        if file is None:
+            return word
+        self.found.append(Path(file) if given else self._by_name(file, flag))
+        return f"scribble:{self.found[-1]}"
 
     def check_weights(self, given: str | None) -> None:
         """The network's weights are the ones, as far as the record tells."""
@@ -158,6 +198,18 @@ class Search:
             raise InputError(f"{complaint}; --accept-changed goes on all the same")
         say(complaint)
         self.changed = True
+
+
+def _paired(
+    named: Sequence[Named], given: list[str] | None, what: str, flag: str
+) -> list[tuple[Named, str | None]]:
+    """What the record names, and what the user gives for it."""
+    from impasto.errors import InputError
+
+    if given and len(given) != len(named):
+        raise InputError(f"the picture has {len(named)} {what}(s), {flag} for each")
+    places: Sequence[str | None] = given or [None] * len(named)
+    return list(zip(named, places, strict=True))
 
 
 def _like(made_on: str) -> str:

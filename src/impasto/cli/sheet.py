@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import Parser, device, gigabytes, say, whole
+from impasto.cli.regions import add_region_flags, mask_files, read_masks, spell_out
 from impasto.cli.stylize import add_recipe_flags, read_inputs, recipe_from
 
 if TYPE_CHECKING:
     from impasto.cli.sheet_axes import Choice
+    from impasto.media.masks import Mask
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
     from impasto.recipe import Recipe
@@ -52,6 +54,7 @@ def build_parser() -> Parser:
     varied("--seeds", metavar="LIST", help="such as 0,1,2")
     varied("--vary", metavar="KEY=LIST", action="append", help="any field of the recipe")
     add_recipe_flags(parser.add_argument_group("what to do (a cell is 256 px, a draft)"))
+    add_region_flags(parser.add_argument_group("how strong, and where"))
     add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
     add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
     add("--scratch", metavar="DIR", help="likewise")
@@ -64,7 +67,7 @@ def build_parser() -> Parser:
 
 def run(argv: list[str]) -> int:
     """Check everything, then fill the sheet cell by cell; it is written after each."""
-    options = build_parser().parse_args(argv)
+    options = spell_out(build_parser().parse_args(argv))
     from impasto.cli.sheet_axes import Axes, painting_labels
     from impasto.cli.targets import check_targets
     from impasto.errors import InputError
@@ -74,20 +77,24 @@ def run(argv: list[str]) -> int:
     if options.print:
         raise InputError("--print is for one picture, not for a sheet")
     axes = Axes.of(options)
+    apart = any(choice.painting is not None for choice in axes.choices)
+    if apart and (options.mask or options.style_mask):
+        raise InputError("masks belong to paintings: a sheet that tries one by one cannot have any")
     recipes = [_recipe(options, choice) for choice in axes.choices]
     output = _output(options)
     output_format(output)
     inputs = [Path(each) for each in (options.photo, *options.style) if each != "-"]
+    inputs += map(Path, mask_files(options))
     check_targets([output], inputs, overwrite=options.force)
     photo, paintings = read_inputs(options, recipes[0])
     references = [("photo", photo.to_pil())]
-    references += [
-        (label, painting.to_pil())
-        for label, painting in zip(painting_labels(options), paintings, strict=True)
-    ]
+    # Each once, however many regions it has.
+    named = dict(zip(painting_labels(options), paintings, strict=True))
+    references += [(label, painting.to_pil()) for label, painting in named.items()]
     box = _box(photo, recipes)
     sheet = ContactSheet(box, axes.columns, len(recipes), references)
-    return _Filling(options, photo, paintings, sheet, output).fill(axes.choices, recipes)
+    masks = read_masks(options, photo, paintings)
+    return _Filling(options, photo, paintings, masks, sheet, output).fill(axes.choices, recipes)
 
 
 class _Filling:
@@ -98,12 +105,14 @@ class _Filling:
         options: argparse.Namespace,
         photo: Picture,
         paintings: Sequence[Picture],
+        masks: tuple[list[Mask], list[Mask | None]],
         sheet: ContactSheet,
         output: Path,
     ) -> None:
         self._options = options
         self._photo = photo
         self._paintings = list(paintings)
+        self._masks = masks
         self._sheet = sheet
         self._output = output
         self._engine: Stylizer | None = None
@@ -157,7 +166,8 @@ class _Filling:
                 like=self._engine,
             )
             chosen = paintings if choice.painting is None else [paintings[choice.painting]]
-            for step in self._engine.run(self._photo, chosen):
+            masks, parts = self._masks
+            for step in self._engine.run(self._photo, chosen, masks=masks, style_masks=parts):
                 if stop:
                     return None
                 last = step

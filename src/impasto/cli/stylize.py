@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, Any
 from impasto._version import __version__
 from impasto.cli import COMMANDS
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, whole
+from impasto.cli.regions import (
+    add_region_flags,
+    check_regions,
+    mask_files,
+    read_masks,
+    spell_out,
+    strength_fields,
+)
 from impasto.cli.settings import for_print, settings_from
 from impasto.media.print_size import PrintSize
 
@@ -42,6 +50,7 @@ def build_parser() -> Parser:
         help="default: PHOTO-PAINTING.png beside the photo; - is standard output",
     )
     add_recipe_flags(parser.add_argument_group("what to do"))
+    add_region_flags(parser.add_argument_group("how strong, and where"))
     _add_result(parser.add_argument_group("what to write"))
     _add_run(parser.add_argument_group("how to run"))
     add("--version", action="version", version=f"impasto {__version__}")
@@ -138,7 +147,7 @@ def _add_run(group: Group) -> None:
 
 def run(argv: list[str]) -> int:
     """Parse, check everything that can be checked, then work."""
-    options = build_parser().parse_args(argv)
+    options = spell_out(build_parser().parse_args(argv))
     from impasto.cli.targets import output_from
 
     recipe = recipe_from(options)
@@ -146,6 +155,7 @@ def run(argv: list[str]) -> int:
     _check_files(options, recipe, output)
     photo, paintings = read_inputs(options, recipe)
     recipe = for_print(recipe, options, photo)
+    masks, style_masks = read_masks(options, photo, paintings)
     recorders, films = _recorders(options, recipe)
     from impasto.cli.paint import Job, paint
 
@@ -153,6 +163,8 @@ def run(argv: list[str]) -> int:
         recipe=recipe,
         photo=photo,
         paintings=paintings,
+        masks=masks,
+        style_masks=style_masks,
         sources=[None if each == "-" else each for each in (options.photo, *options.style)],
         output=output,
         device=options.device,
@@ -199,6 +211,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     if options.checkpoint and not resume and not options.force:
         check_no_run_in(Path(options.checkpoint))
     pictures = [options.photo, *options.style, recipe.start.image]
+    pictures += mask_files(options)
     read = [Path(each) for each in pictures if each and each != "-"]
     read += [Path(each) for each in (options.weights, options.recipe) if each]
     files = (options.timelapse, options.loss_plot, options.checkpoint)
@@ -234,6 +247,7 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
         "style.scale": options.style_scale,
         "colors": options.colors,
         "style.weights": options.style_weight,
+        **strength_fields(options.strength),
         "snapshot_every": options.snapshot_every,
         **(_start(options.init) if options.init else {}),
     }
@@ -244,6 +258,10 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
     weights = recipe.style.weights
     if weights and len(weights) != len(options.style):
         raise InputError(f"{len(options.style)} --style but {len(weights)} --style-weight")
+    strengths = recipe.style.strengths
+    if strengths and len(strengths) != len(options.style):
+        raise InputError(f"{len(options.style)} --style but {len(strengths)} --strength")
+    check_regions(options)
     return recipe
 
 

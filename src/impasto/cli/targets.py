@@ -39,7 +39,7 @@ def output_from(options: argparse.Namespace) -> Path | None:
         raise InputError(f"{options.photo}: is a folder, not a picture")
     if options.photo == "-":
         raise InputError("a photo from standard input needs -o OUT")
-    return default_output(Path(options.photo), options.style)
+    return default_output(Path(options.photo), list(dict.fromkeys(options.style)))
 
 
 def check_targets(

@@ -71,6 +71,24 @@ class _Moments(torch.autograd.Function):
         return torch.addmm(mean, points, second + second.T)
 
 
+class _WeightedMoments(torch.autograd.Function):
+    """As above with a share for every point; what is kept for the gradient is the points, which
+    all regions have in common, and not their products with each region's shares.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(points, shares)
+        weighted = points * shares
+        return weighted.sum(0), points.T @ weighted
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        points, shares = ctx.saved_tensors
+        mean, second = grads
+        return torch.addmm(mean, points, second + second.T).mul_(shares), None
+
+
 def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
     """Moments of a feature map, in float32 (float64 stays float64).
 
@@ -81,14 +99,31 @@ def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
     Returns:
         Moments normalised by the mask's own area, differentiable in ``features``.
     """
+    (found,) = measure_each(features, [mask])
+    if found is None:
+        raise ValueError("the mask shows nothing")
+    return found
+
+
+def measure_each(features: Tensor, masks: Sequence[Tensor | None]) -> list[Moments | None]:
+    """As :func:`measure`, for several masks of the same features; none for one that is all 0."""
     points = wide(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
-    if mask is None:
+    return [_measure(points, mask) for mask in masks]
+
+
+def _measure(points: Tensor, mask: Tensor | None) -> Moments | None:
+    if mask is None or bool((mask == 1).all()):
         mean, second = _Moments.apply(points)  # type: ignore[no-untyped-call]
         return Moments(mean, second, float(points.shape[0]))
     weights = mask.reshape(-1, 1).to(points)
-    weight = float(weights.sum())
-    share = weights / weight
-    return Moments((points * share).sum(0), points.T @ (points * share), weight)
+    # In float64, for 100 million weights add up; on the CPU, for not every device has it.
+    weight = float(weights.cpu().double().sum())
+    if not weight:
+        return None
+    mean, second = _WeightedMoments.apply(  # type: ignore[no-untyped-call]
+        points, weights / weight
+    )
+    return Moments(mean, second, weight)
 
 
 def blend(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:

@@ -23,6 +23,7 @@ from impasto.objective.losses import (
 )
 from impasto.objective.matting import matting_loss
 from impasto.objective.statistic import Found, Gauge, added, losses_of
+from impasto.objective.storage import Storage
 from impasto.objective.terms import terms_of
 from impasto.recipe import Recipe
 
@@ -40,9 +41,7 @@ class Losses:
     def of(cls, recipe: Recipe, *parts: Mapping[str, Tensor]) -> Losses:
         """Of the terms without their weights; one that is in several parts counts as their sum."""
         found = added(*parts)
-        return cls(
-            {name: getattr(recipe, name).weight * found[name] for name in TERMS if name in found}
-        )
+        return cls({name: weight_of(recipe, name) * found[name] for name in TERMS if name in found})
 
     @property
     def total(self) -> Tensor:
@@ -53,6 +52,12 @@ class Losses:
         """``{"total": ..., "content": ..., "style": ..., "smoothness": ...}``, and others used."""
         values = torch.stack([self.total, *self.terms.values()]).detach().tolist()
         return dict(zip(("total", *self.terms), values, strict=True))
+
+
+def weight_of(recipe: Recipe, term: str) -> float:
+    """Of a term of the objective. A photo of strength 0 is not smoothed either."""
+    weight: float = getattr(recipe, term).weight
+    return recipe.strength * weight if term == "smoothness" else weight
 
 
 class Objective:
@@ -66,6 +71,8 @@ class Objective:
         styles: Sequence[Tensor],
         *,
         masks: Sequence[Tensor] = (),
+        style_masks: Sequence[Tensor | None] = (),
+        storage: Storage | None = None,
         autocast: torch.dtype | None = None,
     ) -> None:
         """Measure the targets.
@@ -77,6 +84,8 @@ class Objective:
             styles: [1, 3, h, w] each, the paintings at their style size.
             masks: [H, W] in [0, 1] each: where each painting is the style; none: their blend is,
                 everywhere.
+            style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
+            storage: of the masks at the layers' sizes; none: where the masks are.
             autocast: dtype of the convolutions; none: that of the pictures.
         """
         self.recipe = recipe
@@ -84,7 +93,9 @@ class Objective:
         self._autocast = autocast
         self._photo = content if recipe.photorealism.weight else None
         with torch.no_grad():
-            self._terms = terms_of(recipe, content, styles, masks, self._measured)
+            self._terms = terms_of(
+                recipe, content, styles, masks, style_masks, storage, self._measured
+            )
             self._content: dict[str, Tensor] = {}
             if recipe.content.kind == "features":
                 features = self._features(content)

@@ -8,29 +8,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.encoders.layers import cell_of
-from impasto.objective.moments import measure
+from impasto.media.bands import bands
+from impasto.objective.moments import measure_each
 from impasto.objective.statistic import Features, Found
+from impasto.objective.storage import Storage
 from impasto.objective.tiles import Tile
 
 
 class Regions:
     """Masks at the sizes of layers; without masks one region, which is everything."""
 
-    def __init__(self, masks: Sequence[Tensor], layers: Iterable[str]) -> None:
+    def __init__(
+        self, masks: Sequence[Tensor], layers: Iterable[str], storage: Storage | None = None
+    ) -> None:
         """Bring the masks to the layers' sizes.
 
         Args:
             masks: [H, W] weights in [0, 1] of the picture's pixels, one a region; none: one region.
             layers: that will be measured.
+            storage: of the masks; none: where they are.
         """
-        self.shares = [float(mask.mean()) for mask in masks] or [1.0]
+        self.shares = [_mean(mask) for mask in masks] or [1.0]
         self._masks: dict[int, list[Tensor]] = {}
-        if masks:
-            for cell in {cell_of(layer) for layer in layers}:
-                self._masks[cell] = [
-                    F.avg_pool2d(mask[None, None], cell)[0, 0] if cell > 1 else mask
-                    for mask in masks
-                ]
+        for cell in {cell_of(layer) for layer in layers} if masks else ():
+            self._masks[cell] = [
+                mask if cell == 1 else _pooled(mask, cell, storage or Storage(mask.device))
+                for mask in masks
+            ]
 
     def masks(self, layer: str) -> Sequence[Tensor | None]:
         """Of each region, weights [h, w] of the layer's positions; none: all of them alike."""
@@ -42,17 +46,34 @@ class MomentsOf:
 
     def __init__(self, layers: Sequence[str], regions: Regions) -> None:
         """Note what to measure."""
-        self._masks = [(layer, mask) for layer in layers for mask in regions.masks(layer)]
+        self._masks = [(layer, regions.masks(layer)) for layer in layers]
 
     def measured(self, features: Features, tile: Tile | None = None) -> Found:
         """See :class:`impasto.objective.statistic.Gauge`."""
         found: Found = []
-        for layer, mask in self._masks:
-            each, part = features[layer], mask
-            if mask is not None and tile is not None:
-                part = tile.part(mask, cell_of(layer))
-            nothing = not min(each.shape[-2:]) or (part is not None and not bool(part.any()))
-            found.append(
-                None if nothing else measure(each, None if part is None else part.to(each.device))
-            )
+        for layer, masks in self._masks:
+            each = features[layer]
+            if not min(each.shape[-2:]):
+                found += [None] * len(masks)
+                continue
+            parts = [
+                mask if mask is None or tile is None else tile.part(mask, cell_of(layer))
+                for mask in masks
+            ]
+            found += measure_each(each, [p if p is None else p.to(each.device) for p in parts])
         return found
+
+
+def _mean(mask: Tensor) -> float:
+    total = sum(float(mask[rows].cpu().double().sum()) for rows in bands(*mask.shape))
+    return total / mask.numel()
+
+
+def _pooled(mask: Tensor, cell: int, storage: Storage) -> Tensor:
+    """The means of a mask [H, W] over cells, as pooling layers count them."""
+    height, width = mask.shape[0] // cell, mask.shape[1] // cell
+    pooled = storage.empty(height, width, dtype=mask.dtype)
+    for rows in bands(height, width):
+        part = mask[rows.start * cell : rows.stop * cell]
+        pooled[rows] = F.avg_pool2d(part[None, None], cell)[0, 0]
+    return pooled

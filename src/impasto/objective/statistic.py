@@ -7,7 +7,7 @@ only tile by tile, once to measure it, and once to pull at it along the loss's s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -126,7 +126,10 @@ def slopes(
     loss: Tensor, found: Sequence[Found], within: Sequence[Tensor]
 ) -> list[list[Slope | None]]:
     """Of a loss in what was found, whose :func:`variables` are given; it need not look at all."""
-    gradients = iter(torch.autograd.grad(loss, within, allow_unused=True, materialize_grads=True))
+    gradients: Iterator[Tensor] = iter(())
+    if within:
+        found_slopes = torch.autograd.grad(loss, within, allow_unused=True, materialize_grads=True)
+        gradients = iter(found_slopes)
     return [
         [
             None if one is None else Slope(one.weight, tuple(next(gradients) for _ in one.tensors))

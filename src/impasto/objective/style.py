@@ -4,6 +4,10 @@ Without masks the whole picture is one region, held against the blend of all pai
 each mask is a region held against a painting of its own. A region's statistics are normalised by
 its own area, so that a small one gets its full style, and its loss counts by its share of the
 picture, so that a pixel is pulled as hard in a small region as in a large one.
+
+A style of less than full strength is a blend in which the photo is one more painting: moments blend
+linearly, so that strength 0 asks for the photo's own statistics, and everything between is
+continuous.
 """
 
 from __future__ import annotations
@@ -14,16 +18,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.errors import InputError
 from impasto.objective.bures import bures_loss, bures_target
 from impasto.objective.earth_mover import relaxed_earth_mover
 from impasto.objective.losses import TINY, covariance_loss, gram_loss, mean_std_loss
 from impasto.objective.moments import Moments, blend
 from impasto.objective.palette import LEAST_SPREAD, oklab
 from impasto.objective.samples import Samples, mix
-from impasto.objective.statistic import Found
+from impasto.objective.statistic import Found, Statistic
 from impasto.objective.wasserstein import wasserstein_loss, wasserstein_target
+from impasto.recipe import Recipe
 from impasto.recipe_tables import StyleTerm
 
+Target = Moments | Samples
 Distance = Callable[[Any], Tensor]
 """Of a statistic, to that of the painting(s)."""
 
@@ -34,24 +41,18 @@ class StyleLoss:
     def __init__(
         self,
         layers: Mapping[str, float],
-        paintings: Sequence[Found],
-        weights: Sequence[float],
+        targets: Sequence[Sequence[Target]],
         shares: Sequence[float],
         distance_to: Callable[[Any], Distance],
     ) -> None:
-        """Prepare the targets.
+        """Prepare the distances.
 
         Args:
             layers: their weights.
-            paintings: of each, a statistic of each layer.
-            weights: of the paintings.
-            shares: of the picture that each region has; if there are several, each has a painting.
-            distance_to: the distance to a painting's statistic.
+            targets: by layer, of each region; see :func:`style_targets`.
+            shares: of the picture that each region has.
+            distance_to: a target.
         """
-        if len(shares) == len(paintings):
-            targets = list(zip(*paintings, strict=True))
-        else:
-            targets = [(_blended(each, weights),) for each in zip(*paintings, strict=True)]
         self._distances = [
             (weight * share, distance_to(target))
             for weight, each in zip(layers.values(), targets, strict=True)
@@ -59,13 +60,74 @@ class StyleLoss:
         ]
 
     def __call__(self, found: Found) -> Tensor:
-        """The weighted sum over layers and regions, a scalar."""
+        """The weighted sum over layers and regions, a scalar; a small region may be gone at a
+        coarse scale.
+        """
         losses = [
             weight * distance(statistic)
             for (weight, distance), statistic in zip(self._distances, found, strict=True)
             if statistic is not None
         ]
         return sum(losses, torch.zeros(()))
+
+
+def style_targets(
+    recipe: Recipe,
+    paintings: Sequence[Sequence[Target]],
+    regions: int,
+    photo: Found | None = None,
+) -> list[list[Target]]:
+    """What each region's statistics should be, by layer.
+
+    Args:
+        recipe: with the paintings' weights and strengths.
+        paintings: of each, the statistics by layer.
+        regions: how many; several have a painting each, one has the blend of all.
+        photo: its own statistics, by layer and region; wanted where a strength is below 1.
+    """
+    strengths = recipe.strengths(len(paintings))
+    weights = recipe.style.weights or (1.0,) * len(paintings)
+    everything = range(len(paintings))
+    mixtures = [[place] for place in everything] if regions > 1 else [everything]
+    return [
+        [
+            _mixed(
+                [paintings[place][layer] for place in mixture],
+                [weights[place] for place in mixture] if regions == 1 else [1.0],
+                [strengths[place] for place in mixture],
+                None if photo is None else photo[layer * regions + region],
+            )
+            for region, mixture in enumerate(mixtures)
+        ]
+        for layer in range(len(paintings[0]))
+    ]
+
+
+def complete(found: Found) -> list[Target]:
+    """The statistics of a painting, by layer.
+
+    Raises:
+        InputError: its mask leaves nothing of it at some layer.
+    """
+    here = [each for each in found if isinstance(each, Moments | Samples)]
+    if len(here) < len(found):
+        raise InputError("a --style-mask shows too little of its painting: enlarge its white part")
+    return here
+
+
+def _mixed(
+    paintings: Sequence[Target],
+    weights: Sequence[float],
+    strengths: Sequence[float],
+    photo: Statistic | None,
+) -> Target:
+    """The mixture of the paintings, each as strong as asked, with the photo for the rest."""
+    parts = [weight * strength for weight, strength in zip(weights, strengths, strict=True)]
+    if isinstance(photo, Moments | Samples):
+        paintings, weights = [*paintings, photo], [*parts, max(0.0, sum(weights) - sum(parts))]
+    if all(isinstance(each, Moments) for each in paintings):
+        return blend([each for each in paintings if isinstance(each, Moments)], weights)
+    return mix([each for each in paintings if isinstance(each, Samples)], weights)
 
 
 def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:
@@ -109,8 +171,3 @@ def distance_of_colors(painting: Samples) -> Distance:
     unit = (target - target.mean(0)).square().sum(1).mean().sqrt().clamp(min=LEAST_SPREAD)
     target = target / unit
     return lambda result: relaxed_earth_mover(oklab(result.points) / unit, target, "euclidean")
-
-
-def _blended(paintings: Sequence[Any], weights: Sequence[float]) -> Moments | Samples:
-    combine = blend if isinstance(paintings[0], Moments) else mix
-    return combine(paintings, weights)

@@ -14,12 +14,15 @@ from impasto.objective.regions import MomentsOf, Regions
 from impasto.objective.samples import Averages, Points, Samples
 from impasto.objective.self_similarity import distances, self_similarity_loss
 from impasto.objective.statistic import Found, Gauge, Term
+from impasto.objective.storage import Storage
 from impasto.objective.style import (
     Distance,
     StyleLoss,
+    complete,
     distance_of_colors,
     distance_of_moments,
     distance_of_samples,
+    style_targets,
 )
 from impasto.recipe import Recipe
 
@@ -49,6 +52,8 @@ def terms_of(
     photo: Tensor,
     paintings: Sequence[Tensor],
     masks: Sequence[Tensor],
+    style_masks: Sequence[Tensor | None],
+    storage: Storage | None,
     measure: Measure,
 ) -> list[Term]:
     """Those of the style, of the palette, and of a content that is self-similarity.
@@ -58,22 +63,31 @@ def terms_of(
         photo: [1, 3, H, W].
         paintings: [1, 3, h, w] each.
         masks: [H, W] in [0, 1] each; see :class:`Regions`.
+        style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
+        storage: of the masks at the layers' sizes; none: where the masks are.
         measure: for the targets.
+
+    Raises:
+        InputError: a painting's mask leaves too little of it.
     """
-    kinds, regions = _kinds(recipe), Regions(masks, [PIXELS, *recipe.style.layers])
-    whole = Regions((), ())
+    kinds, layers = _kinds(recipe), [PIXELS, *recipe.style.layers]
+    regions = Regions(masks, layers, storage)
     found = [
-        measure(each, [kind.gauge(_size(each), whole) for kind in kinds]) for each in paintings
+        [
+            complete(each)
+            for each in measure(painting, [kind.gauge(_size(painting), shown) for kind in kinds])
+        ]
+        for painting, mask in zip(paintings, style_masks or [None] * len(paintings), strict=True)
+        for shown in [Regions(() if mask is None else (mask,), layers, storage)]
     ]
-    weights = recipe.style.weights or (1.0,) * len(paintings)
-    terms = [
-        Term(
-            kind.name,
-            kind.gauge(_size(photo), regions),
-            StyleLoss(kind.layers, targets, weights, regions.shares, kind.distance_to),
-        )
-        for kind, *targets in zip(kinds, *found, strict=True)
-    ]
+    gauges = [kind.gauge(_size(photo), regions) for kind in kinds]
+    own = measure(photo, gauges) if recipe.is_reduced else [None] * len(kinds)
+    terms = []
+    for place, (kind, gauge) in enumerate(zip(kinds, gauges, strict=True)):
+        shares, of_paintings = regions.shares, [each[place] for each in found]
+        targets = style_targets(recipe, of_paintings, len(shares), own[place])
+        loss = StyleLoss(kind.layers, targets, shares, kind.distance_to)
+        terms.append(Term(kind.name, gauge, loss))
     if recipe.content.kind == "self_similarity":
         terms.append(_self_similarity(recipe.content.layers, photo, measure))
     return terms

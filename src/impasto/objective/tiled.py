@@ -55,15 +55,17 @@ class TiledObjective:
         side: int,
         storage: Storage | None = None,
         masks: Sequence[Tensor] = (),
+        style_masks: Sequence[Tensor | None] = (),
         autocast: torch.dtype | None = None,
     ) -> None:
         """Measure the targets.
 
         Args:
-            recipe, encoder, content, styles, masks, autocast: as for the whole objective; the
-                pictures may lie in any storage.
+            recipe, encoder, content, styles, masks, style_masks, autocast: as for the whole
+                objective; the pictures may lie in any storage.
             side: of a tile, in pixels, without its halo.
-            storage: of the photo's features and of gradients; none: the memory of the device.
+            storage: of the photo's features, of gradients and of masks at the layers' sizes; none:
+                the memory of the device.
         """
         self.recipe = recipe
         self._encoder = encoder
@@ -76,7 +78,9 @@ class TiledObjective:
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
         self._content_divisors: dict[str, float] = {}
         with torch.no_grad():
-            self._terms = terms_of(recipe, content, styles, masks, self._measured)
+            self._terms = terms_of(
+                recipe, content, styles, masks, style_masks, self._storage, self._measured
+            )
             if recipe.content.kind == "features":
                 self._content, self._content_divisors = self._photo_features(content)
         self._gauges = [term.gauge for term in self._terms]

@@ -10,6 +10,7 @@ import torch
 
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
+from impasto.optimize.areas import Areas
 from impasto.optimize.memory import (
     Demand,
     Layout,
@@ -70,38 +71,45 @@ class Fitting:
         )
 
     def layout(
-        self, size: tuple[int, int], paintings: Sequence[Picture], tile: int | None = None
+        self,
+        size: tuple[int, int],
+        paintings: Sequence[Picture],
+        areas: Areas,
+        tile: int | None = None,
     ) -> Layout:
         """Of a run; in smaller tiles than asked for where those do not fit.
 
         Args:
             size: (width, height) of the result.
             paintings: in their own sizes.
+            areas: of the photo.
             tile: of a run that goes on; none: the recipe's.
 
         Raises:
             ResourceError: nothing fits.
         """
         if self._recipe.style.distance == "neighbors":
-            return choose_layout(self._demand(size, paintings), self.room, [Layout(0)])
+            return choose_layout(self._demand(size, paintings, areas), self.room, [Layout(0)])
         if tile is None:
             tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
-        demand, beside = self._demand(size, paintings), self._device.type != "cpu"
+        demand, beside = self._demand(size, paintings, areas), self._device.type != "cpu"
         ways = layouts(
             tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=beside
         )
         return choose_layout(demand, self.room, list(ways))
 
-    def needs(self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture]) -> Needs:
+    def needs(
+        self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas
+    ) -> Needs:
         """Of a run that is laid out so; arguments as above."""
-        return self._demand(size, paintings).needs(layout)
+        return self._demand(size, paintings, areas).needs(layout)
 
     def storage(self, layout: Layout) -> Storage:
         """Of a run that is laid out so."""
         where = self._device if layout.state == "device" else torch.device("cpu")
         return Storage(where, self.scratch if layout.state == "disk" else None)
 
-    def _demand(self, size: tuple[int, int], paintings: Sequence[Picture]) -> Demand:
+    def _demand(self, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas) -> Demand:
         ratio = self._recipe.style.scale
         sizes = [painting_size((p.width, p.height), size, ratio) for p in paintings]
         return Demand(
@@ -110,7 +118,9 @@ class Fitting:
             halo=self._halo,
             precision=self._precision,
             images=images_of(self._recipe.solver, self._recipe.canvas)
+            + areas.images
             + (self._recipe.photorealism.weight > 0),
             features=kept_features(self._recipe.content),
             columns=column_numbers(self._recipe.style),
+            regions=areas.regions,
         )

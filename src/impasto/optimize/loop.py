@@ -16,12 +16,14 @@ from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, LimitError
 from impasto.media.decode import read_picture
+from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.matching import MatchingObjective
 from impasto.objective.objective import Objective, taps
 from impasto.objective.storage import Storage
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
+from impasto.optimize.areas import Areas
 from impasto.optimize.checkpoint import Keeper, RunState, load_state
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
 from impasto.optimize.fitting import Fitting
@@ -116,6 +118,8 @@ class Stylizer:
         content: Any,
         styles: Any,
         *,
+        masks: Sequence[Any] = (),
+        style_masks: Sequence[Any] = (),
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
         plan: Plan | None = None,
@@ -131,19 +135,25 @@ class Stylizer:
             content: the photo: any kind of image that :func:`impasto.read_picture` takes, or a
                 :class:`Picture`.
             styles: a painting, or a list of them that the recipe's ``style.weights`` blend.
+            masks: where in the photo each painting is the style: any kind of image, at any size,
+                white inside. With one painting more than masks the last is for the rest, which is
+                otherwise kept as it is.
+            style_masks: which part of each painting counts, likewise; none for all of one.
             checkpoint: a file to keep the state in.
             resume: a checkpoint of a run with the same recipe and pictures to go on from.
             plan: of :meth:`plan` for the same pictures, to be kept to.
 
         Raises:
             ImageError: a picture cannot be read.
-            InputError: no painting, weights that do not match, or a checkpoint of another run.
+            InputError: no painting, weights or masks that do not match, a mask that is black all
+                over, or a checkpoint of another run.
             LimitError: the result would be too small for the network.
             ResourceError: the result is too large for the memory there is.
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        inputs = [picture.sha256() for picture in (photo, *paintings)]
+        areas = self._areas(paintings, masks, style_masks)
+        inputs = [*(picture.sha256() for picture in (photo, *paintings)), *areas.hashes]
         state = None
         if resume is not None:
             state = load_state(Path(resume))
@@ -151,15 +161,18 @@ class Stylizer:
         if plan is not None and state is None:
             layout = Layout(plan.tile, plan.state)
         else:
-            layout = self._fitting.layout(size, paintings, None if state is None else state.tile)
-        scales = plan_scales(self.recipe.schedule, *size)
+            tile = None if state is None else state.tile
+            layout = self._fitting.layout(size, paintings, areas, tile)
+        scales = self._scales(size, areas)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
         identity = (_essence(self.recipe), inputs)
-        run = Run(self, photo, paintings, scales, layout, storage, keeper, identity)
+        run = Run(self, photo, paintings, areas, scales, layout, storage, keeper, identity)
         return run.steps(state)
 
-    def plan(self, content: Any, styles: Any) -> Plan:
+    def plan(
+        self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
+    ) -> Plan:
         """What a run would take; one iteration is timed, at a small scale. Images as in ``run``.
 
         Raises:
@@ -167,10 +180,11 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        layout = self._fitting.layout(size, paintings)
-        needs, room = self._fitting.needs(layout, size, paintings), self._fitting.room
-        scales = plan_scales(self.recipe.schedule, *size)
-        pace = self._pace(photo, paintings, probe_scale(*size, self.device.type))
+        areas = self._areas(paintings, masks, style_masks)
+        layout = self._fitting.layout(size, paintings, areas)
+        needs, room = self._fitting.needs(layout, size, paintings, areas), self._fitting.room
+        scales = self._scales(size, areas)
+        pace = self._pace(photo, paintings, areas, probe_scale(*size, self.device.type))
         return Plan(
             width=size[0],
             height=size[1],
@@ -187,7 +201,9 @@ class Stylizer:
             precision=self.precision,
         )
 
-    def _pace(self, photo: Picture, paintings: Sequence[Picture], probe: Scale) -> float:
+    def _pace(
+        self, photo: Picture, paintings: Sequence[Picture], areas: Areas, probe: Scale
+    ) -> float:
         """Seconds a pixel of an evaluation. The paintings are no larger than the probe: they do not
         count, and may not take what a run in tiles would not.
         """
@@ -198,17 +214,31 @@ class Stylizer:
             canvas.to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
             for p in paintings
         ]
-        objective = self._untiled(image, styles, probe, None)
+        objective = self._objective(image, styles, probe, 0, memory, areas)
         return seconds_per_pixel(objective.evaluate, image)
 
     def _paintings_of(self, styles: Any) -> list[Picture]:
-        """The paintings decoded, as many as the recipe weighs."""
-        paintings, weights = read_pictures(styles), self.recipe.style.weights
+        paintings = read_pictures(styles)
         if not paintings:
             raise InputError("no painting given: a style is needed")
-        if weights and len(weights) != len(paintings):
-            raise InputError(f"{len(paintings)} painting(s) but {len(weights)} style weight(s)")
         return paintings
+
+    def _areas(
+        self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
+    ) -> Areas:
+        return Areas.of(
+            self.recipe,
+            len(paintings),
+            map(read_mask, masks),
+            (None if each is None else read_mask(each) for each in style_masks),
+        )
+
+    def _scales(self, size: tuple[int, int], areas: Areas) -> tuple[Scale, ...]:
+        """Of a run; a single iteration if the photo comes back in any case."""
+        schedule = self.recipe.schedule
+        if areas.changes_nothing:
+            schedule = schedule.model_copy(update={"total": 1})
+        return plan_scales(schedule, *size)
 
     @property
     def halo(self) -> int:
@@ -222,6 +252,7 @@ class Stylizer:
         scale: Scale,
         tile: int = 0,
         storage: Storage | None = None,
+        areas: Areas | None = None,
         begun: Tensor | None = None,
     ) -> Objective | TiledObjective | MatchingObjective:
         """The objective of a run at one of its scales, targets measured.
@@ -232,38 +263,42 @@ class Stylizer:
             scale: whose size counts.
             tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
             storage: of what is as large as the pictures; none: the memory of the device.
+            areas: of the photo; none: all of it is one.
             begun: [1, 3, H, W], the picture that the scale begins with; none: the photo.
         """
         storage = storage or Storage(self.device)
         photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
         paintings = self.paintings(read_pictures(styles), scale, storage)
-        longest = max(max(image.shape[2:]) for image in (photo, *paintings))
-        if not tile or tile >= longest:
-            return self._untiled(photo, paintings, scale, begun)
-        return TiledObjective(
-            self.recipe,
-            self._encoder,
-            photo,
-            paintings,
-            side=tile,
-            storage=storage,
-            autocast=self._autocast,
-        )
+        return self._objective(photo, paintings, scale, tile, storage, areas or Areas(), begun)
 
-    def _untiled(
-        self, photo: Tensor, paintings: Sequence[Tensor], scale: Scale, begun: Tensor | None
-    ) -> Objective | MatchingObjective:
-        if self.recipe.style.distance != "neighbors":
-            return Objective(self.recipe, self._encoder, photo, paintings, autocast=self._autocast)
-        return MatchingObjective(
-            self.recipe,
-            self._encoder,
-            photo,
-            paintings,
-            current=begun,
-            splitting=scale.refines,
-            autocast=self._autocast,
-        )
+    def _objective(
+        self,
+        photo: Tensor,
+        paintings: Sequence[Tensor],
+        scale: Scale,
+        tile: int,
+        storage: Storage,
+        areas: Areas,
+        begun: Tensor | None = None,
+    ) -> Objective | TiledObjective | MatchingObjective:
+        given = self.recipe, self._encoder, photo, paintings
+        if self.recipe.style.distance == "neighbors":
+            if areas.regions:
+                raise InputError('style.distance "neighbors" knows no masks')
+            return MatchingObjective(
+                *given, current=begun, splitting=scale.refines, autocast=self._autocast
+            )
+        sizes = [(image.shape[3], image.shape[2]) for image in paintings]
+        parts: dict[str, Any] = {
+            "masks": areas.parts(scale.width, scale.height, storage),
+            "style_masks": areas.shown(sizes, storage),
+            "storage": storage,
+            "autocast": self._autocast,
+        }
+        longest = max(max(image.shape[2:]) for image in (photo, *paintings))
+        if tile and tile < longest:
+            return TiledObjective(*given, side=tile, **parts)
+        return Objective(*given, **parts)
 
     def paintings(self, styles: Sequence[Picture], scale: Scale, storage: Storage) -> list[Tensor]:
         """[1, 3, h, w] each, at the sizes that they have beside a scale of the result."""
@@ -289,7 +324,7 @@ def _essence(recipe: Recipe) -> str:
 
 def _check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:
     if state.inputs != inputs:
-        raise InputError(f"checkpoint {path} belongs to another photo or painting")
+        raise InputError(f"checkpoint {path} belongs to another photo, painting or mask")
     if state.recipe != _essence(recipe):
         raise InputError(
             f"checkpoint {path} belongs to a run with another recipe or size: "

@@ -20,6 +20,10 @@ ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 resident memory of ``standard`` above what the loaded network takes is 479, 1054 and 2006 MiB at
 256, 512 and 768 px square: 3050 a pixel, of which 360 are the solver's, and a fixed 290 MiB.
 bfloat16: 682 MiB at 512 px, of which 1570 a pixel if the fixed part is the same, and a margin."""
+WEIGHTED_BYTES = 256
+"""And, with masks, of the first layer's 64 features times their weights, in passing."""
+SHARE_BYTES = 8
+"""And of each region's weights at all layers."""
 FORWARD_BYTES = 750
 """A pixel that only passes the network, without a gradient: 1072 and 1974 MiB at 1024 and 1536 px
 square in float32."""
@@ -98,6 +102,7 @@ class Demand:
             :func:`images_of`.
         features: numbers a pixel in the photo's features; see :func:`kept_features`.
         columns: numbers a pixel in its hypercolumns; see :func:`column_numbers`.
+        regions: that have statistics of their own; 0: no masks.
     """
 
     result: tuple[int, int]
@@ -107,6 +112,7 @@ class Demand:
     images: int
     features: float
     columns: float = 0.0
+    regions: int = 0
 
     @property
     def longest(self) -> int:
@@ -125,12 +131,15 @@ class Demand:
         """What a run takes if it is laid out so."""
         result, painting = math.prod(self.result), math.prod(self.painting)
         finished = RESULT_BYTES * result
+        active = ACTIVATION_BYTES[self.precision]
+        if self.regions:
+            active += WEIGHTED_BYTES + SHARE_BYTES * self.regions
         if not layout.tile or layout.tile >= self.longest:
             kept = IMAGE_BYTES * self.images * result + self._matching(result, painting)
-            at_work = max(ACTIVATION_BYTES[self.precision] * result, FORWARD_BYTES * painting)
+            at_work = max(active * result, FORWARD_BYTES * painting)
             return Needs(max(kept + at_work, finished) + FIXED_BYTES)
         sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
-        at_work = ACTIVATION_BYTES[self.precision] * math.prod(sides) + FIXED_BYTES
+        at_work = active * math.prod(sides) + FIXED_BYTES
         # The solver's pictures are made when the painting's pixels and the photo's are gone.
         images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * (3 * result + painting))
         kept = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))

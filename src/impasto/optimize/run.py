@@ -14,6 +14,7 @@ from torch import Tensor
 from impasto.media.picture import Picture, to_levels
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
+from impasto.optimize.areas import Areas, Kept, mixed
 from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.colors import seen
@@ -46,6 +47,7 @@ class Run:
         stylizer: Stylizer,
         content: Picture,
         styles: Sequence[Picture],
+        areas: Areas,
         scales: tuple[Scale, ...],
         layout: Layout,
         storage: Storage,
@@ -58,6 +60,7 @@ class Run:
             stylizer: with the network and the recipe.
             content: the photo.
             styles: the paintings.
+            areas: of the photo.
             scales: coarse to fine.
             layout: of the run in memory.
             storage: of everything as large as the picture.
@@ -68,6 +71,8 @@ class Run:
         self._photo = content
         recipe, size = stylizer.recipe, (scales[-1].width, scales[-1].height)
         self._content, self._styles = seen(recipe.colors, content, styles, size, recipe.style.scale)
+        self._areas = areas
+        self._kept: Tensor | None = None
         self._scales = scales
         self._layout = layout
         self._fell_back = False
@@ -104,7 +109,13 @@ class Run:
         content = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
         seen = self._styles[:1] if recipe.start.base == "style" else []
         paintings = stylizer.paintings(seen, scale, self._storage)
-        return canvas.starting_image(recipe.start, content, paintings, recipe.seed, self._storage)
+        start = canvas.starting_image(recipe.start, content, paintings, recipe.seed, self._storage)
+        if start is content:
+            return start
+        weakness = self._areas.weakness(scale.width, scale.height, self._storage)
+        if weakness is None:
+            return start
+        return mixed(start, content, weakness, self._storage)  # strength 0 is the photo
 
     def _shape(self, index: int) -> Tensor:
         """A stand-in for the start of a solver that is about to load its state."""
@@ -115,7 +126,8 @@ class Run:
         self, index: int, before: list[SolverLike], state: RunState | None
     ) -> Generator[Step, None, SolverLike]:
         scale, schedule = self._scales[index], self._stylizer.recipe.schedule
-        objective = Sturdy(self._objective_at(scale), lambda: self._smaller(scale))
+        sturdy = Sturdy(self._objective_at(scale), lambda: self._smaller(scale))
+        objective = self._keeping(scale, sturdy)
         coarser = before.pop() if before else None
         solver = self._solver(index, coarser, state, objective.evaluate)
         del coarser  # with its objective: their memory is wanted
@@ -125,19 +137,21 @@ class Run:
         over = is_over(seen, scale, schedule)
         try:
             if finest and over:
-                losses = objective.losses(self._saved(solver.picture))
-                yield self._step(index, losses, 0.0, solver, last=True)
+                picture = objective.shown(solver.picture)
+                losses = objective.losses(self._saved(picture))
+                yield self._step(index, losses, 0.0, picture, last=True)
             while not over:
-                losses = objective.attempted(solver.step)
+                losses = sturdy.attempted(solver.step)
                 seen.append(losses["total"])
                 self._iteration += 1
                 over = is_over(seen, scale, schedule)
+                picture = objective.shown(solver.picture)
                 if finest and over:
-                    losses = objective.losses(self._saved(solver.picture))
+                    losses = objective.losses(self._saved(picture))
                 self._keeper.offer(self._state(index, seen, solver))
                 pace = (time.monotonic() - began) / ((len(seen) - begun_at) * self._work(scale))
                 left = pace * self._work_left(index, scale.iterations if over else len(seen))
-                yield self._step(index, losses, left, solver, last=finest and over)
+                yield self._step(index, losses, left, picture, last=finest and over)
             return solver
         except GeneratorExit:
             self._keeper.keep(self._state(index, seen, solver))
@@ -181,7 +195,7 @@ class Run:
         return self._elapsed_before + time.monotonic() - self._began
 
     def _step(
-        self, index: int, losses: dict[str, float], eta_s: float, solver: SolverLike, *, last: bool
+        self, index: int, losses: dict[str, float], eta_s: float, picture: Tensor, *, last: bool
     ) -> Step:
         return Step(
             iteration=self._iteration,
@@ -196,9 +210,10 @@ class Run:
             tile=self._layout.tile,
             fell_back=self._fell_back,
             last=last,
-            _image=solver.picture,
+            _image=picture,
             _photo=self._photo,
             _colors=self._stylizer.recipe.colors,
+            _kept=self._kept,
         )
 
     def _state(self, index: int, seen: list[float], solver: SolverLike) -> RunState:
@@ -224,8 +239,21 @@ class Run:
 
     def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
         return lambda: self._stylizer.objective(
-            self._content, self._styles, scale, self._layout.tile, self._storage, self._begun
+            self._content,
+            self._styles,
+            scale,
+            self._layout.tile,
+            self._storage,
+            self._areas,
+            self._begun,
         )
+
+    def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:
+        kept = self._kept = self._areas.kept(scale.width, scale.height, self._storage)
+        if kept is None:
+            return Kept(objective, self._storage)
+        photo = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
+        return Kept(objective, self._storage, photo, kept)
 
     def _smaller(self, scale: Scale) -> bool:
         """Go on in tiles of half the side, the first time that memory runs out."""

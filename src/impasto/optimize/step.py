@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from impasto.media.picture import Picture
+from impasto.optimize.areas import restored
 from impasto.optimize.canvas import to_picture
 from impasto.optimize.colors import Colors, shown
 
@@ -52,13 +53,19 @@ class Step:
     last: bool
     _image: Tensor
     _photo: Picture
-    _colors: Colors
+    _colors: Colors = "style"
+    _kept: Tensor | None = None
 
     def picture(self) -> Picture:
         """The best picture up to this step, at this scale's size, float32, in the result's
         colours.
         """
-        return shown(self._colors, to_picture(self._image, self._photo), self._photo)
+        # Colours that were taken out and put back are not the photo's to the last bit.
+        return self.keeping(shown(self._colors, to_picture(self._image, self._photo), self._photo))
+
+    def keeping(self, picture: Picture) -> Picture:
+        """A picture of this scale's size with the photo where all of it is kept."""
+        return picture if self._kept is None else restored(picture, self._photo, self._kept)
 
     def preview(self) -> Image.Image:
         """The best picture up to this step as a PIL image, 8 bit."""

@@ -16,6 +16,7 @@ from impasto._version import __version__
 from impasto.encoders.layers import Network
 from impasto.errors import ImageError, InputError
 from impasto.media.decode import read_picture
+from impasto.media.masks import Mask
 from impasto.media.metadata import read_record
 from impasto.recipe import Recipe, parse_recipe
 
@@ -34,6 +35,8 @@ class Provenance:
         device: type of the device, ``cpu`` or ``cuda``.
         start: the picture of the user's that the run began with, hashed by its pixels.
         weights: the network's file, hashed by its bytes; none: not known.
+        masks: of the photo, hashed by their weights.
+        style_masks: of the paintings, likewise; none: all of the painting.
         keeps_metadata: whether the photo's EXIF and copyright were kept.
         refined: what was painted again afterwards, in turn, as JSON objects; the rest says how the
             picture was made before that.
@@ -45,17 +48,29 @@ class Provenance:
     device: str
     start: Named | None = None
     weights: Named | None = None
+    masks: tuple[Named, ...] = ()
+    style_masks: tuple[Named | None, ...] = ()
     keeps_metadata: bool = True
     refined: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, recipe: Recipe, inputs: Sequence[Named], device: str, weights: Named) -> Provenance:
+    def of(
+        cls,
+        recipe: Recipe,
+        inputs: Sequence[Named],
+        device: str,
+        weights: Named,
+        masks: Sequence[Mask] = (),
+        style_masks: Sequence[Mask | None] = (),
+    ) -> Provenance:
         """The record of a run by this version."""
         start = None
         if recipe.start.image is not None:
             start = _named(Path(recipe.start.image))
             recipe = recipe.with_changes({"start.image": start[0]})
-        return cls(__version__, recipe, tuple(inputs), device, start, weights)
+        regions = tuple((mask.name, mask.sha256()) for mask in masks)
+        parts = tuple(None if m is None else (m.name, m.sha256()) for m in style_masks)
+        return cls(__version__, recipe, tuple(inputs), device, start, weights, regions, parts)
 
     def to_json(self) -> str:
         """The text that is embedded."""
@@ -70,6 +85,10 @@ class Provenance:
         for key, named in (("start", self.start), ("weights", self.weights)):
             if named is not None:
                 record[key] = _entry(named)
+        if self.masks:
+            record["masks"] = [_entry(each) for each in self.masks]
+        if self.style_masks:
+            record["style_masks"] = [each and _entry(each) for each in self.style_masks]
         if not self.keeps_metadata:
             record["metadata"] = False
         if self.refined:
@@ -122,6 +141,8 @@ def read_provenance(path: Path) -> Provenance:
         start, weights = (
             _read_entry(data[key]) if key in data else None for key in ("start", "weights")
         )
+        masks = tuple(map(_read_entry, data.get("masks", ())))
+        parts = tuple(each and _read_entry(each) for each in data.get("style_masks", ()))
         recipe_text = json.dumps(data["recipe"])
         version, device = str(data["impasto"]), str(data["device"])
         keeps_metadata = data.get("metadata") is not False
@@ -129,8 +150,9 @@ def read_provenance(path: Path) -> Provenance:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: its impasto record is damaged ({error})") from None
     recipe = parse_recipe(recipe_text)
+    inputs = (photo, *others)
     return Provenance(
-        version, recipe, (photo, *others), device, start, weights, keeps_metadata, refined
+        version, recipe, inputs, device, start, weights, masks, parts, keeps_metadata, refined
     )
 
 

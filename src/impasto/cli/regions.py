@@ -1,0 +1,95 @@
+"""The flags about strength and regions, and what they name."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli.arguments import number
+
+if TYPE_CHECKING:
+    from impasto.media.masks import Mask
+    from impasto.media.picture import Picture
+
+
+def add_region_flags(group: argparse._ArgumentGroup) -> None:
+    """To the main job's parser."""
+    add = group.add_argument
+    add(
+        "--strength",
+        metavar="S",
+        action="append",
+        type=number(0, 1),
+        help="0 is the photo, 1 the full style (default); one for all or one for each --style",
+    )
+    add(
+        "--mask",
+        metavar="M",
+        action="append",
+        default=[],
+        help="white where the i-th --style goes (one --style more is for the rest, which is "
+        "otherwise kept); or a word: rect:X,Y,W,H around an object, scribble:FILE, salient, "
+        "person, face, auto[:COUNT]",
+    )
+    add(
+        "--style-mask",
+        metavar="M",
+        action="append",
+        default=[],
+        help="white in the part of the i-th painting that counts; or none",
+    )
+
+
+def strength_fields(strengths: list[float] | None) -> dict[str, Any]:
+    """The recipe's fields for ``--strength``."""
+    if strengths and len(strengths) > 1:
+        return {"style.strengths": strengths}
+    return {"strength": strengths[0] if strengths else None}
+
+
+def check_regions(options: argparse.Namespace) -> None:
+    """Numbers of flags that belong together.
+
+    Raises:
+        InputError: they do not.
+    """
+    from impasto.errors import InputError
+
+    if "-" in (*options.mask, *options.style_mask):
+        raise InputError("--mask -: only the photo can come from standard input")
+    styles, masks, parts = (len(x) for x in (options.style, options.mask, options.style_mask))
+    if masks and styles not in (masks, masks + 1):
+        raise InputError(
+            f"{masks} --mask but {styles} --style: each mask has a painting, and one more may be "
+            "for the rest"
+        )
+    if parts not in (0, styles):
+        raise InputError(f"{styles} --style but {parts} --style-mask: one for each; none for all")
+
+
+def spell_out(options: argparse.Namespace) -> argparse.Namespace:
+    """The options with ``--mask auto`` as the flags that it stands for."""
+    from impasto.segment.words import expanded
+
+    options.mask, options.style, options.style_mask = expanded(
+        options.mask, options.style, options.style_mask
+    )
+    return options
+
+
+def mask_files(options: argparse.Namespace) -> list[str]:
+    """Those that masks are read from."""
+    from impasto.segment.words import file_of
+
+    found = (file_of(each) for each in (*options.mask, *options.style_mask) if each != "none")
+    return [each for each in found if each]
+
+
+def read_masks(
+    options: argparse.Namespace, photo: Picture, paintings: list[Picture]
+) -> tuple[list[Mask], list[Mask | None]]:
+    """Of the photo and of the paintings, read or found."""
+    from impasto.segment.words import found_masks
+
+    parts = [None if each == "none" else each for each in options.style_mask]
+    return found_masks(photo, paintings, options.mask, parts)

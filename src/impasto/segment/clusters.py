@@ -1,0 +1,173 @@
+"""Regions of a photo and those of a painting that correspond: both clustered together.
+
+What the network sees at a place (relu3_1, relu4_1), its colour and its position are put side by
+side, each picture's own mean and spread taken out, so that a photo's sky and a painting's, however
+different, are about as far from the rest of their pictures. K-means on both then finds regions that
+both have. They have no names: this is no detector of skies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.encoders.vgg import Encoder
+from impasto.encoders.weights import wheel_parameters
+from impasto.errors import InputError
+from impasto.media.color import srgb_to_oklab
+from impasto.media.masks import Mask
+from impasto.media.picture import Picture, fit_within
+from impasto.media.resample import resized_rows
+from impasto.segment.guided import softened, working
+
+SIDE = 256
+"""Longer side in pixels of what the network sees."""
+LAYERS = ("relu3_1", "relu4_1")
+AXES = 12
+"""Principal axes kept of each layer's features."""
+COLOR, POSITION = 1.5, 0.8
+"""Weights of colour and of height in the picture, where the features of a layer have 1. What is
+left and what is right tells nothing."""
+BLUR = 5
+"""Places over which features are averaged: regions, not textures, are wanted."""
+ROUNDS, TRIES = 30, 6
+LEAST = 0.01
+"""Share of the photo below which a region is none."""
+
+
+@dataclass(frozen=True)
+class Correspondence:
+    """Regions, the largest in the photo first.
+
+    Attributes:
+        photo: its masks.
+        painting: its masks; where a region has no counterpart, all of the painting.
+    """
+
+    photo: tuple[Mask, ...]
+    painting: tuple[Mask, ...]
+
+
+def corresponding(photo: Picture, painting: Picture, count: int, name: str) -> Correspondence:
+    """Cluster two pictures together.
+
+    Args:
+        photo, painting: at any size.
+        count: of regions, 2 or more.
+        name: of the masks, to which their numbers are added.
+
+    Raises:
+        InputError: the photo has fewer regions.
+    """
+    encoder = Encoder(wheel_parameters(), LAYERS)
+    seen = [_descriptors(picture, encoder) for picture in (photo, painting)]
+    points = _aligned([each.flatten(1).T for each in seen])
+    labels = _clustered(points, count)
+    grids = [
+        part.reshape(each.shape[1:])
+        for part, each in zip(np.split(labels, [seen[0][0].numel()]), seen, strict=True)
+    ]
+    areas = np.bincount(grids[0].ravel(), minlength=count) / grids[0].size
+    order = np.argsort(-areas, kind="stable")
+    found = int((areas >= LEAST).sum())
+    if found < count:
+        raise InputError(f"{name}: the photo has only {found} such regions; ask for fewer")
+    names = [f"{name}#{place + 1}" for place in range(count)]
+    return Correspondence(
+        _masks(grids[0], photo, order, names), _masks(grids[1], painting, order, names)
+    )
+
+
+def _descriptors(picture: Picture, encoder: Encoder) -> Tensor:
+    """[D, h, w] on the grid of relu3_1; the last four are OKLab and height."""
+    small = picture.resized(*fit_within(picture.width, picture.height, SIDE))
+    image = torch.from_numpy(np.array(small.pixels.transpose(2, 0, 1)[None], order="C"))
+    with torch.no_grad():
+        features = encoder(image)
+    height, width = features[LAYERS[0]].shape[2:]
+    lab = torch.from_numpy(srgb_to_oklab(small.pixels).transpose(2, 0, 1)[None].copy())
+    down = torch.linspace(-1, 1, height)[None, None, :, None].expand(1, 1, height, width)
+    layers = [
+        F.interpolate(
+            F.normalize(features[layer]), (height, width), mode="bilinear", align_corners=False
+        )
+        for layer in LAYERS
+    ]
+    seen = torch.cat([*layers, F.adaptive_avg_pool2d(lab, (height, width))], 1)
+    seen = F.avg_pool2d(seen, BLUR, 1, BLUR // 2, count_include_pad=False)
+    return torch.cat([seen, down], 1)[0]
+
+
+def _aligned(pictures: list[Tensor]) -> NDArray[np.float64]:
+    """[N, D] of all pictures' places, from [n, D] each: layers in few dimensions, every picture's
+    mean and spread taken out, weighted.
+    """
+    centred = [each.double() - each.double().mean(0) for each in pictures]
+    columns = zip(*(torch.split(each, [256, 512, 3, 1], 1) for each in centred), strict=True)
+    weighted = []
+    for weight, parts in zip((1.0, 1.0, COLOR, POSITION), columns, strict=True):
+        joint = sum(part.T @ part / len(part) for part in parts)
+        _, axes = torch.linalg.eigh(joint)
+        kept = [part @ axes[:, -AXES:] for part in parts]
+        spread = [each.square().sum(1).mean().sqrt().clamp(min=1e-12) for each in kept]
+        weighted.append(torch.cat([weight * e / s for e, s in zip(kept, spread, strict=True)]))
+    points: NDArray[np.float64] = torch.cat(weighted, 1).numpy()
+    return points
+
+
+def _clustered(points: NDArray[np.float64], count: int) -> NDArray[np.int_]:
+    """K-means, begun as k-means++ does, the best of some tries. The same every time."""
+    random = np.random.default_rng(0)
+    best, labels = np.inf, np.zeros(len(points), np.int_)
+    for _ in range(TRIES):
+        centres = _spread_out(points, count, random)
+        for _ in range(ROUNDS):
+            distance = _distances(points, centres)
+            near = distance.argmin(1)
+            members = [points[near == place] for place in range(count)]
+            centres = np.stack(
+                [m.mean(0) if len(m) else c for m, c in zip(members, centres, strict=True)]
+            )
+        distance = _distances(points, centres)
+        if distance.min(1).sum() < best:
+            best, labels = distance.min(1).sum(), distance.argmin(1)
+    return labels
+
+
+def _spread_out(
+    points: NDArray[np.float64], count: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """First centres, each likelier the farther it is from those before (Arthur, Vassilvitskii)."""
+    centres: NDArray[np.float64] = points[random.integers(len(points))][None]
+    while len(centres) < count:
+        distance = _distances(points, centres).min(1).clip(min=1e-12)
+        chosen = random.choice(len(points), p=distance / distance.sum())
+        centres = np.vstack([centres, points[chosen]])
+    return centres
+
+
+def _distances(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[N, K], squared."""
+    squares = (points**2).sum(1)[:, None] + (centres**2).sum(1)
+    distances: NDArray[np.float64] = (squares - 2 * points @ centres.T).clip(min=0)
+    return distances
+
+
+def _masks(
+    labels: NDArray[np.int_], picture: Picture, order: NDArray[np.int_], names: list[str]
+) -> tuple[Mask, ...]:
+    """Of each cluster, with edges where the picture has them; together 1."""
+    large = working(picture)
+    size, rows = (large.width, large.height), slice(0, large.height)
+    masks = []
+    for place, name in zip(order, names, strict=True):
+        values = (labels == place).astype(np.float32)
+        if values.mean() < LEAST:  # no counterpart
+            values[...] = 1
+        masks.append(softened(resized_rows(values, *size, rows, "bicubic").clip(0, 1), large, name))
+    return tuple(masks)

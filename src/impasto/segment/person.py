@@ -1,0 +1,47 @@
+"""People near the camera: the mask of MediaPipe's selfie segmentation.
+
+The network is read as data from MediaPipe's wheel, and computed here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from impasto.errors import InputError
+from impasto.media.masks import Mask, checked
+from impasto.media.picture import Picture
+from impasto.segment.flatbuffer import read_tflite
+from impasto.segment.guided import softened, working
+from impasto.segment.tflite import computed
+from impasto.segment.wheels import Member, member_bytes
+
+SELFIE = Member(
+    distribution="mediapipe",
+    version="0.10.21",
+    path="mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+    sha256="9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+    fetched="--only-binary=:all: --python-version 3.11 --platform manylinux_2_28_x86_64 ",
+)
+SIDE = 256
+"""Pixels of the square that the network was trained on."""
+LEAST = 0.01
+"""Share of the photo that is more likely a person than not, below which there is none."""
+
+
+def person(photo: Picture, name: str) -> Mask:
+    """The mask of the people in a photo.
+
+    Raises:
+        InputError: the network is not there, or sees nobody.
+    """
+    model = read_tflite(member_bytes(SELFIE, name))
+    small = working(photo)
+    square = torch.from_numpy(np.array(small.resized(SIDE, SIDE).pixels.transpose(2, 0, 1)))
+    (answer,) = computed(model, square[None])
+    if float((answer > 0.5).float().mean()) < LEAST:
+        raise InputError(f"--mask {name}: nobody is seen in this photo")
+    size = (small.height, small.width)
+    large = F.interpolate(answer, size, mode="bilinear", align_corners=False)
+    return checked(softened(large[0, 0].numpy(), small, name))

