@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from impasto.cli import main
 from impasto.encoders.layers import convolutions
 from impasto.encoders.parameters import Parameters, caffe_convention
 from impasto.encoders.vgg import Encoder
-from impasto.errors import RecipeError, ResourceError
+from impasto.errors import InputError, RecipeError, ResourceError
 from impasto.media.decode import read_picture
 from impasto.objective import neighbors
 from impasto.objective.matching import MatchingObjective
@@ -174,6 +175,29 @@ def test_the_painting_as_photo_has_nothing_to_change(splitting):
     assert gradient.abs().max() < 1e-10
     moved, _ = made.evaluate(painting**2)
     assert moved["style"] > 1e-3
+
+
+@pytest.mark.parametrize("splitting", [False, True])
+def test_at_less_than_full_strength_the_photo_pulls_as_well(splitting):
+    photo, painting, image = (noise(1, 3, 40, 48, seed=seed) for seed in range(3))
+
+    def style(strength: float, shown: torch.Tensor = image) -> float:
+        recipe = NNST.with_changes({"strength": strength})
+        return objective(recipe, photo, painting, splitting=splitting).losses(shown)["style"]
+
+    assert style(0.5) == pytest.approx((style(0) + style(1)) / 2)
+    assert abs(style(0, photo)) < 1e-12 < style(0)
+
+
+def test_masks_are_refused(work: Path):
+    mask = np.ones((8, 8), np.float32)
+    mask[:4] = 0
+    with pytest.raises(InputError, match="knows no masks"):
+        list(
+            Stylizer(NNST.with_changes({"size": 32})).run(
+                work / "photo.png", work / "painting.png", masks=[mask]
+            )
+        )
 
 
 @pytest.mark.parametrize("splitting", [False, True])

@@ -16,8 +16,9 @@ from impasto.media.decode import read_picture
 from impasto.media.masks import Mask, read_mask
 from impasto.objective.moments import Moments, blend, measure
 from impasto.objective.objective import Objective
+from impasto.objective.regions import MomentsOf, Regions
 from impasto.objective.storage import Storage
-from impasto.objective.style import Regions, style_targets
+from impasto.objective.style import style_targets
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize.areas import Areas
 from impasto.recipe import Recipe, load_recipe
@@ -77,7 +78,7 @@ def test_a_region_counts_by_its_own_area_however_small():
     mask = torch.zeros(16, 16, dtype=torch.float64)
     mask[3:5, 3:5] = 1
     regions = Regions([mask, 1 - mask], ["relu1_1"])
-    small, rest = regions.measured("relu1_1", features)
+    small, rest = MomentsOf(["relu1_1"], regions).measured({"relu1_1": features})
     assert torch.allclose(small.second, measure(features[..., 3:5, 3:5]).second)
     assert regions.shares == [4 / 256, 252 / 256]
     assert small.merged(rest).weight == 256
@@ -86,8 +87,8 @@ def test_a_region_counts_by_its_own_area_however_small():
 # Targets
 
 
-def numbers(mean: float) -> dict[str, Moments]:
-    return {"relu1_1": Moments(torch.full((1,), mean), torch.full((1, 1), 10 * mean), 1.0)}
+def numbers(mean: float) -> list[Moments]:
+    return [Moments(torch.full((1,), mean), torch.full((1, 1), 10 * mean), 1.0)]
 
 
 def recipe_of(**changes) -> Recipe:
@@ -95,34 +96,34 @@ def recipe_of(**changes) -> Recipe:
     return load_recipe("draft").with_changes({"style.layers": {"relu1_1": 1.0}, **dotted})
 
 
-def mean_of(targets: Sequence[dict[str, Moments]]) -> list[float]:
-    return [float(each["relu1_1"].mean) for each in targets]
+def mean_of(targets: Sequence[Sequence[Moments]]) -> list[float]:
+    return [float(each.mean) for each in targets[0]]
 
 
 def test_strength_blends_the_photos_own_moments_linearly():
-    photo = {"relu1_1": [numbers(4.0)["relu1_1"]]}
+    photo = numbers(4.0)
     for strength in (0.0, 0.25, 1.0):
         targets = style_targets(recipe_of(strength=strength), [numbers(8.0)], 1, photo)
         assert mean_of(targets) == pytest.approx([4 + 4 * strength])
-        assert float(targets[0]["relu1_1"].second) == pytest.approx(10 * (4 + 4 * strength))
+        assert float(targets[0][0].second) == pytest.approx(10 * (4 + 4 * strength))
 
 
 def test_each_painting_of_a_blend_and_each_region_has_a_strength():
-    photo = {"relu1_1": [numbers(0.0)["relu1_1"]]}
+    photo = numbers(0.0)
     recipe = recipe_of(strength=0.5, style__strengths=[1.0, 0.5], style__weights=[3.0, 1.0])
     paintings = [numbers(8.0), numbers(16.0)]
     assert mean_of(style_targets(recipe, paintings, 1, photo)) == pytest.approx(
         [(3 * 0.5 * 8 + 0.25 * 16) / 4]
     )
-    apart = {"relu1_1": [numbers(0.0)["relu1_1"], numbers(4.0)["relu1_1"]]}
+    apart = [*numbers(0.0), *numbers(4.0)]
     targets = style_targets(recipe, paintings, 2, apart)
     assert mean_of(targets) == pytest.approx([0.5 * 8, 0.25 * 16 + 0.75 * 4])
 
 
 def test_full_strength_needs_no_photo():
     a, b = numbers(1.0), numbers(2.0)
-    (target,) = style_targets(recipe_of(), [a, b], 1)
-    assert torch.equal(target["relu1_1"].mean, blend([a["relu1_1"], b["relu1_1"]], [1, 1]).mean)
+    ((target,),) = style_targets(recipe_of(), [a, b], 1)
+    assert torch.equal(target.mean, blend([*a, *b], [1, 1]).mean)
 
 
 # The objective

@@ -57,6 +57,7 @@ class MatchingObjective:
         with torch.no_grad():
             photo = self._features(content)
             self._content = {layer: photo[layer] for layer in recipe.content.layers}
+            self._own = hypercolumns(photo, self._layers) if recipe.is_reduced else None
             del photo
             if splitting:
                 self._sample(styles)
@@ -68,6 +69,10 @@ class MatchingObjective:
         recipe = self.recipe
         features = self._features(image)
         style = self._split(features, image) if self._splitting else self._fixed(features)
+        if self._own is not None:
+            columns = hypercolumns(features, self._layers)
+            kept = cosine_loss(columns, self._own, self._own.mean(0))
+            style = torch.lerp(kept, style, self._strength)
         content = zero = style.new_zeros(())
         if recipe.content.weight:
             kind = recipe.content.normalization
@@ -85,6 +90,12 @@ class MatchingObjective:
         """The losses of a picture as numbers."""
         with torch.no_grad():
             return self(image).as_numbers()
+
+    @property
+    def _strength(self) -> float:
+        """Of all paintings together; what it lacks to 1 is the pull of the photo's own features."""
+        strengths = self.recipe.strengths(len(self.recipe.style.strengths) or 1)
+        return sum(strengths) / len(strengths)
 
     def _match(self, content: Tensor, current: Tensor, styles: Sequence[Tensor]) -> None:
         share = self.recipe.neighbors.photo_share

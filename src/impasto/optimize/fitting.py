@@ -121,6 +121,6 @@ class Fitting:
             + areas.images
             + (self._recipe.photorealism.weight > 0),
             features=kept_features(self._recipe.content),
-            columns=column_numbers(self._recipe.style),
+            columns=column_numbers(self._recipe.style) * (1 + self._recipe.is_reduced),
             regions=areas.regions,
         )
