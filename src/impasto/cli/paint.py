@@ -76,6 +76,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     ``recorders`` see every step, ``films`` are written at the end.
     """
     from impasto._stylize import finished
+    from impasto.cli.allocation import keep_freed_memory
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
 
@@ -91,6 +92,8 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     plan = None if job.quiet else engine.plan(job.photo, job.paintings, *masks)
     if plan is not None and not job.resume:
         say(in_short(plan))
+    if job.max_memory is None and (plan is None or not plan.tile):
+        keep_freed_memory()  # some per cent more of it, which is not for when it is short
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with stoppable() as stop:
