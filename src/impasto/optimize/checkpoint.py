@@ -12,6 +12,7 @@ import torch
 
 from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import replacing
+from impasto.recipe import Recipe
 
 FORMAT = "impasto checkpoint 2"
 EVERY_S = 20.0
@@ -123,3 +124,23 @@ class Keeper:
         if self._path is not None:
             save_state(state, self._path, self._settle)
             self._due = time.monotonic() + EVERY_S
+
+
+def essence(recipe: Recipe) -> str:
+    """The recipe without what changes no pixel."""
+    return recipe.model_dump_json(exclude={"name", "description", "snapshot_every", "dpi"})
+
+
+def check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:
+    """See that a state is of this run.
+
+    Raises:
+        InputError: it is of another recipe, or of other pictures.
+    """
+    if state.inputs != inputs:
+        raise InputError(f"checkpoint {path} belongs to another photo, painting or mask")
+    if state.recipe != essence(recipe):
+        raise InputError(
+            f"checkpoint {path} belongs to a run with another recipe or size: "
+            "repeat the command it was made with"
+        )

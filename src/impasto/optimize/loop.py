@@ -24,7 +24,12 @@ from impasto.objective.storage import Storage
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas
-from impasto.optimize.checkpoint import Keeper, RunState, load_state
+from impasto.optimize.checkpoint import (
+    Keeper,
+    check_same_run,
+    essence,
+    load_state,
+)
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
@@ -157,7 +162,7 @@ class Stylizer:
         state = None
         if resume is not None:
             state = load_state(Path(resume))
-            _check_same_run(state, self.recipe, inputs, Path(resume))
+            check_same_run(state, self.recipe, inputs, Path(resume))
         if plan is not None and state is None:
             layout = Layout(plan.tile, plan.state)
         else:
@@ -166,7 +171,7 @@ class Stylizer:
         scales = self._scales(size, areas)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
-        identity = (_essence(self.recipe), inputs)
+        identity = (essence(self.recipe), inputs)
         run = Run(self, photo, paintings, areas, scales, layout, storage, keeper, identity)
         return run.steps(state)
 
@@ -315,18 +320,3 @@ def read_pictures(paintings: Any) -> list[Picture]:
     """One painting or a list of them, decoded; see :func:`impasto.read_picture`."""
     several = isinstance(paintings, list | tuple)
     return [read_picture(each) for each in (paintings if several else [paintings])]
-
-
-def _essence(recipe: Recipe) -> str:
-    """The recipe without what changes no pixel."""
-    return recipe.model_dump_json(exclude={"name", "description", "snapshot_every", "dpi"})
-
-
-def _check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:
-    if state.inputs != inputs:
-        raise InputError(f"checkpoint {path} belongs to another photo, painting or mask")
-    if state.recipe != _essence(recipe):
-        raise InputError(
-            f"checkpoint {path} belongs to a run with another recipe or size: "
-            "repeat the command it was made with"
-        )
