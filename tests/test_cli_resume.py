@@ -167,7 +167,7 @@ def test_a_checkpoint_of_another_run_is_refused(work, monkeypatch, capsys):
     assert "another recipe or size" in complaint(capsys)
     other = ["painting.png", "--style", "photo.png", "--quiet", *short]
     assert main([*other, "--resume", "state"]) == 2
-    assert "another photo or painting" in complaint(capsys)
+    assert "another photo, painting or mask" in complaint(capsys)
     (work / "junk").write_bytes(b"junk" * 100)
     assert main([*arguments, "--resume", "junk"]) == 2
     assert "not an impasto checkpoint" in complaint(capsys)

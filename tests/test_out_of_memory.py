@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# Shallow layers: the memory of a large picture, and little work.
+# The first layer: the memory of a large picture, and little work.
 CHILD = """
 import json, resource, sys
 import numpy as np
@@ -25,8 +25,8 @@ def limit(megabytes):
 when, megabytes = sys.argv[1], int(sys.argv[2])
 recipe = load_recipe("standard").with_changes({
     "size": 1024,
-    "schedule.coarsest": None, "schedule.at": None, "schedule.fewest": 1, "schedule.iterations": 3,
-    "content.layers": {"relu2_1": 1.0}, "style.layers": {"relu1_1": 0.5, "relu2_1": 0.5},
+    "schedule.coarsest": None, "schedule.at": None, "schedule.fewest": 1, "schedule.iterations": 2,
+    "content.layers": {"relu1_1": 1.0}, "style.layers": {"relu1_1": 1.0},
 })
 pictures = np.random.default_rng(0).random((2, 768, 1024, 3)).astype(np.float32)
 engine = Stylizer(recipe, device="cpu")
@@ -51,13 +51,13 @@ def steps_of(when: str, megabytes: int) -> list[tuple[int, bool, float]]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
 def test_a_run_survives_allocations_that_fail_and_is_the_same():
-    whole, limited = steps_of("never", 0), steps_of("later", 800)
-    assert [step[:2] for step in whole] == [(0, False)] * 3
-    assert [step[:2] for step in limited] == [(0, False), (512, True), (512, True)]
-    assert [step[2] for step in limited] == pytest.approx([step[2] for step in whole], rel=1e-5)
+    whole, limited = steps_of("never", 0), steps_of("later", 520)
+    assert [step[:2] for step in whole] == [(0, False)] * 2
+    assert [step[:2] for step in limited] == [(0, False), (512, True)]
+    assert [step[2] for step in limited] == pytest.approx([step[2] for step in whole], rel=1e-3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
 def test_a_limit_that_is_there_before_the_start_is_planned_for():
-    steps = steps_of("before", 1200)
+    steps = steps_of("before", 800)
     assert all(0 < tile <= 768 and not fell_back for tile, fell_back, _ in steps), steps

@@ -17,6 +17,7 @@ from impasto.cli.sheet_axes import Axes
 from impasto.encoders import weights
 from impasto.errors import InputError, ResourceError
 from impasto.optimize import loop
+from impasto.recipe import recipe_names
 from impasto.record.contact_sheet import GAP, LABEL, ContactSheet
 
 TINY = ["--size", "32", "--iterations", "2"]
@@ -71,8 +72,8 @@ def test_lists_and_their_products():
         "style.weights": [0, 1]
     }
     assert labels("--recipes", "draft,best", "--seeds", "1") == ["draft, seed 1", "best, seed 1"]
-    assert len(axes("--recipes").choices) == 9
-    assert axes("--recipes").columns == 3
+    assert len(axes("--recipes").choices) == len(recipe_names())
+    assert axes("--recipes").columns == 4
     both = axes("--styles", "--style", "b.png", "--seeds", "1,2")
     assert [c.label for c in both.choices] == ["a, seed 1", "a, seed 2", "b, seed 1", "b, seed 2"]
 
