@@ -104,10 +104,14 @@ class Recipe(Table):
                 raise ValueError(
                     'style.distance "neighbors" knows no tiles: tile must be 0 or "auto"'
                 )
-            if len(set(self.style.weights)) > 1:
+            if len(set(self.style.weights)) > 1 or len(set(self.style.strengths)) > 1:
                 raise ValueError(
                     'style.distance "neighbors" takes them from all paintings alike: '
                     "it cannot weigh paintings"
+                )
+            if self.palette.weight or self.content.kind != "features":
+                raise ValueError(
+                    'style.distance "neighbors" goes with content.kind "features" and no palette'
                 )
         return self
 

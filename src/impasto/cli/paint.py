@@ -76,7 +76,6 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     ``recorders`` see every step, ``films`` are written at the end.
     """
     from impasto._stylize import finished
-    from impasto.cli.allocation import keep_freed_memory
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
 
@@ -92,8 +91,6 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     plan = None if job.quiet else engine.plan(job.photo, job.paintings, *masks)
     if plan is not None and not job.resume:
         say(in_short(plan))
-    if job.max_memory is None and (plan is None or not plan.tile):
-        keep_freed_memory()  # some per cent more of it, which is not for when it is short
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with stoppable() as stop:
@@ -146,6 +143,8 @@ def _steps(
     engine: Stylizer, job: Job, recorders: Sequence[Any], plan: Plan | None, stop: list[int]
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
+    from impasto.cli.allocation import keep_freed_memory
+
     steps = engine.run(
         job.photo,
         job.paintings,
@@ -158,6 +157,8 @@ def _steps(
     told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
+            if not step.tile and job.max_memory is None:
+                keep_freed_memory()  # takes some per cent more: not for where it is short
             if step.fell_back and not told:
                 told = True
                 say(f"memory ran out: going on in tiles of {step.tile} px")

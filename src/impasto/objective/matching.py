@@ -94,8 +94,7 @@ class MatchingObjective:
     @property
     def _strength(self) -> float:
         """Of all paintings together; what it lacks to 1 is the pull of the photo's own features."""
-        strengths = self.recipe.strengths(len(self.recipe.style.strengths) or 1)
-        return sum(strengths) / len(strengths)
+        return self.recipe.strengths(1)[0]
 
     def _match(self, content: Tensor, current: Tensor, styles: Sequence[Tensor]) -> None:
         share = self.recipe.neighbors.photo_share

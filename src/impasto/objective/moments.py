@@ -99,30 +99,35 @@ def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
     Returns:
         Moments normalised by the mask's own area, differentiable in ``features``.
     """
-    (found,) = measure_each(features, [mask])
+    weight = None if mask is None else float(mask.cpu().double().sum())
+    (found,) = measure_each(features, [mask], [weight])
     if found is None:
         raise ValueError("the mask shows nothing")
     return found
 
 
-def measure_each(features: Tensor, masks: Sequence[Tensor | None]) -> list[Moments | None]:
-    """As :func:`measure`, for several masks of the same features; none for one that is all 0."""
+def measure_each(
+    features: Tensor, masks: Sequence[Tensor | None], weights: Sequence[float | None]
+) -> list[Moments | None]:
+    """As :func:`measure`, for several masks of the same features; none for one that is all 0.
+
+    Args:
+        features: [1, C, H, W].
+        masks: [H, W] in [0, 1] each, or none.
+        weights: the sum of each: to find it here would be a synchronisation every time.
+    """
     points = wide(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
-    return [_measure(points, mask) for mask in masks]
+    return [_measure(points, *each) for each in zip(masks, weights, strict=True)]
 
 
-def _measure(points: Tensor, mask: Tensor | None) -> Moments | None:
-    if mask is None or bool((mask == 1).all()):
+def _measure(points: Tensor, mask: Tensor | None, weight: float | None) -> Moments | None:
+    if mask is None or weight is None or weight == len(points):
         mean, second = _Moments.apply(points)  # type: ignore[no-untyped-call]
         return Moments(mean, second, float(points.shape[0]))
-    weights = mask.reshape(-1, 1).to(points)
-    # In float64, for 100 million weights add up; on the CPU, for not every device has it.
-    weight = float(weights.cpu().double().sum())
     if not weight:
         return None
-    mean, second = _WeightedMoments.apply(  # type: ignore[no-untyped-call]
-        points, weights / weight
-    )
+    shares = mask.reshape(-1, 1).to(points) / weight
+    mean, second = _WeightedMoments.apply(points, shares)  # type: ignore[no-untyped-call]
     return Moments(mean, second, weight)
 
 

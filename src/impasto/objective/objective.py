@@ -1,4 +1,4 @@
-"""The objective: content + style + smoothness of one picture at one size.
+"""The objective: content, style and what else a recipe weighs, of one picture at one size.
 
 Targets are measured once, when the objective is made; evaluating it costs one pass through the
 network.

@@ -47,6 +47,7 @@ class MomentsOf:
     def __init__(self, layers: Sequence[str], regions: Regions) -> None:
         """Note what to measure."""
         self._masks = [(layer, regions.masks(layer)) for layer in layers]
+        self._weights: dict[tuple[str, int, Tile | None], float] = {}
 
     def measured(self, features: Features, tile: Tile | None = None) -> Found:
         """See :class:`impasto.objective.statistic.Gauge`."""
@@ -60,8 +61,19 @@ class MomentsOf:
                 mask if mask is None or tile is None else tile.part(mask, cell_of(layer))
                 for mask in masks
             ]
-            found += measure_each(each, [p if p is None else p.to(each.device) for p in parts])
+            weights = [self._weight((layer, i, tile), part) for i, part in enumerate(parts)]
+            here = [part if part is None else part.to(each.device) for part in parts]
+            found += measure_each(each, here, weights)
         return found
+
+    def _weight(self, place: tuple[str, int, Tile | None], part: Tensor | None) -> float | None:
+        """The sum of a layer's and region's mask, found once for each tile."""
+        if part is None:
+            return None
+        if place not in self._weights:
+            # In float64, for 100 million weights add up; on the CPU, for not every device has it.
+            self._weights[place] = float(part.cpu().double().sum())
+        return self._weights[place]
 
 
 def _mean(mask: Tensor) -> float:

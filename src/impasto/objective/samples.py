@@ -20,6 +20,8 @@ from impasto.objective.tiles import Tile
 
 SIDE = 32
 """Points or boxes a side of the grid."""
+TINY = 1e-12
+"""Of a box, that counts as something."""
 CANDIDATES = 4 * SIDE
 """Points a side among which a region's are chosen."""
 
@@ -112,6 +114,7 @@ class _Boxes:
         rows, columns: [boxes, side], the weights of positions in averages along a side.
         mask: of the region; none: it is everything.
         filled: [boxes], how much of each box it fills.
+        full: [K], which boxes count; none of them if the region is empty.
     """
 
     layer: str
@@ -119,26 +122,28 @@ class _Boxes:
     columns: Tensor
     mask: Tensor | None
     filled: Tensor
+    full: Tensor
 
     @classmethod
     def of(cls, layer: str, mask: Tensor | None, rows: Tensor, columns: Tensor) -> _Boxes:
         """See above."""
         if mask is None:
-            return cls(layer, rows, columns, None, torch.ones(len(rows) * len(columns)))
-        filled = rows.to(mask) @ mask @ columns.to(mask).T
-        return cls(layer, rows, columns, mask, filled.flatten())
+            filled = torch.ones(len(rows) * len(columns))
+        else:
+            filled = (rows.to(mask) @ mask @ columns.to(mask).T).flatten()
+        full = (filled >= max(float(filled.max()) / 2, TINY)).nonzero()[:, 0]
+        return cls(layer, rows, columns, mask, filled, full)
 
     def averages(self, features: Tensor, tile: Tile | None) -> Samples | None:
         """Of a picture's features [1, C, h, w], or what a tile's add to them."""
         points = wide(features[0])
-        if not self.filled.any():
+        if not len(self.full):
             return None
         if self.mask is not None:
             part = self.mask if tile is None else tile.part(self.mask, cell_of(self.layer))
             points = points * part.to(points)
-        filled = self.filled.to(points)
-        full = filled >= filled.max() / 2
-        return Samples(self._sums(points, tile)[full] / filled[full, None])
+        full = self.full.to(points.device)
+        return Samples(self._sums(points, tile)[full] / self.filled.to(points)[full, None])
 
     def _sums(self, points: Tensor, tile: Tile | None) -> Tensor:
         rows, columns = self.rows, self.columns

@@ -14,7 +14,7 @@ from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import replacing
 from impasto.recipe import Recipe
 
-FORMAT = "impasto checkpoint 2"
+FORMAT = "impasto checkpoint 3"
 EVERY_S = 20.0
 """Seconds between checkpoints; a third below the 30 that are promised."""
 FIRST_S = 5.0

@@ -231,6 +231,8 @@ class Stylizer:
     def _areas(
         self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
     ) -> Areas:
+        if self.recipe.style.distance == "neighbors" and (masks or any(style_masks)):
+            raise InputError('style.distance "neighbors" knows no masks')
         return Areas.of(
             self.recipe,
             len(paintings),
@@ -288,8 +290,6 @@ class Stylizer:
     ) -> Objective | TiledObjective | MatchingObjective:
         given = self.recipe, self._encoder, photo, paintings
         if self.recipe.style.distance == "neighbors":
-            if areas.regions:
-                raise InputError('style.distance "neighbors" knows no masks')
             return MatchingObjective(
                 *given, current=begun, splitting=scale.refines, autocast=self._autocast
             )

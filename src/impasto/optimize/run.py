@@ -137,7 +137,7 @@ class Run:
         over = is_over(seen, scale, schedule)
         try:
             if finest and over:
-                picture = objective.shown(solver.picture)
+                picture = sturdy.attempted(lambda: objective.shown(solver.picture))
                 losses = objective.losses(self._saved(picture))
                 yield self._step(index, losses, 0.0, picture, last=True)
             while not over:
@@ -145,7 +145,7 @@ class Run:
                 seen.append(losses["total"])
                 self._iteration += 1
                 over = is_over(seen, scale, schedule)
-                picture = objective.shown(solver.picture)
+                picture = sturdy.attempted(lambda: objective.shown(solver.picture))
                 if finest and over:
                     losses = objective.losses(self._saved(picture))
                 self._keeper.offer(self._state(index, seen, solver))

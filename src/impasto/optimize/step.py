@@ -29,7 +29,8 @@ class Step:
         scales: how many there are.
         width, height: of the picture at this scale, in pixels.
         losses: ``total``, ``content``, ``style``, ``smoothness`` and, if the recipe has one,
-            ``palette``, weighted. Those of the very last step are measured on the 8-bit picture
+            ``palette`` or
+            ``photorealism``, weighted. Those of the very last step are measured on the 8-bit picture
             that will be saved, but before it is given the photo's colours where the recipe asks
             for them.
         elapsed_s: seconds worked so far, sessions before a resume included.
