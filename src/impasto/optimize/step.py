@@ -28,11 +28,10 @@ class Step:
         scale: index of the scale, 0 the coarsest.
         scales: how many there are.
         width, height: of the picture at this scale, in pixels.
-        losses: ``total``, ``content``, ``style``, ``smoothness`` and, if the recipe has one,
-            ``palette`` or
-            ``photorealism``, weighted. Those of the very last step are measured on the 8-bit picture
-            that will be saved, but before it is given the photo's colours where the recipe asks
-            for them.
+        losses: ``total``, ``content``, ``style``, ``smoothness`` and, if the recipe weighs
+            them, ``palette`` and ``photorealism``, weighted. Those of the very last step are
+            measured on the 8-bit picture that will be saved, but before it is given the photo's
+            colours where the recipe asks for them.
         elapsed_s: seconds worked so far, sessions before a resume included.
         eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
         tile: side of the tiles that scales larger than one are worked on in; 0: none.
