@@ -5,8 +5,8 @@ Each tool works at one scale, the size given, for a few iterations in a process 
 is the median of whole iterations inside the run, so that loading is no part of it: of impasto's
 steps all but the first, in a run that is left before the last, which also measures the saved
 picture; of pastiche what its own log says of all steps but the first. Peak memory is the process's
-largest resident set (wait4). A few iterations do not fill L-BFGS's history: ``--iterations 12`` fills
-impasto's, pastiche's takes 100 and is left to ``peers.py``; the table says how many were run.
+largest resident set (wait4). A few iterations do not fill L-BFGS's history: ``--iterations 12``
+fills impasto's, pastiche's takes 100 and is left to ``peers.py``; the table says how many were run.
 """
 
 from __future__ import annotations

@@ -1,0 +1,64 @@
+"""Peak memory of the solver alone, all its state on disk and its history full, at any size.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/state.py [--width 12288 --height 8192]``. What a run of
+100 megapixels takes beside its tiles is known only after as many iterations as the history is long,
+each of most of an hour. Here the objective is a weighted sum of squares that is evaluated in bands,
+so that what is left is the solver of ``standard`` as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+
+import torch
+from torch import Tensor
+
+from impasto.objective.storage import Storage
+from impasto.optimize.bounded_lbfgs import BoundedLbfgs
+from impasto.optimize.room import scratch_folder
+from impasto.recipe import load_recipe
+
+
+class Squares:
+    """Half the mean of w (x - t)^2, with rows and columns of different weight."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """The loss and its gradient."""
+        gradient, total = self._storage.like(image), 0.0
+        across = torch.linspace(0, 40, image.shape[3])
+        for rows in self._storage.bands(image):
+            down = torch.linspace(0, 30, image.shape[2])[rows, None]
+            weight = 1 + (down.cos() * across.cos()).square() * 9
+            away = image[..., rows, :] - (0.5 + 0.4 * (down + across).sin())
+            gradient[..., rows, :] = weight * away / image.numel()
+            total += float((weight * away.square()).sum()) / 2 / image.numel()
+        return {"total": total}, gradient
+
+
+def main() -> None:
+    """Print a line a step: the loss, seconds, and the peak so far."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--width", type=int, default=12288)
+    parser.add_argument("--height", type=int, default=8192)
+    parser.add_argument("--steps", type=int, help="default: until the history is full")
+    options = parser.parse_args()
+    settings = load_recipe("standard").solver
+    storage = Storage(torch.device("cpu"), scratch_folder())
+    start = torch.full((1, 3, 1, 1), 0.5).expand(1, 3, options.height, options.width)
+    solver = BoundedLbfgs(settings, start, Squares(storage).evaluate, storage)
+    for step in range(options.steps or settings.history + 2):
+        began = time.monotonic()
+        loss = solver.step()["total"]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        print(
+            f"{step + 1}: {loss:.6f}, {time.monotonic() - began:.0f} s, {peak:.0f} MB", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
