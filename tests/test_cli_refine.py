@@ -93,6 +93,18 @@ def test_each_choice_changes_what_is_painted():
     assert len(made) == len(choices)
 
 
+def test_the_region_passes_the_filter_of_its_recipe_as_wide_as_the_whole_did():
+    job = [*JOB, "--recipe", "photoreal", "-o", "out.png", "--force"]
+    assert main([*job, "--set", "photorealism.filter=0.1"]) == 0
+    small = region_flag((2, 2, 16, 16)), ["--set", "photorealism.filter=0"]
+    assert (refined(*small[0]) != refined(*small[0], *small[1])).any()
+    refined(*small[0])
+    (note,) = json.loads(read_record(Path("new.png")))["refined"]
+    assert note["recipe"]["photorealism"]["filter"] == pytest.approx(
+        0.1 * 64 / note["recipe"]["size"]
+    )
+
+
 def test_iterations_count_and_the_same_ones_give_the_same_picture():
     few, more = (refined(*region_flag(), iterations=n) for n in ("2", "5"))
     assert (few != more).any()

@@ -156,6 +156,21 @@ def test_cells_are_what_the_main_job_makes_and_the_network_is_loaded_once(monkey
             assert np.array_equal(found[row][column], np.asarray(made))
 
 
+def test_a_cell_passes_the_filter_that_the_main_job_ends_with():
+    job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "--recipe", "photoreal"]
+    assert main([*job, "--vary", "photorealism.filter=0,0.1", "-o", "out.png", "--quiet"]) == 0
+    for found, radius in zip(cells("out.png", 2)[0], (0, 0.1), strict=True):
+        made = stylize(
+            "photo.png",
+            "painting.png",
+            recipe="photoreal",
+            size=32,
+            iterations=2,
+            changes={"photorealism.filter": radius},
+        )
+        assert np.array_equal(found, np.asarray(made.image))
+
+
 def test_a_grid_of_two_paintings_and_other_recipes():
     job = ["sheet", "photo.png", "--style", "painting.png", "--style", "second.png", *TINY]
     assert main([*job, "--styles-grid", "3", "-o", "grid.jpg", "--quiet"]) == 0

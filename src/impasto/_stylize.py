@@ -211,7 +211,7 @@ def finished(
     hashes = [picture.sha256() for picture in (content, *styles)]
     paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
     return Result(
-        picture=_guided(step, content, recipe).resized(width, height),
+        picture=finished_picture(step, content, recipe).resized(width, height),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
@@ -234,8 +234,14 @@ def finished(
     )
 
 
-def _guided(step: Step, photo: Picture, recipe: Recipe) -> Picture:
-    """The finished picture, filtered with the photo as guide if the recipe says so."""
+def finished_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
+    """What a run that ended with ``step`` shows, at that step's size.
+
+    Args:
+        step: its last one.
+        photo: at any size; the guide of the filter, if the recipe has one.
+        recipe: of the run.
+    """
     made, table = step.picture(), recipe.photorealism
     if not table.filter:
         return made

@@ -164,8 +164,15 @@ def _recipe(options: argparse.Namespace, own: Recipe, made: Picture, around: Box
     }
     changes["size"] = max(around.width, around.height)
     chosen = chosen.with_changes(changes)
-    # The painting is as large as beside the whole result, as far as a recipe goes.
-    return chosen.with_changes({"style.scale": min(8.0, chosen.style.scale * ratio)})
+    longer = max(made.width, made.height) / max(around.width, around.height)
+    # The painting is as large as beside the whole result, as far as a recipe goes; so is the
+    # filter's radius.
+    return chosen.with_changes(
+        {
+            "style.scale": min(8.0, chosen.style.scale * ratio),
+            "photorealism.filter": min(0.25, chosen.photorealism.filter * longer),
+        }
+    )
 
 
 def _painted(
@@ -176,6 +183,7 @@ def _painted(
     now: Picture,
 ) -> Picture:
     """The region as the recipe makes it, begun with what it is now."""
+    from impasto._stylize import finished_picture
     from impasto.cli.progress import progress_for
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
@@ -193,7 +201,7 @@ def _painted(
         with progress_for(sys.stderr, quiet=options.quiet) as progress:
             for step in engine.run(photo, paintings):  # at least one
                 progress.see(step)
-        return step.picture()
+        return finished_picture(step, photo, recipe)
 
 
 def _whole_numbers(text: str) -> list[int]:

@@ -152,6 +152,7 @@ class _Filling:
 
     def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:
         """One cell's picture; none if the user stopped it."""
+        from impasto._stylize import finished_picture
         from impasto.optimize.loop import Stylizer
 
         key = (recipe.model_dump_json(), choice.painting)
@@ -171,7 +172,7 @@ class _Filling:
                 if stop:
                     return None
                 last = step
-            self._made[key] = last.picture()
+            self._made[key] = finished_picture(last, self._photo, recipe)
         return self._made[key]
 
     def _write(self) -> None:
