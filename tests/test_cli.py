@@ -314,7 +314,7 @@ def test_endless_standard_input_is_counted(monkeypatch, capsys):
         (["--iterations", "-1"], "whole number"),
         (["--style-scale", "nan"], "not a number"),
         (["--style-scale", "inf"], "not a number"),
-        (["--style-weight", "1", "--style-weight", "2"], "1 --style but 2 --style-weight"),
+        (["--style-weight", "1", "--style-weight", "2"], "1 painting(s) but 2 style weight(s)"),
         (["--style-weight", "0"], "weight above 0"),
         (["--style-weight", "1e309"], "not a number"),
         (["--seed", "x"], "whole number"),

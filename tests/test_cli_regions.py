@@ -98,9 +98,9 @@ def test_a_killed_run_with_masks_goes_on_to_the_same_bytes(step, capsys):
     [
         (["--mask", "black.png"], "black.png: is black all over"),
         (["--mask", "nowhere.png"], "nowhere.png: no such file"),
-        (["--mask", "m.png", "--mask", "m.png"], "2 --mask but 1 --style"),
-        (["--style-mask", "m.png", "--style-mask", "m.png"], "1 --style but 2 --style-mask"),
-        (["--strength", "1", "--strength", "0.5"], "1 --style but 2 --strength"),
+        (["--mask", "m.png", "--mask", "m.png"], "2 mask(s) but 1 painting(s)"),
+        (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting(s) but 2 --style-mask"),
+        (["--strength", "1", "--strength", "0.5"], "1 painting(s) but 2 style strength(s)"),
         (["--mask", "-"], "only the photo can come from standard input"),
         (["--mask", "m.png", "--force", "-o", "m.png"], "originals are never replaced"),
     ],

@@ -104,6 +104,7 @@ def test_a_grid_has_the_paintings_at_its_corners(paintings):
         (["--styles-grid"], "takes 2 to 4 paintings"),
         (["--recipes", "--quality", "draft"], "both choose"),
         (["--style", "b.png", "--style-weight", "1", "--style-weight", "2"], "each cell has one"),
+        (["--style", "b.png", "--strength", "1", "--strength", ".2"], "give one --strength"),
     ],
 )
 def test_contradictions_are_told(flags, says):
@@ -215,6 +216,12 @@ def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):
     first, *rest = cells("out.png", 3)[0]
     assert len(np.unique(first.reshape(-1, 3), axis=0)) > 50
     assert all(len(np.unique(each.reshape(-1, 3), axis=0)) == 1 for each in rest)
+
+
+def test_a_recipe_that_a_grid_contradicts_is_told_without_the_recipe(capsys):
+    job = ["sheet", "photo.png", "--style", "painting.png", "--style", "second.png"]
+    assert main([*job, "--styles-grid", "--recipes", "nnst"]) == 2
+    assert capsys.readouterr().err.rstrip().endswith("it cannot weigh paintings")
 
 
 @pytest.mark.parametrize(

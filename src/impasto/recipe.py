@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from impasto.errors import RecipeError
+from impasto.errors import InputError, RecipeError
 from impasto.recipe_fields import change_field
 from impasto.recipe_tables import (
     Canvas,
@@ -118,6 +118,26 @@ class Recipe(Table):
     def strengths(self, paintings: int) -> tuple[float, ...]:
         """Of each painting: its own times the recipe's."""
         return tuple(self.strength * own for own in self.style.strengths or (1.0,) * paintings)
+
+    def check_counts(self, paintings: int, masks: int = 0, style_masks: int = 0) -> None:
+        """The numbers of things that belong to paintings.
+
+        Raises:
+            InputError: one of them does not match.
+        """
+        style = self.style
+        for count, what in ((len(style.weights), "weight"), (len(style.strengths), "strength")):
+            if count and count != paintings:
+                raise InputError(f"{paintings} painting(s) but {count} style {what}(s)")
+        if style_masks not in (0, paintings):
+            raise InputError(
+                f"{paintings} painting(s) but {style_masks} --style-mask: one for each, or none"
+            )
+        if masks and paintings not in (masks, masks + 1):
+            raise InputError(
+                f"{masks} mask(s) but {paintings} painting(s): each mask has one, and one more "
+                "painting may be for the rest"
+            )
 
     @property
     def is_reduced(self) -> bool:
@@ -241,7 +261,10 @@ def _first_complaint(error: ValidationError, what: str) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = "no such field"
-    return f"{what}: {where + ': ' if where else ''}{message} (got {_shown(first['input'])})"
+    # What fields contradict each other is a whole table, and the message names them.
+    whole = first["type"] == "value_error" and isinstance(first["input"], dict)
+    got = "" if whole else f" (got {_shown(first['input'])})"
+    return f"{what}: {where + ': ' if where else ''}{message}{got}"
 
 
 def _shown(value: object) -> str:

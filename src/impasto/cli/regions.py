@@ -47,26 +47,6 @@ def strength_fields(strengths: list[float] | None) -> dict[str, Any]:
     return {"strength": strengths[0] if strengths else None}
 
 
-def check_regions(options: argparse.Namespace) -> None:
-    """Numbers of flags that belong together.
-
-    Raises:
-        InputError: they do not.
-    """
-    from impasto.errors import InputError
-
-    if "-" in (*options.mask, *options.style_mask):
-        raise InputError("--mask -: only the photo can come from standard input")
-    styles, masks, parts = (len(x) for x in (options.style, options.mask, options.style_mask))
-    if masks and styles not in (masks, masks + 1):
-        raise InputError(
-            f"{masks} --mask but {styles} --style: each mask has a painting, and one more may be "
-            "for the rest"
-        )
-    if parts not in (0, styles):
-        raise InputError(f"{styles} --style but {parts} --style-mask: one for each; none for all")
-
-
 def spell_out(options: argparse.Namespace) -> argparse.Namespace:
     """The options with ``--mask auto`` as the flags that it stands for."""
     from impasto.segment.words import expanded

@@ -140,6 +140,8 @@ def painting_labels(options: argparse.Namespace) -> list[str]:
 def _paintings(options: argparse.Namespace) -> list[Choice]:
     if options.style_weight and len(options.style) > 1:
         raise InputError("--style-weight is for a blend, but each cell has one painting")
+    if len(options.strength or []) > 1:
+        raise InputError("each cell has one painting: give one --strength, or a list: --strengths")
     names = painting_labels(options)
     return [Choice(name, painting=index) for index, name in enumerate(names)]
 

@@ -13,7 +13,6 @@ from impasto.cli import COMMANDS
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, whole
 from impasto.cli.regions import (
     add_region_flags,
-    check_regions,
     mask_files,
     read_masks,
     spell_out,
@@ -255,13 +254,9 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
     asked = {key: value for key, value in asked.items() if value is not None}
     settings = settings_from(options.set or [], asked, printed=options.print is not None)
     recipe = recipe.with_changes(asked | settings)
-    weights = recipe.style.weights
-    if weights and len(weights) != len(options.style):
-        raise InputError(f"{len(options.style)} --style but {len(weights)} --style-weight")
-    strengths = recipe.style.strengths
-    if strengths and len(strengths) != len(options.style):
-        raise InputError(f"{len(options.style)} --style but {len(strengths)} --strength")
-    check_regions(options)
+    if "-" in (*options.mask, *options.style_mask):
+        raise InputError("--mask -: only the photo can come from standard input")
+    recipe.check_counts(len(options.style), len(options.mask), len(options.style_mask))
     return recipe
 
 

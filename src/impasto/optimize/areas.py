@@ -53,7 +53,7 @@ class Areas:
             InputError: numbers of things that do not belong together.
         """
         masks, style_masks = tuple(masks), tuple(style_masks)
-        check_counts(recipe, paintings, len(masks), len(style_masks))
+        recipe.check_counts(paintings, len(masks), len(style_masks))
         weights = recipe.style.weights or (1.0,) * paintings
         return cls(masks, style_masks, recipe.strengths(paintings), weights)
 
@@ -220,27 +220,6 @@ def restored(picture: Picture, photo: Picture, kept: Tensor) -> Picture:
         other = photo.resized_rows(picture.width, picture.height, rows)
         pixels[rows] = np.where(whole, other, picture.pixels[rows])
     return replace(picture, pixels=pixels)
-
-
-def check_counts(recipe: Recipe, paintings: int, masks: int, style_masks: int) -> None:
-    """The numbers of things that belong to paintings.
-
-    Raises:
-        InputError: one of them does not match.
-    """
-    style = recipe.style
-    for count, what in ((len(style.weights), "weight"), (len(style.strengths), "strength")):
-        if count and count != paintings:
-            raise InputError(f"{paintings} painting(s) but {count} style {what}(s)")
-    if style_masks not in (0, paintings):
-        raise InputError(
-            f"{paintings} painting(s) but {style_masks} --style-mask: one for each, or none"
-        )
-    if masks and paintings not in (masks, masks + 1):
-        raise InputError(
-            f"{masks} mask(s) but {paintings} painting(s): each mask has one, and one more "
-            "painting may be for the rest"
-        )
 
 
 def _at(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
