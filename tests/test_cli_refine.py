@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.cli import main
+from impasto.cli import main, refine
+from impasto.media import recolor
+from impasto.media.color import srgb_to_oklab
+from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.media.picture import Picture
 from impasto.optimize.region import Box, bounds, laid_over, soft_edge
@@ -103,6 +106,103 @@ def test_the_region_passes_the_filter_of_its_recipe_as_wide_as_the_whole_did():
     assert note["recipe"]["photorealism"]["filter"] == pytest.approx(
         0.1 * 64 / note["recipe"]["size"]
     )
+
+
+# --- what the result was made with is kept ---------------------------------------------------
+
+
+def note() -> dict:
+    """Of the last refinement in new.png."""
+    return json.loads(read_record(Path("new.png")))["refined"][-1]
+
+
+def remade(*flags: str) -> None:
+    """Another out.png, with these flags too."""
+    assert main([*JOB, "-o", "out.png", "--force", *flags]) == 0
+
+
+def half_mask(name: str = "half.png") -> str:
+    values = np.zeros((48, 64), np.uint8)
+    values[:, :32] = 255
+    Image.fromarray(values).save(name)
+    return name
+
+
+def test_what_masks_keep_stays_the_photo(capsys):
+    remade("--mask", half_mask(), "--strength", "0.9")
+    before, after = pixels("out.png"), refined(*region_flag((20, 12, 24, 24)))
+    assert (after == before)[:, 34:].all()
+    assert (after != before)[:, :30].any()
+    others = ["--style", "photo.png"] * 3
+    assert main(["refine", "out.png", *region_flag(), *others, "--quiet"]) == 2
+    assert "1 mask(s) but 3 painting(s)" in complaint(capsys)
+    Path("half.png").rename("moved.png")
+    assert main(["refine", "out.png", *region_flag(), "--quiet"]) == 2
+    assert "half.png is neither beside out.png" in (told := complaint(capsys))
+    assert "--mask" not in told
+
+
+def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr(refine, "MARGIN", 4)
+    remade("--mask", half_mask())
+    assert main(["refine", "out.png", *region_flag((44, 4, 16, 16)), "--quiet"]) == 2
+    assert "the region lies where the photo is kept" in complaint(capsys)
+
+
+@pytest.mark.parametrize(("left", "which"), [(4, 0), (44, 1)])
+def test_a_region_has_the_paintings_that_its_masks_show_there(left, which, monkeypatch):
+    monkeypatch.setattr(refine, "MARGIN", 4)
+    paintings = ["painting.png", "photo.png"]
+    remade("--style", "photo.png", "--mask", half_mask(), "--strength", "0.9", "--strength", "0.5")
+    refined(*region_flag((left, 4, 16, 16)))
+    assert note()["recipe"]["style"]["strengths"] == [(0.9, 0.5)[which]]
+    assert note()["paintings"] == [read_picture(Path(paintings[which])).sha256()]
+
+
+def test_strengths_and_colours_are_kept_and_can_be_changed():
+    remade("--style", "photo.png", "--strength", "1", "--strength", "0.4", "--colors", "content")
+    refined(*region_flag(), "--quality", "draft")
+    assert note()["recipe"]["style"]["strengths"] == [1, 0.4]
+    assert note()["recipe"]["colors"] == "content"
+    refined(*region_flag(), "--style", "painting.png")
+    assert note()["recipe"]["style"]["strengths"] == []
+    refined(*region_flag(), "--strength", "0.7")
+    assert (note()["recipe"]["strength"], note()["recipe"]["style"]["strengths"]) == (0.7, [])
+    refined(*region_flag(), "--strength", "0.7", "--strength", "0")
+    assert note()["recipe"]["style"]["strengths"] == [0.7, 0]
+    remade("--strength", "0.3")
+    refined(*region_flag(), "--quality", "draft")
+    assert note()["recipe"]["strength"] == 0.3
+
+
+def test_strength_0_brings_the_photo_back():
+    after = refined("--region", "0,0,64,48", "--strength", "0", "--quality", "draft")
+    assert np.array_equal(after, pixels("photo.png"))
+
+
+@pytest.mark.parametrize("colors", ["match", "luminance"])
+def test_colours_are_measured_on_the_whole_photo(colors, monkeypatch):
+    remade("--colors", colors)
+    photos = []
+    real = recolor.ColorStatistics.of
+    monkeypatch.setattr(
+        recolor.ColorStatistics,
+        "of",
+        staticmethod(lambda each: photos.append(each.pixels.shape) or real(each)),
+    )
+    monkeypatch.setattr(refine, "MARGIN", 4)
+    refined(*region_flag())
+    assert len(photos) == 2  # of the photo, of the painting
+    assert photos[0] == (48, 64, 3)
+
+
+@pytest.mark.parametrize("colors", ["content", "luminance"])
+def test_the_region_has_the_photos_chroma_where_the_result_has(colors):
+    remade("--colors", colors)
+    after = srgb_to_oklab((refined("--region", "0,0,64,48") / 255).astype(np.float32))
+    photo = srgb_to_oklab((pixels("photo.png") / 255).astype(np.float32))
+    assert np.abs(after - photo)[..., 1:].mean() < 0.01
+    assert np.abs(after - photo)[..., 0].mean() > 0.01
 
 
 def test_iterations_count_and_the_same_ones_give_the_same_picture():

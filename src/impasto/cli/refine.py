@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, say, whole
+from impasto.cli.regions import add_strength_flag, strength_fields
+from impasto.cli.settings import settings_from
 
 if TYPE_CHECKING:
     from impasto.cli.replay import Search
@@ -50,6 +52,7 @@ def build_parser() -> Parser:
         help="evaluations of the objective (default: %(default)s)",
     )
     add("--style", metavar="PAINTING", action="append", help="others than its own; repeatable")
+    add_strength_flag(parser, "default: its own")
     add(
         "--set",
         metavar="KEY=VALUE",
@@ -73,9 +76,11 @@ def run(argv: list[str]) -> int:
     options = build_parser().parse_args(argv)
     from impasto.cli.replay import Search
     from impasto.cli.targets import check_targets
+    from impasto.errors import InputError
     from impasto.media.decode import read_picture
     from impasto.media.encode import output_format, write_picture
-    from impasto.optimize.region import laid_over, soft_edge
+    from impasto.optimize.colors import seen
+    from impasto.optimize.region import laid_over, seen_in, soft_edge
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
@@ -84,13 +89,33 @@ def run(argv: list[str]) -> int:
     depth = 16 if made.metadata.depth == 16 else 8
     output_format(output, depth)
     mask, region = _wanted(options, made)
-    sought = Search(path, provenance, accept_changed=options.accept_changed)
+    # Parts of its own paintings are none of others.
+    own = replace(provenance, style_masks=()) if options.style else provenance
+    sought = Search(path, own, accept_changed=options.accept_changed)
     photo, paintings = _inputs(options, sought, provenance)
+    masks, style_masks = sought.masks((photo, paintings), flags=("", ""))
     check_targets([output], [path, *sought.found], overwrite=options.force)
-    around = region.grown(MARGIN, made.width, made.height)
-    recipe = _recipe(options, provenance.recipe, made, around)
-    seen, now = (around.of(each, made.width, made.height) for each in (photo, made))
-    repainted = _painted(options, recipe, seen, paintings, now)
+    entire = _recipe(options, provenance.recipe)
+    entire.check_counts(len(paintings), len(masks), len(style_masks))
+    size = (made.width, made.height)
+    around = region.grown(MARGIN, *size)
+    masks, left = seen_in(around, size, masks, len(paintings))
+    if not left:
+        raise InputError("the region lies where the photo is kept: nothing is to be painted")
+    paintings = [paintings[index] for index in left]
+    # Colours are those of the whole photo, not of what is around the region.
+    content, styles = seen(entire.colors, photo, paintings, size, entire.style.scale)
+    recipe = _of_region(entire, made, around, left)
+    repainted = _painted(
+        options,
+        recipe,
+        around.of(made, *size),
+        around.of(photo, *size),
+        content=around.of(content, *size),
+        styles=styles,
+        masks=masks,
+        style_masks=[style_masks[index] for index in left] if style_masks else [],
+    )
     edge = min(EDGE, region.width / 4, region.height / 4)
     weights = soft_edge(mask[around.rows, around.columns], edge)
     note = {
@@ -147,30 +172,42 @@ def _inputs(
     return photo, [read_picture(Path(each)) for each in options.style]
 
 
-def _recipe(options: argparse.Namespace, own: Recipe, made: Picture, around: Box) -> Recipe:
-    """Of the region: its own or another one, at one scale, with strokes as large as elsewhere."""
+def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
+    """Its own or another one, at one scale, as for the whole result."""
     from impasto.recipe import load_recipe
-    from impasto.recipe_fields import parse_setting
 
     chosen = load_recipe(options.quality) if options.quality else own
-    ratio = math.sqrt(made.width * made.height / (around.width * around.height))
     changes: dict[str, Any] = {
         "schedule.coarsest": None,
         "schedule.total": options.iterations,
         "style.weights": [] if options.style else own.style.weights,
+        "style.strengths": [] if options.style else own.style.strengths,
         "style.scale": own.style.scale,
+        "strength": own.strength,
+        "colors": own.colors,
         "tile": "auto",
-        **dict(map(parse_setting, options.set)),
     }
-    changes["size"] = max(around.width, around.height)
-    chosen = chosen.with_changes(changes)
-    longer = max(made.width, made.height) / max(around.width, around.height)
+    asked: dict[str, Any] = {}
+    if options.strength:
+        asked = {"strength": 1.0, "style.strengths": [], **strength_fields(options.strength)}
+    settings = settings_from(options.set, asked, printed=False)
+    return chosen.with_changes(changes | asked | settings)
+
+
+def _of_region(entire: Recipe, made: Picture, around: Box, left: list[int]) -> Recipe:
+    """The recipe of a part, with strokes as large as elsewhere, of the paintings left in it."""
+    style, longest = entire.style, max(around.width, around.height)
+    ratio = math.sqrt(made.width * made.height / (around.width * around.height))
+    longer = max(made.width, made.height) / longest
     # The painting is as large as beside the whole result, as far as a recipe goes; so is the
     # filter's radius.
-    return chosen.with_changes(
+    return entire.with_changes(
         {
-            "style.scale": min(8.0, chosen.style.scale * ratio),
-            "photorealism.filter": min(0.25, chosen.photorealism.filter * longer),
+            "size": longest,
+            "style.scale": min(8.0, style.scale * ratio),
+            "style.weights": style.weights and [style.weights[index] for index in left],
+            "style.strengths": style.strengths and [style.strengths[index] for index in left],
+            "photorealism.filter": min(0.25, entire.photorealism.filter * longer),
         }
     )
 
@@ -178,11 +215,18 @@ def _recipe(options: argparse.Namespace, own: Recipe, made: Picture, around: Box
 def _painted(
     options: argparse.Namespace,
     recipe: Recipe,
-    photo: Picture,
-    paintings: list[Picture],
     now: Picture,
+    photo: Picture,
+    **shown: Any,
 ) -> Picture:
-    """The region as the recipe makes it, begun with what it is now."""
+    """The region as the recipe makes it, begun with what it is now.
+
+    Args:
+        options: of the command line.
+        recipe: of the region.
+        now, photo: what it is, and what it was made from.
+        shown: to the network, see :meth:`Stylizer.run`, in colours that are the recipe's already.
+    """
     from impasto._stylize import finished_picture
     from impasto.cli.progress import progress_for
     from impasto.media.encode import write_picture
@@ -191,17 +235,18 @@ def _painted(
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start.png"
         write_picture(now, start, depth=16)
+        begun = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
         engine = Stylizer(
-            recipe.with_changes({"start": {"base": "image", "image": str(start)}}),
+            recipe.with_changes(begun),
             device=options.device,
             weights=options.weights,
             max_memory=options.max_memory,
             scratch=options.scratch,
         )
         with progress_for(sys.stderr, quiet=options.quiet) as progress:
-            for step in engine.run(photo, paintings):  # at least one
+            for step in engine.run(**shown):  # at least one
                 progress.see(step)
-        return finished_picture(step, photo, recipe)
+        return finished_picture(step.of(photo, recipe.colors), photo, recipe)
 
 
 def _whole_numbers(text: str) -> list[int]:

@@ -12,16 +12,21 @@ if TYPE_CHECKING:
     from impasto.media.picture import Picture
 
 
-def add_region_flags(group: argparse._ArgumentGroup) -> None:
-    """To the main job's parser."""
-    add = group.add_argument
-    add(
+def add_strength_flag(group: argparse._ActionsContainer, usual: str = "default") -> None:
+    """The one that :func:`strength_fields` reads; ``usual`` says when it need not be given."""
+    group.add_argument(
         "--strength",
         metavar="S",
         action="append",
         type=number(0, 1),
-        help="0 is the photo, 1 the full style (default); one for all or one for each --style",
+        help=f"0 is the photo, 1 the full style ({usual}); one for all or one for each --style",
     )
+
+
+def add_region_flags(group: argparse._ArgumentGroup) -> None:
+    """To the main job's parser."""
+    add_strength_flag(group)
+    add = group.add_argument
     add(
         "--mask",
         metavar="M",

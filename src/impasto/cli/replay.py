@@ -130,22 +130,23 @@ class Search:
     def masks(
         self,
         pictures: tuple[Picture, list[Picture]],
-        masks: list[str] | None,
-        style_masks: list[str] | None,
+        masks: list[str] | None = None,
+        style_masks: list[str] | None = None,
+        flags: tuple[str, str] = ("--mask", "--style-mask"),
     ) -> tuple[list[Mask], list[Mask | None]]:
-        """Of the photo and of the paintings, likewise; or found again."""
+        """Of the photo and of the paintings, likewise; or found again. Flags that are empty cannot
+        be given.
+        """
         from impasto.segment.words import found_masks
 
         record = self._provenance
         entire: Named = ("none", "")
-        regions = _paired(record.masks, masks, "mask", "--mask")
-        parts = _paired(
-            [n or entire for n in record.style_masks], style_masks, "part", "--style-mask"
-        )
+        regions = _paired(record.masks, masks, "mask", flags[0])
+        parts = _paired([n or entire for n in record.style_masks], style_masks, "part", flags[1])
         found = found_masks(
             *pictures,
-            [self._mask_source(*each, "--mask") for each in regions],
-            [None if n is entire else self._mask_source(n, g, "--style-mask") for n, g in parts],
+            [self._mask_source(*each, flags[0]) for each in regions],
+            [None if n is entire else self._mask_source(n, g, flags[1]) for n, g in parts],
         )
         for mask, (named, _) in zip((*found[0], *found[1]), (*regions, *parts), strict=True):
             if mask is not None and mask.sha256() != named[1]:
@@ -188,7 +189,7 @@ class Search:
                 return folder / name
         raise InputError(
             f"{name or 'an input without a file name'} is neither beside {self._picture} nor in "
-            f"the current folder: say where it is with {flag}"
+            f"the current folder: {f'say where it is with {flag}' if flag else 'put it there'}"
         )
 
     def _differs(self, complaint: str) -> None:

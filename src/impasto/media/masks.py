@@ -20,6 +20,9 @@ LEVELS = 65_535
 """That weights are rounded to when resized, so that a resampling filter's last bit does not keep a
 white mask from being 1, or a black one from being 0."""
 
+FAINTEST = 1 / 512
+"""A mask that is nowhere above this is black all over."""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -86,7 +89,7 @@ def checked(mask: Mask) -> Mask:
     Raises:
         InputError: it is black all over.
     """
-    if not bool((mask.values > 1 / 512).any()):
+    if not bool((mask.values > FAINTEST).any()):
         raise InputError(
             f"mask {mask.name or 'given'}: is black all over; white marks where the style goes"
         )

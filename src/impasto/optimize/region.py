@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from impasto.media.masks import FAINTEST, Mask
 from impasto.media.picture import Floats, Picture
 from impasto.optimize.precondition import blur
 
@@ -49,11 +51,40 @@ class Box:
         strip = picture.resized_rows(width, height, self.rows)
         return Picture(np.ascontiguousarray(strip[:, self.columns]))
 
+    def of_mask(self, mask: Mask, width: int, height: int) -> Mask:
+        """Likewise of a mask; it may be black."""
+        strip = mask.resized_rows(width, height, self.rows)
+        return Mask(np.ascontiguousarray(strip[:, self.columns]), mask.name, mask.path)
+
     def mask(self, width: int, height: int) -> Floats:
         """[height, width]: 1 inside, 0 outside."""
         mask = np.zeros((height, width), np.float32)
         mask[self.rows, self.columns] = 1
         return mask
+
+
+def seen_in(
+    box: Box, size: tuple[int, int], masks: Sequence[Mask], paintings: int
+) -> tuple[list[Mask], list[int]]:
+    """What a box shows of masks, those left out that are black there, and whose they are.
+
+    Args:
+        box: of the result.
+        size: (width, height) of the result.
+        masks: of the photo, one for each painting, or but the last.
+        paintings: how many there are.
+
+    Returns:
+        The masks, and the indices of the paintings that are the style somewhere in the box. Without
+        masks they are all of them; with masks there may be none.
+    """
+    parts = [box.of_mask(mask, *size) for mask in masks]
+    left = [index for index, part in enumerate(parts) if bool((part.values > FAINTEST).any())]
+    if len(masks) < paintings:
+        total = sum((part.values for part in parts), np.zeros((box.height, box.width), np.float32))
+        rest = range(len(masks), paintings) if bool((total < 1 - FAINTEST).any()) else ()
+        return [parts[index] for index in left], [*left, *rest]
+    return [parts[index] for index in left], left
 
 
 def bounds(mask: Floats) -> Box | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -62,6 +62,12 @@ class Step:
         """
         # Colours that were taken out and put back are not the photo's to the last bit.
         return self.keeping(shown(self._colors, to_picture(self._image, self._photo), self._photo))
+
+    def of(self, photo: Picture, colors: Colors) -> Step:
+        """Of a run in the colours ``style`` that was shown what :func:`.colors.seen` makes of its
+        pictures: the step as if it had been shown the photo itself.
+        """
+        return replace(self, _photo=photo, _colors=colors)
 
     def keeping(self, picture: Picture) -> Picture:
         """A picture of this scale's size with the photo where all of it is kept."""
