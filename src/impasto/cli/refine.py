@@ -6,7 +6,7 @@ import argparse
 import math
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from impasto.cli.settings import settings_from
 
 if TYPE_CHECKING:
     from impasto.cli.replay import Search
+    from impasto.media.masks import Mask
     from impasto.media.picture import Floats, Picture
     from impasto.optimize.region import Box
     from impasto.recipe import Recipe
@@ -76,11 +77,9 @@ def run(argv: list[str]) -> int:
     options = build_parser().parse_args(argv)
     from impasto.cli.replay import Search
     from impasto.cli.targets import check_targets
-    from impasto.errors import InputError
     from impasto.media.decode import read_picture
     from impasto.media.encode import output_format, write_picture
-    from impasto.optimize.colors import seen
-    from impasto.optimize.region import laid_over, seen_in, soft_edge
+    from impasto.optimize.region import laid_over, soft_edge
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
@@ -93,35 +92,17 @@ def run(argv: list[str]) -> int:
     own = replace(provenance, style_masks=()) if options.style else provenance
     sought = Search(path, own, accept_changed=options.accept_changed)
     photo, paintings = _inputs(options, sought, provenance)
-    masks, style_masks = sought.masks((photo, paintings), flags=("", ""))
+    masks = sought.masks((photo, paintings), flags=("", ""))
     check_targets([output], [path, *sought.found], overwrite=options.force)
-    entire = _recipe(options, provenance.recipe)
-    entire.check_counts(len(paintings), len(masks), len(style_masks))
-    size = (made.width, made.height)
-    around = region.grown(MARGIN, *size)
-    masks, left = seen_in(around, size, masks, len(paintings))
-    if not left:
-        raise InputError("the region lies where the photo is kept: nothing is to be painted")
-    paintings = [paintings[index] for index in left]
-    # Colours are those of the whole photo, not of what is around the region.
-    content, styles = seen(entire.colors, photo, paintings, size, entire.style.scale)
-    recipe = _of_region(entire, made, around, left)
-    repainted = _painted(
-        options,
-        recipe,
-        around.of(made, *size),
-        around.of(photo, *size),
-        content=around.of(content, *size),
-        styles=styles,
-        masks=masks,
-        style_masks=[style_masks[index] for index in left] if style_masks else [],
-    )
+    around = region.grown(MARGIN, made.width, made.height)
+    part = _part(_recipe(options, provenance.recipe), made, around, (photo, paintings), masks)
+    repainted = _painted(options, part, around.of(made, made.width, made.height))
     edge = min(EDGE, region.width / 4, region.height / 4)
     weights = soft_edge(mask[around.rows, around.columns], edge)
     note = {
         "region": [region.left, region.top, region.width, region.height],
-        "recipe": recipe.model_dump(mode="json"),
-        "paintings": [painting.sha256() for painting in paintings],
+        "recipe": part.recipe.model_dump(mode="json"),
+        "paintings": [painting.sha256() for painting in part.paintings],
     }
     write_picture(
         laid_over(made, repainted, around, weights),
@@ -194,6 +175,58 @@ def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     return chosen.with_changes(changes | asked | settings)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a result, to be painted by itself.
+
+    Attributes:
+        recipe: of the part.
+        photo: what it was made from.
+        paintings: the user's own, those that are the style somewhere in it.
+        shown: to the network, see :meth:`Stylizer.run`, in colours that are the recipe's already.
+    """
+
+    recipe: Recipe
+    photo: Picture
+    paintings: list[Picture]
+    shown: dict[str, Any]
+
+
+def _part(
+    entire: Recipe,
+    made: Picture,
+    around: Box,
+    inputs: tuple[Picture, list[Picture]],
+    masks: tuple[list[Mask], list[Mask | None]],
+) -> _Part:
+    """What a box of a result is painted with, from what all of it is.
+
+    Raises:
+        InputError: numbers of things that do not belong together, or the photo is kept there.
+    """
+    from impasto.errors import InputError
+    from impasto.optimize.colors import seen
+    from impasto.optimize.region import seen_in
+
+    (photo, paintings), (regions, parts) = inputs, masks
+    entire.check_counts(len(paintings), len(regions), len(parts))
+    size = (made.width, made.height)
+    regions, left = seen_in(around, size, regions, len(paintings))
+    if not left:
+        raise InputError("the region lies where the photo is kept: nothing is to be painted")
+    paintings = [paintings[index] for index in left]
+    # Colours are those of the whole photo, not of what is around the region.
+    content, styles = seen(entire.colors, photo, paintings, size, entire.style.scale)
+    shown = {
+        "content": around.of(content, *size),
+        "styles": styles,
+        "masks": regions,
+        "style_masks": [parts[index] for index in left] if parts else [],
+    }
+    recipe = _of_region(entire, made, around, left)
+    return _Part(recipe, around.of(photo, *size), paintings, shown)
+
+
 def _of_region(entire: Recipe, made: Picture, around: Box, left: list[int]) -> Recipe:
     """The recipe of a part, with strokes as large as elsewhere, of the paintings left in it."""
     style, longest = entire.style, max(around.width, around.height)
@@ -212,21 +245,8 @@ def _of_region(entire: Recipe, made: Picture, around: Box, left: list[int]) -> R
     )
 
 
-def _painted(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    now: Picture,
-    photo: Picture,
-    **shown: Any,
-) -> Picture:
-    """The region as the recipe makes it, begun with what it is now.
-
-    Args:
-        options: of the command line.
-        recipe: of the region.
-        now, photo: what it is, and what it was made from.
-        shown: to the network, see :meth:`Stylizer.run`, in colours that are the recipe's already.
-    """
+def _painted(options: argparse.Namespace, part: _Part, now: Picture) -> Picture:
+    """The part as its recipe makes it, begun with what it is now."""
     from impasto._stylize import finished_picture
     from impasto.cli.progress import progress_for
     from impasto.media.encode import write_picture
@@ -237,16 +257,17 @@ def _painted(
         write_picture(now, start, depth=16)
         begun = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
         engine = Stylizer(
-            recipe.with_changes(begun),
+            part.recipe.with_changes(begun),
             device=options.device,
             weights=options.weights,
             max_memory=options.max_memory,
             scratch=options.scratch,
         )
         with progress_for(sys.stderr, quiet=options.quiet) as progress:
-            for step in engine.run(**shown):  # at least one
+            for step in engine.run(**part.shown):  # at least one
                 progress.see(step)
-        return finished_picture(step.of(photo, recipe.colors), photo, recipe)
+        made = step.of(part.photo, part.recipe.colors)
+        return finished_picture(made, part.photo, part.recipe)
 
 
 def _whole_numbers(text: str) -> list[int]:
