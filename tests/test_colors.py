@@ -11,7 +11,7 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto import stylize
 from impasto.cli import main
 from impasto.media import bands, chroma
-from impasto.media.chroma import box_mean, carried, guided, with_chroma
+from impasto.media.chroma import carried, with_chroma
 from impasto.media.color import oklab_to_srgb, srgb_to_oklab
 from impasto.media.decode import read_picture
 from impasto.media.gamut import Excess, pixels_of, soft_limit
@@ -151,28 +151,6 @@ def test_bands_of_rows_make_no_difference(monkeypatch):
 
 
 # --- content -----------------------------------------------------------------------------------
-
-
-def test_means_over_squares_and_the_guided_filter_equal_their_slow_selves():
-    guide, values = RNG.random((9, 11, 3)), RNG.random((9, 11, 2))
-    reach, ridge = 2, 1e-3
-
-    def window(array, y, x):
-        return array[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
-
-    fits = np.empty((9, 11, 4, 2))
-    for y, x in np.ndindex(9, 11):
-        i, p = (window(array, y, x).reshape(-1, array.shape[2]) for array in (guide, values))
-        assert box_mean(guide, reach)[y, x] == pytest.approx(i.mean(0))
-        centred = i - i.mean(0)
-        spread = centred.T @ centred / len(i) + ridge * np.eye(3)
-        fits[y, x, :3] = np.linalg.solve(spread, centred.T @ (p - p.mean(0)) / len(i))
-        fits[y, x, 3] = p.mean(0) - i.mean(0) @ fits[y, x, :3]
-    slopes, offsets = guided(guide, values, reach, ridge)
-    for y, x in np.ndindex(9, 11):
-        mean = window(fits, y, x).mean((0, 1))
-        assert np.allclose(slopes[y, x], mean[:3])
-        assert np.allclose(offsets[y, x], mean[3])
 
 
 def moved_edges(amount: float):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from scipy.sparse import lil_matrix
 from impasto.cli import main
 from impasto.media import guided
 from impasto.media.decode import read_picture
-from impasto.media.guided import box_mean, guided_filter
+from impasto.media.guided import box_mean, coefficients, guided_filter
 from impasto.objective.matting import matting_energy, matting_loss
 from impasto.recipe import load_recipe
 from test_tiles import assert_equal_evaluations, both, picture
@@ -101,14 +103,59 @@ def test_box_means_are_those_of_a_loop():
         assert np.allclose(box_mean(values, radius), slow_mean(values, radius), atol=1e-13)
 
 
-@pytest.mark.parametrize("strip", [2**20, 60])
+@pytest.mark.parametrize(("block", "strip"), [(256, 2**17), (5, 60)])
 @pytest.mark.parametrize("radius", [1, 2, 5])
-def test_the_guided_filter_is_a_regression_in_each_window(radius, strip, monkeypatch):
-    monkeypatch.setattr(guided, "BAND", strip)
+def test_the_guided_filter_is_a_regression_in_each_window(radius, block, strip, monkeypatch):
+    monkeypatch.setattr(guided, "BLOCK", block)
+    monkeypatch.setattr(guided, "STRIP", strip)
     rng = np.random.default_rng(1)
     image, guide = rng.random((2, 37, 12, 3), np.float32)
     expected = slow_guided(image.astype(float), guide.astype(float), radius, 1e-2)
     assert np.abs(guided_filter(image, guide, radius, 1e-2) - expected).max() < 1e-6
+    slopes, offsets = coefficients(image.astype(float), guide.astype(float), radius, 1e-2)
+    found = np.einsum("hwi,hwic->hwc", guide.astype(float), slopes) + offsets
+    assert np.abs(found - expected).max() < 1e-12
+
+
+def scene_and_painting(width: int, height: int) -> np.ndarray:
+    """[2, H, W, 3]: edges and grain, and the same in other colours beside other edges."""
+    y, x = np.mgrid[:height, :width]
+    ramps = np.stack([x / width, y / height, (x + y) / (width + height)], -1)
+    photo = np.where(((x - width / 2) ** 2 + (y - height / 2) ** 2 < 60**2)[..., None], 0.8, ramps)
+    photo = photo + np.random.default_rng(4).normal(0, 0.02, photo.shape)
+    strokes = 0.15 * (np.sin((x + 2 * y) / 9) > 0)[..., None]
+    return np.stack([photo, 0.7 * photo[..., ::-1] + strokes]).clip(0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("radius", [16, 20, 31, 40])
+def test_large_windows_are_fitted_over_cells_within_the_stated_tolerance(radius, monkeypatch):
+    photo, image = scene_and_painting(330, 250)
+    coarse = guided_filter(image, photo, radius, 1e-4)
+    monkeypatch.setattr(guided, "BLOCK", 30)
+    monkeypatch.setattr(guided, "STRIP", 999)
+    assert np.abs(guided_filter(image, photo, radius, 1e-4) - coarse).max() < 1e-6
+    monkeypatch.undo()
+    monkeypatch.setattr(guided, "CELLS", radius)
+    difference = guided_filter(image, photo, radius, 1e-4) - coarse
+    assert np.abs(difference).max() < 0.02
+    assert np.sqrt((difference**2).mean()) < 0.003
+    assert difference.any()
+
+
+def test_the_guided_filter_takes_the_same_memory_for_large_pictures(monkeypatch):
+    monkeypatch.setattr(guided, "BLOCK", 32)
+    monkeypatch.setattr(guided, "STRIP", 2**12)
+
+    def peak(side: int) -> int:
+        """Bytes beside the result, of float32."""
+        photo, image = scene_and_painting(side, side)
+        tracemalloc.start()
+        guided_filter(image, photo, side // 20, 1e-4)
+        found = tracemalloc.get_traced_memory()[1] - image.nbytes
+        tracemalloc.stop()
+        return found
+
+    assert peak(640) < 1.3 * peak(320)
 
 
 def test_a_recoloured_guide_comes_back():

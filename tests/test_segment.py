@@ -17,8 +17,9 @@ from impasto.cli import main
 from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
+from impasto.media.picture import Picture
 from impasto.segment.clusters import _clustered, corresponding
-from impasto.segment.guided import box_mean, guided_filter
+from impasto.segment.guided import softened
 from impasto.segment.words import Finder, expanded, found_masks, is_word
 from test_cli_replay import complaint, in_work, replayed  # noqa: F401
 
@@ -46,29 +47,19 @@ def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
     return float((found & truth).sum() / (found | truth).sum())
 
 
-def test_box_means_against_loops():
-    values = np.random.default_rng(0).random((7, 9))
-    for radius in (1, 3, 20):
-        found = box_mean(values, radius)
-        for row in range(7):
-            for column in range(9):
-                rows = slice(max(0, row - radius), row + radius + 1)
-                window = values[rows, max(0, column - radius) : column + radius + 1]
-                assert found[row, column] == pytest.approx(window.mean(), rel=1e-12)
-
-
-def test_a_guided_filter_keeps_what_is_affine_in_the_guide_and_blurs_across_no_edge():
-    guide = np.random.default_rng(1).random((20, 20)).astype(np.float32)
-    kept = guided_filter(guide, 0.2 + 0.5 * guide, 3, 1e-9)
-    assert np.abs(kept - (0.2 + 0.5 * guide)).max() < 1e-4
-    step = np.zeros((20, 20), np.float32)
-    step[:, 10:] = 1
+def test_soft_edges_are_where_the_picture_has_its_own():
+    step = np.zeros((40, 240), np.float32)
+    step[:, 120:] = 1
     rough = np.roll(step, 1, axis=1)
-    flat = np.full_like(step, 0.5)
-    edge = guided_filter(step, rough, 3, 1e-4)
-    assert abs(edge[10, 10] - edge[10, 9]) > 0.6
-    blurred = guided_filter(flat, rough, 3, 1e-4)
-    assert abs(blurred[10, 10] - blurred[10, 9]) < 0.2
+
+    def across(guide: np.ndarray) -> np.ndarray:
+        picture = Picture(np.repeat(guide[..., None], 3, -1))
+        return softened(rough, picture, "m").values[20, 119:121]
+
+    sharp, flat = across(step), across(np.full_like(step, 0.5))
+    assert sharp[1] - sharp[0] > 0.6
+    assert abs(flat[1] - flat[0]) < 0.2
+    assert np.rint(255 * sharp) == pytest.approx(255 * sharp, abs=1e-4)
 
 
 def test_k_means_finds_what_is_apart_and_always_the_same():

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from impasto.media.color import Floats, srgb_to_oklab
 from impasto.media.gamut import pixels_of
+from impasto.media.guided import Doubles, box_mean, coefficients
 from impasto.media.picture import Picture, fit_within
 from impasto.media.resample import resized_rows
 
-Doubles = NDArray[np.float64]
 LONGER_SIDE = 512
 """Pixels at which the photo's chroma is fitted to the result; the fit is then enlarged."""
 REACH = 1 / 64
@@ -94,7 +93,7 @@ class _Fit:
         )
         reach = max(1, round(REACH * max(size)))
         difference = box_mean(((guide - wanted) ** 2).sum(-1), reach)
-        slopes, offsets = guided(guide, wanted[..., 1:], reach, _RIDGE)
+        slopes, offsets = coefficients(wanted[..., 1:], guide, reach, _RIDGE)
         lowest, highest = _extremes(wanted[..., 1:], (reach + 1) // 2)
         kept = np.exp(-difference / (2 * _SAME**2))
         maps = (slopes, offsets, lowest, highest, kept)
@@ -116,31 +115,6 @@ class _Fit:
         return fitted, enlarged(self.kept).clip(0, 1)[..., None]
 
 
-def guided(guide: Doubles, values: Doubles, reach: int, ridge: float) -> tuple[Doubles, Doubles]:
-    """Coefficients of the guided filter: ``guide @ slopes + offsets`` is the filtered picture.
-
-    Args:
-        guide: [h, w, n].
-        values: [h, w, m], to be filtered.
-        reach: half the side of the square windows, in pixels.
-        ridge: added to the guide's variances.
-
-    Returns:
-        Slopes [h, w, n, m] and offsets [h, w, m], each the mean of the windows a pixel is in.
-    """
-    channels = guide.shape[-1]
-    center, mean = box_mean(guide, reach), box_mean(values, reach)
-
-    def covariance(others: Doubles, mean_of_others: Doubles) -> Doubles:
-        products = box_mean(guide[..., :, None] * others[..., None, :], reach)
-        return products - center[..., :, None] * mean_of_others[..., None, :]
-
-    spread = covariance(guide, center) + ridge * np.eye(channels)
-    slopes = np.linalg.solve(spread, covariance(values, mean)).astype(np.float64, copy=False)
-    offsets = mean - (center[..., None, :] @ slopes)[..., 0, :]
-    return box_mean(slopes, reach), box_mean(offsets, reach)
-
-
 def _extremes(values: Doubles, reach: int) -> tuple[Doubles, Doubles]:
     """The lowest and highest of [h, w, m] over squares of side ``2 reach + 1``."""
     lowest = highest = np.pad(values, [(reach, reach), (reach, reach), (0, 0)], mode="edge")
@@ -148,15 +122,3 @@ def _extremes(values: Doubles, reach: int) -> tuple[Doubles, Doubles]:
         lowest = sliding_window_view(lowest, 2 * reach + 1, axis).min(-1)
         highest = sliding_window_view(highest, 2 * reach + 1, axis).max(-1)
     return lowest, highest
-
-
-def box_mean(values: Doubles, reach: int) -> Doubles:
-    """Means [h, w, ...] over squares of side ``2 reach + 1``, cut off at the borders."""
-    for axis in (0, 1):
-        length = values.shape[axis]
-        place = np.arange(length)
-        low, high = np.maximum(place - reach, 0), np.minimum(place + reach + 1, length)
-        sums = np.concatenate([np.zeros_like(values.take([0], axis)), values.cumsum(axis)], axis)
-        shape = [-1 if each == axis else 1 for each in range(values.ndim)]
-        values = (sums.take(high, axis) - sums.take(low, axis)) / (high - low).reshape(shape)
-    return values
