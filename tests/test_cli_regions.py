@@ -13,8 +13,9 @@ from conftest import synthetic_painting
 from impasto.cli import main
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
+from impasto.optimize import fitting
 from impasto.optimize.areas import Areas
-from impasto.optimize.memory import Demand, Layout
+from impasto.optimize.memory import MATTING_BYTES, Demand, Layout
 from test_cli_replay import complaint, in_work, replayed  # noqa: F401
 from test_cli_resume import killed_at
 
@@ -114,20 +115,26 @@ def test_what_cannot_be_meant_is_refused_in_one_line(flags, words, capsys):
 
 
 def test_a_plan_counts_masks():
-    demand = Demand((640, 480), (600, 500), 80, "float32", 10, 1.5)
-    masked = Demand((640, 480), (600, 500), 80, "float32", 10, 1.5, regions=3)
+    demand = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5)
+    masked = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5, regions=3)
     for layout in (Layout(0), Layout(256), Layout(256, "disk")):
         assert masked.needs(layout).device > demand.needs(layout).device
     assert Areas().images == 0
 
 
-def test_the_plan_command_reads_masks(capsys):
-    job = ["plan", *JOB, "--json"]
-    assert main(job) == 0
-    plain = json.loads(capsys.readouterr().out)
-    assert main([*job, "--mask", mask("m.png")]) == 0
-    assert json.loads(capsys.readouterr().out)["bytes_needed"] != plain["bytes_needed"]
-    assert main([*job, "--mask", mask("black.png", 0, 0)]) == 2
+def test_the_plan_command_counts_masks_and_what_else_a_run_looks_at(capsys, monkeypatch):
+    monkeypatch.setattr(fitting, "taken_memory", lambda _: 0)
+
+    def needed(*flags: str) -> int:
+        assert main(["plan", *JOB, "--json", *flags]) == 0
+        return json.loads(capsys.readouterr().out)["bytes_needed"]
+
+    plain = needed()
+    assert needed("--mask", mask("m.png")) > plain
+    assert needed("--style-mask", "m.png") > plain
+    assert needed("--colors", "luminance") > needed("--colors", "match") > plain
+    assert needed("--set", "photorealism.weight=10") > plain + MATTING_BYTES * 32 * 24
+    assert main(["plan", *JOB, "--json", "--mask", mask("black.png", 0, 0)]) == 2
 
 
 def test_sheets_know_strengths_and_masks(capsys):

@@ -12,6 +12,7 @@ from PIL import Image
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.errors import InputError
+from impasto.media import bands
 from impasto.media.decode import read_picture
 from impasto.media.masks import Mask, read_mask
 from impasto.objective.moments import Moments, blend, measure
@@ -71,6 +72,20 @@ def test_gradient_of_weighted_moments_against_finite_differences():
         return found.mean, found.second
 
     assert torch.autograd.gradcheck(both, (features,))
+
+
+def test_masks_on_disk_are_let_go_of_band_by_band(tmp_path, monkeypatch):
+    monkeypatch.setattr(bands, "BAND", 64)
+    storage = Storage(torch.device("cpu"), tmp_path)
+    mask = storage.empty(32, 16)
+    mask[:] = torch.rand(32, 16)
+    settled: list[int] = []
+    monkeypatch.setattr(storage, "settle", lambda: settled.append(1))
+    regions = Regions([mask], ["relu1_1", "relu2_1"], storage)
+    assert len(settled) == 32 * 16 // 64 + 16 * 8 // 64
+    assert regions.shares == [pytest.approx(float(mask.mean()))]
+    (pooled,) = regions.masks("relu2_1")
+    assert torch.allclose(pooled, mask.view(16, 2, 8, 2).mean((1, 3)))
 
 
 def test_a_region_counts_by_its_own_area_however_small():

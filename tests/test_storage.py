@@ -6,6 +6,7 @@ import errno
 import os
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from impasto.optimize import run as optimize_run
 from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.checkpoint import RunState, load_state, save_state
-from impasto.optimize.memory import Demand, Layout, layouts
+from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, layouts
 from impasto.optimize.run import SOLVERS
 from impasto.optimize.sturdy import Sturdy
 from impasto.recipe_tables import Canvas, Solver
@@ -239,10 +240,45 @@ def test_a_run_goes_on_in_the_tiles_it_began_in(monkeypatch, tmp_path):
 @pytest.mark.parametrize("scale", [1.0, 8.0])
 def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
     painting = (round(256 * scale), round(256 * scale))
-    demand = Demand((256, 256), painting, 48, "float32", 27, 40.0)
+    demand = Demand((256, 256), (painting,), 48, "float32", 27, 40.0)
     assert demand.needs(Layout(4096)) == demand.needs(Layout(0))
     sides = {layout.tile for layout in layouts(0, demand.longest, Solver(), Canvas(), beside=True)}
     assert max(sides) < demand.longest
+
+
+@pytest.mark.parametrize("layout", [Layout(0), Layout(128), Layout(128, "disk")])
+def test_what_a_run_looks_at_is_counted_wherever_its_state_is(layout):
+    plain = Demand((320, 240), ((200, 150), (100, 80)), 48, "float32", 27, 40.0)
+    paintings = 200 * 150 + 100 * 80
+    changes = {
+        "match": ({"colors": "match"}, 12 * paintings),
+        "luminance": ({"colors": "luminance"}, 12 * (paintings + 320 * 240)),
+        "content": ({"colors": "content"}, 0),
+        "masks": ({"masked": 5000}, 4 * 5000),
+    }
+    for change, size in changes.values():
+        more = replace(plain, **change)
+        assert more.needs(layout).device - plain.needs(layout).device == size
+        beside, alone = (replace(each, beside=True).needs(layout) for each in (more, plain))
+        assert beside.host - alone.host == size
+        assert (beside.device, beside.disk) == (alone.device, alone.disk)
+
+
+def test_photorealism_is_counted_by_the_pixels_that_are_back_propagated():
+    plain = Demand((320, 240), ((200, 150),), 48, "float32", 27, 40.0)
+    matting = replace(plain, matting=True)
+    for layout, pixels in ((Layout(0), 320 * 240), (Layout(64), (64 + 96) ** 2)):
+        more = matting.needs(layout).device - plain.needs(layout).device
+        assert more == MATTING_BYTES * pixels
+
+
+def test_all_paintings_are_counted_not_only_the_largest():
+    few = Demand((32, 32), ((300, 200),), 48, "float32", 27, 40.0)
+    many = replace(few, paintings=((300, 200), (100, 80), (90, 70)))
+    more = PAINTING_BYTES * (100 * 80 + 90 * 70)
+    for layout in (Layout(0), Layout(256, "host")):
+        before, after = few.needs(layout), many.needs(layout)
+        assert (after.device + after.host) - (before.device + before.host) == more
 
 
 def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.encoders.layers import cell_of
-from impasto.media.bands import bands
 from impasto.objective.moments import measure_each
 from impasto.objective.statistic import Features, Found
 from impasto.objective.storage import Storage
@@ -28,12 +28,12 @@ class Regions:
             layers: that will be measured.
             storage: of the masks; none: where they are.
         """
-        self.shares = [_mean(mask) for mask in masks] or [1.0]
+        storage = storage or Storage(masks[0].device if masks else torch.device("cpu"))
+        self.shares = [_mean(mask, storage) for mask in masks] or [1.0]
         self._masks: dict[int, list[Tensor]] = {}
         for cell in {cell_of(layer) for layer in layers} if masks else ():
             self._masks[cell] = [
-                mask if cell == 1 else _pooled(mask, cell, storage or Storage(mask.device))
-                for mask in masks
+                mask if cell == 1 else _pooled(mask, cell, storage) for mask in masks
             ]
 
     def masks(self, layer: str) -> Sequence[Tensor | None]:
@@ -76,8 +76,8 @@ class MomentsOf:
         return self._weights[place]
 
 
-def _mean(mask: Tensor) -> float:
-    total = sum(float(mask[rows].cpu().double().sum()) for rows in bands(*mask.shape))
+def _mean(mask: Tensor, storage: Storage) -> float:
+    total = sum(float(mask[rows].cpu().double().sum()) for rows in storage.bands(mask))
     return total / mask.numel()
 
 
@@ -85,7 +85,7 @@ def _pooled(mask: Tensor, cell: int, storage: Storage) -> Tensor:
     """The means of a mask [H, W] over cells, as pooling layers count them."""
     height, width = mask.shape[0] // cell, mask.shape[1] // cell
     pooled = storage.empty(height, width, dtype=mask.dtype)
-    for rows in bands(height, width):
+    for rows in storage.bands(pooled):
         part = mask[rows.start * cell : rows.stop * cell]
         pooled[rows] = F.avg_pool2d(part[None, None], cell)[0, 0]
     return pooled

@@ -226,4 +226,5 @@ def _at(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
     values = storage.empty(height, width)
     for rows in bands(height, width):
         values[rows] = torch.from_numpy(mask.resized_rows(width, height, rows))
+        storage.settle()
     return values

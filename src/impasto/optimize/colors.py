@@ -7,6 +7,7 @@ lightness only, and the photo's chroma is put back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -43,6 +44,17 @@ def seen(
     if colors == "match":
         return photo, [matched(each, wanted) for each in fitting]
     return grey(reduced), [grey(each, wanted) for each in fitting]
+
+
+def copied(colors: Colors, result: tuple[int, int], paintings: Sequence[tuple[int, int]]) -> int:
+    """At most so many pixels are in the copies that :func:`seen` makes, for the whole run.
+
+    Args:
+        colors: the mode.
+        result, paintings: (width, height) of the result, and of each painting beside it.
+    """
+    changed = {"match": paintings, "luminance": [result, *paintings]}.get(colors, ())
+    return sum(math.prod(size) for size in changed)
 
 
 def _reduced(picture: Picture, size: tuple[int, int]) -> Picture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -92,9 +91,9 @@ class Fitting:
             return choose_layout(self._demand(size, paintings, areas), self.room, [Layout(0)])
         if tile is None:
             tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
-        demand, beside = self._demand(size, paintings, areas), self._device.type != "cpu"
+        demand = self._demand(size, paintings, areas)
         ways = layouts(
-            tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=beside
+            tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=demand.beside
         )
         return choose_layout(demand, self.room, list(ways))
 
@@ -111,10 +110,10 @@ class Fitting:
 
     def _demand(self, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas) -> Demand:
         ratio = self._recipe.style.scale
-        sizes = [painting_size((p.width, p.height), size, ratio) for p in paintings]
+        masks = (*areas.masks, *areas.style_masks)
         return Demand(
             result=size,
-            painting=max(sizes, key=math.prod),
+            paintings=tuple(painting_size((p.width, p.height), size, ratio) for p in paintings),
             halo=self._halo,
             precision=self._precision,
             images=images_of(self._recipe.solver, self._recipe.canvas)
@@ -123,4 +122,8 @@ class Fitting:
             features=kept_features(self._recipe.content),
             columns=column_numbers(self._recipe.style) * (1 + self._recipe.is_reduced),
             regions=areas.regions,
+            matting=self._recipe.photorealism.weight > 0,
+            colors=self._recipe.colors,
+            masked=sum(mask.values.size for mask in masks if mask is not None),
+            beside=self._device.type != "cpu",
         )

@@ -12,6 +12,7 @@ from impasto.encoders.layers import cell_of, convolutions
 from impasto.errors import ResourceError
 from impasto.media.bands import BAND
 from impasto.objective.neighbors import CELL, CHUNK
+from impasto.optimize.colors import Colors, copied
 from impasto.optimize.schedule import SHORTEST
 from impasto.recipe_tables import Canvas, ContentTerm, Solver, StyleTerm
 
@@ -24,19 +25,27 @@ WEIGHTED_BYTES = 256
 """And, with masks, of the first layer's 64 features times their weights, in passing."""
 SHARE_BYTES = 8
 """And of each region's weights at all layers."""
+MATTING_BYTES = 900
+"""And, with photorealism, of the windows of nine pixels that its gradient needs: 940 and 825 in
+float32 at 512 and 1024 px square, beside the activations, which are not gone yet."""
 FORWARD_BYTES = 750
 """A pixel that only passes the network, without a gradient: 1072 and 1974 MiB at 1024 and 1536 px
 square in float32."""
 FIXED_BYTES = 300 * 2**20
 IMAGE_BYTES = 12
 """A pixel of a tensor: three channels of float32."""
+MASK_BYTES = 4
+"""A pixel of a mask."""
+PAINTING_BYTES = IMAGE_BYTES + SHARE_BYTES
+"""A pixel of a painting, all of which are loaded at once: a tensor, and its own mask."""
 RESULT_BYTES = 24
 """A pixel of the finished picture: as floats, as integers, and as Pillow's own copies."""
 BANDS = 12
 """Bands of tensors at work together in a solver whose state is not in memory."""
 TILES = (2048, 1536, 1024, 768, 512, 384, 256)
-"""Sides to choose from, in pixels. With a halo of 80 px the largest does 1.2 times the work of the
-whole picture, the smallest 2.6 times, in a hundredth of its memory."""
+"""Sides to choose from, in pixels. With a halo of 80 px the largest sees 1.2 times the pixels of
+a large picture, the smallest 2.6 times, which are 1.7 and 3.8 times the work of the whole (see
+:data:`impasto.optimize.plan.TILED_WORK`), in a hundredth of its memory."""
 SMALL, LARGE = 512, 1024
 """Of tiles: see :func:`layouts`."""
 
@@ -95,7 +104,7 @@ class Demand:
 
     Attributes:
         result: (width, height) in pixels.
-        painting: of the largest one, at its style size.
+        paintings: likewise, at their style sizes.
         halo: of a tile, in pixels.
         precision: ``float32`` or ``bfloat16``, of the convolutions.
         images: tensors of the result's size that the solver and the loop keep; see
@@ -103,21 +112,36 @@ class Demand:
         features: numbers a pixel in the photo's features; see :func:`kept_features`.
         columns: numbers a pixel in its hypercolumns; see :func:`column_numbers`.
         regions: that have statistics of their own; 0: no masks.
+        matting: whether photorealism counts.
+        colors: whose the result has; see :func:`impasto.optimize.colors.copied`.
+        masked: pixels of the masks as they were decoded.
+        beside: whether the device has a memory of its own beside the machine's.
     """
 
     result: tuple[int, int]
-    painting: tuple[int, int]
+    paintings: tuple[tuple[int, int], ...]
     halo: int
     precision: str
     images: int
     features: float
     columns: float = 0.0
     regions: int = 0
+    matting: bool = False
+    colors: Colors = "style"
+    masked: int = 0
+    beside: bool = False
 
     @property
     def longest(self) -> int:
         """Side in pixels; a tile that is no shorter is none."""
-        return max(*self.result, *self.painting)
+        return max(max(size) for size in (self.result, *self.paintings))
+
+    @property
+    def _held(self) -> int:
+        """Bytes of the machine's memory for what the whole run looks at, whatever its layout."""
+        return IMAGE_BYTES * copied(self.colors, self.result, self.paintings) + (
+            MASK_BYTES * self.masked
+        )
 
     def _matching(self, result: int, painting: int) -> int:
         """Bytes for neighbours: the picture's hypercolumns, their targets, the painting's and a
@@ -129,19 +153,28 @@ class Demand:
 
     def needs(self, layout: Layout) -> Needs:
         """What a run takes if it is laid out so."""
-        result, painting = math.prod(self.result), math.prod(self.painting)
+        needs = self._at_work(layout)
+        if self.beside:
+            return replace(needs, host=needs.host + self._held)
+        return replace(needs, device=needs.device + self._held)
+
+    def _at_work(self, layout: Layout) -> Needs:
+        result, sizes = math.prod(self.result), [math.prod(size) for size in self.paintings]
+        painting, loaded = max(sizes), PAINTING_BYTES * sum(sizes)
         finished = RESULT_BYTES * result
         active = ACTIVATION_BYTES[self.precision]
         if self.regions:
             active += WEIGHTED_BYTES + SHARE_BYTES * self.regions
+        if self.matting:
+            active += MATTING_BYTES
         if not layout.tile or layout.tile >= self.longest:
             kept = IMAGE_BYTES * self.images * result + self._matching(result, painting)
-            at_work = max(active * result, FORWARD_BYTES * painting)
+            at_work = max(active * result, FORWARD_BYTES * painting + loaded)
             return Needs(max(kept + at_work, finished) + FIXED_BYTES)
         sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
         at_work = active * math.prod(sides) + FIXED_BYTES
         # The solver's pictures are made when the painting's pixels and the photo's are gone.
-        images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * (3 * result + painting))
+        images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * 3 * result + loaded)
         kept = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
         walked = BANDS * BAND * IMAGE_BYTES
         match layout.state:
@@ -236,11 +269,11 @@ def _largest_fit(demand: Demand, room: Room, layout: Layout) -> int:
 
     def fits(longer: int) -> bool:
         ratio = longer / max(demand.result)
-        result, painting = (
+        result, *paintings = (
             (math.ceil(width * ratio), math.ceil(height * ratio))
-            for width, height in (demand.result, demand.painting)
+            for width, height in (demand.result, *demand.paintings)
         )
-        smaller = replace(demand, result=result, painting=painting)
+        smaller = replace(demand, result=result, paintings=tuple(paintings))
         return smaller.needs(layout).fit(room)
 
     return bisect.bisect_left(range(1, max(demand.result)), True, key=lambda n: not fits(n))
