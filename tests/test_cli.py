@@ -314,7 +314,7 @@ def test_endless_standard_input_is_counted(monkeypatch, capsys):
         (["--iterations", "-1"], "whole number"),
         (["--style-scale", "nan"], "not a number"),
         (["--style-scale", "inf"], "not a number"),
-        (["--style-weight", "1", "--style-weight", "2"], "1 painting(s) but 2 style weight(s)"),
+        (["--style-weight", "1", "--style-weight", "2"], "1 painting but 2 style weights"),
         (["--style-weight", "0"], "weight above 0"),
         (["--style-weight", "1e309"], "not a number"),
         (["--seed", "x"], "whole number"),
@@ -448,6 +448,18 @@ def test_what_cannot_be_meant_is_refused_in_one_line(arguments, said, capsys):
     assert main([*arguments, "--style", "painting.png"]) == 2
     assert re.search(said, complaint(capsys))
     assert Path("state").read_bytes() == before
+
+
+def test_a_run_that_may_end_early_is_told_as_a_bound_and_says_where_it_ended(capsys):
+    arguments = ["photo.png", "--style", "painting.png", "--size", "48", "-o", "o.png"]
+    arguments += ["--until", "converged", "--set", "schedule.tolerance=0.9", "--json"]
+    assert main(arguments) == 0
+    done = capsys.readouterr()
+    most, time_most = re.search(r"in at most (\d+) iterations: (at most )?about", done.err).groups()
+    assert time_most
+    took = json.loads(done.out.splitlines()[-1])["iterations"]
+    assert took < int(most)
+    assert f"o.png (48x36, converged after {took} iterations)" in done.err
 
 
 def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):

@@ -135,7 +135,7 @@ def test_what_masks_keep_stays_the_photo(capsys):
     assert (after != before)[:, :30].any()
     others = ["--style", "photo.png"] * 3
     assert main(["refine", "out.png", *region_flag(), *others, "--quiet"]) == 2
-    assert "1 mask(s) but 3 painting(s)" in complaint(capsys)
+    assert "1 mask but 3 paintings" in complaint(capsys)
     Path("half.png").rename("moved.png")
     assert main(["refine", "out.png", *region_flag(), "--quiet"]) == 2
     assert "half.png is neither beside out.png" in (told := complaint(capsys))

@@ -68,7 +68,7 @@ def test_masks_with_strengths_are_kept_recorded_and_replayed(work, capsys):
     assert main(["replay", "out.png", "--quiet", "--mask", mask("other.png", 0, 40)]) == 2
     assert "is not the mask this was made with" in complaint(capsys)
     assert main(["replay", "out.png", "--quiet", "--mask", "far/m.png", "--mask", "p.png"]) == 2
-    assert "the picture has 1 mask(s), --mask for each" in complaint(capsys)
+    assert "the picture has 1 mask, --mask for each" in complaint(capsys)
 
 
 def test_a_mask_and_a_part_of_the_painting_change_the_picture_as_they_should():
@@ -99,9 +99,9 @@ def test_a_killed_run_with_masks_goes_on_to_the_same_bytes(step, capsys):
     [
         (["--mask", "black.png"], "black.png: is black all over"),
         (["--mask", "nowhere.png"], "nowhere.png: no such file"),
-        (["--mask", "m.png", "--mask", "m.png"], "2 mask(s) but 1 painting(s)"),
-        (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting(s) but 2 --style-mask"),
-        (["--strength", "1", "--strength", "0.5"], "1 painting(s) but 2 style strength(s)"),
+        (["--mask", "m.png", "--mask", "m.png"], "2 masks but 1 painting"),
+        (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting but 2 --style-mask"),
+        (["--strength", "1", "--strength", "0.5"], "1 painting but 2 style strengths"),
         (["--mask", "-"], "only the photo can come from standard input"),
         (["--mask", "m.png", "--force", "-o", "m.png"], "originals are never replaced"),
     ],

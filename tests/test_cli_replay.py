@@ -157,7 +157,7 @@ def test_several_paintings_are_found_by_name_or_given_together(capsys):
     assert main([*JOB, "--style", "second.png", *weights, "-o", "out.png"]) == 0
     assert replayed("out.png")
     assert main(["replay", "out.png", "--style", "painting.png", "--quiet"]) == 2
-    assert "2 painting(s)" in complaint(capsys)
+    assert "2 paintings" in complaint(capsys)
     assert replayed("out.png", "--style", "painting.png", "--style", "second.png")
 
 

@@ -178,6 +178,8 @@ def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
     impasto.Stylizer(TINY.with_changes({"size": fits})).run(PHOTO, PAINTING)
     with pytest.raises(impasto.ResourceError):
         impasto.Stylizer(TINY.with_changes({"size": fits + 8})).run(PHOTO, PAINTING)
+    needed, allowed = map(float, re.findall(r"([\d.]+) GiB", str(caught.value))[::2])
+    assert needed > allowed
     for plan in (large.plan, large.run):
         with pytest.raises(impasto.InputError, match="no painting given"):
             plan(PHOTO, [])

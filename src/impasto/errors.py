@@ -17,6 +17,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def counted(number: int, what: str) -> str:
+    """``1 mask``, ``2 masks``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 class ImpastoError(Exception):
     """Base of every error raised on purpose."""
 

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from impasto.errors import InputError, RecipeError
+from impasto.errors import InputError, RecipeError, counted
 from impasto.recipe_fields import change_field
 from impasto.recipe_tables import (
     Canvas,
@@ -125,18 +125,16 @@ class Recipe(Table):
         Raises:
             InputError: one of them does not match.
         """
-        style = self.style
+        style, shown = self.style, counted(paintings, "painting")
         for count, what in ((len(style.weights), "weight"), (len(style.strengths), "strength")):
             if count and count != paintings:
-                raise InputError(f"{paintings} painting(s) but {count} style {what}(s)")
+                raise InputError(f"{shown} but {counted(count, f'style {what}')}")
         if style_masks not in (0, paintings):
-            raise InputError(
-                f"{paintings} painting(s) but {style_masks} --style-mask: one for each, or none"
-            )
+            raise InputError(f"{shown} but {style_masks} --style-mask: one for each, or none")
         if masks and paintings not in (masks, masks + 1):
             raise InputError(
-                f"{masks} mask(s) but {paintings} painting(s): each mask has one, and one more "
-                "painting may be for the rest"
+                f"{counted(masks, 'mask')} but {shown}: each mask has one, and one more painting "
+                "may be for the rest"
             )
 
     @property

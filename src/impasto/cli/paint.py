@@ -17,6 +17,7 @@ from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import notice_for, say
 from impasto.cli.plan_text import in_short
 from impasto.cli.progress import progress_for
+from impasto.errors import counted
 
 if TYPE_CHECKING:
     from impasto._stylize import Result
@@ -89,8 +90,8 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     _tell_reduced(job, engine.size_for(job.photo))
     masks = job.masks, job.style_masks
     plan = None if job.quiet else engine.plan(job.photo, job.paintings, *masks)
-    if plan is not None and not job.resume:
-        say(in_short(plan))
+    if plan is not None:
+        say(in_short(plan) + (f"; {job.resume} has a part of it" if job.resume else ""))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with stoppable() as stop:
@@ -134,7 +135,9 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
             "without its recipe" + (go_on if job.checkpoint else "")
         )
     elif not job.quiet:
-        say(f"{where} ({result.picture.width}x{result.picture.height})")
+        size = f"{result.picture.width}x{result.picture.height}"
+        early = f", converged after {counted(last.iteration, 'iteration')}"
+        say(f"{where} ({size}{early if last.iteration < last.total else ''})")
     if job.json:
         print(json.dumps(_report(result, job.output, stopped=stopped)))
 

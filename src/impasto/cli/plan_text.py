@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from impasto.cli.progress import clock
+from impasto.errors import counted
 
 if TYPE_CHECKING:
     from impasto.optimize.plan import Plan
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 def in_short(plan: Plan) -> str:
     """One line, before the work begins."""
     return (
-        f"{plan.width}x{plan.height} px in {_iterations(plan)} iterations: "
-        f"about {clock(plan.seconds)} and {_memory(plan)}, {_tiles(plan)}"
+        f"{plan.width}x{plan.height} px in {_at_most(plan)}{_iterations(plan)}: "
+        f"{_time(plan)} and {_memory(plan)}, {_tiles(plan)}"
     )
 
 
@@ -27,13 +28,21 @@ def in_full(plan: Plan) -> str:
             f"result  {plan.width}x{plan.height} px",
             f"scales  {sizes}",
             f"memory  about {_memory(plan)}{free}, {_tiles(plan)}",
-            f"time    about {clock(plan.seconds)} on {plan.device}, {plan.precision}",
+            f"time    {_time(plan)} on {plan.device}, {plan.precision}",
         )
     )
 
 
-def _iterations(plan: Plan) -> int:
-    return sum(scale.iterations for scale in plan.scales)
+def _iterations(plan: Plan) -> str:
+    return counted(sum(scale.iterations for scale in plan.scales), "iteration")
+
+
+def _time(plan: Plan) -> str:
+    return f"{_at_most(plan)}about {clock(plan.seconds)}"
+
+
+def _at_most(plan: Plan) -> str:
+    return "at most " if plan.at_most else ""
 
 
 def _memory(plan: Plan) -> str:

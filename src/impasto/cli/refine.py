@@ -248,6 +248,7 @@ def _of_region(entire: Recipe, made: Picture, around: Box, left: list[int]) -> R
 def _painted(options: argparse.Namespace, part: _Part, now: Picture) -> Picture:
     """The part as its recipe makes it, begun with what it is now."""
     from impasto._stylize import finished_picture
+    from impasto.cli.plan_text import in_short
     from impasto.cli.progress import progress_for
     from impasto.media.encode import write_picture
     from impasto.optimize.loop import Stylizer
@@ -263,8 +264,11 @@ def _painted(options: argparse.Namespace, part: _Part, now: Picture) -> Picture:
             max_memory=options.max_memory,
             scratch=options.scratch,
         )
+        plan = None if options.quiet else engine.plan(**part.shown)
+        if plan is not None:
+            say(in_short(plan))
         with progress_for(sys.stderr, quiet=options.quiet) as progress:
-            for step in engine.run(**part.shown):  # at least one
+            for step in engine.run(**part.shown, plan=plan):  # at least one
                 progress.see(step)
         made = step.of(part.photo, part.recipe.colors)
         return finished_picture(made, part.photo, part.recipe)

@@ -88,14 +88,16 @@ class Fitting:
             ResourceError: nothing fits.
         """
         if self._recipe.style.distance == "neighbors":
-            return choose_layout(self._demand(size, paintings, areas), self.room, [Layout(0)])
+            return choose_layout(
+                self._demand(size, paintings, areas), self.room, [Layout(0)], self.taken
+            )
         if tile is None:
             tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
         demand = self._demand(size, paintings, areas)
         ways = layouts(
             tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=demand.beside
         )
-        return choose_layout(demand, self.room, list(ways))
+        return choose_layout(demand, self.room, list(ways), self.taken)
 
     def needs(
         self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas

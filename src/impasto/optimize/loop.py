@@ -33,7 +33,7 @@ from impasto.optimize.checkpoint import (
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
-from impasto.optimize.plan import Plan, probe_scale, seconds_per_pixel, total_work
+from impasto.optimize.plan import Pace, Plan, probe_scale, seconds_per_pixel, total_work
 from impasto.optimize.room import scratch_folder
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
@@ -163,6 +163,9 @@ class Stylizer:
         if resume is not None:
             state = load_state(Path(resume))
             check_same_run(state, self.recipe, inputs, Path(resume))
+        expected = None
+        if plan is not None:
+            expected = plan.seconds / total_work(plan.scales, plan.tile, self.halo)
         if plan is not None and state is None:
             layout = Layout(plan.tile, plan.state)
         else:
@@ -172,7 +175,8 @@ class Stylizer:
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
         identity = (essence(self.recipe), inputs)
-        run = Run(self, photo, paintings, areas, scales, layout, storage, keeper, identity)
+        job = photo, paintings, areas, scales
+        run = Run(self, *job, layout, storage, keeper, identity, Pace(expected))
         return run.steps(state)
 
     def plan(
@@ -202,6 +206,7 @@ class Stylizer:
             bytes_on_disk=needs.disk,
             scratch=str(self._fitting.scratch) if needs.disk else None,
             seconds=pace * total_work(scales, layout.tile, self.halo),
+            at_most=self.recipe.schedule.until != "iterations",
             device=str(self.device),
             precision=self.precision,
         )

@@ -241,8 +241,15 @@ def layouts(
         yield from (Layout(side, p) for p in places for side in wanted if 0 < side <= LARGE)
 
 
-def choose_layout(demand: Demand, room: Room, candidates: Sequence[Layout]) -> Layout:
+def choose_layout(
+    demand: Demand, room: Room, candidates: Sequence[Layout], taken: int = 0
+) -> Layout:
     """The first layout that fits.
+
+    Args:
+        demand, room: to be brought together.
+        candidates: best first.
+        taken: bytes of the device's memory that the process holds already, for the complaint.
 
     Raises:
         ResourceError: even the last does not fit, with the size that would.
@@ -252,14 +259,14 @@ def choose_layout(demand: Demand, room: Room, candidates: Sequence[Layout]) -> L
             return layout
     last = candidates[-1]
     needs, (width, height) = demand.needs(last), demand.result
-    fits = _largest_fit(demand, room, last)
+    fits = max(_largest_fit(demand, room, layout) for layout in candidates)
     where = " even in tiles" if last.tile else ""
     if last.state == "disk":
         where += f" with {needs.disk / 2**30:.2f} GiB on disk ({room.disk / 2**30:.2f} are free)"
-    allowed = room.device or 0
+    needed, allowed = needs.device + taken, (room.device or 0) + taken
     raise ResourceError(
-        f"a result of {width}x{height} px needs about {needs.device / 2**30:.2f} GiB "
-        f"of memory{where}, and {allowed / 2**30:.2f} GiB is left: "
+        f"a result of {width}x{height} px needs about {needed / 2**30:.2f} GiB "
+        f"of memory{where}, and {allowed / 2**30:.2f} GiB may be used: "
         + (f"--size {fits} would fit" if fits >= SHORTEST else "too little for any size")
     )
 

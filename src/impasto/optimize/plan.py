@@ -38,6 +38,8 @@ class Plan:
         bytes_on_disk: in ``scratch``.
         scratch: the folder; none: nothing is on disk.
         seconds: from the timed cost of an iteration.
+        at_most: whether the run may come to its end sooner (``schedule.until``), so that
+            iterations and seconds are bounds.
         device: where.
         precision: ``float32`` or ``bfloat16``, of the convolutions.
     """
@@ -53,8 +55,37 @@ class Plan:
     bytes_on_disk: int
     scratch: str | None
     seconds: float
+    at_most: bool
     device: str
     precision: str
+
+
+class Pace:
+    """Seconds a pixel of work: as expected until a run has shown its own."""
+
+    def __init__(self, expected: float | None = None) -> None:
+        self._seconds = expected
+        self._began = time.monotonic()
+        self._work = 0.0
+        self._first = True
+
+    def begin(self) -> None:
+        """Note that a scale begins."""
+        self._began, self._work, self._first = time.monotonic(), 0.0, True
+
+    def after(self, work: float) -> float:
+        """Seconds a pixel, now that an iteration of so many pixels is done. A scale's first one
+        measures targets as well, and counts only where nothing else is known.
+        """
+        taken = time.monotonic() - self._began
+        if self._first:
+            self.begin()
+            self._first = False
+            self._seconds = self._seconds or taken / work
+        else:
+            self._work += work
+            self._seconds = taken / self._work
+        return self._seconds
 
 
 def probe_scale(width: int, height: int, device: str = "cpu") -> Scale:

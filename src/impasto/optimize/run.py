@@ -19,7 +19,7 @@ from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.colors import seen
 from impasto.optimize.memory import TILES, Layout
-from impasto.optimize.plan import total_work, work
+from impasto.optimize.plan import Pace, total_work, work
 from impasto.optimize.pyramid_adam import PyramidAdam
 from impasto.optimize.schedule import Scale, is_over
 from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
@@ -53,6 +53,7 @@ class Run:
         storage: Storage,
         keeper: Keeper,
         identity: tuple[str, list[str]],
+        pace: Pace,
     ) -> None:
         """Note what to work on.
 
@@ -66,6 +67,7 @@ class Run:
             storage: of everything as large as the picture.
             keeper: of the checkpoint.
             identity: recipe and inputs, as :class:`RunState` keeps them.
+            pace: of its iterations.
         """
         self._stylizer = stylizer
         self._photo = content
@@ -80,6 +82,7 @@ class Run:
         self._storage = storage
         self._keeper = keeper
         self._recipe, self._inputs = identity
+        self._pace = pace
         self._iteration = 0
         self._elapsed_before = 0.0
         self._began = 0.0
@@ -132,7 +135,7 @@ class Run:
         solver = self._solver(index, coarser, state, objective.evaluate)
         del coarser  # with its objective: their memory is wanted
         seen = [] if state is None else list(state.seen)
-        began, begun_at = time.monotonic(), len(seen)
+        self._pace.begin()
         finest = index == len(self._scales) - 1
         over = is_over(seen, scale, schedule)
         try:
@@ -149,7 +152,7 @@ class Run:
                 if finest and over:
                     losses = objective.losses(self._saved(picture))
                 self._keeper.offer(self._state(index, seen, solver))
-                pace = (time.monotonic() - began) / ((len(seen) - begun_at) * self._work(scale))
+                pace = self._pace.after(self._work(scale))
                 left = pace * self._work_left(index, scale.iterations if over else len(seen))
                 yield self._step(index, losses, left, picture, last=finest and over)
             return solver
