@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.objective.storage import Storage
+from impasto.optimize.pyramid_adam import PyramidAdam
 from impasto.optimize.run import SOLVERS
-from impasto.recipe_tables import Solver
+from impasto.recipe_tables import Canvas, Solver
 
 KINDS = {
     "adam": Solver(kind="adam", learning_rate=8, decay=0.5, decay_every=30),
@@ -276,4 +278,78 @@ def test_the_tutorials_solvers_inherit_nothing(kind):
     before = copy.deepcopy(other.state())
     other.inherit(solver.state())
     assert str(other.state()) == str(before)
+    solver.close()
+
+
+class Failing(TorchDispatchMode):
+    """Memory runs out in one of the operations."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.left = at
+
+    def __torch_dispatch__(self, operation, types, arguments=(), named=None):
+        self.left -= 1
+        if self.left == -1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return operation(*arguments, **(named or {}))
+
+
+def begun(kind):
+    settings = KINDS["adam" if kind == "laplacian" else kind].model_copy(update={"average": 0.5})
+    start = torch.full((1, 3, 16, 16), 0.5)
+    target = torch.rand(start.shape, generator=torch.Generator().manual_seed(4)) * 1.4 - 0.2
+
+    def distance(image):
+        return {"total": float((image - target).square().sum())}, 2 * (image - target)
+
+    if kind == "laplacian":
+        solver = PyramidAdam(settings, Canvas(kind="laplacian"), start, distance, MEMORY)
+    else:
+        solver = SOLVERS[kind](settings, start, distance, MEMORY)
+    for _ in range(4):
+        solver.step()
+    return solver
+
+
+@pytest.mark.parametrize("kind", ["adam", "bounded", "laplacian"])
+def test_a_step_whose_memory_runs_out_anywhere_is_as_if_it_had_not_begun(kind):
+    whole = begun(kind)
+    expected = whole.step(), whole.step(), whole.picture
+    for place in itertools.count():
+        solver, failing = begun(kind), Failing(place)
+        try:
+            with failing:
+                solver.step()
+        except RuntimeError:
+            assert (solver.step(), solver.step()) == expected[:2]
+            assert torch.equal(solver.picture, expected[2])
+        else:
+            break
+    assert place > 20
+
+
+def test_torchs_lbfgs_begins_again_from_its_best_if_memory_runs_out():
+    solver = begun("lbfgs")
+    best = solver.state()["lowest"]
+    for place in (3, 12, 25):
+        with pytest.raises(RuntimeError, match="allocate"), Failing(place):
+            solver.step()
+    assert solver.step()["total"] <= best
+    assert solver.step()["total"] <= best
+
+
+def test_lbfgsb_goes_on_if_its_thread_ran_out_of_memory(monkeypatch):
+    solver = SOLVERS["lbfgsb"](KINDS["lbfgsb"], torch.full(SHAPE, 0.5), bowl, MEMORY)
+    first = solver.step()
+    solver.close()
+
+    def hungry(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("scipy.optimize.minimize", hungry)
+        with pytest.raises(MemoryError):
+            solver.step()
+    assert solver.step()["total"] < first["total"]
     solver.close()

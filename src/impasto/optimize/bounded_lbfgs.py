@@ -46,7 +46,7 @@ class BoundedLbfgs:
     SHRINK = 0.3
     """Of a step that raised the loss."""
     SHORTEST = 1e-3
-    """Of the full step; below it the history has become useless and is dropped."""
+    """Of the full step; below it a history has become useless and is dropped."""
     FIRST_MOVE = 0.02
     """Mean change of a pixel in the first step, when no curvature is known yet."""
 
@@ -77,9 +77,8 @@ class BoundedLbfgs:
         losses, gradient = self._evaluate(trial)
         if not losses["total"] <= self._losses["total"]:
             self._length *= self.SHRINK
-            if self._length < self.SHORTEST:
-                self._pairs = []
-                # Without history the length is relative to FIRST_MOVE: keep shrinking there.
+            if self._length < self.SHORTEST and self._pairs:
+                self._pairs, self._length = [], 1.0  # of FIRST_MOVE from here on
             return self._losses
         self._learn(trial, gradient)
         self._image, self._losses, self._gradient = trial, losses, gradient

@@ -254,8 +254,9 @@ class Stylizer:
 
     @property
     def halo(self) -> int:
-        """Of a tile, in pixels."""
-        return self._encoder.halo
+        """Of a tile, in pixels: whole cells."""
+        cell = self._encoder.cell
+        return -(-self._encoder.halo // cell) * cell
 
     def objective(
         self,

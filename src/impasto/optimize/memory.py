@@ -197,12 +197,13 @@ def column_numbers(style: StyleTerm) -> float:
 def images_of(solver: Solver, canvas: Canvas) -> int:
     """How many pictures of the result's size a run holds at its peak."""
     own = {
-        "adam": 8,
+        "adam": 11,
         # The free pixels are one, and the scale before, of a quarter of the size, is half of them.
         "bounded": 7 + 2 * solver.history,
         "lbfgs": 10 + 2 * solver.history,
-        # SciPy works in float64 and keeps its own copies.
-        "lbfgsb": 2 * (8 + 2 * 10),
+        # SciPy works in float64, with 2 m + 5 vectors of its own and our copies of ends and points;
+        # the gradients of a round are kept for a replay.
+        "lbfgsb": 2 * (13 + 2 * solver.history) + solver.restart_every,
     }
     if canvas.kind == "laplacian":  # a pyramid has a third more numbers than its picture
         return own[solver.kind] + 4

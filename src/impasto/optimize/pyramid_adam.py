@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.objective.storage import Storage
 from impasto.optimize.pyramid import compose, decompose, slopes
-from impasto.optimize.solvers import LEVELS, Evaluate, adam_move, in_memory
+from impasto.optimize.solvers import LEVELS, Evaluate, adam_moments, adam_move, in_memory
 from impasto.recipe_tables import Canvas, Solver
 
 
@@ -51,17 +51,21 @@ class PyramidAdam:
             length = float(torch.stack([each.norm() for each in gradients]).norm())
             shrink = min(1.0, s.clip_gradient / (length + 1e-30))
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
-        self._steps += 1
-        for band, first, second, slope in zip(
-            self._pyramid, self._first, self._second, gradients, strict=True
-        ):
-            band.sub_(adam_move(s, first, second, slope * shrink, self._steps), alpha=rate)
-        free = compose(self._pyramid)
-        self._image = free.clamp(0, 1)
+        seen = self._steps + 1
+        before = zip(self._first, self._second, gradients, strict=True)
+        moments = [adam_moments(s, m, v, slope * shrink) for m, v, slope in before]
+        pyramid = [
+            band.sub(adam_move(s, *both, seen), alpha=rate)
+            for band, both in zip(self._pyramid, moments, strict=True)
+        ]
+        free = compose(pyramid)
+        image = free.clamp(0, 1)
         # What left the box is taken off the finest band: every pixel has one coefficient there.
-        self._pyramid[0].add_(self._image - free)
+        pyramid[0].add_(image - free)
         if s.average:
-            self._average.lerp_(self._image, 1 - s.average)
+            self._average = self._average.lerp(image, 1 - s.average)
+        self._first, self._second = ([both[n] for both in moments] for n in (0, 1))
+        self._pyramid, self._image, self._steps = pyramid, image, seen
         return losses
 
     def state(self) -> dict[str, Any]:

@@ -130,10 +130,10 @@ class Run:
     ) -> Generator[Step, None, SolverLike]:
         scale, schedule = self._scales[index], self._stylizer.recipe.schedule
         sturdy = Sturdy(self._objective_at(scale), lambda: self._smaller(scale))
-        objective = self._keeping(scale, sturdy)
+        objective = sturdy.attempted(lambda: self._keeping(scale, sturdy))
         coarser = before.pop() if before else None
-        solver = self._solver(index, coarser, state, objective.evaluate)
-        del coarser  # with its objective: their memory is wanted
+        solver = sturdy.attempted(lambda: self._solver(index, coarser, state, objective.evaluate))
+        coarser = None  # with its objective: their memory is wanted
         seen = [] if state is None else list(state.seen)
         self._pace.begin()
         finest = index == len(self._scales) - 1
@@ -141,7 +141,7 @@ class Run:
         try:
             if finest and over:
                 picture = sturdy.attempted(lambda: objective.shown(solver.picture))
-                losses = objective.losses(self._saved(picture))
+                losses = self._losses_saved(sturdy, objective, picture)
                 yield self._step(index, losses, 0.0, picture, last=True)
             while not over:
                 losses = sturdy.attempted(solver.step)
@@ -150,7 +150,7 @@ class Run:
                 over = is_over(seen, scale, schedule)
                 picture = sturdy.attempted(lambda: objective.shown(solver.picture))
                 if finest and over:
-                    losses = objective.losses(self._saved(picture))
+                    losses = self._losses_saved(sturdy, objective, picture)
                 self._keeper.offer(self._state(index, seen, solver))
                 pace = self._pace.after(self._work(scale))
                 left = pace * self._work_left(index, scale.iterations if over else len(seen))
@@ -232,6 +232,9 @@ class Run:
             begun=self._begun,
         )
 
+    def _losses_saved(self, sturdy: Sturdy, objective: Kept, picture: Tensor) -> dict[str, float]:
+        return sturdy.attempted(lambda: objective.losses(self._saved(picture)))
+
     def _saved(self, image: Tensor) -> Tensor:
         """The picture as 8 bits will hold it, rounded by the code that writes them."""
         saved = self._storage.like(image)
@@ -261,11 +264,11 @@ class Run:
     def _smaller(self, scale: Scale) -> bool:
         """Go on in tiles of half the side, the first time that memory runs out."""
         longest = max(scale.width, scale.height)
-        at_most = min(self._layout.tile or longest, longest) // 2
+        present = min(self._layout.tile or longest, longest)
+        tile = next((tile for tile in TILES if tile <= present // 2), TILES[-1])
         whole = self._stylizer.recipe.style.distance == "neighbors"
-        if self._fell_back or longest <= TILES[-1] or whole:
+        if self._fell_back or tile >= present or whole:
             return False
-        tile = next((tile for tile in TILES if tile <= at_most), TILES[-1])
         self._layout = replace(self._layout, tile=tile)
         self._fell_back = True
         return True

@@ -50,6 +50,13 @@ class ScipyLbfgsb:
         return self._best
 
     def step(self) -> dict[str, float]:
+        try:
+            return self._stepped()
+        except BaseException:
+            self.close()  # the next step replays this round
+            raise
+
+    def _stepped(self) -> dict[str, float]:
         if self._round is None:
             self._round = _Round(self._settings, self._vector(self._start))
             for losses, gradient in self._log:
@@ -58,7 +65,7 @@ class ScipyLbfgsb:
         asked = self._round.ask()
         if asked is None:
             self._begin_round_at_best()
-            return self.step()
+            return self._stepped()
         image = torch.from_numpy(asked.astype(np.float32)).to(self._start.device)
         image = image.view_as(self._start)
         losses, gradient = self._evaluate(image)

@@ -35,7 +35,8 @@ class SolverLike(Protocol):
     def step(self) -> dict[str, float]:
         """Evaluate once, move, and return the losses of the picture evaluated.
 
-        It takes the memory it needs before it changes anything, so that it can be asked again.
+        It can be asked again if memory ran out: it changes its state at the end, or begins again
+        from the best picture.
         """
 
     def state(self) -> dict[str, Any]:
@@ -80,23 +81,27 @@ class Adam:
         return corrected
 
     def step(self) -> dict[str, float]:
-        s, moved = self._settings, self._storage.like(self._image)
+        s, like = self._settings, self._storage.like
         losses, gradient = self._evaluate(self._image)
+        image, first, second = like(gradient), like(gradient), like(gradient)
+        average = like(gradient) if s.average else image
         shrink = 1.0
         if s.clip_gradient is not None:
             parts = [gradient[..., rows, :].norm() for rows in self._storage.bands(gradient)]
             shrink = min(1.0, s.clip_gradient / (float(torch.stack(parts).norm()) + 1e-30))
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
-        self._steps += 1
-        seen = self._inherited + self._steps  # by the moments
-        for rows in self._storage.bands(moved):
-            first, second = self._first[..., rows, :], self._second[..., rows, :]
-            move = adam_move(s, first, second, gradient[..., rows, :] * shrink, seen)
-            image = self._image[..., rows, :].sub(move, alpha=rate).clamp_(0, 1)
-            moved[..., rows, :] = image
+        seen = self._inherited + self._steps + 1  # by the moments
+        for rows in self._storage.bands(image):
+            slope = gradient[..., rows, :] * shrink
+            before = self._first[..., rows, :], self._second[..., rows, :]
+            first[..., rows, :], second[..., rows, :] = adam_moments(s, *before, slope)
+            move = adam_move(s, first[..., rows, :], second[..., rows, :], seen)
+            image[..., rows, :] = self._image[..., rows, :].sub(move, alpha=rate).clamp_(0, 1)
             if s.average:
-                self._average[..., rows, :].lerp_(image, 1 - s.average)
-        self._image = moved
+                share = image[..., rows, :], 1 - s.average
+                average[..., rows, :] = self._average[..., rows, :].lerp(*share)
+        self._image, self._first, self._second, self._average = image, first, second, average
+        self._steps += 1
         return losses
 
     def state(self) -> dict[str, Any]:
@@ -126,17 +131,18 @@ class Adam:
         pass
 
 
-def adam_move(settings: Solver, first: Tensor, second: Tensor, slope: Tensor, seen: int) -> Tensor:
-    """What Adam's moments, which take in a gradient here, say to subtract at a rate of 1.
+def adam_moments(
+    settings: Solver, first: Tensor, second: Tensor, slope: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Both moments of the gradients with another one taken in; all of one shape."""
+    return (
+        first.lerp(slope, 1 - settings.beta1),
+        (second * settings.beta2).addcmul_(slope, slope, value=1 - settings.beta2),
+    )
 
-    Args:
-        settings: with ``beta1``, ``beta2`` and ``epsilon``.
-        first, second: moments of the gradients before, changed in place.
-        slope: the gradient, of the same shape.
-        seen: gradients that the moments have taken in, this one included.
-    """
-    first.lerp_(slope, 1 - settings.beta1)
-    second.mul_(settings.beta2).addcmul_(slope, slope, value=1 - settings.beta2)
+
+def adam_move(settings: Solver, first: Tensor, second: Tensor, seen: int) -> Tensor:
+    """What Adam's moments, of as many gradients as ``seen``, say to subtract at a rate of 1."""
     spread = (second / (1 - settings.beta2**seen)).sqrt_().add_(settings.epsilon * LEVELS)
     return first / (1 - settings.beta1**seen) / spread
 
@@ -177,13 +183,22 @@ class TorchLbfgs:
             self._lowest = losses["total"]
             self._best = self._image.detach().clone()
         self._image.grad = gradient
-        self._solver.step(lambda: losses["total"])  # type: ignore[no-untyped-call]
+        try:
+            self._solver.step(lambda: losses["total"])  # type: ignore[no-untyped-call]
+            finite = bool(torch.isfinite(self._image).all())
+        except (MemoryError, RuntimeError):  # in the middle of changing its history
+            self._begin_again()
+            raise
+        if not finite:
+            self._begin_again()
         with torch.no_grad():
-            if not bool(torch.isfinite(self._image).all()):
-                self._image.copy_(self._best)
-                self._solver = self._fresh()
             self._image.clamp_(0, 1)
         return losses
+
+    def _begin_again(self) -> None:
+        with torch.no_grad():
+            self._image.copy_(self._best)
+        self._solver = self._fresh()
 
     def state(self) -> dict[str, Any]:
         return {
