@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench bench-large bench-peers clean
 
 demo: .venv/installed
 	@mkdir -p demo-out
@@ -28,11 +28,23 @@ test: .venv/installed-test
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-# Some minutes; PASTICHE=PATH names the command of an environment that has pastiche, to measure both.
+# PASTICHE=PATH names the command of an environment that has pastiche, to measure both. `bench` takes
+# some minutes, `bench-large` some hours, `bench-peers` six of them for pastiche.
+BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
+
 bench: .venv/installed
-	$(BIN)/python benchmarks/floor.py --profile standard
-	$(BIN)/python benchmarks/sizes.py $(if $(PASTICHE),--pastiche $(PASTICHE))
-	$(BIN)/python benchmarks/scales.py --quality draft
+	$(BENCH)/floor.py --profile standard
+	$(BENCH)/sizes.py $(if $(PASTICHE),--pastiche $(PASTICHE))
+	$(BENCH)/scales.py --quality draft
+
+bench-large: .venv/installed
+	$(BENCH)/sizes.py --sizes --large 2048 2896 4096 5793 8192 --iterations 2
+	$(BENCH)/scales.py --quality draft --sizes 512 1024 2048 4096
+	$(BENCH)/state.py
+
+bench-peers: .venv/installed
+	$(BENCH)/peers.py $(if $(PASTICHE),--pastiche $(PASTICHE))
+	$(BENCH)/reach.py
 
 clean:
 	rm -rf .venv demo-out

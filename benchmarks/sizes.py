@@ -5,8 +5,11 @@ Each tool works at one scale, the size given, for a few iterations in a process 
 is the median of whole iterations inside the run, so that loading is no part of it: of impasto's
 steps all but the first, in a run that is left before the last, which also measures the saved
 picture; of pastiche what its own log says of all steps but the first. Peak memory is the process's
-largest resident set (wait4). A few iterations do not fill L-BFGS's history: ``--iterations 12``
-fills impasto's, pastiche's takes 100 and is left to ``peers.py``; the table says how many were run.
+largest resident set (wait4) or, with ``--device cuda``, the largest allocated there; beside it
+stands what our plan said. The floor is what the direct convolutions of an iteration, in tiles or
+not, take at the rate of a large matrix product, measured in the same process. A few iterations do
+not fill L-BFGS's history: ``--iterations 12`` fills impasto's, pastiche's takes 100 and is left to
+``peers.py``; the table says how many were run.
 """
 
 from __future__ import annotations
@@ -21,8 +24,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+from floor import convolution_flop, product_rate
 from peers import DATA, ROOT, measured, paths
 
+from impasto.cli.allocation import keep_freed_memory
+from impasto.media.decode import read_picture
+from impasto.optimize.device import peak_memory_mb
 from impasto.optimize.loop import Stylizer
 from impasto.recipe import load_recipe
 
@@ -45,13 +53,15 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=4, help="of impasto, at least 2")
     parser.add_argument("--steps", type=int, default=4, help="of pastiche, at least 2")
     parser.add_argument("--max-memory", type=float, help="GB that impasto may take, as its own")
+    parser.add_argument("--device", default="cpu", help="of impasto")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        work(options.child, options.iterations, options.max_memory)
+        work(options.child, options.iterations, options.max_memory, options.device)
         return
-    print("| tool | size | megapixels | iterations | s an iteration | us a pixel | peak MB |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    columns = ["tool", "size", "megapixels", "iterations", "s an iteration", "us a pixel"]
+    columns += ["over the floor", "peak MB", "planned MB"]
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for size in options.sizes:
         if Path(options.pastiche).exists():
             print(
@@ -61,7 +71,7 @@ def main() -> None:
         print(row("impasto", **run_impasto(size, options)), flush=True)
 
 
-def work(size: int, iterations: int, gigabytes: float | None) -> None:
+def work(size: int, iterations: int, gigabytes: float | None, device: str) -> None:
     """In the child: run impasto at one scale; print what its steps say as JSON."""
     recipe = load_recipe("standard").with_changes(
         {
@@ -73,25 +83,33 @@ def work(size: int, iterations: int, gigabytes: float | None) -> None:
         }
     )
     limit = None if gigabytes is None else round(gigabytes * 2**30)
-    photo, painting = pictures()
-    run = Stylizer(recipe, device="cpu", max_memory=limit).run(photo, painting)
-    steps = list(itertools.islice(run, iterations))
+    photo, painting = (read_picture(path) for path in pictures())
+    engine = Stylizer(recipe, device=device, max_memory=limit)
+    plan = engine.plan(photo, painting)
+    keep_freed_memory(keep=plan.is_roomy)  # as the command does
+    steps = list(itertools.islice(engine.run(photo, painting, plan=plan), iterations))
     ends = [step.elapsed_s for step in steps]
     seconds = [after - before for before, after in itertools.pairwise(ends)]
-    shape = {"width": steps[0].width, "height": steps[0].height, "tile": steps[0].tile}
-    print(json.dumps({**shape, "iterations": iterations, "seconds": seconds}))
+    shape = {"width": plan.width, "height": plan.height, "tile": steps[-1].tile}
+    found = {"planned": plan.bytes_needed / 2**20}
+    if engine.device.type == "cpu":
+        rate = product_rate(torch.float32)
+        found["floor"] = convolution_flop(recipe, plan.width, plan.height)[0] / rate
+    else:
+        found["peak"] = peak_memory_mb(engine.device)
+    print(json.dumps({**shape, **found, "iterations": iterations, "seconds": seconds}))
 
 
 def run_impasto(size: int, options: argparse.Namespace) -> dict[str, Any]:
     """Figures of impasto at a size."""
     command = [sys.executable, __file__, "--child", str(size)]
-    command += ["--iterations", str(options.iterations)]
+    command += ["--iterations", str(options.iterations), "--device", options.device]
     if options.max_memory is not None:
         command += ["--max-memory", str(options.max_memory)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         found = measured(command, log)
-        return {**json.loads(log.read_text().splitlines()[-1]), "peak": found["peak_rss_mb"]}
+        return {"peak": found["peak_rss_mb"], **json.loads(log.read_text().splitlines()[-1])}
 
 
 def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
@@ -120,12 +138,16 @@ def row(
     iterations: int,
     seconds: list[float],
     peak: float,
+    planned: float | None = None,
+    floor: float | None = None,
 ) -> str:
     """One line of the table."""
     pixels, pace = width * height, statistics.median(seconds)
     size = f"{width} x {height}" + (f", tiles of {tile}" if tile else "")
     cells = [tool, size, f"{pixels / 1e6:.2f}", str(iterations), f"{pace:.2f}"]
-    return f"| {' | '.join([*cells, f'{pace / pixels * 1e6:.1f}', f'{peak:.0f}'])} |"
+    cells += [f"{pace / pixels * 1e6:.1f}", "" if floor is None else f"{pace / floor:.2f}"]
+    cells += [f"{peak:.0f}", "" if planned is None else f"{planned:.0f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main() -> None:
     for step in range(options.steps or settings.history + 2):
         began = time.monotonic()
         loss = solver.step()["total"]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
             f"{step + 1}: {loss:.6f}, {time.monotonic() - began:.0f} s, {peak:.0f} MB", flush=True
         )

@@ -450,6 +450,24 @@ def test_what_cannot_be_meant_is_refused_in_one_line(arguments, said, capsys):
     assert Path("state").read_bytes() == before
 
 
+def test_going_on_in_tiles_is_said_once(capsys, monkeypatch):
+    from impasto.objective.objective import Objective
+
+    whole = Objective.evaluate
+
+    def failing(self, image):
+        if image.shape[-1] >= 300:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return whole(self, image)
+
+    monkeypatch.setattr(Objective, "evaluate", failing)
+    arguments = ["photo.png", "--style", "painting.png", "--size", "320", "--iterations", "3"]
+    assert main([*arguments, "--set", "schedule.coarsest=320", "-o", "o.png"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said.count("impasto: memory ran out: going on in tiles of 256 px") == 1
+    assert said.index("impasto: memory ran out: going on in tiles of 256 px") > 0
+
+
 def test_a_run_that_may_end_early_is_told_as_a_bound_and_says_where_it_ended(capsys):
     arguments = ["photo.png", "--style", "painting.png", "--size", "48", "-o", "o.png"]
     arguments += ["--until", "converged", "--set", "schedule.tolerance=0.9", "--json"]

@@ -196,6 +196,24 @@ def test_little_memory_means_tiles_and_the_same_picture(tmp_path):
     assert np.abs(tiled.picture().pixels - whole.picture().pixels).mean() < 1e-3
 
 
+def test_a_limit_counts_pictures_that_are_read_after_the_engine_was_made(tmp_path):
+    pixels = np.zeros((1500, 2000, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    engine = impasto.Stylizer(TINY)
+    before = engine.plan(PHOTO, PAINTING).bytes_needed
+    after = engine.plan(impasto.read_picture(tmp_path / "photo.png"), PAINTING).bytes_needed
+    assert after - before > 0.9 * 4 * pixels.size
+
+
+def test_what_is_freed_is_kept_only_where_there_is_room(monkeypatch):
+    for free, roomy in ((2**40, True), (None, True), (900 * 2**20, False)):
+        monkeypatch.setattr(fitting, "available_memory", lambda _, free=free: free)
+        assert (
+            impasto.Stylizer(TINY.with_changes({"size": 640})).plan(PHOTO, PAINTING).is_roomy
+            is roomy
+        )
+
+
 def test_what_the_tiles_came_to_is_recorded(monkeypatch):
     monkeypatch.setattr(fitting, "choose_layout", lambda *_: Layout(256))
     result = impasto.stylize(PHOTO, PAINTING, recipe=TINY)

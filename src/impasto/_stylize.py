@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import InputError
-from impasto.media.decode import read_picture
+from impasto.media.decode import read_picture, read_pictures
 from impasto.media.encode import write_picture
 from impasto.media.guided import guided_filter
 from impasto.media.masks import Mask
 from impasto.media.picture import Picture
 from impasto.optimize.device import peak_memory_mb
-from impasto.optimize.loop import Stylizer, read_pictures
+from impasto.optimize.loop import Stylizer
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe, load_recipe
 from impasto.record.originals import is_among

@@ -8,8 +8,13 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Of glibc's ``mallopt``."""
 
 
-def keep_freed_memory() -> None:
-    """Keep large freed blocks for the next evaluation, which asks for blocks of the same sizes.
+MMAP_MAX_DEFAULT, TRIM_DEFAULT = 65_536, 128 * 1024
+"""Glibc's own."""
+
+
+def keep_freed_memory(*, keep: bool) -> None:
+    """Keep large freed blocks for the next evaluation, which asks for blocks of the same sizes; or
+    do as usual.
 
     glibc gives them back to the system, which then fills every page with zeros before it hands it
     out again: an eighth of a run's CPU time (`benchmarks/RESULTS.md`). Elsewhere this does nothing.
@@ -18,5 +23,5 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # not glibc
         return
-    mallopt(MMAP_MAX, 0)
-    mallopt(TRIM_THRESHOLD, -1)
+    mallopt(MMAP_MAX, 0 if keep else MMAP_MAX_DEFAULT)
+    mallopt(TRIM_THRESHOLD, -1 if keep else TRIM_DEFAULT)

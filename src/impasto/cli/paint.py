@@ -89,8 +89,8 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     )
     _tell_reduced(job, engine.size_for(job.photo))
     masks = job.masks, job.style_masks
-    plan = None if job.quiet else engine.plan(job.photo, job.paintings, *masks)
-    if plan is not None:
+    plan = engine.plan(job.photo, job.paintings, *masks)
+    if not job.quiet:
         say(in_short(plan) + (f"; {job.resume} has a part of it" if job.resume else ""))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
@@ -143,7 +143,7 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
 
 
 def _steps(
-    engine: Stylizer, job: Job, recorders: Sequence[Any], plan: Plan | None, stop: list[int]
+    engine: Stylizer, job: Job, recorders: Sequence[Any], plan: Plan, stop: list[int]
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
     from impasto.cli.allocation import keep_freed_memory
@@ -157,13 +157,13 @@ def _steps(
         resume=job.resume,
         plan=plan,
     )
+    keep_freed_memory(keep=plan.is_roomy)
     told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
-            if not step.tile and job.max_memory is None:
-                keep_freed_memory()  # takes some per cent more: not for where it is short
             if step.fell_back and not told:
                 told = True
+                keep_freed_memory(keep=False)
                 say(f"memory ran out: going on in tiles of {step.tile} px")
             progress.see(step)
             for recorder in recorders:

@@ -80,6 +80,12 @@ def read_picture(
     raise InputError(f"a {type(source).__name__} is not an image: give a path, bytes or an array")
 
 
+def read_pictures(sources: Any) -> list[Picture]:
+    """One image or a list of them, each as :func:`read_picture` takes it."""
+    several = isinstance(sources, list | tuple)
+    return [read_picture(each) for each in (sources if several else [sources])]
+
+
 def _silently(_: str) -> None:
     pass
 

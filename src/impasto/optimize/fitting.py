@@ -38,7 +38,7 @@ class Fitting:
         max_memory: int | None,
         scratch: Path,
     ) -> None:
-        """Note what the process holds now, which is what no run can change.
+        """Note what the process holds now.
 
         Args:
             recipe: of the runs.
@@ -49,19 +49,27 @@ class Fitting:
             scratch: folder for what memory cannot hold.
         """
         self.scratch = scratch
-        self.taken = taken_memory(device)
+        self._taken = taken_memory(device)
         self._recipe = recipe
         self._device = device
         self._precision = precision
         self._halo = halo
         self._max_memory = max_memory
 
-    @property
-    def room(self) -> Room:
-        """What a run may take: what is free or, if less, what was allowed."""
+    def taken(self, pictures: Sequence[Picture]) -> int:
+        """Bytes that a run of these pictures finds taken: what the process held at first and, if
+        they were decoded since, the pictures. What an earlier run left to the allocator is free.
+        """
+        if self._device.type != "cpu":
+            return self._taken
+        since = max(0, taken_memory(self._device) - self._taken)
+        return self._taken + min(since, sum(picture.pixels.nbytes for picture in pictures))
+
+    def room(self, taken: int) -> Room:
+        """What a run may take beside :meth:`taken`: what is free or, if less, what was allowed."""
         allowed = None
         if self._max_memory is not None:
-            allowed = max(0, self._max_memory - self.taken)
+            allowed = max(0, self._max_memory - taken)
         known = [b for b in (available_memory(self._device), allowed) if b is not None]
         return Room(
             device=min(known, default=None),
@@ -74,6 +82,7 @@ class Fitting:
         size: tuple[int, int],
         paintings: Sequence[Picture],
         areas: Areas,
+        taken: int,
         tile: int | None = None,
     ) -> Layout:
         """Of a run; in smaller tiles than asked for where those do not fit.
@@ -82,22 +91,22 @@ class Fitting:
             size: (width, height) of the result.
             paintings: in their own sizes.
             areas: of the photo.
+            taken: of memory, in bytes; see :meth:`taken`.
             tile: of a run that goes on; none: the recipe's.
 
         Raises:
             ResourceError: nothing fits.
         """
         if self._recipe.style.distance == "neighbors":
-            return choose_layout(
-                self._demand(size, paintings, areas), self.room, [Layout(0)], self.taken
-            )
+            demand = self._demand(size, paintings, areas)
+            return choose_layout(demand, self.room(taken), [Layout(0)], taken)
         if tile is None:
             tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
         demand = self._demand(size, paintings, areas)
         ways = layouts(
             tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=demand.beside
         )
-        return choose_layout(demand, self.room, list(ways), self.taken)
+        return choose_layout(demand, self.room(taken), list(ways), taken)
 
     def needs(
         self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas

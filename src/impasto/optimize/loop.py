@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, LimitError
-from impasto.media.decode import read_picture
+from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.matching import MatchingObjective
@@ -170,7 +170,8 @@ class Stylizer:
             layout = Layout(plan.tile, plan.state)
         else:
             tile = None if state is None else state.tile
-            layout = self._fitting.layout(size, paintings, areas, tile)
+            taken = self._fitting.taken([photo, *paintings])
+            layout = self._fitting.layout(size, paintings, areas, taken, tile)
         scales = self._scales(size, areas)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
@@ -190,18 +191,22 @@ class Stylizer:
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
-        layout = self._fitting.layout(size, paintings, areas)
-        needs, room = self._fitting.needs(layout, size, paintings, areas), self._fitting.room
+        taken = self._fitting.taken([photo, *paintings])
+        layout = self._fitting.layout(size, paintings, areas, taken)
+        needs = self._fitting.needs(layout, size, paintings, areas)
+        room = self._fitting.room(taken)
         scales = self._scales(size, areas)
-        pace = self._pace(photo, paintings, areas, probe_scale(*size, self.device.type))
+        pace = self._pace(
+            photo, paintings, areas, probe_scale(*size, self.device.type, layout.tile)
+        )
         return Plan(
             width=size[0],
             height=size[1],
             scales=scales,
             tile=layout.tile,
             state=layout.state,
-            bytes_needed=needs.device + self._fitting.taken,
-            bytes_free=None if room.device is None else room.device + self._fitting.taken,
+            bytes_needed=needs.device + taken,
+            bytes_free=None if room.device is None else room.device + taken,
             bytes_on_host=needs.host,
             bytes_on_disk=needs.disk,
             scratch=str(self._fitting.scratch) if needs.disk else None,
@@ -320,9 +325,3 @@ class Stylizer:
             canvas.to_tensor(picture, *size, storage)
             for picture, size in zip(styles, sizes, strict=True)
         ]
-
-
-def read_pictures(paintings: Any) -> list[Picture]:
-    """One painting or a list of them, decoded; see :func:`impasto.read_picture`."""
-    several = isinstance(paintings, list | tuple)
-    return [read_picture(each) for each in (paintings if several else [paintings])]
