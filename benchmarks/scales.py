@@ -7,7 +7,7 @@ minus the structural similarity of luma. Their style distance to the painting (`
 docs/metrics.md) is taken after the reduction too, so it is of the picture seen as a whole.
 
 The ways: ours, coarse to fine; the same objective at one scale only, for as many iterations as
-cost the same, the painting growing with the result (what pastiche and neural-style do by default)
+cost the same or as ``--iterations`` says, the painting growing with the result (what pastiche and neural-style do by default)
 or kept at the pixels it has at the first size (what a fixed style size does); and, with
 ``--pastiche PATH``, pastiche itself for ``--steps`` steps.
 """
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024])
     parser.add_argument("--ways", nargs="+", help="some of them (default: all)")
+    parser.add_argument("--iterations", type=int, help="at one scale")
     parser.add_argument("--pastiche", metavar="PATH")
     parser.add_argument("--steps", type=int, default=50, help="of pastiche")
     options = parser.parse_args()
@@ -55,7 +56,7 @@ def main() -> None:
     recipe = load_recipe(options.quality)
     # Pictures of another day's recipe or version are not taken for this one's.
     made_by = hashlib.sha256((impasto.__version__ + recipe.to_json()).encode()).hexdigest()[:8]
-    ways = our_ways(recipe, options.sizes[0])
+    ways = our_ways(recipe, options.sizes[0], options.iterations)
     if options.pastiche:
         ways["pastiche"] = lambda size, out: run_pastiche(
             options.pastiche, size, options.steps, out
@@ -70,6 +71,7 @@ def main() -> None:
         first: Picture | None = None
         for size in options.sizes:
             words = [*way.replace(",", "").split(), options.quality, str(size), made_by]
+            words += [str(options.iterations)] * (options.iterations is not None)
             out = KEPT / f"{'-'.join(words)}.png"
             if not out.exists():
                 make(size, out)
@@ -80,18 +82,22 @@ def main() -> None:
             print(f"| {way} | {size} | {differences(first, small)} | {found:.4f} |", flush=True)
 
 
-def our_ways(recipe: Recipe, first: int) -> dict[str, Callable[[int, Path], None]]:
+def our_ways(
+    recipe: Recipe, first: int, iterations: int | None
+) -> dict[str, Callable[[int, Path], None]]:
     """Ours, and one scale only with either size of the painting; each writes a picture."""
 
     def coarse_to_fine(size: int, out: Path) -> None:
         run_impasto(recipe.with_changes({"size": size}), out)
 
     def one_scale(size: int, out: Path) -> None:
-        run_impasto(at_one_scale(recipe, size), out)
+        run_impasto(at_one_scale(recipe, size, iterations), out)
 
     def fixed_painting(size: int, out: Path) -> None:
         ratio = recipe.style.scale * first / size
-        run_impasto(at_one_scale(recipe, size).with_changes({"style.scale": ratio}), out)
+        run_impasto(
+            at_one_scale(recipe, size, iterations).with_changes({"style.scale": ratio}), out
+        )
 
     return {
         "ours": coarse_to_fine,
@@ -100,13 +106,13 @@ def our_ways(recipe: Recipe, first: int) -> dict[str, Callable[[int, Path], None
     }
 
 
-def at_one_scale(recipe: Recipe, size: int) -> Recipe:
-    """The recipe without coarser scales, for as many iterations as cost the same."""
+def at_one_scale(recipe: Recipe, size: int, iterations: int | None) -> Recipe:
+    """The recipe without coarser scales, for as many iterations as cost the same if none are given."""
     recipe = recipe.with_changes({"size": size})
     width, height = Stylizer(recipe, device="cpu").size_for(pictures()[0])
     scales = plan_scales(recipe.schedule, width, height)
     work = sum(scale.width * scale.height * scale.iterations for scale in scales)
-    iterations = round(work / (width * height))
+    iterations = iterations or round(work / (width * height))
     return recipe.with_changes(
         {
             "schedule.coarsest": None,
