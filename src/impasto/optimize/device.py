@@ -46,7 +46,8 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """What convolutions are cast to; none: nothing, they stay float32.
 
     ``auto`` takes bfloat16 where the hardware multiplies it natively: elsewhere it is emulated and
-    slower than float32.
+    slower than float32. Where it is native it is both faster and smaller, so that how much memory
+    there is has no say.
     """
     if precision == "bfloat16" or (precision == "auto" and has_native_bfloat16(device)):
         return torch.bfloat16
