@@ -259,13 +259,13 @@ def test_the_rest_goes_to_the_last_painting_or_is_kept():
 def test_masks_that_cannot_be_meant_are_refused_in_one_line():
     with pytest.raises(InputError, match="black all over"):
         read_mask(np.zeros((48, 64), np.uint8))
-    with pytest.raises(InputError, match=r"1 mask\(s\) but 3 painting"):
+    with pytest.raises(InputError, match="1 mask but 3 paintings"):
         painted(painting=[PAINTING] * 3, masks=[half()])
     with pytest.raises(InputError, match="nothing is left for the last"):
         painted(painting=[PAINTING, OTHER], masks=[np.ones((48, 64), np.float32)])
-    with pytest.raises(InputError, match=r"1 painting\(s\) but 2 style strength"):
+    with pytest.raises(InputError, match="1 painting but 2 style strengths"):
         painted(strength=[1.0, 0.5])
-    with pytest.raises(InputError, match=r"1 painting\(s\) but 2 --style-mask"):
+    with pytest.raises(InputError, match="1 painting but 2 --style-mask"):
         painted(style_masks=[half(), None])
 
 
@@ -310,6 +310,21 @@ def test_style_stays_inside_its_mask_and_is_there_in_full(full):
     change = np.abs(found - PHOTO).mean(-1)
     assert change[:, 36:].max() == 0  # four pixels beside the edge, which a mask of half size has
     assert change[:, :30].mean() > 0.7 * np.abs(full - PHOTO).mean(-1)[:, :30].mean()
+
+
+def test_a_soft_edge_is_a_cross_fade_without_a_rim():
+    """Where the photo shines through, it is not answered with its complement."""
+    slope = np.tile(np.clip(np.linspace(2, -1, 64), 0, 1).astype(np.float32), (48, 1))
+    photo = np.random.default_rng(0).normal((220, 40, 40), 8, (48, 64, 3)).clip(0, 255)
+    grey = np.repeat(PAINTING.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    recipe = QUICK.with_changes({"schedule.total": 30, "content.weight": 0.01})
+    made = impasto.stylize(
+        photo.astype(np.uint8), grey, recipe=recipe, masks=[slope], device="cpu"
+    ).picture.pixels
+    edge = np.repeat((slope > 0.2) & (slope < 0.6), 3).reshape(made.shape)
+    own = (made - (1 - slope[..., None]) * photo / 255) / slope[..., None].clip(0.1)
+    red, green, _ = own[edge].reshape(-1, 3).mean(0)
+    assert red > green - 0.02, (red, green)
 
 
 def test_a_white_mask_is_no_mask(full):

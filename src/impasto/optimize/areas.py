@@ -158,8 +158,10 @@ class Areas:
 class Kept:
     """An objective of pictures in which the photo is kept in part.
 
-    What is judged is the picture that the user gets, so that what the solver does to pixels that
-    are kept changes nothing.
+    What is judged has the photo where all of it is kept, so that what the solver does to those
+    pixels changes nothing, and the solver's own pixels elsewhere. A soft edge is laid over them
+    afterwards: were it judged too, the solver would answer the photo that shines through with its
+    complement, and the edge would have a rim.
     """
 
     def __init__(
@@ -184,10 +186,10 @@ class Kept:
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """As :class:`ObjectiveLike`."""
-        losses, gradient = self._objective.evaluate(self.shown(image))
+        losses, gradient = self._objective.evaluate(self._judged(image))
         if self._kept is not None:
             for rows in self._storage.bands(gradient):
-                gradient[..., rows, :] *= 1 - self._kept[rows].to(gradient)
+                gradient[..., rows, :] *= self._kept[rows].to(gradient) < 1
         return losses, gradient
 
     def losses(self, image: Tensor) -> dict[str, float]:
@@ -199,6 +201,16 @@ class Kept:
         if self._photo is None or self._kept is None:
             return image
         return mixed(image, self._photo, self._kept, self._storage)
+
+    def _judged(self, image: Tensor) -> Tensor:
+        if self._photo is None or self._kept is None:
+            return image
+        result = self._storage.like(image)
+        for rows in self._storage.bands(image):
+            here, photo = image[..., rows, :], self._photo[..., rows, :]
+            hidden = self._kept[rows].to(here.device) == 1
+            torch.where(hidden, photo.to(here), here, out=result[..., rows, :])
+        return result
 
 
 def mixed(image: Tensor, other: Tensor, share: Tensor, storage: Storage) -> Tensor:
