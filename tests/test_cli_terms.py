@@ -19,6 +19,7 @@ TERMS = {
     "remd": '[style]\ndistance = "remd"',
     "remd, euclidean": '[style]\ndistance = "remd"\ncost = "euclidean"',
     "self_similarity": '[content]\nkind = "self_similarity"',
+    "both contents": "[content]\nstructure = 12.0",
     "palette": "[palette]\nweight = 1.0",
 }
 

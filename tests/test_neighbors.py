@@ -20,6 +20,7 @@ from impasto.objective.matching import MatchingObjective
 from impasto.objective.neighbors import (
     cosine_loss,
     directions,
+    grid_places,
     hypercolumns,
     matched,
     nearest,
@@ -154,11 +155,13 @@ def test_a_point_at_the_center_pulls_nowhere_and_is_finite():
 def test_a_grid_is_spread_and_moves():
     feature = torch.arange(150.0 * 70).view(1, 1, 150, 70)
     generator = torch.Generator().manual_seed(1)
-    places = {tuple(on_grid(feature, generator)[:, 0].tolist()) for _ in range(40)}
+    places = {
+        tuple(on_grid(feature, grid_places(feature, generator))[:, 0].tolist()) for _ in range(40)
+    }
     assert len(places) == 6  # 3 rows to begin at, and 2 columns
     assert {len(each) for each in places} == {50 * 35}
     assert {p for each in places for p in each} == set(range(150 * 70))
-    assert on_grid(feature[..., :9, :7], torch.Generator()).shape == (63, 1)
+    assert grid_places(feature[..., :9, :7], generator) == (slice(0, None, 1),) * 2
 
 
 def objective(recipe: Recipe, photo, painting, **options) -> MatchingObjective:
@@ -189,15 +192,89 @@ def test_at_less_than_full_strength_the_photo_pulls_as_well(splitting):
     assert abs(style(0, photo)) < 1e-12 < style(0)
 
 
-def test_masks_are_refused(work: Path):
-    mask = np.ones((8, 8), np.float32)
-    mask[:4] = 0
-    with pytest.raises(InputError, match="knows no masks"):
-        list(
-            Stylizer(NNST.with_changes({"size": 32})).run(
-                work / "photo.png", work / "painting.png", masks=[mask]
-            )
+A, B = noise(1, 3, 40, 48, seed=1), noise(1, 3, 32, 64, seed=2) ** 2
+LEFT = torch.zeros(40, 48, dtype=torch.float64)
+LEFT[:, :24] = 1
+
+
+def of_two(splitting: bool = False, changes: dict | None = None, **options) -> MatchingObjective:
+    recipe = NNST.with_changes({"neighbors.rotations": False, **(changes or {})})
+    photo = noise(1, 3, 40, 48)
+    return MatchingObjective(
+        recipe, narrow_vgg(recipe), photo, [A, B], splitting=splitting, **options
+    )
+
+
+@pytest.mark.parametrize("splitting", [False, True])
+def test_paintings_of_unequal_weight_pull_by_their_weights(splitting):
+    image = noise(1, 3, 40, 48, seed=4)
+
+    def style(*weights: float) -> float:
+        made = of_two(splitting, {"style.weights": list(weights)})
+        return made.losses(image)["style"]
+
+    first, second = style(1, 0), style(0, 2)
+    alone = NNST.with_changes({"neighbors.rotations": False})
+    one = objective(alone, noise(1, 3, 40, 48), A, splitting=splitting).losses(image)["style"]
+    assert first == pytest.approx(one, rel=1e-3 if splitting else 1e-12)
+    assert style(3, 1) == pytest.approx(
+        0.75 * first + 0.25 * second, rel=1e-3 if splitting else 1e-12
+    )
+    assert abs(first - second) > 1e-3
+
+
+def test_each_region_has_its_neighbours_in_its_own_painting():
+    image = noise(1, 3, 40, 48, seed=4)
+    made = of_two(masks=[LEFT, 1 - LEFT])
+    photo, encoder = noise(1, 3, 40, 48), narrow_vgg(NNST)
+    queries, columns = (hypercolumns(encoder(each), LAYERS) for each in (photo, image))
+    left = LEFT[::4, ::4].flatten() == 1
+    loss = 0.0
+    for here, painting in ((left, A), (~left, B)):
+        keys = hypercolumns(encoder(painting), LAYERS)
+        targets = slow_match(queries[here], [keys], keys.mean(0))
+        loss += float(here.double().mean()) * float(
+            cosine_loss(columns[here], targets, keys.mean(0))
         )
+    assert made.losses(image)["style"] == pytest.approx(loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("splitting", [False, True])
+def test_a_region_pulls_only_where_it_is(splitting):
+    shallow = {"style.layers": {"relu1_1": 1.0, "relu3_1": 1.0}, "style.strengths": [1.0, 0.0]}
+    made = of_two(splitting, shallow, masks=[LEFT, 0 * LEFT])
+    _, gradient = made.evaluate(noise(1, 3, 40, 48, seed=4))
+    assert gradient[..., 40:].abs().max() == 0  # farther than relu3_1 sees
+    assert gradient[..., :20].abs().max() > 0
+
+
+@pytest.mark.parametrize("splitting", [False, True])
+def test_neighbours_come_only_from_what_is_shown_of_a_painting(splitting):
+    image, changed = noise(1, 3, 40, 48, seed=4), A.clone()
+    changed[..., 40:] = 0
+    recipe = NNST.with_changes({"style.layers": {"relu1_1": 1.0, "relu3_1": 1.0}})
+    encoder, photo = narrow_vgg(recipe), noise(1, 3, 40, 48)
+
+    def style(painting: torch.Tensor, mask: torch.Tensor | None) -> float:
+        parts = (recipe, encoder, photo, [painting])
+        made = MatchingObjective(*parts, style_masks=[mask], splitting=splitting)
+        return made.losses(image)["style"]
+
+    assert style(A, LEFT) == style(changed, LEFT)
+    assert style(A, None) != style(changed, None)
+    with pytest.raises(InputError, match="shows too little"):
+        style(A, 0 * LEFT)
+
+
+def test_a_run_by_region_keeps_the_rest(work: Path):
+    recipe = load_recipe("nnst").with_changes({"size": 64, "schedule.total": 6})
+    mask = np.zeros((48, 64), np.float32)
+    mask[:, :32] = 1
+    photo = read_picture(work / "photo.png")
+    *_, last = Stylizer(recipe).run(photo, work / "painting.png", masks=[mask])
+    change = np.abs(last.picture().pixels - photo.pixels).mean(-1)
+    assert change[:, 34:].max() == 0
+    assert change[:, :30].mean() > 0.01
 
 
 @pytest.mark.parametrize("splitting", [False, True])
@@ -296,8 +373,8 @@ def test_a_run_resumes_to_the_same_bytes_at_every_pass(work: Path, monkeypatch):
 def test_what_it_cannot_do_is_refused(work: Path):
     with pytest.raises(RecipeError, match="knows no tiles"):
         load_recipe("nnst").with_changes({"tile": 256})
-    with pytest.raises(RecipeError, match="cannot weigh paintings"):
-        load_recipe("nnst").with_changes({"style.weights": [1, 2]})
+    with pytest.raises(RecipeError, match=r"no content\.structure"):
+        load_recipe("nnst").with_changes({"content.structure": 1})
     large = Stylizer(load_recipe("nnst").with_changes({"size": 4096}), max_memory=4 * 2**30)
     with pytest.raises(ResourceError, match=r"--size \d+ would fit"):
         large.run(work / "photo.png", work / "painting.png")

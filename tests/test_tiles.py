@@ -82,6 +82,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "remd": ("standard", {"style.distance": "remd", "style.weights": [3.0, 1.0]}),
     "remd, euclidean": ("standard", {"style.distance": "remd", "style.cost": "euclidean"}),
     "self_similarity": ("standard", {"content.kind": "self_similarity", "content.weight": 30.0}),
+    "both contents": ("standard", {"content.structure": 12.0, "content.weight": 30.0}),
     "palette": ("standard", {"palette.weight": 100.0, "smoothness.weight": 0.1}),
 }
 
@@ -132,6 +133,20 @@ def test_samples_of_any_size_and_any_tile(height: int, width: int, side: int) ->
     recipe = load_recipe("standard").with_changes(changes)
     whole, tiled = both(recipe, height, width, side)
     assert_equal_evaluations(whole, tiled, picture(height, width, seed=4))
+
+
+def test_both_contents_are_the_sum_of_the_two() -> None:
+    """Structure counts in multiples of the features' weight."""
+    image = picture(97, 130, seed=4)
+
+    def content(**changes: Any) -> float:
+        dotted = {f"content.{key}": value for key, value in changes.items()}
+        whole, _ = both(load_recipe("standard").with_changes(dotted), 97, 130, side=64)
+        return whole.losses(image)["content"]
+
+    alone = content(weight=3.0), content(weight=6.0, kind="self_similarity")
+    assert content(weight=3.0, structure=2.0) == pytest.approx(sum(alone), rel=1e-12)
+    assert min(alone) > 1e-3
 
 
 def test_a_halo_one_cell_short_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:

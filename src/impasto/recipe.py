@@ -104,14 +104,11 @@ class Recipe(Table):
                 raise ValueError(
                     'style.distance "neighbors" knows no tiles: tile must be 0 or "auto"'
                 )
-            if len(set(self.style.weights)) > 1 or len(set(self.style.strengths)) > 1:
+            content = self.content
+            if self.palette.weight or content.kind != "features" or content.structure:
                 raise ValueError(
-                    'style.distance "neighbors" takes them from all paintings alike: '
-                    "it cannot weigh paintings"
-                )
-            if self.palette.weight or self.content.kind != "features":
-                raise ValueError(
-                    'style.distance "neighbors" goes with content.kind "features" and no palette'
+                    'style.distance "neighbors" goes with content.kind "features" alone: '
+                    "no content.structure, no palette"
                 )
         return self
 

@@ -51,6 +51,8 @@ class ContentTerm(Table):
     """Squared differences of features, or of the distances between them on a grid
     (:mod:`impasto.objective.self_similarity`), which leaves the colours free, is relative to the
     photo and knows no ``normalization``."""
+    structure: NonNegative = 0.0
+    """Weight of the second beside the first, relative to its; ``features`` only."""
     weight: NonNegative = 1.0
     layers: Layers = Field(default={"relu4_2": 1.0}, validate_default=True)
     normalization: Literal["mean", "sum", "half_sum", "paper", "relative"] = "mean"
@@ -98,7 +100,8 @@ class PaletteTerm(Table):
 
 
 class NeighborTerm(Table):
-    """How ``style.distance = "neighbors"`` finds them. They come from all paintings alike."""
+    """How ``style.distance = "neighbors"`` finds them: in all paintings together, or in each by
+    itself where paintings have weights, strengths or regions of their own."""
 
     photo_share: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Of the photo in what neighbours are sought for; the rest is the picture so far."""

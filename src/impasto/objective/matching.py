@@ -4,22 +4,71 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
+from impasto.errors import InputError
 from impasto.objective.losses import content_loss
 from impasto.objective.neighbors import (
     GRID,
     cosine_loss,
+    grid_of,
+    grid_places,
     hypercolumns,
     matched,
     nearest_loss,
     on_grid,
 )
 from impasto.objective.objective import Losses, evaluated, features_of, smoothness_of
+from impasto.objective.regions import TOO_LITTLE, Regions
+from impasto.objective.storage import Storage
 from impasto.recipe import Recipe
+
+COLUMNS = "relu3_1"
+"""A layer with a place for every hypercolumn."""
+SHOWN = 0.5
+"""Of a place of a painting, from which on its mask lets it be a neighbour."""
+
+
+@dataclass
+class Source:
+    """Paintings that neighbours are sought in together.
+
+    Attributes:
+        paintings: their places in the list of all.
+        weight: of their pull.
+        strength: in [0, 1]; what it lacks to 1 is the pull of the photo's own features.
+        region: the place of the mask that says where they are the style; none: everywhere.
+        targets: [N, C] hypercolumns, one for each place of the picture.
+        center: [C], the mean of the paintings' hypercolumns.
+        keys, centers: by layer, [M, C] features of the paintings and their mean [C].
+    """
+
+    paintings: Sequence[int]
+    weight: float
+    strength: float
+    region: int | None = None
+    targets: Tensor = field(default_factory=lambda: torch.zeros(0))
+    center: Tensor = field(default_factory=lambda: torch.zeros(0))
+    keys: dict[str, Tensor] = field(default_factory=dict)
+    centers: dict[str, Tensor] = field(default_factory=dict)
+
+
+def sources_of(recipe: Recipe, paintings: int, *, masked: bool) -> list[Source]:
+    """All paintings together if nothing tells them apart; one by one where they have regions,
+    weights or strengths of their own.
+    """
+    strengths, weights = recipe.strengths(paintings), recipe.style.weights or (1.0,) * paintings
+    if masked:
+        return [Source([i], 1.0, strengths[i], region=i) for i in range(paintings)]
+    if len(set(weights)) == len(set(strengths)) == 1:
+        return [Source(range(paintings), 1.0, strengths[0])]
+    return [
+        Source([i], weights[i] / sum(weights), strengths[i]) for i in range(paintings) if weights[i]
+    ]
 
 
 class MatchingObjective:
@@ -37,6 +86,9 @@ class MatchingObjective:
         content: Tensor,
         styles: Sequence[Tensor],
         *,
+        masks: Sequence[Tensor] = (),
+        style_masks: Sequence[Tensor | None] = (),
+        storage: Storage | None = None,
         current: Tensor | None = None,
         splitting: bool = False,
         autocast: torch.dtype | None = None,
@@ -44,9 +96,13 @@ class MatchingObjective:
         """Find the targets.
 
         Args:
-            recipe, encoder, content, styles, autocast: as for the other objective.
+            recipe, encoder, content, styles, masks, style_masks, storage, autocast: as for the
+                other objective. A place of a painting is a neighbour where most of it is shown.
             current: [1, 3, H, W] in [0, 1], the picture so far; none: the photo.
             splitting: whether layers are matched one by one.
+
+        Raises:
+            InputError: a painting's mask leaves too little of it.
         """
         self.recipe = recipe
         self._encoder = encoder
@@ -54,26 +110,41 @@ class MatchingObjective:
         self._layers = recipe.style.layers
         self._photo = content if recipe.photorealism.weight else None
         self._splitting = splitting
+        self._regions = Regions(masks, [COLUMNS, *self._layers], storage)
+        sources = sources_of(recipe, len(styles), masked=bool(masks))
+        # A small region may be gone at a coarse scale.
+        self._sources = [s for s in sources if s.region is None or self._regions.shares[s.region]]
+        shown = style_masks or [None] * len(styles)
         with torch.no_grad():
             photo = self._features(content)
+            self._grid = grid_of(photo, self._layers)
             self._content = {layer: photo[layer] for layer in recipe.content.layers}
             self._own = hypercolumns(photo, self._layers) if recipe.is_reduced else None
             del photo
             if splitting:
-                self._sample(styles)
+                self._sample(styles, shown)
             else:
-                self._match(content, content if current is None else current, styles)
+                self._match(content, content if current is None else current, styles, shown)
 
     def __call__(self, image: Tensor) -> Losses:
         """The losses of a picture [1, 3, H, W] in [0, 1], differentiable in it."""
         recipe = self.recipe
         features = self._features(image)
-        style = self._split(features, image) if self._splitting else self._fixed(features)
-        if self._own is not None:
+        columns = None
+        if not self._splitting or self._own is not None:
             columns = hypercolumns(features, self._layers)
-            kept = cosine_loss(columns, self._own, self._own.mean(0))
-            style = torch.lerp(kept, style, self._strength)
-        content = zero = style.new_zeros(())
+        if self._splitting or columns is None:
+            pulls = self._split(features, image)
+        else:
+            pulls = [self._fixed(source, columns) for source in self._sources]
+        style = zero = torch.zeros((), device=self._encoder.device)
+        for source, pull in zip(self._sources, pulls, strict=True):
+            style = style + source.weight * source.strength * pull
+            if columns is not None and self._own is not None:
+                shares, mean = self._shares(source, columns), self._own.mean(0)
+                kept = cosine_loss(columns, self._own, mean, shares)
+                style = style + source.weight * (1 - source.strength) * kept
+        content = zero
         if recipe.content.weight:
             kind = recipe.content.normalization
             for layer, weight in recipe.content.layers.items():
@@ -91,60 +162,101 @@ class MatchingObjective:
         with torch.no_grad():
             return self(image).as_numbers()
 
-    @property
-    def _strength(self) -> float:
-        """Of all paintings together; what it lacks to 1 is the pull of the photo's own features."""
-        return self.recipe.strengths(1)[0]
+    def _shares(self, source: Source, columns: Tensor) -> Tensor | None:
+        """[N], of a source at the places of hypercolumns; none: all of each."""
+        if source.region is None:
+            return None
+        mask = self._regions.masks(COLUMNS)[source.region]
+        rows, across = self._grid
+        return None if mask is None else mask[:rows, :across].flatten().to(columns)
 
-    def _match(self, content: Tensor, current: Tensor, styles: Sequence[Tensor]) -> None:
+    def _match(
+        self,
+        content: Tensor,
+        current: Tensor,
+        styles: Sequence[Tensor],
+        shown: Sequence[Tensor | None],
+    ) -> None:
         share = self.recipe.neighbors.photo_share
         blended = self._features(torch.lerp(current.to(content), content, share))
-        upright = [self._columns(style) for style in styles]
-        self._center = torch.cat(upright).mean(0)
-        del upright
-        turned = (self._columns(turn) for style in styles for turn in self._turns(style))
-        self._targets = matched(hypercolumns(blended, self._layers), turned, self._center)
+        queries = hypercolumns(blended, self._layers)
+        del blended
+        for source in self._sources:
+            seen = [(styles[i], shown[i]) for i in source.paintings]
+            source.center = torch.cat([self._columns(*each) for each in seen]).mean(0)
+            turned = (self._columns(*turn) for each in seen for turn in self._turns(*each))
+            shares = self._shares(source, queries)
+            source.targets = matched(queries, turned, source.center, shares)
 
-    def _fixed(self, features: dict[str, Tensor]) -> Tensor:
-        columns = hypercolumns(features, self._layers)
-        return cosine_loss(columns, self._targets, self._center)
+    def _fixed(self, source: Source, columns: Tensor) -> Tensor:
+        shares = self._shares(source, columns)
+        return cosine_loss(columns, source.targets, source.center, shares)
 
-    def _sample(self, styles: Sequence[Tensor]) -> None:
+    def _sample(self, styles: Sequence[Tensor], shown: Sequence[Tensor | None]) -> None:
         """As many features of each layer as the grid has places, drawn from all paintings."""
         generator = torch.Generator().manual_seed(self.recipe.seed)
-        found: dict[str, list[Tensor]] = {layer: [] for layer in self._layers}
-        for style in styles:
-            for turn in self._turns(style):
-                features = self._features(turn)
-                for layer, several in found.items():
-                    several.append(on_grid(features[layer], generator))
-        self._keys, self._centers = {}, {}
-        for layer, several in found.items():
-            keys = torch.cat(several)
-            drawn = torch.randperm(len(keys), generator=generator)[: GRID**2]
-            self._keys[layer], self._centers[layer] = keys[drawn.to(keys.device)], keys.mean(0)
+        for source in self._sources:
+            found: dict[str, list[Tensor]] = {layer: [] for layer in self._layers}
+            for place in source.paintings:
+                for turn, mask in self._turns(styles[place], shown[place]):
+                    features, parts = self._features(turn), self._parts(mask)
+                    for layer, several in found.items():
+                        places = grid_places(features[layer], generator)
+                        keys = on_grid(features[layer], places)
+                        (part,) = parts.masks(layer)
+                        several.append(_shown(keys, part if part is None else part[places]))
+            for layer, several in found.items():
+                keys = torch.cat(several)
+                drawn = torch.randperm(len(keys), generator=generator)[: GRID**2]
+                source.keys[layer] = keys[drawn.to(keys.device)]
+                source.centers[layer] = keys.mean(0)
 
-    def _split(self, features: dict[str, Tensor], image: Tensor) -> Tensor:
+    def _split(self, features: dict[str, Tensor], image: Tensor) -> list[Tensor]:
+        """Of each source, the mean over layers of what :func:`nearest_loss` finds."""
         # Other places every time, so that none is left out; drawn from the picture itself, so that
         # a resumed run draws the same.
         bits = struct.unpack("<q", struct.pack("<d", float(image.detach().double().sum())))[0]
         generator = torch.Generator().manual_seed(bits)
-        losses = [
-            weight
-            * nearest_loss(
-                on_grid(features[layer], generator), self._keys[layer], self._centers[layer]
-            )
-            for layer, weight in self._layers.items()
-        ]
-        return torch.stack(losses).sum() / sum(self._layers.values())
+        losses: list[list[Tensor]] = [[] for _ in self._sources]
+        for layer, weight in self._layers.items():
+            places = grid_places(features[layer], generator)
+            points, masks = on_grid(features[layer], places), self._regions.masks(layer)
+            for source, several in zip(self._sources, losses, strict=True):
+                mask = None if source.region is None else masks[source.region]
+                shares = None if mask is None else mask[places].flatten().to(points)
+                keys, center = source.keys[layer], source.centers[layer]
+                several.append(weight * nearest_loss(points, keys, center, shares))
+        total = sum(self._layers.values())
+        return [torch.stack(several).sum() / total for several in losses]
 
-    def _turns(self, style: Tensor) -> Iterator[Tensor]:
-        """A painting upright and, if the recipe says so, turned by 90, 180 and 270 degrees."""
+    def _turns(self, style: Tensor, mask: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """A painting and its mask upright and, if the recipe says so, turned by 90, 180 and 270
+        degrees.
+        """
         for quarters in range(4 if self.recipe.neighbors.rotations else 1):
-            yield torch.rot90(style, quarters, (2, 3))
+            turned = None if mask is None else torch.rot90(mask, quarters)
+            yield torch.rot90(style, quarters, (2, 3)), turned
 
-    def _columns(self, style: Tensor) -> Tensor:
-        return hypercolumns(self._features(style), self._layers)
+    def _columns(self, style: Tensor, mask: Tensor | None) -> Tensor:
+        """The hypercolumns of what a mask [h, w] shows of a painting."""
+        features = self._features(style)
+        columns = hypercolumns(features, self._layers)
+        rows, across = grid_of(features, self._layers)
+        (part,) = self._parts(mask).masks(COLUMNS)
+        return _shown(columns, part if part is None else part[:rows, :across])
+
+    def _parts(self, mask: Tensor | None) -> Regions:
+        return Regions(() if mask is None else (mask,), [COLUMNS, *self._layers])
 
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         return features_of(self._encoder, image, self.recipe, self._autocast)
+
+
+def _shown(points: Tensor, mask: Tensor | None) -> Tensor:
+    """Those of the features [N, C] that a mask of N places shows."""
+    if mask is None:
+        return points
+    here = points[mask.flatten().to(points.device) > SHOWN]
+    if not len(here):
+        raise InputError(TOO_LITTLE)
+    return here

@@ -38,10 +38,7 @@ def hypercolumns(features: Mapping[str, Tensor], layers: Mapping[str, float]) ->
     Returns:
         float32 (float64 stays float64), differentiable in the features.
     """
-    height, width = (
-        min(features[layer].shape[side] * cell_of(layer) // CELL for layer in layers)
-        for side in (2, 3)
-    )
+    height, width = grid_of(features, layers)
     parts = []
     for layer, weight in layers.items():
         feature = _wide(features[layer]) * (weight / features[layer].shape[1])
@@ -52,6 +49,15 @@ def hypercolumns(features: Mapping[str, Tensor], layers: Mapping[str, float]) ->
             feature = _enlarged(feature, cell // CELL)
         parts.append(feature[0, :, :height, :width].flatten(1).T)
     return torch.cat(parts, 1)
+
+
+def grid_of(features: Mapping[str, Tensor], layers: Iterable[str]) -> tuple[int, int]:
+    """Rows and columns of the places that :func:`hypercolumns` are of."""
+    rows, columns = (
+        min(features[layer].shape[side] * cell_of(layer) // CELL for layer in layers)
+        for side in (2, 3)
+    )
+    return rows, columns
 
 
 def directions(points: Tensor, center: Tensor) -> Tensor:
@@ -75,18 +81,22 @@ def nearest(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat([each.values for each in found]), torch.cat([each.indices for each in found])
 
 
-def matched(queries: Tensor, paintings: Iterable[Tensor], center: Tensor) -> Tensor:
+def matched(
+    queries: Tensor, paintings: Iterable[Tensor], center: Tensor, shares: Tensor | None = None
+) -> Tensor:
     """The paintings' hypercolumns nearest to those of a picture.
 
     Args:
         queries: [N, C] of the picture, centred here by their own mean.
         paintings: [M, C] each, looked through one by one.
         center: [C], the mean of the paintings'.
+        shares: [N], how much each place counts in that mean; none: alike.
 
     Returns:
         [N, C], not centred.
     """
-    wanted = directions(queries, queries.mean(0))
+    own = queries.mean(0) if shares is None else shares @ queries / shares.sum()
+    wanted = directions(queries, own)
     best, result = wanted.new_full(wanted.shape[:1], -2.0), torch.empty_like(queries)
     for keys in paintings:
         similarity, index = nearest(wanted, directions(keys, center))
@@ -96,43 +106,59 @@ def matched(queries: Tensor, paintings: Iterable[Tensor], center: Tensor) -> Ten
     return result
 
 
-def cosine_loss(points: Tensor, targets: Tensor, center: Tensor) -> Tensor:
+def cosine_loss(
+    points: Tensor, targets: Tensor, center: Tensor, shares: Tensor | None = None
+) -> Tensor:
     """Mean over places of the cosine distance to a fixed target, in [0, 2].
 
     Args:
         points: [N, C] of the picture.
         targets: [N, C] of the paintings.
         center: [C], subtracted from both.
+        shares: [N] in [0, 1], by which each place's distance is multiplied; none: 1.
     """
-    return 1 - (directions(points, center) * directions(targets, center)).sum(1).mean()
+    similar = (directions(points, center) * directions(targets, center)).sum(1)
+    if shares is None:
+        return 1 - similar.mean()
+    return (shares * (1 - similar)).mean()
 
 
-def nearest_loss(points: Tensor, keys: Tensor, center: Tensor) -> Tensor:
+def nearest_loss(
+    points: Tensor, keys: Tensor, center: Tensor, shares: Tensor | None = None
+) -> Tensor:
     """Mean over places of the cosine distance to the nearest feature of the paintings, in [0, 2].
 
     Args:
         points: [N, C] of the picture, one layer.
         keys: [M, C] of the paintings.
         center: [C], the mean of the paintings'.
+        shares: as of :func:`cosine_loss`.
     """
     with torch.no_grad():
         _, index = nearest(directions(points, center), directions(keys, center))
-    return cosine_loss(points, keys[index], center)
+    return cosine_loss(points, keys[index], center, shares)
 
 
-def on_grid(feature: Tensor, generator: torch.Generator) -> Tensor:
-    """[N, C], at most ``GRID`` x ``GRID`` evenly spaced places of a feature map [1, C, h, w].
+def grid_places(feature: Tensor, generator: torch.Generator) -> tuple[slice, slice]:
+    """Rows and columns of at most ``GRID`` x ``GRID`` evenly spaced places of a feature map.
 
     Args:
-        feature: any floating dtype; the places are in float32 or, of float64, in float64.
+        feature: [1, C, h, w].
         generator: draws where the grid begins.
     """
-    for side in (2, 3):
-        stride = -(-feature.shape[side] // GRID)
-        begin = int(torch.randint(stride, (), generator=generator))
-        begin = min(begin, feature.shape[side] - 1)
-        feature = feature[(slice(None),) * side + (slice(begin, None, stride),)]
-    return _wide(feature)[0].flatten(1).T
+    sides = feature.shape[2:]
+    strides = [-(-side // GRID) for side in sides]
+    begins = [int(torch.randint(stride, (), generator=generator)) for stride in strides]
+    down, across = (
+        slice(min(begin, side - 1), None, stride)
+        for begin, side, stride in zip(begins, sides, strides, strict=True)
+    )
+    return down, across
+
+
+def on_grid(feature: Tensor, places: tuple[slice, slice]) -> Tensor:
+    """[N, C], some places of a feature map [1, C, h, w], in float32 or, of float64, in float64."""
+    return _wide(feature[(..., *places)])[0].flatten(1).T
 
 
 def _enlarged(feature: Tensor, times: int) -> Tensor:

@@ -14,6 +14,8 @@ from impasto.objective.statistic import Features, Found
 from impasto.objective.storage import Storage
 from impasto.objective.tiles import Tile
 
+TOO_LITTLE = "a --style-mask shows too little of its painting: enlarge its white part"
+
 
 class Regions:
     """Masks at the sizes of layers; without masks one region, which is everything."""

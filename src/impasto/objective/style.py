@@ -24,6 +24,7 @@ from impasto.objective.earth_mover import relaxed_earth_mover
 from impasto.objective.losses import TINY, covariance_loss, gram_loss, mean_std_loss
 from impasto.objective.moments import Moments, blend
 from impasto.objective.palette import LEAST_SPREAD, oklab
+from impasto.objective.regions import TOO_LITTLE
 from impasto.objective.samples import Samples, mix
 from impasto.objective.statistic import Found, Statistic
 from impasto.objective.wasserstein import wasserstein_loss, wasserstein_target
@@ -111,7 +112,7 @@ def complete(found: Found) -> list[Target]:
     """
     here = [each for each in found if isinstance(each, Moments | Samples)]
     if len(here) < len(found):
-        raise InputError("a --style-mask shows too little of its painting: enlarge its white part")
+        raise InputError(TOO_LITTLE)
     return here
 
 

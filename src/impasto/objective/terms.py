@@ -70,15 +70,15 @@ def terms_of(
     Raises:
         InputError: a painting's mask leaves too little of it.
     """
-    kinds, layers = _kinds(recipe), [PIXELS, *recipe.style.layers]
-    regions = Regions(masks, layers, storage)
+    kinds, looked_at = _kinds(recipe), [PIXELS, *recipe.style.layers]
+    regions = Regions(masks, looked_at, storage)
     found = [
         [
             complete(each)
             for each in measure(painting, [kind.gauge(_size(painting), shown) for kind in kinds])
         ]
         for painting, mask in zip(paintings, style_masks or [None] * len(paintings), strict=True)
-        for shown in [Regions(() if mask is None else (mask,), layers, storage)]
+        for shown in [Regions(() if mask is None else (mask,), looked_at, storage)]
     ]
     gauges = [kind.gauge(_size(photo), regions) for kind in kinds]
     own = measure(photo, gauges) if recipe.is_reduced else [None] * len(kinds)
@@ -88,8 +88,11 @@ def terms_of(
         targets = style_targets(recipe, of_paintings, len(shares), own[place])
         loss = StyleLoss(kind.layers, targets, shares, kind.distance_to)
         terms.append(Term(kind.name, gauge, loss))
-    if recipe.content.kind == "self_similarity":
-        terms.append(_self_similarity(recipe.content.layers, photo, measure))
+    content = recipe.content
+    structure = 1.0 if content.kind == "self_similarity" else content.structure
+    if structure:
+        layers = {layer: structure * weight for layer, weight in content.layers.items()}
+        terms.append(_self_similarity(layers, photo, measure))
     return terms
 
 

@@ -241,8 +241,6 @@ class Stylizer:
     def _areas(
         self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
     ) -> Areas:
-        if self.recipe.style.distance == "neighbors" and (masks or any(style_masks)):
-            raise InputError('style.distance "neighbors" knows no masks')
         return Areas.of(
             self.recipe,
             len(paintings),
@@ -300,10 +298,6 @@ class Stylizer:
         begun: Tensor | None = None,
     ) -> Objective | TiledObjective | MatchingObjective:
         given = self.recipe, self._encoder, photo, paintings
-        if self.recipe.style.distance == "neighbors":
-            return MatchingObjective(
-                *given, current=begun, splitting=scale.refines, autocast=self._autocast
-            )
         sizes = [(image.shape[3], image.shape[2]) for image in paintings]
         parts: dict[str, Any] = {
             "masks": areas.parts(scale.width, scale.height, storage),
@@ -311,6 +305,8 @@ class Stylizer:
             "storage": storage,
             "autocast": self._autocast,
         }
+        if self.recipe.style.distance == "neighbors":
+            return MatchingObjective(*given, current=begun, splitting=scale.refines, **parts)
         longest = max(max(image.shape[2:]) for image in (photo, *paintings))
         if tile and tile < longest:
             return TiledObjective(*given, side=tile, **parts)
