@@ -83,7 +83,7 @@ def two_grounds(flip: bool) -> np.ndarray:
 
 def test_regions_of_photo_and_painting_correspond():
     photo, painting = read_picture(two_grounds(False)), read_picture(two_grounds(True))
-    found = corresponding(photo, painting, 2, "auto:2")
+    found = corresponding(photo, [painting], 2, "auto:2")
     for of_photo, of_painting in zip(found.photo, found.painting, strict=True):
         top, bottom = of_photo.values[:40].mean(), of_photo.values[56:].mean()
         their_top, their_bottom = of_painting.values[:40].mean(), of_painting.values[56:].mean()
@@ -91,6 +91,20 @@ def test_regions_of_photo_and_painting_correspond():
         assert (top > bottom) == (their_top < their_bottom)
     assert np.abs(sum(m.values for m in found.photo) - 1).max() < 0.1
     assert found.photo[0].name == "auto:2#1"
+
+
+def test_several_paintings_take_turns_and_each_has_what_it_has_most_of():
+    """The photo is blue over brown; of two paintings one is mostly blue, the other brown."""
+    both = two_grounds(False)
+    photo = read_picture(both)
+    blue = read_picture(np.concatenate([both[:48], both[:24], both[-24:]]))
+    brown = read_picture(np.concatenate([both[:24], both[-24:], both[48:]]))
+    for paintings, top_first in (([brown, blue], False), ([blue, brown], True)):
+        found = corresponding(photo, paintings, 2, "auto:2")
+        top, bottom = found.photo[0].values[:40].mean(), found.photo[0].values[56:].mean()
+        assert abs(top - bottom) > 0.6
+        assert (top > bottom) == top_first
+        assert 0.6 < found.painting[0].values.mean() < 0.9
 
 
 @settings(max_examples=100, deadline=None)
@@ -108,9 +122,12 @@ def test_auto_is_spelt_out_for_the_photo_and_its_painting():
     assert expanded(["auto:2"], ["p"], []) == (words, ["p", "p"], words)
     assert len(expanded(["auto"], ["p"], [])[0]) == 3
     assert expanded(["m.png"], ["p"], ["q"]) == (["m.png"], ["p"], ["q"])
-    for masks, paintings in ((["auto", "m"], ["p"]), (["auto"], ["p", "q"])):
-        with pytest.raises(InputError, match="one --style and no other masks"):
-            expanded(masks, paintings, [])
+    assert expanded(["auto"], ["p", "q"], [])[1] == ["p", "q", "p"]
+    assert len(expanded(["auto"], [*"pqrs"], [])[0]) == 4
+    with pytest.raises(InputError, match="give no other masks"):
+        expanded(["auto", "m"], ["p"], [])
+    with pytest.raises(InputError, match="3 paintings need a region each"):
+        expanded(["auto:2"], [*"pqr"], [])
     with pytest.raises(InputError, match="2 to 8 regions"):
         expanded(["auto:9"], ["p"], [])
 
@@ -127,6 +144,25 @@ def test_auto_through_the_command_line_and_again(work):
     same = (np.asarray(Image.open("out.png")) == np.asarray(Image.open("none.png"))).all(-1)
     assert 0.2 < same.mean() < 0.8
     assert replayed("out.png")
+
+
+def test_auto_with_two_paintings_is_replayed_and_refined(work):
+    Image.fromarray(two_grounds(False)).save("photo.png")
+    Image.fromarray(two_grounds(True)).save("painting.png")
+    Image.fromarray(255 - two_grounds(False)).save("other.png")
+    size = ["--size", "96", "--mask", "auto:2"]
+    assert main([*JOB, *size, "--style", "other.png", "-o", "out.png"]) == 0
+    record = json.loads(read_record(Path("out.png")))
+    assert [each["name"] for each in record["paintings"]] == ["painting.png", "other.png"]
+    assert [each["name"] for each in record["masks"]] == ["auto:2#1", "auto:2#2"]
+    assert replayed("out.png")
+    region = ["--region", "20,30,40,30", "--iterations", "3", "--quiet"]
+    assert main(["refine", "out.png", *region]) == 0
+    after, before = (np.asarray(Image.open(f"out{end}.png")) for end in ("-refined", ""))
+    changed = (after != before).any(-1)
+    assert changed[35:55, 25:55].mean() > 0.5
+    changed[30:60, 20:60] = False
+    assert not changed.any()
 
 
 @pytest.mark.parametrize(

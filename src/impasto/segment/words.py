@@ -46,16 +46,18 @@ def expanded(
     if not words:
         return list(masks), list(paintings), list(style_masks)
     word = words[0]
-    if len(masks) > 1 or len(paintings) > 1 or style_masks:
+    if len(masks) > 1 or style_masks:
         raise InputError(
-            f"--mask {word}: finds regions of the photo and of its painting by itself: give one "
-            "--style and no other masks"
+            f"--mask {word}: finds regions of the photo and of its paintings by itself: give no "
+            "other masks"
         )
-    count = int(word.partition(":")[2] or REGIONS)
+    count = int(word.partition(":")[2] or max(REGIONS, len(paintings)))
     if not 2 <= count <= MOST:
         raise InputError(f"--mask {word}: 2 to {MOST} regions can be found")
+    if count < len(paintings):
+        raise InputError(f"--mask {word}: {len(paintings)} paintings need a region each")
     regions: list[Any] = [f"auto:{count}#{place + 1}" for place in range(count)]
-    return regions, [*paintings] * count, regions
+    return regions, [paintings[place % len(paintings)] for place in range(count)], regions
 
 
 def found_masks(
@@ -88,9 +90,10 @@ class Finder:
     """Finds the masks of one photo."""
 
     def __init__(self, photo: Picture, paintings: Sequence[Picture]) -> None:
-        """Nothing is found yet; ``paintings`` are those that the masks belong to."""
+        """Nothing is found yet; ``paintings`` are those that the masks belong to, in turn."""
         self._photo = photo
-        self._paintings = paintings
+        # Each once, however many regions it has.
+        self._paintings = list({each.sha256(): each for each in paintings}.values())
         self._regions: dict[int, Correspondence] = {}
 
     def of_photo(self, word: str) -> Mask:
@@ -142,11 +145,11 @@ class Finder:
     def _auto(self, word: str) -> tuple[int, Correspondence]:
         parts = _AUTO.fullmatch(word)
         count, place = (int(part or 0) for part in parts.groups()) if parts else (0, 0)
-        if not 0 < place <= count <= MOST:
+        if not 0 < place <= count <= MOST or count < len(self._paintings):
             raise InputError(f"--mask {word}: auto, or auto:COUNT, is needed")
         if count not in self._regions:
             from impasto.segment.clusters import corresponding
 
             name = f"auto:{count}"
-            self._regions[count] = corresponding(self._photo, self._paintings[0], count, name)
+            self._regions[count] = corresponding(self._photo, self._paintings, count, name)
         return place - 1, self._regions[count]
