@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.encoders.layers import canonical_layer
@@ -189,6 +189,7 @@ def test_numbers_that_are_none_are_refused():
             parse_recipe(text)
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
 def test_anything_else_is_a_recipe_error(value):
     with pytest.raises(RecipeError):
