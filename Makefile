@@ -14,7 +14,7 @@ test: .venv/installed-test
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
