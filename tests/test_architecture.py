@@ -23,6 +23,7 @@ LAYERS = (
     ("optimize",),
     ("evaluate", "record", "explain", "segment"),
     ("_stylize",),
+    ("batch",),
     ("__init__",),
     ("cli",),
     ("__main__",),

@@ -18,6 +18,7 @@ COMMANDS = {
     "stylize": "repaint a photo (the default: `impasto PHOTO --style PAINTING`)",
     "plan": "what a run would take: sizes, memory, time",
     "sheet": "variations side by side: paintings, recipes, seeds, any field",
+    "batch": "many photos: folders, lists, tables; goes on where it stopped",
     "replay": "make a picture again from the recipe inside it",
     "refine": "paint one region of a result again",
     "recipes": "list the recipes, or show one",

@@ -146,7 +146,7 @@ def _steps(
     engine: Stylizer, job: Job, recorders: Sequence[Any], plan: Plan, stop: list[int]
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
-    from impasto.cli.allocation import keep_freed_memory
+    from impasto.optimize.allocation import keep_freed_memory
 
     steps = engine.run(
         job.photo,

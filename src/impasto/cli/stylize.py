@@ -56,14 +56,14 @@ def build_parser() -> Parser:
     return parser
 
 
-def add_recipe_flags(group: Group) -> None:
+def add_recipe_flags(group: Group, *, styles_may_come_later: bool = False) -> None:
     """The flags that :func:`recipe_from` reads, ``--snapshot-every`` apart."""
     add = group.add_argument
     add(
         "--style",
         metavar="PAINTING",
         action="append",
-        required=True,
+        required=not styles_may_come_later,
         help="repeat to blend several",
     )
     add("--style-weight", metavar="W", action="append", type=number(0), help="one for each --style")

@@ -36,7 +36,11 @@ EXTENSIONS = {
 
 
 def read_picture(
-    source: Any, *, limits: Limits | None = None, notice: Notice | None = None
+    source: Any,
+    *,
+    limits: Limits | None = None,
+    notice: Notice | None = None,
+    name: str = "the data",
 ) -> Picture:
     """Decode a picture from wherever it is.
 
@@ -49,6 +53,7 @@ def read_picture(
             which is returned as it is.
         limits: on bytes, pixels, sides and aspect; none: the defaults.
         notice: called with one line for each thing that was adapted or ignored.
+        name: of encoded bytes, in notices and errors.
 
     Raises:
         ImageError: missing, unreadable, damaged, not of an accepted format, or floats that are
@@ -59,12 +64,10 @@ def read_picture(
         return source
     limits = limits or Limits()
     say = notice or _silently
-    if isinstance(source, Picture):
-        return source
     if isinstance(source, str | Path):
         return _from_file(Path(source), limits, say)
     if isinstance(source, bytes | bytearray):
-        return _from_bytes(bytes(source), "the data", limits, say)
+        return _from_bytes(bytes(source), name, limits, say)
     if isinstance(source, Image.Image):
         limits.check_size(*source.size, "the image")
         with _as_image_error("the image"):

@@ -24,7 +24,7 @@ from impasto.objective.losses import (
 from impasto.objective.matting import matting_loss
 from impasto.objective.statistic import Found, Gauge, added, losses_of
 from impasto.objective.storage import Storage
-from impasto.objective.terms import terms_of
+from impasto.objective.terms import Known, terms_of
 from impasto.recipe import Recipe
 
 TERMS = ("content", "style", "palette", "smoothness", "photorealism")
@@ -74,6 +74,7 @@ class Objective:
         style_masks: Sequence[Tensor | None] = (),
         storage: Storage | None = None,
         autocast: torch.dtype | None = None,
+        known: Known | None = None,
     ) -> None:
         """Measure the targets.
 
@@ -87,6 +88,7 @@ class Objective:
             style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
             storage: of the masks at the layers' sizes; none: where the masks are.
             autocast: dtype of the convolutions; none: that of the pictures.
+            known: paintings that this recipe, encoder and dtype have measured before.
         """
         self.recipe = recipe
         self._encoder = encoder
@@ -94,7 +96,7 @@ class Objective:
         self._photo = content if recipe.photorealism.weight else None
         with torch.no_grad():
             self._terms = terms_of(
-                recipe, content, styles, masks, style_masks, storage, self._measured
+                recipe, content, styles, masks, style_masks, storage, self._measured, known
             )
             self._content: dict[str, Tensor] = {}
             if recipe.content.kind == "features":

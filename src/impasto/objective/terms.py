@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +32,30 @@ Measure = Callable[[Tensor, Sequence[Gauge]], list[Found]]
 """What the gauges find in a whole picture [1, 3, H, W]."""
 
 
+KNOWN = 32
+"""Paintings and sizes; one takes some megabytes."""
+
+
+class Known:
+    """What was found in whole paintings, so that the next photo of that size need not measure."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[bytes, list[Found]] = OrderedDict()
+
+    def measured(self, painting: Tensor, gauges: Sequence[Gauge], measure: Measure) -> list[Found]:
+        """As ``measure``; a painting is known by its pixels."""
+        pixels = painting.detach().cpu().contiguous()
+        digest = hashlib.sha256(repr(pixels.shape).encode())
+        digest.update(pixels.numpy().data)
+        key = digest.digest()
+        if key not in self._found:
+            self._found[key] = measure(painting, gauges)
+            if len(self._found) > KNOWN:
+                self._found.popitem(last=False)
+        self._found.move_to_end(key)
+        return self._found[key]
+
+
 @dataclass(frozen=True)
 class Kind:
     """Something that is compared with the paintings'.
@@ -55,6 +81,7 @@ def terms_of(
     style_masks: Sequence[Tensor | None],
     storage: Storage | None,
     measure: Measure,
+    known: Known | None = None,
 ) -> list[Term]:
     """Those of the style, of the palette, and of a content that is self-similarity.
 
@@ -66,20 +93,22 @@ def terms_of(
         style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
         storage: of the masks at the layers' sizes; none: where the masks are.
         measure: for the targets.
+        known: paintings measured before, by the same means.
 
     Raises:
         InputError: a painting's mask leaves too little of it.
     """
     kinds, looked_at = _kinds(recipe), [PIXELS, *recipe.style.layers]
     regions = Regions(masks, looked_at, storage)
-    found = [
-        [
-            complete(each)
-            for each in measure(painting, [kind.gauge(_size(painting), shown) for kind in kinds])
-        ]
-        for painting, mask in zip(paintings, style_masks or [None] * len(paintings), strict=True)
-        for shown in [Regions(() if mask is None else (mask,), looked_at, storage)]
-    ]
+    found = []
+    for painting, mask in zip(paintings, style_masks or [None] * len(paintings), strict=True):
+        shown = Regions(() if mask is None else (mask,), looked_at, storage)
+        ways = [kind.gauge(_size(painting), shown) for kind in kinds]
+        if known is None or mask is not None:
+            here = measure(painting, ways)
+        else:
+            here = known.measured(painting, ways, measure)
+        found.append([complete(each) for each in here])
     gauges = [kind.gauge(_size(photo), regions) for kind in kinds]
     own = measure(photo, gauges) if recipe.is_reduced else [None] * len(kinds)
     terms = []

@@ -21,6 +21,7 @@ from impasto.media.picture import Picture, fit_within
 from impasto.objective.matching import MatchingObjective
 from impasto.objective.objective import Objective, taps
 from impasto.objective.storage import Storage
+from impasto.objective.terms import Known
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas
@@ -80,6 +81,7 @@ class Stylizer:
         choice = recipe.encoder
         self._network = (choice.network, taps(recipe), choice.pooling, choice.padding)
         same = ("_network", "device", "weights")
+        self._known = Known()
         self._encoder: Encoder
         if like is not None and all(getattr(like, each) == getattr(self, each) for each in same):
             self._encoder = like._encoder
@@ -310,7 +312,7 @@ class Stylizer:
         longest = max(max(image.shape[2:]) for image in (photo, *paintings))
         if tile and tile < longest:
             return TiledObjective(*given, side=tile, **parts)
-        return Objective(*given, **parts)
+        return Objective(*given, **parts, known=self._known)
 
     def paintings(self, styles: Sequence[Picture], scale: Scale, storage: Storage) -> list[Tensor]:
         """[1, 3, h, w] each, at the sizes that they have beside a scale of the result."""

@@ -1,0 +1,158 @@
+"""Tables of what to make: a row a picture, as CSV or JSON Lines.
+
+``photo`` names the photo, ``style`` the painting or several, ``output`` the result; every other
+column is a field of the recipe, as ``--set`` knows them, or ``recipe`` or ``quality``, which name
+one. Paths are relative to the table's folder. An empty cell leaves the field alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from impasto.batch import places
+from impasto.errors import InputError
+
+SUFFIXES = (".csv", ".jsonl", ".ndjson")
+SEVERAL = "|"
+"""Between the paintings of a cell."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Of a table.
+
+    Attributes:
+        where: file and line.
+        photo: path or URL.
+        place: where its output belongs if ``output`` does not say, with the photo's extension.
+        styles: paths or URLs; none: the batch's own.
+        output: below the output folder, with ``/``; none: made of the photo's and the paintings'.
+        recipe: its name or file; none: the batch's own.
+        fields: of the recipe.
+    """
+
+    where: str
+    photo: str
+    place: str
+    styles: tuple[str, ...] = ()
+    output: str | None = None
+    recipe: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_table(source: str) -> bool:
+    """By its extension."""
+    return source.lower().endswith(SUFFIXES)
+
+
+def read_rows(source: str) -> Iterator[Row]:
+    """The rows of a table.
+
+    Raises:
+        InputError: it cannot be read, or a row has no photo or is damaged; with its line.
+    """
+    folder = source.rsplit("/", 1)[0] if places.is_url(source) else str(Path(source).parent)
+    try:
+        text = places.read(source).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{source}: is not UTF-8 text") from None
+    read = _csv_rows if source.lower().endswith(".csv") else _json_rows
+    for line, cells in read(text, source):
+        where = f"{source} line {line}"
+        given = {key: value for key, value in cells.items() if value not in (None, "", [])}
+        photo, output = given.pop("photo", None), given.pop("output", None)
+        if not isinstance(photo, str):
+            raise InputError(f"{where}: a row needs a photo")
+        if "recipe" in given and "quality" in given:
+            raise InputError(f"{where}: recipe and quality both choose a recipe")
+        yield Row(
+            where=where,
+            photo=_beside(folder, photo),
+            place=_place(photo),
+            styles=_styles(given.pop("style", ()), folder, where),
+            output=None if output is None else _output(output, where),
+            recipe=_recipe(given.pop("recipe", given.pop("quality", None)), folder, where),
+            fields=given,
+        )
+
+
+def _csv_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    from impasto.recipe_fields import parse_setting
+
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    names = [each.strip() for each in reader.fieldnames or ()]
+    if "photo" not in names:
+        raise InputError(f"{source}: the first line names the columns, and photo is one of them")
+    if len(set(names)) < len(names):
+        raise InputError(f"{source}: two columns have one name")
+    reader.fieldnames = names
+    try:
+        for cells in reader:
+            where = f"{source} line {reader.line_num}"
+            if None in cells:
+                raise InputError(f"{where}: has more cells than there are columns")
+            row: dict[str, Any] = {name: (cell or "").strip() for name, cell in cells.items()}
+            for name, cell in row.items():
+                if name not in ("photo", "style", "output", "recipe", "quality") and cell:
+                    row[name] = parse_setting(f"{name}={cell}")[1]
+            if isinstance(row.get("style"), str):
+                row["style"] = [each.strip() for each in row["style"].split(SEVERAL) if each]
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise InputError(f"{source} line {reader.line_num}: {error}") from None
+
+
+def _json_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{source} line {number}: is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise InputError(f'{source} line {number}: {{"photo": ..., ...}} is needed')
+        yield number, row
+
+
+def _styles(value: Any, folder: str, where: str) -> tuple[str, ...]:
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list | tuple) or not all(isinstance(s, str) for s in several):
+        raise InputError(f"{where}: style is the path of a painting, or a list of them")
+    return tuple(_beside(folder, each) for each in several)
+
+
+def _recipe(value: Any, folder: str, where: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{where}: a recipe is given by its name or its file")
+    return _beside(folder, value) if value.endswith(".toml") else value
+
+
+def _output(value: Any, where: str) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise InputError(f"{where}: output is a path below the output folder")
+    path = PurePosixPath(value.replace(os.sep, "/"))
+    if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
+        raise InputError(f"{where}: output {value!r} is not a path below the output folder")
+    return str(path)
+
+
+def _beside(folder: str, path: str) -> str:
+    path = places.normalized(path)
+    return path if places.is_url(path) or Path(path).is_absolute() else places.joined(folder, path)
+
+
+def _place(photo: str) -> str:
+    """As the row has it, if that is below the table's folder; else the name."""
+    path = PurePosixPath(photo.replace(os.sep, "/"))
+    inside = not (places.is_url(photo) or path.is_absolute() or ".." in path.parts)
+    return str(path) if inside else path.name

@@ -1,0 +1,259 @@
+"""From what was found to what is to be made: names, what is done already, what collides."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from impasto.batch import places
+from impasto.batch.job import Job, Settings
+from impasto.batch.manifest import Row
+from impasto.batch.record import Entry, Record
+from impasto.batch.sources import Found
+from impasto.errors import ImpastoError, InputError, WeightsError
+from impasto.media.decode import read_picture
+from impasto.recipe import Recipe
+
+RecipeFor = Callable[[str | None, Mapping[str, Any], Sequence[str]], Recipe]
+"""The batch's recipe, or another by name, with fields changed, for some paintings."""
+_UNSEEN = {"name", "description", "snapshot_every"}
+"""Fields of a recipe that change nothing of the file."""
+
+
+@dataclass
+class Plan:
+    """What there is to do.
+
+    Attributes:
+        jobs: to be made, in order.
+        done: outputs that are there, of the same photo and recipe.
+        changed: outputs that are there, of another photo or recipe, and are left as they are.
+        ours: photos passed over, for they are outputs of this batch.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    done: int = 0
+    changed: list[Job] = field(default_factory=list)
+    ours: int = 0
+
+
+class Planner:
+    """Makes jobs, for one output folder and its record."""
+
+    def __init__(
+        self,
+        output: str,
+        record: Record,
+        settings: Settings,
+        recipe_for: RecipeFor,
+        styles: Sequence[str],
+        *,
+        suffix: str = ".png",
+        full_names: bool = False,
+        force: bool = False,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            output: folder, by path or URL.
+            record: of what was done there.
+            settings: that all pictures share.
+            recipe_for: see :data:`RecipeFor`.
+            styles: the paintings of photos that have no own.
+            suffix: of outputs that have no name of their own.
+            full_names: whether they keep the photo's extension before that.
+            force: whether outputs that are there, but of something else, are made again.
+        """
+        self._output = output
+        self._record = record
+        self._settings = settings
+        self._recipe_for = recipe_for
+        self._styles = tuple(styles)
+        self._suffix = suffix
+        self._full_names = full_names
+        self._force = force
+        self._recipes: dict[str, tuple[Recipe, str]] = {}
+        self._hashes: dict[str, str] = {}
+        self._described: dict[str, dict[str, Any]] = {}
+        self._taken: dict[str, Job] = {}
+        self._folders: set[str] = set()
+
+    def plan(self, found: Iterable[Found | Row]) -> Plan:
+        """What is to be made of photos that were found.
+
+        Raises:
+            InputError: two of them would become one output, an output would replace an original or
+                is there and not of this batch, or a painting cannot be read.
+        """
+        plan, seen, originals = Plan(), set[str](), set[str]()
+        foreign: list[str] = []
+        for each in found:
+            if self._is_ours(each.photo):
+                plan.ours += 1
+                continue
+            job = self._job(each)
+            self._take(job)
+            if job.key not in seen:  # a list may name a photo twice
+                seen.add(job.key)
+                originals.update(map(_key, (job.photo, *job.styles)))
+                self._sort(job, plan, foreign)
+        if foreign:
+            raise InputError(
+                f"{len(foreign)} output(s) exist already that this batch's record does not know, "
+                f"such as {foreign[0]}; --force replaces them"
+            )
+        for job in (*plan.jobs, *plan.changed):
+            if _key(job.output) in originals:
+                raise InputError(f"{job.output}: is an input, originals are never replaced")
+        return plan
+
+    def _job(self, found: Found | Row) -> Job:
+        row = found if isinstance(found, Row) else None
+        styles = (row.styles if row else ()) or self._styles
+        where = f"{row.where}: " if row else ""
+        if not styles:
+            raise InputError(f"{where}no painting: give --style, or a style in every row")
+        recipe, identity = self._way(row, styles, where)
+        key = self._name(found, row)
+        return Job(
+            key=key,
+            photo=found.photo,
+            styles=styles,
+            output=places.joined(self._output, key),
+            recipe=recipe,
+            identity=identity,
+            stamp=places.stamp(found.photo),
+        )
+
+    def _name(self, found: Found | Row, row: Row | None) -> str:
+        if row and row.output:
+            named = PurePosixPath(row.output)
+            return str(named if named.suffix else named.with_name(named.name + self._suffix))
+        place = PurePosixPath(found.place)
+        stem = place.name if self._full_names else place.stem
+        if row and row.styles:
+            stem = "-".join([stem, *(PurePosixPath(each).stem for each in row.styles)])
+        return str(place.with_name(stem + self._suffix))
+
+    def _way(self, row: Row | None, styles: tuple[str, ...], where: str) -> tuple[Recipe, str]:
+        asked = json.dumps([row.recipe, row.fields, styles] if row else [styles], default=str)
+        if asked not in self._recipes:
+            try:
+                recipe = self._recipe_for(
+                    row.recipe if row else None, row.fields if row else {}, styles
+                )
+                identity = self._identity(recipe, styles)
+            except ImpastoError as error:
+                raise type(error)(f"{where}{error}") from None
+            self._recipes[asked] = recipe, identity
+        return self._recipes[asked]
+
+    def _identity(self, recipe: Recipe, styles: tuple[str, ...]) -> str:
+        """The hash of all that makes an output but its photo, written out in the record once."""
+        size = self._settings.print_size
+        what = {
+            "styles": [{"name": each, "sha256": self._picture(each)} for each in styles],
+            "is": recipe.model_dump(mode="json", exclude=_UNSEEN),
+            "depth": self._settings.depth,
+            "embed": self._settings.embed,
+            "metadata": self._settings.keep_metadata,
+        }
+        more = {
+            "print": size and size.written,
+            "start": recipe.start.image and self._picture(recipe.start.image),
+            "weights": self._settings.weights and self._weights(self._settings.weights),
+        }
+        what |= {name: given for name, given in more.items() if given}
+        hashed = {**what, "styles": [self._picture(each) for each in styles]}
+        digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:16]
+        self._described[digest] = what
+        return digest
+
+    def describe(self, job: Job) -> None:
+        """Write out in the record what the identity of a job stands for."""
+        self._record.describe(job.identity, self._described[job.identity])
+
+    def _picture(self, place: str) -> str:
+        """The hash of a painting's file, which can be read."""
+        if place not in self._hashes:
+            data = places.read(place)
+            read_picture(data, name=place)
+            self._hashes[place] = hashlib.sha256(data).hexdigest()
+        return self._hashes[place]
+
+    def _weights(self, path: str) -> str:
+        if path not in self._hashes:
+            try:
+                with Path(path).open("rb") as file:
+                    self._hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise WeightsError(f"no weights file {path} ({error.strerror})") from None
+        return self._hashes[path]
+
+    def _is_ours(self, photo: str) -> bool:
+        """Whether a file is an output of this batch."""
+        if places.is_url(photo) != places.is_url(self._output):
+            return False
+        below = _key(self._output).rstrip("/") + "/"
+        photo = _key(photo)
+        return photo.startswith(below) and photo.removeprefix(below) in self._record
+
+    def _take(self, job: Job) -> None:
+        """The name, which on some file systems is that of others in other letters."""
+        name = unicodedata.normalize("NFC", job.key).casefold()
+        other = self._taken.setdefault(name, job)
+        if (_key(other.photo), other.identity) != (_key(job.photo), job.identity):
+            way_out = "--full-names keeps their extensions, or rename one"
+            if _key(other.photo) == _key(job.photo):
+                way_out = "give the rows different outputs"
+            raise InputError(
+                f"{other.photo} and {job.photo} would both become {job.output}: {way_out}"
+            )
+        self._folders.update(map(str, PurePosixPath(name).parents))
+        if name in self._folders:
+            raise InputError(f"{job.output}: would be a picture, and a folder of others")
+
+    def _sort(self, job: Job, plan: Plan, foreign: list[str]) -> None:
+        entry, there = self._record.last(job.key), places.size(job.output)
+        if there is None:
+            plan.jobs.append(job)
+        elif entry is not None and self._is_done(job, entry, there):
+            plan.done += 1
+        elif self._force:
+            plan.jobs.append(replace(job, replaces=True))
+        elif entry is None:
+            foreign.append(job.output)
+        else:
+            plan.changed.append(job)
+
+    def _is_done(self, job: Job, entry: Entry, there: int) -> bool:
+        """Whether an output of some size is what the job would make.
+
+        One that was begun where none was before, and is there, is whole: the batch was killed
+        between the writing of it and of the record.
+        """
+        if entry.event == "begun":
+            finished = not entry.replaces
+        else:
+            finished = entry.event == "done" and entry.bytes == there
+        return finished and entry.identity == job.identity and self._is_same(job, entry)
+
+    def _is_same(self, job: Job, entry: Entry) -> bool:
+        """Whether the photo is what it was when the record was written."""
+        if job.stamp is None or entry.stamp == job.stamp:
+            return job.stamp is not None
+        try:
+            return entry.sha256 == hashlib.sha256(places.read(job.photo)).hexdigest()
+        except ImpastoError:
+            return False
+
+
+def _key(place: str) -> str:
+    """One spelling of a place."""
+    return place if places.is_url(place) else os.path.realpath(Path(place))

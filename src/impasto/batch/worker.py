@@ -1,0 +1,185 @@
+"""A worker: it holds the network and the paintings, and makes one picture after the other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from impasto.batch import places
+from impasto.batch.job import Job, Outcome, Probe, Settings, Share
+from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
+
+if TYPE_CHECKING:
+    from impasto._stylize import Result
+    from impasto.media.picture import Picture
+    from impasto.optimize.loop import Stylizer
+    from impasto.recipe import Recipe
+
+ENGINES = 4
+"""Recipes whose engines are kept; they share one network where they can."""
+PAINTINGS = 16
+
+
+class Worker:
+    """One process of a batch. Its own start is cheap; the first picture loads what all need."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Note what all pictures share."""
+        self._settings = settings
+        self._engines: OrderedDict[tuple[str, Share], Stylizer] = OrderedDict()
+        self._paintings: OrderedDict[str, Picture] = OrderedDict()
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def probe(self, job: Job) -> Probe:
+        """What a job will take; one small iteration is timed.
+
+        Raises:
+            ImpastoError: whatever the job would raise before it starts.
+        """
+        import torch
+
+        from impasto.optimize.room import available_memory, taken_memory
+
+        engine, photo = self._opened(job, places.read(job.photo), Share())
+        plan = engine.plan(photo, [self._painting(each) for each in job.styles])
+        free = available_memory()
+        cuda = engine.device.type == "cuda" and engine.device.index is None
+        return Probe(
+            seconds=plan.seconds,
+            memory=plan.bytes_needed,
+            available=None if free is None else free + taken_memory(torch.device("cpu")),
+            width=plan.width,
+            height=plan.height,
+            device=engine.device.type,
+            devices=torch.cuda.device_count() if cuda else 1,
+        )
+
+    def work(self, jobs: Sequence[Job], share: Share) -> list[Outcome]:
+        """What came of each job, in turn; nothing is raised.
+
+        The jobs of one call have one recipe, and their photos one size: a network that passes
+        several pictures at once would take them together here. One that optimises takes them one
+        by one.
+        """
+        return [replace(self._outcome(job, share), worker=self._name) for job in jobs]
+
+    def _outcome(self, job: Job, share: Share) -> Outcome:
+        began = time.monotonic()
+        digest = None
+        try:
+            data = places.read(job.photo)
+            digest = hashlib.sha256(data).hexdigest()
+            if job.again and not job.replaces and (there := places.size(job.output)):
+                return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
+            result = self._made(job, data, share)
+            self._save(result, job)
+        except Exception as error:  # no picture may end the work on the others
+            seconds = time.monotonic() - began
+            full = isinstance(error, ResourceError) and "disk is full" in str(error)
+            return Outcome(job, _reason(error), digest, seconds, full=full)
+        return Outcome(
+            job,
+            sha256=digest,
+            seconds=time.monotonic() - began,
+            bytes=places.size(job.output) or 0,
+            width=result.picture.width,
+            height=result.picture.height,
+        )
+
+    def _made(self, job: Job, data: bytes, share: Share) -> Result:
+        from impasto._stylize import finished
+        from impasto.optimize.allocation import keep_freed_memory
+
+        engine, photo = self._opened(job, data, share)
+        paintings = [self._painting(each) for each in job.styles]
+        began = time.monotonic()
+        for step in engine.run(photo, paintings):  # at least one
+            if not step.tile and not share.short:
+                keep_freed_memory()
+        sources = [job.photo, *job.styles]
+        return finished(engine, step, photo, paintings, sources, time.monotonic() - began)
+
+    def _save(self, result: Result, job: Job) -> None:
+        from io import BytesIO
+
+        from impasto.media.encode import output_format, write_picture
+
+        settings, output = self._settings, Path(job.output)
+        made = replace(result.provenance, keeps_metadata=settings.keep_metadata)
+        remote = BytesIO() if places.is_url(job.output) else None
+        if remote is None:
+            try:
+                output.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                reason = f"{output.parent}: cannot be made ({error.strerror})"
+                raise ResourceError(reason) from None
+        write_picture(
+            result.picture,
+            remote or output,
+            format=output_format(output, settings.depth),
+            record=made.to_json() if settings.embed else None,
+            depth=settings.depth,
+            dpi=result.recipe.dpi,
+            keep_metadata=settings.keep_metadata,
+            overwrite=job.replaces,
+        )
+        if remote is not None:
+            places.write(job.output, remote.getvalue())
+
+    def _opened(self, job: Job, data: bytes, share: Share) -> tuple[Stylizer, Picture]:
+        """The engine for a job, and its photo."""
+        import torch
+
+        from impasto.media.decode import read_picture
+
+        torch.set_num_threads(share.threads)
+        photo = read_picture(data, name=job.photo)
+        recipe, size = job.recipe, self._settings.print_size
+        if size is not None:
+            side = size.longer_side(photo.width, photo.height)
+            recipe = recipe.with_changes({"size": side, "dpi": size.dpi})
+        return self._engine(recipe, share), photo
+
+    def _engine(self, recipe: Recipe, share: Share) -> Stylizer:
+        from impasto.optimize.loop import Stylizer
+
+        key = (recipe.to_json(), share)
+        if key not in self._engines:
+            latest = next(reversed(self._engines.values()), None)
+            self._engines[key] = Stylizer(
+                recipe,
+                device=share.device or self._settings.device,
+                weights=self._settings.weights,
+                max_memory=share.max_memory,
+                scratch=self._settings.scratch,
+                like=latest,
+            )
+            if len(self._engines) > ENGINES:
+                self._engines.popitem(last=False)
+        self._engines.move_to_end(key)
+        return self._engines[key]
+
+    def _painting(self, place: str) -> Picture:
+        from impasto.media.decode import read_picture
+
+        if place not in self._paintings:
+            self._paintings[place] = read_picture(places.read(place), name=place)
+            if len(self._paintings) > PAINTINGS:
+                self._paintings.popitem(last=False)
+        self._paintings.move_to_end(place)
+        return self._paintings[place]
+
+
+def _reason(error: Exception) -> str:
+    if is_out_of_memory(error):
+        return "out of memory: ask for a smaller --size or fewer --workers"
+    if isinstance(error, ImpastoError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

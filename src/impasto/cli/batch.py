@@ -1,0 +1,316 @@
+"""``impasto batch SOURCE --style PAINTING -o FOLDER``: many pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli.arguments import Parser, device, gigabytes, whole
+from impasto.cli.regions import add_strength_flag
+from impasto.cli.stylize import add_recipe_flags, recipe_from
+
+if TYPE_CHECKING:
+    from impasto.batch.executors import Executor
+    from impasto.batch.job import Job, Probe, Settings
+    from impasto.batch.manifest import Row
+    from impasto.batch.planning import Plan, Planner
+    from impasto.batch.record import Record
+    from impasto.batch.sources import Found, Sightings
+    from impasto.cli.batch_report import Report
+    from impasto.recipe import Recipe
+
+
+def build_parser() -> Parser:
+    """The flags of a batch."""
+    parser = Parser(
+        prog="impasto batch",
+        usage="impasto batch SOURCE... --style PAINTING -o FOLDER [options]",
+        description="Repaint many photos. The same command again goes on where the last one was "
+        "stopped, or killed. Ctrl-C ends what is begun; twice, at once.",
+        epilog="docs/batch.md tells more.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        nargs="+",
+        help="a folder with all below it, a picture, a quoted pattern such as 'a/**/*.jpg', a "
+        "table (.csv, .jsonl) with a row a picture, or - for paths on standard input; or URLs",
+    )
+    add("-o", "--output", metavar="FOLDER", required=True, help="for the results, by path or URL")
+    add_recipe_flags(parser.add_argument_group("what to do"), styles_may_come_later=True)
+    add_strength_flag(parser.add_argument_group("how strong"))
+    _add_results(parser.add_argument_group("what to write"))
+    _add_work(parser.add_argument_group("how to work"))
+    parser.set_defaults(snapshot_every=None, mask=[], style_mask=[])
+    return parser
+
+
+def _add_results(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    kinds = ("png", "jpg", "webp", "tif", "bmp", "avif")
+    add("--format", choices=kinds, default="png", help="of the results (default: png)")
+    add("--depth", type=int, choices=(8, 16), default=8, help="bits a channel; 16 for png and tif")
+    add("--full-names", action="store_true", help="a.jpg becomes a.jpg.png, not a.png")
+    add(
+        "--root",
+        metavar="DIR",
+        help="single files, patterns and lists keep their path below this (default: where you are)",
+    )
+    add("--force", action="store_true", help="make again what is there of another photo or recipe")
+    add("--no-embed", action="store_true", help="leave the recipe out of the pictures")
+    add("--no-metadata", action="store_true", help="leave the photos' EXIF and copyright out")
+    add(
+        "--record", metavar="FILE", help="of what was done (default: impasto-batch.jsonl in FOLDER)"
+    )
+    add("--json", action="store_true", help="one JSON object on the last line of standard output")
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _add_work(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--executor",
+        choices=("local", "ray", "serial"),
+        default="local",
+        help="processes of this machine, a Ray cluster, or this very process (default: local)",
+    )
+    add(
+        "--workers", metavar="N", type=whole(1, 100_000), help="pictures at a time (default: suits)"
+    )
+    add("--ray-address", metavar="ADDRESS", help="of a cluster (default: one is started here)")
+    add("--limit", metavar="N", type=whole(1, 10**9), help="make at most so many now")
+    add(
+        "--dry-run", action="store_true", help="tell what would be made, and how long it would take"
+    )
+    add("--watch", action="store_true", help="go on with what comes into the folder, until Ctrl-C")
+    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
+    add("--max-memory", metavar="GB", type=gigabytes, help="of all workers (with ray: of each)")
+    add("--scratch", metavar="DIR", help="folder for large temporary files")
+    add("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, .safetensors)")
+
+
+def run(argv: list[str]) -> int:
+    """Find what there is to do, tell what it takes, do it, and say what came of it."""
+    options = build_parser().parse_args(argv)
+    from impasto.batch.job import Settings
+    from impasto.batch.planning import Planner
+    from impasto.batch.record import Record
+    from impasto.batch.sources import Sightings
+    from impasto.cli.batch_report import Report
+    from impasto.media.encode import output_format
+
+    _check(options)
+    suffix = f".{options.format}"
+    output_format(Path(f"any{suffix}"), options.depth)
+    settings = Settings(
+        device=options.device,
+        weights=options.weights,
+        scratch=options.scratch,
+        depth=options.depth,
+        embed=not options.no_embed,
+        keep_metadata=not options.no_metadata,
+        print_size=options.print,
+    )
+    with Record(_record_path(options)) as record:
+        planner = Planner(
+            options.output,
+            record,
+            settings,
+            partial(_recipe_for, options),
+            options.style or (),
+            suffix=suffix,
+            full_names=options.full_names,
+            force=options.force,
+        )
+        if not options.watch:
+            met = Sightings()
+            plan = planner.plan(_found(options, met))
+            if options.limit:
+                del plan.jobs[options.limit :]
+            report = Report(plan, met, options, record.path)
+            return _make(options, settings, planner, record, iter(plan.jobs), report)
+        from impasto.batch.planning import Plan
+
+        report = Report(Plan(), Sightings(), options, record.path)
+        jobs = _coming_in(options, planner, report)
+        return _make(options, settings, planner, record, jobs, report)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from impasto.batch import places
+    from impasto.errors import InputError, ResourceError
+
+    options.output = places.normalized(options.output)
+    _recipe_for(options, None, {}, options.style or [""])
+    if places.is_url(options.output):
+        if not options.record:
+            raise InputError("-o URL needs --record FILE: a store cannot be appended to")
+        return
+    output = Path(options.output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file, a folder is needed for the results")
+    for source in options.source:
+        if output.is_dir() and Path(source).is_dir() and output.samefile(source):
+            raise InputError(f"{output}: is the source too, results need a folder of their own")
+        if options.watch and not (places.is_url(source) or Path(source).is_dir()):
+            raise InputError(f"{source}: only a folder can be watched")
+    if options.dry_run:
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
+    if not os.access(output, os.W_OK):
+        raise ResourceError(f"{output}: the folder cannot be written")
+
+
+def _record_path(options: argparse.Namespace) -> Path:
+    from impasto.batch.record import NAME
+
+    return Path(options.record) if options.record else Path(options.output, NAME)
+
+
+def _recipe_for(
+    options: argparse.Namespace,
+    name: str | None,
+    fields: Mapping[str, Any],
+    styles: Sequence[str],
+) -> Recipe:
+    """Of a row, or of the batch: the flags', or another by name, with fields changed."""
+    chosen = dict(vars(options)) | {"style": list(styles)}
+    if name is not None:
+        chosen |= {"recipe": name, "quality": None}
+    recipe = recipe_from(argparse.Namespace(**chosen)).with_changes(fields)
+    recipe.check_counts(len(styles))
+    return recipe
+
+
+def _found(options: argparse.Namespace, met: Sightings) -> Iterator[Found | Row]:
+    from impasto.batch.manifest import is_table, read_rows
+    from impasto.batch.sources import found_in
+
+    for source in options.source:
+        if is_table(source):
+            yield from read_rows(source)
+        else:
+            yield from found_in(
+                source, root=options.root, skipped=options.output, met=met, listed=_listed
+            )
+
+
+def _listed() -> list[str]:
+    """Paths on standard input, one a line, or with a zero byte between them."""
+    from impasto.errors import InputError
+
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed, pipe a list of paths in")
+    data = sys.stdin.buffer.read()
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _coming_in(
+    options: argparse.Namespace, planner: Planner, report: Report
+) -> Iterator[Job | None]:
+    from impasto.batch.watch import watched
+    from impasto.errors import ImpastoError
+
+    def jobs_of(found: Found) -> Iterable[Job]:
+        try:
+            plan: Plan = planner.plan([found])
+        except ImpastoError as error:
+            report.refused(found.photo, str(error))
+            return ()
+        return report.planned(plan)
+
+    def look() -> Iterator[Any]:
+        return _found(options, report.met)
+
+    return watched(look, jobs_of)
+
+
+def _make(
+    options: argparse.Namespace,
+    settings: Settings,
+    planner: Planner,
+    record: Record,
+    jobs: Iterator[Job | None],
+    report: Report,
+) -> int:
+    """Have the jobs done; the exit code."""
+    from impasto.batch.drive import drive
+    from impasto.cli.paint import stoppable
+
+    report.begin()
+    if not report.todo and not options.watch:
+        return report.end(interrupted=False)
+    executor = _executor(options, settings)
+    stop: list[int] = []
+    at_once = True
+    try:
+        probe = _probed(executor, report.first)
+        workers = executor.staffed(probe)
+        report.estimate(probe, workers)
+        if options.dry_run:
+            return report.end(interrupted=False)
+        with stoppable() as stop, report:
+            described = _described(jobs, planner)
+            for outcome in drive(described, executor, workers, record, stop):
+                report.see(outcome)
+        at_once = False
+    finally:
+        executor.close(at_once=at_once)
+    return report.end(interrupted=bool(stop) and not options.watch)
+
+
+def _described(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Job | None]:
+    for job in jobs:
+        if job is not None:
+            planner.describe(job)
+        yield job
+
+
+def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
+    if options.executor == "ray":
+        from impasto.batch.ray_actors import RayActors
+
+        return RayActors(
+            settings,
+            address=options.ray_address,
+            workers=options.workers,
+            max_memory=options.max_memory,
+        )
+    from impasto.batch.cores import shares_for
+    from impasto.batch.executors import LocalProcesses, Serial
+
+    kind = LocalProcesses if options.executor == "local" else Serial
+    workers = options.workers if options.executor == "local" else 1
+    return kind(settings, lambda probe: shares_for(probe, workers, options.max_memory))
+
+
+def _probed(executor: Executor, jobs: Sequence[Job]) -> Probe | None:
+    """What the first photo that can be read will take.
+
+    Raises:
+        ImpastoError: something that all pictures need is missing.
+    """
+    from impasto.batch.executors import WorkerLost
+    from impasto.errors import ImageError, LimitError, ResourceError
+
+    for job in jobs:
+        future: Future[Probe] = executor.probe(job)
+        try:
+            return future.result()
+        except (ImageError, LimitError):
+            continue
+        except WorkerLost as error:
+            raise ResourceError(f"the first worker was lost at {job.photo}: {error}") from None
+    return None
