@@ -8,6 +8,7 @@ it is whole.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,16 +120,20 @@ def size(place: str) -> int | None:
         return None
 
 
-def listing(folder: str) -> Iterator[str]:
-    """URLs of all files below a URL, or that match its wildcards; sorted.
+def listing(folder: str) -> Iterator[tuple[str, str]]:
+    """All files below a URL, or that match its wildcards, sorted: each one's URL, and its place
+    below the part without wildcards.
 
     Raises:
         InputError: no plugin for it, or it cannot be listed.
     """
     system, path = _system(folder)
     try:
-        found = system.glob(path) if any(c in path for c in "*?[") else system.find(path)
-        yield from sorted(str(system.unstrip_protocol(each)) for each in found)
+        fixed = re.split(r"[^/]*[*?[]", path, maxsplit=1)[0].rstrip("/") + "/"
+        found = system.find(path) if fixed.startswith(path) else system.glob(path)
+        for each in sorted(found):
+            name = each.removeprefix(fixed) if each.startswith(fixed) else each.rsplit("/", 1)[-1]
+            yield str(system.unstrip_protocol(each)), name
     except Exception as error:  # every store has its own
         raise InputError(f"{folder}: cannot be listed ({_reason(error)})") from None
 

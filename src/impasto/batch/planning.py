@@ -215,8 +215,9 @@ class Planner:
             raise InputError(
                 f"{other.photo} and {job.photo} would both become {job.output}: {way_out}"
             )
-        self._folders.update(map(str, PurePosixPath(name).parents))
-        if name in self._folders:
+        above = set(map(str, PurePosixPath(name).parents))
+        self._folders |= above
+        if name in self._folders or not above.isdisjoint(self._taken):
             raise InputError(f"{job.output}: would be a picture, and a folder of others")
 
     def _sort(self, job: Job, plan: Plan, foreign: list[str]) -> None:

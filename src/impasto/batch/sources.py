@@ -114,15 +114,10 @@ def _in_folder(folder: Path, skipped: str, met: Sightings) -> Iterator[Found]:
 
 
 def _in_store(source: str, met: Sightings) -> Iterator[Found]:
-    fixed = source.rstrip("/").split("/")
-    while any(c in each for each in fixed for c in WILD):
-        fixed.pop()
-    below = "/".join(fixed) + "/"
     found = False
-    for photo in places.listing(source):
+    for photo, place in places.listing(source):
         found = True
-        if _is_picture(photo.rsplit("/", 1)[-1], met):
-            place = photo.removeprefix(below) if photo.startswith(below) else _tail(photo)
+        if _is_picture(place, met):
             yield Found(photo, place)
     if not found:
         raise InputError(f"{source}: no such file or folder")
