@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from impasto.batch import places
-from impasto.batch.job import Job, Settings
+from impasto.batch.job import Job, Outcome, Settings
 from impasto.batch.manifest import Row
 from impasto.batch.record import Entry, Record
 from impasto.batch.sources import Found
@@ -33,12 +33,14 @@ class Plan:
     Attributes:
         jobs: to be made, in order.
         done: outputs that are there, of the same photo and recipe.
+        saved: those of them whose writing the record did not live to see.
         changed: outputs that are there, of another photo or recipe, and are left as they are.
         ours: photos passed over, for they are outputs of this batch.
     """
 
     jobs: list[Job] = field(default_factory=list)
     done: int = 0
+    saved: list[Outcome] = field(default_factory=list)
     changed: list[Job] = field(default_factory=list)
     ours: int = 0
 
@@ -226,6 +228,8 @@ class Planner:
             plan.jobs.append(job)
         elif entry is not None and self._is_done(job, entry, there):
             plan.done += 1
+            if entry.event == "begun":
+                plan.saved.append(Outcome(job, sha256=_sha256(job.photo), bytes=there))
         elif self._force:
             plan.jobs.append(replace(job, replaces=True))
         elif entry is None:
@@ -250,9 +254,13 @@ class Planner:
         if job.stamp is None or entry.stamp == job.stamp:
             return job.stamp is not None
         try:
-            return entry.sha256 == hashlib.sha256(places.read(job.photo)).hexdigest()
+            return entry.sha256 == _sha256(job.photo)
         except ImpastoError:
             return False
+
+
+def _sha256(place: str) -> str:
+    return hashlib.sha256(places.read(place)).hexdigest()
 
 
 def _key(place: str) -> str:

@@ -133,6 +133,8 @@ def run(argv: list[str]) -> int:
         if not options.watch:
             met = Sightings()
             plan = planner.plan(_found(options, met))
+            for outcome in () if options.dry_run else plan.saved:
+                record.ended(outcome)
             if options.limit:
                 del plan.jobs[options.limit :]
             report = Report(plan, met, options, record.path)

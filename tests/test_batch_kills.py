@@ -1,0 +1,228 @@
+"""What is left of a batch after kills, signals and lost workers: with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import synthetic_photo
+from impasto.batch import drive as module
+from impasto.batch.drive import drive
+from impasto.batch.executors import WorkerLost
+from impasto.batch.job import Job, Outcome
+from impasto.batch.record import Record
+from impasto.cli import main
+from impasto.recipe import Recipe
+from impasto.record.provenance import read_provenance
+
+PHOTOS = 8
+RECORD = Path("out/impasto-batch.jsonl")
+JOB = ["photos", "--style", "painting.png", "-o", "out", "--size", "48", "--iterations", "8"]
+JOB += ["--set", "style.distance=gram", "--set", "style.layers={ relu2_1 = 1 }"]
+JOB += ["--set", "content.layers={ relu2_1 = 1 }"]
+
+
+@pytest.fixture(autouse=True)
+def in_work(work, monkeypatch):
+    monkeypatch.chdir(work)
+    Path("photos").mkdir()
+    for number in range(PHOTOS):
+        shifted = np.roll(synthetic_photo(), 5 * number, axis=1)
+        Image.fromarray(shifted).save(f"photos/{number}.png")
+    return work
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "impasto", "batch", *JOB, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def lines() -> list[dict]:
+    """Whole ones: the last may be in the writing."""
+    whole = RECORD.read_text().split("\n")[:-1] if RECORD.exists() else []
+    return [json.loads(line) for line in whole if line]
+
+
+def events(kind: str) -> list[dict]:
+    return [line for line in lines() if line["event"] == kind]
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen | None = None) -> None:
+    while not what():
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def pids() -> set[int]:
+    return {int(line["worker"].rpartition(":")[2]) for line in events("done")}
+
+
+def check_all_made_once() -> None:
+    """Nothing lost, nothing done twice, and each picture what an undisturbed run makes."""
+    made = Counter(line["output"] for line in events("done"))
+    assert made == {f"{number}.png": 1 for number in range(PHOTOS)}
+    main(["batch", *JOB[:4], "whole", *JOB[5:], "--executor", "serial", "--quiet"])
+    for number in range(PHOTOS):
+        name = f"{number}.png"
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
+        assert read_provenance(Path("out", name)).inputs[0][0] == name
+    assert [path.name for path in Path("out").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_kills_of_everything_lose_only_what_was_in_flight():
+    with start("--workers", "1") as process:
+        wait_for(lambda: events("done"), process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "the same command goes on" in said.decode()
+    assert len(events("begun")) == len(events("done")) < PHOTOS  # what was begun was ended
+    before = len(events("done"))
+
+    with start("--workers", "2") as process:
+        wait_for(lambda: len(events("done")) >= before + 1, process)
+        process.kill()
+    workers = pids()
+    wait_for(lambda: not any(map(is_alive, workers)))  # they do not outlive their parent
+    in_flight = len(events("begun")) - len(events("done"))
+    assert 0 <= in_flight <= 2
+    before = len(events("done"))
+    assert before < PHOTOS
+
+    with start("--workers", "2", "--json") as process:
+        wait_for(lambda: len(events("begun")) > before + in_flight + 1, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+        victim = next(pid for pid, command in commands.items() if b"spawn_main" in command)
+        os.kill(int(victim), signal.SIGKILL)
+        out, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    report = json.loads(out.splitlines()[-1])
+    assert report["made"] + report["done_before"] == PHOTOS
+    assert report["failed"] == []
+    check_all_made_once()
+
+
+def test_a_ray_worker_that_is_killed_costs_nothing():
+    """A real cluster of this machine, two actors, one of them killed at its work."""
+    pytest.importorskip("ray")
+    with start("--executor", "ray", "--workers", "2", "--json") as process:
+        wait_for(pids, process)
+        os.kill(min(pids()), signal.SIGKILL)
+        out, said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    report = json.loads(out.splitlines()[-1])
+    assert (report["made"], report["failed"]) == (PHOTOS, [])
+    assert len(pids()) > 1
+    assert len(events("begun")) == PHOTOS + 1  # what it was at was given to another
+    check_all_made_once()
+
+
+def test_a_second_signal_ends_it_at_once():
+    with start("--workers", "1", "--iterations", "1000000") as process:
+        wait_for(lambda: events("begun"), process)
+        process.send_signal(signal.SIGINT)
+        wait_for(lambda: signal_is_handled(process.pid), process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.decode().splitlines()[-1] == "impasto: interrupted"
+    assert not list(Path("out").glob("*.png"))
+
+
+def signal_is_handled(pid: int) -> bool:
+    """Whether no signal is waiting to be taken."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(("SigPnd", "ShdPnd")) and int(line.split()[1], 16):
+            return False
+    time.sleep(0.05)  # the handler itself is Python
+    return True
+
+
+class Scripted:
+    """An executor whose workers die at some photos, so many times."""
+
+    def __init__(self, deaths: dict[str, int]) -> None:
+        self.deaths = Counter(deaths)
+        self.seen: list[Job] = []
+
+    def submit(self, jobs):
+        (job,) = jobs
+        self.seen.append(job)
+        future = Future()
+        if self.deaths[job.photo] > 0:
+            self.deaths[job.photo] -= 1
+            future.set_exception(WorkerLost("killed"))
+        elif job.photo == "unsendable":
+            future.set_exception(TypeError("cannot pickle"))
+        else:
+            future.set_result([Outcome(job, sha256="0", bytes=1)])
+        return future
+
+
+def jobs(*photos: str) -> list[Job]:
+    return [Job(f"{p}.png", p, ("s",), f"out/{p}.png", Recipe(), "id", "1-1-1") for p in photos]
+
+
+def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
+    executor = Scripted({"once": 1, "always": 9})
+    with Record(RECORD) as record:
+        photos = jobs("a", "once", "always", "unsendable", "b")
+        found = {o.job.photo: o for o in drive(iter(photos), executor, 2, record, [])}
+    assert {photo for photo, outcome in found.items() if outcome.done} == {"a", "once", "b"}
+    assert "two workers were lost at it: killed" in found["always"].error
+    assert "cannot pickle" in found["unsendable"].error
+    tried = Counter(job.photo for job in executor.seen)
+    assert tried == {"a": 1, "once": 2, "always": 2, "unsendable": 1, "b": 1}
+    assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
+
+
+def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
+    executor, stop = Scripted({"lost": 1}), []
+    with Record(RECORD) as record:
+        outcomes = drive(iter(jobs("a", "lost", "b", "c")), executor, 1, record, stop)
+        assert next(outcomes).job.photo == "a"
+        stop.append(2)
+        assert list(outcomes) == []
+        assert [job.photo for job in executor.seen] == ["a"]
+
+        def full(job):
+            return Outcome(job, "the disk is full", full=True)
+
+        monkeypatch.setattr(module, "_outcomes", lambda future, job: [full(job)])
+        executor = Scripted({})
+        ended = list(drive(iter(jobs("d", "e", "f", "g")), executor, 2, record, []))
+    assert [outcome.job.photo for outcome in ended] == ["d", "e"]
+
+
+def test_a_picture_that_a_dead_worker_had_written_is_not_made_again():
+    from impasto.batch.job import Settings, Share
+    from impasto.batch.worker import Worker
+
+    Path("out").mkdir()
+    Path("out/0.png").write_bytes(b"whole, for it is written so")
+    job = replace(jobs("photos/0.png")[0], output="out/0.png", again=True)
+    (outcome,) = Worker(Settings()).work([job], Share())
+    assert outcome.done
+    assert Path("out/0.png").read_bytes() == b"whole, for it is written so"
