@@ -82,6 +82,7 @@ class Planner:
         self._force = force
         self._recipes: dict[str, tuple[Recipe, str]] = {}
         self._hashes: dict[str, str] = {}
+        self._real: dict[str, str] = {}
         self._described: dict[str, dict[str, Any]] = {}
         self._taken: dict[str, Job] = {}
         self._folders: set[str] = set()
@@ -103,7 +104,7 @@ class Planner:
             self._take(job)
             if job.key not in seen:  # a list may name a photo twice
                 seen.add(job.key)
-                originals.update(map(_key, (job.photo, *job.styles)))
+                originals.update(map(self._key, (job.photo, *job.styles)))
                 self._sort(job, plan, foreign)
         if foreign:
             raise InputError(
@@ -111,7 +112,7 @@ class Planner:
                 f"such as {foreign[0]}; --force replaces them"
             )
         for job in (*plan.jobs, *plan.changed):
-            if _key(job.output) in originals:
+            if self._key(job.output) in originals:
                 raise InputError(f"{job.output}: is an input, originals are never replaced")
         return plan
 
@@ -198,21 +199,32 @@ class Planner:
                 raise WeightsError(f"no weights file {path} ({error.strerror})") from None
         return self._hashes[path]
 
+    def _key(self, place: str) -> str:
+        """One spelling of a place, links followed."""
+        if places.is_url(place):
+            return place.rstrip("/")
+        folder, name = os.path.split(place)
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder or ".")
+        here = os.path.join(self._real[folder], name)  # noqa: PTH118 -- thrice as fast
+        return os.path.realpath(here) if name in ("", ".", "..") or os.path.islink(here) else here  # noqa: PTH114
+
     def _is_ours(self, photo: str) -> bool:
         """Whether a file is an output of this batch."""
         if places.is_url(photo) != places.is_url(self._output):
             return False
-        below = _key(self._output).rstrip("/") + "/"
-        photo = _key(photo)
+        below = self._key(self._output) + ("/" if places.is_url(photo) else os.sep)
+        photo = self._key(photo)
         return photo.startswith(below) and photo.removeprefix(below) in self._record
 
     def _take(self, job: Job) -> None:
         """The name, which on some file systems is that of others in other letters."""
         name = unicodedata.normalize("NFC", job.key).casefold()
         other = self._taken.setdefault(name, job)
-        if (_key(other.photo), other.identity) != (_key(job.photo), job.identity):
+        same = other is job or self._key(other.photo) == self._key(job.photo)
+        if not same or other.identity != job.identity:
             way_out = "--full-names keeps their extensions, or rename one"
-            if _key(other.photo) == _key(job.photo):
+            if same:
                 way_out = "give the rows different outputs"
             raise InputError(
                 f"{other.photo} and {job.photo} would both become {job.output}: {way_out}"
@@ -261,8 +273,3 @@ class Planner:
 
 def _sha256(place: str) -> str:
     return hashlib.sha256(places.read(place)).hexdigest()
-
-
-def _key(place: str) -> str:
-    """One spelling of a place."""
-    return place if places.is_url(place) else os.path.realpath(Path(place))
