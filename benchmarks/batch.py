@@ -172,7 +172,7 @@ def strike(
     process: subprocess.Popen[bytes], mark: str, chance: random.Random, counts: Counter[str]
 ) -> None:
     """Kill -9 the parent, one of its processes, or all of them; wait for what is left."""
-    workers = sorted(set(cpu_of(mark)) - {process.pid})
+    workers = [pid for pid in cpu_of(mark) if is_worker(pid)]
     match chance.choice(["of the parent", "of a worker", "of all"]):
         case "of a worker" if workers:
             counts["of a worker"] += 1
@@ -185,6 +185,14 @@ def strike(
             counts["of the parent"] += 1
             kill(process.pid)
     process.wait()
+
+
+def is_worker(pid: int) -> bool:
+    """Rather than the parent, or what multiprocessing keeps track of semaphores with."""
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def kill(pid: int) -> None:

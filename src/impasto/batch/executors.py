@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any, Protocol, TypeVar
 
@@ -135,11 +135,12 @@ class _Lane:
         if lost:
             self._pool.shutdown(wait=False)
             self._pool = self._started()
-        try:
-            inner = self._pool.submit(function, *arguments)
-        except BrokenExecutor:  # it died with nothing to do
-            self._pool = self._started()
-            inner = self._pool.submit(function, *arguments)
+        with _born_deaf():  # the first call starts the process
+            try:
+                inner = self._pool.submit(function, *arguments)
+            except BrokenExecutor:  # it died with nothing to do
+                self._pool = self._started()
+                inner = self._pool.submit(function, *arguments)
         self._last = outer = Future[T]()
         inner.add_done_callback(lambda done: _passed_on(done, outer))
         return outer
@@ -151,6 +152,21 @@ class _Lane:
         # Not forked: threads of torch's do not survive it.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(self._settings,))
+
+
+@contextlib.contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes that start within never see a Ctrl-C: the one that started them tells when to end,
+    and an interruption in the middle of their imports would be a page of traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _passed_on(done: Future[T], outer: Future[T]) -> None:
@@ -169,7 +185,6 @@ _worker: Worker
 
 def _begin(settings: Settings) -> None:
     global _worker  # noqa: PLW0603 -- the one thing a process of a pool keeps
-    # The one that started it tells when to stop; it must not outlive that one either.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(settings)

@@ -16,7 +16,7 @@ from impasto.batch.job import Job, Outcome, Settings
 from impasto.batch.manifest import Row
 from impasto.batch.record import Entry, Record
 from impasto.batch.sources import Found
-from impasto.errors import ImpastoError, InputError, WeightsError
+from impasto.errors import ImpastoError, InputError, WeightsError, counted
 from impasto.media.decode import read_picture
 from impasto.recipe import Recipe
 
@@ -108,8 +108,8 @@ class Planner:
                 self._sort(job, plan, foreign)
         if foreign:
             raise InputError(
-                f"{len(foreign)} output(s) exist already that this batch's record does not know, "
-                f"such as {foreign[0]}; --force replaces them"
+                f"{counted(len(foreign), 'output')} not in this batch's record would be replaced, "
+                f"such as {foreign[0]}: --force does it"
             )
         for job in (*plan.jobs, *plan.changed):
             if self._key(job.output) in originals:

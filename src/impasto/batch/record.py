@@ -47,8 +47,12 @@ class Entry:
 class Record:
     """Of what was begun and what came of it; open to one process at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Read what is there; nothing is written before the first event.
+    def __init__(self, path: Path, *, only_read: bool = False) -> None:
+        """Read what is there, and keep others from it.
+
+        Args:
+            path: of the file, which need not be there.
+            only_read: whether nothing will be noted, and others need not be kept from it.
 
         Raises:
             InputError: it is not a record, or another batch holds it.
@@ -60,9 +64,15 @@ class Record:
         self._file: Any = None
         self._torn = False
         try:
-            if path.exists():
+            if not only_read:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.open("a+b")
                 self._hold()
-                self._read()
+            elif path.exists():
+                self._file = path.open("rb")
+            if self._file is not None:
+                self._file.seek(0)
+                self._read(complete=not only_read)
         except OSError as error:
             raise self._unusable(error) from None
 
@@ -119,10 +129,6 @@ class Record:
 
     def _append(self, line: dict[str, Any]) -> None:
         try:
-            if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._hold()
-                self._write(HEADER)
             self._write(line)
         except OSError as error:
             raise self._unusable(error) from None
@@ -137,8 +143,6 @@ class Record:
         os.fsync(self._file.fileno())
 
     def _hold(self) -> None:
-        self._file = self.path.open("a+b")
-        self._file.seek(0)
         try:
             import fcntl
         except ImportError:  # Windows
@@ -151,7 +155,7 @@ class Record:
                 f"{self.path}: another batch is at work with this record: wait for its end"
             ) from None
 
-    def _read(self) -> None:
+    def _read(self, *, complete: bool) -> None:
         line = self._file.readline()
         if line and not _is_header(line):
             self._file.close()
@@ -169,7 +173,7 @@ class Record:
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # cut short
         self._torn = bool(line) and not line.endswith(b"\n")
-        if not ours:  # a kill came while it was begun
+        if complete and not ours:  # new, or a kill came while it was begun
             self._write(HEADER)
 
     def _unusable(self, error: OSError) -> ResourceError:

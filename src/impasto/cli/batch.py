@@ -119,7 +119,7 @@ def run(argv: list[str]) -> int:
         keep_metadata=not options.no_metadata,
         print_size=options.print,
     )
-    with Record(_record_path(options)) as record:
+    with Record(_record_path(options), only_read=options.dry_run) as record:
         planner = Planner(
             options.output,
             record,
@@ -135,9 +135,8 @@ def run(argv: list[str]) -> int:
             plan = planner.plan(_found(options, met))
             for outcome in () if options.dry_run else plan.saved:
                 record.ended(outcome)
-            if options.limit:
-                del plan.jobs[options.limit :]
             report = Report(plan, met, options, record.path)
+            del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
         from impasto.batch.planning import Plan
 

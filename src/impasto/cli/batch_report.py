@@ -47,7 +47,8 @@ class Report:
         """
         self.met = met
         self.first: Sequence[Job] = plan.jobs[:PROBED]
-        self.todo = len(plan.jobs)
+        self.todo = min(len(plan.jobs), options.limit or len(plan.jobs))
+        self._later = len(plan.jobs) - self.todo
         self._options = options
         self._record = record
         self._before = plan.done
@@ -76,6 +77,7 @@ class Report:
         extra = [
             f"{count} {what}"
             for count, what in (
+                (self._later, "left for later"),
                 (self._before, "done already"),
                 (len(self._changed), "left as they are"),
                 (self._ours, "results of this batch passed over"),
@@ -97,9 +99,9 @@ class Report:
             ResourceError: more than the disk has.
         """
         from impasto.batch import places
-        from impasto.errors import ResourceError
+        from impasto.errors import ResourceError, counted
 
-        with_workers = f"with {workers} worker{'s' * (workers > 1)}"
+        with_workers = f"with {counted(workers, 'worker')}"
         if probe is None:
             self._say(with_workers)
             return
@@ -172,7 +174,8 @@ class Report:
         elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.done:
             self._last = now
             what = f"{outcome.seconds:.1f} s" if outcome.done else f"failed: {outcome.error}"
-            self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}  {left} left")
+            left = "" if self._options.watch else f"  {left} left"
+            self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
 
     def end(self, *, interrupted: bool) -> int:
         """Say what came of it all; the exit code."""
