@@ -96,6 +96,7 @@ def test_kills_of_everything_lose_only_what_was_in_flight():
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
+    assert "ending with what is begun" in said.decode()
     assert "the same command goes on" in said.decode()
     assert len(events("begun")) == len(events("done")) < PHOTOS  # what was begun was ended
     before = len(events("done"))

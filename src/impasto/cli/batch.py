@@ -262,7 +262,7 @@ def _make(
         report.estimate(probe, workers)
         if options.dry_run:
             return report.end(interrupted=False)
-        with stoppable() as stop, report:
+        with stoppable(_tell_of_the_end) as stop, report:
             described = _described(jobs, planner)
             for outcome in drive(described, executor, workers, record, stop):
                 report.see(outcome)
@@ -270,6 +270,11 @@ def _make(
     finally:
         executor.close(at_once=at_once)
     return report.end(interrupted=bool(stop) and not options.watch)
+
+
+def _tell_of_the_end() -> None:
+    # Not by print, which a signal may have interrupted.
+    os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
 
 
 def _described(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Job | None]:

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -175,14 +175,18 @@ def _steps(
 
 
 @contextmanager
-def stoppable() -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM fill once; a second signal interrupts at once."""
+def stoppable(tell: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
+    """A list that SIGINT and SIGTERM fill once; a second signal interrupts at once.
+
+    ``tell`` is called at the first one, wherever the program is.
+    """
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
+        tell()
 
     before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
