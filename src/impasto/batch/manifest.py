@@ -36,6 +36,7 @@ class Row:
         output: below the output folder, with ``/``; none: made of the photo's and the paintings'.
         recipe: its name or file; none: the batch's own.
         fields: of the recipe.
+        stamp: never known from a table.
     """
 
     where: str
@@ -45,6 +46,7 @@ class Row:
     output: str | None = None
     recipe: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    stamp: None = None
 
 
 def is_table(source: str) -> bool:

@@ -11,6 +11,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,39 +91,47 @@ def stamp(place: str) -> str | None:
     """Changes whenever the file does, and costs no reading of it; none: not there.
 
     Of a path the size and the times of content and of inode, the last of which no program can set;
-    of a URL what its store has for the purpose.
+    of a URL what its store tells of it.
     """
     if is_url(place):
-        try:
-            system, path = _system(place)
-            return str(system.ukey(path))
-        except ImpastoError:
-            raise
-        except Exception:  # not there, or every store's own
-            return None
+        found = _info(place)
+        return None if found is None else _stamp(found)
     try:
-        found = os.stat(place)  # noqa: PTH116 -- no ValueError to be met by Path
+        here = os.stat(place)  # noqa: PTH116 -- thrice as fast
     except (OSError, ValueError):
         return None
-    return f"{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+    return f"{here.st_size}-{here.st_mtime_ns}-{here.st_ctime_ns}"
 
 
 def size(place: str) -> int | None:
     """In bytes; none: not there."""
+    if is_url(place):
+        found = _info(place)
+        return None if found is None else int(found["size"] or 0)
     try:
-        if is_url(place):
-            system, path = _system(place)
-            return int(system.info(path)["size"] or 0)
         return os.stat(place).st_size  # noqa: PTH116
-    except ImpastoError:
-        raise
-    except Exception:  # not there, or every store's own
+    except (OSError, ValueError):
         return None
 
 
-def listing(folder: str) -> Iterator[tuple[str, str]]:
-    """All files below a URL, or that match its wildcards, sorted: each one's URL, and its place
-    below the part without wildcards.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file in a store.
+
+    Attributes:
+        url: of it.
+        name: below the part of the URL that had no wildcards, with ``/``.
+        stamp, size: as of the functions of these names.
+    """
+
+    url: str
+    name: str
+    stamp: str
+    size: int
+
+
+def listing(folder: str) -> Iterator[Listed]:
+    """All files below a URL, or that match its wildcards, sorted; in a few requests.
 
     Raises:
         InputError: no plugin for it, or it cannot be listed.
@@ -130,12 +139,33 @@ def listing(folder: str) -> Iterator[tuple[str, str]]:
     system, path = _system(folder)
     try:
         fixed = re.split(r"[^/]*[*?[]", path, maxsplit=1)[0].rstrip("/") + "/"
-        found = system.find(path) if fixed.startswith(path) else system.glob(path)
-        for each in sorted(found):
+        system.invalidate_cache()
+        ask = system.find if fixed.startswith(path) else system.glob
+        for each, info in sorted(ask(path, detail=True).items()):
             name = each.removeprefix(fixed) if each.startswith(fixed) else each.rsplit("/", 1)[-1]
-            yield str(system.unstrip_protocol(each)), name
+            url = str(system.unstrip_protocol(each))
+            yield Listed(url, name, _stamp(info), int(info["size"] or 0))
+    except FileNotFoundError:
+        return
     except Exception as error:  # every store has its own
         raise InputError(f"{folder}: cannot be listed ({_reason(error)})") from None
+
+
+def _info(url: str) -> dict[str, Any] | None:
+    system, path = _system(url)
+    try:
+        found: dict[str, Any] = system.info(path)
+    except Exception:  # not there, or every store's own
+        return None
+    return found
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    """Of the fields that tell a change, by the names that stores have for them."""
+    known = ("etag", "md5hash", "content_md5", "lastmodified", "last_modified", "mtime", "created")
+    found = {key.lower(): value for key, value in info.items()}
+    told = next((str(found[name]) for name in known if found.get(name)), "")
+    return f"{info['size']}-{told}"
 
 
 def _read_url(place: str, limits: Limits) -> bytes:

@@ -82,6 +82,7 @@ class Planner:
         self._force = force
         self._recipes: dict[str, tuple[Recipe, str]] = {}
         self._hashes: dict[str, str] = {}
+        self._stored: dict[str, int] | None = None
         self._real: dict[str, str] = {}
         self._described: dict[str, dict[str, Any]] = {}
         self._taken: dict[str, Job] = {}
@@ -95,6 +96,9 @@ class Planner:
                 is there and not of this batch, or a painting cannot be read.
         """
         plan, seen, originals = Plan(), set[str](), set[str]()
+        self._stored = None
+        if places.is_url(self._output):  # in a few requests rather than one for each
+            self._stored = {each.name: each.size for each in places.listing(self._output)}
         foreign: list[str] = []
         for each in found:
             if self._is_ours(each.photo):
@@ -131,7 +135,7 @@ class Planner:
             output=places.joined(self._output, key),
             recipe=recipe,
             identity=identity,
-            stamp=places.stamp(found.photo),
+            stamp=found.stamp or places.stamp(found.photo),
         )
 
     def _name(self, found: Found | Row, row: Row | None) -> str:
@@ -235,7 +239,7 @@ class Planner:
             raise InputError(f"{job.output}: would be a picture, and a folder of others")
 
     def _sort(self, job: Job, plan: Plan, foreign: list[str]) -> None:
-        entry, there = self._record.last(job.key), places.size(job.output)
+        entry, there = self._record.last(job.key), self._size(job)
         if there is None:
             plan.jobs.append(job)
         elif entry is not None and self._is_done(job, entry, there):
@@ -248,6 +252,9 @@ class Planner:
             foreign.append(job.output)
         else:
             plan.changed.append(job)
+
+    def _size(self, job: Job) -> int | None:
+        return places.size(job.output) if self._stored is None else self._stored.get(job.key)
 
     def _is_done(self, job: Job, entry: Entry, there: int) -> bool:
         """Whether an output of some size is what the job would make.

@@ -24,10 +24,12 @@ class Found:
     Attributes:
         photo: path or URL.
         place: where its output belongs below the output folder, with ``/``; the photo's extension.
+        stamp: see :func:`places.stamp`; none: not asked for yet.
     """
 
     photo: str
     place: str
+    stamp: str | None = None
 
 
 @dataclass
@@ -115,10 +117,10 @@ def _in_folder(folder: Path, skipped: str, met: Sightings) -> Iterator[Found]:
 
 def _in_store(source: str, met: Sightings) -> Iterator[Found]:
     found = False
-    for photo, place in places.listing(source):
+    for each in places.listing(source):
         found = True
-        if _is_picture(place, met):
-            yield Found(photo, place)
+        if _is_picture(each.name, met):
+            yield Found(each.url, each.name, each.stamp)
     if not found:
         raise InputError(f"{source}: no such file or folder")
 
