@@ -169,8 +169,8 @@ class Scripted:
         self.seen: list[Job] = []
 
     def submit(self, jobs):
-        (job,) = jobs
-        self.seen.append(job)
+        job = jobs[0]
+        self.seen += jobs
         future = Future()
         if self.deaths[job.photo] > 0:
             self.deaths[job.photo] -= 1
@@ -178,7 +178,7 @@ class Scripted:
         elif job.photo == "unsendable":
             future.set_exception(TypeError("cannot pickle"))
         else:
-            future.set_result([Outcome(job, sha256="0", bytes=1)])
+            future.set_result([Outcome(each, sha256="0", bytes=1) for each in jobs])
         return future
 
 
@@ -186,11 +186,24 @@ def jobs(*photos: str) -> list[Job]:
     return [Job(f"{p}.png", p, ("s",), f"out/{p}.png", Recipe(), "id", "1-1-1") for p in photos]
 
 
+def alone(several: list[Job]) -> list[list[Job]]:
+    return [[job] for job in several]
+
+
+def test_jobs_that_were_lost_together_are_tried_again_one_by_one():
+    executor = Scripted({"a": 1})
+    with Record(RECORD) as record:
+        groups = iter([jobs("a", "b"), jobs("c", "d")])
+        found = [o.job.photo for o in drive(groups, executor, 1, record, []) if o.done]
+    assert found == ["a", "b", "c", "d"]
+    assert [job.again for job in executor.seen] == [False, False, True, True, False, False]
+
+
 def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
     executor = Scripted({"once": 1, "always": 9})
     with Record(RECORD) as record:
         photos = jobs("a", "once", "always", "unsendable", "b")
-        found = {o.job.photo: o for o in drive(iter(photos), executor, 2, record, [])}
+        found = {o.job.photo: o for o in drive(iter(alone(photos)), executor, 2, record, [])}
     assert {photo for photo, outcome in found.items() if outcome.done} == {"a", "once", "b"}
     assert "two workers were lost at it: killed" in found["always"].error
     assert "cannot pickle" in found["unsendable"].error
@@ -202,7 +215,7 @@ def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
 def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
     executor, stop = Scripted({"lost": 1}), []
     with Record(RECORD) as record:
-        outcomes = drive(iter(jobs("a", "lost", "b", "c")), executor, 1, record, stop)
+        outcomes = drive(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
         assert next(outcomes).job.photo == "a"
         stop.append(2)
         assert list(outcomes) == []
@@ -211,9 +224,9 @@ def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
         def full(job):
             return Outcome(job, "the disk is full", full=True)
 
-        monkeypatch.setattr(module, "_outcomes", lambda future, job: [full(job)])
+        monkeypatch.setattr(module, "_outcomes", lambda _, group: [full(group[0])])
         executor = Scripted({})
-        ended = list(drive(iter(jobs("d", "e", "f", "g")), executor, 2, record, []))
+        ended = list(drive(iter(alone(jobs("d", "e", "f", "g"))), executor, 2, record, []))
     assert [outcome.job.photo for outcome in ended] == ["d", "e"]
 
 

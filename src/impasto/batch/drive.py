@@ -14,39 +14,43 @@ from impasto.batch.record import Record
 
 PATIENCE_S = 1.0
 """Between looks at a source that has nothing now but may have something later."""
-_END = object()
 
 
 def drive(
-    jobs: Iterator[Job | None],
+    groups: Iterator[Sequence[Job] | None],
     executor: Executor,
     workers: int,
     record: Record,
     stop: Sequence[int],
 ) -> Iterator[Outcome]:
-    """Have the jobs done, and tell what came of each as soon as it is in the record.
+    """Have jobs done, and tell what came of each as soon as it is in the record.
 
-    A job whose worker dies is given to another once, then it has failed. No job is begun once
-    ``stop`` holds anything, or the disk is full; those that are begun end.
+    Jobs whose worker dies are given to another once, one by one, then they have failed. Nothing is
+    begun once ``stop`` holds anything, or the disk is full; what is begun ends.
 
     Args:
-        jobs: in order; none: nothing now, but perhaps later.
+        groups: jobs for one worker at a time, in order; none: nothing now, but perhaps later.
         executor: with ``workers`` workers.
         workers: how many calls it takes at a time.
         record: of what is begun and what came of it.
         stop: filled from outside.
     """
-    running: dict[Future[list[Outcome]], Job] = {}
-    again: deque[Job] = deque()
+    running: dict[Future[list[Outcome]], Sequence[Job]] = {}
+    again: deque[Sequence[Job]] = deque()
     more = True
     while more or again or running:
         waiting = False
         while not waiting and (more or again) and len(running) < workers and not stop:
-            job = again.popleft() if again else next(jobs, _END)
-            if isinstance(job, Job):
-                record.begun(job)
-                running[executor.submit([job])] = job
-            more, waiting = more and job is not _END, job is None
+            try:
+                group = again.popleft() if again else next(groups)
+            except StopIteration:
+                more = False
+                continue
+            if group:
+                for job in group:
+                    record.begun(job)
+                running[executor.submit(group)] = group
+            waiting = group is None
         if stop:
             more = False
             again.clear()
@@ -55,24 +59,24 @@ def drive(
             continue
         ended, _ = wait(running, PATIENCE_S if waiting else None, FIRST_COMPLETED)
         for future in ended:
-            job = running.pop(future)
-            outcomes = _outcomes(future, job)
-            if outcomes is None:
-                again.append(replace(job, again=True))
-                continue
-            for outcome in outcomes:
+            group = running.pop(future)
+            for outcome in _outcomes(future, group):
+                if outcome is None:
+                    again.extend([replace(job, again=True)] for job in group)
+                    continue
                 record.ended(outcome)
                 more = more and not outcome.full
                 yield outcome
 
 
-def _outcomes(future: Future[list[Outcome]], job: Job) -> list[Outcome] | None:
-    """Of a call that has ended; none: its worker died, and it may be tried again."""
+def _outcomes(future: Future[list[Outcome]], group: Sequence[Job]) -> Sequence[Outcome | None]:
+    """Of a call that has ended; a none: its worker died, and jobs may be tried again."""
     try:
         return future.result()
     except WorkerLost as error:
-        if not job.again:
-            return None
-        return [Outcome(job, f"{job.photo}: two workers were lost at it: {error}")]
+        if not any(job.again for job in group):
+            return [None]
+        reason = f"two workers were lost at it: {error}"
     except Exception as error:  # what could not be sent back, say
-        return [Outcome(job, f"{job.photo}: {type(error).__name__}: {error}")]
+        reason = f"{type(error).__name__}: {error}"
+    return [Outcome(job, f"{job.photo}: {reason}") for job in group]

@@ -64,9 +64,8 @@ class Worker:
     def work(self, jobs: Sequence[Job], share: Share) -> list[Outcome]:
         """What came of each job, in turn; nothing is raised.
 
-        The jobs of one call have one recipe, and their photos one size: a network that passes
-        several pictures at once would take them together here. One that optimises takes them one
-        by one.
+        Several are for recipes that make pictures of equal size together; an optimisation takes
+        them one by one.
         """
         return [replace(self._outcome(job, share), worker=self._name) for job in jobs]
 

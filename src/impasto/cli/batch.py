@@ -191,8 +191,7 @@ def _make(
         if options.dry_run:
             return report.end(interrupted=False)
         with stoppable(_tell_of_the_end) as stop, report:
-            described = _described(jobs, planner)
-            for outcome in drive(described, executor, workers, record, stop):
+            for outcome in drive(_groups(jobs, planner), executor, workers, record, stop):
                 report.see(outcome)
         at_once = False
     finally:
@@ -205,11 +204,12 @@ def _tell_of_the_end() -> None:
     os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
 
 
-def _described(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Job | None]:
+def _groups(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Sequence[Job] | None]:
+    """Jobs that a worker takes together: one by one, for each of its iterations fills a core."""
     for job in jobs:
         if job is not None:
             planner.describe(job)
-        yield job
+        yield None if job is None else [job]
 
 
 def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
