@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from impasto.batch import places
-from impasto.errors import InputError
+from impasto.errors import InputError, RecipeError
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 SEVERAL = "|"
@@ -86,29 +86,36 @@ def read_rows(source: str) -> Iterator[Row]:
 
 
 def _csv_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    from impasto.recipe_fields import parse_setting
-
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    names = [each.strip() for each in reader.fieldnames or ()]
-    if "photo" not in names:
-        raise InputError(f"{source}: the first line names the columns, and photo is one of them")
-    if len(set(names)) < len(names):
-        raise InputError(f"{source}: two columns have one name")
-    reader.fieldnames = names
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        for cells in reader:
+        names = [each.strip() for each in next(reader, [])]
+        if "photo" not in names:
+            raise InputError(
+                f"{source}: the first line names the columns, and photo is one of them"
+            )
+        if len(set(names)) < len(names):
+            raise InputError(f"{source}: two columns have one name")
+        for cells in filter(None, reader):
             where = f"{source} line {reader.line_num}"
-            if None in cells:
+            if len(cells) > len(names):
                 raise InputError(f"{where}: has more cells than there are columns")
-            row: dict[str, Any] = {name: (cell or "").strip() for name, cell in cells.items()}
-            for name, cell in row.items():
-                if name not in ("photo", "style", "output", "recipe", "quality") and cell:
-                    row[name] = parse_setting(f"{name}={cell}")[1]
-            if isinstance(row.get("style"), str):
-                row["style"] = [each.strip() for each in row["style"].split(SEVERAL) if each]
-            yield reader.line_num, row
+            row = zip(names, (cell.strip() for cell in cells), strict=False)
+            yield reader.line_num, {name: _cell(name, cell, where) for name, cell in row if cell}
     except csv.Error as error:
         raise InputError(f"{source} line {reader.line_num}: {error}") from None
+
+
+def _cell(name: str, text: str, where: str) -> Any:
+    from impasto.recipe_fields import parse_setting
+
+    if name == "style":
+        return [each.strip() for each in text.split(SEVERAL) if each.strip()]
+    if name in ("photo", "output", "recipe", "quality"):
+        return text
+    try:
+        return parse_setting(f"{name}={text}")[1]
+    except RecipeError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def _json_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
