@@ -76,7 +76,7 @@ def test_a_damaged_line_costs_no_other(tmp_path, line):
 
 
 def probe(memory: int, available: int | None, device: str = "cpu", devices: int = 1) -> Probe:
-    return Probe(1.0, memory, available, 8, 8, device, devices)
+    return Probe(1.0, memory, 2 * memory, available, 8, 8, device, devices)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,8 @@ def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, exp
     assert (len(shares), shares[0].threads, shares[0].max_memory) == expected
     if workers is None:
         assert len(shares) * shares[0].threads <= 8
+    if known and known.device == "cpu" and expected[2]:
+        assert shares[0].roomy == (expected[2] >= 2 * known.memory)
     if known and known.devices > 1:
         assert [share.device for share in shares] == ["cuda:0", "cuda:1"]
 

@@ -39,7 +39,7 @@ def shares_for(probe: Probe | None, workers: int | None, max_memory: int | None)
     if probe is None:
         workers = workers or cores
         each = None if max_memory is None else max_memory // workers
-        return [Share(max(1, cores // workers), each, short=each is not None)] * workers
+        return [Share(max(1, cores // workers), each)] * workers
     room = probe.available if max_memory is None else max_memory
     on_cpu = probe.device == "cpu"
     if workers is None:
@@ -53,7 +53,7 @@ def shares_for(probe: Probe | None, workers: int | None, max_memory: int | None)
             threads,
             each,
             f"{probe.device}:{place % probe.devices}" if probe.devices > 1 else None,
-            max_memory is not None,
+            not on_cpu or each is None or probe.comfort <= each,
         )
         for place in range(workers)
     ]

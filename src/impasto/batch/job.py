@@ -63,13 +63,13 @@ class Share:
         threads: of the convolutions.
         max_memory: bytes; none: what is free.
         device: in place of the settings'; none: those.
-        short: whether memory was limited by the user, so that none is kept for speed.
+        roomy: whether freed memory may be kept for the next iteration.
     """
 
     threads: int = 1
     max_memory: int | None = None
     device: str | None = None
-    short: bool = False
+    roomy: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class Probe:
     Attributes:
         seconds: with one thread of a CPU, or on a GPU.
         memory: bytes that the worker's process will hold.
+        comfort: bytes with which it may keep what it frees, which is faster.
         available: bytes that it may take, what it holds included; none: not known.
         width, height: of the output.
         device: type of it.
@@ -127,6 +128,7 @@ class Probe:
 
     seconds: float
     memory: int
+    comfort: int
     available: int | None
     width: int
     height: int

@@ -55,7 +55,7 @@ class RayActors:
             ray.init(
                 address=address or "local", log_to_driver=False, logging_level="ERROR", **alone
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray has no one type for it
             reason = (str(error).splitlines() or [""])[0][:200]
             raise ResourceError(
                 f"no Ray cluster at {address or 'this machine'}: {reason}"
@@ -63,7 +63,7 @@ class RayActors:
         gpu = settings.device.startswith("cuda")
         self._settings = settings
         self._options: dict[str, Any] = {"num_cpus": threads, "num_gpus": int(gpu)}
-        self._share = Share(threads, max_memory, short=max_memory is not None)
+        self._share = Share(threads, max_memory, roomy=max_memory is None)
         self._workers = workers
         self._actors: list[_Actor] = []
 

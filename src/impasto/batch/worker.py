@@ -45,6 +45,7 @@ class Worker:
         """
         import torch
 
+        from impasto.optimize.plan import KEPT
         from impasto.optimize.room import available_memory, taken_memory
 
         engine, photo = self._opened(job, places.read(job.photo), Share())
@@ -54,6 +55,7 @@ class Worker:
         return Probe(
             seconds=plan.seconds,
             memory=plan.bytes_needed,
+            comfort=round(KEPT * plan.bytes_needed),
             available=None if free is None else free + taken_memory(torch.device("cpu")),
             width=plan.width,
             height=plan.height,
@@ -99,9 +101,10 @@ class Worker:
         engine, photo = self._opened(job, data, share)
         paintings = [self._painting(each) for each in job.styles]
         began = time.monotonic()
+        keep_freed_memory(keep=share.roomy)
         for step in engine.run(photo, paintings):  # at least one
-            if not step.tile and not share.short:
-                keep_freed_memory()
+            if step.tile and share.roomy:
+                keep_freed_memory(keep=False)
         sources = [job.photo, *job.styles]
         return finished(engine, step, photo, paintings, sources, time.monotonic() - began)
 
