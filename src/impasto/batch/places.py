@@ -33,6 +33,11 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
+def absolute(place: str) -> str:
+    """As it is meant here, for a process that is elsewhere."""
+    return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 -- links are kept
+
+
 def joined(folder: str, name: str) -> str:
     """A name, with ``/`` between folders, below a folder."""
     return f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(Path(folder, name))

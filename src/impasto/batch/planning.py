@@ -59,6 +59,7 @@ class Planner:
         suffix: str = ".png",
         full_names: bool = False,
         force: bool = False,
+        absolute: bool = False,
     ) -> None:
         """Read nothing yet.
 
@@ -71,8 +72,10 @@ class Planner:
             suffix: of outputs that have no name of their own.
             full_names: whether they keep the photo's extension before that.
             force: whether outputs that are there, but of something else, are made again.
+            absolute: whether jobs name files in full, for workers that are elsewhere.
         """
-        self._output = output
+        self._spelt = places.absolute if absolute else str
+        self._output = self._spelt(output)
         self._record = record
         self._settings = settings
         self._recipe_for = recipe_for
@@ -130,8 +133,8 @@ class Planner:
         key = self._name(found, row)
         return Job(
             key=key,
-            photo=found.photo,
-            styles=styles,
+            photo=self._spelt(found.photo),
+            styles=tuple(map(self._spelt, styles)),
             output=places.joined(self._output, key),
             recipe=recipe,
             identity=identity,

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ def run(argv: list[str]) -> int:
             suffix=suffix,
             full_names=options.full_names,
             force=options.force,
+            absolute=options.executor == "ray",
         )
         if not options.watch:
             met = Sightings()
@@ -214,10 +216,12 @@ def _groups(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Sequence[J
 
 def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
     if options.executor == "ray":
+        from impasto.batch.places import absolute
         from impasto.batch.ray_actors import RayActors
 
+        weights = settings.weights and absolute(settings.weights)
         return RayActors(
-            settings,
+            replace(settings, weights=weights),
             address=options.ray_address,
             workers=options.workers,
             max_memory=options.max_memory,
