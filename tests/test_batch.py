@@ -198,6 +198,22 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
         assert record.last("new.png").event == "done"
 
 
+def test_what_a_kill_left_half_written_is_removed():
+    assert batch("photos", *QUICK) == 0
+    dead, alive = Path("out/.impasto-999999999-0a0b0c0d"), Path(f"out/.impasto-{os.getpid()}-1")
+    for path in (dead, alive):
+        path.touch()
+    assert batch("photos", *QUICK) == 0
+    assert dead.exists()  # nobody was killed here
+    Path("out/b.png").unlink()
+    lines = RECORD.read_text().splitlines()
+    kept = [line for line in lines if '"done", "output": "b.png"' not in line]
+    RECORD.write_text("\n".join(kept) + "\n")
+    assert batch("photos", *QUICK) == 0
+    assert (dead.exists(), alive.exists()) == (False, True)
+    assert Path("out/b.png").exists()
+
+
 def test_a_kill_while_an_older_output_was_replaced_makes_it_again(capsys):
     assert batch("photos", *QUICK) == 0
     older = Path("out/b.png").read_bytes()

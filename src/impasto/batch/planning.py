@@ -247,7 +247,7 @@ class Planner:
             plan.jobs.append(job)
         elif entry is not None and self._is_done(job, entry, there):
             plan.done += 1
-            if entry.event == "begun":
+            if entry.in_flight:
                 plan.saved.append(Outcome(job, sha256=_sha256(job.photo), bytes=there))
         elif self._force:
             plan.jobs.append(replace(job, replaces=True))
@@ -265,7 +265,7 @@ class Planner:
         One that was begun where none was before, and is there, is whole: the batch was killed
         between the writing of it and of the record.
         """
-        if entry.event == "begun":
+        if entry.in_flight:
             finished = not entry.replaces
         else:
             finished = entry.event == "done" and entry.bytes == there

@@ -43,6 +43,11 @@ class Entry:
     bytes: int
     replaces: bool
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether its end was not seen."""
+        return self.event == "begun"
+
 
 class Record:
     """Of what was begun and what came of it; open to one process at a time."""

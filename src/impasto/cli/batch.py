@@ -63,8 +63,8 @@ def run(argv: list[str]) -> int:
         if not options.watch:
             met = Sightings()
             plan = planner.plan(_found(options, met))
-            for outcome in () if options.dry_run else plan.saved:
-                record.ended(outcome)
+            if not options.dry_run:
+                _tidy(plan, record)
             report = Report(plan, met, options, record.path)
             del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
@@ -75,12 +75,25 @@ def run(argv: list[str]) -> int:
         return _make(options, settings, planner, record, jobs, report)
 
 
+def _tidy(plan: Plan, record: Record) -> None:
+    """Note what a kill kept from the record, and remove what it left half-written."""
+    from impasto.batch import places
+    from impasto.media.atomic import remove_orphans
+
+    for outcome in plan.saved:
+        record.ended(outcome)
+    killed = (job.output for job in plan.jobs if (last := record.last(job.key)) and last.in_flight)
+    for folder in {Path(each).parent for each in killed if not places.is_url(each)}:
+        remove_orphans(folder)
+
+
 def _check(options: argparse.Namespace) -> None:
     from impasto.batch import places
     from impasto.errors import InputError, ResourceError
 
     options.output = places.normalized(options.output)
-    _recipe_for(options, None, {}, options.style or [""])
+    if options.style:
+        _recipe_for(options, None, {}, options.style)
     if places.is_url(options.output):
         if not options.record:
             raise InputError("-o URL needs --record FILE: a store cannot be appended to")

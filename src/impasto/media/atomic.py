@@ -11,6 +11,8 @@ from pathlib import Path
 
 from impasto.errors import ResourceError
 
+PREFIX = ".impasto-"
+
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
@@ -21,7 +23,7 @@ def replacing(target: Path) -> Iterator[Path]:
     """
     # Short, however long the target's name is: a file system counts its bytes, not its letters.
     mark = zlib.crc32(os.fsencode(target.name))
-    temporary = target.with_name(f".impasto-{os.getpid()}-{mark:08x}")
+    temporary = target.with_name(f"{PREFIX}{os.getpid()}-{mark:08x}")
     try:
         yield temporary
         with temporary.open("r+b") as file:
@@ -34,6 +36,27 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_orphans(folder: Path) -> None:
+    """Temporary files in a folder whose processes, of this machine, were killed."""
+    for path in folder.glob(f"{PREFIX}*-*"):
+        process = path.name.removeprefix(PREFIX).partition("-")[0]
+        if process.isdigit() and not _is_alive(int(process)):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # where asking would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
 
 
 def write_atomically(target: Path, data: bytes) -> None:
