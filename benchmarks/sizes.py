@@ -28,8 +28,8 @@ import torch
 from floor import convolution_flop, product_rate
 from peers import DATA, ROOT, measured, paths
 
-from impasto.cli.allocation import keep_freed_memory
 from impasto.media.decode import read_picture
+from impasto.optimize.allocation import keep_freed_memory
 from impasto.optimize.device import peak_memory_mb
 from impasto.optimize.loop import Stylizer
 from impasto.recipe import load_recipe
