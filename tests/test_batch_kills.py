@@ -28,7 +28,7 @@ from impasto.cli import main
 from impasto.recipe import Recipe
 from impasto.record.provenance import read_provenance
 
-PHOTOS = 8
+PHOTOS = 12
 RECORD = Path("out/impasto-batch.jsonl")
 JOB = ["photos", "--style", "painting.png", "-o", "out", "--size", "48", "--iterations", "8"]
 JOB += ["--set", "style.distance=gram", "--set", "style.layers={ relu2_1 = 1 }"]
