@@ -26,12 +26,12 @@ from peers import CACHE, paths
 from peers import measured as measured_process
 from PIL import Image
 
-from impasto.cli.allocation import keep_freed_memory
 from impasto.encoders.vgg import Encoder
 from impasto.evaluate.compare import compare, reference_encoder
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import fit_within
+from impasto.optimize.allocation import keep_freed_memory
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.schedule import plan_scales
 from impasto.recipe import Recipe, load_recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -48,12 +49,15 @@ class RayActors:
             import ray
         except ImportError:
             raise InputError("--executor ray needs Ray: pip install 'impasto[ray]'") from None
-        self._ray = ray
+        self._ray: Any = ray
         address = address or os.environ.get("RAY_ADDRESS")
         alone: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
             ray.init(
-                address=address or "local", log_to_driver=False, logging_level="ERROR", **alone
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **alone,
             )
         except Exception as error:  # Ray has no one type for it
             reason = (str(error).splitlines() or [""])[0][:200]
