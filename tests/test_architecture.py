@@ -22,6 +22,7 @@ LAYERS = (
     ("objective",),
     ("optimize",),
     ("evaluate", "record", "explain", "segment"),
+    ("fast",),
     ("_stylize",),
     ("batch",),
     ("__init__",),

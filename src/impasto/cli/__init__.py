@@ -25,6 +25,7 @@ COMMANDS = {
     "inspect": "see what each layer of the network keeps of a picture",
     "mask": "see what --mask would find in a photo",
     "compare": "measure a result against its photo and painting",
+    "train": "train the one-pass network, on your own photos and paintings",
     "weights": "list, download, convert and verify network weights",
     "doctor": "what this machine has, and whether impasto can run",
 }

@@ -1,0 +1,61 @@
+"""Network files: one .safetensors with the weights in half precision, and what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.errors import WeightsError
+from impasto.fast.network import Painter
+from impasto.media.atomic import replacing
+
+KIND = "impasto painter 1"
+
+
+def write_painter(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, Any]) -> None:
+    """Write a network's state, and a note of how it came about.
+
+    Raises:
+        ResourceError: the folder cannot be written or the disk is full.
+    """
+    from safetensors.torch import save_file
+
+    # The book's numbers stay exact: codes that were saved are in its units.
+    tensors = {
+        name: value.detach().cpu().to(torch.float32 if name.startswith("book.") else torch.float16)
+        for name, value in weights.items()
+    }
+    note = {"format": KIND, "about": json.dumps(dict(about))}
+    with replacing(path) as temporary:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=note)
+
+
+def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
+    """A network ready to paint, and the note in its file.
+
+    Raises:
+        WeightsError: no such file, or not one of these.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise WeightsError(f"no network file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            note = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from None
+    if note.get("format") != KIND:
+        raise WeightsError(f"{path}: holds {note.get('format', 'something else')!r}, not {KIND!r}")
+    painter = Painter()
+    try:
+        painter.load_state_dict({k: v.float() for k, v in tensors.items()})
+    except RuntimeError:
+        raise WeightsError(f"{path}: its layers are not those of {KIND}; is it damaged?") from None
+    return painter.eval().requires_grad_(False), json.loads(note.get("about", "{}"))

@@ -1,0 +1,121 @@
+"""What the network is trained by: pure functions of batches, each a mean over the batch.
+
+All of them are relative to their target, so that a bold and a pale painting count alike.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.fast.style_code import PictureMoments
+
+DAMPING = 0.05
+"""Least variance of a channel, of the mean of its layer's, that deviations are relative to."""
+FLOOR = 0.02
+"""Least mean variance of a layer that distances are relative to, of a mean square of 1."""
+WINDOW = 11
+STABILITY = 9e-4
+"""Of :func:`structure_loss`, (0.03)^2 as in SSIM."""
+
+
+def deviation_loss(found: PictureMoments, target: PictureMoments) -> Tensor:
+    """Squared Wasserstein distance of every channel taken by itself, over the target's spread.
+
+    ``sum (m - m*)^2 + (s - s*)^2`` over ``sum s*^2``, mean over the layers: the statistics that
+    AdaIN matches (Huang and Belongie, arXiv:1703.06868).
+
+    Returns:
+        [N].
+    """
+    losses = []
+    for mean, second, mean_t, second_t in _layers(found, target):
+        deviation, deviation_t = _variance(mean, second), _variance(mean_t, second_t)
+        shift = (mean - mean_t).square() + (deviation.sqrt() - deviation_t.sqrt()).square()
+        losses.append(shift.mean(1) / deviation_t.mean(1).clamp(min=FLOOR))
+    return torch.stack(losses).mean(0)
+
+
+def covariance_loss(
+    found: PictureMoments, target: PictureMoments, weights: tuple[float, ...]
+) -> Tensor:
+    """Relative squared error of the covariances, channels in units of the target's deviations.
+
+    Without the units the few channels of large variance are all that is seen.
+
+    Args:
+        found, target: moments of N pictures.
+        weights: of the layers.
+
+    Returns:
+        [N].
+    """
+    losses = []
+    for mean, second, mean_t, second_t in _layers(found, target):
+        variance = _variance(mean_t, second_t)
+        least = DAMPING * variance.mean(1, keepdim=True).clamp(min=FLOOR)
+        units = (variance + least).rsqrt()
+        scale = units[:, :, None] * units[:, None]
+        wanted = scale * (second_t - mean_t[:, :, None] * mean_t[:, None])
+        found_ = scale * (second - mean[:, :, None] * mean[:, None])
+        error = found_ - wanted
+        both = found_.square().sum((1, 2)) + wanted.square().sum((1, 2))
+        losses.append(error.square().sum((1, 2)) / both.clamp(min=1e-3))
+    return sum(w * each for w, each in zip(weights, losses, strict=True)) / sum(weights)  # type: ignore[return-value]
+
+
+def content_loss(found: Tensor, target: Tensor) -> Tensor:
+    """Mean squared difference of features normalised over the picture: [N] of [N, C, H, W].
+
+    What style is to change, mean and deviation of the channels, does not count.
+    """
+    return (_normalized(found) - _normalized(target)).square().mean((1, 2, 3))
+
+
+def structure_loss(found: Tensor, target: Tensor) -> Tensor:
+    """One less the contrast and structure factors of SSIM on luma, mean of two octaves: [N].
+
+    Wang et al., "Multiscale structural similarity" (2003); a box for a window. How light a place
+    is does not count, so that the palette is free.
+    """
+    losses = []
+    for _ in range(2):
+        a, b = _centered(found), _centered(target)
+        both, own, other = (F.avg_pool2d(x, WINDOW, 2) for x in (a * b, a * a, b * b))
+        similarity = (2 * both + STABILITY) / (own + other + STABILITY)
+        losses.append(1 - similarity.mean((1, 2, 3)))
+        found, target = F.avg_pool2d(found, 2), F.avg_pool2d(target, 2)
+    return torch.stack(losses).mean(0)
+
+
+def roughness(image: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels: [N] of [N, 3, H, W]."""
+    across = image.diff(dim=3).square().mean((1, 2, 3))
+    return across + image.diff(dim=2).square().mean((1, 2, 3))
+
+
+def out_of_range(image: Tensor) -> Tensor:
+    """Mean squared distance from [0, 1]: [N] of [N, 3, H, W]."""
+    return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
+
+
+def _layers(a: PictureMoments, b: PictureMoments) -> zip[tuple[Tensor, ...]]:
+    return zip(a.means, a.seconds, b.means, b.seconds, strict=True)
+
+
+def _variance(mean: Tensor, second: Tensor) -> Tensor:
+    return (second.diagonal(dim1=1, dim2=2) - mean.square()).clamp(min=1e-4)
+
+
+def _normalized(features: Tensor) -> Tensor:
+    centered = features - features.mean((2, 3), keepdim=True)
+    variance = centered.square().mean((2, 3), keepdim=True)
+    return centered / (variance + 1e-3 * variance.mean(1, keepdim=True) + 1e-8).sqrt()
+
+
+def _centered(image: Tensor) -> Tensor:
+    weights = image.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
+    gray = (image * weights).sum(1, keepdim=True)
+    inner = gray[..., WINDOW // 2 : -(WINDOW // 2), WINDOW // 2 : -(WINDOW // 2)]
+    return inner - F.avg_pool2d(gray, WINDOW, 1)

@@ -1,0 +1,209 @@
+"""The network: a photo and a style code in, the picture out, in one pass.
+
+After MicroAST (Wang et al., arXiv:2211.15313) and Dumoulin et al. (arXiv:1610.07629): a content
+path of few channels at a half, a quarter and an eighth of the resolution, whose decoder normalises
+its features and gives them the gains and offsets that a style asks for. Colours are mapped in
+closed form before; the network adds strokes to the recoloured photo, nothing at first.
+
+All normalisation is by statistics of the whole picture. They can be measured once, on a thumbnail
+or the first frame of a shot, and given back: then tiles have no seams and clips do not flicker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from impasto.fast.recoloring import COLOR_NUMBERS, color_map, color_moments
+from impasto.fast.style_code import NUMBERS, CodeBook
+
+STRIDE = 8
+"""Sides of what the network works on are multiples of it; others are padded by reflection."""
+HALF, QUARTER, EIGHTH = 24, 48, 96
+"""Channels at each resolution."""
+NORMALIZED = (*(EIGHTH,) * 6, QUARTER, QUARTER, QUARTER, QUARTER, HALF, HALF)
+"""Channels of the normalised layers, in the order of the data."""
+HIDDEN = 256
+EPSILON = 1e-5
+STATISTICS = 2 * sum(NORMALIZED) + COLOR_NUMBERS
+"""Numbers of a picture's statistics."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """What the decoder needs of K styles for N pictures.
+
+    Attributes:
+        gains, offsets: [N, K, sum(NORMALIZED)].
+        colors: [N, K, 12] colour moments.
+        masks: [N, K, H, W] in [0, 1], adding up to 1 everywhere; none if K is 1.
+    """
+
+    gains: Tensor
+    offsets: Tensor
+    colors: Tensor
+    masks: Tensor | None = None
+
+
+class Convolution(nn.Conv2d):
+    """3 x 3, reflecting at the border."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, 3, stride, padding=1, padding_mode="reflect")
+
+
+class Residual(nn.Module):
+    """Two convolutions around which the data also passes by."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = Convolution(channels, channels)
+        self.second = Convolution(channels, channels)
+        with torch.no_grad():
+            self.second.weight *= 0.3
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(x)))  # type: ignore[no-any-return]
+
+
+class Painter(nn.Module):
+    """The arbitrary-style network, with the code book of its styles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.book = CodeBook()
+        self.reader = nn.Sequential(
+            nn.Linear(NUMBERS - COLOR_NUMBERS, HIDDEN),
+            nn.SiLU(),
+            nn.Linear(HIDDEN, HIDDEN),
+            nn.SiLU(),
+            nn.Linear(HIDDEN, 2 * sum(NORMALIZED)),
+        )
+        self.at_half = Convolution(24, HALF)
+        self.at_quarter = nn.Sequential(Convolution(HALF, QUARTER, 2), nn.ReLU(), Residual(QUARTER))
+        self.at_eighth = nn.Sequential(
+            Convolution(QUARTER, EIGHTH, 2), nn.ReLU(), Residual(EIGHTH), Residual(EIGHTH)
+        )
+        self.strokes = nn.ModuleList(Convolution(EIGHTH, EIGHTH) for _ in range(6))
+        self.to_quarter = Convolution(EIGHTH, QUARTER)
+        self.fine_strokes = nn.ModuleList(Convolution(QUARTER, QUARTER) for _ in range(2))
+        self.to_half = Convolution(QUARTER, HALF)
+        self.gates = nn.Parameter(torch.full((2,), 0.5))
+        self.to_pixels = Convolution(HALF, 12)
+        self._begin_as_identity()
+
+    def _begin_as_identity(self) -> None:
+        last = self.reader[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight *= 0.1
+            last.bias.zero_()
+            self.to_pixels.weight.zero_()
+            assert self.to_pixels.bias is not None
+            self.to_pixels.bias.zero_()
+
+    def style(self, codes: Tensor, masks: Tensor | None = None) -> Style:
+        """What codes ask for.
+
+        Args:
+            codes: [N, K, NUMBERS], K styles for each of N pictures.
+            masks: [N, K, H, W], where each of them is; needed if K is above 1.
+        """
+        number, styles = codes.shape[:2]
+        flat = codes.flatten(0, 1)
+        read = self.reader(self.book.reading(flat)).view(number, styles, -1)
+        gains, offsets = read.chunk(2, 2)
+        return Style(1 + gains, offsets, codes[..., -COLOR_NUMBERS:], masks)
+
+    def forward(self, photo: Tensor, style: Style, statistics: Tensor | None = None) -> Tensor:
+        """The picture, not clamped: [N, 3, H, W] of a photo [N, 3, H, W] in [0, 1], H, W >= 16.
+
+        Args:
+            photo: the photo.
+            style: of :meth:`style`.
+            statistics: [N, STATISTICS] of :meth:`statistics`; none: this photo's own.
+        """
+        return self._painted(photo, style, _Normalizer(style, statistics))
+
+    def statistics(self, photo: Tensor, style: Style) -> Tensor:
+        """What the layers are normalised by: [N, STATISTICS]."""
+        normalizer = _Normalizer(style, None)
+        self._painted(photo, style, normalizer)
+        return torch.cat([color_moments(photo), *normalizer.found], 1)
+
+    def _painted(self, photo: Tensor, style: Style, normalized: _Normalizer) -> Tensor:
+        height, width = photo.shape[2:]
+        photo = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+        colored = _recolored(photo, style, normalized.given_colors(photo))
+        x = F.pixel_unshuffle(torch.cat([photo, colored], 1) - 0.5, 2)
+        half = F.relu(self.at_half(x))
+        quarter = self.at_quarter(half)
+        x = self.at_eighth(quarter)
+        for first, second in zip(self.strokes[::2], self.strokes[1::2], strict=True):
+            x = x + normalized(second(F.relu(normalized(first(x)))))
+        x = F.relu(normalized(self.to_quarter(_doubled(x))))
+        x = x + self.gates[0] * normalized(quarter)
+        first, second = self.fine_strokes
+        x = x + normalized(second(F.relu(normalized(first(x)))))
+        x = F.relu(normalized(self.to_half(_doubled(x))))
+        x = x + self.gates[1] * normalized(half)
+        painted = colored + F.pixel_shuffle(self.to_pixels(x), 2)
+        return painted[:, :, :height, :width]
+
+
+class _Normalizer:
+    """Called on one layer after the other, in the order of the data: features are normalised, by
+    their own statistics or by those given, and get their style's gains and offsets."""
+
+    def __init__(self, style: Style, given: Tensor | None) -> None:
+        self.style, self.given = style, given
+        self.found: list[Tensor] = []
+        self._channel = 0
+
+    def given_colors(self, photo: Tensor) -> Tensor:
+        return color_moments(photo) if self.given is None else self.given[:, :COLOR_NUMBERS]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        begin, self._channel = self._channel, self._channel + channels
+        here = slice(begin, self._channel)
+        if self.given is None:
+            mean = x.mean((2, 3))
+            variance = (x - mean[..., None, None]).square().mean((2, 3))
+            self.found.append(torch.cat([mean, (variance + EPSILON).rsqrt()], 1))
+            both = self.found[-1]
+        else:
+            at = COLOR_NUMBERS + 2 * begin
+            both = self.given[:, at : at + 2 * channels]
+        mean, inverse = both.chunk(2, 1)
+        gains, offsets = self.style.gains[:, :, here], self.style.offsets[:, :, here]
+        gains = gains * inverse[:, None]
+        offsets = offsets - gains * mean[:, None]
+        if self.style.masks is None:
+            return torch.addcmul(offsets[:, 0, :, None, None], gains[:, 0, :, None, None], x)
+        masks = F.adaptive_avg_pool2d(self.style.masks, x.shape[2:])
+        where = masks.flatten(2)
+        maps = (each.transpose(1, 2) @ where for each in (gains, offsets))
+        gain, offset = (each.view_as(x) for each in maps)
+        return torch.addcmul(offset, gain, x)
+
+
+def _recolored(photo: Tensor, style: Style, colors: Tensor) -> Tensor:
+    pixels = photo.flatten(2)
+    result = torch.zeros_like(pixels)
+    for k in range(style.colors.shape[1]):
+        matrix, offset = color_map(colors, style.colors[:, k])
+        mapped = matrix @ pixels + offset
+        if style.masks is None:
+            return mapped.view_as(photo)
+        result = result + mapped * F.interpolate(
+            style.masks[:, k : k + 1], photo.shape[2:], mode="nearest"
+        ).flatten(2)
+    return result.view_as(photo)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")

@@ -1,0 +1,95 @@
+"""What the network shall imitate: the moments of paintings, measured once and kept in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.encoders.vgg import Encoder
+from impasto.fast.photos import as_batch, fingerprint, on_shorter_side
+from impasto.fast.recoloring import COLOR_NUMBERS
+from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
+from impasto.media.decode import read_picture
+
+SIDES = (256, 192, 128)
+"""Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
+VARIANTS = 2 * len(SIDES)
+"""Of a painting: every size as it is, and mirrored with its colour channels exchanged."""
+_NUMBERS = COLOR_NUMBERS + sum(c + c * c for c in CHANNELS)
+
+
+def variant_of(image: Tensor, variant: int, index: int) -> Tensor:
+    """A painting [1, 3, H, W] as it is in the first half of its variants, else changed."""
+    if variant < len(SIDES):
+        return image
+    turns = [[1, 2, 0], [2, 0, 1], [0, 2, 1], [1, 0, 2], [2, 1, 0]]
+    return image[:, turns[(index + variant) % len(turns)]].flip(3)
+
+
+@torch.no_grad()
+def moments_of(image: Tensor, encoder: Encoder, book: CodeBook) -> PictureMoments:
+    """Of pictures [N, 3, H, W] in [0, 1]."""
+    return book.moments(image, encoder(image))
+
+
+class Paintings:
+    """Moments of the variants of paintings, in half precision.
+
+    What is asked for is measured if it was not before, and written down: a run begins at once.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], cache: Path, encoder: Encoder, book: CodeBook
+    ) -> None:
+        """Open the file of these paintings, or begin it.
+
+        Args:
+            paths: the paintings.
+            cache: folder of the file, 0.7 MB a variant that has been asked for.
+            encoder: VGG-19 with the taps of the code.
+            book: fitted, since moments are kept in its units.
+        """
+        self.paths, self.encoder, self.book = list(paths), encoder, book
+        cache.mkdir(parents=True, exist_ok=True)
+        units = book.units.numpy().tobytes().hex()[:8]
+        name = f"paintings-{fingerprint(self.paths)}-{units}.f16"
+        shape = (len(self.paths) * VARIANTS, _NUMBERS)
+        mode = "r+" if (cache / name).exists() else "w+"
+        self._rows: NDArray[np.float16] = np.memmap(cache / name, np.float16, mode, shape=shape)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def moments(self, chosen: Sequence[tuple[int, int]]) -> PictureMoments:
+        """Of (painting, variant) pairs, one row of the batch each."""
+        rows = [self._row(*each) for each in chosen]
+        return _unpacked(torch.from_numpy(np.stack(rows).astype(np.float32)))
+
+    def _row(self, index: int, variant: int) -> NDArray[np.float16]:
+        row: NDArray[np.float16] = self._rows[index * VARIANTS + variant]
+        if not row[:COLOR_NUMBERS].any():  # no picture has moments that are all 0, but for black
+            picture = on_shorter_side(read_picture(self.paths[index]), SIDES[variant % len(SIDES)])
+            image = variant_of(as_batch(picture.pixels), variant, index)
+            found = _packed(moments_of(image, self.encoder, self.book))
+            row[COLOR_NUMBERS:] = found[COLOR_NUMBERS:]
+            row[:COLOR_NUMBERS] = found[:COLOR_NUMBERS]
+        return row
+
+
+def _packed(moments: PictureMoments) -> NDArray[np.float16]:
+    parts = [moments.colors[0]]
+    for mean, second in zip(moments.means, moments.seconds, strict=True):
+        parts += [mean[0], second[0].flatten()]
+    return torch.cat(parts).clamp(-60_000, 60_000).numpy().astype(np.float16)
+
+
+def _unpacked(rows: Tensor) -> PictureMoments:
+    sizes = [COLOR_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
+    colors, *parts = rows.split(sizes, 1)
+    seconds = [s.unflatten(1, (c, c)) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
+    return PictureMoments(list(parts[::2]), seconds, colors)

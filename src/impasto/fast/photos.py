@@ -1,0 +1,120 @@
+"""Training photos, decoded once into one file of equal squares, and crops of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.errors import ImageError, InputError
+from impasto.media.atomic import replacing
+from impasto.media.decode import read_picture
+from impasto.media.picture import Picture
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SQUARE = 256
+HELD_OUT = 10
+"""One picture in so many is for judging by, chosen by the hash of its name."""
+
+
+def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures of a folder and those below it, in order: to train on, and held out.
+
+    Raises:
+        InputError: it is no folder, or there are not enough pictures in it for both.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    held = [p for p in found if _is_held_out(p)]
+    rest = [p for p in found if not _is_held_out(p)]
+    if not rest or not held:
+        raise InputError(
+            f"{folder}: {len(found)} picture(s); training needs some tens, of which one in "
+            f"{HELD_OUT} is held out"
+        )
+    return rest, held
+
+
+def _is_held_out(path: Path) -> bool:
+    return hashlib.sha256(path.name.encode()).digest()[0] % HELD_OUT == 0
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Of names and sizes of files: what was made of them before is of the same ones."""
+    text = "\n".join(f"{path.name} {path.stat().st_size}" for path in paths)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def on_shorter_side(picture: Picture, side: int) -> Picture:
+    """Resized so that the shorter side is ``side`` pixels."""
+    scale = side / min(picture.width, picture.height)
+    return picture.resized(
+        max(side, round(picture.width * scale)), max(side, round(picture.height * scale))
+    )
+
+
+def as_batch(pixels: NDArray[np.generic]) -> Tensor:
+    """[1, 3, H, W] float32 of [H, W, 3], 8-bit levels or in [0, 1]."""
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    return (tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor)[None]
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos as 8-bit squares of :data:`SQUARE` pixels, mapped from a file.
+
+    Attributes:
+        squares: [M, SQUARE, SQUARE, 3] uint8.
+    """
+
+    squares: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], cache: Path) -> Photos:
+        """Pack the middles of photos, or map what was packed of the same files before."""
+        target = cache / f"photos-{fingerprint(paths)}.npy"
+        if not target.exists():
+            cache.mkdir(parents=True, exist_ok=True)
+            squares = [square for path in paths if (square := _square(path)) is not None]
+            with replacing(target) as temporary, temporary.open("wb") as file:
+                np.save(file, np.stack(squares))
+        return cls(np.load(target, mmap_mode="r"))
+
+    def __len__(self) -> int:
+        return len(self.squares)
+
+    def crop(self, index: int, side: int, generator: torch.Generator) -> Tensor:
+        """[1, 3, side, side] in [0, 1]: a random part at a random scale, mirrored or not.
+
+        The smaller scale shows all of the photo: the statistics of a whole picture, not of a part
+        of one, are what the network will be normalised by.
+        """
+        square = as_batch(self.squares[index])
+        draw = torch.rand(4, generator=generator).tolist()
+        scaled = round(side + draw[0] * (SQUARE - side))
+        if scaled < SQUARE:
+            square = F.interpolate(
+                square, (scaled, scaled), mode="bicubic", antialias=True, align_corners=False
+            ).clamp(0, 1)
+        top, left = (int(d * (scaled - side + 1)) for d in draw[1:3])
+        part = square[:, :, top : top + side, left : left + side]
+        return part.flip(3) if draw[3] < 0.5 else part
+
+
+def _square(path: Path) -> NDArray[np.uint8] | None:
+    """The middle of a photo; none if it cannot be read."""
+    try:
+        picture = on_shorter_side(read_picture(path), SQUARE)
+    except ImageError:
+        return None
+    top, left = (picture.height - SQUARE) // 2, (picture.width - SQUARE) // 2
+    part = picture.pixels[top : top + SQUARE, left : left + SQUARE]
+    return np.rint(part * 255).astype(np.uint8)

@@ -1,0 +1,197 @@
+"""A training run on disk: caches, checkpoint, log, sample sheets, and the network so far."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from impasto.encoders.weights import load_encoder
+from impasto.errors import InputError
+from impasto.fast.files import write_painter
+from impasto.fast.network import Painter
+from impasto.fast.paintings import SIDES, Paintings, moments_of
+from impasto.fast.photos import Photos, as_batch, on_shorter_side, pictures_in
+from impasto.fast.style_code import LAYERS, CodeBook, PictureMoments
+from impasto.fast.train import Plan, Trainer
+from impasto.media.atomic import replacing
+from impasto.media.decode import read_picture
+from impasto.record.contact_sheet import ContactSheet
+
+BOOK_OF = 160
+"""Paintings that the code book is fitted on."""
+SHEET = (4, 7)
+"""Held-out photos and paintings on a sheet of samples."""
+BATCHES_DEPEND_ON = ("batch", "side", "seed")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a run reads and writes.
+
+    Attributes:
+        photos, paintings: folders of pictures.
+        work: folder of everything the run keeps: ``cache/``, ``state.pt``, ``log.jsonl``,
+            ``samples/``, ``book.safetensors``.
+        output: the network file, rewritten with every checkpoint.
+        checkpoint_every, sample_every: steps.
+    """
+
+    photos: Path
+    paintings: Path
+    work: Path
+    output: Path
+    checkpoint_every: int = 200
+    sample_every: int = 1000
+
+
+def train(
+    session: Session, plan: Plan, device: torch.device, say: Say, rank: int = 0
+) -> Iterator[dict[str, float]]:
+    """Begin a run, or go on with the one in the session's folder; yields every step's losses.
+
+    Args:
+        session: the folders.
+        plan: the settings; a run that goes on may have other weights, rates and numbers of steps.
+        device: to train on.
+        say: told what is being done before the first step.
+        rank: of this process, where several train together; only the first one writes.
+
+    Raises:
+        InputError: folders without pictures, or a run of other settings.
+        ResourceError: the disk is full.
+    """
+    photos, held_photos = pictures_in(session.photos)
+    paintings, held_paintings = pictures_in(session.paintings)
+    cache = session.work / "cache"
+    say(f"{len(photos)} photos, {len(paintings)} paintings; packing what is not packed yet")
+    packed = Photos.of(photos, cache), Photos.of(held_photos, cache)
+    torch.manual_seed(plan.seed)
+    painter = Painter()
+    encoder = load_encoder("vgg19", LAYERS)
+    painter.book.load_state_dict(_book(session, paintings, plan, say))
+    targets = [
+        Paintings(paths, cache, encoder, painter.book) for paths in (paintings, held_paintings)
+    ]
+    if device.type != "cpu":
+        encoder = load_encoder("vgg19", LAYERS, device=device)
+        book = painter.book
+        painter = Painter()
+        painter.book.load_state_dict(book.state_dict())
+    trainer = Trainer(plan, painter.to(device), encoder, packed[0], targets[0], rank=rank)
+    state = session.work / "state.pt"
+    if state.exists():
+        _go_on(trainer, torch.load(state, map_location="cpu", weights_only=True))
+        say(f"going on from step {trainer.step}")
+    yield from _recorded(session, trainer, packed[1], targets[1])
+
+
+def _go_on(trainer: Trainer, state: dict[str, Any]) -> None:
+    now, then = asdict(trainer.plan), state["plan"]
+    for name in BATCHES_DEPEND_ON:
+        if now[name] != then[name]:
+            raise InputError(
+                f"the run to go on with has {name} {then[name]}, not {now[name]}; "
+                "another --work begins another run"
+            )
+    trainer.restore(state)
+
+
+def _recorded(
+    session: Session, trainer: Trainer, photos: Photos, paintings: Paintings
+) -> Iterator[dict[str, float]]:
+    first = trainer.rank == 0
+    log, began = session.work / "log.jsonl", time.monotonic()
+    for losses in trainer.run(trainer.plan.steps):
+        step = trainer.step
+        if first:
+            if step % session.sample_every == 0:
+                found = trainer.held_out(photos, paintings)
+                losses |= {f"held_out_{name}": value for name, value in found.items()}
+                write_samples(trainer, photos, paintings, session.work / "samples")
+            with log.open("a") as file:
+                seconds = round(time.monotonic() - began, 2)
+                file.write(json.dumps(losses | {"seconds": seconds}) + "\n")
+            if step % session.checkpoint_every == 0 or step == trainer.plan.steps:
+                save(session, trainer)
+        yield losses
+
+
+def save(session: Session, trainer: Trainer) -> None:
+    """Write checkpoint and network, whole or not at all."""
+    with replacing(session.work / "state.pt") as temporary, temporary.open("wb") as file:
+        torch.save(trainer.state(), file)
+    about = {"steps": trainer.step, **asdict(trainer.plan)}
+    write_painter(trainer.averaged, session.output, about)
+
+
+def _book(
+    session: Session, paintings: Sequence[Path], plan: Plan, say: Say
+) -> dict[str, torch.Tensor]:
+    """The code book of the run, fitted on some of its paintings if there is none yet."""
+    from safetensors.torch import load_file, save_file
+
+    path = session.work / "book.safetensors"
+    if not path.exists():
+        say("measuring what paintings are like")
+        book = fitted_book(paintings, plan.seed)
+        session.work.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            save_file(book.state_dict(), temporary)
+    return load_file(path)
+
+
+def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:
+    """A code book of some of the paintings, drawn by the seed."""
+    book, encoder = CodeBook(), load_encoder("vgg19", LAYERS)
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(paintings), generator=generator)[:BOOK_OF].tolist()
+    found = []
+    for index in chosen:
+        picture = on_shorter_side(read_picture(paintings[index]), SIDES[1])
+        found.append(moments_of(as_batch(picture.pixels), encoder, book))
+    book.fit(
+        PictureMoments(
+            [torch.cat(layer) for layer in zip(*(m.means for m in found), strict=True)],
+            [torch.cat(layer) for layer in zip(*(m.seconds for m in found), strict=True)],
+            torch.cat([m.colors for m in found]),
+        )
+    )
+    return book
+
+
+@torch.no_grad()
+def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder: Path) -> None:
+    """A sheet of held-out photos in the styles of held-out paintings, by the averaged network."""
+    across, down = (
+        min(wanted, have) for wanted, have in zip(SHEET, (len(photos), len(paintings)), strict=True)
+    )
+    painter = Painter().to(trainer.device)
+    painter.load_state_dict(trainer.averaged)
+    chosen = [k * len(photos) // across for k in range(across)]
+    cell = photos.squares.shape[1:3]
+    sheet = ContactSheet((cell[1], cell[0]), across + 1, (down + 1) * (across + 1))
+    for column, index in enumerate(chosen):
+        sheet.place(column + 1, "", Image.fromarray(np.asarray(photos.squares[index])))
+    for row in range(down):
+        index = row * len(paintings) // down
+        place = (row + 1) * (across + 1)
+        sheet.place(place, "", read_picture(paintings.paths[index]).to_pil())
+        code = painter.book.code(paintings.moments([(index, 0)])).to(trainer.device)
+        style = painter.style(code[:, None])
+        for column, photo in enumerate(chosen):
+            content = as_batch(photos.squares[photo]).to(trainer.device)
+            made = painter(content, style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+            picture = Image.fromarray(np.rint(made * 255).astype(np.uint8))
+            sheet.place(place + column + 1, "", picture)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / f"{trainer.step:07d}.jpg") as temporary:
+        sheet.image.save(temporary, "JPEG", quality=90)

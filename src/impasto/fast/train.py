@@ -1,0 +1,258 @@
+"""Training of the arbitrary-style network: batches, losses, one step after the other.
+
+A batch is a function of the seed and the step alone, so that a run that was stopped goes on as if
+it had not been. Of eight batches seven ask for the style of a painting, for a fifth of the photos
+blended with their own; the eighth asks for each photo's own style, which is to change nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from impasto.encoders.vgg import Encoder
+from impasto.fast import losses
+from impasto.fast.network import Painter
+from impasto.fast.paintings import VARIANTS, Paintings
+from impasto.fast.photos import Photos
+from impasto.fast.style_code import PictureMoments
+
+CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.3}
+COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
+"""Of the layers; a crop has few positions for the covariance of the deepest."""
+IDENTITY_EVERY = 8
+BLENDED = 0.2
+"""Share of the photos whose style is mixed with their own."""
+WARM_UP = 100
+LAST_RATE = 0.02
+"""Of the learning rate, at the horizon."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a training run.
+
+    Attributes:
+        steps: horizon of the learning rate's cosine; more of them on going on lengthen it.
+        batch: pairs a step and process.
+        side: of the crops, in pixels.
+        rate: largest learning rate of AdamW.
+        seed: of batches and first weights.
+        deviation, covariance, content, structure, roughness, bounds, identity: loss weights.
+    """
+
+    steps: int = 20_000
+    batch: int = 8
+    side: int = 128
+    rate: float = 1e-3
+    seed: int = 0
+    deviation: float = 10.0
+    covariance: float = 3.0
+    content: float = 1.0
+    structure: float = 0.5
+    roughness: float = 0.1
+    bounds: float = 10.0
+    identity: float = 10.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops [N, 3, S, S]; which (painting, variant) each is to imitate, and how far [N]; or none of
+    them, for a batch of identities."""
+
+    photos: Tensor
+    styles: list[tuple[int, int]]
+    strengths: Tensor
+
+
+def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int = 0) -> Batch:
+    """The batch of a step, the same whenever it is drawn."""
+    generator = torch.Generator().manual_seed(plan.seed + 1_000_003 * step + 7919 * rank)
+
+    def indices(limit: int) -> list[int]:
+        return torch.randint(limit, (plan.batch,), generator=generator).tolist()
+
+    crops = [photos.crop(i, plan.side, generator) for i in indices(len(photos))]
+    styles = list(zip(indices(paintings), indices(VARIANTS), strict=True))
+    draws = torch.rand(2, plan.batch, generator=generator)
+    strengths = torch.where(draws[0] < BLENDED, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
+    identity = step % IDENTITY_EVERY == IDENTITY_EVERY - 1
+    return Batch(torch.cat(crops), [] if identity else styles, strengths)
+
+
+def learning_rate(plan: Plan, step: int) -> float:
+    """Rising over the first steps, then a cosine down to a fiftieth at the horizon."""
+    rise = min(1.0, (step + 1) / WARM_UP)
+    share = min(1.0, step / plan.steps)
+    return plan.rate * rise * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2)
+
+
+class Trainer:
+    """A network being trained, its running average, and where in the run it is."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        painter: Painter,
+        encoder: Encoder,
+        photos: Photos,
+        paintings: Paintings,
+        *,
+        rank: int = 0,
+        average: float = 0.999,
+    ) -> None:
+        """Begin at step 0.
+
+        Args:
+            plan: the settings.
+            painter: to be trained, with a fitted code book, on the device to train on.
+            encoder: VGG-19 with the taps of code and content, on the same device.
+            photos: to repaint.
+            paintings: to imitate.
+            rank: of this process, where several train together by torch.distributed.
+            average: decay of the running average of the weights.
+        """
+        self.plan, self.painter, self.encoder = plan, painter, encoder
+        self.photos, self.paintings = photos, paintings
+        self.rank, self.average, self.step = rank, average, 0
+        self.device = next(painter.parameters()).device
+        self.averaged = {k: v.detach().clone() for k, v in painter.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(painter.parameters(), plan.rate, weight_decay=1e-4)
+        together = torch.distributed.is_available() and torch.distributed.is_initialized()
+        forward = _Forward(painter)
+        self._forward: nn.Module = DistributedDataParallel(forward) if together else forward
+
+    def run(self, until: int) -> Iterator[dict[str, float]]:
+        """Train up to a step; yields each step's losses, among them ``step`` and ``rate``."""
+        while self.step < until:
+            batch = draw_batch(self.plan, self.photos, len(self.paintings), self.step, self.rank)
+            rate = learning_rate(self.plan, self.step)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.zero_grad(set_to_none=True)
+            parts = self.losses(batch)
+            parts["total"].backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(self.painter.parameters(), 1.0)
+            if bool(norm.isfinite()):  # the same on every process, for gradients are averaged
+                self.optimizer.step()
+                self._follow()
+            self.step += 1
+            found = {name: float(value.detach()) for name, value in parts.items()}
+            yield {"step": self.step, "rate": rate, "gradient": float(norm), **found}
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Every loss of a batch by name, unweighted, and ``total``."""
+        photos = batch.photos.to(self.device)
+        with torch.no_grad():
+            features = self.encoder(photos)
+            own = self.painter.book.moments(photos, features)
+        wanted = own if not batch.styles else self._wanted(own, batch)
+        with self._precision():
+            code = self.painter.book.code(wanted)
+            painted = self._forward(photos, code).float()
+        if not batch.styles:
+            identity = (painted - photos).abs().mean()
+            return {"identity": identity, "total": self.plan.identity * identity}
+        with self._precision():
+            made = self.encoder(painted)
+        return self._weighed(photos, painted, features, made, wanted)
+
+    def _wanted(self, own: PictureMoments, batch: Batch) -> PictureMoments:
+        found = self.paintings.moments(batch.styles)
+        theirs = PictureMoments(
+            [m.to(self.device) for m in found.means],
+            [s.to(self.device) for s in found.seconds],
+            found.colors.to(self.device),
+        )
+        return own.blended(theirs, batch.strengths.to(self.device))
+
+    def _weighed(
+        self,
+        photos: Tensor,
+        painted: Tensor,
+        features: dict[str, Tensor],
+        made: dict[str, Tensor],
+        wanted: PictureMoments,
+    ) -> dict[str, Tensor]:
+        made = {layer: values.float() for layer, values in made.items()}
+        moments = self.painter.book.moments(painted, made)
+        content = sum(
+            (w * losses.content_loss(made[k], features[k]) for k, w in CONTENT_LAYERS.items()),
+            torch.zeros((), device=self.device),
+        )
+        parts = {
+            "deviation": losses.deviation_loss(moments, wanted),
+            "covariance": losses.covariance_loss(moments, wanted, COVARIANCE_WEIGHTS),
+            "content": content,
+            "structure": losses.structure_loss(painted, photos),
+            "roughness": losses.roughness(painted),
+            "bounds": losses.out_of_range(painted),
+        }
+        means = {name: value.mean() for name, value in parts.items()}
+        weights = asdict(self.plan)
+        total = sum((weights[n] * v for n, v in means.items()), torch.zeros((), device=self.device))
+        return {**means, "total": total}
+
+    def _precision(self) -> Any:
+        """bfloat16 where it is fast; sums and losses stay in float32."""
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return nullcontext()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        # Not as slow as it will be from the first: the first weights are forgotten sooner.
+        decay = min(self.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.painter.state_dict().items():
+            self.averaged[name].lerp_(value, 1 - decay)
+
+    @torch.no_grad()
+    def held_out(self, photos: Photos, paintings: Paintings, pairs: int = 16) -> dict[str, float]:
+        """Losses of the averaged network on pairs it is not trained on, always the same."""
+        plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1})
+        batch = draw_batch(plan, photos, len(paintings), 0)
+        full = Batch(batch.photos, batch.styles, torch.ones(pairs))
+        trained = {k: v.clone() for k, v in self.painter.state_dict().items()}
+        theirs, self.paintings = self.paintings, paintings
+        try:
+            self.painter.load_state_dict(self.averaged)
+            return {name: float(value) for name, value in self.losses(full).items()}
+        finally:
+            self.painter.load_state_dict(trained)
+            self.paintings = theirs
+
+    def state(self) -> dict[str, Any]:
+        """Everything that going on needs."""
+        return {
+            "step": self.step,
+            "plan": asdict(self.plan),
+            "painter": self.painter.state_dict(),
+            "averaged": self.averaged,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`, with this trainer's own plan."""
+        self.step = state["step"]
+        self.painter.load_state_dict(state["painter"])
+        self.averaged = {k: v.to(self.device) for k, v in state["averaged"].items()}
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+class _Forward(nn.Module):
+    """Codes to pictures, in one call, as data-parallel training wants it."""
+
+    def __init__(self, painter: Painter) -> None:
+        super().__init__()
+        self.painter = painter
+
+    def forward(self, photos: Tensor, codes: Tensor) -> Tensor:
+        painted: Tensor = self.painter(photos, self.painter.style(codes[:, None]))
+        return painted
