@@ -1,0 +1,257 @@
+"""The one-pass network: closed-form colours, codes that blend, statistics that can be given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd import gradcheck
+
+from impasto.encoders.weights import load_encoder
+from impasto.errors import WeightsError
+from impasto.fast import losses
+from impasto.fast.files import read_painter, write_painter
+from impasto.fast.network import STATISTICS, Painter
+from impasto.fast.recoloring import color_map, color_moments, roots
+from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
+from impasto.media.recolor import monge_kantorovich
+
+
+def noise(*shape, seed=0, dtype=torch.float32):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def picture(seed=0, height=40, width=48):
+    """Smooth, of three correlated colours."""
+    coarse = noise(1, 3, 6, 7, seed=seed)
+    coarse[:, 1] = 0.6 * coarse[:, 0] + 0.4 * coarse[:, 1]
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("vgg19", LAYERS)
+
+
+@pytest.fixture(scope="module")
+def painter(encoder):
+    """A network that paints: random weights where training begins with zeros."""
+    torch.manual_seed(3)
+    made = Painter()
+    with torch.no_grad():
+        made.to_pixels.weight.normal_(0, 0.05)
+        made.reader[-1].weight *= 20
+        made.book.fit(some_moments(encoder, range(6)))
+    return made.eval().requires_grad_(False)
+
+
+def some_moments(encoder, seeds):
+    book = CodeBook()
+    with torch.no_grad():
+        found = [book.moments(image := picture(s), encoder(image)) for s in seeds]
+    return PictureMoments(
+        [torch.cat(layer) for layer in zip(*(m.means for m in found), strict=True)],
+        [torch.cat(layer) for layer in zip(*(m.seconds for m in found), strict=True)],
+        torch.cat([m.colors for m in found]),
+    )
+
+
+def code_of(painter, encoder, image):
+    return painter.book.code(painter.book.moments(image, encoder(image)))
+
+
+def covariance(seed):
+    factor = torch.randn(2, 3, 3, generator=torch.Generator().manual_seed(seed)).double()
+    return factor @ factor.transpose(1, 2) + 0.01 * torch.eye(3)
+
+
+def test_roots_are_those_of_the_eigenvalues():
+    matrix = covariance(1)
+    root, inverse = roots(matrix)
+    torch.testing.assert_close(root @ root, matrix)
+    torch.testing.assert_close(root @ inverse, torch.eye(3).double().expand(2, 3, 3))
+
+
+def test_color_map_is_monge_kantorovichs():
+    source, target = (color_moments(noise(2, 3, 9, 8, seed=s, dtype=torch.float64)) for s in (1, 2))
+    matrix, offset = color_map(source, target)
+    for k in range(2):
+        means, covariances = [], []
+        for moments in (source[k], target[k]):
+            mean, second = moments[:3], moments[3:].view(3, 3)
+            means.append(mean)
+            covariances.append(second - torch.outer(mean, mean) + 5e-4 * torch.eye(3))
+        expected = monge_kantorovich(*(c.numpy() for c in covariances))
+        np.testing.assert_allclose(matrix[k].numpy(), expected, rtol=1e-5)
+        torch.testing.assert_close(matrix[k] @ means[0] + offset[k, :, 0], means[1])
+
+
+def test_a_picture_is_mapped_onto_the_moments_of_another():
+    photo, painting = picture(1), picture(2)
+    matrix, offset = color_map(color_moments(photo), color_moments(painting))
+    mapped = (matrix @ photo.flatten(2) + offset).view_as(photo)
+    torch.testing.assert_close(color_moments(mapped), color_moments(painting), atol=3e-3, rtol=0)
+    same, nothing = color_map(color_moments(photo), color_moments(photo))
+    torch.testing.assert_close(same, torch.eye(3)[None], atol=1e-3, rtol=0)
+    torch.testing.assert_close(nothing, torch.zeros(1, 3, 1), atol=1e-3, rtol=0)
+
+
+def test_moments_are_sums_over_places(encoder):
+    image, book = picture(1), CodeBook()
+    book.units.fill_(2.0)
+    features = encoder(image)
+    found = book.moments(image, features)
+    points = features["relu2_1"][0].flatten(1).T / 2
+    total = sum(torch.outer(p, p) for p in points) / len(points)
+    torch.testing.assert_close(found.seconds[1][0], total, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found.means[1][0], points.mean(0))
+
+
+def test_blending_codes_blends_moments(painter, encoder):
+    a, b = (painter.book.moments(x, encoder(x)) for x in (picture(1), picture(2)))
+    code = painter.book.code
+    blended = code(a.blended(b, torch.tensor([0.3])))
+    torch.testing.assert_close(blended, 0.7 * code(a) + 0.3 * code(b), rtol=1e-4, atol=1e-4)
+
+
+def test_a_code_is_read_relative_to_the_paintings_of_the_book(encoder):
+    moments, book = some_moments(encoder, range(8)), CodeBook()
+    book.fit(moments)
+    for position, channels in enumerate(CHANNELS):
+        square = moments.seconds[position].diagonal(dim1=1, dim2=2).mean()
+        assert book.units[position].square() == pytest.approx(float(square), rel=1e-4)
+        axes = getattr(book, f"axes_{LAYERS[position]}")
+        torch.testing.assert_close(axes.T @ axes, torch.eye(24), atol=1e-4, rtol=0)
+        assert axes.shape == (channels, 24)
+    units = zip(moments.means, moments.seconds, book.units, strict=True)
+    scaled = [(m / u, s / u**2) for m, s, u in units]
+    means, seconds = (list(each) for each in zip(*scaled, strict=True))
+    code = book.code(PictureMoments(means, seconds, moments.colors))
+    assert code.shape == (8, NUMBERS)
+    read = ((book.unscaled(code) - book.center) / book.width).mean(0)
+    torch.testing.assert_close(read, torch.zeros_like(read), atol=1e-3, rtol=0)
+    assert book.reading(code * 100).abs().max() <= 5
+
+
+def test_an_untrained_network_recolors_and_its_own_style_is_the_photo(encoder):
+    painter = Painter().eval()
+    photo, painting = picture(1), picture(2)
+    with torch.no_grad():
+        theirs, own = (code_of(painter, encoder, x)[:, None] for x in (painting, photo))
+        colored = painter(photo, painter.style(theirs))
+        torch.testing.assert_close(
+            color_moments(colored), color_moments(painting), atol=3e-3, rtol=0
+        )
+        torch.testing.assert_close(painter(photo, painter.style(own)), photo, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 48), (37, 51), (17, 16)])
+def test_every_size_comes_back_at_its_size(painter, encoder, height, width):
+    style = painter.style(code_of(painter, encoder, picture(2))[:, None])
+    made = painter(picture(1, height, width), style)
+    assert made.shape == (1, 3, height, width)
+    assert torch.isfinite(made).all()
+
+
+def test_another_style_makes_another_picture_beyond_its_colors(painter, encoder):
+    photo = picture(1)
+    one, two = (code_of(painter, encoder, picture(s)) for s in (2, 3))
+    two = torch.cat([two[:, :-12], one[:, -12:]], 1)
+    made = [painter(photo, painter.style(c[:, None])) for c in (one, two)]
+    assert (made[0] - made[1]).abs().mean() > 0.01
+
+
+def test_given_statistics_are_the_pictures_own(painter, encoder):
+    photo = picture(1)
+    style = painter.style(code_of(painter, encoder, picture(2))[:, None])
+    statistics = painter.statistics(photo, style)
+    assert statistics.shape == (1, STATISTICS)
+    torch.testing.assert_close(painter(photo, style, statistics), painter(photo, style))
+    other = painter.statistics(picture(4), style)
+    assert (painter(photo, style, other) - painter(photo, style)).abs().mean() > 0.01
+
+
+def test_with_given_statistics_a_part_is_painted_as_in_the_whole(painter, encoder):
+    photo = picture(1, 64, 320)
+    style = painter.style(code_of(painter, encoder, picture(2))[:, None])
+    statistics = painter.statistics(photo, style)
+    whole = painter(photo, style, statistics)
+    part = painter(photo[..., :256], style, statistics)
+    torch.testing.assert_close(part[..., :128], whole[..., :128], atol=1e-5, rtol=0)
+
+
+def test_masks_lay_styles_side_by_side(painter, encoder):
+    photo = picture(1, 64, 320)
+    codes = torch.stack([code_of(painter, encoder, picture(s)) for s in (2, 3)], 1)
+    left = torch.zeros(1, 2, 64, 320)
+    left[:, 0, :, :160] = left[:, 1, :, 160:] = 1
+    alone = painter.style(codes[:, :1]), painter.style(codes[:, 1:])
+    statistics = painter.statistics(photo, alone[0])
+    both = painter(photo, painter.style(codes, left), statistics)
+    first, second = (painter(photo, style, statistics) for style in alone)
+    torch.testing.assert_close(both[..., :32], first[..., :32], atol=1e-4, rtol=0)
+    torch.testing.assert_close(both[..., -32:], second[..., -32:], atol=1e-4, rtol=0)
+    assert (first - second).abs().mean() > 0.01
+
+
+def random_moments(seed, number=2):
+    generator = torch.Generator().manual_seed(seed)
+    points = [torch.randn(number, c, 9, generator=generator).double() for c in (5, 4)]
+    return PictureMoments(
+        [p.mean(2) for p in points],
+        [p @ p.transpose(1, 2) / 9 for p in points],
+        torch.zeros(number, 12),
+    )
+
+
+def test_style_losses_vanish_at_the_target_only_and_are_its_distances():
+    a, b = random_moments(1), random_moments(2)
+    for loss in (losses.deviation_loss, lambda x, y: losses.covariance_loss(x, y, (1.0, 2.0))):
+        assert float(loss(a, a).abs().max()) == 0
+        assert (loss(a, b) > 0.01).all()
+    expected = []
+    for mean, second, mean_t, second_t in zip(a.means, a.seconds, b.means, b.seconds, strict=True):
+        s, t = (
+            torch.stack([second[0, i, i] - mean[0, i] ** 2 for i in range(len(mean[0]))]).sqrt()
+            for mean, second in ((mean, second), (mean_t, second_t))
+        )
+        shift = (mean[0] - mean_t[0]).square() + (s - t).square()
+        expected.append(shift.sum() / t.square().sum())
+    torch.testing.assert_close(losses.deviation_loss(a, b)[0], sum(expected) / 2)
+
+
+@pytest.mark.parametrize("name", ["content_loss", "structure_loss"])
+def test_content_losses_see_structure_and_have_the_right_slope(name):
+    loss = getattr(losses, name)
+    a, b = (noise(1, 3, 56, 56, seed=s, dtype=torch.float64) for s in (1, 2))
+    # The means of every channel are what a style may change.
+    torch.testing.assert_close(loss(a + 0.2, a), loss(a, a), atol=1e-6, rtol=0)
+    assert loss(b, a) > 0.5
+    small = b[..., :54, :54].clone().requires_grad_()
+    assert gradcheck(lambda x: loss(x, a[..., :54, :54]), small, fast_mode=True)
+
+
+def test_roughness_and_range_are_means_over_pixels():
+    image = torch.zeros(1, 3, 2, 2)
+    image[..., 0, 0] = 2.0
+    assert float(losses.out_of_range(image)) == pytest.approx(0.25)
+    assert float(losses.roughness(image)) == pytest.approx(4.0)
+
+
+def test_a_network_file_gives_the_same_pictures(painter, encoder, tmp_path):
+    path = tmp_path / "painter.safetensors"
+    write_painter(painter.state_dict(), path, {"steps": 7})
+    read, about = read_painter(path)
+    assert about == {"steps": 7}
+    assert path.stat().st_size < 8 * 2**20
+    code = code_of(painter, encoder, picture(2))[:, None]
+    made = [each(picture(1), each.style(code)) for each in (painter, read)]
+    torch.testing.assert_close(*made, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no such thing", b"\x10" + b"\0" * 40])
+def test_a_file_of_something_else_is_told_by_name(tmp_path, content):
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="other.safetensors"):
+        read_painter(path)
