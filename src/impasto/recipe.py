@@ -27,6 +27,7 @@ from impasto.recipe_tables import (
     Canvas,
     ContentTerm,
     EncoderChoice,
+    Engine,
     NeighborTerm,
     PaletteTerm,
     PhotorealismTerm,
@@ -39,6 +40,7 @@ from impasto.recipe_tables import (
     Unit,
 )
 
+NETWORK_SUFFIX = ".safetensors"
 VERSION = 1
 """Of the recipe's schema; a picture made by a newer impasto is refused by name."""
 
@@ -74,6 +76,7 @@ class Recipe(Table):
     what is computed; 0 or auto: as free memory demands."""
     snapshot_every: Annotated[int, Field(ge=1)] | None = None
     """Iterations between snapshots, where snapshots are asked for."""
+    engine: Engine = Engine()
     encoder: EncoderChoice = EncoderChoice()
     content: ContentTerm = ContentTerm()
     style: StyleTerm = StyleTerm()
@@ -185,20 +188,24 @@ def recipe_text(name: str) -> str:
     if name not in recipe_names():
         raise RecipeError(
             f"no recipe {name!r}; there are {', '.join(recipe_names())}, "
-            "or give the path of a .toml file"
+            f"or give the path of a .toml file, or of a network's {NETWORK_SUFFIX}"
         )
     return (resources.files("impasto") / "recipes" / f"{name}.toml").read_text("utf-8")
 
 
 def load_recipe(source: str | Path) -> Recipe:
-    """A recipe by its shipped name, or from a TOML file of the user's.
+    """A recipe by its shipped name, from a TOML file of the user's, or of a network's file.
 
-    A file may begin with ``base = "standard"`` (any shipped name) and then hold changes only.
+    A TOML file may begin with ``base = "standard"`` (any shipped name) and then hold changes only.
 
     Raises:
         RecipeError: no such recipe or file, not TOML, an unknown field, or a bad value.
     """
     path = Path(source)
+    if path.suffix == NETWORK_SUFFIX:
+        return _validated(
+            {"name": path.stem, "engine": {"kind": "network", "file": str(path)}}, path.stem
+        )
     if path.suffix != ".toml":
         return _from_toml(recipe_text(str(source)), str(source))
     try:

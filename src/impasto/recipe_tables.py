@@ -31,6 +31,22 @@ NonNegative = Annotated[float, Field(ge=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
+class Engine(Table):
+    """What makes the picture."""
+
+    kind: Literal["optimizer", "network"] = "optimizer"
+    """The optimiser, or a network of ours in one pass (:mod:`impasto.fast`), which heeds sizes,
+    colours, strengths, weights, masks and ``style.scale``; all else is the optimiser's."""
+    file: str | None = None
+    """The network's, a path; none: the one that impasto comes with."""
+
+    @model_validator(mode="after")
+    def _file_is_a_networks(self) -> Engine:
+        if self.file is not None and self.kind == "optimizer":
+            raise ValueError('engine.file goes with engine.kind "network"')
+        return self
+
+
 class EncoderChoice(Table):
     """Which network looks at the pictures, and how."""
 

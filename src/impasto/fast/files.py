@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,21 @@ from impasto.fast.network import Painter
 from impasto.media.atomic import replacing
 
 KIND = "impasto painter 1"
+SHIPPED = "painter.safetensors"
+
+
+def network_file(path: str | None) -> Path:
+    """The file of a network, by default the one that comes with impasto.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    file = Path(str(resources.files("impasto") / "fast" / "weights" / SHIPPED))
+    if path is None and not file.is_file():
+        raise WeightsError(
+            "this impasto comes without a one-pass network: give one with --recipe FILE.safetensors"
+        )
+    return file if path is None else Path(path)
 
 
 def write_painter(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, Any]) -> None:

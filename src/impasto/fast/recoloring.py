@@ -7,21 +7,37 @@ that it is part of the exported network.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 COLOR_NUMBERS = 12
 """Of a picture's colour moments: the mean [3] and the second moment [3, 3], row by row."""
 RIDGE = 5e-4
 """Added to the variances, 0.02 in RGB: a photo's noise is not spread over a painting's palette."""
+TINY = 1e-12
 ITERATIONS = 24
 """Enough for eigenvalues down to 1e-6 of the trace."""
 
 
-def color_moments(image: Tensor) -> Tensor:
-    """Mean and mean outer product of the RGB values: [N, 12] of [N, 3, H, W]."""
-    pixels = image.flatten(2)
-    second = pixels @ pixels.transpose(1, 2) / pixels.shape[2]
-    return torch.cat([pixels.mean(2), second.flatten(1)], 1)
+def moments_of_places(features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean [N, C] and mean outer product [N, C, C] over the places of [N, C, H, W].
+
+    Args:
+        features: anything.
+        mask: [N, 1, h, w] >= 0, at any size, how much each place counts; none: all alike.
+    """
+    points = features.flatten(2)
+    if mask is None:
+        return points.mean(2), points @ points.transpose(1, 2) / points.shape[2]
+    shares = F.adaptive_avg_pool2d(mask, features.shape[2:]).flatten(2)
+    weighted = points * (shares / shares.sum(2, keepdim=True).clamp(min=TINY))
+    return weighted.sum(2), weighted @ points.transpose(1, 2)
+
+
+def color_moments(image: Tensor, mask: Tensor | None = None) -> Tensor:
+    """[N, 12] of the RGB values of [N, 3, H, W], and a mask as of :func:`moments_of_places`."""
+    mean, second = moments_of_places(image, mask)
+    return torch.cat([mean, second.flatten(1)], 1)
 
 
 def color_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

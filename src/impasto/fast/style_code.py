@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.layers import BLOCK_CHANNELS
-from impasto.fast.recoloring import COLOR_NUMBERS, color_moments
+from impasto.fast.recoloring import COLOR_NUMBERS, color_moments, moments_of_places
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CHANNELS = BLOCK_CHANNELS[: len(LAYERS)]
@@ -77,14 +77,22 @@ class CodeBook(nn.Module):
         self.register_buffer("center", torch.zeros(NUMBERS - COLOR_NUMBERS))
         self.register_buffer("width", torch.ones(NUMBERS - COLOR_NUMBERS))
 
-    def moments(self, image: Tensor, features: dict[str, Tensor]) -> PictureMoments:
-        """Of pictures [N, 3, H, W] in [0, 1] and their features at :data:`LAYERS`."""
+    def moments(
+        self, image: Tensor, features: dict[str, Tensor], mask: Tensor | None = None
+    ) -> PictureMoments:
+        """Of pictures and their features.
+
+        Args:
+            image: [N, 3, H, W] in [0, 1].
+            features: at :data:`LAYERS`, as the encoder gives them.
+            mask: [N, 1, H, W] >= 0, how much each place counts; none: all alike.
+        """
         means, seconds = [], []
         for unit, layer in zip(self.units, LAYERS, strict=True):
-            points = features[layer].flatten(2) / unit
-            means.append(points.mean(2))
-            seconds.append(points @ points.transpose(1, 2) / points.shape[2])
-        return PictureMoments(means, seconds, color_moments(image))
+            mean, second = moments_of_places(features[layer] / unit, mask)
+            means.append(mean)
+            seconds.append(second)
+        return PictureMoments(means, seconds, color_moments(image, mask))
 
     def code(self, moments: PictureMoments) -> Tensor:
         """[N, NUMBERS] float32: means, mean squares, second moments along the axes, colours."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
-from impasto.errors import InputError, LimitError
+from impasto.errors import InputError
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
@@ -37,7 +37,12 @@ from impasto.optimize.memory import Layout
 from impasto.optimize.plan import Pace, Plan, probe_scale, seconds_per_pixel, total_work
 from impasto.optimize.room import scratch_folder
 from impasto.optimize.run import Run
-from impasto.optimize.schedule import SHORTEST, Scale, painting_size, plan_scales
+from impasto.optimize.schedule import (
+    Scale,
+    painting_size,
+    plan_scales,
+    shortest_side_checked,
+)
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe
 
@@ -112,13 +117,7 @@ class Stylizer:
         longer = self.recipe.size or default_longer_side(
             max(photo.width, photo.height), self.device
         )
-        width, height = fit_within(photo.width, photo.height, longer)
-        if min(width, height) < SHORTEST:
-            raise LimitError(
-                f"the result would be {width}x{height} px, but VGG needs {SHORTEST} px on the "
-                "shorter side: ask for a larger --size or crop the photo"
-            )
-        return width, height
+        return shortest_side_checked(*fit_within(photo.width, photo.height, longer))
 
     def run(
         self,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from impasto.errors import LimitError
 from impasto.recipe_tables import Schedule
 
 SHORTEST = 16
@@ -95,4 +96,18 @@ def painting_size(
     """
     ratio = scale * math.sqrt(result[0] * result[1] / (painting[0] * painting[1]))
     width, height = (max(SHORTEST, round(side * ratio)) for side in painting)
+    return width, height
+
+
+def shortest_side_checked(width: int, height: int) -> tuple[int, int]:
+    """The size itself.
+
+    Raises:
+        LimitError: its shorter side is too short for the network.
+    """
+    if min(width, height) < SHORTEST:
+        raise LimitError(
+            f"the result would be {width}x{height} px, but VGG needs {SHORTEST} px on the "
+            "shorter side: ask for a larger --size or crop the photo"
+        )
     return width, height

