@@ -1,4 +1,4 @@
-"""`impasto train arbitrary`: it learns, goes on as if it had not been stopped, and says what is wrong."""
+"""`impasto train arbitrary`: it goes on as if it had never been stopped."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from impasto.cli import main
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
 from impasto.fast.files import read_painter
-from impasto.fast.photos import Photos, pictures_in
-from impasto.fast.train import Plan, draw_batch, learning_rate
 
 
 @pytest.fixture(scope="module")

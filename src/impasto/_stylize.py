@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import InputError
+from impasto.fast.engine import OnePass, engine_for
+from impasto.fast.files import network_used
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.encode import write_picture
 from impasto.media.guided import guided_filter
@@ -159,7 +161,7 @@ def stylize(
     where, sources, parts = expanded(masks, sources, style_masks)
     content, styles = read_picture(photo), read_pictures(sources)
     regions = found_masks(content, styles, where, parts)
-    engine = Stylizer(
+    engine = engine_for(
         chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch
     )
     began = time.monotonic()
@@ -179,7 +181,7 @@ def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]
 
 
 def finished(
-    engine: Stylizer,
+    engine: Stylizer | OnePass,
     step: Step,
     content: Picture,
     styles: Sequence[Picture],
@@ -225,10 +227,11 @@ def finished(
             weights_used(recipe.encoder.network, engine.weights),
             masks,
             style_masks,
+            network_used(recipe.engine),
         ),
         originals=tuple(
             Path(s).absolute()
-            for s in (*sources, engine.recipe.start.image, *paths)
+            for s in (*sources, recipe.start.image, recipe.engine.file, *paths)
             if isinstance(s, str | Path)
         ),
     )

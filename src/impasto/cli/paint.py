@@ -21,6 +21,7 @@ from impasto.errors import counted
 
 if TYPE_CHECKING:
     from impasto._stylize import Result
+    from impasto.fast.engine import OnePass
     from impasto.media.masks import Mask
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
@@ -77,10 +78,10 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     ``recorders`` see every step, ``films`` are written at the end.
     """
     from impasto._stylize import finished
+    from impasto.fast.engine import engine_for
     from impasto.media.encode import write_picture
-    from impasto.optimize.loop import Stylizer
 
-    engine = Stylizer(
+    engine = engine_for(
         job.recipe,
         device=job.device,
         weights=job.weights,
@@ -143,7 +144,11 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
 
 
 def _steps(
-    engine: Stylizer, job: Job, recorders: Sequence[Any], plan: Plan, stop: list[int]
+    engine: Stylizer | OnePass,
+    job: Job,
+    recorders: Sequence[Any],
+    plan: Plan,
+    stop: list[int],
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
     from impasto.optimize.allocation import keep_freed_memory

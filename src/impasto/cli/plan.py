@@ -22,9 +22,9 @@ def run(argv: list[str]) -> int:
     photo, paintings = read_inputs(options, recipe)
     recipe = for_print(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
-    from impasto.optimize.loop import Stylizer
+    from impasto.fast.engine import engine_for
 
-    engine = Stylizer(
+    engine = engine_for(
         recipe,
         device=options.device,
         weights=options.weights,

@@ -103,7 +103,8 @@ def progress_for(stream: TextIO, *, quiet: bool) -> Silent:
 
 def described(step: Step) -> str:
     """The losses in a few characters."""
-    return "  ".join(f"{n} {step.losses[n]:.4g}" for n in ("total", "content", "style"))
+    told = (name for name in ("total", "content", "style") if name in step.losses)
+    return "  ".join(f"{name} {step.losses[name]:.4g}" for name in told)
 
 
 def clock(seconds: float) -> str:

@@ -250,14 +250,14 @@ def _painted(options: argparse.Namespace, part: _Part, now: Picture) -> Picture:
     from impasto._stylize import finished_picture
     from impasto.cli.plan_text import in_short
     from impasto.cli.progress import progress_for
+    from impasto.fast.engine import engine_for
     from impasto.media.encode import write_picture
-    from impasto.optimize.loop import Stylizer
 
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start.png"
         write_picture(now, start, depth=16)
         begun = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
-        engine = Stylizer(
+        engine = engine_for(
             part.recipe.with_changes(begun),
             device=options.device,
             weights=options.weights,

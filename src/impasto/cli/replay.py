@@ -31,7 +31,8 @@ def build_parser() -> Parser:
     add("--mask", metavar="FILE", action="append", help="where the mask is now; repeatable")
     add("--style-mask", metavar="FILE", action="append", help="likewise; none for one without")
     add("--init", metavar="FILE", help="where the picture is that the run began with")
-    add("--weights", metavar="FILE", help="where the network's weights are")
+    add("--weights", metavar="FILE", help="where the VGG's weights are")
+    add("--network", metavar="FILE", help="where the one-pass network is")
     add("--device", type=device, help="default: the kind it was made on")
     add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
     add("--scratch", metavar="DIR", help="likewise")
@@ -71,6 +72,8 @@ def run(argv: list[str]) -> int:
     if provenance.start is not None:
         sought.picture(provenance.start, options.init, "--init")
         recipe = recipe.with_changes({"start.image": str(sought.found[-1])})
+    if provenance.network is not None:
+        recipe = recipe.with_changes({"engine.file": sought.network(options.network)})
     check_targets([output], [path, *sought.found], overwrite=options.force)
     sought.check_weights(options.weights)
     where = options.device or _like(provenance.device)
@@ -166,6 +169,21 @@ class Search:
             return word
         self.found.append(Path(file) if given else self._by_name(file, flag))
         return f"scribble:{self.found[-1]}"
+
+    def network(self, given: str | None) -> str | None:
+        """The one-pass network's file, given or found by name; none: it is impasto's own."""
+        from impasto.fast.files import network_used
+
+        named, engine = self._provenance.network, self._provenance.recipe.engine
+        file = given
+        if named is not None and given is None and engine.file is not None:
+            file = str(self._by_name(named[0], "--network"))
+        found = network_used(engine.model_copy(update={"file": file}))
+        if file is not None:
+            self.found.append(Path(file))
+        if found is not None and named is not None and found[1] != named[1]:
+            self._differs(f"{found[0]}: is not the network this was made with")
+        return file
 
     def check_weights(self, given: str | None) -> None:
         """The network's weights are the ones, as far as the record tells."""

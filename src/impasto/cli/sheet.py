@@ -15,6 +15,7 @@ from impasto.cli.stylize import add_recipe_flags, read_inputs, recipe_from
 
 if TYPE_CHECKING:
     from impasto.cli.sheet_axes import Choice
+    from impasto.fast.engine import OnePass
     from impasto.media.masks import Mask
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
@@ -115,7 +116,7 @@ class _Filling:
         self._masks = masks
         self._sheet = sheet
         self._output = output
-        self._engine: Stylizer | None = None
+        self._engine: Stylizer | OnePass | None = None
         self._made: dict[tuple[str, int | None], Picture] = {}
 
     def fill(self, choices: Sequence[Choice], recipes: Sequence[Recipe]) -> int:
@@ -153,12 +154,12 @@ class _Filling:
     def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:
         """One cell's picture; none if the user stopped it."""
         from impasto._stylize import finished_picture
-        from impasto.optimize.loop import Stylizer
+        from impasto.fast.engine import engine_for
 
         key = (recipe.model_dump_json(), choice.painting)
         if key not in self._made:
             options, paintings = self._options, self._paintings
-            self._engine = Stylizer(
+            self._engine = engine_for(
                 recipe,
                 device=options.device,
                 weights=options.weights,

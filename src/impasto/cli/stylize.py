@@ -93,7 +93,11 @@ def add_recipe_flags(group: Group, *, styles_may_come_later: bool = False) -> No
         "60cm@300dpi: the longer side; also mm and in",
     )
     add("--quality", choices=QUALITIES, help="time for beauty (default: standard)")
-    add("--recipe", metavar="NAME|FILE.toml", help="one of `impasto recipes`, or your own")
+    add(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="one of `impasto recipes`, your own .toml, or a network.safetensors",
+    )
     add("--iterations", metavar="N", type=whole(1, 1_000_000), help="evaluations over all scales")
     add(
         "--until",

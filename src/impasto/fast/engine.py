@@ -145,6 +145,7 @@ class OnePass:
             width=width,
             height=height,
             scales=(Scale(width, height, 1),),
+            at_most=False,
             tile=tile,
             state="device",
             bytes_needed=taken + _bytes_for((width, height), tile),

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.encoders.weights import file_sha256
 from impasto.errors import WeightsError
 from impasto.fast.network import Painter
 from impasto.media.atomic import replacing
+from impasto.recipe_tables import Engine
 
 KIND = "impasto painter 1"
 SHIPPED = "painter.safetensors"
@@ -31,6 +33,20 @@ def network_file(path: str | None) -> Path:
             "this impasto comes without a one-pass network: give one with --recipe FILE.safetensors"
         )
     return file if path is None else Path(path)
+
+
+def network_used(engine: Engine) -> tuple[str, str] | None:
+    """Name without folder and SHA-256 of the file of a recipe's network; none: the optimiser's.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if engine.kind == "optimizer":
+        return None
+    path = network_file(engine.file)
+    if not path.is_file():
+        raise WeightsError(f"no network file {path}")
+    return path.name, file_sha256(path)
 
 
 def write_painter(weights: Mapping[str, Tensor], path: Path, about: Mapping[str, Any]) -> None:

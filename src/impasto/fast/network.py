@@ -136,8 +136,9 @@ class Painter(nn.Module):
 
     def _painted(self, photo: Tensor, style: Style, normalized: _Normalizer) -> Tensor:
         height, width = photo.shape[2:]
+        colors = normalized.given_colors(photo)
         photo = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        colored = _recolored(photo, style, normalized.given_colors(photo))
+        colored = _recolored(photo, style, colors)
         x = F.pixel_unshuffle(torch.cat([photo, colored], 1) - 0.5, 2)
         half = F.relu(self.at_half(x))
         quarter = self.at_quarter(half)

@@ -28,8 +28,9 @@ class Step:
         scale: index of the scale, 0 the coarsest.
         scales: how many there are.
         width, height: of the picture at this scale, in pixels.
-        losses: ``total``, ``content``, ``style``, ``smoothness`` and, if the recipe weighs
-            them, ``palette`` and ``photorealism``, weighted. Those of the very last step are
+        losses: none, of a network's one pass; else ``total``, ``content``, ``style``,
+            ``smoothness`` and, if the recipe weighs them, ``palette`` and ``photorealism``,
+            weighted. Those of the very last step are
             measured on the 8-bit picture that will be saved, but before it is given the photo's
             colours where the recipe asks for them.
         elapsed_s: seconds worked so far, sessions before a resume included.

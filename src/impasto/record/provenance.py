@@ -34,7 +34,8 @@ class Provenance:
         inputs: the photo and each painting, in this order; the hash is of the pixels.
         device: type of the device, ``cpu`` or ``cuda``.
         start: the picture of the user's that the run began with, hashed by its pixels.
-        weights: the network's file, hashed by its bytes; none: not known.
+        weights: VGG's file, hashed by its bytes; none: not known.
+        network: the one-pass network's file, likewise; none: it was the optimiser.
         masks: of the photo, hashed by their weights.
         style_masks: of the paintings, likewise; none: all of the painting.
         keeps_metadata: whether the photo's EXIF and copyright were kept.
@@ -48,6 +49,7 @@ class Provenance:
     device: str
     start: Named | None = None
     weights: Named | None = None
+    network: Named | None = None
     masks: tuple[Named, ...] = ()
     style_masks: tuple[Named | None, ...] = ()
     keeps_metadata: bool = True
@@ -62,15 +64,20 @@ class Provenance:
         weights: Named,
         masks: Sequence[Mask] = (),
         style_masks: Sequence[Mask | None] = (),
+        network: Named | None = None,
     ) -> Provenance:
         """The record of a run by this version."""
         start = None
         if recipe.start.image is not None:
             start = _named(Path(recipe.start.image))
             recipe = recipe.with_changes({"start.image": start[0]})
+        if recipe.engine.file is not None and network is not None:
+            recipe = recipe.with_changes({"engine.file": network[0]})
         regions = tuple((mask.name, mask.sha256()) for mask in masks)
         parts = tuple(None if m is None else (m.name, m.sha256()) for m in style_masks)
-        return cls(__version__, recipe, tuple(inputs), device, start, weights, regions, parts)
+        return cls(
+            __version__, recipe, tuple(inputs), device, start, weights, network, regions, parts
+        )
 
     def to_json(self) -> str:
         """The text that is embedded."""
@@ -82,7 +89,8 @@ class Provenance:
             "paintings": paintings,
             "device": self.device,
         }
-        for key, named in (("start", self.start), ("weights", self.weights)):
+        for key in ("start", "weights", "network"):
+            named = getattr(self, key)
             if named is not None:
                 record[key] = _entry(named)
         if self.masks:
@@ -138,8 +146,9 @@ def read_provenance(path: Path) -> Provenance:
     try:
         data: dict[str, Any] = json.loads(text)
         photo, *others = map(_read_entry, [data["photo"], *data["paintings"]])
-        start, weights = (
-            _read_entry(data[key]) if key in data else None for key in ("start", "weights")
+        start, weights, network = (
+            _read_entry(data[key]) if key in data else None
+            for key in ("start", "weights", "network")
         )
         masks = tuple(map(_read_entry, data.get("masks", ())))
         parts = tuple(each and _read_entry(each) for each in data.get("style_masks", ()))
@@ -152,7 +161,17 @@ def read_provenance(path: Path) -> Provenance:
     recipe = parse_recipe(recipe_text)
     inputs = (photo, *others)
     return Provenance(
-        version, recipe, inputs, device, start, weights, masks, parts, keeps_metadata, refined
+        version,
+        recipe,
+        inputs,
+        device,
+        start,
+        weights,
+        network,
+        masks,
+        parts,
+        keeps_metadata,
+        refined,
     )
 
 

@@ -1,0 +1,198 @@
+"""A network as a recipe, through the real command line: every control, the record, the errors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import impasto
+from conftest import synthetic_painting, synthetic_photo
+from impasto.cli import main
+from impasto.fast import runtime
+from impasto.fast.files import write_painter
+from impasto.fast.network import Painter
+from impasto.fast.session import fitted_book
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """A network that paints something, of random weights."""
+    folder = tmp_path_factory.mktemp("network")
+    for k in range(4):
+        pixels = np.rot90(synthetic_painting(48 + 8 * k, 64), k)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{k}.png")
+    torch.manual_seed(2)
+    painter = Painter()
+    with torch.no_grad():
+        painter.to_pixels.weight.normal_(0, 0.05)
+        painter.reader[-1].weight *= 20
+    painter.book.load_state_dict(fitted_book(sorted(folder.glob("*.png")), 0).state_dict())
+    path = folder / "mine.safetensors"
+    write_painter(painter.state_dict(), path, {})
+    return path
+
+
+@pytest.fixture
+def folder(work):
+    second = np.ascontiguousarray(synthetic_painting(72, 48)[:, :, ::-1])
+    Image.fromarray(second).save(work / "second.png")
+    half = np.zeros((48, 64), np.uint8)
+    half[:, :32] = 255
+    Image.fromarray(half).save(work / "left.png")
+    return work
+
+
+def made(folder, network, *flags, name="out.png", style=("painting.png",)):
+    """[H, W, 3] of what the command line writes."""
+    styles = [part for each in style for part in ("--style", str(folder / each))]
+    given = [str(folder / "photo.png"), *styles, "-o", str(folder / name), "--quiet"]
+    assert main([*given, "--recipe", str(network), *map(str, flags)]) == 0
+    return np.asarray(Image.open(folder / name).convert("RGB")).astype(float)
+
+
+def apart(a, b):
+    return np.abs(a - b).mean()
+
+
+def test_it_paints_at_any_size_and_tells_what_it_did(folder, network, capsys):
+    flags = ["--recipe", str(network), "--size", "90", "--json", "--quiet"]
+    out = folder / "out.png"
+    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png"), "-o", str(out)]
+    assert main([*given, *flags]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["width"], report["height"]) == (90, 68)
+    assert report["iterations"] == 1
+    assert report["recipe"]["engine"] == {"kind": "network", "file": str(network)}
+    with Image.open(out) as picture:
+        assert picture.size == (90, 68)
+
+
+def test_strength_goes_from_the_photo_to_the_style(folder, network):
+    photo = synthetic_photo().astype(float)
+    distances = [apart(made(folder, network, "--strength", s, "--force"), photo) for s in (0, 1)]
+    assert distances[0] == 0
+    assert distances[1] > 10
+    half = made(folder, network, "--strength", 0.5, "--force")
+    assert apart(half, made(folder, network, "--force")) > 1
+
+
+def test_paintings_are_blended_by_weight(folder, network):
+    both = ("painting.png", "second.png")
+    one, two = (made(folder, network, style=(each,), name=f"{each}-1.png") for each in both)
+    first = made(
+        folder, network, "--style-weight", 1, "--style-weight", 0, style=both, name="a.png"
+    )
+    mixed = made(folder, network, style=both, name="b.png")
+    assert apart(first, one) == 0
+    assert min(apart(mixed, one), apart(mixed, two)) > 1
+
+
+def test_masks_put_each_painting_in_its_place(folder, network):
+    both = ("painting.png", "second.png")
+    made_both = made(folder, network, "--mask", folder / "left.png", style=both)
+    alone = made(folder, network, "--mask", folder / "left.png", name="alone.png")
+    photo = synthetic_photo().astype(float)
+    assert apart(alone[:, 40:], photo[:, 40:]) == 0
+    assert apart(alone[:, :24], photo[:, :24]) > 5
+    assert apart(made_both[:, 40:], photo[:, 40:]) > 5
+
+
+def test_a_style_mask_shows_a_part_of_the_painting(folder, network):
+    whole = made(folder, network)
+    part = made(folder, network, "--style-mask", folder / "left.png", name="part.png")
+    assert apart(whole, part) > 0.5
+
+
+def test_style_scale_and_colors_change_the_picture(folder, network):
+    plain = made(folder, network)
+    for number, flags in enumerate((("--style-scale", 2), ("--colors", "content"))):
+        assert apart(plain, made(folder, network, *flags, name=f"{number}.png")) > 0.5
+
+
+def test_tiles_leave_no_seams(folder, network, monkeypatch):
+    size = ("--size", 700)
+    monkeypatch.setattr(runtime, "THUMBNAIL", 700)
+    whole = made(folder, network, *size)
+    tiled = made(folder, network, *size, "--set", "tile=256", name="tiled.png")
+    assert np.abs(whole - tiled).max() <= 1
+
+
+def test_a_replay_is_the_same_picture_and_knows_its_network(folder, network, tmp_path, capsys):
+    first = made(folder, network)
+    out = folder / "out.png"
+    assert main(["replay", str(out), "--network", str(network), "--quiet"]) == 0
+    assert (folder / "out-replay.png").read_bytes() == out.read_bytes()
+    assert main(["replay", str(out), "--force", "--quiet"]) == 2
+    assert "--network" in capsys.readouterr().err
+    other = tmp_path / "other.safetensors"
+    write_painter(Painter().state_dict(), other, {})
+    again = ["replay", str(out), "--network", str(other), "--force", "--quiet"]
+    assert main(again) == 2
+    assert "not the network" in capsys.readouterr().err
+    assert main([*again, "--accept-changed"]) == 0
+    changed = np.asarray(Image.open(folder / "out-replay.png").convert("RGB"))
+    assert apart(first, changed) > 1
+
+
+def test_from_python(folder, network):
+    result = impasto.stylize(folder / "photo.png", folder / "painting.png", recipe=str(network))
+    assert result.recipe.engine.kind == "network"
+    steps = []
+    impasto.stylize(
+        folder / "photo.png", folder / "painting.png", recipe=str(network), on_step=steps.append
+    )
+    assert len(steps) == 1
+    assert steps[0].last
+
+
+def test_a_plan_tells_size_and_tiles(folder, network, capsys):
+    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
+    assert main(["plan", *given, "--recipe", str(network), "--size", "1200", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["width"], plan["height"], plan["tile"]) == (1200, 900, 1024)
+    assert plan["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "complaint"),
+    [
+        (["--checkpoint", "state.ck"], 2, "one pass"),
+        (["--max-memory", "0.1"], 4, "memory"),
+        (["--size", "20"], 3, "larger --size"),
+        (["--set", "engine.kind=optimizer"], 2, "engine.file"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_line(
+    folder, network, capsys, monkeypatch, flags, code, complaint
+):
+    monkeypatch.chdir(folder)
+    given = ["photo.png", "--style", "painting.png", "-o", "o.png", "--recipe", str(network)]
+    assert main([*given, *flags, "--quiet"]) == code
+    assert complaint in capsys.readouterr().err
+    assert not (folder / "o.png").exists()
+
+
+@pytest.mark.parametrize("name", ["gone.safetensors", "wrong.safetensors"])
+def test_a_bad_network_file_is_told_by_name(folder, capsys, name):
+    (folder / "wrong.safetensors").write_bytes(b"nothing of the kind")
+    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
+    out = ["-o", str(folder / "o.png"), "--quiet"]
+    assert main([*given, *out, "--recipe", str(folder / name)]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_the_code_of_a_part_is_that_of_the_part_alone(network):
+    engine = runtime.Runtime.load(network, torch.device("cpu"))
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    colors = [engine.code(x, m)[-12:] for x, m in ((image, half_mask()), (image[..., :32], None))]
+    torch.testing.assert_close(*colors, atol=1e-4, rtol=0)
+
+
+def half_mask():
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :32] = 1
+    return mask
