@@ -13,6 +13,8 @@ from impasto.cli import main
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
 from impasto.fast.files import read_painter
+from impasto.fast.photos import Photos, pictures_in
+from impasto.fast.train import Plan, draw_batch, learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +75,86 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
     painter, about = read_painter(parts / "painter.safetensors")
     assert about["steps"] == 6
     assert torch.isfinite(painter.to_pixels.weight).all()
+
+
+def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    script = tmp_path / "small.py"
+    script.write_text(
+        "import sys\n"
+        "from impasto.fast import photos, session\n"
+        "photos.SQUARE, session.BOOK_OF = 72, 4\n"
+        "from impasto.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [*torchrun, "--master-port", "29541", str(script)]
+    command += arguments(folders, both, "--steps", 1)
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    assert main(arguments(folders, alone, "--steps", 1)) == 0
+    states = [torch.load(w / "state.pt", weights_only=True) for w in (alone, both)]
+    assert [state["step"] for state in states] == [1, 1]
+    # The gradient of one step is the mean over the processes' batches, found here one by one.
+    trainer = session_module.trainer_of(
+        session_module.Session(
+            folders / "photos", folders / "paintings", both, both / "painter.safetensors"
+        ),
+        Plan(steps=1, batch=2, side=64),
+        torch.device("cpu"),
+    )[0]
+    for rank in (0, 1):
+        batch = draw_batch(trainer.plan, trainer.photos, len(trainer.paintings), 0, rank)
+        (trainer.losses(batch)["total"] / 2).backward()
+    expected = torch.nn.utils.get_total_norm(p.grad for p in trainer.painter.parameters())
+    logged_norm = logged(both)[0]["gradient"]
+    assert logged_norm == pytest.approx(float(expected), rel=1e-3)
+    assert logged(alone)[0]["gradient"] != pytest.approx(float(expected), rel=1e-3)
+
+
+def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
+    photos = Photos.of(pictures_in(folders / "photos")[0], tmp_path)
+    plan = Plan(batch=4, side=64)
+    first, again, later, other = (
+        draw_batch(plan, photos, 9, step, rank) for step, rank in ((3, 0), (3, 0), (4, 0), (3, 1))
+    )
+    assert torch.equal(first.photos, again.photos)
+    assert first.styles == again.styles
+    assert not torch.equal(first.photos, later.photos)
+    assert not torch.equal(first.photos, other.photos)
+    assert first.photos.shape == (4, 3, 64, 64)
+    assert 0 <= first.photos.min() < first.photos.max() <= 1
+    assert draw_batch(plan, photos, 9, 7).styles == []
+
+
+def test_the_learning_rate_rises_and_falls_to_the_horizon():
+    plan = Plan(steps=1000, rate=1.0)
+    rates = [learning_rate(plan, step) for step in (0, 50, 100, 500, 999)]
+    assert rates[0] < rates[1] < rates[2]
+    assert rates[2] > rates[3] > rates[4] > 0
+    longer = Plan(steps=2000, rate=1.0)
+    assert learning_rate(longer, 999) > rates[4]
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [(["--photos", "nowhere"], "no such folder"), (["--seed", "4"], "seed 0, not 4")],
+)
+def test_bad_runs_are_told_in_a_line(folders, tmp_path, capsys, flags, complaint):
+    if "--seed" in flags:
+        assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
+    assert main(arguments(folders, tmp_path, "--steps", 1, *flags)) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_step_that_is_not_finite_is_skipped(folders, tmp_path, monkeypatch):
+    from impasto.fast import train as train_module
+
+    monkeypatch.setattr(train_module.losses, "roughness", lambda image: image.mean((1, 2, 3)) / 0)
+    assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
+    painter, _ = read_painter(tmp_path / "painter.safetensors")
+    assert not painter.to_pixels.weight.any()

@@ -137,7 +137,7 @@ class Painter(nn.Module):
     def _painted(self, photo: Tensor, style: Style, normalized: _Normalizer) -> Tensor:
         height, width = photo.shape[2:]
         colors = normalized.given_colors(photo)
-        photo = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+        photo = F.pad(photo, (0, _missing(width), 0, _missing(height)), mode="reflect")
         colored = _recolored(photo, style, colors)
         x = F.pixel_unshuffle(torch.cat([photo, colored], 1) - 0.5, 2)
         half = F.relu(self.at_half(x))
@@ -208,3 +208,8 @@ def _recolored(photo: Tensor, style: Style, colors: Tensor) -> Tensor:
 
 def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def _missing(side: int) -> int:
+    """Pixels to the next multiple of the stride; as an exporter of symbolic sizes can follow it."""
+    return (STRIDE - side % STRIDE) % STRIDE

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,29 +71,53 @@ def train(
         InputError: folders without pictures, or a run of other settings.
         ResourceError: the disk is full.
     """
-    photos, held_photos = pictures_in(session.photos)
-    paintings, held_paintings = pictures_in(session.paintings)
-    cache = session.work / "cache"
-    say(f"{len(photos)} photos, {len(paintings)} paintings; packing what is not packed yet")
-    packed = Photos.of(photos, cache), Photos.of(held_photos, cache)
-    torch.manual_seed(plan.seed)
-    painter = Painter()
-    encoder = load_encoder("vgg19", LAYERS)
-    painter.book.load_state_dict(_book(session, paintings, plan, say))
-    targets = [
-        Paintings(paths, cache, encoder, painter.book) for paths in (paintings, held_paintings)
-    ]
-    if device.type != "cpu":
-        encoder = load_encoder("vgg19", LAYERS, device=device)
-        book = painter.book
-        painter = Painter()
-        painter.book.load_state_dict(book.state_dict())
-    trainer = Trainer(plan, painter.to(device), encoder, packed[0], targets[0], rank=rank)
+    trainer, photos, paintings = trainer_of(session, plan, device, say, rank)
     state = session.work / "state.pt"
     if state.exists():
         _go_on(trainer, torch.load(state, map_location="cpu", weights_only=True))
         say(f"going on from step {trainer.step}")
-    yield from _recorded(session, trainer, packed[1], targets[1])
+    yield from _recorded(session, trainer, photos, paintings)
+
+
+def trainer_of(
+    session: Session,
+    plan: Plan,
+    device: torch.device,
+    say: Say = lambda _: None,
+    rank: int = 0,
+) -> tuple[Trainer, Photos, Paintings]:
+    """A trainer at step 0, and what is held out; arguments and errors as of :func:`train`."""
+    torch.manual_seed(plan.seed)
+    painter = Painter()
+    with _first_in_turn(rank):
+        (photos, held_photos), (paintings, held_paintings) = _data(session, painter, plan, say)
+    encoder = load_encoder("vgg19", LAYERS, device=device)
+    trainer = Trainer(plan, painter.to(device), encoder, photos, paintings, rank=rank)
+    return trainer, held_photos, held_paintings
+
+
+@contextmanager
+def _first_in_turn(rank: int) -> Iterator[None]:
+    """What the first of several processes does before the others, which then find its files."""
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if together and rank > 0:
+        torch.distributed.barrier()
+    yield
+    if together and rank == 0:
+        torch.distributed.barrier()
+
+
+def _data(
+    session: Session, painter: Painter, plan: Plan, say: Say
+) -> tuple[list[Photos], list[Paintings]]:
+    """Photos and paintings, to train on and held out; the painter's code book is set."""
+    photos, paintings = pictures_in(session.photos), pictures_in(session.paintings)
+    say(f"{len(photos[0])} photos, {len(paintings[0])} paintings; packing what is not packed yet")
+    cache = session.work / "cache"
+    packed = [Photos.of(paths, cache) for paths in photos]
+    painter.book.load_state_dict(_book(session, paintings[0], plan, say))
+    book, encoder = deepcopy(painter.book), load_encoder("vgg19", LAYERS)
+    return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
 
 
 def _go_on(trainer: Trainer, state: dict[str, Any]) -> None:
@@ -185,8 +211,8 @@ def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder
         index = row * len(paintings) // down
         place = (row + 1) * (across + 1)
         sheet.place(place, "", read_picture(paintings.paths[index]).to_pil())
-        code = painter.book.code(paintings.moments([(index, 0)])).to(trainer.device)
-        style = painter.style(code[:, None])
+        code = paintings.book.code(paintings.moments([(index, 0)]))
+        style = painter.style(code[:, None].to(trainer.device))
         for column, photo in enumerate(chosen):
             content = as_batch(photos.squares[photo]).to(trainer.device)
             made = painter(content, style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()

@@ -127,7 +127,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(painter.parameters(), plan.rate, weight_decay=1e-4)
         together = torch.distributed.is_available() and torch.distributed.is_initialized()
         forward = _Forward(painter)
-        self._forward: nn.Module = DistributedDataParallel(forward) if together else forward
+        # Buffers are the code book, the same everywhere; the first process also paints alone.
+        self._forward: nn.Module = (
+            DistributedDataParallel(forward, broadcast_buffers=False) if together else forward
+        )
 
     def run(self, until: int) -> Iterator[dict[str, float]]:
         """Train up to a step; yields each step's losses, among them ``step`` and ``rate``."""
