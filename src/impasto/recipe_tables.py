@@ -34,15 +34,16 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 class Engine(Table):
     """What makes the picture."""
 
-    kind: Literal["optimizer", "network"] = "optimizer"
-    """The optimiser, or a network of ours in one pass (:mod:`impasto.fast`), which heeds sizes,
-    colours, strengths, weights, masks and ``style.scale``; all else is the optimiser's."""
+    kind: Literal["optimizer", "network", "magenta"] = "optimizer"
+    """The optimiser, or in one pass a network of ours (:mod:`impasto.fast`), which heeds sizes,
+    colours, strengths, weights, masks and ``style.scale``, all else being the optimiser's; or
+    Magenta's (:mod:`impasto.fast.magenta`), which knows neither weights nor ``style.scale``."""
     file: str | None = None
     """The network's, a path; none: the one that impasto comes with."""
 
     @model_validator(mode="after")
     def _file_is_a_networks(self) -> Engine:
-        if self.file is not None and self.kind == "optimizer":
+        if self.file is not None and self.kind != "network":
             raise ValueError('engine.file goes with engine.kind "network"')
         return self
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "mask": "see what --mask would find in a photo",
     "compare": "measure a result against its photo and painting",
     "train": "train the one-pass network, on your own photos and paintings",
+    "export": "write the one-pass network for other programs (ONNX)",
     "weights": "list, download, convert and verify network weights",
     "doctor": "what this machine has, and whether impasto can run",
 }

@@ -42,6 +42,7 @@ class Encoder(nn.Module):
         *,
         pooling: str = "max",
         padding: str = "zeros",
+        plain: bool = False,
     ) -> None:
         """Keep what the taps need of a network's parameters.
 
@@ -51,6 +52,7 @@ class Encoder(nn.Module):
             pooling: ``max``, or ``average`` rescaled to keep the activations' scale.
             padding: of the first layer: ``zeros`` as trained, or ``replicate``, which shows the
                 network no dark frame around the picture.
+            plain: never Winograd's algorithm: for export, or as a reference.
 
         Raises:
             RecipeError: the network has no such layer.
@@ -63,6 +65,7 @@ class Encoder(nn.Module):
         self._plan = layers_up_to(self.network, self.taps)
         self._average = pooling == "average"
         self._replicate = padding == "replicate"
+        self._plain = plain
         self.register_buffer("_gain", parameters.gain.view(1, 3, 1, 1).clone())
         self.register_buffer("_offset", parameters.offset.view(1, 3, 1, 1).clone())
         self._order = parameters.channel_order
@@ -124,7 +127,8 @@ class Encoder(nn.Module):
 
     def _activated(self, x: Tensor, name: str, *, first: bool) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
-        if x.device.type == "cpu" and x.dtype == torch.float32 and x.shape[1] >= MINIMUM_CHANNELS:
+        fast = x.device.type == "cpu" and x.dtype == torch.float32 and not self._plain
+        if fast and x.shape[1] >= MINIMUM_CHANNELS:
             if name not in self._kernel_points:
                 self._kernel_points[name] = kernel_points(weight)
             return activated(x, self._kernel_points[name], bias)

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from impasto.errors import InputError, ResourceError
 from impasto.fast import runtime
-from impasto.fast.files import network_file
-from impasto.fast.runtime import Runtime
-from impasto.fast.style_code import NUMBERS
+from impasto.fast.artist import Artist, Sitting, artist_for
 from impasto.media.decode import read_picture
-from impasto.media.masks import Mask, read_mask
+from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
@@ -27,16 +24,12 @@ from impasto.optimize.device import default_longer_side, resolve_device
 from impasto.optimize.loop import Stylizer, read_pictures
 from impasto.optimize.plan import Plan
 from impasto.optimize.room import available_memory, taken_memory
-from impasto.optimize.schedule import Scale, painting_size, shortest_side_checked
+from impasto.optimize.schedule import Scale, shortest_side_checked
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe
 
-SCALES = (0.25, 2.0)
-"""Of strokes, that a code can be taken for."""
 PICTURE_BYTES = 60
 """A pixel of the result: photo, tensors, and the finished picture in its forms."""
-PROBE = 192
-"""Side in pixels of what is timed for a plan."""
 
 
 def engine_for(
@@ -93,12 +86,9 @@ class OnePass:
         self.recipe, self.device = recipe, resolve_device(device)
         self.weights = None if weights is None else Path(weights)
         self._max_memory = max_memory
-        self._file = network_file(recipe.engine.file)
-        same = ("_file", "device", "weights")
-        if like is not None and all(getattr(like, each) == getattr(self, each) for each in same):
-            self._runtime = like._runtime
-        else:
-            self._runtime = Runtime.load(self._file, self.device, self.weights)
+        same = recipe.engine, self.device, self.weights
+        known = like is not None and (like.recipe.engine, like.device, like.weights) == same
+        self._artist: Artist = like._artist if like is not None and known else artist_for(*same)
 
     def size_for(self, photo: Any) -> tuple[int, int]:
         """As :meth:`Stylizer.size_for`."""
@@ -153,7 +143,7 @@ class OnePass:
             bytes_on_host=0,
             bytes_on_disk=0,
             scratch=None,
-            seconds=self._seconds(width * height, tile, len(paintings)),
+            seconds=self._artist.seconds(width * height, tile, len(paintings)),
             device=str(self.device),
             precision=self.precision,
         )
@@ -173,8 +163,7 @@ class OnePass:
         if areas.changes_nothing:
             painted = image
         else:
-            codes, where = self._codes(shown, styles, areas, size, storage)
-            painted = self._runtime.paint(image, codes, where, tile)
+            painted = self._artist.paint(image, Sitting(shown, styles, areas, self.recipe), tile)
             if kept is not None:
                 painted = mixed(painted, image, kept, storage)
         yield Step(
@@ -195,49 +184,6 @@ class OnePass:
             _colors=self.recipe.colors,
             _kept=kept,
         )
-
-    def _codes(
-        self,
-        photo: Picture,
-        paintings: Sequence[Picture],
-        areas: Areas,
-        size: tuple[int, int],
-        storage: Storage,
-    ) -> tuple[Tensor, Tensor | None]:
-        """[K, NUMBERS] of the styles that are laid side by side, and where they lie, [K, H, W]."""
-        theirs = []
-        for painting, part in zip(paintings, self._shown(areas, paintings), strict=True):
-            theirs.append(self._code(painting, size, self.recipe.style.scale, part))
-        codes = torch.stack(theirs)
-        strengths = torch.tensor(areas.strengths)
-        if bool((strengths < 1).any()):
-            own = self._code(photo, size, 1.0, None)
-            codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
-        if not areas.masks:
-            shares = torch.tensor(areas.weights) / sum(areas.weights)
-            return shares.to(codes)[None] @ codes, None
-        parts = torch.stack(areas.parts(*size, storage))
-        total = parts.sum(0)
-        parts = parts / total.clamp(min=1e-6)
-        parts[0] += total == 0  # the photo is kept there, whatever is painted
-        return codes, parts
-
-    def _code(
-        self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
-    ) -> Tensor:
-        shrink = min(1.0, runtime.CODE_SIDE / math.sqrt(size[0] * size[1]))
-        beside = round(size[0] * shrink), round(size[1] * shrink)
-        scale = min(max(scale, SCALES[0]), SCALES[1])
-        width, height = painting_size((picture.width, picture.height), beside, scale)
-        storage = Storage(torch.device("cpu"))
-        image = canvas.to_tensor(picture, width, height, storage)
-        if part is None:
-            return self._runtime.code(image)
-        shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
-        return self._runtime.code(image, shown[None, None].float())
-
-    def _shown(self, areas: Areas, paintings: Sequence[Picture]) -> tuple[Mask | None, ...]:
-        return areas.style_masks or (None,) * len(paintings)
 
     def _areas(
         self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
@@ -274,15 +220,6 @@ class OnePass:
                 f"{max(0, free) / 2**30:.1f} are free: ask for a smaller --size"
             )
         return side if max(size) > side else 0
-
-    def _seconds(self, pixels: int, tile: int, paintings: int) -> float:
-        code = torch.zeros(1, NUMBERS)
-        began = time.monotonic()
-        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), code)
-        pace = (time.monotonic() - began) / PROBE**2
-        halo = (1 + 2 * runtime.HALO / tile) ** 2 if tile else 1.0
-        codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
-        return pace * (pixels * halo + codes)
 
 
 def _bytes_for(size: tuple[int, int], tile: int) -> int:

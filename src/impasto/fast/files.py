@@ -36,12 +36,12 @@ def network_file(path: str | None) -> Path:
 
 
 def network_used(engine: Engine) -> tuple[str, str] | None:
-    """Name without folder and SHA-256 of the file of a recipe's network; none: the optimiser's.
+    """Name without folder and SHA-256 of the file of a recipe's network; none: it is not ours.
 
     Raises:
         WeightsError: there is no such file.
     """
-    if engine.kind == "optimizer":
+    if engine.kind != "network":
         return None
     path = network_file(engine.file)
     if not path.is_file():

