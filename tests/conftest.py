@@ -46,3 +46,25 @@ def work(tmp_path: Path, pictures: Path) -> Path:
     for name in ("photo.png", "painting.png"):
         (tmp_path / name).write_bytes((pictures / name).read_bytes())
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A one-pass network of random weights, and the folder of its ONNX graphs."""
+    pytest.importorskip("onnxscript")
+    import torch
+
+    from impasto.cli import main
+    from impasto.fast.files import write_painter
+    from impasto.fast.network import Painter
+
+    folder = tmp_path_factory.mktemp("exported")
+    torch.manual_seed(4)
+    painter = Painter()
+    with torch.no_grad():
+        painter.to_pixels.weight.normal_(0, 0.03)
+        painter.book.units.copy_(torch.tensor([50.0, 230.0, 310.0, 1000.0]))
+    network = folder / "net.safetensors"
+    write_painter(painter.state_dict(), network, {})
+    assert main(["export", str(network), "--format", "onnx", "-o", str(folder / "graphs")]) == 0
+    return network, folder / "graphs"

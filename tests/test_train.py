@@ -158,3 +158,24 @@ def test_a_step_that_is_not_finite_is_skipped(folders, tmp_path, monkeypatch):
     assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
     painter, _ = read_painter(tmp_path / "painter.safetensors")
     assert not painter.to_pixels.weight.any()
+
+
+def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
+    base, mine = tmp_path / "base", tmp_path / "mine.safetensors"
+    assert main(arguments(folders, base, "--steps", 1)) == 0
+    painting = folders / "paintings" / "03.png"
+    command = ["train", "style", str(painting), "--photos", str(folders / "photos")]
+    command += ["--from", str(base / "painter.safetensors"), "--work", str(tmp_path / "own")]
+    command += ["--side", "64", "--batch", "1", "--steps", "2", "--quiet", "--device", "cpu"]
+    assert main([*command, "-o", str(mine)]) == 0
+    before, after = (
+        read_painter(path)[0].state_dict() for path in (base / "painter.safetensors", mine)
+    )
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"reader.4.bias"}
+    full = tmp_path / "full.safetensors"
+    command[command.index("--work") + 1] = str(tmp_path / "fully")
+    assert main([*command, "-o", str(full), "--full", "--steps", "1"]) == 0
+    fully = read_painter(full)[0].state_dict()
+    assert not torch.equal(before["strokes.0.weight"], fully["strokes.0.weight"])
+    assert main([*command[:2], "gone.png", *command[3:]]) == 2

@@ -1,7 +1,8 @@
-"""``impasto train arbitrary``: the one-pass network, trained on photos and paintings."""
+"""``impasto train``: the one-pass network, for any style, or for paintings of one's own."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -12,49 +13,67 @@ from typing import Any
 from impasto.cli.arguments import Parser, device, number, say, whole
 
 LINE_EVERY_S = 30.0
+WEIGHTS = ("deviation", "covariance", "content", "structure", "roughness", "bounds", "identity")
+OWN_SIZES = 3
+"""Variants of a painting of one's own: its sizes, in its own colours."""
+
+
+def build_parser() -> Parser:
+    """The flags of both kinds of training."""
+    parser = Parser(
+        prog="impasto train",
+        description="Train the one-pass network. The same command goes on where it was stopped.",
+    )
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    any_style = kinds.add_parser(
+        "arbitrary",
+        help="for any style",
+        description="Train the network of --quality draft. With several GPUs: "
+        "`torchrun --nproc-per-node N -m impasto train arbitrary ...`.",
+    )
+    any_style.add_argument("--paintings", metavar="DIR", type=Path, required=True)
+    _add_common(any_style, steps=20_000, batch=8, rate=1e-3)
+    own = kinds.add_parser(
+        "style",
+        help="for one painting, or a few",
+        description="Bring the network closer to some paintings: in minutes, by fitting its "
+        "normalisation, or with --full by training all of it. Use: --recipe FILE --style PAINTING.",
+    )
+    own.add_argument("styles", metavar="PAINTING", type=Path, nargs="+")
+    own.add_argument("--full", action="store_true", help="train all weights")
+    own.add_argument("--from", dest="base", metavar="NETWORK", help="(the one of impasto's own)")
+    _add_common(own, steps=300, batch=2, rate=3e-3)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate: float) -> None:
+    add = parser.add_argument
+    add("--photos", metavar="DIR", type=Path, required=True)
+    add("-o", "--output", metavar="FILE", type=Path, help="(painter.safetensors in --work)")
+    add("--work", metavar="DIR", type=Path, default=Path("impasto-training"), help="kept state")
+    add("--steps", metavar="N", type=whole(1, 10**9), default=steps, help=f"({steps})")
+    add("--batch", metavar="N", type=whole(1, 4096), default=batch, help=f"({batch})")
+    add("--side", metavar="PX", type=whole(64, 256), default=128, help="of the crops (128)")
+    add("--rate", metavar="R", type=number(0), default=rate, help=f"learning rate ({rate:g})")
+    add("--seed", metavar="N", type=whole(0, 2**31), default=0)
+    for weight in WEIGHTS:
+        add(f"--{weight}", metavar="W", type=number(0), help=f"weight of the loss {weight}")
+    add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=200, help="(200)")
+    add("--sample-every", metavar="N", type=whole(1, 10**9), default=1000, help="(1000)")
+    add("--device", type=device, default="auto")
+    add("--quiet", action="store_true")
 
 
 def run(argv: list[str]) -> int:
     """Train until the number of steps is reached, or until interrupted."""
-    parser = Parser(
-        prog="impasto train arbitrary",
-        description="Train the one-pass network of --quality draft. The same command goes on where "
-        "it was stopped. With several GPUs: `torchrun --nproc-per-node N -m impasto train ...`.",
-    )
-    parser.add_argument("kind", choices=["arbitrary"], help="a network for any style")
-    parser.add_argument("--photos", metavar="DIR", type=Path, required=True)
-    parser.add_argument("--paintings", metavar="DIR", type=Path, required=True)
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="(DIR of --work/painter.safetensors)"
-    )
-    parser.add_argument(
-        "--work", metavar="DIR", type=Path, default=Path("impasto-training"), help="kept state"
-    )
-    parser.add_argument("--steps", metavar="N", type=whole(1, 10**9), default=20_000)
-    parser.add_argument("--batch", metavar="N", type=whole(1, 4096), default=8)
-    parser.add_argument("--side", metavar="PX", type=whole(64, 256), default=128)
-    parser.add_argument("--rate", metavar="R", type=number(0), default=1e-3)
-    parser.add_argument("--seed", metavar="N", type=whole(0, 2**31), default=0)
-    for weight in ("deviation", "covariance", "content", "structure", "roughness", "identity"):
-        parser.add_argument(f"--{weight}", metavar="W", type=number(0), help=f"weight of {weight}")
-    parser.add_argument("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=200)
-    parser.add_argument("--sample-every", metavar="N", type=whole(1, 10**9), default=1000)
-    parser.add_argument("--device", type=device, default="auto")
-    parser.add_argument("--quiet", action="store_true")
-    options = parser.parse_args(argv)
-
-    from impasto.fast.session import Session, train
+    options = build_parser().parse_args(argv)
+    from impasto.fast.session import train
     from impasto.fast.train import Plan
 
-    session = Session(
-        options.photos,
-        options.paintings,
-        options.work,
-        options.output or options.work / "painter.safetensors",
-        options.checkpoint_every,
-        options.sample_every,
-    )
+    session = _session(options)
     chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}
+    if options.kind == "style":
+        chosen |= {"variants": OWN_SIZES, "fitted": "all" if options.full else "normalization"}
     plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
     where, rank = _device_of_this_process(options.device)
     quiet = options.quiet or rank > 0
@@ -66,6 +85,36 @@ def run(argv: list[str]) -> int:
             print(_line(losses, plan.steps), file=sys.stderr, flush=True)
     silent(f"{session.output}")
     return 0
+
+
+def _session(options: argparse.Namespace) -> Any:
+    """The folders and files of the run.
+
+    Raises:
+        InputError: a painting, or the network to begin with, is not there.
+    """
+    from impasto.errors import InputError
+    from impasto.fast.files import network_file
+    from impasto.fast.session import Session
+
+    paintings, base = getattr(options, "paintings", None), None
+    if options.kind == "style":
+        paintings = tuple(options.styles)
+        missing = [path for path in paintings if not path.is_file()]
+        if missing:
+            raise InputError(f"{missing[0]}: no such painting")
+        # All of a network can also be trained from nothing.
+        if options.base is not None or not options.full:
+            base = network_file(options.base)
+    return Session(
+        photos=options.photos,
+        paintings=paintings,
+        work=options.work,
+        output=options.output or options.work / "painter.safetensors",
+        base=base,
+        checkpoint_every=options.checkpoint_every,
+        sample_every=options.sample_every,
+    )
 
 
 def _line(losses: dict[str, float], steps: int) -> str:

@@ -95,12 +95,17 @@ class Painter(nn.Module):
         self.to_pixels = Convolution(HALF, 12)
         self._begin_as_identity()
 
-    def _begin_as_identity(self) -> None:
+    @property
+    def normalization(self) -> nn.Parameter:
+        """[2 * sum(NORMALIZED)]: gains and offsets, whatever the code."""
         last = self.reader[-1]
         assert isinstance(last, nn.Linear)
+        return last.bias
+
+    def _begin_as_identity(self) -> None:
         with torch.no_grad():
-            last.weight *= 0.1
-            last.bias.zero_()
+            self.reader[-1].weight *= 0.1  # type: ignore[operator]
+            self.normalization.zero_()
             self.to_pixels.weight.zero_()
             assert self.to_pixels.bias is not None
             self.to_pixels.bias.zero_()

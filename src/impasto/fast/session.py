@@ -17,7 +17,7 @@ from PIL import Image
 
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError
-from impasto.fast.files import write_painter
+from impasto.fast.files import read_painter, write_painter
 from impasto.fast.network import Painter
 from impasto.fast.paintings import SIDES, Paintings, moments_of
 from impasto.fast.photos import Photos, as_batch, on_shorter_side, pictures_in
@@ -40,17 +40,20 @@ class Session:
     """Where a run reads and writes.
 
     Attributes:
-        photos, paintings: folders of pictures.
+        photos: a folder of pictures.
+        paintings: likewise; or the only ones that the network is for.
         work: folder of everything the run keeps: ``cache/``, ``state.pt``, ``log.jsonl``,
             ``samples/``, ``book.safetensors``.
         output: the network file, rewritten with every checkpoint.
+        base: a network file to begin with; none: random weights.
         checkpoint_every, sample_every: steps.
     """
 
     photos: Path
-    paintings: Path
+    paintings: Path | tuple[Path, ...]
     work: Path
     output: Path
+    base: Path | None = None
     checkpoint_every: int = 200
     sample_every: int = 1000
 
@@ -88,7 +91,7 @@ def trainer_of(
 ) -> tuple[Trainer, Photos, Paintings]:
     """A trainer at step 0, and what is held out; arguments and errors as of :func:`train`."""
     torch.manual_seed(plan.seed)
-    painter = Painter()
+    painter = Painter() if session.base is None else read_painter(session.base)[0]
     with _first_in_turn(rank):
         (photos, held_photos), (paintings, held_paintings) = _data(session, painter, plan, say)
     encoder = load_encoder("vgg19", LAYERS, device=device)
@@ -111,11 +114,16 @@ def _data(
     session: Session, painter: Painter, plan: Plan, say: Say
 ) -> tuple[list[Photos], list[Paintings]]:
     """Photos and paintings, to train on and held out; the painter's code book is set."""
-    photos, paintings = pictures_in(session.photos), pictures_in(session.paintings)
+    photos = pictures_in(session.photos)
+    if isinstance(session.paintings, tuple):  # all are trained on, and judged by
+        paintings = list(session.paintings), list(session.paintings)
+    else:
+        paintings = pictures_in(session.paintings)
     say(f"{len(photos[0])} photos, {len(paintings[0])} paintings; packing what is not packed yet")
     cache = session.work / "cache"
     packed = [Photos.of(paths, cache) for paths in photos]
-    painter.book.load_state_dict(_book(session, paintings[0], plan, say))
+    if session.base is None:
+        painter.book.load_state_dict(_book(session, paintings[0], plan, say))
     book, encoder = deepcopy(painter.book), load_encoder("vgg19", LAYERS)
     return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
 

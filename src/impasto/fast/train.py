@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,9 @@ class Plan:
         side: of the crops, in pixels.
         rate: largest learning rate of AdamW.
         seed: of batches and first weights.
+        variants: how many of each painting are imitated, see :mod:`impasto.fast.paintings`.
+        fitted: ``all`` weights, or only what the gains and offsets of normalisation are given
+            besides what the code asks for: enough to come closer to one painting.
         deviation, covariance, content, structure, roughness, bounds, identity: loss weights.
     """
 
@@ -53,6 +56,8 @@ class Plan:
     side: int = 128
     rate: float = 1e-3
     seed: int = 0
+    variants: int = VARIANTS
+    fitted: Literal["all", "normalization"] = "all"
     deviation: float = 10.0
     covariance: float = 3.0
     content: float = 1.0
@@ -80,7 +85,7 @@ def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int 
         return torch.randint(limit, (plan.batch,), generator=generator).tolist()
 
     crops = [photos.crop(i, plan.side, generator) for i in indices(len(photos))]
-    styles = list(zip(indices(paintings), indices(VARIANTS), strict=True))
+    styles = list(zip(indices(paintings), indices(plan.variants), strict=True))
     draws = torch.rand(2, plan.batch, generator=generator)
     strengths = torch.where(draws[0] < BLENDED, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
     identity = step % IDENTITY_EVERY == IDENTITY_EVERY - 1
@@ -124,7 +129,10 @@ class Trainer:
         self.rank, self.average, self.step = rank, average, 0
         self.device = next(painter.parameters()).device
         self.averaged = {k: v.detach().clone() for k, v in painter.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(painter.parameters(), plan.rate, weight_decay=1e-4)
+        painter.requires_grad_(plan.fitted == "all")
+        painter.normalization.requires_grad_(True)
+        self._fitted = [p for p in painter.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self._fitted, plan.rate, weight_decay=1e-4)
         together = torch.distributed.is_available() and torch.distributed.is_initialized()
         forward = _Forward(painter)
         # Buffers are the code book, the same everywhere; the first process also paints alone.
@@ -142,7 +150,7 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             parts = self.losses(batch)
             parts["total"].backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(self.painter.parameters(), 1.0)
+            norm = nn.utils.clip_grad_norm_(self._fitted, 1.0)
             if bool(norm.isfinite()):  # the same on every process, for gradients are averaged
                 self.optimizer.step()
                 self._follow()
