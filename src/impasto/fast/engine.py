@@ -13,7 +13,7 @@ import torch
 from impasto.errors import InputError, ResourceError
 from impasto.fast import runtime
 from impasto.fast.artist import Artist, Sitting, artist_for
-from impasto.media.decode import read_picture
+from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.storage import Storage
@@ -21,7 +21,7 @@ from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
 from impasto.optimize.colors import seen
 from impasto.optimize.device import default_longer_side, resolve_device
-from impasto.optimize.loop import Stylizer, read_pictures
+from impasto.optimize.loop import Stylizer
 from impasto.optimize.plan import Plan
 from impasto.optimize.room import available_memory, taken_memory
 from impasto.optimize.schedule import Scale, shortest_side_checked
