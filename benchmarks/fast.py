@@ -34,8 +34,8 @@ SIZES = (512, 1024, 2048, 4096)
 
 def pairs(every: int) -> Iterator[tuple[Path, Path]]:
     """Photo and painting files; every n-th of all, so that each of both comes about as often."""
-    folders = (sorted((DATA / kind).iterdir()) for kind in ("content", "style"))
-    yield from list(itertools.product(*folders))[::every]
+    photos, paintings = (sorted((DATA / kind).iterdir()) for kind in ("content", "style"))
+    yield from list(itertools.product(photos, paintings))[::every]
 
 
 def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture, float]:
@@ -58,7 +58,7 @@ def metrics_of_pairs(recipes: dict[str, Recipe], every: int) -> list[dict[str, A
         for (tool, strength), engine in engines.items():
             picture, seconds = painted(engine, photo, painting)
             found = compare(photo, painting, picture, encoder)
-            row = {"photo": content.stem, "painting": style.stem, "tool": tool}
+            row: dict[str, Any] = {"photo": content.stem, "painting": style.stem, "tool": tool}
             rows.append({**row, "strength": strength, "cpu_s": seconds, **found})
         print(f"{content.stem} / {style.stem}", file=sys.stderr, flush=True)
     return rows

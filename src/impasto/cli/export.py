@@ -31,8 +31,9 @@ def run(argv: list[str]) -> int:
     model = network_file(None if options.model == "draft" else options.model)
     painter, _ = read_painter(model)
     folder = Path(options.output or f"{model.stem}-onnx")
-    targets = [folder / name for name in (STYLE, PICTURE)]
-    check_targets(targets, [model], overwrite=options.force)
+    if folder.is_dir():
+        targets = [folder / name for name in (STYLE, PICTURE)]
+        check_targets(targets, [model], overwrite=options.force)
     vgg = None if options.weights is None else Path(options.weights)
     for path in export(painter, folder, quantize=options.quantize, vgg=vgg):
         say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -162,7 +162,8 @@ def _steps(
         resume=job.resume,
         plan=plan,
     )
-    keep_freed_memory(keep=plan.is_roomy)
+    # A network's tiles ask for the same few blocks again and again.
+    keep_freed_memory(keep=plan.is_roomy or job.recipe.engine.kind != "optimizer")
     told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one

@@ -97,7 +97,8 @@ def _session(options: argparse.Namespace) -> Any:
     from impasto.fast.files import network_file
     from impasto.fast.session import Session
 
-    paintings, base = getattr(options, "paintings", None), None
+    paintings: Any = getattr(options, "paintings", None)
+    base = None
     if options.kind == "style":
         paintings = tuple(options.styles)
         missing = [path for path in paintings if not path.is_file()]

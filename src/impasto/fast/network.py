@@ -103,9 +103,11 @@ class Painter(nn.Module):
         return last.bias
 
     def _begin_as_identity(self) -> None:
+        last = self.reader[-1]
+        assert isinstance(last, nn.Linear)
         with torch.no_grad():
-            self.reader[-1].weight *= 0.1  # type: ignore[operator]
-            self.normalization.zero_()
+            last.weight *= 0.1
+            last.bias.zero_()
             self.to_pixels.weight.zero_()
             assert self.to_pixels.bias is not None
             self.to_pixels.bias.zero_()
@@ -190,7 +192,7 @@ class _Normalizer:
         offsets = offsets - gains * mean[:, None]
         if self.style.masks is None:
             return torch.addcmul(offsets[:, 0, :, None, None], gains[:, 0, :, None, None], x)
-        masks = F.adaptive_avg_pool2d(self.style.masks, x.shape[2:])
+        masks = F.adaptive_avg_pool2d(self.style.masks, (x.shape[2], x.shape[3]))
         where = masks.flatten(2)
         maps = (each.transpose(1, 2) @ where for each in (gains, offsets))
         gain, offset = (each.view_as(x) for each in maps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class Paintings:
         units = book.units.numpy().tobytes().hex()[:8]
         name = f"paintings-{fingerprint(self.paths)}-{units}.f16"
         shape = (len(self.paths) * VARIANTS, _NUMBERS)
-        mode = "r+" if (cache / name).exists() else "w+"
+        mode: Literal["r+", "w+"] = "r+" if (cache / name).exists() else "w+"
         self._rows: NDArray[np.float16] = np.memmap(cache / name, np.float16, mode, shape=shape)
 
     def __len__(self) -> int:
@@ -90,6 +91,6 @@ def _packed(moments: PictureMoments) -> NDArray[np.float16]:
 
 def _unpacked(rows: Tensor) -> PictureMoments:
     sizes = [COLOR_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
-    colors, *parts = rows.split(sizes, 1)
+    colors, *parts = torch.split(rows, sizes, 1)
     seconds = [s.unflatten(1, (c, c)) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
     return PictureMoments(list(parts[::2]), seconds, colors)

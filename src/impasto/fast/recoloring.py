@@ -29,7 +29,7 @@ def moments_of_places(features: Tensor, mask: Tensor | None = None) -> tuple[Ten
     points = features.flatten(2)
     if mask is None:
         return points.mean(2), points @ points.transpose(1, 2) / points.shape[2]
-    shares = F.adaptive_avg_pool2d(mask, features.shape[2:]).flatten(2)
+    shares = F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3])).flatten(2)
     weighted = points * (shares / shares.sum(2, keepdim=True).clamp(min=TINY))
     return weighted.sum(2), weighted @ points.transpose(1, 2)
 
@@ -73,6 +73,6 @@ def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def _mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
     mean = moments[:, :3].unsqueeze(2)
-    second = moments[:, 3:].unflatten(1, (3, 3))
+    second = moments[:, 3:].view(-1, 3, 3)
     ridge = RIDGE * torch.eye(3, dtype=moments.dtype, device=moments.device)
     return mean, second - mean @ mean.transpose(1, 2) + ridge

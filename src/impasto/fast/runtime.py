@@ -67,7 +67,8 @@ class Runtime:
         image = image.to(self.device)
         mask = None if mask is None else mask.to(self.device)
         book = self.painter.book
-        return book.code(book.moments(image, self._encoder(image), mask))[0]
+        code: Tensor = book.code(book.moments(image, self._encoder(image), mask))[0]
+        return code
 
     @torch.inference_mode()
     def paint(
