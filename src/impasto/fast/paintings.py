@@ -92,5 +92,5 @@ def _packed(moments: PictureMoments) -> NDArray[np.float16]:
 def _unpacked(rows: Tensor) -> PictureMoments:
     sizes = [COLOR_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
     colors, *parts = torch.split(rows, sizes, 1)
-    seconds = [s.unflatten(1, (c, c)) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
+    seconds = [s.view(-1, c, c) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
     return PictureMoments(list(parts[::2]), seconds, colors)

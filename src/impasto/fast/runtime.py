@@ -90,8 +90,8 @@ class Runtime:
         side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // STRIDE * STRIDE)
         if max(height, width) <= side:
             where = None if masks is None else masks[None].to(self.device)
-            made = self.painter(photo.to(self.device), _masked(style, where))
-            return made.clamp(0, 1).to(photo.device)
+            whole: Tensor = self.painter(photo.to(self.device), _masked(style, where))
+            return whole.clamp(0, 1).to(photo.device)
         statistics = self._statistics(photo, style, masks)
         result = torch.empty_like(photo)
         for seen, kept, inner in _tiles(height, width, side):
