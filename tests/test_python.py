@@ -99,7 +99,7 @@ def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monke
     assert impasto.read_picture(tmp_path / "out.png").width == 48
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", sorted({*recipe_names()} - {"magenta-fast"}))
 def test_flat_pictures_stay_finite(name):
     recipe = impasto.load_recipe(name).with_changes({"schedule.total": 4, "size": 32})
     engine = impasto.Stylizer(recipe)

