@@ -76,8 +76,8 @@ class Candidate:
     """A way to paint.
 
     Attributes:
-        recipe: a shipped one's name.
-        changes: to its fields.
+        recipe: a shipped one's name, or ``pastiche``.
+        changes: to its fields, or pastiche's flags.
         pace: how many of ``standard``'s iterations it makes in the same time.
     """
 
@@ -137,7 +137,11 @@ CANDIDATES = {
     "wasserstein": Candidate(changes=EXACT, pace=0.8),
     "wasserstein + both": Candidate(changes=EXACT | BOTH, pace=0.77),
     "nnst": Candidate("nnst", pace=0.6),
+    "pastiche": Candidate("pastiche"),
+    "pastiche, 0.1 content": Candidate("pastiche", {"--content-weight": 0.1}),
+    "pastiche, 0.01 content": Candidate("pastiche", {"--content-weight": 0.01}),
 }
+OURS = tuple(name for name, each in CANDIDATES.items() if each.recipe != "pastiche")
 STEP_S_PER_PIXEL = 23.5e-6
 """Of pastiche, from the table of time against size in RESULTS.md."""
 METRICS = (
@@ -154,7 +158,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--at", type=int, default=512, help="of standard's schedule, in pixels")
     parser.add_argument("--pairs", type=int, nargs="*", help="their numbers from 0 on")
-    parser.add_argument("--candidates", nargs="*", default=[*CANDIDATES, "pastiche"])
+    parser.add_argument("--candidates", nargs="*", default=[*OURS, "pastiche"])
     parser.add_argument("--strengths", type=float, nargs="*", default=[1.0])
     parser.add_argument("--pastiche", help="its command; without it, only what is kept is shown")
     options = parser.parse_args()
@@ -182,7 +186,7 @@ def run(job: Job, pastiche: str | None) -> None:
     if job.record is not None:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
-    if job.candidate == "pastiche":
+    if job.candidate not in OURS:
         if pastiche is None or job.strength < 1:  # it has no such thing
             return
         found = run_pastiche(job, pastiche)
@@ -228,6 +232,8 @@ def run_pastiche(job: Job, command: str) -> dict[str, Any]:
     content, style = paths(job.photo, job.painting)
     given = [command, "--content", str(content), "--styles", str(style), "--seed", "0"]
     given += ["--size", str(job.size), "--num-steps", str(steps), "--output", str(job.picture)]
+    for flag, value in CANDIDATES[job.candidate].changes.items():
+        given += [flag, str(value)]
     found = measured_process(given, job.log.with_suffix(".txt"))
     return {"cpu_s": found["cpu_s"], "iterations": steps}
 
