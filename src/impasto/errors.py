@@ -3,6 +3,7 @@
 ImpastoError
 ├── InputError       2  bad input or usage
 │   ├── ImageError      2  a picture that cannot be read, or is not one of the accepted formats
+│   ├── ClipError       2  a clip that cannot be read or is of a kind that is refused
 │   ├── RecipeError     2  an unknown recipe, field or value
 │   └── WeightsError    2  a missing, wrong or damaged network weights file
 ├── LimitError       3  a picture or file over one of the limits
@@ -34,6 +35,10 @@ class InputError(ImpastoError):
 
 class ImageError(InputError):
     """A picture that cannot be read, or whose format is not accepted."""
+
+
+class ClipError(InputError):
+    """A clip that cannot be read, or that is of a kind that is refused."""
 
 
 class RecipeError(InputError):

@@ -37,6 +37,7 @@ from impasto.recipe_tables import (
     Start,
     StyleTerm,
     Table,
+    TemporalTerm,
     Unit,
 )
 
@@ -84,6 +85,7 @@ class Recipe(Table):
     neighbors: NeighborTerm = NeighborTerm()
     smoothness: SmoothnessTerm = SmoothnessTerm()
     photorealism: PhotorealismTerm = PhotorealismTerm()
+    temporal: TemporalTerm = TemporalTerm()
     start: Start = Start()
     canvas: Canvas = Canvas()
     schedule: Schedule = Schedule()

@@ -146,6 +146,12 @@ class PhotorealismTerm(Table):
     """Of the guided filter: variance of the photo, in [0, 1], that counts as smooth."""
 
 
+class TemporalTerm(Table):
+    """Frames of a film, kept near those before (:mod:`impasto.objective.temporal`)."""
+
+    weight: NonNegative = 0.0
+
+
 class Start(Table):
     """The picture the optimiser begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
 

@@ -25,6 +25,7 @@ from impasto.objective.neighbors import (
 from impasto.objective.objective import Losses, evaluated, features_of, smoothness_of
 from impasto.objective.regions import TOO_LITTLE, Regions
 from impasto.objective.storage import Storage
+from impasto.objective.temporal import Past
 from impasto.recipe import Recipe
 
 COLUMNS = "relu3_1"
@@ -91,13 +92,15 @@ class MatchingObjective:
         storage: Storage | None = None,
         current: Tensor | None = None,
         splitting: bool = False,
+        past: Past | None = None,
         autocast: torch.dtype | None = None,
     ) -> None:
         """Find the targets.
 
         Args:
-            recipe, encoder, content, styles, masks, style_masks, storage, autocast: as for the
-                other objective. A place of a painting is a neighbour where most of it is shown.
+            recipe, encoder, content, styles, masks, style_masks, storage, past, autocast: as for
+                the other objective. A place of a painting is a neighbour where most of it is
+                shown.
             current: [1, 3, H, W] in [0, 1], the picture so far; none: the photo.
             splitting: whether layers are matched one by one.
 
@@ -109,6 +112,7 @@ class MatchingObjective:
         self._autocast = autocast
         self._layers = recipe.style.layers
         self._photo = content if recipe.photorealism.weight else None
+        self._past = past if recipe.temporal.weight else None
         self._splitting = splitting
         self._regions = Regions(masks, [COLUMNS, *self._layers], storage)
         sources = sources_of(recipe, len(styles), masked=bool(masks))
@@ -150,7 +154,7 @@ class MatchingObjective:
             for layer, weight in recipe.content.layers.items():
                 loss = content_loss(features[layer], self._content[layer], kind)
                 content = content + weight * loss
-        smooth = smoothness_of(recipe, image, self._photo, zero)
+        smooth = smoothness_of(recipe, image, self._photo, self._past, zero)
         return Losses.of(recipe, {"content": content, "style": style}, smooth)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:

@@ -24,10 +24,11 @@ from impasto.objective.losses import (
 from impasto.objective.matting import matting_loss
 from impasto.objective.statistic import Found, Gauge, added, losses_of
 from impasto.objective.storage import Storage
+from impasto.objective.temporal import Past, temporal_energy
 from impasto.objective.terms import Known, terms_of
 from impasto.recipe import Recipe
 
-TERMS = ("content", "style", "palette", "smoothness", "photorealism")
+TERMS = ("content", "style", "palette", "smoothness", "photorealism", "temporal")
 """Of a recipe that are losses; the first, second and fourth are always told, the others if used."""
 
 
@@ -72,6 +73,7 @@ class Objective:
         *,
         masks: Sequence[Tensor] = (),
         style_masks: Sequence[Tensor | None] = (),
+        past: Past | None = None,
         storage: Storage | None = None,
         autocast: torch.dtype | None = None,
         known: Known | None = None,
@@ -86,6 +88,7 @@ class Objective:
             masks: [H, W] in [0, 1] each: where each painting is the style; none: their blend is,
                 everywhere.
             style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
+            past: of the photo's size, what a frame of a film is kept near.
             storage: of the masks at the layers' sizes; none: where the masks are.
             autocast: dtype of the convolutions; none: that of the pictures.
             known: paintings that this recipe, encoder and dtype have measured before.
@@ -94,6 +97,7 @@ class Objective:
         self._encoder = encoder
         self._autocast = autocast
         self._photo = content if recipe.photorealism.weight else None
+        self._past = past if recipe.temporal.weight else None
         with torch.no_grad():
             self._terms = terms_of(
                 recipe, content, styles, masks, style_masks, storage, self._measured, known
@@ -125,7 +129,7 @@ class Objective:
             for layer, target in self._content.items()
         )
         found = [term.gauge.measured(features) for term in self._terms]
-        smooth = smoothness_of(recipe, image, self._photo, zero)
+        smooth = smoothness_of(recipe, image, self._photo, self._past, zero)
         return Losses.of(recipe, {"content": content}, smooth, losses_of(self._terms, found))
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
@@ -146,7 +150,7 @@ class Objective:
 
 
 def smoothness_of(
-    recipe: Recipe, image: Tensor, photo: Tensor | None, zero: Tensor
+    recipe: Recipe, image: Tensor, photo: Tensor | None, past: Past | None, zero: Tensor
 ) -> dict[str, Tensor]:
     """The terms of the pixels themselves, without their weights.
 
@@ -154,6 +158,7 @@ def smoothness_of(
         recipe: which of them count.
         image: [1, 3, H, W].
         photo: likewise, if photorealism counts.
+        past: of the same size, if the picture is a frame of a film.
         zero: a scalar of the device and the dtype of the losses.
     """
     found = {"smoothness": zero}
@@ -161,6 +166,9 @@ def smoothness_of(
         found["smoothness"] = total_variation(image, recipe.smoothness.kind).to(zero.device)
     if photo is not None:
         found["photorealism"] = matting_loss(image, photo).to(zero.device)
+    if past is not None:
+        energy = temporal_energy(image, past) / past.reliability.numel()
+        found["temporal"] = energy.to(zero.device)
     return found
 
 

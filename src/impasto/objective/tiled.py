@@ -37,6 +37,7 @@ from impasto.objective.statistic import (
     variables,
 )
 from impasto.objective.storage import Storage
+from impasto.objective.temporal import Past, temporal_energy
 from impasto.objective.terms import terms_of
 from impasto.objective.tiles import Tile, plan_tiles
 from impasto.recipe import Recipe
@@ -56,13 +57,14 @@ class TiledObjective:
         storage: Storage | None = None,
         masks: Sequence[Tensor] = (),
         style_masks: Sequence[Tensor | None] = (),
+        past: Past | None = None,
         autocast: torch.dtype | None = None,
     ) -> None:
         """Measure the targets.
 
         Args:
-            recipe, encoder, content, styles, masks, style_masks, autocast: as for the whole
-                objective; the pictures may lie in any storage.
+            recipe, encoder, content, styles, masks, style_masks, past, autocast: as for the
+                whole objective; the pictures may lie in any storage.
             side: of a tile, in pixels, without its halo.
             storage: of the photo's features, of gradients and of masks at the layers' sizes; none:
                 the memory of the device.
@@ -74,6 +76,7 @@ class TiledObjective:
         self._storage = storage or Storage(encoder.device)
         self._shape = content.shape
         self._photo = content if recipe.photorealism.weight else None
+        self._past = past if recipe.temporal.weight else None
         self._tiles = self._plan(content)
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
         self._content_divisors: dict[str, float] = {}
@@ -139,6 +142,10 @@ class TiledObjective:
             photo = tile.begun(self._pixels(tile, self._photo), WINDOW - 1)
             energy = matting_energy(tile.begun(pixels, WINDOW - 1), photo)
             found["photorealism"] = energy / math.prod(self._shape[2:])
+        if self._past is not None:
+            past = self._past.seen_by(tile, pixels.device)
+            energy = temporal_energy(tile.begun(pixels, 0), past)
+            found["temporal"] = energy / math.prod(self._shape[2:])
         return found
 
     def _photo_features(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:

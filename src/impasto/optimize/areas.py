@@ -15,6 +15,7 @@ from impasto.media.bands import bands
 from impasto.media.masks import Mask
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
+from impasto.optimize.canvas import mask_to_tensor
 from impasto.optimize.sturdy import ObjectiveLike
 from impasto.recipe import Recipe
 
@@ -127,7 +128,7 @@ class Areas:
     def shown(self, sizes: Sequence[tuple[int, int]], storage: Storage) -> list[Tensor | None]:
         """The painting-side masks [h, w] at the paintings' (width, height)."""
         return [
-            None if mask is None else _at(mask, *size, storage)
+            None if mask is None else mask_to_tensor(mask, *size, storage)
             for mask, size in zip(self.style_masks, sizes, strict=False)
         ]
 
@@ -232,11 +233,3 @@ def restored(picture: Picture, photo: Picture, kept: Tensor) -> Picture:
         other = photo.resized_rows(picture.width, picture.height, rows)
         pixels[rows] = np.where(whole, other, picture.pixels[rows])
     return replace(picture, pixels=pixels)
-
-
-def _at(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
-    values = storage.empty(height, width)
-    for rows in bands(height, width):
-        values[rows] = torch.from_numpy(mask.resized_rows(width, height, rows))
-        storage.settle()
-    return values

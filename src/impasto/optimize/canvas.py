@@ -10,6 +10,7 @@ from torch import Tensor
 
 from impasto.media.bands import bands
 from impasto.media.decode import read_picture
+from impasto.media.masks import Mask
 from impasto.media.picture import Floats, Picture
 from impasto.media.resample import resized_rows
 from impasto.objective.storage import Storage
@@ -27,6 +28,15 @@ def to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Te
         pixels = picture.resized_rows(width, height, rows)
         image[0, :, rows] = _channels_first(pixels)
     return image
+
+
+def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
+    """[height, width] in [0, 1], float32, of a mask resized to fit exactly."""
+    values = storage.empty(height, width)
+    for rows in bands(height, width):
+        values[rows] = torch.from_numpy(mask.resized_rows(width, height, rows))
+        storage.settle()
+    return values
 
 
 def to_picture(image: Tensor, photo: Picture) -> Picture:

@@ -129,7 +129,8 @@ class Fitting:
             precision=self._precision,
             images=images_of(self._recipe.solver, self._recipe.canvas)
             + areas.images
-            + (self._recipe.photorealism.weight > 0),
+            + (self._recipe.photorealism.weight > 0)
+            + 2 * (self._recipe.temporal.weight > 0),
             features=kept_features(self._recipe.content),
             columns=column_numbers(self._recipe.style) * (1 + self._recipe.is_reduced),
             regions=areas.regions,

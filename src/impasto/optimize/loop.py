@@ -21,6 +21,7 @@ from impasto.media.picture import Picture, fit_within
 from impasto.objective.matching import MatchingObjective
 from impasto.objective.objective import Objective, taps
 from impasto.objective.storage import Storage
+from impasto.objective.temporal import Past
 from impasto.objective.terms import Known
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
@@ -32,6 +33,7 @@ from impasto.optimize.checkpoint import (
     load_state,
 )
 from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
+from impasto.optimize.film import Before
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
 from impasto.optimize.plan import Pace, Plan, probe_scale, seconds_per_pixel, total_work
@@ -135,6 +137,7 @@ class Stylizer:
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
         plan: Plan | None = None,
+        before: Before | None = None,
     ) -> Generator[Step, None, None]:
         """Repaint a photo, yielding after every iteration; at least once.
 
@@ -154,6 +157,7 @@ class Stylizer:
             checkpoint: a file to keep the state in.
             resume: a checkpoint of a run with the same recipe and pictures to go on from.
             plan: of :meth:`plan` for the same pictures, to be kept to.
+            before: what the frames before have come to, if the photo is one of a film.
 
         Raises:
             ImageError: a picture cannot be read.
@@ -166,6 +170,7 @@ class Stylizer:
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
         inputs = [*(picture.sha256() for picture in (photo, *paintings)), *areas.hashes]
+        inputs += [] if before is None else before.hashes
         state = None
         if resume is not None:
             state = load_state(Path(resume))
@@ -184,7 +189,7 @@ class Stylizer:
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
         identity = (essence(self.recipe), inputs)
         job = photo, paintings, areas, scales
-        run = Run(self, *job, layout, storage, keeper, identity, Pace(expected))
+        run = Run(self, *job, layout, storage, keeper, identity, Pace(expected), before)
         return run.steps(state)
 
     def plan(
@@ -277,6 +282,7 @@ class Stylizer:
         storage: Storage | None = None,
         areas: Areas | None = None,
         begun: Tensor | None = None,
+        past: Past | None = None,
     ) -> Objective | TiledObjective | MatchingObjective:
         """The objective of a run at one of its scales, targets measured.
 
@@ -288,11 +294,13 @@ class Stylizer:
             storage: of what is as large as the pictures; none: the memory of the device.
             areas: of the photo; none: all of it is one.
             begun: [1, 3, H, W], the picture that the scale begins with; none: the photo.
+            past: of the scale's size; none: the photo is no frame of a film.
         """
         storage = storage or Storage(self.device)
         photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
         paintings = self.paintings(read_pictures(styles), scale, storage)
-        return self._objective(photo, paintings, scale, tile, storage, areas or Areas(), begun)
+        areas = areas or Areas()
+        return self._objective(photo, paintings, scale, tile, storage, areas, begun, past)
 
     def _objective(
         self,
@@ -303,12 +311,14 @@ class Stylizer:
         storage: Storage,
         areas: Areas,
         begun: Tensor | None = None,
+        past: Past | None = None,
     ) -> Objective | TiledObjective | MatchingObjective:
         given = self.recipe, self._encoder, photo, paintings
         sizes = [(image.shape[3], image.shape[2]) for image in paintings]
         parts: dict[str, Any] = {
             "masks": areas.parts(scale.width, scale.height, storage),
             "style_masks": areas.shown(sizes, storage),
+            "past": past,
             "storage": storage,
             "autocast": self._autocast,
         }

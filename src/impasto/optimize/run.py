@@ -18,6 +18,7 @@ from impasto.optimize.areas import Areas, Kept, mixed
 from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.colors import seen
+from impasto.optimize.film import Before
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.plan import Pace, total_work, work
 from impasto.optimize.pyramid_adam import PyramidAdam
@@ -54,6 +55,7 @@ class Run:
         keeper: Keeper,
         identity: tuple[str, list[str]],
         pace: Pace,
+        before: Before | None = None,
     ) -> None:
         """Note what to work on.
 
@@ -68,6 +70,7 @@ class Run:
             keeper: of the checkpoint.
             identity: recipe and inputs, as :class:`RunState` keeps them.
             pace: of its iterations.
+            before: what the frames before have come to, if the photo is one of a film.
         """
         self._stylizer = stylizer
         self._photo = content
@@ -83,6 +86,7 @@ class Run:
         self._keeper = keeper
         self._recipe, self._inputs = identity
         self._pace = pace
+        self._before = before
         self._iteration = 0
         self._elapsed_before = 0.0
         self._began = 0.0
@@ -109,6 +113,8 @@ class Run:
             if not detail:
                 return start
             return canvas.with_detail(start, self._content, before, detail, self._storage)
+        if self._before is not None:
+            return canvas.to_tensor(self._before.start, scale.width, scale.height, self._storage)
         content = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
         seen = self._styles[:1] if recipe.start.base == "style" else []
         paintings = stylizer.paintings(seen, scale, self._storage)
@@ -252,6 +258,7 @@ class Run:
             self._storage,
             self._areas,
             self._begun,
+            None if self._before is None else self._before.past(scale, self._storage),
         )
 
     def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:

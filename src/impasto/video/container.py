@@ -1,0 +1,190 @@
+"""Clips in files, as FFmpeg's libraries read them through PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+
+from impasto.errors import ClipError, LimitError
+from impasto.media.limits import Limits
+from impasto.video.clip import RATE, Colors, Format, Frame, Levels, Notice
+
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer functions by number, whose brightness has no meaning for a painting's colours."""
+HIGH = 720
+"""Lines from which on players take colours for BT.709's if nothing is said."""
+BT709, BT601, UNKNOWN, FULL = 1, 5, 2, 2
+REFUSED = ("ansi", "xbin", "idf")
+"""Decoders that make a film of any text."""
+
+
+class Container:
+    """A file, or a stream that begins at its beginning; see :class:`impasto.video.clip.Clip`."""
+
+    def __init__(self, source: Path | BinaryIO, notice: Notice) -> None:
+        """Read the header and the first frame.
+
+        Raises:
+            ClipError: as :func:`impasto.video.clip.open_clip`.
+            LimitError: likewise.
+        """
+        self._source = source
+        self._name = str(source) if isinstance(source, Path) else "standard input"
+        self._notice = notice
+        self._opened = self._open()
+        stream = self._stream(self._opened)
+        context = stream.codec_context
+        Limits().check_size(max(1, context.width), max(1, context.height), self._name)
+        self._decoded = self._decode(self._opened)
+        try:
+            self._first: Any = next(self._decoded, None)
+        except Exception:
+            self._opened.close()
+            raise
+        if self._first is None:
+            raise ClipError(f"{self._name}: holds no frame that can be decoded")
+        self._turns = round(self._first.rotation / 90) % 4
+        self.format = self._format(stream)
+        self.sound = None
+        if isinstance(source, Path) and self._opened.streams.audio:
+            self.sound = source
+
+    def frames(self) -> Iterator[Frame]:
+        """See :class:`Clip`."""
+        if self._first is None:
+            if not isinstance(self._source, Path):
+                raise ClipError(f"{self._name}: a stream can be read once only")
+            self._opened = self._open()
+            self._decoded = self._decode(self._opened)
+            self._first = next(self._decoded)
+        frame, self._first = self._first, None
+        index, last = 0, Fraction(-1)
+        with self._opened:
+            while frame is not None:
+                time = self._time(frame, index)
+                if time > last:  # of two frames at one time only one can be shown
+                    yield Frame(index, time, partial(self._load, frame))
+                    index, last = index + 1, time
+                frame = next(self._decoded, None)
+        expected = self.format.frames
+        if expected is not None and index < 0.98 * expected - 1:
+            self._notice(f"{self._name}: ends early, {index} of {expected} frames can be decoded")
+
+    def _open(self) -> Any:
+        source = self._source
+        if isinstance(source, Path):
+            if source.is_dir():
+                raise ClipError(f"{source}: is a folder; {source}/%05d.png would name its pictures")
+            if not source.is_file():
+                raise ClipError(f"{source}: no such file")
+        try:
+            return av.open(source if not isinstance(source, Path) else str(source.absolute()))
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ClipError(f"{self._name}: not a clip that can be read ({reason})") from None
+
+    def _stream(self, container: Any) -> Any:
+        if not container.streams.video:
+            what = "only sound" if container.streams.audio else "nothing that can be seen"
+            raise ClipError(f"{self._name}: has no moving picture, {what}")
+        stream = container.streams.video[0]
+        # An album's cover is a stream of one picture.
+        covers = [s for s in container.streams.video if s.disposition & s.disposition.attached_pic]
+        if stream in covers:
+            raise ClipError(f"{self._name}: has no moving picture, only sound and a cover")
+        if stream.codec_context is None or stream.codec_context.name in REFUSED:
+            raise ClipError(f"{self._name}: not a clip that can be read")
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _decode(self, container: Any) -> Iterator[Any]:
+        """Every frame that can be decoded; what cannot is told once."""
+        stream, told, before = self._stream(container), False, 0
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                decoded = [] if packet is None else list(packet.decode())
+            except (av.error.FFmpegError, OSError) as error:
+                if isinstance(error, av.error.EOFError):
+                    return
+                if not told:
+                    told = True
+                    reason = getattr(error, "strerror", None) or str(error)
+                    self._notice(
+                        f"{self._name}: damaged after frame {before} ({reason}); "
+                        "what can be decoded is kept"
+                    )
+                if not isinstance(error, av.error.InvalidDataError):
+                    return
+                continue
+            yield from decoded
+            before += len(decoded)
+            if packet is None:
+                return
+
+    def _format(self, stream: Any) -> Format:
+        frame = self._first
+        colors = Colors(
+            int(frame.color_primaries),
+            int(frame.color_trc),
+            int(frame.colorspace),
+            int(frame.color_range),
+        )
+        self._refuse(frame, colors)
+        rate = stream.average_rate or stream.guessed_rate or RATE
+        width, height = frame.width, frame.height
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        if self._turns % 2:
+            width, height, aspect = height, width, 1 / aspect if aspect else aspect
+        frames = stream.frames or None
+        if not frames and stream.duration and stream.time_base:
+            frames = round(stream.duration * stream.time_base * rate)
+        time_base = stream.time_base or 1 / rate
+        return Format(
+            width, height, Fraction(rate), time_base, frames, colors, aspect or Fraction(1)
+        )
+
+    def _refuse(self, frame: Any, colors: Colors) -> None:
+        if colors.transfer in HDR:
+            raise ClipError(
+                f"{self._name}: is HDR ({HDR[colors.transfer]}); bring it to BT.709 first, for "
+                "instance with FFmpeg's filters zscale and tonemap"
+            )
+        depth = max((each.bits for each in frame.format.components), default=8)
+        if depth > 8:
+            self._notice(f"{self._name}: its {depth} bits a channel are read as 8")
+
+    def _time(self, frame: Any, index: int) -> Fraction:
+        if frame.pts is None or frame.time_base is None:
+            return Fraction(index) / self.format.rate
+        return Fraction(frame.pts) * Fraction(frame.time_base)
+
+    def _load(self, frame: Any) -> Levels:
+        matrix = matrix_of(self.format)
+        full = "JPEG" if int(frame.color_range) == FULL else "MPEG"
+        if frame.format.is_rgb or frame.format.name.startswith(("gray", "pal", "yuvj")):
+            made = frame.reformat(format="rgb24")
+        else:
+            made = frame.reformat(format="rgb24", src_colorspace=matrix, src_color_range=full)
+        pixels = np.rot90(made.to_ndarray(), self._turns)
+        height, width = pixels.shape[:2]
+        if (width, height) != (self.format.width, self.format.height):
+            raise LimitError(
+                f"{self._name}: the size changes from {self.format.width}x{self.format.height} to "
+                f"{width}x{height} px on the way, which is not handled"
+            )
+        return np.ascontiguousarray(pixels)
+
+
+def matrix_of(form: Format) -> int:
+    """The matrix between RGB and YCbCr: what a clip says, or what players take it for."""
+    if form.colors.matrix in (BT709, BT601, 4, 6, 7, 9):
+        return BT601 if form.colors.matrix == 6 else form.colors.matrix
+    return BT709 if min(form.width, form.height) >= HIGH else BT601

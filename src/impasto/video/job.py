@@ -1,0 +1,151 @@
+"""A clip through the stabiliser into a folder of frames, from wherever it had got to."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from impasto.errors import ClipError
+from impasto.media.picture import Floats, Picture
+from impasto.video.clip import Clip, Frame
+from impasto.video.history import Shown
+from impasto.video.stabilize import Stabilizer
+from impasto.video.work import Saved, Work
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a clip.
+
+    Attributes:
+        begin, end: in seconds; an end of none is the clip's.
+        every: of how many one is taken.
+    """
+
+    begin: Fraction = Fraction(0)
+    end: Fraction | None = None
+    every: int = 1
+
+    def of(self, clip: Clip) -> Iterator[Frame]:
+        """The frames, with their own indices.
+
+        Raises:
+            ClipError: there is none.
+        """
+        count = 0
+        for frame in clip.frames():
+            if self.end is not None and frame.time >= self.end:
+                break
+            if frame.time >= self.begin:
+                if count % self.every == 0:
+                    yield frame
+                count += 1
+        if not count:
+            raise ClipError(f"no frame at {float(self.begin):g} s or later: the clip is shorter")
+
+    def count(self, clip: Clip) -> int | None:
+        """How many there will be, about; none: nobody knows."""
+        form = clip.format
+        if form.frames is None:
+            return None
+        last = form.frames / form.rate
+        end = last if self.end is None else min(self.end, last)
+        return max(1, -(-round((end - self.begin) * form.rate) // self.every))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Yielded after every frame.
+
+    Attributes:
+        index: of the frame, among those selected.
+        total: how many there are; none: unknown.
+        shot: index of the frame that its shot began with.
+        seconds: that this frame took.
+        eta_s: seconds left; none: unknown.
+    """
+
+    index: int
+    total: int | None
+    shot: int
+    seconds: float
+    eta_s: float | None
+
+
+def run(
+    clip: Clip, selection: Selection, size: tuple[int, int], stabilizer: Stabilizer, work: Work
+) -> Generator[Progress, None, None]:
+    """Make the frames that are not there yet, yielding after each.
+
+    Stopped and run again, the frames are those of a run that was not stopped.
+
+    Args:
+        clip: the source.
+        selection: of its frames.
+        size: (width, height) that they are worked on at.
+        stabilizer: with nothing done yet.
+        work: where they go.
+
+    Raises:
+        ImpastoError: whatever reading, stylising and writing raise.
+    """
+    done, total = work.done, selection.count(clip)
+    recalled = _Recalled(work, done, stabilizer.remembers)
+    paces: deque[float] = deque(maxlen=20)
+    for index, source in enumerate(selection.of(clip)):
+        if index < done:
+            if recalled.wants(index):
+                recalled.see(index, sized(source, size))
+            continue
+        if index == done and index:
+            stabilizer.resume(index, recalled.shot, recalled.opening, recalled.shown)
+        began = time.monotonic()
+        result, shown = stabilizer.stylised(sized(source, size))
+        work.save(index, Saved(source.time, stabilizer.shot, result), shown)
+        seconds = time.monotonic() - began
+        if stabilizer.shot != index or total == 1:  # the first of a shot takes far longer
+            paces.append(seconds)
+        left = None
+        if total is not None:
+            left = max(0, total - index - 1) * (sum(paces) / len(paces) if paces else seconds)
+        yield Progress(index, total, stabilizer.shot, seconds, left)
+
+
+class _Recalled:
+    """What a job that goes on has to know of the frames that are done."""
+
+    def __init__(self, work: Work, done: int, remembers: int) -> None:
+        self._work = work
+        self._done = done
+        self.shot = work.read(done - 1).shot if done else 0
+        self._first = max(self.shot, done - remembers)
+        self.opening: Floats = np.zeros((0, 0, 3), np.float32)
+        self.shown: list[Shown] = []
+
+    def wants(self, index: int) -> bool:
+        """Whether a frame of the clip is needed again."""
+        return index == self.shot or index >= self._first
+
+    def see(self, index: int, frame: Floats) -> None:
+        """Note it."""
+        if index == self.shot:
+            self.opening = frame
+        if index >= self._first:
+            self.shown.append(Shown(frame, self._work.read(index).result))
+
+
+def sized(frame: Frame, size: tuple[int, int]) -> Floats:
+    """A frame's pixels, [H, W, 3] in [0, 1], at another (width, height); where that is a pixel less
+    than its own, the pixel is cut off.
+    """
+    pixels = frame.load()
+    height, width = pixels.shape[:2]
+    if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
+        pixels = pixels[: size[1], : size[0]]
+    picture = Picture(pixels.astype(np.float32) / 255)
+    return picture.resized(*size).pixels

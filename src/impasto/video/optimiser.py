@@ -1,0 +1,125 @@
+"""The optimiser as an engine of frames: each begins where the one before has got to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from impasto._stylize import finished_picture
+from impasto.media.masks import Mask
+from impasto.media.picture import Floats, Picture
+from impasto.optimize.colors import seen, shown
+from impasto.optimize.film import Before
+from impasto.optimize.loop import Stylizer
+from impasto.optimize.schedule import plan_scales
+from impasto.optimize.step import Step
+from impasto.recipe import Recipe
+from impasto.video.history import Memory
+
+SHARE = 0.2
+"""Of the first frame's work that each later one takes."""
+PULL = 100.0
+"""Weight of the temporal term at stability 1."""
+
+
+class Optimiser:
+    """Frames by optimisation; see :class:`impasto.video.stabilize.Engine`."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        paintings: Sequence[Picture],
+        size: tuple[int, int],
+        *,
+        stability: float,
+        iterations: int | None = None,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        max_memory: int | None = None,
+        scratch: str | Path | None = None,
+        on_step: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            recipe: of a first frame.
+            paintings: the styles.
+            size: (width, height) of the frames.
+            stability: in [0, 1], scales the temporal term.
+            iterations: of every later frame, unless the recipe weighs the temporal term itself;
+                none: :data:`SHARE` of the work of the first.
+            device, weights, max_memory, scratch: as of :class:`Stylizer`.
+            on_step: called after every iteration.
+
+        Raises:
+            ImpastoError: as :class:`Stylizer`.
+        """
+        self._colors = recipe.colors
+        self._ratio = recipe.style.scale
+        self._paintings = self._shown = list(paintings)
+        self._on_step = on_step
+        plain = recipe.with_changes({"size": max(size), "colors": "style", "temporal.weight": 0})
+        self._first = Stylizer(
+            plain, device=device, weights=weights, max_memory=max_memory, scratch=scratch
+        )
+        later = plain.with_changes(
+            {
+                "schedule": {"total": iterations or work_after(plain, size)},
+                "temporal.weight": recipe.temporal.weight or PULL * stability,
+            }
+        )
+        self._later = Stylizer(
+            later,
+            device=device,
+            weights=weights,
+            max_memory=max_memory,
+            scratch=scratch,
+            like=self._first,
+        )
+
+    def begin(self, frame: Floats) -> None:
+        """The paintings as this frame's colours want them."""
+        _, self._shown = self._seen(frame)
+
+    def painted(self, frame: Floats, memory: Memory | None) -> Floats:
+        """See :class:`impasto.video.stabilize.Engine`."""
+        photo, _ = self._seen(frame)
+        if memory is None:
+            engine, before = self._first, None
+        else:
+            engine = self._later
+            before = Before(
+                Picture(starting(frame, memory)),
+                Picture(np.ascontiguousarray(memory.result)),
+                Mask(memory.reliability, "reliability"),
+            )
+        for step in engine.run(photo, self._shown, before=before):
+            self._on_step(step)
+        return finished_picture(step, photo, engine.recipe).pixels
+
+    def finished(self, result: Floats, frame: Floats) -> Floats:
+        """In the colours that the user asked for."""
+        return shown(self._colors, Picture(result), Picture(frame)).pixels
+
+    def _seen(self, frame: Floats) -> tuple[Picture, list[Picture]]:
+        size = frame.shape[1], frame.shape[0]
+        return seen(self._colors, Picture(frame), self._paintings, size, self._ratio)
+
+
+def work_after(recipe: Recipe, size: tuple[int, int]) -> int:
+    """Iterations at full size of a frame after the first: :data:`SHARE` of its work, at least 2."""
+    pixels = size[0] * size[1]
+    scales = plan_scales(recipe.schedule, *size)
+    work = sum(each.iterations * each.width * each.height / pixels for each in scales)
+    return max(2, round(SHARE * work))
+
+
+def starting(frame: Floats, memory: Memory) -> Floats:
+    """What a frame begins with: the remembered result and, as far as that is not reliable, what
+    has changed in the clip since.
+    """
+    change = (1 - memory.reliability[..., None]) * (frame - memory.frame)
+    begun: Floats = (memory.result + change).clip(0, 1)
+    return begun

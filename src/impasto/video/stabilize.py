@@ -1,0 +1,153 @@
+"""One stabiliser for every engine: frames in, frames out that hold still where the clip does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from impasto.media.picture import Floats, to_levels
+from impasto.video.flow import Estimator
+from impasto.video.history import Memory, Shown, combined, recalled
+from impasto.video.motion import is_cut
+
+REACH = 5
+"""Pixels, odd: a remembered colour may be any that the new result has within half of this."""
+
+
+class Engine(Protocol):
+    """What stylises a frame."""
+
+    def begin(self, frame: Floats) -> None:
+        """A shot begins with this frame: freeze whatever is to stay the same throughout."""
+
+    def painted(self, frame: Floats, memory: Memory | None) -> Floats:
+        """A frame stylised, [H, W, 3] in [0, 1].
+
+        Args:
+            frame: [H, W, 3] float32 RGB in [0, 1].
+            memory: what earlier frames of the shot say about it; none: it is the first.
+        """
+
+    def finished(self, result: Floats, frame: Floats) -> Floats:
+        """What the user gets of a stabilised result; later frames remember the result itself."""
+
+
+@dataclass(frozen=True)
+class Links:
+    """Which earlier frames are remembered.
+
+    Attributes:
+        distances: in frames, rising, 1 the first.
+        shares: of each, in what both know.
+    """
+
+    distances: tuple[int, ...] = (1, 8)
+    shares: tuple[float, ...] = (0.5, 0.5)
+
+
+class Stabilizer:
+    """A clip on its way through an engine."""
+
+    def __init__(
+        self, engine: Engine, estimator: Estimator, stability: float, links: Links | None = None
+    ) -> None:
+        """Nothing is remembered yet.
+
+        Args:
+            engine: of single frames.
+            estimator: of flow.
+            stability: in [0, 1], how much of what is reliable is kept; 0: every frame is painted
+                by itself.
+            links: to earlier frames.
+        """
+        self._engine = engine
+        self._estimator = estimator
+        self._stability = stability
+        self._links = links or Links()
+        self._done: deque[Shown] = deque(maxlen=max(self._links.distances))
+        self.shot = 0
+        """Index of the frame that the present shot began with."""
+        self.index = 0
+        """Of the next frame."""
+
+    @property
+    def remembers(self) -> int:
+        """How many frames before the next it may need."""
+        return self._done.maxlen or 0
+
+    def resume(self, index: int, shot: int, opening: Floats, done: Iterable[Shown]) -> None:
+        """Go on at a frame as if all before it had just been done.
+
+        Args:
+            index: of the next frame.
+            shot: index of the frame that its shot began with.
+            opening: that frame.
+            done: those of the shot before the next, the last :attr:`remembers` of them.
+        """
+        self.index, self.shot = index, shot
+        self._engine.begin(opening)
+        self._done.clear()
+        self._done.extend(done)
+
+    def stylised(self, frame: Floats) -> tuple[Floats, Floats]:
+        """The next frame's result, and what the user gets of it; both [H, W, 3] in 8-bit levels
+        of [0, 1], so that what is read back from a file is what was remembered.
+
+        Args:
+            frame: [H, W, 3] float32 RGB in [0, 1].
+        """
+        memory = self._memory(frame) if self._stability else None
+        if memory is None:
+            self.shot = self.index
+            self._done.clear()
+            self._engine.begin(frame)
+        result = self._engine.painted(frame, memory)
+        if memory is not None:
+            result = blended(result, memory, self._stability)
+        result = _rounded(result)
+        self._done.append(Shown(frame, result))
+        self.index += 1
+        return result, _rounded(self._engine.finished(result, frame))
+
+    def _memory(self, frame: Floats) -> Memory | None:
+        """What is remembered of the shot; none: a shot begins."""
+        if not self._done:
+            return None
+        latest = recalled(frame, self._done[-1], self._estimator)
+        if is_cut(frame, self._done[-1].frame, latest.reliability):
+            return None
+        memories, shares = [latest], [self._links.shares[0]]
+        for distance, share in list(zip(self._links.distances, self._links.shares, strict=True))[
+            1:
+        ]:
+            if distance <= len(self._done):
+                memories.append(recalled(frame, self._done[-distance], self._estimator))
+                shares.append(share)
+        return combined(memories, shares)
+
+
+def blended(result: Floats, memory: Memory, stability: float) -> Floats:
+    """A result with as much of what is remembered as is reliable, times the stability.
+
+    What is remembered is first brought into the range of colours that the result has around each
+    pixel, so that neither ghosts of what has gone nor a drift of brightness can build up.
+
+    Args:
+        result: [H, W, 3] in [0, 1], the engine's.
+        memory: of the same size.
+        stability: in [0, 1].
+    """
+    around = np.ones((REACH, REACH), np.uint8)
+    lowest, highest = (np.asarray(f(result, around)) for f in (cv2.erode, cv2.dilate))
+    share = stability * memory.reliability[..., None]
+    mixed: Floats = result + share * (memory.result.clip(lowest, highest) - result)
+    return np.asarray(mixed, np.float32)
+
+
+def _rounded(pixels: Floats) -> Floats:
+    return to_levels(pixels, 8).astype(np.float32) / 255

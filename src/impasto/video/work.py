@@ -1,0 +1,187 @@
+"""The folder of a job: its frames, each whole or not there, so that a kill loses one at most."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from impasto.errors import InputError, ResourceError
+from impasto.media.atomic import write_atomically
+from impasto.media.picture import Floats, to_levels
+from impasto.video.clip import Levels
+from impasto.video.film import Timed
+
+JOB = "job.json"
+FORMAT = "impasto video 1"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A frame that is done.
+
+    Attributes:
+        time: in seconds, in the clip.
+        shot: index of the frame that its shot began with.
+        result: [H, W, 3] in [0, 1], what later frames remember.
+    """
+
+    time: Fraction
+    shot: int
+    result: Floats
+
+
+class Work:
+    """Frames in a folder, numbered from 0."""
+
+    def __init__(self, folder: Path, job: dict[str, Any], *, restart: bool = False) -> None:
+        """Go on with a job, or begin it.
+
+        Args:
+            folder: of this job, or of none yet.
+            job: everything that the frames depend on, as JSON has it.
+            restart: whether what is there of another job may go.
+
+        Raises:
+            InputError: the folder holds another job's frames, or something else.
+            ResourceError: it cannot be made or written.
+        """
+        self.folder = folder
+        self._job = json.loads(json.dumps({"format": FORMAT, **job}))
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; --work names a folder for the frames")
+        there = self._there()
+        if there is not None and there != self._job:
+            if not restart:
+                raise InputError(f"{folder}: {_difference(there, self._job)}")
+            self.remove()
+            there = None
+        try:
+            folder.mkdir(exist_ok=True)
+            foreign = [each for each in folder.iterdir() if there is None]
+        except OSError as error:
+            raise ResourceError(f"{folder}: cannot hold frames ({error.strerror})") from None
+        if foreign:
+            raise InputError(f"{folder}: is not empty; --work names a folder of its own")
+        if there is None:
+            self._write(JOB, json.dumps(self._job, indent=1).encode())
+
+    @property
+    def done(self) -> int:
+        """How many frames are, from the first without a gap."""
+        count = 0
+        while self._frame(count).exists():
+            count += 1
+        return count
+
+    def save(self, index: int, saved: Saved, shown: Floats) -> None:
+        """Keep a frame.
+
+        Args:
+            index: of it.
+            saved: what the job goes on from.
+            shown: what the user gets; if it is another picture than the result.
+
+        Raises:
+            ResourceError: the disk is full or the folder not writable.
+        """
+        text = {"time": str(saved.time), "shot": str(saved.shot)}
+        if not np.array_equal(saved.result, shown):
+            self._write(self._raw(index).name, _png(saved.result, {}))
+        # The last, for it is what says that the frame is done.
+        self._write(self._frame(index).name, _png(shown, text))
+
+    def read(self, index: int) -> Saved:
+        """A frame that is done.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        path = self._frame(index)
+        try:
+            with Image.open(path) as image:
+                time, shot = Fraction(image.info["time"]), int(image.info["shot"])
+            raw = self._raw(index)
+            return Saved(time, shot, self._levels(raw if raw.exists() else path) / np.float32(255))
+        except (OSError, KeyError, ValueError, SyntaxError):
+            raise InputError(f"{path}: is damaged; --restart begins again") from None
+
+    def shown(self) -> Iterator[Timed]:
+        """What the user gets of every frame that is done."""
+        for index in range(self.done):
+            path = self._frame(index)
+            yield Timed(self.read(index).time, lambda path=path: self._levels(path))  # type: ignore[misc]
+
+    def note_part(self, target: Path) -> None:
+        """Remember that a file is a part of this job's film."""
+        self._write("part.json", json.dumps(_mark(target)).encode())
+
+    def made_part(self, target: Path) -> bool:
+        """Whether a file is what :meth:`note_part` was told of, unchanged since."""
+        try:
+            noted: list[int] = json.loads((self.folder / "part.json").read_text())
+            return noted == _mark(target)
+        except (OSError, ValueError):
+            return False
+
+    def remove(self) -> None:
+        """Delete the folder and what this class puts there."""
+        for pattern in (JOB, "part.json", "*.png", ".impasto-*"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+        if not any(self.folder.iterdir()):
+            shutil.rmtree(self.folder)
+
+    def _there(self) -> Any:
+        """The job in the folder; none: there is none."""
+        try:
+            return json.loads((self.folder / JOB).read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return {}
+
+    def _frame(self, index: int) -> Path:
+        return self.folder / f"{index:08d}.png"
+
+    def _raw(self, index: int) -> Path:
+        return self.folder / f"{index:08d}-raw.png"
+
+    def _levels(self, path: Path) -> Levels:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+
+    def _write(self, name: str, data: bytes) -> None:
+        write_atomically(self.folder / name, data)
+
+
+def _png(pixels: Floats, texts: dict[str, str]) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for key, value in texts.items():
+        info.add_text(key, value)
+    stream = io.BytesIO()
+    Image.fromarray(to_levels(pixels, 8)).save(stream, "PNG", compress_level=1, pnginfo=info)
+    return stream.getvalue()
+
+
+def _mark(path: Path) -> list[int]:
+    facts = path.stat()
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """What tells two jobs apart, in a line."""
+    names = [key for key in here if there.get(key) != here[key]]
+    what = f"the {names[0]} is another" if names else "it is damaged"
+    return (
+        f"holds the frames of another job ({what}); --restart throws them away, "
+        "--work names another folder"
+    )
