@@ -16,6 +16,7 @@ from impasto.errors import ImpastoError, InputError, ResourceError, is_out_of_me
 
 COMMANDS = {
     "stylize": "repaint a photo (the default: `impasto PHOTO --style PAINTING`)",
+    "video": "repaint a film, without flicker",
     "plan": "what a run would take: sizes, memory, time",
     "sheet": "variations side by side: paintings, recipes, seeds, any field",
     "batch": "many photos: folders, lists, tables; goes on where it stopped",

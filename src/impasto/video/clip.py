@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from impasto.errors import ClipError
 from impasto.media.decode import read_picture
 from impasto.media.limits import Limits
-from impasto.media.picture import to_levels
+from impasto.media.picture import Floats, to_levels
 
 Levels = NDArray[np.uint8]
 Notice = Callable[[str], None]
@@ -190,6 +190,11 @@ class Raw:
             index += 1
         if not index:
             raise ClipError("standard input: no frame came")
+
+
+def from_levels(levels: Levels) -> Floats:
+    """[H, W, 3] float32 in [0, 1] of 8-bit levels."""
+    return np.asarray(levels.astype(np.float32) / 255, np.float32)
 
 
 def numbered_files(pattern: str) -> list[Path]:

@@ -17,6 +17,8 @@ from PIL import Image
 
 from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import replacing
+from impasto.media.decode import read_picture
+from impasto.media.encode import check_target, write_picture
 from impasto.video.clip import NUMBERED, Format, Levels, Notice
 from impasto.video.container import FULL, matrix_of
 
@@ -89,6 +91,7 @@ def write_film(
     form: Format,
     sound: Sound | None = None,
     notice: Notice = lambda _: None,
+    record: str | None = None,
 ) -> None:
     """A film, whole or not at all.
 
@@ -98,6 +101,7 @@ def write_film(
         form: of the film; for :func:`is_halved` ones of even sides.
         sound: to go with it.
         notice: called if the sound cannot.
+        record: text to embed where the kind of film has a place for it.
 
     Raises:
         ResourceError: the disk is full or the folder cannot be written; what was there stays.
@@ -106,7 +110,7 @@ def write_film(
         if target.suffix.lower() == PALETTED:
             _write_gif(temporary, frames, form)
         else:
-            _write_coded(temporary, target.suffix.lower(), frames, form, sound, notice)
+            _write_coded(temporary, target.suffix.lower(), frames, form, sound, notice, record)
 
 
 @contextmanager
@@ -129,10 +133,13 @@ def _write_coded(
     form: Format,
     sound: Sound | None,
     notice: Notice,
+    record: str | None,
 ) -> None:
     with ExitStack() as open_files:
         kind = KINDS.get(suffix, suffix[1:])
         container: Any = open_files.enter_context(av.open(str(path), "w", format=kind))
+        if record is not None:
+            container.metadata["comment"] = record
         video = _video_stream(container, suffix, form)
         packets: Iterator[tuple[Fraction, Any]] = iter(())
         if sound is not None:
@@ -239,3 +246,23 @@ def write_raw(stream: BinaryIO, pixels: Levels) -> None:
     """A frame to a pipe, rgb24."""
     stream.write(np.ascontiguousarray(pixels).tobytes())
     stream.flush()
+
+
+def check_numbered(pattern: Path, *, overwrite: bool) -> None:
+    """See that numbered pictures can be written.
+
+    Raises:
+        InputError: no such folder, or there are some already and they may not be replaced.
+    """
+    check_target(Path(str(pattern) % 1), overwrite=overwrite)
+
+
+def write_numbered(pattern: Path, frames: Iterable[Timed]) -> None:
+    """Frames as pictures, numbered from 1.
+
+    Raises:
+        ResourceError: the disk is full or the folder cannot be written.
+    """
+    for index, frame in enumerate(frames, 1):
+        picture = read_picture(frame.pixels())
+        write_picture(picture, Path(str(pattern) % index), overwrite=True)

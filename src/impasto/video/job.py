@@ -12,7 +12,7 @@ import numpy as np
 
 from impasto.errors import ClipError
 from impasto.media.picture import Floats, Picture
-from impasto.video.clip import Clip, Frame
+from impasto.video.clip import Clip, Frame, from_levels
 from impasto.video.history import Shown
 from impasto.video.stabilize import Stabilizer
 from impasto.video.work import Saved, Work
@@ -147,5 +147,5 @@ def sized(frame: Frame, size: tuple[int, int]) -> Floats:
     height, width = pixels.shape[:2]
     if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
         pixels = pixels[: size[1], : size[0]]
-    picture = Picture(pixels.astype(np.float32) / 255)
+    picture = Picture(from_levels(pixels))
     return picture.resized(*size).pixels

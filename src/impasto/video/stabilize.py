@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from impasto.media.picture import Floats, to_levels
+from impasto.video.clip import from_levels
 from impasto.video.flow import Estimator
 from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import is_cut
@@ -143,11 +144,11 @@ def blended(result: Floats, memory: Memory, stability: float) -> Floats:
         stability: in [0, 1].
     """
     around = np.ones((REACH, REACH), np.uint8)
-    lowest, highest = (np.asarray(f(result, around)) for f in (cv2.erode, cv2.dilate))
+    lowest, highest = (np.asarray(f(result, around), np.float32) for f in (cv2.erode, cv2.dilate))
     share = stability * memory.reliability[..., None]
-    mixed: Floats = result + share * (memory.result.clip(lowest, highest) - result)
+    mixed = result + share * (memory.result.clip(lowest, highest) - result)
     return np.asarray(mixed, np.float32)
 
 
 def _rounded(pixels: Floats) -> Floats:
-    return to_levels(pixels, 8).astype(np.float32) / 255
+    return from_levels(to_levels(pixels, 8))

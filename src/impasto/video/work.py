@@ -6,8 +6,10 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from PIL import Image, PngImagePlugin
 from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import write_atomically
 from impasto.media.picture import Floats, to_levels
-from impasto.video.clip import Levels
+from impasto.video.clip import Levels, from_levels
 from impasto.video.film import Timed
 
 JOB = "job.json"
@@ -105,20 +107,23 @@ class Work:
         Raises:
             InputError: it is damaged.
         """
-        path = self._frame(index)
-        try:
-            with Image.open(path) as image:
-                time, shot = Fraction(image.info["time"]), int(image.info["shot"])
-            raw = self._raw(index)
-            return Saved(time, shot, self._levels(raw if raw.exists() else path) / np.float32(255))
-        except (OSError, KeyError, ValueError, SyntaxError):
-            raise InputError(f"{path}: is damaged; --restart begins again") from None
+        time, shot = self._facts(index)
+        path, raw = self._frame(index), self._raw(index)
+        return Saved(time, shot, from_levels(self._pixels(raw if raw.exists() else path)))
 
     def shown(self) -> Iterator[Timed]:
         """What the user gets of every frame that is done."""
+        for index, time in enumerate(self.times()):
+            yield Timed(time, partial(self.levels, index))
+
+    def times(self) -> Iterator[Fraction]:
+        """When each frame that is done is seen, in the clip."""
         for index in range(self.done):
-            path = self._frame(index)
-            yield Timed(self.read(index).time, lambda path=path: self._levels(path))  # type: ignore[misc]
+            yield self._facts(index)[0]
+
+    def levels(self, index: int) -> Levels:
+        """What the user gets of a frame that is done."""
+        return self._pixels(self._frame(index))
 
     def note_part(self, target: Path) -> None:
         """Remember that a file is a part of this job's film."""
@@ -155,9 +160,22 @@ class Work:
     def _raw(self, index: int) -> Path:
         return self.folder / f"{index:08d}-raw.png"
 
-    def _levels(self, path: Path) -> Levels:
-        with Image.open(path) as image:
+    def _facts(self, index: int) -> tuple[Fraction, int]:
+        """A frame's time and shot."""
+        with self._opened(self._frame(index)) as image:
+            return Fraction(image.info["time"]), int(image.info["shot"])
+
+    def _pixels(self, path: Path) -> Levels:
+        with self._opened(path) as image:
             return np.array(image.convert("RGB"))
+
+    @contextmanager
+    def _opened(self, path: Path) -> Iterator[Image.Image]:
+        try:
+            with Image.open(path) as image:
+                yield image
+        except (OSError, KeyError, ValueError, SyntaxError):
+            raise InputError(f"{path}: is damaged; --restart begins again") from None
 
     def _write(self, name: str, data: bytes) -> None:
         write_atomically(self.folder / name, data)

@@ -1,0 +1,307 @@
+"""The work of ``impasto video``: engine, folder, progress, signals, and the film at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from impasto._version import __version__
+from impasto.cli import INTERRUPTED
+from impasto.cli.arguments import notice_for, say
+from impasto.cli.paint import stoppable
+from impasto.cli.progress import clock
+from impasto.errors import InputError
+from impasto.media.encode import check_target
+from impasto.media.picture import Picture
+from impasto.optimize.checkpoint import essence
+from impasto.optimize.device import peak_memory_mb, resolve_device
+from impasto.recipe import Recipe
+from impasto.video.clip import NUMBERED, Clip
+from impasto.video.film import Sound, check_numbered, write_film, write_numbered, write_raw
+from impasto.video.flow import Dis
+from impasto.video.job import Progress, Selection, run, sized
+from impasto.video.optimiser import Optimiser
+from impasto.video.stabilize import Engine, Stabilizer
+from impasto.video.work import Work
+
+LINE_EVERY_S = 5.0
+PREVIEW_S = 5
+CELLS = 8
+"""Frames on a preview's sheet."""
+
+
+class Stopped(Exception):  # noqa: N818 -- not an error
+    """The user wants to stop; raised between two iterations."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """One to make.
+
+    Attributes:
+        options: of the command line.
+        recipe: with its size.
+        clip: the source.
+        paintings: the styles.
+        size: (width, height) of the film.
+        output: none: raw frames to standard output.
+    """
+
+    options: argparse.Namespace
+    recipe: Recipe
+    clip: Clip
+    paintings: list[Picture]
+    size: tuple[int, int]
+    output: Path | None
+
+    @property
+    def selection(self) -> Selection:
+        """Of the clip's frames."""
+        begin, end = self.options.range or (Fraction(0), None)
+        return Selection(begin, end, self.options.every)
+
+    def facts(self) -> dict[str, Any]:
+        """Everything that the frames depend on."""
+        options, selection = self.options, self.selection
+        source: dict[str, Any] = {"name": options.clip}
+        if options.clip != "-" and not NUMBERED.search(options.clip):
+            facts = os.stat(options.clip)  # noqa: PTH116
+            source |= {"bytes": facts.st_size, "changed": facts.st_mtime_ns}
+        return {
+            "version": __version__,
+            "clip": source,
+            "recipe": json.loads(essence(self.recipe)),
+            "painting": [each.sha256() for each in self.paintings],
+            "size": list(self.size),
+            "stability": options.stability,
+            "later": options.later,
+            "range": [str(selection.begin), str(selection.end)],
+            "every": selection.every,
+        }
+
+
+def make(film: Film) -> int:
+    """Do the job; 0, or 130 if it was stopped."""
+    if film.options.preview:
+        return _preview(film)
+    with _work_of(film) as work:
+        _check_output(film, work)
+        return _made(film, work)
+
+
+def _made(film: Film, work: Work) -> int:
+    began, quiet = time.monotonic(), film.options.quiet
+    before = work.done
+    if before and not quiet:
+        say(f"going on at frame {before}: those before it are in {work.folder}")
+    stopped = False
+    with stoppable() as stop:
+        stabilizer = Stabilizer(engine_of(film, stop), Dis(), film.options.stability)
+        told = Lines(quiet=quiet)
+        if film.output is None:
+            for timed in work.shown():
+                write_raw(sys.stdout.buffer, timed.pixels())
+        try:
+            for progress in run(film.clip, film.selection, film.size, stabilizer, work):
+                told.see(progress)
+                if film.output is None:
+                    write_raw(sys.stdout.buffer, work.levels(progress.index))
+                if stop:
+                    raise Stopped
+        except Stopped:
+            stopped = True
+        seconds = time.monotonic() - began
+        if film.output is not None and work.done:
+            _write(film, work, film.output)
+    _tell(film, work, seconds, work.done - before, stopped=stopped)
+    if stopped:
+        return INTERRUPTED
+    return 0
+
+
+def engine_of(film: Film, stop: list[int]) -> Engine:
+    """What stylises the frames of a film; it raises Stopped once there is something in the list."""
+    options = film.options
+
+    def look(_: object) -> None:
+        if stop:
+            raise Stopped
+
+    return Optimiser(
+        film.recipe,
+        film.paintings,
+        film.size,
+        stability=options.stability,
+        iterations=options.later,
+        device=options.device,
+        weights=options.weights,
+        max_memory=options.max_memory,
+        scratch=options.scratch,
+        on_step=look,
+    )
+
+
+@contextmanager
+def _work_of(film: Film) -> Iterator[Work]:
+    """The folder of the frames; it goes at the end unless the user named it, or there is more to
+    be done with it.
+    """
+    options, output = film.options, film.output
+    if options.work is not None:
+        yield Work(Path(options.work), film.facts(), restart=options.restart)
+    elif output is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Work(Path(folder), film.facts())
+    else:
+        name = NUMBERED.sub("", output.name)
+        work = Work(output.with_name(f"{name}.frames"), film.facts(), restart=options.restart)
+        yield work
+
+
+def _check_output(film: Film, work: Work) -> None:
+    """See that the film may be written, before the work."""
+    output, overwrite = film.output, film.options.force
+    if output is None:
+        return
+    if NUMBERED.search(output.name):
+        check_numbered(output, overwrite=overwrite or work.made_part(output))
+    else:
+        check_target(output, overwrite=overwrite or work.made_part(output))
+
+
+def _write(film: Film, work: Work, output: Path) -> None:
+    """The film of what is done."""
+    options, selection = film.options, film.selection
+    notice = notice_for(quiet=options.quiet) or (lambda _: None)
+    width, height = film.size
+    rate = film.clip.format.rate / selection.every
+    form = replace(film.clip.format, width=width, height=height, rate=rate)
+    if NUMBERED.search(output.name):
+        write_numbered(output, work.shown())
+        return
+    sound = None
+    if film.clip.sound is not None and not options.no_sound:
+        frames = list(work.times())
+        end = frames[-1] + 1 / rate
+        is_all = selection.end is None and _finished(film, len(frames))
+        sound = Sound(
+            film.clip.sound, frames[0] if selection.begin else Fraction(0), None if is_all else end
+        )
+    shift = next(work.times()) if selection.begin else Fraction(0)
+    shown = (replace(each, time=each.time - shift) for each in work.shown())
+    record = None if options.no_embed else json.dumps({"impasto": film.facts()})
+    write_film(output, shown, form, sound, notice, record)
+
+
+def _finished(film: Film, done: int) -> bool:
+    total = film.selection.count(film.clip)
+    return total is None or done >= total - 1
+
+
+def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -> None:
+    options, done = film.options, work.done
+    where = film.output or "standard output"
+    if stopped:
+        what = f"{where} has what is done; " if done and film.output else ""
+        say(f"stopped after {done} frames; {what}the same command goes on")
+        if film.output is not None and done:
+            work.note_part(film.output)
+    elif not options.quiet:
+        pace = f", {seconds / made:.2f} s a frame" if made else ""
+        say(f"{where} ({film.size[0]}x{film.size[1]}, {done} frames{pace})")
+    if options.json:
+        print(json.dumps(_report(film, done, seconds, stopped=stopped)))
+    if not stopped and options.work is None:
+        work.remove()
+
+
+def _report(film: Film, done: int, seconds: float, *, stopped: bool) -> dict[str, Any]:
+    device = resolve_device(film.options.device)
+    return {
+        "output": str(film.output),
+        "width": film.size[0],
+        "height": film.size[1],
+        "frames": done,
+        "seconds": round(seconds, 3),
+        "recipe": film.recipe.model_dump(mode="json"),
+        "device": str(device),
+        "peak_memory_mb": round(peak_memory_mb(device), 1),
+        "interrupted": stopped,
+    }
+
+
+class Lines:
+    """A line every few seconds."""
+
+    def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quiet = quiet
+        self._clock = clock
+        self._last = -LINE_EVERY_S
+
+    def see(self, progress: Progress) -> None:
+        """Note a frame."""
+        now = self._clock()
+        if self._quiet or now - self._last < LINE_EVERY_S:
+            return
+        self._last = now
+        of = "" if progress.total is None else f"/{progress.total}"
+        left = "" if progress.eta_s is None else f"  {clock(progress.eta_s)} left"
+        new = "  a shot begins" if progress.shot == progress.index else ""
+        print(
+            f"{progress.index + 1:6d}{of}  {progress.seconds:.2f} s{left}{new}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _preview(film: Film) -> int:
+    """A contact sheet of frames painted by themselves, and five seconds of the film."""
+    from impasto.media.decode import read_picture
+    from impasto.media.encode import write_picture
+    from impasto.record.contact_sheet import ContactSheet
+
+    output = film.output
+    if output is None or NUMBERED.search(output.name):
+        raise InputError("--preview needs an OUT that is one file")
+    sheet_path = output.with_name(f"{output.stem}-preview.png")
+    check_target(sheet_path, overwrite=film.options.force)
+    total = film.selection.count(film.clip) or CELLS
+    wanted = {round((place + 0.5) * total / CELLS - 0.5) for place in range(CELLS)}
+    sheet = ContactSheet(film.size, 4, len(wanted))
+    with stoppable() as stop:
+        engine = engine_of(film, stop)
+        placed = 0
+        try:
+            for index, frame in enumerate(film.selection.of(film.clip)):
+                if index not in wanted:
+                    continue
+                pixels = sized(frame, film.size)
+                engine.begin(pixels)
+                made = engine.finished(engine.painted(pixels, None), pixels)
+                sheet.place(placed, f"{float(frame.time):.2f} s", Picture(made).to_pil())
+                placed += 1
+        except Stopped:
+            return INTERRUPTED
+    write_picture(read_picture(sheet.image), sheet_path, overwrite=film.options.force)
+    if not film.options.quiet:
+        say(f"{sheet_path} ({placed} frames, each by itself)")
+    begin, end = film.selection.begin, film.selection.end
+    short = begin + PREVIEW_S if end is None else min(end, begin + PREVIEW_S)
+    options = argparse.Namespace(
+        **{**vars(film.options), "preview": False, "range": (begin, short)}
+    )
+    return make(
+        replace(
+            film, options=options, output=output.with_name(f"{output.stem}-preview{output.suffix}")
+        )
+    )
