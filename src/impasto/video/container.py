@@ -72,9 +72,7 @@ class Container:
                     yield Frame(index, time, partial(self._load, frame))
                     index, last = index + 1, time
                 frame = next(self._decoded, None)
-        expected = self.format.frames
-        if expected is not None and index < 0.98 * expected - 1:
-            self._notice(f"{self._name}: ends early, {index} of {expected} frames can be decoded")
+        self._tell_if_short(float(last))
 
     def _open(self) -> Any:
         source = self._source
@@ -143,13 +141,22 @@ class Container:
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         if self._turns % 2:
             width, height, aspect = height, width, 1 / aspect if aspect else aspect
-        frames = stream.frames or None
-        if not frames and stream.duration and stream.time_base:
-            frames = round(stream.duration * stream.time_base * rate)
+        self._lasts, self._exactly = _duration(self._opened, stream)
+        frames = stream.frames or (round(self._lasts * rate) if self._lasts else None)
         time_base = stream.time_base or 1 / rate
         return Format(
             width, height, Fraction(rate), time_base, frames, colors, aspect or Fraction(1)
         )
+
+    def _tell_if_short(self, last: float) -> None:
+        """Say so where frames end well before the file claims to."""
+        missing = float(self._lasts) - last - 1 / float(self.format.rate)
+        claimed = float(self._lasts)
+        tolerance = 2 / float(self.format.rate) if self._exactly else max(0.5, claimed / 10)
+        if missing > tolerance:
+            self._notice(
+                f"{self._name}: ends early, {last:.2f} of {float(self._lasts):.2f} s can be decoded"
+            )
 
     def _refuse(self, frame: Any, colors: Colors) -> None:
         if colors.transfer in HDR:
@@ -181,6 +188,15 @@ class Container:
                 f"{width}x{height} px on the way, which is not handled"
             )
         return np.ascontiguousarray(pixels)
+
+
+def _duration(container: Any, stream: Any) -> tuple[Fraction, bool]:
+    """Seconds that a file claims to have of a stream, and whether that is of this stream alone; 0
+    if it claims nothing.
+    """
+    if stream.duration and stream.time_base:
+        return Fraction(stream.duration) * stream.time_base, True
+    return Fraction(container.duration or 0, av.time_base), False
 
 
 def matrix_of(form: Format) -> int:

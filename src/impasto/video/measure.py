@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from impasto.media.picture import Floats
+from impasto.evaluate.compare import compare, reference_encoder
+from impasto.media.picture import Floats, Picture
 from impasto.video.flow import Estimator
 from impasto.video.motion import Flow, consistent, is_cut, moves_smoothly, reliability, warped
 
@@ -101,3 +102,37 @@ class Steadiness:
             self._estimator.flow(before, source),
         )
         return is_cut(source, before, reliability(there, back, source, before))
+
+
+class StyleOnFrames:
+    """The metrics of :func:`impasto.evaluate.compare.compare`, averaged over some frames."""
+
+    NAMES = ("content_ssim", "style_gram", "style_w2")
+
+    def __init__(self, painting: Picture, every: int) -> None:
+        """Load the network.
+
+        Args:
+            painting: the style.
+            every: of how many frames one is measured.
+        """
+        self._painting = painting
+        self._every = every
+        self._encoder = reference_encoder()
+        self._index = 0
+        self._found: dict[str, list[dict[str, float]]] = {}
+
+    def see(self, source: Floats, films: Mapping[str, Floats]) -> None:
+        """The next frame, as of :meth:`Steadiness.see`."""
+        if self._index % self._every == self._every // 2:
+            for name, frame in films.items():
+                found = compare(Picture(source), self._painting, Picture(frame), self._encoder)
+                self._found.setdefault(name, []).append(found)
+        self._index += 1
+
+    def results(self) -> dict[str, dict[str, float]]:
+        """By film, the means."""
+        return {
+            name: {key: sum(each[key] for each in found) / len(found) for key in self.NAMES}
+            for name, found in self._found.items()
+        }

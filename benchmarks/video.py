@@ -1,0 +1,152 @@
+"""Does a film hold still, and is it still in the style? Four ways to stylise the same clips.
+
+Run: ``OMP_NUM_THREADS=1 python benchmarks/video.py --clips ../shared/data/video/sintel_ambush_4``
+(folders of pictures in the order of their names). For each clip and way: CPU seconds a frame, the
+warped difference between frames at distances of 1 and 10 (root mean square over what is consistent
+in the clip's own flow, mean over pairs; the clip's own as ``source``), how much of the frames that
+is, and metrics of style and content on every third frame, against per-frame stylisation.
+
+The ways: every frame by itself; each begun from the previous result as it is, with as many
+iterations as ours; likewise but from the warped result; ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from impasto.media.decode import read_picture
+from impasto.media.encode import write_picture
+from impasto.media.picture import Floats, Picture, fit_within
+from impasto.recipe import Recipe, load_recipe
+from impasto.video.clip import from_levels
+from impasto.video.flow import Dis
+from impasto.video.history import Memory
+from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
+from impasto.video.optimiser import Optimiser
+from impasto.video.stabilize import Stabilizer
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "benchmarks" / ".cache" / "video"
+EVERY = 3
+COLUMNS = ("rmse_1", "rmse_10", "style_gram", "style_w2", "content_ssim")
+
+
+class Previous(Optimiser):
+    """Begins a frame where the last one ended, warped or not, and keeps to nothing."""
+
+    warps = False
+    _last: Floats | None = None
+
+    def painted(self, frame: Floats, memory: Memory | None) -> Floats:
+        """See :class:`impasto.video.stabilize.Engine`."""
+        if memory is not None and not self.warps and self._last is not None:
+            memory = replace(memory, result=self._last, frame=frame)
+        if memory is not None:
+            memory = replace(memory, reliability=0 * memory.reliability)
+        self._last = super().painted(frame, memory)
+        return self._last
+
+
+class Warped(Previous):
+    """Likewise, warped."""
+
+    warps = True
+
+
+NOTHING = 1e-9
+"""A stability that changes no pixel, but has frames remember the last one."""
+WAYS: dict[str, tuple[type[Optimiser], float | None]] = {
+    "per frame": (Optimiser, 0.0),
+    "previous": (Previous, NOTHING),
+    "warped": (Warped, NOTHING),
+    "ours": (Optimiser, None),
+}
+
+
+def main() -> None:
+    """Print a Markdown table; the frames stay in ``.cache/video``."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clips", type=Path, nargs="+", required=True)
+    parser.add_argument("--style", type=Path, default=ROOT / "examples" / "painting.jpg")
+    parser.add_argument("--quality", default="draft")
+    parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--frames", type=int, default=13)
+    parser.add_argument("--stability", type=float, default=0.8)
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    options = parser.parse_args()
+    recipe, painting = load_recipe(options.quality), read_picture(options.style)
+    print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
+    print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)
+    for folder in options.clips:
+        clip = frames_of(folder, options.frames, options.size)
+        films, seconds = {}, {}
+        for way in options.ways:
+            films[way], seconds[way] = made(way, clip, recipe, painting, options.stability)
+            keep(films[way], KEPT / f"{folder.name}-{way.replace(' ', '-')}")
+        found, shares = measured(clip, films, painting)
+        for name, values in found.items():
+            cost = f"{seconds[name]:.1f}" if name in seconds else ""
+            cells = [f"{values[c]:.4f}" if c in values else "" for c in COLUMNS]
+            print(f"| {folder.name} | {name} | {cost} |", " | ".join(cells), "|", flush=True)
+        print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
+
+
+def frames_of(folder: Path, count: int, size: int) -> list[Floats]:
+    """The first pictures of a folder, reduced, in 8 bits."""
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png"))[:count]
+    pictures = map(read_picture, paths)
+    return [
+        from_levels(np.asarray(p.resized(*fit_within(p.width, p.height, size)).to_pil()))
+        for p in pictures
+    ]
+
+
+def made(
+    way: str, clip: list[Floats], recipe: Recipe, painting: Picture, stability: float
+) -> tuple[list[Floats], float]:
+    """A film, and CPU seconds a frame of making it, the network's loading left out."""
+    kind, fixed = WAYS[way]
+    strength = stability if fixed is None else fixed
+    size = clip[0].shape[1], clip[0].shape[0]
+    engine = kind(recipe, [painting], size, stability=strength)
+    stabilizer = Stabilizer(engine, Dis(), strength)
+    began = time.process_time()
+    film = [stabilizer.stylised(frame)[1] for frame in clip]
+    return film, (time.process_time() - began) / len(clip)
+
+
+def measured(
+    clip: list[Floats], films: dict[str, list[Floats]], painting: Picture
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Everything in the table, by name, the source's own first; and how much was compared."""
+    steady, style = Steadiness(Dis()), StyleOnFrames(painting, EVERY)
+    for source, made_of_it in zip(clip, by_frame(films), strict=True):
+        steady.see(source, made_of_it)
+        style.see(source, made_of_it)
+    still, styled = steady.results(), style.results()
+    found = {name: {**still[name], **styled[name]} for name in films}
+    return {SOURCE: still[SOURCE], **found}, steady.shares()
+
+
+def by_frame(films: dict[str, list[Floats]]) -> Iterator[dict[str, Floats]]:
+    """The films' frames, those of one time together."""
+    for frames in zip(*films.values(), strict=True):
+        yield dict(zip(films, frames, strict=True))
+
+
+def keep(film: list[Floats], folder: Path) -> None:
+    """Write the frames, to be looked at."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, frame in enumerate(film):
+        write_picture(Picture(frame), folder / f"{index:03d}.png", overwrite=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""``impasto compare --video CLIP PAINTING FILM...``: how still films hold, and in what style."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli.arguments import say
+from impasto.cli.compare import print_table
+from impasto.errors import InputError
+
+if TYPE_CHECKING:
+    from impasto.video.clip import Clip
+
+FRAMES = 8
+"""About how many the style is measured on."""
+
+
+def run_video(options: argparse.Namespace) -> int:
+    """Measure every film against the same clip and painting."""
+    from impasto.media.decode import read_picture
+    from impasto.record.stability_plot import check_plot, write_plot
+    from impasto.video.clip import open_clip
+    from impasto.video.flow import Dis
+    from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
+
+    if options.plot:
+        check_plot(Path(options.plot))
+    painting = read_picture(Path(options.painting), notice=say)
+    clip = open_clip(options.photo, notice=say)
+    films = {path: open_clip(path, notice=say) for path in options.results}
+    every = max(1, round((clip.format.frames or FRAMES) / FRAMES))
+    steady, style = Steadiness(Dis()), StyleOnFrames(painting, every)
+    for source, made in _together(clip, films):
+        steady.see(source, made)
+        style.see(source, made)
+    still, styled = steady.results(), style.results()
+    found = {path: {**still.get(path, {}), **styled[path]} for path in films}
+    floor = still.get(SOURCE, {})
+    if options.json:
+        print(json.dumps({"films": found, SOURCE: floor, "compared": steady.shares()}))
+    else:
+        print_table(found)
+        print(f"{SOURCE}: {_listed(floor)}; compared: {_listed(steady.shares())}")
+    if options.plot:
+        write_plot(Path(options.plot), found, floor)
+    return 0
+
+
+def _together(clip: Clip, films: dict[str, Clip]) -> Any:
+    """Frames of a clip and of films, in 8 bits, all at the size of the first film.
+
+    Raises:
+        InputError: they are of different sizes or lengths.
+    """
+    from impasto.video.job import sized
+
+    sizes = {path: (film.format.width, film.format.height) for path, film in films.items()}
+    size = next(iter(sizes.values()))
+    for path, each in sizes.items():
+        if each != size:
+            raise InputError(
+                f"{path}: is {each[0]}x{each[1]} px, the first film {size[0]}x{size[1]}: "
+                "films are compared at one size"
+            )
+    iterators = [clip.frames(), *(film.frames() for film in films.values())]
+    for index, frames in enumerate(zip_longest(*iterators)):
+        source, *made = frames
+        for path, frame in zip(films, made, strict=True):
+            if (frame is None) != (source is None):
+                raise InputError(
+                    f"{path}: has {'fewer' if frame is None else 'more'} frames than the clip: "
+                    f"{index} or so; films made with --range or --every cannot be compared"
+                )
+        pixels = [sized(frame, size) for frame in made]
+        yield sized(source, size), dict(zip(films, pixels, strict=True))
+
+
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items()) or "nothing"

@@ -1,0 +1,70 @@
+"""Stability against style: a grey film is perfectly stable, so that neither says much alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from impasto.errors import InputError
+from impasto.media.atomic import write_atomically
+
+
+def check_plot(target: Path) -> None:
+    """See that a plot can be written.
+
+    Raises:
+        InputError: not .png or .svg.
+    """
+    if target.suffix.lower() not in (".png", ".svg"):
+        raise InputError(f"{target}: a plot is written as .png or .svg, by extension")
+
+
+def write_plot(
+    target: Path, films: Mapping[str, Mapping[str, float]], floor: Mapping[str, float]
+) -> None:
+    """A point a film for each distance: warped RMSE across, ``style_gram`` upwards.
+
+    Args:
+        target: .png or .svg.
+        films: ``rmse_1`` and so on and ``style_gram``, by name.
+        floor: ``rmse_1`` and so on of the clip itself, drawn as lines.
+
+    Raises:
+        ResourceError: the disk is full or the folder not writable.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    keys = list(floor)
+    figure = Figure(figsize=(5 * max(1, len(keys)), 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, max(1, len(keys)), squeeze=False, sharey=True)[0]
+    for axes, key in zip(panels, keys, strict=False):
+        axes.axvline(floor[key], color="0.6", linestyle="--", linewidth=1)
+        axes.annotate(
+            "the clip itself",
+            (floor[key], 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -12),
+            textcoords="offset points",
+            fontsize=8,
+            color="0.4",
+        )
+        for name, values in films.items():
+            if key in values:
+                axes.plot(values[key], values["style_gram"], "o")
+                axes.annotate(
+                    Path(name).stem,
+                    (values[key], values["style_gram"]),
+                    xytext=(5, 4),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+        axes.set_xlabel(f"warped RMSE at a distance of {key.removeprefix('rmse_')} (stiller: left)")
+        axes.set_xlim(left=0)
+        axes.margins(0.15)
+    panels[0].set_ylabel("style_gram (more of the painting: down)")
+    stream = io.BytesIO()
+    figure.savefig(stream, format=target.suffix[1:].lower(), dpi=110)
+    write_atomically(target, stream.getvalue())

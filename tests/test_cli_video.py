@@ -1,0 +1,260 @@
+"""``impasto video`` through the real command line: films of six frames, kills, stops, bad input."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import panning, write_clip, write_sound
+from impasto.cli import main
+from impasto.video.clip import open_clip
+from impasto.video.flow import Dis
+from impasto.video.measure import Steadiness
+
+QUICK = ["--style", "painting.png", "--quality", "draft", "--iterations", "6", "--quiet"]
+FRAMES = panning(6)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_a_clip(work, monkeypatch):
+    monkeypatch.chdir(work)
+    write_clip(work / "clip.mp4", FRAMES, sound=True)
+
+
+def frames_of(path):
+    return [frame.load() for frame in open_clip(path).frames()]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "impasto", "video", *arguments]
+
+
+def test_a_film_keeps_time_size_and_sound_and_leaves_nothing_behind(capsys):
+    before = {each.name for each in Path().iterdir()}
+    assert main(["video", "clip.mp4", *QUICK, "-o", "film.mp4", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["frames"], report["width"], report["height"]) == (6, 64, 48)
+    clip, film = open_clip("clip.mp4"), open_clip("film.mp4")
+    assert (film.format.width, film.format.height, film.format.rate) == (64, 48, 12)
+    assert [f.time for f in film.frames()] == [f.time for f in clip.frames()]
+    assert film.sound is not None
+    painted = frames_of("film.mp4")
+    assert all(np.abs(a.astype(int) - b).mean() > 10 for a, b in zip(painted, FRAMES, strict=True))
+    assert {each.name for each in Path().iterdir()} - before == {"film.mp4"}
+    with av.open("film.mp4") as container:
+        assert json.loads(container.metadata["comment"])["impasto"]["recipe"]["name"] == "draft"
+
+
+def rmse(path):
+    seen = Steadiness(Dis())
+    for source, made in zip(FRAMES, frames_of(path), strict=True):
+        seen.see(source.astype(np.float32) / 255, {"film": made.astype(np.float32) / 255})
+    return seen.results()["film"]["rmse_1"]
+
+
+def test_stability_holds_frames_still():
+    found = []
+    for stability in ("0", "0.9"):
+        target = f"s{stability}/%d.png"
+        Path(target).parent.mkdir()
+        assert main(["video", "clip.mp4", *QUICK, "--stability", stability, "-o", target]) == 0
+        found.append(rmse(target))
+    assert found[1] < 0.5 * found[0]
+
+
+def test_a_film_killed_at_any_frame_is_the_film_that_was_not():
+    Path("a").mkdir()
+    Path("b").mkdir()
+    arguments = ["clip.mp4", *QUICK, "--later", "2", "--colors", "content"]
+    assert main(["video", *arguments, "-o", "a/%d.png"]) == 0
+    kills = 0
+    for _ in range(12):
+        process = subprocess.Popen(command(*arguments, "-o", "b/%d.png"))
+        done = len(list(Path("b/d.png.frames").glob("*[0-9].png")))
+        while process.poll() is None:
+            now = len(list(Path("b/d.png.frames").glob("*[0-9].png")))
+            if now >= done + 2 and kills < 2:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.02)
+        if process.wait() == 0:
+            break
+    assert kills == 2
+    for index in range(1, 7):
+        assert Path(f"a/{index}.png").read_bytes() == Path(f"b/{index}.png").read_bytes()
+
+
+def test_a_stopped_film_has_what_is_done_and_goes_on():
+    arguments = ["clip.mp4", *QUICK, "--later", "2", "-o", "film.mp4"]
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    while not Path("film.mp4.frames/00000002.png").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate()
+    assert process.returncode == 130
+    assert "film.mp4 has what is done; the same command goes on" in told
+    part = len(frames_of("film.mp4"))
+    assert 3 <= part < 6
+    assert main(["video", *arguments]) == 0
+    assert len(frames_of("film.mp4")) == 6
+    assert not Path("film.mp4.frames").exists()
+
+
+def test_another_jobs_frames_are_not_mixed_in(capsys):
+    folder = ["--work", "frames", "--range", "0-0.2"]
+    assert main(["video", "clip.mp4", *QUICK, *folder, "-o", "a.mp4"]) == 0
+    assert sorted(each.name for each in Path("frames").iterdir())[:2] == [
+        "00000000.png",
+        "00000001.png",
+    ]
+    other = ["video", "clip.mp4", *QUICK, *folder, "--stability", "0.1", "-o", "b.mp4"]
+    assert main(other) == 2
+    assert "another job (the stability is another); --restart" in capsys.readouterr().err
+    assert main([*other, "--restart"]) == 0
+    Path("mine").mkdir()
+    Path("mine/letter.txt").write_text("dear")
+    assert main(["video", "clip.mp4", *QUICK, "--work", "mine", "-o", "c.mp4"]) == 2
+    assert Path("mine/letter.txt").exists()
+
+
+def test_range_and_every(capsys):
+    assert main(["video", "clip.mp4", *QUICK, "--range", "0.1-0.45", "-o", "part.mkv"]) == 0
+    part = open_clip("part.mkv")
+    assert [float(f.time) for f in part.frames()] == pytest.approx([0, 1 / 12, 2 / 12, 3 / 12])
+    assert part.sound is not None
+    assert main(["video", "clip.mp4", *QUICK, "--every", "3", "-o", "few.gif"]) == 0
+    assert [float(f.time) for f in open_clip("few.gif").frames()] == [0, 0.25]
+    assert main(["video", "clip.mp4", *QUICK, "--range", "9-", "-o", "none.mp4"]) == 2
+    assert "no frame at 9 s or later" in capsys.readouterr().err
+
+
+def test_a_preview_is_a_sheet_and_a_short_film():
+    assert main(["video", "clip.mp4", *QUICK, "--preview", "-o", "film.mp4"]) == 0
+    assert not Path("film.mp4").exists()
+    assert len(frames_of("film-preview.mp4")) == 6
+    with Image.open("film-preview.png") as sheet:
+        assert sheet.width > 4 * 64
+
+
+def test_odd_sides_are_cut_and_told(capsys):
+    write_clip(Path("odd.mkv"), [f[:47, :63] for f in FRAMES[:2]], codec="ffv1", pix_fmt="bgr0")
+    arguments = [each for each in QUICK if each != "--quiet"]
+    assert main(["video", "odd.mkv", *arguments, "-o", "film.mp4"]) == 0
+    assert "63x47 px are cut to 62x46" in capsys.readouterr().err
+    assert frames_of("film.mp4")[0].shape == (46, 62, 3)
+    assert main(["video", "odd.mkv", *QUICK, "-o", "film.gif"]) == 0
+    assert frames_of("film.gif")[0].shape == (47, 63, 3)
+
+
+def test_raw_frames_from_pipe_to_pipe():
+    data = b"".join(frame.tobytes() for frame in FRAMES[:3])
+    arguments = command("-", "--raw", "64x48@24", *QUICK, "-o", "-")
+    made = subprocess.run(arguments, input=data, capture_output=True, check=True)
+    assert len(made.stdout) == len(data)
+    painted = np.frombuffer(made.stdout, np.uint8).reshape(3, 48, 64, 3)
+    assert np.abs(painted[0].astype(int) - FRAMES[0]).mean() > 10
+    assert not made.stderr
+
+
+def test_an_encoded_pipe():
+    made = subprocess.run(
+        command("-", *QUICK, "-o", "film.mkv"), input=Path("clip.mp4").read_bytes(), check=False
+    )
+    # An MP4 can be read from a pipe only if its index comes first, which this one's does not.
+    assert made.returncode in (0, 2)
+    write_clip(Path("clip.mkv"), FRAMES[:2])
+    subprocess.run(
+        command("-", *QUICK, "-o", "film.mkv", "--force"),
+        input=Path("clip.mkv").read_bytes(),
+        check=True,
+    )
+    assert len(frames_of("film.mkv")) == 2
+
+
+def test_a_cut_begins_a_shot_that_owes_nothing_to_the_last():
+    other = [(255 - np.rot90(f, 2)[::-1] // 2).astype(np.uint8) for f in panning(2, step=1)]
+    dark = [(f // 6).astype(np.uint8) for f in other]
+    write_clip(Path("cut.mp4"), [*FRAMES[:2], *dark])
+    write_clip(Path("second.mp4"), dark)
+    folder = ["--work", "frames"]
+    assert main(["video", "cut.mp4", *QUICK, *folder, "-o", "film.mp4"]) == 0
+    with Image.open("frames/00000002.png") as third, Image.open("frames/00000003.png") as fourth:
+        assert (third.info["shot"], fourth.info["shot"]) == ("2", "2")
+
+
+BAD = [
+    (["clip.mp4", "-o", "film.avi"], "a film is one of"),
+    (["clip.mp4", "-o", "gone/film.mp4"], "no such folder gone"),
+    (["clip.mp4", "-o", "clip.mp4", "--force"], "originals are never replaced"),
+    (["clip.mp4", "-o", "old.mp4"], "old.mp4: exists already"),
+    (["clip.mp4", "-o", "."], "a film is one of"),
+    (["gone.mp4"], "gone.mp4: no such file"),
+    (["tone.mp4"], "only sound"),
+    (["painting.png", "--raw", "64x48@1"], "give - as CLIP"),
+    (["frames/%d.png", "-o", "f.mp4"], "no such files"),
+    (["frames/%d.png"], "needs -o OUT"),
+    (["clip.mp4", "--range", "5-2"], "ends before it begins"),
+    (["clip.mp4", "--print", "10x10cm@300dpi"], "not for a film"),
+    (["clip.mp4", "--stability", "2"], "not a number of 0 to 1"),
+    (["-", "--raw", "64@2", "-o", "f.mp4"], "not WIDTHxHEIGHT@RATE"),
+    (["clip.mp4", "--fps", "0"], "not a frame rate"),
+    (["clip.mp4", "-o", "-", "--json"], "no place for --json"),
+    (["clip.mp4", "--work", "clip.mp4"], "is a file; --work"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD, ids=lambda each: str(each)[:40])
+def test_bad_input_is_one_line(arguments, words, capsys):
+    write_sound(Path("tone.mp4"))
+    Path("old.mp4").write_bytes(b"old")
+    before = {p: p.read_bytes() for p in Path().iterdir() if p.is_file()}
+    try:
+        code = main(["video", *arguments, *QUICK])
+    except SystemExit as left:
+        code = left.code
+    told = capsys.readouterr().err.strip()
+    assert code == 2
+    assert words in told
+    assert "\n" not in told
+    assert {p: p.read_bytes() for p in Path().iterdir() if p.is_file()} == before
+
+
+def test_a_full_disk_loses_nothing_that_is_done(monkeypatch, capsys):
+    from impasto.errors import ResourceError
+    from impasto.video import work
+
+    save = work.write_atomically
+
+    def full(target, data):
+        if target.name == "00000002.png":
+            raise ResourceError(f"{target}: cannot be written (the disk is full)")
+        save(target, data)
+
+    monkeypatch.setattr(work, "write_atomically", full)
+    arguments = ["video", "clip.mp4", *QUICK, "--later", "1", "-o", "film.mp4"]
+    assert main(arguments) == 4
+    assert "the disk is full" in capsys.readouterr().err
+    assert Path("film.mp4.frames/00000001.png").exists()
+    monkeypatch.setattr(work, "write_atomically", save)
+    assert main(arguments) == 0
+    assert len(frames_of("film.mp4")) == 6
+
+
+def test_numbered_pictures_have_the_rate_they_are_given():
+    Path("in").mkdir()
+    for index, frame in enumerate(FRAMES[:2]):
+        Image.fromarray(frame).save(f"in/{index:04d}.png")
+    assert main(["video", "in/%04d.png", "--fps", "8", *QUICK, "-o", "film.mp4"]) == 0
+    assert [f.time for f in open_clip("film.mp4").frames()] == [0, Fraction(1, 8)]
