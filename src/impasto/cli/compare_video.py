@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.cli.arguments import say
 from impasto.cli.compare import print_table
+from impasto.cli.video_flags import check_opencv
 from impasto.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ FRAMES = 8
 def run_video(options: argparse.Namespace) -> int:
     """Measure every film against the same clip and painting."""
     from impasto.media.decode import read_picture
+
+    check_opencv()
     from impasto.record.stability_plot import check_plot, write_plot
     from impasto.video.clip import open_clip
     from impasto.video.flow import Dis

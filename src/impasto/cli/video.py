@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, say, whole
 from impasto.cli.regions import add_strength_flag
 from impasto.cli.stylize import add_recipe_flags, recipe_from
-from impasto.cli.video_flags import frame_rate, raw_format, time_range
+from impasto.cli.video_flags import check_opencv, frame_rate, raw_format, time_range
 
 if TYPE_CHECKING:
     from impasto.recipe import Recipe
@@ -33,6 +33,7 @@ def build_parser() -> Parser:
     add(
         "clip",
         metavar="CLIP",
+        nargs="?",
         help="a video, a GIF, or pictures as frames/%%05d.png; - reads standard input",
     )
     add(
@@ -46,6 +47,7 @@ def build_parser() -> Parser:
     _add_motion(parser.add_argument_group("how steady"))
     _add_frames(parser.add_argument_group("which frames"))
     _add_run(parser.add_argument_group("how to run"))
+    _add_live(parser.add_argument_group("live"))
     parser.set_defaults(snapshot_every=None, mask=[], style_mask=[])
     return parser
 
@@ -63,7 +65,15 @@ def _add_motion(group: argparse._ArgumentGroup) -> None:
         "--later",
         metavar="N",
         type=whole(1, 1_000_000),
-        help="iterations of every frame but a shot's first (default: a fifth of that one's work)",
+        help="iterations of every frame but a shot's first (default: 0.3 of that one's work)",
+    )
+
+    add(
+        "--passes",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: once more, backwards, so that what comes to light late is known early",
     )
 
 
@@ -102,26 +112,44 @@ def _add_run(group: argparse._ArgumentGroup) -> None:
     add("--weights", metavar="FILE", help="likewise")
 
 
+def _add_live(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--live",
+        metavar="camera|FILE",
+        nargs="?",
+        const="camera",
+        help="show it in a browser as it comes, frames left out where there is no time for them",
+    )
+    add("--port", metavar="P", type=whole(0, 65_535), default=8765, help="of the page (8765)")
+
+
 def run(argv: list[str]) -> int:
     """Check everything that can be checked, then work."""
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    if (options.clip is None) == (options.live is None):
+        parser.error("one CLIP is needed, or --live")
     from impasto.errors import InputError
 
-    try:
-        import cv2  # noqa: F401
-    except ImportError:
-        raise InputError("films need an extra package: pip install 'impasto[video]'") from None
+    check_opencv()
     from impasto.media.decode import read_picture
 
+    if options.passes == 2 and (options.output == "-" or not options.stability):
+        raise InputError("--passes 2 needs all frames and some --stability: not with -o -")
     if options.print:
         raise InputError("--print is for one picture, not for a film")
     recipe = recipe_from(options)
+    if options.live is not None:
+        from impasto.cli.video_live import run_live
+
+        return run_live(options, recipe)
     output = _output(options)
     _check_files(options, output)
     notice = notice_for(quiet=options.quiet)
     paintings = [read_picture(Path(each), notice=notice) for each in options.style]
     clip = _clip(options)
-    size = _size(clip, recipe, options, output)
+    size = size_of(clip, recipe, options, output)
     from impasto.cli.video_work import Film, make
 
     film = Film(
@@ -186,7 +214,7 @@ def _check_files(options: argparse.Namespace, output: Path | None) -> None:
     check_targets([output] if output else [], read, overwrite=True)
 
 
-def _size(
+def size_of(
     clip: Clip, recipe: Recipe, options: argparse.Namespace, output: Path | None
 ) -> tuple[int, int]:
     """(width, height) of the film."""

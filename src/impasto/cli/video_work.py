@@ -29,7 +29,7 @@ from impasto.recipe import Recipe
 from impasto.video.clip import NUMBERED, Clip
 from impasto.video.film import Sound, check_numbered, write_film, write_numbered, write_raw
 from impasto.video.flow import Dis
-from impasto.video.job import Progress, Selection, run, sized
+from impasto.video.job import Progress, Selection, run, run_backwards, sized
 from impasto.video.optimiser import Optimiser
 from impasto.video.stabilize import Engine, Stabilizer
 from impasto.video.work import Work
@@ -87,6 +87,7 @@ class Film:
             "later": options.later,
             "range": [str(selection.begin), str(selection.end)],
             "every": selection.every,
+            "passes": options.passes,
         }
 
 
@@ -111,11 +112,17 @@ def _made(film: Film, work: Work) -> int:
         if film.output is None:
             for timed in work.shown():
                 write_raw(sys.stdout.buffer, timed.pixels())
+        twice = film.options.passes == 2
+        given = film.clip, film.selection, film.size, stabilizer, work
         try:
-            for progress in run(film.clip, film.selection, film.size, stabilizer, work):
+            for progress in run(*given, twice=twice):
                 told.see(progress)
                 if film.output is None:
                     write_raw(sys.stdout.buffer, work.levels(progress.index))
+                if stop:
+                    raise Stopped
+            for progress in run_backwards(stabilizer, work) if twice else ():
+                told.see(progress)
                 if stop:
                     raise Stopped
         except Stopped:
@@ -199,8 +206,15 @@ def _write(film: Film, work: Work, output: Path) -> None:
         )
     shift = next(work.times()) if selection.begin else Fraction(0)
     shown = (replace(each, time=each.time - shift) for each in work.shown())
-    record = None if options.no_embed else json.dumps({"impasto": film.facts()})
+    record = None if options.no_embed else json.dumps(_record(film))
     write_film(output, shown, form, sound, notice, record)
+
+
+def _record(film: Film) -> dict[str, Any]:
+    """What is embedded: the recipe as in pictures, and what is a film's own."""
+    facts = {key: value for key, value in film.facts().items() if key not in ("recipe", "version")}
+    recipe = film.recipe.model_dump(mode="json")
+    return {"impasto": __version__, "recipe": recipe, "video": facts}
 
 
 def _finished(film: Film, done: int) -> bool:

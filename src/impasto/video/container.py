@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -188,6 +189,34 @@ class Container:
                 f"{width}x{height} px on the way, which is not handled"
             )
         return np.ascontiguousarray(pixels)
+
+
+CAMERAS = {
+    "linux": ("v4l2", "/dev/video0"),
+    "darwin": ("avfoundation", "0"),
+    "win32": ("vfwcap", "0"),
+}
+
+
+class Camera(Container):
+    """The machine's first camera."""
+
+    def __init__(self, notice: Notice) -> None:
+        """Begin to take pictures.
+
+        Raises:
+            ClipError: there is none, or somebody else uses it.
+        """
+        super().__init__(Path("camera"), notice)
+        self.sound = None
+
+    def _open(self) -> Any:
+        kind, name = CAMERAS.get(sys.platform, CAMERAS["linux"])
+        try:
+            return av.open(name, format=kind)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ClipError(f"camera: {name} cannot be opened ({reason})") from None
 
 
 def _duration(container: Any, stream: Any) -> tuple[Fraction, bool]:

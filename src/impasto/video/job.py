@@ -78,7 +78,13 @@ class Progress:
 
 
 def run(
-    clip: Clip, selection: Selection, size: tuple[int, int], stabilizer: Stabilizer, work: Work
+    clip: Clip,
+    selection: Selection,
+    size: tuple[int, int],
+    stabilizer: Stabilizer,
+    work: Work,
+    *,
+    twice: bool = False,
 ) -> Generator[Progress, None, None]:
     """Make the frames that are not there yet, yielding after each.
 
@@ -90,6 +96,7 @@ def run(
         size: (width, height) that they are worked on at.
         stabilizer: with nothing done yet.
         work: where they go.
+        twice: whether :func:`run_backwards` is to follow.
 
     Raises:
         ImpastoError: whatever reading, stylising and writing raise.
@@ -105,8 +112,10 @@ def run(
         if index == done and index:
             stabilizer.resume(index, recalled.shot, recalled.opening, recalled.shown)
         began = time.monotonic()
-        result, shown = stabilizer.stylised(sized(source, size))
-        work.save(index, Saved(source.time, stabilizer.shot, result), shown)
+        pixels = sized(source, size)
+        result, shown = stabilizer.stylised(pixels)
+        saved = Saved(source.time, stabilizer.shot, result)
+        work.save(index, saved, shown, pixels if twice else None)
         seconds = time.monotonic() - began
         if stabilizer.shot != index or total == 1:  # the first of a shot takes far longer
             paces.append(seconds)
@@ -114,6 +123,39 @@ def run(
         if total is not None:
             left = max(0, total - index - 1) * (sum(paces) / len(paces) if paces else seconds)
         yield Progress(index, total, stabilizer.shot, seconds, left)
+
+
+def run_backwards(stabilizer: Stabilizer, work: Work) -> Generator[Progress, None, None]:
+    """The second pass over frames that are all done, from the last to the first, so that what comes
+    to light late is known early; yields after each, and goes on from wherever it was stopped.
+
+    Args:
+        stabilizer: as of :func:`run`.
+        work: with their sources.
+
+    Raises:
+        ImpastoError: whatever reading, stylising and writing raise.
+    """
+    total = work.done
+    opened = -1
+    paces: list[float] = []
+    for index in reversed(range(total)):
+        if work.again(index):
+            continue
+        began, saved = time.monotonic(), work.read(index)
+        if saved.shot != opened:
+            opened = saved.shot
+            stabilizer.opens(work.source(opened))
+        following = [
+            (distance, Shown(work.source(other), work.read(other, again=True).result))
+            for distance in stabilizer.distances
+            for other in [index + distance]
+            if other < total and work.read(other).shot == saved.shot
+        ]
+        result, shown = stabilizer.again(work.source(index), saved.result, following)
+        work.save(index, Saved(saved.time, saved.shot, result), shown, again=True)
+        paces.append(time.monotonic() - began)
+        yield Progress(index, total, saved.shot, paces[-1], index * sum(paces) / len(paces))
 
 
 class _Recalled:

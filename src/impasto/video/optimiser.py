@@ -18,14 +18,17 @@ from impasto.optimize.step import Step
 from impasto.recipe import Recipe
 from impasto.video.history import Memory
 
-SHARE = 0.2
+SHARE = 0.3
 """Of the first frame's work that each later one takes."""
-PULL = 100.0
+PULL = 25.0
 """Weight of the temporal term at stability 1."""
 
 
 class Optimiser:
     """Frames by optimisation; see :class:`impasto.video.stabilize.Engine`."""
+
+    blend = 0.25
+    """Measured: more of it takes away strokes, and the temporal term already holds them still."""
 
     def __init__(
         self,

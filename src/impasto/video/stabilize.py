@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,14 @@ REACH = 5
 
 
 class Engine(Protocol):
-    """What stylises a frame."""
+    """What stylises a frame.
+
+    Attributes:
+        blend: in [0, 1], how much of the stability is left to blending: all, unless the engine
+            itself keeps near what it is told of earlier frames.
+    """
+
+    blend: float
 
     def begin(self, frame: Floats) -> None:
         """A shot begins with this frame: freeze whatever is to stay the same throughout."""
@@ -109,11 +116,44 @@ class Stabilizer:
             self._engine.begin(frame)
         result = self._engine.painted(frame, memory)
         if memory is not None:
-            result = blended(result, memory, self._stability)
+            result = self._blended(result, memory)
         result = _rounded(result)
         self._done.append(Shown(frame, result))
         self.index += 1
         return result, _rounded(self._engine.finished(result, frame))
+
+    def again(
+        self, frame: Floats, own: Floats, following: Sequence[tuple[int, Shown]]
+    ) -> tuple[Floats, Floats]:
+        """A frame of a second pass, backwards, as :meth:`stylised`.
+
+        Args:
+            frame: of the clip, [H, W, 3] in [0, 1].
+            own: its result so far, which is remembered like any other.
+            following: those of the shot that are done again, by their distance in frames.
+        """
+        sure = np.ones(frame.shape[:2], np.float32)
+        memories, shares = [Memory(own, frame, sure)], [1.0]
+        share_of = dict(zip(self._links.distances, self._links.shares, strict=True))
+        for distance, shown in following:
+            memories.append(recalled(frame, shown, self._estimator))
+            shares.append(share_of[distance] / 2)
+            shares[0] -= shares[-1]
+        memory = combined(memories, shares)
+        result = _rounded(self._blended(self._engine.painted(frame, memory), memory))
+        return result, _rounded(self._engine.finished(result, frame))
+
+    def opens(self, frame: Floats) -> None:
+        """For :meth:`again`: what comes is of the shot that this frame begins."""
+        self._engine.begin(frame)
+
+    @property
+    def distances(self) -> tuple[int, ...]:
+        """To the frames that are remembered."""
+        return self._links.distances
+
+    def _blended(self, result: Floats, memory: Memory) -> Floats:
+        return blended(result, memory, self._stability * self._engine.blend)
 
     def _memory(self, frame: Floats) -> Memory | None:
         """What is remembered of the shot; none: a shot begins."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from impasto.video.clip import Levels, from_levels
 from impasto.video.film import Timed
 
 JOB = "job.json"
+SHOWN, RAW, SOURCE = "", "-raw", "-source"
+AGAIN = "-again"
+"""Of the second pass, before the above."""
 FORMAT = "impasto video 1"
 
 
@@ -79,37 +83,56 @@ class Work:
     @property
     def done(self) -> int:
         """How many frames are, from the first without a gap."""
-        count = 0
-        while self._frame(count).exists():
-            count += 1
-        return count
+        return next(index for index in itertools.count() if not self._file(index).exists())
 
-    def save(self, index: int, saved: Saved, shown: Floats) -> None:
+    def again(self, index: int) -> bool:
+        """Whether the second pass is done with a frame."""
+        return self._file(index, AGAIN).exists()
+
+    def save(
+        self,
+        index: int,
+        saved: Saved,
+        shown: Floats,
+        source: Floats | None = None,
+        *,
+        again: bool = False,
+    ) -> None:
         """Keep a frame.
 
         Args:
             index: of it.
             saved: what the job goes on from.
-            shown: what the user gets; if it is another picture than the result.
+            shown: what the user gets.
+            source: what the clip shows, if a second pass will want it.
+            again: whether this is of the second pass.
 
         Raises:
             ResourceError: the disk is full or the folder not writable.
         """
         text = {"time": str(saved.time), "shot": str(saved.shot)}
+        of = AGAIN if again else ""
+        if source is not None:
+            self._write(self._file(index, SOURCE).name, _png(source, {}))
         if not np.array_equal(saved.result, shown):
-            self._write(self._raw(index).name, _png(saved.result, {}))
+            self._write(self._file(index, of + RAW).name, _png(saved.result, {}))
         # The last, for it is what says that the frame is done.
-        self._write(self._frame(index).name, _png(shown, text))
+        self._write(self._file(index, of + SHOWN).name, _png(shown, text))
 
-    def read(self, index: int) -> Saved:
-        """A frame that is done.
+    def read(self, index: int, *, again: bool = False) -> Saved:
+        """A frame that is done, or done again.
 
         Raises:
             InputError: it is damaged.
         """
+        of = AGAIN if again else ""
         time, shot = self._facts(index)
-        path, raw = self._frame(index), self._raw(index)
+        path, raw = self._file(index, of + SHOWN), self._file(index, of + RAW)
         return Saved(time, shot, from_levels(self._pixels(raw if raw.exists() else path)))
+
+    def source(self, index: int) -> Floats:
+        """What the clip shows, kept for the second pass."""
+        return from_levels(self._pixels(self._file(index, SOURCE)))
 
     def shown(self) -> Iterator[Timed]:
         """What the user gets of every frame that is done."""
@@ -123,7 +146,7 @@ class Work:
 
     def levels(self, index: int) -> Levels:
         """What the user gets of a frame that is done."""
-        return self._pixels(self._frame(index))
+        return self._pixels(self._file(index, AGAIN if self.again(index) else SHOWN))
 
     def note_part(self, target: Path) -> None:
         """Remember that a file is a part of this job's film."""
@@ -154,15 +177,12 @@ class Work:
         except (OSError, ValueError):
             return {}
 
-    def _frame(self, index: int) -> Path:
-        return self.folder / f"{index:08d}.png"
-
-    def _raw(self, index: int) -> Path:
-        return self.folder / f"{index:08d}-raw.png"
+    def _file(self, index: int, of: str = SHOWN) -> Path:
+        return self.folder / f"{index:08d}{of}.png"
 
     def _facts(self, index: int) -> tuple[Fraction, int]:
         """A frame's time and shot."""
-        with self._opened(self._frame(index)) as image:
+        with self._opened(self._file(index)) as image:
             return Fraction(image.info["time"]), int(image.info["shot"])
 
     def _pixels(self, path: Path) -> Levels:
