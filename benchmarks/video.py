@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from impasto.cli.allocation import keep_freed_memory
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Floats, Picture, fit_within
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--stability", type=float, default=0.8)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     options = parser.parse_args()
+    keep_freed_memory()
     recipe, painting = load_recipe(options.quality), read_picture(options.style)
     print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)

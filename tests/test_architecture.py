@@ -24,6 +24,7 @@ LAYERS = (
     ("evaluate", "record", "explain", "segment"),
     ("fast",),
     ("_stylize",),
+    ("video",),
     ("batch",),
     ("__init__",),
     ("cli",),

@@ -21,7 +21,8 @@ from impasto.video.clip import open_clip
 from impasto.video.flow import Dis
 from impasto.video.measure import Steadiness
 
-QUICK = ["--style", "painting.png", "--quality", "draft", "--iterations", "6", "--quiet"]
+QUICK = ["--style", "painting.png", "--quality", "draft", "--iterations", "4", "--later", "2"]
+QUICK += ["--quiet"]
 FRAMES = panning(6)
 
 
@@ -49,7 +50,7 @@ def test_a_film_keeps_time_size_and_sound_and_leaves_nothing_behind(capsys):
     assert [f.time for f in film.frames()] == [f.time for f in clip.frames()]
     assert film.sound is not None
     painted = frames_of("film.mp4")
-    assert all(np.abs(a.astype(int) - b).mean() > 10 for a, b in zip(painted, FRAMES, strict=True))
+    assert all(np.abs(a.astype(int) - b).mean() > 4 for a, b in zip(painted, FRAMES, strict=True))
     assert {each.name for each in Path().iterdir()} - before == {"film.mp4"}
     with av.open("film.mp4") as container:
         assert json.loads(container.metadata["comment"])["recipe"]["name"] == "draft"
@@ -75,7 +76,7 @@ def test_stability_holds_frames_still():
 def test_a_film_killed_at_any_frame_is_the_film_that_was_not():
     Path("a").mkdir()
     Path("b").mkdir()
-    arguments = ["clip.mp4", *QUICK, "--later", "2", "--colors", "content"]
+    arguments = ["clip.mp4", *QUICK, "--colors", "content"]
     assert main(["video", *arguments, "-o", "a/%d.png"]) == 0
     kills = 0
     for _ in range(12):
@@ -96,7 +97,7 @@ def test_a_film_killed_at_any_frame_is_the_film_that_was_not():
 
 
 def test_a_stopped_film_has_what_is_done_and_goes_on():
-    arguments = ["clip.mp4", *QUICK, "--later", "2", "-o", "film.mp4"]
+    arguments = ["clip.mp4", *QUICK, "-o", "film.mp4"]
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
     while not Path("film.mp4.frames/00000002.png").exists():
         assert process.poll() is None
@@ -166,7 +167,7 @@ def test_raw_frames_from_pipe_to_pipe():
     made = subprocess.run(arguments, input=data, capture_output=True, check=True)
     assert len(made.stdout) == len(data)
     painted = np.frombuffer(made.stdout, np.uint8).reshape(3, 48, 64, 3)
-    assert np.abs(painted[0].astype(int) - FRAMES[0]).mean() > 10
+    assert np.abs(painted[0].astype(int) - FRAMES[0]).mean() > 4
     assert not made.stderr
 
 
@@ -186,7 +187,7 @@ def test_an_encoded_pipe():
 
 
 def test_a_second_pass_goes_on_backwards_and_changes_every_frame(capsys):
-    folder = ["--range", "0-0.25", "--later", "1", "--work"]
+    folder = ["--range", "0-0.25", "--work"]
     assert main(["video", "clip.mp4", *QUICK, *folder, "one", "-o", "one.mp4"]) == 0
     twice = ["video", "clip.mp4", *QUICK, *folder, "two", "--passes", "2"]
     assert main([*twice, "-o", "two.mp4"]) == 0
@@ -212,6 +213,17 @@ def test_a_cut_begins_a_shot_that_owes_nothing_to_the_last():
     assert main(["video", "cut.mp4", *QUICK, *folder, "-o", "film.mp4"]) == 0
     with Image.open("frames/00000002.png") as third, Image.open("frames/00000003.png") as fourth:
         assert (third.info["shot"], fourth.info["shot"]) == ("2", "2")
+
+
+def test_numbered_frames_are_not_replaced_unless_they_are_a_part(capsys):
+    arguments = ["video", "clip.mp4", *QUICK, "--range", "0-0.1", "-o", "out/%d.png"]
+    Path("out").mkdir()
+    Path("out/1.png").write_bytes(b"mine")
+    assert main(arguments) == 2
+    assert "out/1.png: exists already; --force" in capsys.readouterr().err
+    assert Path("out/1.png").read_bytes() == b"mine"
+    assert main([*arguments, "--force"]) == 0
+    assert Image.open("out/1.png").size == (64, 48)
 
 
 BAD = [
@@ -263,7 +275,7 @@ def test_a_full_disk_loses_nothing_that_is_done(monkeypatch, capsys):
         save(target, data)
 
     monkeypatch.setattr(work, "write_atomically", full)
-    arguments = ["video", "clip.mp4", *QUICK, "--later", "1", "-o", "film.mp4"]
+    arguments = ["video", "clip.mp4", *QUICK, "-o", "film.mp4"]
     assert main(arguments) == 4
     assert "the disk is full" in capsys.readouterr().err
     assert Path("film.mp4.frames/00000001.png").exists()

@@ -126,7 +126,7 @@ def test_live_stops_when_it_is_told(work):
 
 @pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera")
 def test_without_a_camera():
-    with pytest.raises(ClipError, match="camera: .* cannot be opened"):
+    with pytest.raises(ClipError, match=r"camera: .* cannot be opened"):
         Camera(print)
 
 

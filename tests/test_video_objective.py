@@ -101,7 +101,7 @@ def test_without_a_past_or_a_weight_there_is_no_term():
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 
 
-def results(weight, sure, solver="bounded", iterations=12):
+def results(weight, sure, solver="bounded", iterations=5):
     """Of a run that begins grey and is kept near white where it is sure."""
     recipe = load_recipe("standard").with_changes(
         {

@@ -191,6 +191,8 @@ def _output(options: argparse.Namespace) -> Path | None:
     if options.output == "-":
         if options.json or options.preview:
             raise InputError("-o - leaves no place for --json or --preview")
+        if sys.stdout is None or sys.stdout.isatty():
+            raise InputError("-o - writes raw frames: pipe them somewhere")
         return None
     if options.output is not None:
         output = Path(options.output)

@@ -17,6 +17,7 @@ from typing import Any
 
 from impasto._version import __version__
 from impasto.cli import INTERRUPTED
+from impasto.cli.allocation import keep_freed_memory
 from impasto.cli.arguments import notice_for, say
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
@@ -27,7 +28,7 @@ from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
 from impasto.video.clip import NUMBERED, Clip
-from impasto.video.film import Sound, check_numbered, write_film, write_numbered, write_raw
+from impasto.video.film import Sound, write_film, write_numbered, write_raw
 from impasto.video.flow import Dis
 from impasto.video.job import Progress, Selection, run, run_backwards, sized
 from impasto.video.optimiser import Optimiser
@@ -73,7 +74,7 @@ class Film:
     def facts(self) -> dict[str, Any]:
         """Everything that the frames depend on."""
         options, selection = self.options, self.selection
-        source: dict[str, Any] = {"name": options.clip}
+        source: dict[str, Any] = {"name": Path(options.clip).name}
         if options.clip != "-" and not NUMBERED.search(options.clip):
             facts = os.stat(options.clip)  # noqa: PTH116
             source |= {"bytes": facts.st_size, "changed": facts.st_mtime_ns}
@@ -105,6 +106,10 @@ def _made(film: Film, work: Work) -> int:
     before = work.done
     if before and not quiet:
         say(f"going on at frame {before}: those before it are in {work.folder}")
+    elif not quiet:
+        total = film.selection.count(film.clip)
+        many = "" if total is None else f"{total} frames of "
+        say(f"{many}{film.size[0]}x{film.size[1]} px; frames are kept in {work.folder}")
     stopped = False
     with stoppable() as stop:
         stabilizer = Stabilizer(engine_of(film, stop), Dis(), film.options.stability)
@@ -139,6 +144,9 @@ def _made(film: Film, work: Work) -> int:
 def engine_of(film: Film, stop: list[int]) -> Engine:
     """What stylises the frames of a film; it raises Stopped once there is something in the list."""
     options = film.options
+
+    if options.max_memory is None:
+        keep_freed_memory()
 
     def look(_: object) -> None:
         if stop:
@@ -180,10 +188,12 @@ def _check_output(film: Film, work: Work) -> None:
     output, overwrite = film.output, film.options.force
     if output is None:
         return
-    if NUMBERED.search(output.name):
-        check_numbered(output, overwrite=overwrite or work.made_part(output))
-    else:
-        check_target(output, overwrite=overwrite or work.made_part(output))
+    first = _first_file(output)
+    check_target(first, overwrite=overwrite or work.made_part(first))
+
+
+def _first_file(output: Path) -> Path:
+    return Path(str(output) % 1) if NUMBERED.search(output.name) else output
 
 
 def _write(film: Film, work: Work, output: Path) -> None:
@@ -196,15 +206,13 @@ def _write(film: Film, work: Work, output: Path) -> None:
     if NUMBERED.search(output.name):
         write_numbered(output, work.shown())
         return
+    shift = work.time(0) if selection.begin else Fraction(0)
     sound = None
     if film.clip.sound is not None and not options.no_sound:
-        frames = list(work.times())
-        end = frames[-1] + 1 / rate
-        is_all = selection.end is None and _finished(film, len(frames))
-        sound = Sound(
-            film.clip.sound, frames[0] if selection.begin else Fraction(0), None if is_all else end
-        )
-    shift = next(work.times()) if selection.begin else Fraction(0)
+        done = work.done
+        end = work.time(done - 1) + 1 / rate
+        is_all = selection.end is None and _finished(film, done)
+        sound = Sound(film.clip.sound, shift, None if is_all else end)
     shown = (replace(each, time=each.time - shift) for each in work.shown())
     record = None if options.no_embed else json.dumps(_record(film))
     write_film(output, shown, form, sound, notice, record)
@@ -229,7 +237,7 @@ def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -
         what = f"{where} has what is done; " if done and film.output else ""
         say(f"stopped after {done} frames; {what}the same command goes on")
         if film.output is not None and done:
-            work.note_part(film.output)
+            work.note_part(_first_file(film.output))
     elif not options.quiet:
         pace = f", {seconds / made:.2f} s a frame" if made else ""
         say(f"{where} ({film.size[0]}x{film.size[1]}, {done} frames{pace})")

@@ -18,7 +18,7 @@ from PIL import Image
 from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import replacing
 from impasto.media.decode import read_picture
-from impasto.media.encode import check_target, write_picture
+from impasto.media.encode import write_picture
 from impasto.video.clip import NUMBERED, Format, Levels, Notice
 from impasto.video.container import FULL, matrix_of
 
@@ -246,15 +246,6 @@ def write_raw(stream: BinaryIO, pixels: Levels) -> None:
     """A frame to a pipe, rgb24."""
     stream.write(np.ascontiguousarray(pixels).tobytes())
     stream.flush()
-
-
-def check_numbered(pattern: Path, *, overwrite: bool) -> None:
-    """See that numbered pictures can be written.
-
-    Raises:
-        InputError: no such folder, or there are some already and they may not be replaced.
-    """
-    check_target(Path(str(pattern) % 1), overwrite=overwrite)
 
 
 def write_numbered(pattern: Path, frames: Iterable[Timed]) -> None:

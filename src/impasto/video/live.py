@@ -53,7 +53,8 @@ class Screen:
         seen = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda seen=seen: self._closed or self._count != seen)
+                while self._count == seen and not self._closed:
+                    self._changed.wait()
                 if self._closed:
                     return
                 seen, jpeg = self._count, self._jpeg

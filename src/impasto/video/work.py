@@ -142,7 +142,11 @@ class Work:
     def times(self) -> Iterator[Fraction]:
         """When each frame that is done is seen, in the clip."""
         for index in range(self.done):
-            yield self._facts(index)[0]
+            yield self.time(index)
+
+    def time(self, index: int) -> Fraction:
+        """Of one of them."""
+        return self._facts(index)[0]
 
     def levels(self, index: int) -> Levels:
         """What the user gets of a frame that is done."""
