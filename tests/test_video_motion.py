@@ -109,6 +109,15 @@ def test_a_new_picture_is_a_cut_and_a_fast_pan_is_none():
         assert is_cut(frame, first, reliability(there, back, frame, first)) is cut
 
 
+def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
+    x, y = np.meshgrid(np.arange(96.0), np.arange(64.0))
+    first, other = texture(x, y), texture(x * 1.4 + 80, -y)
+    nothing, little = np.zeros((64, 96), np.float32), np.full((64, 96), 0.05, np.float32)
+    assert is_cut(first, other, nothing)
+    assert not is_cut(first, other, little)
+    assert is_cut(first, (other * 0.6).astype(np.float32), little)
+
+
 def memory(value, sure, shape=(8, 9)):
     return Memory(
         np.full((*shape, 3), value, np.float32),

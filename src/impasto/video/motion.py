@@ -21,10 +21,9 @@ ALIKE = 0.06
 """Difference of colours, in [0, 1], at which two views of a thing count e^-1/2 of a sure one."""
 MARGIN = 5
 """Pixels, odd: what is unsure makes its neighbours so, within half of this."""
-CUT_HISTOGRAM, CUT_RELIABILITY = 0.5, 0.3
-"""A new shot: luma histograms that overlap by less than this much and little that is reliable; or
-nearly nothing that is."""
-LOST = 0.1
+CUTS = ((0.01, 1.0), (0.1, 0.8), (0.3, 0.5))
+"""A new shot, any of: mean reliability below the first, overlap of luma histograms not above the
+second. Fast motion alone leaves the histogram nearly as it was."""
 
 
 def places(flow: Flow) -> tuple[Floats, Floats]:
@@ -116,11 +115,9 @@ def is_cut(frame: Floats, other: Floats, sure: Floats) -> bool:
         frame, other: neighbours in time.
         sure: of :func:`reliability`.
     """
-    if float(sure.mean()) < LOST:
-        return True
     here, before = _luma_histogram(frame), _luma_histogram(other)
     overlap = float(np.minimum(here, before).sum())
-    return overlap < CUT_HISTOGRAM and float(sure.mean()) < CUT_RELIABILITY
+    return any(float(sure.mean()) < least and overlap <= alike for least, alike in CUTS)
 
 
 def _luma_histogram(frame: Floats) -> NDArray[np.float64]:
