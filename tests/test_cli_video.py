@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -68,9 +70,10 @@ def test_stability_holds_frames_still():
     for stability in ("0", "0.9"):
         target = f"s{stability}/%d.png"
         Path(target).parent.mkdir()
-        assert main(["video", "clip.mp4", *QUICK, "--stability", stability, "-o", target]) == 0
-        found.append(rmse(target))
-    assert found[1] < 0.5 * found[0]
+        more = ["--iterations", "16", "--later", "3", "--range", "0-0.25", "-o", target]
+        assert main(["video", "clip.mp4", *QUICK, "--stability", stability, *more]) == 0
+        found.append(rmse(target, 3))
+    assert found[1] < 0.6 * found[0]
 
 
 def test_a_film_killed_at_any_frame_is_the_film_that_was_not():
@@ -81,9 +84,9 @@ def test_a_film_killed_at_any_frame_is_the_film_that_was_not():
     kills = 0
     for _ in range(12):
         process = subprocess.Popen(command(*arguments, "-o", "b/%d.png"))
-        done = len(list(Path("b/d.png.frames").glob("*[0-9].png")))
+        done = len(list(Path("b/0.png.frames").glob("*[0-9].png")))
         while process.poll() is None:
-            now = len(list(Path("b/d.png.frames").glob("*[0-9].png")))
+            now = len(list(Path("b/0.png.frames").glob("*[0-9].png")))
             if now >= done + 2 and kills < 2:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
@@ -144,11 +147,12 @@ def test_range_and_every(capsys):
 
 
 def test_a_preview_is_a_sheet_and_a_short_film():
-    assert main(["video", "clip.mp4", *QUICK, "--preview", "-o", "film.mp4"]) == 0
+    arguments = ["--range", "0-0.25", "--preview", "-o", "film.mp4"]
+    assert main(["video", "clip.mp4", *QUICK, *arguments]) == 0
     assert not Path("film.mp4").exists()
-    assert len(frames_of("film-preview.mp4")) == 6
+    assert len(frames_of("film-preview.mp4")) == 3
     with Image.open("film-preview.png") as sheet:
-        assert sheet.width > 4 * 64
+        assert sheet.width > 3 * 64
 
 
 def test_odd_sides_are_cut_and_told(capsys):
@@ -171,18 +175,10 @@ def test_raw_frames_from_pipe_to_pipe():
     assert not made.stderr
 
 
-def test_an_encoded_pipe():
-    made = subprocess.run(
-        command("-", *QUICK, "-o", "film.mkv"), input=Path("clip.mp4").read_bytes(), check=False
-    )
-    # An MP4 can be read from a pipe only if its index comes first, which this one's does not.
-    assert made.returncode in (0, 2)
-    write_clip(Path("clip.mkv"), FRAMES[:2])
-    subprocess.run(
-        command("-", *QUICK, "-o", "film.mkv", "--force"),
-        input=Path("clip.mkv").read_bytes(),
-        check=True,
-    )
+def test_an_encoded_pipe(monkeypatch):
+    data = write_clip(Path("clip.mkv"), FRAMES[:2]).read_bytes()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    assert main(["video", "-", *QUICK, "-o", "film.mkv"]) == 0
     assert len(frames_of("film.mkv")) == 2
 
 
@@ -223,7 +219,8 @@ def test_numbered_frames_are_not_replaced_unless_they_are_a_part(capsys):
     assert "out/1.png: exists already; --force" in capsys.readouterr().err
     assert Path("out/1.png").read_bytes() == b"mine"
     assert main([*arguments, "--force"]) == 0
-    assert Image.open("out/1.png").size == (64, 48)
+    with Image.open("out/1.png") as image:
+        assert image.size == (64, 48)
 
 
 BAD = [

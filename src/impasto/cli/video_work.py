@@ -178,7 +178,7 @@ def _work_of(film: Film) -> Iterator[Work]:
         with tempfile.TemporaryDirectory() as folder:
             yield Work(Path(folder), film.facts())
     else:
-        name = NUMBERED.sub("", output.name)
+        name = NUMBERED.sub("0", output.name)
         work = Work(output.with_name(f"{name}.frames"), film.facts(), restart=options.restart)
         yield work
 
