@@ -19,14 +19,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from impasto.cli.allocation import keep_freed_memory
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
-from impasto.media.picture import Floats, Picture, fit_within
+from impasto.media.picture import Floats, Picture, fit_within, to_levels
 from impasto.recipe import Recipe, load_recipe
-from impasto.video.clip import from_levels
+from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Dis
 from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
@@ -88,7 +86,8 @@ def main() -> None:
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)
     for folder in options.clips:
         clip = frames_of(folder, options.frames, options.size)
-        films, seconds = {}, {}
+        films: dict[str, list[Levels]] = {}
+        seconds: dict[str, float] = {}
         for way in options.ways:
             films[way], seconds[way] = made(way, clip, recipe, painting, options.stability)
             keep(films[way], KEPT / f"{folder.name}-{way.replace(' ', '-')}")
@@ -100,19 +99,16 @@ def main() -> None:
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
 
 
-def frames_of(folder: Path, count: int, size: int) -> list[Floats]:
+def frames_of(folder: Path, count: int, size: int) -> list[Levels]:
     """The first pictures of a folder, reduced, in 8 bits."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png"))[:count]
     pictures = map(read_picture, paths)
-    return [
-        from_levels(np.asarray(p.resized(*fit_within(p.width, p.height, size)).to_pil()))
-        for p in pictures
-    ]
+    return [to_levels(p.resized(*fit_within(p.width, p.height, size)).pixels, 8) for p in pictures]
 
 
 def made(
-    way: str, clip: list[Floats], recipe: Recipe, painting: Picture, stability: float
-) -> tuple[list[Floats], float]:
+    way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
+) -> tuple[list[Levels], float]:
     """A film, and CPU seconds a frame of making it, the network's loading left out."""
     kind, fixed = WAYS[way]
     strength = stability if fixed is None else fixed
@@ -125,29 +121,29 @@ def made(
 
 
 def measured(
-    clip: list[Floats], films: dict[str, list[Floats]], painting: Picture
+    clip: list[Levels], films: dict[str, list[Levels]], painting: Picture
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Everything in the table, by name, the source's own first; and how much was compared."""
     steady, style = Steadiness(Dis()), StyleOnFrames(painting, EVERY)
     for source, made_of_it in zip(clip, by_frame(films), strict=True):
-        steady.see(source, made_of_it)
-        style.see(source, made_of_it)
+        steady.see(from_levels(source), made_of_it)
+        style.see(from_levels(source), made_of_it)
     still, styled = steady.results(), style.results()
     found = {name: {**still[name], **styled[name]} for name in films}
     return {SOURCE: still[SOURCE], **found}, steady.shares()
 
 
-def by_frame(films: dict[str, list[Floats]]) -> Iterator[dict[str, Floats]]:
+def by_frame(films: dict[str, list[Levels]]) -> Iterator[dict[str, Floats]]:
     """The films' frames, those of one time together."""
     for frames in zip(*films.values(), strict=True):
-        yield dict(zip(films, frames, strict=True))
+        yield dict(zip(films, map(from_levels, frames), strict=True))
 
 
-def keep(film: list[Floats], folder: Path) -> None:
+def keep(film: list[Levels], folder: Path) -> None:
     """Write the frames, to be looked at."""
     folder.mkdir(parents=True, exist_ok=True)
     for index, frame in enumerate(film):
-        write_picture(Picture(frame), folder / f"{index:03d}.png", overwrite=True)
+        write_picture(read_picture(frame), folder / f"{index:03d}.png", overwrite=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clips import HEIGHT, WIDTH, Passing, moved, texture, turn
+from impasto.media.picture import to_levels
 from impasto.video.flow import LARGEST, Dis
 from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import (
@@ -156,8 +157,8 @@ def test_a_memory_is_the_earlier_result_where_things_are_now():
         def flow(self, frame, other):
             return scene.flow(1, 0) if np.array_equal(frame, scene.frame(1)) else scene.flow(0, 1)
 
-    before = Shown(scene.frame(0), (1 - scene.frame(0)).astype(np.float32))
-    found = recalled(scene.frame(1), before, Known())
+    shown = to_levels(scene.frame(0), 8)
+    found = recalled(scene.frame(1), Shown(shown, 255 - shown), Known())
     sure = found.reliability > 0.9
     assert sure.mean() > 0.5
     assert np.abs(found.result - (1 - scene.frame(1)))[sure].max() < 0.02

@@ -59,6 +59,7 @@ def _together(clip: Clip, films: dict[str, Clip]) -> Any:
     Raises:
         InputError: they are of different sizes or lengths.
     """
+    from impasto.video.clip import from_levels
     from impasto.video.job import sized
 
     sizes = {path: (film.format.width, film.format.height) for path, film in films.items()}
@@ -78,8 +79,8 @@ def _together(clip: Clip, films: dict[str, Clip]) -> Any:
                     f"{path}: has {'fewer' if frame is None else 'more'} frames than the clip: "
                     f"{index} or so; films made with --range or --every cannot be compared"
                 )
-        pixels = [sized(frame, size) for frame in made]
-        yield sized(source, size), dict(zip(films, pixels, strict=True))
+        shown, *pixels = [from_levels(sized(frame, size)) for frame in frames]
+        yield shown, dict(zip(films, pixels, strict=True))
 
 
 def _listed(values: dict[str, float]) -> str:

@@ -220,14 +220,23 @@ def size_of(
     clip: Clip, recipe: Recipe, options: argparse.Namespace, output: Path | None
 ) -> tuple[int, int]:
     """(width, height) of the film."""
+    from impasto.errors import LimitError
+    from impasto.media.limits import Limits
     from impasto.media.picture import fit_within
     from impasto.optimize.device import default_longer_side, resolve_device
+    from impasto.optimize.schedule import SHORTEST
     from impasto.video.film import is_halved
 
     form = clip.format
     longest = max(form.width, form.height)
     longer = recipe.size or default_longer_side(longest, resolve_device(options.device))
     width, height = fit_within(form.width, form.height, longer)
+    Limits().check_size(width, height, "the film")
+    if min(width, height) < SHORTEST + 1:
+        raise LimitError(
+            f"the film would be {width}x{height} px, but more than {SHORTEST} px on the shorter "
+            "side are needed: ask for a larger --size"
+        )
     if longer < longest and recipe.size is None and not options.quiet:
         say(
             f"the clip's {form.width}x{form.height} px are reduced to {width}x{height}; "

@@ -27,7 +27,7 @@ from impasto.media.picture import Picture
 from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
-from impasto.video.clip import NUMBERED, Clip
+from impasto.video.clip import NUMBERED, Clip, from_levels
 from impasto.video.film import Sound, write_film, write_numbered, write_raw
 from impasto.video.flow import Dis
 from impasto.video.job import Progress, Selection, run, run_backwards, sized
@@ -180,7 +180,11 @@ def _work_of(film: Film) -> Iterator[Work]:
     else:
         name = NUMBERED.sub("0", output.name)
         work = Work(output.with_name(f"{name}.frames"), film.facts(), restart=options.restart)
-        yield work
+        try:
+            yield work
+        finally:
+            if work.folder.exists() and not work.done:
+                work.remove()
 
 
 def _check_output(film: Film, work: Work) -> None:
@@ -307,7 +311,7 @@ def _preview(film: Film) -> int:
             for index, frame in enumerate(film.selection.of(film.clip)):
                 if index not in wanted:
                     continue
-                pixels = sized(frame, film.size)
+                pixels = from_levels(sized(frame, film.size))
                 engine.begin(pixels)
                 made = engine.finished(engine.painted(pixels, None), pixels)
                 sheet.place(placed, f"{float(frame.time):.2f} s", Picture(made).to_pil())

@@ -81,7 +81,8 @@ class Container:
             if source.is_dir():
                 raise ClipError(f"{source}: is a folder; {source}/%05d.png would name its pictures")
             if not source.is_file():
-                raise ClipError(f"{source}: no such file")
+                what = "is not a regular file" if source.exists() else "no such file"
+                raise ClipError(f"{source}: {what}")
         try:
             return av.open(source if not isinstance(source, Path) else str(source.absolute()))
         except (av.error.FFmpegError, OSError, ValueError) as error:

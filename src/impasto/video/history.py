@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from impasto.media.picture import Floats
+from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Estimator
 from impasto.video.motion import reliability, warped
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A frame that is done: what the clip showed, and what was made of it; [H, W, 3] in [0, 1]."""
+    """A frame that is done: what the clip showed, and what was made of it; [H, W, 3] uint8."""
 
-    frame: Floats
-    result: Floats
+    frame: Levels
+    result: Levels
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Memory:
 
 def recalled(frame: Floats, before: Shown, estimator: Estimator) -> Memory:
     """What one earlier frame says about this one."""
-    there = estimator.flow(frame, before.frame)
-    back = estimator.flow(before.frame, frame)
+    other = from_levels(before.frame)
+    there, back = estimator.flow(frame, other), estimator.flow(other, frame)
     return Memory(
-        warped(before.result, there).clip(0, 1),
-        warped(before.frame, there).clip(0, 1),
-        reliability(there, back, frame, before.frame),
+        warped(from_levels(before.result), there).clip(0, 1),
+        warped(other, there).clip(0, 1),
+        reliability(there, back, frame, other),
     )
 
 

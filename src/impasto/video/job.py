@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 
 from impasto.errors import ClipError
-from impasto.media.picture import Floats, Picture
-from impasto.video.clip import Clip, Frame, from_levels
+from impasto.media.picture import Picture, to_levels
+from impasto.video.clip import Clip, Frame, Levels, from_levels
 from impasto.video.history import Shown
 from impasto.video.stabilize import Stabilizer
 from impasto.video.work import Saved, Work
@@ -152,7 +152,7 @@ def run_backwards(stabilizer: Stabilizer, work: Work) -> Generator[Progress, Non
             for other in [index + distance]
             if other < total and work.read(other).shot == saved.shot
         ]
-        result, shown = stabilizer.again(work.source(index), saved.result, following)
+        result, shown = stabilizer.again(Shown(work.source(index), saved.result), following)
         work.save(index, Saved(saved.time, saved.shot, result), shown, again=True)
         paces.append(time.monotonic() - began)
         yield Progress(index, total, saved.shot, paces[-1], index * sum(paces) / len(paces))
@@ -166,14 +166,14 @@ class _Recalled:
         self._done = done
         self.shot = work.read(done - 1).shot if done else 0
         self._first = max(self.shot, done - remembers)
-        self.opening: Floats = np.zeros((0, 0, 3), np.float32)
+        self.opening: Levels = np.zeros((0, 0, 3), np.uint8)
         self.shown: list[Shown] = []
 
     def wants(self, index: int) -> bool:
         """Whether a frame of the clip is needed again."""
         return index == self.shot or index >= self._first
 
-    def see(self, index: int, frame: Floats) -> None:
+    def see(self, index: int, frame: Levels) -> None:
         """Note it."""
         if index == self.shot:
             self.opening = frame
@@ -181,13 +181,12 @@ class _Recalled:
             self.shown.append(Shown(frame, self._work.read(index).result))
 
 
-def sized(frame: Frame, size: tuple[int, int]) -> Floats:
-    """A frame's pixels, [H, W, 3] in [0, 1], at another (width, height); where that is a pixel less
+def sized(frame: Frame, size: tuple[int, int]) -> Levels:
+    """A frame's pixels, [H, W, 3] uint8, at another (width, height); where that is a pixel less
     than its own, the pixel is cut off.
     """
     pixels = frame.load()
     height, width = pixels.shape[:2]
     if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
-        pixels = pixels[: size[1], : size[0]]
-    picture = Picture(from_levels(pixels))
-    return picture.resized(*size).pixels
+        return np.ascontiguousarray(pixels[: size[1], : size[0]])
+    return to_levels(Picture(from_levels(pixels)).resized(*size).pixels, 8)

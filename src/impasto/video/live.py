@@ -13,8 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from PIL import Image, ImageDraw, ImageFont
 
 from impasto.errors import ResourceError
-from impasto.media.picture import Floats, to_levels
-from impasto.video.clip import Clip
+from impasto.video.clip import Clip, Levels
 from impasto.video.job import sized
 from impasto.video.stabilize import Stabilizer
 
@@ -154,8 +153,8 @@ def play(
         yield rate
 
 
-def _jpeg(pixels: Floats, rate: float) -> bytes:
-    image = Image.fromarray(to_levels(pixels, 8))
+def _jpeg(pixels: Levels, rate: float) -> bytes:
+    image = Image.fromarray(pixels)
     if rate:
         pen, font = ImageDraw.Draw(image), ImageFont.load_default(12)
         pen.text(

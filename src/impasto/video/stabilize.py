@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from impasto.media.picture import Floats, to_levels
-from impasto.video.clip import from_levels
+from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Estimator
 from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import is_cut
@@ -88,7 +88,7 @@ class Stabilizer:
         """How many frames before the next it may need."""
         return self._done.maxlen or 0
 
-    def resume(self, index: int, shot: int, opening: Floats, done: Iterable[Shown]) -> None:
+    def resume(self, index: int, shot: int, opening: Levels, done: Iterable[Shown]) -> None:
         """Go on at a frame as if all before it had just been done.
 
         Args:
@@ -98,17 +98,18 @@ class Stabilizer:
             done: those of the shot before the next, the last :attr:`remembers` of them.
         """
         self.index, self.shot = index, shot
-        self._engine.begin(opening)
+        self.opens(opening)
         self._done.clear()
         self._done.extend(done)
 
-    def stylised(self, frame: Floats) -> tuple[Floats, Floats]:
-        """The next frame's result, and what the user gets of it; both [H, W, 3] in 8-bit levels
-        of [0, 1], so that what is read back from a file is what was remembered.
+    def stylised(self, levels: Levels) -> tuple[Levels, Levels]:
+        """The next frame's result, and what the user gets of it; in 8 bits, so that what is read
+        back from a file is what was remembered.
 
         Args:
-            frame: [H, W, 3] float32 RGB in [0, 1].
+            levels: [H, W, 3] uint8 sRGB.
         """
+        frame = from_levels(levels)
         memory = self._memory(frame) if self._stability else None
         if memory is None:
             self.shot = self.index
@@ -117,40 +118,42 @@ class Stabilizer:
         result = self._engine.painted(frame, memory)
         if memory is not None:
             result = self._blended(result, memory)
-        result = _rounded(result)
-        self._done.append(Shown(frame, result))
+        rounded = to_levels(result, 8)
+        self._done.append(Shown(levels, rounded))
         self.index += 1
-        return result, _rounded(self._engine.finished(result, frame))
+        return rounded, self._finished(rounded, frame)
 
-    def again(
-        self, frame: Floats, own: Floats, following: Sequence[tuple[int, Shown]]
-    ) -> tuple[Floats, Floats]:
+    def again(self, own: Shown, following: Sequence[tuple[int, Shown]]) -> tuple[Levels, Levels]:
         """A frame of a second pass, backwards, as :meth:`stylised`.
 
         Args:
-            frame: of the clip, [H, W, 3] in [0, 1].
-            own: its result so far, which is remembered like any other.
+            own: the frame and its result so far, which is remembered like any other.
             following: those of the shot that are done again, by their distance in frames.
         """
+        frame, result = from_levels(own.frame), from_levels(own.result)
         sure = np.ones(frame.shape[:2], np.float32)
-        memories, shares = [Memory(own, frame, sure)], [1.0]
+        memories, shares = [Memory(result, frame, sure)], [1.0]
         share_of = dict(zip(self._links.distances, self._links.shares, strict=True))
         for distance, shown in following:
             memories.append(recalled(frame, shown, self._estimator))
             shares.append(share_of[distance] / 2)
             shares[0] -= shares[-1]
         memory = combined(memories, shares)
-        result = _rounded(self._blended(self._engine.painted(frame, memory), memory))
-        return result, _rounded(self._engine.finished(result, frame))
+        result = self._blended(self._engine.painted(frame, memory), memory)
+        rounded = to_levels(result, 8)
+        return rounded, self._finished(rounded, frame)
 
-    def opens(self, frame: Floats) -> None:
+    def opens(self, frame: Levels) -> None:
         """For :meth:`again`: what comes is of the shot that this frame begins."""
-        self._engine.begin(frame)
+        self._engine.begin(from_levels(frame))
 
     @property
     def distances(self) -> tuple[int, ...]:
         """To the frames that are remembered."""
         return self._links.distances
+
+    def _finished(self, result: Levels, frame: Floats) -> Levels:
+        return to_levels(self._engine.finished(from_levels(result), frame), 8)
 
     def _blended(self, result: Floats, memory: Memory) -> Floats:
         return blended(result, memory, self._stability * self._engine.blend)
@@ -160,7 +163,7 @@ class Stabilizer:
         if not self._done:
             return None
         latest = recalled(frame, self._done[-1], self._estimator)
-        if is_cut(frame, self._done[-1].frame, latest.reliability):
+        if is_cut(frame, from_levels(self._done[-1].frame), latest.reliability):
             return None
         memories, shares = [latest], [self._links.shares[0]]
         for distance, share in list(zip(self._links.distances, self._links.shares, strict=True))[
@@ -188,7 +191,3 @@ def blended(result: Floats, memory: Memory, stability: float) -> Floats:
     share = stability * memory.reliability[..., None]
     mixed = result + share * (memory.result.clip(lowest, highest) - result)
     return np.asarray(mixed, np.float32)
-
-
-def _rounded(pixels: Floats) -> Floats:
-    return from_levels(to_levels(pixels, 8))

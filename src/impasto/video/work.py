@@ -19,8 +19,7 @@ from PIL import Image, PngImagePlugin
 
 from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import write_atomically
-from impasto.media.picture import Floats, to_levels
-from impasto.video.clip import Levels, from_levels
+from impasto.video.clip import Levels
 from impasto.video.film import Timed
 
 JOB = "job.json"
@@ -37,12 +36,12 @@ class Saved:
     Attributes:
         time: in seconds, in the clip.
         shot: index of the frame that its shot began with.
-        result: [H, W, 3] in [0, 1], what later frames remember.
+        result: [H, W, 3] uint8, what later frames remember.
     """
 
     time: Fraction
     shot: int
-    result: Floats
+    result: Levels
 
 
 class Work:
@@ -66,7 +65,7 @@ class Work:
             raise InputError(f"{folder}: is a file; --work names a folder for the frames")
         there = self._there()
         if there is not None and there != self._job:
-            if not restart:
+            if self.done and not restart:
                 raise InputError(f"{folder}: {_difference(there, self._job)}")
             self.remove()
             there = None
@@ -93,8 +92,8 @@ class Work:
         self,
         index: int,
         saved: Saved,
-        shown: Floats,
-        source: Floats | None = None,
+        shown: Levels,
+        source: Levels | None = None,
         *,
         again: bool = False,
     ) -> None:
@@ -128,11 +127,11 @@ class Work:
         of = AGAIN if again else ""
         time, shot = self._facts(index)
         path, raw = self._file(index, of + SHOWN), self._file(index, of + RAW)
-        return Saved(time, shot, from_levels(self._pixels(raw if raw.exists() else path)))
+        return Saved(time, shot, self._pixels(raw if raw.exists() else path))
 
-    def source(self, index: int) -> Floats:
+    def source(self, index: int) -> Levels:
         """What the clip shows, kept for the second pass."""
-        return from_levels(self._pixels(self._file(index, SOURCE)))
+        return self._pixels(self._file(index, SOURCE))
 
     def shown(self) -> Iterator[Timed]:
         """What the user gets of every frame that is done."""
@@ -205,12 +204,12 @@ class Work:
         write_atomically(self.folder / name, data)
 
 
-def _png(pixels: Floats, texts: dict[str, str]) -> bytes:
+def _png(pixels: Levels, texts: dict[str, str]) -> bytes:
     info = PngImagePlugin.PngInfo()
     for key, value in texts.items():
         info.add_text(key, value)
     stream = io.BytesIO()
-    Image.fromarray(to_levels(pixels, 8)).save(stream, "PNG", compress_level=1, pnginfo=info)
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1, pnginfo=info)
     return stream.getvalue()
 
 
