@@ -4,7 +4,8 @@ Run: ``OMP_NUM_THREADS=1 python benchmarks/video.py --clips ../shared/data/video
 (folders of pictures in the order of their names). For each clip and way: CPU seconds a frame, the
 warped difference between frames at distances of 1 and 10 (root mean square over what is consistent
 in the clip's own flow, mean over pairs; the clip's own as ``source``), how much of the frames that
-is, and metrics of style and content on every third frame, against per-frame stylisation.
+is, and metrics of style and content on every third frame, against per-frame stylisation. Frames
+and seconds are kept in ``.cache/video``, and what is there of the same version is not made again.
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
 iterations as ours; likewise but from the warped result; ours.
@@ -13,12 +14,15 @@ iterations as ours; likewise but from the warped result; ours.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import impasto
 from impasto.cli.allocation import keep_freed_memory
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
@@ -28,7 +32,7 @@ from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Dis
 from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
-from impasto.video.optimiser import Optimiser
+from impasto.video.optimiser import PULL, SHARE, Optimiser
 from impasto.video.stabilize import Stabilizer
 
 ROOT = Path(__file__).parents[1]
@@ -89,8 +93,9 @@ def main() -> None:
         films: dict[str, list[Levels]] = {}
         seconds: dict[str, float] = {}
         for way in options.ways:
-            films[way], seconds[way] = made(way, clip, recipe, painting, options.stability)
-            keep(films[way], KEPT / f"{folder.name}-{way.replace(' ', '-')}")
+            given = way, clip, recipe, painting, options.stability
+            films[way], seconds[way] = kept(folder.name, *given) or made(*given)
+            keep(folder.name, films[way], seconds[way], *given)
         found, shares = measured(clip, films, painting)
         for name, values in found.items():
             cost = f"{seconds[name]:.1f}" if name in seconds else ""
@@ -139,11 +144,35 @@ def by_frame(films: dict[str, list[Levels]]) -> Iterator[dict[str, Floats]]:
         yield dict(zip(films, map(from_levels, frames), strict=True))
 
 
-def keep(film: list[Levels], folder: Path) -> None:
-    """Write the frames, to be looked at."""
+def keep(
+    name: str, film: list[Levels], seconds: float, way: str, clip: list[Levels], *facts: Any
+) -> None:
+    """Write the frames, to be looked at, and to be measured again."""
+    folder = folder_of(name, way, clip, *facts)
     folder.mkdir(parents=True, exist_ok=True)
     for index, frame in enumerate(film):
         write_picture(read_picture(frame), folder / f"{index:03d}.png", overwrite=True)
+    (folder / "seconds").write_text(repr(seconds))
+
+
+def kept(name: str, way: str, clip: list[Levels], *facts: Any) -> tuple[list[Levels], float] | None:
+    """What an earlier run of the same version made, if it did."""
+    folder = folder_of(name, way, clip, *facts)
+    if not (folder / "seconds").exists():
+        return None
+    pictures = map(read_picture, sorted(folder.glob("*.png")))
+    seconds = float((folder / "seconds").read_text())
+    return [to_levels(each.pixels, 8) for each in pictures], seconds
+
+
+def folder_of(
+    name: str, way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
+) -> Path:
+    """Where a film is kept: one folder for everything that it depends on."""
+    facts = impasto.__version__, recipe.to_json(), painting.sha256(), stability, SHARE, PULL
+    shape = len(clip), clip[0].shape
+    made_by = hashlib.sha256(repr((facts, shape)).encode()).hexdigest()[:8]
+    return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
 
 
 if __name__ == "__main__":
