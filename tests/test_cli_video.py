@@ -234,6 +234,8 @@ BAD = [
     (["painting.png", "--raw", "64x48@1"], "give - as CLIP"),
     (["frames/%d.png", "-o", "f.mp4"], "no such files"),
     (["frames/%d.png"], "needs -o OUT"),
+    (["-", "--preview", "-o", "f.mp4"], "reads the clip twice"),
+    (["clip.mp4", "--size", "60000"], "over the limit"),
     (["clip.mp4", "--range", "5-2"], "ends before it begins"),
     (["clip.mp4", "--print", "10x10cm@300dpi"], "not for a film"),
     (["clip.mp4", "--stability", "2"], "not a number of 0 to 1"),
@@ -254,7 +256,7 @@ def test_bad_input_is_one_line(arguments, words, capsys):
     except SystemExit as left:
         code = left.code
     told = capsys.readouterr().err.strip()
-    assert code == 2
+    assert code == (3 if "limit" in words else 2)
     assert words in told
     assert "\n" not in told
     assert {p: p.read_bytes() for p in Path().iterdir() if p.is_file()} == before

@@ -137,6 +137,8 @@ def run(argv: list[str]) -> int:
 
     if options.passes == 2 and (options.output == "-" or not options.stability):
         raise InputError("--passes 2 needs all frames and some --stability: not with -o -")
+    if options.preview and options.clip == "-":
+        raise InputError("--preview reads the clip twice: give a file")
     if options.print:
         raise InputError("--print is for one picture, not for a film")
     recipe = recipe_from(options)
@@ -150,6 +152,7 @@ def run(argv: list[str]) -> int:
     paintings = [read_picture(Path(each), notice=notice) for each in options.style]
     clip = _clip(options)
     size = size_of(clip, recipe, options, output)
+    from impasto.cli.video_preview import preview
     from impasto.cli.video_work import Film, make
 
     film = Film(
@@ -160,7 +163,7 @@ def run(argv: list[str]) -> int:
         size=size,
         output=output,
     )
-    return make(film)
+    return preview(film) if options.preview else make(film)
 
 
 def _clip(options: argparse.Namespace) -> Clip:

@@ -21,24 +21,20 @@ from impasto.cli.allocation import keep_freed_memory
 from impasto.cli.arguments import notice_for, say
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
-from impasto.errors import InputError
 from impasto.media.encode import check_target
 from impasto.media.picture import Picture
 from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
-from impasto.video.clip import NUMBERED, Clip, from_levels
+from impasto.video.clip import NUMBERED, Clip
 from impasto.video.film import Sound, write_film, write_numbered, write_raw
 from impasto.video.flow import Dis
-from impasto.video.job import Progress, Selection, run, run_backwards, sized
+from impasto.video.job import Progress, Selection, run, run_backwards
 from impasto.video.optimiser import Optimiser
 from impasto.video.stabilize import Engine, Stabilizer
 from impasto.video.work import Work
 
 LINE_EVERY_S = 5.0
-PREVIEW_S = 5
-CELLS = 8
-"""Frames on a preview's sheet."""
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error
@@ -94,8 +90,6 @@ class Film:
 
 def make(film: Film) -> int:
     """Do the job; 0, or 130 if it was stopped."""
-    if film.options.preview:
-        return _preview(film)
     with _work_of(film) as work:
         _check_output(film, work)
         return _made(film, work)
@@ -146,7 +140,7 @@ def engine_of(film: Film, stop: list[int]) -> Engine:
     options = film.options
 
     if options.max_memory is None:
-        keep_freed_memory()
+        keep_freed_memory(keep=True)
 
     def look(_: object) -> None:
         if stop:
@@ -288,46 +282,3 @@ class Lines:
             file=sys.stderr,
             flush=True,
         )
-
-
-def _preview(film: Film) -> int:
-    """A contact sheet of frames painted by themselves, and five seconds of the film."""
-    from impasto.media.decode import read_picture
-    from impasto.media.encode import write_picture
-    from impasto.record.contact_sheet import ContactSheet
-
-    output = film.output
-    if output is None or NUMBERED.search(output.name):
-        raise InputError("--preview needs an OUT that is one file")
-    sheet_path = output.with_name(f"{output.stem}-preview.png")
-    check_target(sheet_path, overwrite=film.options.force)
-    total = film.selection.count(film.clip) or CELLS
-    wanted = {round((place + 0.5) * total / CELLS - 0.5) for place in range(CELLS)}
-    sheet = ContactSheet(film.size, 4, len(wanted))
-    with stoppable() as stop:
-        engine = engine_of(film, stop)
-        placed = 0
-        try:
-            for index, frame in enumerate(film.selection.of(film.clip)):
-                if index not in wanted:
-                    continue
-                pixels = from_levels(sized(frame, film.size))
-                engine.begin(pixels)
-                made = engine.finished(engine.painted(pixels, None), pixels)
-                sheet.place(placed, f"{float(frame.time):.2f} s", Picture(made).to_pil())
-                placed += 1
-        except Stopped:
-            return INTERRUPTED
-    write_picture(read_picture(sheet.image), sheet_path, overwrite=film.options.force)
-    if not film.options.quiet:
-        say(f"{sheet_path} ({placed} frames, each by itself)")
-    begin, end = film.selection.begin, film.selection.end
-    short = begin + PREVIEW_S if end is None else min(end, begin + PREVIEW_S)
-    options = argparse.Namespace(
-        **{**vars(film.options), "preview": False, "range": (begin, short)}
-    )
-    return make(
-        replace(
-            film, options=options, output=output.with_name(f"{output.stem}-preview{output.suffix}")
-        )
-    )

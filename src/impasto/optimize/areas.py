@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from impasto.errors import InputError
 from impasto.media.bands import bands
-from impasto.media.masks import Mask
+from impasto.media.masks import Mask, read_mask
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize.canvas import mask_to_tensor
@@ -154,6 +155,24 @@ class Areas:
         if self.has_rest:
             found.append((1 - total).clamp(min=0))
         return found
+
+
+def read_areas(
+    recipe: Recipe, paintings: int, masks: Iterable[Any], style_masks: Iterable[Any]
+) -> Areas:
+    """The areas of a run.
+
+    Args:
+        recipe: of it.
+        paintings: how many there are.
+        masks, style_masks: any kind of image each; of the latter, none for all of a painting.
+
+    Raises:
+        ImageError, LimitError: a mask cannot be read.
+        InputError: numbers that do not belong together, or a mask that is black all over.
+    """
+    parts = (None if each is None else read_mask(each) for each in style_masks)
+    return Areas.of(recipe, paintings, map(read_mask, masks), parts)
 
 
 class Kept:

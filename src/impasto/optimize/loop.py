@@ -16,7 +16,6 @@ from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, RecipeError
 from impasto.media.decode import read_picture, read_pictures
-from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.matching import MatchingObjective
 from impasto.objective.objective import Objective, taps
@@ -25,7 +24,7 @@ from impasto.objective.temporal import Past
 from impasto.objective.terms import Known
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
-from impasto.optimize.areas import Areas
+from impasto.optimize.areas import Areas, read_areas
 from impasto.optimize.checkpoint import (
     Keeper,
     check_same_run,
@@ -168,7 +167,7 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        areas = self._areas(paintings, masks, style_masks)
+        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
         inputs = [*(picture.sha256() for picture in (photo, *paintings)), *areas.hashes]
         inputs += [] if before is None else before.hashes
         state = None
@@ -202,7 +201,7 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        areas = self._areas(paintings, masks, style_masks)
+        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
         taken = self._fitting.taken([photo, *paintings])
         layout = self._fitting.layout(size, paintings, areas, taken)
         needs = self._fitting.needs(layout, size, paintings, areas)
@@ -249,16 +248,6 @@ class Stylizer:
         if not paintings:
             raise InputError("no painting given: a style is needed")
         return paintings
-
-    def _areas(
-        self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
-    ) -> Areas:
-        return Areas.of(
-            self.recipe,
-            len(paintings),
-            map(read_mask, masks),
-            (None if each is None else read_mask(each) for each in style_masks),
-        )
 
     def _scales(self, size: tuple[int, int], areas: Areas) -> tuple[Scale, ...]:
         """Of a run; a single iteration if the photo comes back in any case."""
