@@ -30,9 +30,9 @@ class Past(NamedTuple):
 def temporal_energy(image: Tensor, past: Past) -> Tensor:
     """Sum over pixels of the reliability times the squared difference, the mean of channels.
 
-    Divided by the number of pixels this is the temporal loss of Ruder, Dosovitskiy and Brox,
-    "Artistic Style Transfer for Videos" (arXiv:1604.08610), equation 7. Their long-term loss, a sum
-    of such terms, differs from this one by a constant if the picture is the mean of theirs by
+    Divided by the number of pixels this is the temporal consistency loss of Ruder, Dosovitskiy and
+    Brox, "Artistic Style Transfer for Videos" (arXiv:1604.08610). Their long-term loss, a sum of
+    such terms, differs from this one by a constant if the picture is the mean of theirs by
     reliability and the reliability the sum of theirs.
 
     Args:

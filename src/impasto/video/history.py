@@ -50,7 +50,7 @@ def recalled(frame: Floats, before: Shown, estimator: Estimator) -> Memory:
 def combined(memories: Sequence[Memory], shares: Sequence[float]) -> Memory:
     """Of several memories one: each has its share of what is reliable of it, and what that leaves
     of a pixel goes to the others, the first first (Ruder, Dosovitskiy and Brox, arXiv:1604.08610,
-    equation 9, have shares of 1).
+    have shares of 1).
 
     Args:
         memories: the closest in time first.

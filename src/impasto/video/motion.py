@@ -59,7 +59,7 @@ def consistent(there: Flow, back: Flow) -> NDArray[np.bool_]:
     """Whether going there and back ends where it began.
 
     Sundaram, Brox and Keutzer 2010, with the constants of Ruder, Dosovitskiy and Brox
-    (arXiv:1604.08610), equation 5: |w + w'|^2 <= 0.01 (|w|^2 + |w'|^2) + 0.5.
+    (arXiv:1604.08610): |w + w'|^2 <= 0.01 (|w|^2 + |w'|^2) + 0.5.
 
     Args:
         there: from this frame to the other.
@@ -75,7 +75,7 @@ def consistent(there: Flow, back: Flow) -> NDArray[np.bool_]:
 def moves_smoothly(flow: Flow) -> NDArray[np.bool_]:
     """Whether no boundary of motion runs through a pixel.
 
-    Likewise, equation 6: |grad u|^2 + |grad v|^2 <= 0.01 |w|^2 + 0.002.
+    Likewise: |grad u|^2 + |grad v|^2 <= 0.01 |w|^2 + 0.002.
     """
     bend = np.zeros(flow.shape[:2], np.float32)
     for component in (0, 1):
