@@ -21,6 +21,7 @@ from impasto.cli.allocation import keep_freed_memory
 from impasto.cli.arguments import notice_for, say
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
+from impasto.errors import ImpastoError
 from impasto.media.encode import check_target
 from impasto.media.picture import Picture
 from impasto.optimize.checkpoint import essence
@@ -92,7 +93,12 @@ def make(film: Film) -> int:
     """Do the job; 0, or 130 if it was stopped."""
     with _work_of(film) as work:
         _check_output(film, work)
-        return _made(film, work)
+        try:
+            return _made(film, work)
+        except ImpastoError:
+            if work.done:
+                say(f"{work.done} frames are in {work.folder}; the same command goes on")
+            raise
 
 
 def _made(film: Film, work: Work) -> int:
