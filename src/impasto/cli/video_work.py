@@ -27,7 +27,7 @@ from impasto.media.picture import Picture
 from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
-from impasto.video.clip import NUMBERED, Clip
+from impasto.video.clip import NUMBERED, Clip, numbered_files
 from impasto.video.film import Sound, write_film, write_numbered, write_raw
 from impasto.video.flow import Dis
 from impasto.video.job import Progress, Selection, run, run_backwards
@@ -75,6 +75,9 @@ class Film:
         if options.clip != "-" and not NUMBERED.search(options.clip):
             facts = os.stat(options.clip)  # noqa: PTH116
             source |= {"bytes": facts.st_size, "changed": facts.st_mtime_ns}
+        elif options.clip != "-":
+            changed = [each.stat().st_mtime_ns for each in numbered_files(options.clip)]
+            source |= {"pictures": len(changed), "changed": max(changed)}
         return {
             "version": __version__,
             "clip": source,
@@ -112,21 +115,9 @@ def _made(film: Film, work: Work) -> int:
         say(f"{many}{film.size[0]}x{film.size[1]} px; frames are kept in {work.folder}")
     stopped = False
     with stoppable() as stop:
-        stabilizer = Stabilizer(engine_of(film, stop), Dis(), film.options.stability)
         told = Lines(quiet=quiet)
-        if film.output is None:
-            for timed in work.shown():
-                write_raw(sys.stdout.buffer, timed.pixels())
-        twice = film.options.passes == 2
-        given = film.clip, film.selection, film.size, stabilizer, work
         try:
-            for progress in run(*given, twice=twice):
-                told.see(progress)
-                if film.output is None:
-                    write_raw(sys.stdout.buffer, work.levels(progress.index))
-                if stop:
-                    raise Stopped
-            for progress in run_backwards(stabilizer, work) if twice else ():
+            for progress in _frames(film, work, engine_of(film, stop)):
                 told.see(progress)
                 if stop:
                     raise Stopped
@@ -136,9 +127,23 @@ def _made(film: Film, work: Work) -> int:
         if film.output is not None and work.done:
             _write(film, work, film.output)
     _tell(film, work, seconds, work.done - before, stopped=stopped)
-    if stopped:
-        return INTERRUPTED
-    return 0
+    return INTERRUPTED if stopped else 0
+
+
+def _frames(film: Film, work: Work, engine: Engine) -> Iterator[Progress]:
+    """All passes over the frames that are to be done; those of a pipe are written as they are."""
+    stabilizer = Stabilizer(engine, Dis(), film.options.stability)
+    twice = film.options.passes == 2
+    pipe = sys.stdout.buffer if film.output is None else None
+    if pipe:
+        for timed in work.shown():
+            write_raw(pipe, timed.pixels())
+    for progress in run(film.clip, film.selection, film.size, stabilizer, work, twice=twice):
+        if pipe:
+            write_raw(pipe, work.levels(progress.index))
+        yield progress
+    if twice:
+        yield from run_backwards(stabilizer, work)
 
 
 def engine_of(film: Film, stop: list[int]) -> Engine:
