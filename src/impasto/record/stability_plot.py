@@ -62,8 +62,9 @@ def write_plot(
                     fontsize=8,
                 )
         axes.set_xlabel(f"warped RMSE at a distance of {key.removeprefix('rmse_')} (stiller: left)")
-        axes.set_xlim(left=0)
         axes.margins(0.15)
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
     panels[0].set_ylabel("style_gram (more of the painting: down)")
     stream = io.BytesIO()
     figure.savefig(stream, format=target.suffix[1:].lower(), dpi=110)
