@@ -147,6 +147,14 @@ def test_sound_is_copied_packet_by_packet(tmp_path):
     assert len(kept) == pytest.approx(0.15 * 44_100 / 1024, abs=2)
 
 
+def test_times_begin_at_nothing_wherever_the_files_do(tmp_path):
+    path = write_clip(tmp_path / "clip.mkv", FRAMES, times=range(300, 360, 10))
+    with av.open(str(path)) as container:
+        assert container.start_time == 2_500_000  # microseconds
+    times = [float(time) for time, _ in loaded(open_clip(path))]
+    assert times == pytest.approx([i / 12 for i in range(6)], abs=2e-3)
+
+
 def test_sound_that_does_not_fit_is_left_out_and_told(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", FRAMES, sound=True)
     notices = []

@@ -173,7 +173,7 @@ class Container:
     def _time(self, frame: Any, index: int) -> Fraction:
         if frame.pts is None or frame.time_base is None:
             return Fraction(index) / self.format.rate
-        return Fraction(frame.pts) * Fraction(frame.time_base)
+        return Fraction(frame.pts) * Fraction(frame.time_base) - start_of(self._opened)
 
     def _load(self, frame: Any) -> Levels:
         matrix = matrix_of(self.format)
@@ -227,6 +227,11 @@ def _duration(container: Any, stream: Any) -> tuple[Fraction, bool]:
     if stream.duration and stream.time_base:
         return Fraction(stream.duration) * stream.time_base, True
     return Fraction(container.duration or 0, av.time_base), False
+
+
+def start_of(container: Any) -> Fraction:
+    """Seconds at which a file's times begin; broadcast streams are far from 0."""
+    return Fraction(container.start_time or 0, av.time_base)
 
 
 def matrix_of(form: Format) -> int:

@@ -20,7 +20,7 @@ from impasto.media.atomic import replacing
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.video.clip import NUMBERED, Format, Levels, Notice
-from impasto.video.container import FULL, matrix_of
+from impasto.video.container import FULL, matrix_of, start_of
 
 CODECS = {
     ".mp4": "libx264",
@@ -188,12 +188,12 @@ def _packets(source: Any, made: dict[int, Any], sound: Sound) -> Iterator[tuple[
         for packet in source.demux([source.streams[index] for index in made]):
             if packet.pts is None or packet.dts is None:
                 continue
-            time = packet.pts * packet.time_base
+            time = packet.pts * packet.time_base - start_of(source)
             if time < sound.begin:
                 continue
             if sound.end is not None and time >= sound.end:
                 return
-            shift = round(sound.begin / packet.time_base)
+            shift = round((sound.begin + start_of(source)) / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = made[packet.stream.index]
             yield time - sound.begin, packet
