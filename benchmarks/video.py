@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import impasto
-from impasto.cli.allocation import keep_freed_memory
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Floats, Picture, fit_within, to_levels
+from impasto.optimize.allocation import keep_freed_memory
 from impasto.recipe import Recipe, load_recipe
 from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Dis

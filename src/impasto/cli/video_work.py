@@ -17,13 +17,13 @@ from typing import Any
 
 from impasto._version import __version__
 from impasto.cli import INTERRUPTED
-from impasto.cli.allocation import keep_freed_memory
 from impasto.cli.arguments import notice_for, say
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
 from impasto.errors import ImpastoError
 from impasto.media.encode import check_target
 from impasto.media.picture import Picture
+from impasto.optimize.allocation import keep_freed_memory
 from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
