@@ -31,6 +31,7 @@ from impasto.video.clip import NUMBERED, Clip, numbered_files
 from impasto.video.film import Sound, write_film, write_numbered, write_raw
 from impasto.video.flow import Dis
 from impasto.video.job import Progress, Selection, run, run_backwards
+from impasto.video.network import Network
 from impasto.video.optimiser import Optimiser
 from impasto.video.stabilize import Engine, Stabilizer
 from impasto.video.work import Work
@@ -157,6 +158,14 @@ def engine_of(film: Film, stop: list[int]) -> Engine:
         if stop:
             raise Stopped
 
+    if film.recipe.engine.kind != "optimizer":
+        return Network(
+            film.recipe,
+            film.paintings,
+            device=options.device,
+            weights=options.weights,
+            max_memory=options.max_memory,
+        )
     return Optimiser(
         film.recipe,
         film.paintings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,6 +147,22 @@ class OnePass:
             device=str(self.device),
             precision=self.precision,
         )
+
+    def frozen(
+        self, content: Picture, styles: Sequence[Picture], size: tuple[int, int]
+    ) -> Callable[[Tensor], Tensor]:
+        """What paints the frames of a shot, [1, 3, H, W] in [0, 1] each: every one with the codes
+        and the statistics of the first, so that neither follows what comes into view.
+
+        Args:
+            content: the first frame.
+            styles: the paintings, in the colours they are wanted in.
+            size: (width, height) of the frames.
+        """
+        storage = Storage(torch.device("cpu"))
+        areas = Areas.of(self.recipe, len(styles))
+        codes, _ = self._codes(content, styles, areas, size, storage)
+        return self._runtime.frozen(canvas.to_tensor(content, *size, storage), codes)
 
     def _steps(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -100,6 +100,24 @@ class Runtime:
             made = self.painter(part, _masked(style, where), statistics)
             result[:, :, kept[0], kept[1]] = made[:, :, inner[0], inner[1]].clamp(0, 1)
         return result
+
+    def frozen(self, first: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
+        """What paints photos of one size, [1, 3, H, W] in [0, 1], by the statistics of the first.
+
+        Args:
+            first: likewise.
+            codes: [1, NUMBERS].
+        """
+        with torch.inference_mode():
+            style = self.painter.style(codes[None].to(self.device))
+            statistics = self._statistics(first, style, None)
+
+        @torch.inference_mode()
+        def paint(photo: Tensor) -> Tensor:
+            made: Tensor = self.painter(photo.to(self.device), style, statistics)
+            return made.clamp(0, 1).to(photo.device)
+
+        return paint
 
     def _statistics(self, photo: Tensor, style: Style, masks: Tensor | None) -> Tensor:
         """Of the whole picture, as large as it is looked at in one piece."""

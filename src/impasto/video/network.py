@@ -1,0 +1,67 @@
+"""The one-pass network as an engine of frames, its statistics frozen for a shot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from impasto.fast.engine import OnePass
+from impasto.media.picture import Floats, Picture
+from impasto.objective.storage import Storage
+from impasto.optimize.canvas import to_picture, to_tensor
+from impasto.optimize.colors import seen, shown
+from impasto.recipe import Recipe
+from impasto.video.history import Memory
+
+
+class Network:
+    """Frames in one pass each; see :class:`impasto.video.stabilize.Engine`."""
+
+    blend = 1.0
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        paintings: Sequence[Picture],
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        max_memory: int | None = None,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            recipe: whose engine is a network.
+            paintings: the styles.
+            device, weights, max_memory: as of :class:`OnePass`.
+
+        Raises:
+            ImpastoError: as :class:`OnePass`.
+        """
+        self._recipe = recipe
+        self._paintings = list(paintings)
+        plain = recipe.with_changes({"colors": "style"})
+        self._engine = OnePass(plain, device=device, weights=weights, max_memory=max_memory)
+
+    def begin(self, frame: Floats) -> None:
+        """Codes of the paintings and statistics of the frame, for the whole shot."""
+        photo, styles = self._seen(frame)
+        self._paint = self._engine.frozen(photo, styles, (photo.width, photo.height))
+
+    def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
+        """See :class:`impasto.video.stabilize.Engine`; what is remembered is for the blending."""
+        photo, _ = self._seen(frame)
+        storage = Storage(torch.device("cpu"))
+        image = to_tensor(photo, photo.width, photo.height, storage)
+        return to_picture(self._paint(image), photo).pixels
+
+    def finished(self, result: Floats, frame: Floats) -> Floats:
+        """In the colours that the user asked for."""
+        return shown(self._recipe.colors, Picture(result), Picture(frame)).pixels
+
+    def _seen(self, frame: Floats) -> tuple[Picture, list[Picture]]:
+        size = frame.shape[1], frame.shape[0]
+        photo, ratio = Picture(frame), self._recipe.style.scale
+        return seen(self._recipe.colors, photo, self._paintings, size, ratio)
