@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -97,6 +97,10 @@ class CodeArtist:
         halo = (1 + 2 * runtime.HALO / tile) ** 2 if tile else 1.0
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
         return pace * (pixels * halo + codes)
+
+    def frozen(self, first: Tensor, sitting: Sitting) -> Callable[[Tensor], Tensor]:
+        """What paints the frames of a shot, as :meth:`Runtime.frozen`, given its first."""
+        return self._runtime.frozen(first, self._codes(first, sitting)[0])
 
     def _codes(self, image: Tensor, sitting: Sitting) -> tuple[Tensor, Tensor | None]:
         """[K, NUMBERS] of the styles that are laid side by side, and where they lie, [K, H, W]."""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from impasto.errors import InputError, ResourceError
 from impasto.fast import runtime
-from impasto.fast.artist import Artist, Sitting, artist_for
+from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
 from impasto.media.picture import Picture, fit_within
@@ -159,10 +160,12 @@ class OnePass:
             styles: the paintings, in the colours they are wanted in.
             size: (width, height) of the frames.
         """
-        storage = Storage(torch.device("cpu"))
-        areas = Areas.of(self.recipe, len(styles))
-        codes, _ = self._codes(content, styles, areas, size, storage)
-        return self._runtime.frozen(canvas.to_tensor(content, *size, storage), codes)
+        sitting = Sitting(content, styles, Areas.of(self.recipe, len(styles)), self.recipe)
+        image = canvas.to_tensor(content, *size, Storage(torch.device("cpu")))
+        artist = self._artist
+        if isinstance(artist, CodeArtist):
+            return artist.frozen(image, sitting)
+        return lambda photo: artist.paint(photo, sitting, 0)
 
     def _steps(
         self,
