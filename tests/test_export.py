@@ -9,6 +9,7 @@ import torch
 from impasto.cli import main
 from impasto.fast.export import PICTURE, STYLE, Coding, Painting, quantize_kernels
 from impasto.fast.files import read_painter
+from impasto.fast.style_code import NUMBERS
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -48,7 +49,7 @@ def test_the_graphs_give_what_pytorch_gives_at_any_size(exported):
 def test_eight_bits_are_a_quarter_of_the_size_and_nearly_the_same_picture(exported):
     _, folder = exported
     photo, _ = pictures(*SIZES[0])
-    code = np.zeros((1, 3129), np.float32)
+    code = np.zeros((1, NUMBERS), np.float32)
     code[:, -12:] = [0.5] * 3 + [0.3] * 9
     made = []
     for small in (False, True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -10,11 +11,12 @@ import torch
 from PIL import Image
 
 from impasto.cli import main
+from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
 from impasto.fast.files import read_painter
 from impasto.fast.photos import Photos, pictures_in
-from impasto.fast.train import Plan, draw_batch, learning_rate
+from impasto.fast.train import Plan, draw_batch, drawn_ahead, learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,8 @@ def folders(tmp_path_factory):
 def small(monkeypatch):
     monkeypatch.setattr(photos_module, "SQUARE", 72)
     monkeypatch.setattr(session_module, "BOOK_OF", 4)
+    for module in (session_module, paintings_module):
+        monkeypatch.setattr(module, "SIDES", (72, 64, 48))
 
 
 def arguments(root, work, *more):
@@ -49,21 +53,21 @@ def logged(work):
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main(arguments(folders, whole, "--steps", 6, "--sample-every", 6)) == 0
-    # The horizon of the learning rate is what --steps says, so it stays; the interruption is a kill
-    # after the third step.
-    stop = KeyboardInterrupt
-    original = session_module.save
+    # The horizon of the learning rate is what --steps says, so it stays the same; a signal comes
+    # while the third step is worked on.
+    original = session_module.json.dumps
     seen = []
 
-    def killed(session, trainer):
-        original(session, trainer)
-        seen.append(trainer.step)
-        if trainer.step == 3:
-            raise stop
+    def interrupted(record):
+        seen.append(record)
+        if len(seen) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return original(record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session_module, "save", killed)
-        assert main(arguments(folders, parts, "--steps", 6, "--checkpoint-every", 3)) == 130
+        patch.setattr(session_module.json, "dumps", interrupted)
+        assert main(arguments(folders, parts, "--steps", 6)) == 130
+    assert len(seen) <= 4
     assert main(arguments(folders, parts, "--steps", 6)) == 0
     a, b = (torch.load(w / "state.pt", weights_only=True) for w in (whole, parts))
     assert a["step"] == b["step"] == 6
@@ -86,8 +90,9 @@ def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
     script = tmp_path / "small.py"
     script.write_text(
         "import sys\n"
-        "from impasto.fast import photos, session\n"
+        "from impasto.fast import paintings, photos, session\n"
         "photos.SQUARE, session.BOOK_OF = 72, 4\n"
+        "paintings.SIDES = session.SIDES = (72, 64, 48)\n"
         "from impasto.cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
@@ -129,6 +134,13 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
     assert first.photos.shape == (4, 3, 64, 64)
     assert 0 <= first.photos.min() < first.photos.max() <= 1
     assert draw_batch(plan, photos, 9, 7).styles == []
+
+
+@pytest.mark.parametrize("ahead", [0, 2, 9])
+def test_batches_drawn_ahead_come_in_order(ahead):
+    assert list(drawn_ahead(lambda step: step * step, range(2, 7), ahead)) == [4, 9, 16, 25, 36]
+    with pytest.raises(ZeroDivisionError):
+        list(drawn_ahead(lambda step: 1 // (step - 3), range(5), ahead))
 
 
 def test_the_learning_rate_rises_and_falls_to_the_horizon():

@@ -10,7 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import Parser, device, number, say, whole
+from impasto.cli.paint import stoppable
 
 LINE_EVERY_S = 30.0
 WEIGHTS = ("deviation", "covariance", "content", "structure", "roughness", "bounds", "identity")
@@ -79,10 +81,16 @@ def run(argv: list[str]) -> int:
     quiet = options.quiet or rank > 0
     silent = (lambda _: None) if quiet else say
     told = time.monotonic() - LINE_EVERY_S
-    for losses in train(session, plan, where, silent, rank):
-        if not quiet and time.monotonic() - told >= LINE_EVERY_S:
-            told = time.monotonic()
-            print(_line(losses, plan.steps), file=sys.stderr, flush=True)
+    steps = train(session, plan, where, silent, rank)
+    with stoppable() as stop:
+        for losses in steps:
+            if not quiet and time.monotonic() - told >= LINE_EVERY_S:
+                told = time.monotonic()
+                print(_line(losses, plan.steps), file=sys.stderr, flush=True)
+            if stop:
+                steps.close()  # keeps where it stands
+                silent(f"stopped at step {losses['step']:.0f}; the same command goes on")
+                return INTERRUPTED
     silent(f"{session.output}")
     return 0
 

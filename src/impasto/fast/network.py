@@ -75,6 +75,8 @@ class Painter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.book = CodeBook()
+        self.half_precision = False
+        """Whether convolutions are in bfloat16, on a GPU; colours never are."""
         self.reader = nn.Sequential(
             nn.Linear(NUMBERS - COLOR_NUMBERS, HIDDEN),
             nn.SiLU(),
@@ -146,6 +148,14 @@ class Painter(nn.Module):
         colors = normalized.given_colors(photo)
         photo = _padded(photo)
         colored = _recolored(photo, style, colors)
+        if self.half_precision:
+            with torch.autocast("cuda", torch.bfloat16):
+                strokes = self._strokes(photo, colored, normalized).float()
+        else:
+            strokes = self._strokes(photo, colored, normalized)
+        return (colored + strokes)[:, :, :height, :width]
+
+    def _strokes(self, photo: Tensor, colored: Tensor, normalized: _Normalizer) -> Tensor:
         x = F.pixel_unshuffle(torch.cat([photo, colored], 1) - 0.5, 2)
         half = F.relu(self.at_half(x))
         quarter = self.at_quarter(half)
@@ -158,8 +168,7 @@ class Painter(nn.Module):
         x = x + normalized(second(F.relu(normalized(first(x)))))
         x = F.relu(normalized(self.to_half(_doubled(x))))
         x = x + self.gates[1] * normalized(half)
-        painted = colored + F.pixel_shuffle(self.to_pixels(x), 2)
-        return painted[:, :, :height, :width]
+        return F.pixel_shuffle(self.to_pixels(x), 2)
 
 
 class _Normalizer:
@@ -179,6 +188,7 @@ class _Normalizer:
         begin, self._channel = self._channel, self._channel + channels
         here = slice(begin, self._channel)
         if self.given is None:
+            x = x.float()
             mean = x.mean((2, 3))
             variance = (x - mean[..., None, None]).square().mean((2, 3))
             self.found.append(torch.cat([mean, (variance + EPSILON).rsqrt()], 1))

@@ -53,11 +53,11 @@ class Paintings:
             paths: the paintings.
             cache: folder of the file, 0.7 MB a variant that has been asked for.
             encoder: VGG-19 with the taps of the code.
-            book: fitted, since moments are kept in its units.
+            book: fitted, since moments are kept in its units; on the encoder's device.
         """
         self.paths, self.encoder, self.book = list(paths), encoder, book
         cache.mkdir(parents=True, exist_ok=True)
-        units = book.units.numpy().tobytes().hex()[:8]
+        units = book.units.cpu().numpy().tobytes().hex()[:8]
         name = f"paintings-{fingerprint(self.paths)}-{units}.f16"
         shape = (len(self.paths) * VARIANTS, _NUMBERS)
         mode: Literal["r+", "w+"] = "r+" if (cache / name).exists() else "w+"
@@ -67,16 +67,16 @@ class Paintings:
         return len(self.paths)
 
     def moments(self, chosen: Sequence[tuple[int, int]]) -> PictureMoments:
-        """Of (painting, variant) pairs, one row of the batch each."""
-        rows = [self._row(*each) for each in chosen]
-        return _unpacked(torch.from_numpy(np.stack(rows).astype(np.float32)))
+        """Of (painting, variant) pairs, one row of the batch each, on the encoder's device."""
+        rows = torch.from_numpy(np.stack([self._row(*each) for each in chosen]))
+        return _unpacked(rows.to(self.encoder.device).float())
 
     def _row(self, index: int, variant: int) -> NDArray[np.float16]:
         row: NDArray[np.float16] = self._rows[index * VARIANTS + variant]
         if not row[:COLOR_NUMBERS].any():  # no picture has moments that are all 0, but for black
             picture = on_shorter_side(read_picture(self.paths[index]), SIDES[variant % len(SIDES)])
             image = variant_of(as_batch(picture.pixels), variant, index)
-            found = _packed(moments_of(image, self.encoder, self.book))
+            found = _packed(moments_of(image.to(self.encoder.device), self.encoder, self.book))
             row[COLOR_NUMBERS:] = found[COLOR_NUMBERS:]
             row[:COLOR_NUMBERS] = found[:COLOR_NUMBERS]
         return row
@@ -86,7 +86,7 @@ def _packed(moments: PictureMoments) -> NDArray[np.float16]:
     parts = [moments.colors[0]]
     for mean, second in zip(moments.means, moments.seconds, strict=True):
         parts += [mean[0], second[0].flatten()]
-    return torch.cat(parts).clamp(-60_000, 60_000).numpy().astype(np.float16)
+    return torch.cat(parts).clamp(-60_000, 60_000).cpu().numpy().astype(np.float16)
 
 
 def _unpacked(rows: Tensor) -> PictureMoments:

@@ -84,6 +84,8 @@ class Photos:
         if not target.exists():
             cache.mkdir(parents=True, exist_ok=True)
             squares = [square for path in paths if (square := _square(path)) is not None]
+            if not squares:
+                raise InputError(f"{paths[0].parent}: none of its {len(paths)} photos can be read")
             with replacing(target) as temporary, temporary.open("wb") as file:
                 np.save(file, np.stack(squares))
         return cls(np.load(target, mmap_mode="r"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -60,8 +60,10 @@ class Session:
 
 def train(
     session: Session, plan: Plan, device: torch.device, say: Say, rank: int = 0
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float], None, None]:
     """Begin a run, or go on with the one in the session's folder; yields every step's losses.
+
+    Closing the generator stops the run and keeps where it stands.
 
     Args:
         session: the folders.
@@ -93,8 +95,9 @@ def trainer_of(
     torch.manual_seed(plan.seed)
     painter = Painter() if session.base is None else read_painter(session.base)[0]
     with _first_in_turn(rank):
-        (photos, held_photos), (paintings, held_paintings) = _data(session, painter, plan, say)
-    encoder = load_encoder("vgg19", LAYERS, device=device)
+        data = _data(session, painter, plan, device, say)
+    (photos, held_photos), (paintings, held_paintings) = data
+    encoder = paintings.encoder
     trainer = Trainer(plan, painter.to(device), encoder, photos, paintings, rank=rank)
     return trainer, held_photos, held_paintings
 
@@ -111,7 +114,7 @@ def _first_in_turn(rank: int) -> Iterator[None]:
 
 
 def _data(
-    session: Session, painter: Painter, plan: Plan, say: Say
+    session: Session, painter: Painter, plan: Plan, device: torch.device, say: Say
 ) -> tuple[list[Photos], list[Paintings]]:
     """Photos and paintings, to train on and held out; the painter's code book is set."""
     photos = pictures_in(session.photos)
@@ -124,7 +127,7 @@ def _data(
     packed = [Photos.of(paths, cache) for paths in photos]
     if session.base is None:
         painter.book.load_state_dict(_book(session, paintings[0], plan, say))
-    book, encoder = deepcopy(painter.book), load_encoder("vgg19", LAYERS)
+    book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
     return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
 
 
@@ -141,7 +144,7 @@ def _go_on(trainer: Trainer, state: dict[str, Any]) -> None:
 
 def _recorded(
     session: Session, trainer: Trainer, photos: Photos, paintings: Paintings
-) -> Iterator[dict[str, float]]:
+) -> Generator[dict[str, float], None, None]:
     first = trainer.rank == 0
     log, began = session.work / "log.jsonl", time.monotonic()
     for losses in trainer.run(trainer.plan.steps):
@@ -156,7 +159,12 @@ def _recorded(
                 file.write(json.dumps(losses | {"seconds": seconds}) + "\n")
             if step % session.checkpoint_every == 0 or step == trainer.plan.steps:
                 save(session, trainer)
-        yield losses
+        try:
+            yield losses
+        except GeneratorExit:
+            if first:
+                save(session, trainer)
+            raise
 
 
 def save(session: Session, trainer: Trainer) -> None:
@@ -220,7 +228,7 @@ def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder
         place = (row + 1) * (across + 1)
         sheet.place(place, "", read_picture(paintings.paths[index]).to_pil())
         code = paintings.book.code(paintings.moments([(index, 0)]))
-        style = painter.style(code[:, None].to(trainer.device))
+        style = painter.style(code[:, None])
         for column, photo in enumerate(chosen):
             content = as_batch(photos.squares[photo]).to(trainer.device)
             made = painter(content, style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()

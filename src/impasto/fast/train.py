@@ -8,8 +8,9 @@ blended with their own; the eighth asks for each photo's own style, which is to 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
 IDENTITY_EVERY = 8
 BLENDED = 0.2
 """Share of the photos whose style is mixed with their own."""
+AHEAD = 8
+"""Batches that are drawn before a GPU asks for them."""
 WARM_UP = 100
 LAST_RATE = 0.02
 """Of the learning rate, at the horizon."""
@@ -92,6 +95,24 @@ def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int 
     return Batch(torch.cat(crops), [] if identity else styles, strengths)
 
 
+def drawn_ahead(
+    draw: Callable[[int], Batch], steps: range, ahead: int
+) -> Generator[Batch, None, None]:
+    """The batches of steps, in order; so many of them are drawn, by threads, before they are asked
+    for."""
+    if not ahead:
+        yield from map(draw, steps)
+        return
+    with ThreadPoolExecutor(ahead) as pool:
+        waiting: deque[Future[Batch]] = deque()
+        for step in steps:
+            waiting.append(pool.submit(draw, step))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
 def learning_rate(plan: Plan, step: int) -> float:
     """Rising over the first steps, then a cosine down to a fiftieth at the horizon."""
     rise = min(1.0, (step + 1) / WARM_UP)
@@ -128,6 +149,7 @@ class Trainer:
         self.photos, self.paintings = photos, paintings
         self.rank, self.average, self.step = rank, average, 0
         self.device = next(painter.parameters()).device
+        painter.half_precision = self.device.type == "cuda"
         self.averaged = {k: v.detach().clone() for k, v in painter.state_dict().items()}
         painter.requires_grad_(plan.fitted == "all")
         painter.normalization.requires_grad_(True)
@@ -142,8 +164,12 @@ class Trainer:
 
     def run(self, until: int) -> Iterator[dict[str, float]]:
         """Train up to a step; yields each step's losses, among them ``step`` and ``rate``."""
-        while self.step < until:
-            batch = draw_batch(self.plan, self.photos, len(self.paintings), self.step, self.rank)
+
+        def draw(step: int) -> Batch:
+            return draw_batch(self.plan, self.photos, len(self.paintings), step, self.rank)
+
+        ahead = AHEAD if self.device.type == "cuda" else 0  # it would have to wait for them
+        for batch in drawn_ahead(draw, range(self.step, until), ahead):
             rate = learning_rate(self.plan, self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -162,26 +188,24 @@ class Trainer:
         """Every loss of a batch by name, unweighted, and ``total``."""
         photos = batch.photos.to(self.device)
         with torch.no_grad():
-            features = self.encoder(photos)
+            features = self._features(photos)
             own = self.painter.book.moments(photos, features)
         wanted = own if not batch.styles else self._wanted(own, batch)
-        with self._precision():
-            code = self.painter.book.code(wanted)
-            painted = self._forward(photos, code).float()
+        painted = self._forward(photos, self.painter.book.code(wanted))
         if not batch.styles:
             identity = (painted - photos).abs().mean()
             return {"identity": identity, "total": self.plan.identity * identity}
-        with self._precision():
-            made = self.encoder(painted)
-        return self._weighed(photos, painted, features, made, wanted)
+        return self._weighed(photos, painted, features, self._features(painted), wanted)
+
+    def _features(self, images: Tensor) -> dict[str, Tensor]:
+        """Of VGG, whose convolutions are in bfloat16 where that is fast; what comes of them, and
+        everything that is summed, is in float32."""
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.painter.half_precision):
+            found = self.encoder(images)
+        return {layer: values.float() for layer, values in found.items()}
 
     def _wanted(self, own: PictureMoments, batch: Batch) -> PictureMoments:
-        found = self.paintings.moments(batch.styles)
-        theirs = PictureMoments(
-            [m.to(self.device) for m in found.means],
-            [s.to(self.device) for s in found.seconds],
-            found.colors.to(self.device),
-        )
+        theirs = self.paintings.moments(batch.styles)
         return own.blended(theirs, batch.strengths.to(self.device))
 
     def _weighed(
@@ -192,7 +216,6 @@ class Trainer:
         made: dict[str, Tensor],
         wanted: PictureMoments,
     ) -> dict[str, Tensor]:
-        made = {layer: values.float() for layer, values in made.items()}
         moments = self.painter.book.moments(painted, made)
         content = sum(
             (w * losses.content_loss(made[k], features[k]) for k, w in CONTENT_LAYERS.items()),
@@ -210,12 +233,6 @@ class Trainer:
         weights = asdict(self.plan)
         total = sum((weights[n] * v for n, v in means.items()), torch.zeros((), device=self.device))
         return {**means, "total": total}
-
-    def _precision(self) -> Any:
-        """bfloat16 where it is fast; sums and losses stay in float32."""
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return nullcontext()
 
     @torch.no_grad()
     def _follow(self) -> None:
