@@ -139,6 +139,18 @@ class Recipe(Table):
                 "may be for the rest"
             )
 
+    def check_optimizer(self) -> None:
+        """That the optimiser is what the recipe asks for.
+
+        Raises:
+            RecipeError: it asks for a network.
+        """
+        if self.engine.kind != "optimizer":
+            raise RecipeError(
+                f"recipe {self.name!r} is for a network, not for the optimiser: impasto.stylize "
+                "and the command line run it"
+            )
+
     @property
     def is_reduced(self) -> bool:
         """Whether some style is of less than full strength."""

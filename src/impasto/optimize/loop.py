@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
-from impasto.errors import InputError, RecipeError
+from impasto.errors import InputError
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.matching import MatchingObjective
@@ -78,11 +78,7 @@ class Stylizer:
             RecipeError: the recipe is for a network, see :func:`impasto.stylize`.
             WeightsError: the weights are missing or damaged.
         """
-        if recipe.engine.kind != "optimizer":
-            raise RecipeError(
-                f"recipe {recipe.name!r} is for a network, not for the optimiser: impasto.stylize "
-                "and the command line run it"
-            )
+        recipe.check_optimizer()
         self.recipe = recipe
         self.device = resolve_device(device)
         self.weights = None if weights is None else Path(weights)
