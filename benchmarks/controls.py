@@ -78,7 +78,9 @@ def result(name: str, flags: list[str | Path], size: str) -> Path:
     """The picture of a control."""
     out = FOLDER / f"{''.join(c if c.isalnum() else '-' for c in name)}-{size}.png"
     if not out.exists():
-        begun: list[str | Path] = [PHOTO, "--style", PAINTING, "--size", size, "--quality", "draft"]
+        begun: list[str | Path] = [PHOTO, "--style", PAINTING, "--size", size]
+        if "--recipe" not in flags:
+            begun += ["--quality", "draft"]
         run([*begun, *flags, "--quiet", "-o", out])
     return out
 

@@ -222,6 +222,24 @@ def test_a_mask_of_any_size_paints_where_it_is_white():
     assert change[21:27, 29:35].mean() > change[there].mean()
 
 
+def test_a_thin_stroke_of_a_mask_is_painted():
+    stroke = np.zeros((48, 64), np.uint8)
+    stroke[22:28, 4:60] = stroke[4:44, 30:36] = 255
+    Image.fromarray(stroke).save("stroke.png")
+    change = np.abs(refined("--mask", "stroke.png", "--style", "photo.png") - pixels("out.png"))
+    assert change[stroke == 0].max() == 0
+    assert change[24:26, 8:56].mean() > 1
+
+
+def test_what_is_transparent_in_a_mask_is_outside():
+    mask = np.full((48, 64, 4), 255, np.uint8)
+    mask[:, 32:, 3] = 0
+    Image.fromarray(mask).save("half.png")
+    change = np.abs(refined("--mask", "half.png", "--style", "photo.png") - pixels("out.png"))
+    assert change[:, 32:].max() == 0
+    assert change[:, :32].mean() > 1
+
+
 def test_a_region_at_the_border_is_painted_up_to_it():
     change = np.abs(
         refined(*region_flag((0, 0, 40, 48)), "--style", "photo.png") - pixels("out.png")

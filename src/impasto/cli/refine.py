@@ -79,7 +79,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.targets import check_targets
     from impasto.media.decode import read_picture
     from impasto.media.encode import output_format, write_picture
-    from impasto.optimize.region import laid_over, soft_edge
+    from impasto.optimize.region import depth_of, laid_over, soft_edge
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
@@ -97,7 +97,7 @@ def run(argv: list[str]) -> int:
     around = region.grown(MARGIN, made.width, made.height)
     part = _part(_recipe(options, provenance.recipe), made, around, (photo, paintings), masks)
     repainted = _painted(options, part, around.of(made, made.width, made.height))
-    edge = min(EDGE, region.width / 4, region.height / 4)
+    edge = min(EDGE, region.width / 4, region.height / 4, depth_of(mask) / 2)
     weights = soft_edge(mask[around.rows, around.columns], edge)
     note = {
         "region": [region.left, region.top, region.width, region.height],
@@ -109,6 +109,7 @@ def run(argv: list[str]) -> int:
         output,
         record=replace(provenance, refined=(*provenance.refined, note)).to_json(),
         depth=depth,
+        dpi=provenance.recipe.dpi,
         overwrite=options.force,
         notice=notice_for(quiet=options.quiet),
     )
@@ -120,7 +121,7 @@ def run(argv: list[str]) -> int:
 def _wanted(options: argparse.Namespace, made: Picture) -> tuple[Floats, Box]:
     """Where to paint: a mask of the result's size, and the box around it."""
     from impasto.errors import InputError
-    from impasto.media.decode import read_picture
+    from impasto.media.masks import read_mask
     from impasto.optimize.region import Box, bounds
 
     if options.region:
@@ -131,8 +132,7 @@ def _wanted(options: argparse.Namespace, made: Picture) -> tuple[Floats, Box]:
                 f"{made.width}x{made.height} px"
             )
         return region.mask(made.width, made.height), region
-    mask = read_picture(Path(options.mask)).resized(made.width, made.height).pixels.mean(2)
-    mask[mask < 1 / 255] = 0
+    mask = read_mask(options.mask).resized_rows(made.width, made.height, slice(0, made.height))
     found = bounds(mask)
     if found is None:
         raise InputError(f"{options.mask}: is black all over, nothing is to be painted")

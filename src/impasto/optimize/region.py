@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,6 +95,14 @@ def bounds(mask: Floats) -> Box | None:
         return None
     left, top = int(columns[0]), int(rows[0])
     return Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
+
+
+def depth_of(mask: Floats) -> float:
+    """Pixels from the inmost place of a mask [H, W] to what is outside; infinite if nothing is."""
+    from scipy.ndimage import distance_transform_edt
+
+    inside = mask > 0
+    return math.inf if inside.all() else float(distance_transform_edt(inside).max())
 
 
 def soft_edge(mask: Floats, width: float) -> Floats:
