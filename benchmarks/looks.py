@@ -172,7 +172,7 @@ def main() -> None:
     ]
     match options.what:
         case "run":
-            keep_freed_memory(keep=True)
+            keep_freed_memory()
             for job in jobs:
                 run(job, options.pastiche)
         case "table":

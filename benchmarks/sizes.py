@@ -86,7 +86,8 @@ def work(size: int, iterations: int, gigabytes: float | None, device: str) -> No
     photo, painting = (read_picture(path) for path in pictures())
     engine = Stylizer(recipe, device=device, max_memory=limit)
     plan = engine.plan(photo, painting)
-    keep_freed_memory(keep=plan.is_roomy)  # as the command does
+    if plan.is_roomy:
+        keep_freed_memory()  # as the command does
     steps = list(itertools.islice(engine.run(photo, painting, plan=plan), iterations))
     ends = [step.elapsed_s for step in steps]
     seconds = [after - before for before, after in itertools.pairwise(ends)]

@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--stability", type=float, default=0.8)
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     options = parser.parse_args()
-    keep_freed_memory(keep=True)
+    keep_freed_memory()
     recipe, painting = load_recipe(options.quality), read_picture(options.style)
     print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)

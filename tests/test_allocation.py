@@ -13,7 +13,7 @@ import numpy as np
 from impasto.optimize.allocation import keep_freed_memory
 
 if sys.argv[1] == "kept":
-    keep_freed_memory(keep=True)
+    keep_freed_memory()
 size = 64 * 2**20
 np.ones(size, np.uint8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -96,15 +96,16 @@ class Worker:
 
     def _made(self, job: Job, data: bytes, share: Share) -> Result:
         from impasto._stylize import finished
-        from impasto.optimize.allocation import keep_freed_memory
+        from impasto.optimize.allocation import give_freed_memory_back, keep_freed_memory
 
         engine, photo = self._opened(job, data, share)
         paintings = [self._painting(each) for each in job.styles]
         began = time.monotonic()
-        keep_freed_memory(keep=share.roomy)
+        if share.roomy:
+            keep_freed_memory()
         for step in engine.run(photo, paintings):  # at least one
             if step.tile and share.roomy:
-                keep_freed_memory(keep=False)
+                give_freed_memory_back()
         sources = [job.photo, *job.styles]
         return finished(engine, step, photo, paintings, sources, time.monotonic() - began)
 

@@ -151,7 +151,7 @@ def _steps(
     stop: list[int],
 ) -> tuple[Step, bool]:
     """The last step, and whether the user ended the run before its time."""
-    from impasto.optimize.allocation import keep_freed_memory
+    from impasto.optimize.allocation import give_freed_memory_back, keep_freed_memory
 
     steps = engine.run(
         job.photo,
@@ -163,13 +163,14 @@ def _steps(
         plan=plan,
     )
     # A network's tiles ask for the same few blocks again and again.
-    keep_freed_memory(keep=plan.is_roomy or job.recipe.engine.kind != "optimizer")
+    if plan.is_roomy or job.recipe.engine.kind != "optimizer":
+        keep_freed_memory()
     told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
             if step.fell_back and not told:
                 told = True
-                keep_freed_memory(keep=False)
+                give_freed_memory_back()
                 say(f"memory ran out: going on in tiles of {step.tile} px")
             progress.see(step)
             for recorder in recorders:

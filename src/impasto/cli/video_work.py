@@ -152,7 +152,7 @@ def engine_of(film: Film, stop: list[int]) -> Engine:
     options = film.options
 
     if options.max_memory is None:
-        keep_freed_memory(keep=True)
+        keep_freed_memory()
 
     def look(_: object) -> None:
         if stop:
