@@ -218,12 +218,6 @@ def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):
     assert all(len(np.unique(each.reshape(-1, 3), axis=0)) == 1 for each in rest)
 
 
-def test_a_recipe_that_a_grid_contradicts_is_told_without_the_recipe(capsys):
-    job = ["sheet", "photo.png", "--style", "painting.png", "--style", "second.png"]
-    assert main([*job, "--styles-grid", "--recipes", "nnst"]) == 2
-    assert capsys.readouterr().err.rstrip().endswith("it cannot weigh paintings")
-
-
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
