@@ -58,7 +58,7 @@ def drive(
             time.sleep(PATIENCE_S if waiting and not stop else 0)
             continue
         ended, _ = wait(running, PATIENCE_S if waiting else None, FIRST_COMPLETED)
-        for future in ended:
+        for future in [each for each in running if each in ended]:  # in their order
             group = running.pop(future)
             for outcome in _outcomes(future, group):
                 if outcome is None:
