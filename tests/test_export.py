@@ -46,7 +46,7 @@ def test_the_graphs_give_what_pytorch_gives_at_any_size(exported):
         assert made.shape == photo.shape
 
 
-def test_eight_bits_are_a_quarter_of_the_size_and_nearly_the_same_picture(exported):
+def test_eight_bits_are_a_third_of_the_size_and_nearly_the_same_picture(exported):
     _, folder = exported
     photo, _ = pictures(*SIZES[0])
     code = np.zeros((1, NUMBERS), np.float32)
@@ -59,7 +59,7 @@ def test_eight_bits_are_a_quarter_of_the_size_and_nearly_the_same_picture(export
             onnx.checker.check_model(model)
         data = model.SerializeToString()
         made.append(session(data).run(None, {"photo": photo.numpy(), "code": code})[0])
-    assert len(data) < 0.3 * (folder / PICTURE).stat().st_size
+    assert 3 * len(data) < (folder / PICTURE).stat().st_size
     assert 0 < np.abs(made[0] - made[1]).mean() < 0.01
 
 
