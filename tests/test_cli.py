@@ -481,7 +481,7 @@ def test_a_run_that_may_end_early_is_told_as_a_bound_and_says_where_it_ended(cap
 
 
 def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):
-    monkeypatch.setattr("impasto.optimize.loop.default_longer_side", lambda *_: 40)
+    monkeypatch.setattr("impasto.optimize.schedule.default_longer_side", lambda *_: 40)
     arguments = ["photo.png", "--style", "painting.png", "--iterations", "1", "-o", "o.png"]
     assert main(arguments) == 0
     with Image.open("photo.png") as photo:

@@ -16,16 +16,16 @@ from impasto.fast import runtime
 from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
-from impasto.media.picture import Picture, fit_within
+from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
 from impasto.optimize.colors import seen
-from impasto.optimize.device import default_longer_side, resolve_device
+from impasto.optimize.device import resolve_device
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.plan import Plan
 from impasto.optimize.room import available_memory, taken_memory
-from impasto.optimize.schedule import Scale, shortest_side_checked
+from impasto.optimize.schedule import Scale, result_size
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe
 
@@ -94,10 +94,7 @@ class OnePass:
     def size_for(self, photo: Any) -> tuple[int, int]:
         """As :meth:`Stylizer.size_for`."""
         photo = read_picture(photo)
-        longer = self.recipe.size or default_longer_side(
-            max(photo.width, photo.height), self.device
-        )
-        return shortest_side_checked(*fit_within(photo.width, photo.height, longer))
+        return result_size(photo.width, photo.height, self.recipe.size, self.device)
 
     def run(
         self,

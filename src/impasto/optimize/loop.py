@@ -16,13 +16,11 @@ from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError
 from impasto.media.decode import read_picture, read_pictures
-from impasto.media.picture import Picture, fit_within
-from impasto.objective.matching import MatchingObjective
-from impasto.objective.objective import Objective, taps
+from impasto.media.picture import Picture
+from impasto.objective.objective import taps
 from impasto.objective.storage import Storage
 from impasto.objective.temporal import Past
 from impasto.objective.terms import Known
-from impasto.objective.tiled import TiledObjective
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, read_areas
 from impasto.optimize.checkpoint import (
@@ -31,10 +29,11 @@ from impasto.optimize.checkpoint import (
     essence,
     load_state,
 )
-from impasto.optimize.device import autocast_dtype, default_longer_side, resolve_device
+from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.film import Before
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
+from impasto.optimize.objectives import AnyObjective, objective_of
 from impasto.optimize.plan import Pace, Plan, probe_scale, seconds_per_pixel, total_work
 from impasto.optimize.room import scratch_folder
 from impasto.optimize.run import Run
@@ -42,7 +41,7 @@ from impasto.optimize.schedule import (
     Scale,
     painting_size,
     plan_scales,
-    shortest_side_checked,
+    result_size,
 )
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe
@@ -117,10 +116,7 @@ class Stylizer:
             LimitError: the shorter side would be too short for the network.
         """
         photo = read_picture(photo)
-        longer = self.recipe.size or default_longer_side(
-            max(photo.width, photo.height), self.device
-        )
-        return shortest_side_checked(*fit_within(photo.width, photo.height, longer))
+        return result_size(photo.width, photo.height, self.recipe.size, self.device)
 
     def run(
         self,
@@ -236,7 +232,14 @@ class Stylizer:
             canvas.to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
             for p in paintings
         ]
-        objective = self._objective(image, styles, probe, 0, memory, areas)
+        objective = objective_of(
+            *(self.recipe, self._encoder, image, styles, probe),
+            tile=0,
+            storage=memory,
+            areas=areas,
+            autocast=self._autocast,
+            known=self._known,
+        )
         return seconds_per_pixel(objective.evaluate, image)
 
     def _paintings_of(self, styles: Any) -> list[Picture]:
@@ -268,7 +271,7 @@ class Stylizer:
         areas: Areas | None = None,
         begun: Tensor | None = None,
         past: Past | None = None,
-    ) -> Objective | TiledObjective | MatchingObjective:
+    ) -> AnyObjective:
         """The objective of a run at one of its scales, targets measured.
 
         Args:
@@ -284,35 +287,16 @@ class Stylizer:
         storage = storage or Storage(self.device)
         photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
         paintings = self.paintings(read_pictures(styles), scale, storage)
-        areas = areas or Areas()
-        return self._objective(photo, paintings, scale, tile, storage, areas, begun, past)
-
-    def _objective(
-        self,
-        photo: Tensor,
-        paintings: Sequence[Tensor],
-        scale: Scale,
-        tile: int,
-        storage: Storage,
-        areas: Areas,
-        begun: Tensor | None = None,
-        past: Past | None = None,
-    ) -> Objective | TiledObjective | MatchingObjective:
-        given = self.recipe, self._encoder, photo, paintings
-        sizes = [(image.shape[3], image.shape[2]) for image in paintings]
-        parts: dict[str, Any] = {
-            "masks": areas.parts(scale.width, scale.height, storage),
-            "style_masks": areas.shown(sizes, storage),
-            "past": past,
-            "storage": storage,
-            "autocast": self._autocast,
-        }
-        if self.recipe.style.distance == "neighbors":
-            return MatchingObjective(*given, current=begun, splitting=scale.refines, **parts)
-        longest = max(max(image.shape[2:]) for image in (photo, *paintings))
-        if tile and tile < longest:
-            return TiledObjective(*given, side=tile, **parts)
-        return Objective(*given, **parts, known=self._known)
+        return objective_of(
+            *(self.recipe, self._encoder, photo, paintings, scale),
+            tile=tile,
+            storage=storage,
+            areas=areas or Areas(),
+            autocast=self._autocast,
+            known=self._known,
+            begun=begun,
+            past=past,
+        )
 
     def paintings(self, styles: Sequence[Picture], scale: Scale, storage: Storage) -> list[Tensor]:
         """[1, 3, h, w] each, at the sizes that they have beside a scale of the result."""

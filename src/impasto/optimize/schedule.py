@@ -7,7 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from impasto.errors import LimitError
+from impasto.media.picture import fit_within
+from impasto.optimize.device import default_longer_side
 from impasto.recipe_tables import Schedule
 
 SHORTEST = 16
@@ -99,12 +103,21 @@ def painting_size(
     return width, height
 
 
-def shortest_side_checked(width: int, height: int) -> tuple[int, int]:
-    """The size itself.
+def result_size(
+    width: int, height: int, asked: int | None, device: torch.device
+) -> tuple[int, int]:
+    """(width, height) of the result for a photo of this size.
+
+    Args:
+        width, height: of the photo, in pixels.
+        asked: longer side of the result; none: what suits the device.
+        device: the run is on.
 
     Raises:
         LimitError: its shorter side is too short for the network.
     """
+    longer = asked or default_longer_side(max(width, height), device)
+    width, height = fit_within(width, height, longer)
     if min(width, height) < SHORTEST:
         raise LimitError(
             f"the result would be {width}x{height} px, but VGG needs {SHORTEST} px on the "

@@ -1,0 +1,70 @@
+"""Which objective a scale of a run has: whole, in tiles, or by neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.encoders.vgg import Encoder
+from impasto.objective.matching import MatchingObjective
+from impasto.objective.objective import Objective
+from impasto.objective.storage import Storage
+from impasto.objective.temporal import Past
+from impasto.objective.terms import Known
+from impasto.objective.tiled import TiledObjective
+from impasto.optimize.areas import Areas
+from impasto.optimize.schedule import Scale
+from impasto.recipe import Recipe
+
+AnyObjective = Objective | TiledObjective | MatchingObjective
+
+
+def objective_of(
+    recipe: Recipe,
+    encoder: Encoder,
+    photo: Tensor,
+    paintings: Sequence[Tensor],
+    scale: Scale,
+    *,
+    tile: int,
+    storage: Storage,
+    areas: Areas,
+    autocast: torch.dtype | None,
+    known: Known,
+    begun: Tensor | None = None,
+    past: Past | None = None,
+) -> AnyObjective:
+    """Measure the targets of a scale.
+
+    Args:
+        recipe: of the run.
+        encoder: with the recipe's taps.
+        photo: [1, 3, H, W] in [0, 1], at the scale's size.
+        paintings: [1, 3, h, w] each, at theirs.
+        scale: of the run.
+        tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
+        storage: of what is as large as the pictures.
+        areas: of the photo.
+        autocast: what convolutions are cast to; none: nothing.
+        known: paintings that were measured before.
+        begun: [1, 3, H, W], the picture that the scale begins with; none: the photo.
+        past: of the scale's size; none: the photo is no frame of a film.
+    """
+    given = recipe, encoder, photo, paintings
+    sizes = [(image.shape[3], image.shape[2]) for image in paintings]
+    parts: dict[str, Any] = {
+        "masks": areas.parts(scale.width, scale.height, storage),
+        "style_masks": areas.shown(sizes, storage),
+        "past": past,
+        "storage": storage,
+        "autocast": autocast,
+    }
+    if recipe.style.distance == "neighbors":
+        return MatchingObjective(*given, current=begun, splitting=scale.refines, **parts)
+    longest = max(max(image.shape[2:]) for image in (photo, *paintings))
+    if tile and tile < longest:
+        return TiledObjective(*given, side=tile, **parts)
+    return Objective(*given, **parts, known=known)
