@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from conftest import synthetic_photo
@@ -78,6 +79,16 @@ def made() -> set[str]:
 
 def report(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_the_process_has_its_threads_back_after_a_batch():
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 2)
+    try:
+        assert batch("photos/a.png", *QUICK) == 0
+        assert torch.get_num_threads() == before + 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_folder_keeps_its_tree_and_a_second_run_has_nothing_to_do(capsys):

@@ -7,7 +7,8 @@ import os
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,8 +49,9 @@ class Worker:
         from impasto.optimize.plan import KEPT
         from impasto.optimize.room import available_memory, taken_memory
 
-        engine, photo = self._opened(job, places.read(job.photo), Share())
-        plan = engine.plan(photo, [self._painting(each) for each in job.styles])
+        with threads_of_torch(Share().threads):
+            engine, photo = self._opened(job, places.read(job.photo), Share())
+            plan = engine.plan(photo, [self._painting(each) for each in job.styles])
         free = available_memory()
         cuda = engine.device.type == "cuda" and engine.device.index is None
         return Probe(
@@ -79,7 +81,8 @@ class Worker:
             digest = hashlib.sha256(data).hexdigest()
             if job.again and not job.replaces and (there := places.size(job.output)):
                 return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
-            result = self._made(job, data, share)
+            with threads_of_torch(share.threads):
+                result = self._made(job, data, share)
             self._save(result, job)
         except Exception as error:  # no picture may end the work on the others
             seconds = time.monotonic() - began
@@ -138,11 +141,8 @@ class Worker:
 
     def _opened(self, job: Job, data: bytes, share: Share) -> tuple[Stylizer, Picture]:
         """The engine for a job, and its photo."""
-        import torch
-
         from impasto.media.decode import read_picture
 
-        torch.set_num_threads(share.threads)
         photo = read_picture(data, name=job.photo)
         recipe, size = job.recipe, self._settings.print_size
         if size is not None:
@@ -178,6 +178,19 @@ class Worker:
                 self._paintings.popitem(last=False)
         self._paintings.move_to_end(place)
         return self._paintings[place]
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """PyTorch computes with so many threads; afterwards as before, for a process may be shared."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _reason(error: Exception) -> str:
