@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import impasto
-from conftest import synthetic_painting
+from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.errors import ImpastoError, InputError
 from impasto.media.decode import read_picture
@@ -21,7 +21,9 @@ from impasto.media.picture import Picture
 from impasto.segment.clusters import _clustered, corresponding
 from impasto.segment.guided import softened
 from impasto.segment.words import expanded, found_masks
-from test_cli_replay import complaint, in_work, replayed  # noqa: F401
+from test_cli_replay import replayed
+
+pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
 JOB += ["--quality", "draft"]
