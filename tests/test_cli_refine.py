@@ -217,6 +217,14 @@ def test_a_mask_of_any_size_paints_where_it_is_white():
     assert change[21:27, 29:35].mean() > change[there].mean()
 
 
+def test_a_mask_that_is_found_is_painted_like_the_one_that_is_written():
+    job = ["mask", "photo.png", "auto:2#1", "--style", "painting.png", "-o", "found.png"]
+    assert main(job) == 0
+    found = refined("--mask", "auto:2#1")
+    assert np.abs(found - refined("--mask", "found.png")).max() <= 1
+    assert (found != pixels("out.png")).any()
+
+
 def test_a_thin_stroke_of_a_mask_is_painted():
     stroke = np.zeros((48, 64), np.uint8)
     stroke[22:28, 4:60] = stroke[4:44, 30:36] = 255
@@ -248,7 +256,8 @@ def test_a_region_at_the_border_is_painted_up_to_it():
     ("arguments", "says"),
     [
         (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
-        (["--region", "0,0,0,20"], "does not lie in"),
+        (["--region", "0,0,0,20"], "is empty; it is X,Y,WIDTH,HEIGHT"),
+        (["--mask", "auto:3"], "auto:3#1 is the first of 3"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),
         (["--mask", "black.png"], "is black all over"),

@@ -42,7 +42,8 @@ def build_parser() -> Parser:
     add("picture", metavar="RESULT", help="made by impasto, with its recipe inside")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--region", metavar="X,Y,W,H", type=_whole_numbers, help="in its pixels")
-    where.add_argument("--mask", metavar="FILE", help="white where to paint, of any size")
+    words = "white where to paint, of any size; or a word for one that is found"
+    where.add_argument("--mask", metavar="MASK", help=words)
     add("-o", "--output", metavar="OUT", help="default: RESULT-refined.png")
     add("--quality", choices=("draft", "standard", "best"), help="another recipe than its own")
     add(
@@ -87,11 +88,11 @@ def run(argv: list[str]) -> int:
     output = Path(options.output or path.with_name(f"{path.stem}-refined.png"))
     depth = 16 if made.metadata.depth == 16 else 8
     output_format(output, depth)
-    mask, region = _wanted(options, made)
     # Parts of its own paintings are none of others.
     own = replace(provenance, style_masks=()) if options.style else provenance
     sought = Search(path, own, accept_changed=options.accept_changed)
     photo, paintings = _inputs(options, sought, provenance)
+    mask, region = _wanted(options, made, photo, paintings)
     masks = sought.masks((photo, paintings), flags=("", ""))
     check_targets([output], [path, *sought.found], overwrite=options.force)
     around = region.grown(MARGIN, made.width, made.height)
@@ -118,21 +119,28 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _wanted(options: argparse.Namespace, made: Picture) -> tuple[Floats, Box]:
+def _wanted(
+    options: argparse.Namespace, made: Picture, photo: Picture, paintings: list[Picture]
+) -> tuple[Floats, Box]:
     """Where to paint: a mask of the result's size, and the box around it."""
     from impasto.errors import InputError
-    from impasto.media.masks import read_mask
     from impasto.optimize.region import Box, bounds
+    from impasto.segment.words import found_masks
 
     if options.region:
         region = Box(*options.region)
+        if min(region.width, region.height) < 1:
+            raise InputError(
+                f"--region {','.join(map(str, options.region))}: is empty; it is X,Y,WIDTH,HEIGHT"
+            )
         if not region.lies_in(made.width, made.height):
             raise InputError(
                 f"--region {','.join(map(str, options.region))}: does not lie in the result's "
                 f"{made.width}x{made.height} px"
             )
         return region.mask(made.width, made.height), region
-    mask = read_mask(options.mask).resized_rows(made.width, made.height, slice(0, made.height))
+    (drawn,), _ = found_masks(photo, paintings, [options.mask], [])
+    mask = drawn.resized_rows(made.width, made.height, slice(0, made.height))
     found = bounds(mask)
     if found is None:
         raise InputError(f"{options.mask}: is black all over, nothing is to be painted")
