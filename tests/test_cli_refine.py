@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import impasto
 from conftest import complaint
-from impasto.cli import main, refine
+from impasto import _refine
+from impasto.cli import main
 from impasto.media import recolor
 from impasto.media.color import srgb_to_oklab
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.media.picture import Picture
 from impasto.optimize.region import Box, bounds, laid_over, soft_edge
+from impasto.record.provenance import read_provenance
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "64", "--quiet"]
 REGION = (20, 12, 30, 24)
@@ -64,6 +67,17 @@ def test_only_the_region_changes_and_no_border_shows():
     rim = inside.copy()
     rim[top + 1 : top + height - 1, left + 1 : left + width - 1] = False
     assert change[rim].max() <= 2  # where it meets the old, it is the old
+
+
+def test_python_paints_the_same(capsys):
+    steps = []
+    recipe = read_provenance(Path("out.png")).recipe
+    job = {"recipe": recipe, "iterations": 5, "device": "cpu", "on_step": steps.append}
+    made = impasto.refine("out.png", "photo.png", "painting.png", region=REGION, **job)
+    assert np.array_equal(np.asarray(made.image), refined(*region_flag()))
+    assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
+    with pytest.raises(impasto.InputError, match="a region or a mask is needed"):
+        impasto.refine("out.png", "photo.png", "painting.png", **job)
 
 
 def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
@@ -138,7 +152,7 @@ def test_what_masks_keep_stays_the_photo(capsys):
 
 
 def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
-    monkeypatch.setattr(refine, "MARGIN", 4)
+    monkeypatch.setattr(_refine, "MARGIN", 4)
     remade("--mask", half_mask())
     assert main(["refine", "out.png", *region_flag((44, 4, 16, 16)), "--quiet"]) == 2
     assert "the region lies where the photo is kept" in complaint(capsys)
@@ -146,7 +160,7 @@ def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
 
 @pytest.mark.parametrize(("left", "which"), [(4, 0), (44, 1)])
 def test_a_region_has_the_paintings_that_its_masks_show_there(left, which, monkeypatch):
-    monkeypatch.setattr(refine, "MARGIN", 4)
+    monkeypatch.setattr(_refine, "MARGIN", 4)
     paintings = ["painting.png", "photo.png"]
     remade("--style", "photo.png", "--mask", half_mask(), "--strength", "0.9", "--strength", "0.5")
     refined(*region_flag((left, 4, 16, 16)))
@@ -185,7 +199,7 @@ def test_colours_are_measured_on_the_whole_photo(colors, monkeypatch):
         "of",
         staticmethod(lambda each: photos.append(each.pixels.shape) or real(each)),
     )
-    monkeypatch.setattr(refine, "MARGIN", 4)
+    monkeypatch.setattr(_refine, "MARGIN", 4)
     refined(*region_flag())
     assert len(photos) == 2  # of the photo, of the painting
     assert photos[0] == (48, 64, 3)

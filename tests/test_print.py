@@ -135,3 +135,14 @@ def test_a_bad_print_is_one_line(flags, code, says, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert says in lines[0]
+
+
+def test_python_takes_a_size_of_paper():
+    job = {"quality": "draft", "iterations": 2}
+    made = impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **job)
+    assert (made.picture.width, made.picture.height) == (57, 43)
+    made.save("out.tif")
+    with Image.open("out.tif") as image:
+        assert image.info["dpi"] == (72, 72)
+    with pytest.raises(impasto.InputError, match="both choose the size"):
+        impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", size=64)
