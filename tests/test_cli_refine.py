@@ -78,6 +78,27 @@ def test_python_paints_the_same(capsys):
     assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
     with pytest.raises(impasto.InputError, match="a region or a mask is needed"):
         impasto.refine("out.png", "photo.png", "painting.png", **job)
+    with pytest.raises(impasto.InputError, match="X,Y,WIDTH,HEIGHT are needed"):
+        impasto.refine("out.png", "photo.png", "painting.png", region=(1, 2, 3), **job)
+
+
+def test_python_refines_what_has_found_regions():
+    job = {"masks": ["auto:2"], "device": "cpu"}
+    small = {"quality": "draft", "iterations": 2, "size": 64}
+    made = impasto.stylize("photo.png", "painting.png", **small, **job)
+    again = impasto.refine(
+        made.picture,
+        "photo.png",
+        "painting.png",
+        recipe=made.recipe,
+        region=REGION,
+        iterations=3,
+        **job,
+    )
+    left, top, width, height = REGION
+    change = np.abs(again.picture.pixels - made.picture.pixels)
+    assert change[top : top + height, left : left + width].max() > 0.01
+    assert change[:, :left].max() == 0
 
 
 def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
@@ -270,7 +291,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
     ("arguments", "says"),
     [
         (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
-        (["--region", "0,0,0,20"], "is empty; it is X,Y,WIDTH,HEIGHT"),
+        (["--region", "0,0,0,20"], "region 0,0,0,20: is none, X,Y,WIDTH,HEIGHT are needed"),
         (["--mask", "auto:3"], "auto:3#1 is the first of 3"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),

@@ -21,7 +21,7 @@ from impasto.optimize.plan import Plan
 from impasto.optimize.region import Box, bounds, depth_of, laid_over, seen_in, soft_edge
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe, load_recipe
-from impasto.segment.words import found_masks
+from impasto.segment.words import expanded, found_masks
 
 MARGIN = 64
 """Pixels around the region that are painted with it, for the network to see where it lies."""
@@ -29,6 +29,7 @@ EDGE = 32
 """Pixels over which the new fades into the old; fewer in a small region."""
 ITERATIONS = 150
 """Those of ``best`` at 512 px."""
+_CORNERS = ("X", "Y", "WIDTH", "HEIGHT")
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,11 @@ def refine(
     Raises:
         ImpastoError: as :func:`stylize`; or there is nothing to be painted.
     """
-    made, content, styles = read_picture(picture), read_picture(photo), read_pictures(painting)
+    sources = [*painting] if isinstance(painting, list | tuple) else [painting]
+    where, sources, of_paintings = expanded(masks, sources, style_masks)
+    made, content, styles = read_picture(picture), read_picture(photo), read_pictures(sources)
     wanted, box = _wanted(made, region, mask, content, styles)
-    regions, parts = found_masks(content, styles, masks, style_masks)
+    regions, parts = found_masks(content, styles, where, of_paintings)
     entire = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
     )
@@ -137,12 +140,13 @@ def _wanted(
     if (region is None) == (mask is None):
         raise InputError("a region or a mask is needed, one of them")
     if region is not None:
-        box, written = Box(*region), ",".join(map(str, region))
-        if min(box.width, box.height) < 1:
-            raise InputError(f"--region {written}: is empty; it is X,Y,WIDTH,HEIGHT")
+        written = ",".join(map(str, region))
+        if len(region) != len(_CORNERS) or min(region[2:]) < 1:
+            raise InputError(f"region {written}: is none, {','.join(_CORNERS)} are needed")
+        box = Box(*region)
         if not box.lies_in(made.width, made.height):
             size = f"{made.width}x{made.height}"
-            raise InputError(f"--region {written}: does not lie in the result's {size} px")
+            raise InputError(f"region {written}: does not lie in the result's {size} px")
         return box.mask(made.width, made.height), box
     (drawn,), _ = found_masks(photo, paintings, [mask], [])
     rows = drawn.resized_rows(made.width, made.height, slice(0, made.height))

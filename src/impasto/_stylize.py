@@ -160,7 +160,11 @@ def stylize(
     }
     content = read_picture(photo)
     if print_size is not None:
-        asked |= _printed(PrintSize.parse(print_size), size, content)
+        chosen_twice = size is not None or {"size", "dpi"} & {*(changes or {})}
+        if chosen_twice:
+            raise InputError("print_size chooses size and dpi: give no others")
+        paper = PrintSize.parse(print_size)
+        asked |= {"size": paper.longer_side(content.width, content.height), "dpi": paper.dpi}
     chosen = chosen.with_changes(
         {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
     )
@@ -185,12 +189,6 @@ def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]
     if isinstance(strength, Sequence):
         return {"style.strengths": list(strength)}
     return {"strength": strength}
-
-
-def _printed(paper: PrintSize, size: int | None, photo: Picture) -> dict[str, Any]:
-    if size is not None:
-        raise InputError("size and print_size both choose the size: give one of them")
-    return {"size": paper.longer_side(photo.width, photo.height), "dpi": paper.dpi}
 
 
 def finished(
