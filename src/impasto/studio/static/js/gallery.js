@@ -1,0 +1,104 @@
+/** What was painted so far, newest first. The server keeps it, so that it is there after a restart. */
+
+import { FINAL, forgetJob, jobPath, listJobs, picture } from "./api.js";
+import { openComparison } from "./compare.js";
+import { byId, complain, guarded, make, notify } from "./dom.js";
+import { openJob } from "./history.js";
+import { state } from "./state.js";
+import { leave } from "./run.js";
+
+/** @typedef {import("./types.js").Job} Job */
+
+/** @type {Map<string, Job>} */
+const picked = new Map();
+/** @type {string | null} */
+let next = null;
+
+const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+const hasPicture = (/** @type {Job} */ job) => job.state === "done" || job.state === "stopped";
+
+function renderPicked() {
+  byId("compare-two").disabled = picked.size !== 2;
+  byId("gallery-hint").textContent =
+    picked.size === 1 ? "One more to compare with." : picked.size > 2 ? "Only two can be compared." : "Tick two pictures to compare them.";
+}
+
+/** @param {Job} job */
+function card(job) {
+  const image = make("img", { alt: "", loading: "lazy" });
+  if (job.state !== "failed") {
+    image.addEventListener("error", () => (image.hidden = true));
+    picture(`${jobPath(job.id)}/thumbnail`).then((url) => (image.src = url), () => (image.hidden = true));
+  } else image.hidden = true;
+  const open = make("button", { type: "button", className: "open", "aria-label": `Open ${job.title}` }, image);
+  open.addEventListener("click", guarded(async () => {
+    await openJob(job);
+    location.hash = "#studio";
+  }));
+  const tick = make("input", { type: "checkbox", checked: picked.has(job.id), disabled: !hasPicture(job) });
+  tick.addEventListener("change", () => {
+    if (tick.checked) picked.set(job.id, job);
+    else picked.delete(job.id);
+    renderPicked();
+  });
+  const remove = make("button", { type: "button", className: "quiet", "aria-label": `Remove ${job.title}` }, "Remove");
+  const item = make(
+    "li",
+    { className: "card", dataset: { job: job.id, state: job.state } },
+    open,
+    make("h2", {}, job.title),
+    make("p", { className: "muted" }, [job.state === "done" ? null : job.state, WHEN.format(new Date(job.created))].filter(Boolean).join(" · ")),
+    make("div", { className: "row" }, make("label", { className: "inline" }, tick, "Compare"), remove),
+  );
+  remove.addEventListener("click", () => askAndRemove(job, item));
+  return item;
+}
+
+/** @param {Job} job @param {HTMLElement} item */
+function askAndRemove(job, item) {
+  notify(`Remove “${job.title}” for good?`, {
+    action: "Remove",
+    act: guarded(async () => {
+      if (state.job?.id === job.id) {
+        leave();
+        state.photo = null;
+        location.hash = "#gallery";
+      }
+      await forgetJob(job.id).catch((error) => {
+        if (error.status !== 404) throw error;
+      });
+      picked.delete(job.id);
+      renderPicked();
+      const neighbour = item.nextElementSibling ?? item.previousElementSibling;
+      item.remove();
+      /** @type {HTMLElement | null} */ (neighbour?.querySelector(".open"))?.focus();
+      byId("gallery-empty").hidden = byId("cards").children.length > 0;
+    }),
+  });
+}
+
+/** @param {boolean} afresh */
+async function load(afresh) {
+  const page = await listJobs(afresh ? null : next);
+  next = page.next;
+  if (afresh) byId("cards").replaceChildren();
+  byId("cards").append(...page.jobs.map(card));
+  byId("more").hidden = !next;
+  byId("gallery-empty").hidden = byId("cards").children.length > 0;
+}
+
+export const showGallery = guarded(() => load(true));
+
+/** What grows while nobody watches goes back on the stage when the page is opened again. */
+export async function reopen() {
+  const asked = /^#job=(.+)$/.exec(location.hash)?.[1];
+  const { jobs } = await listJobs(null, 12);
+  const job = jobs.find(({ id }) => id === asked) ?? jobs.find((each) => !FINAL.has(each.state));
+  if (job) await openJob(job).catch(complain);
+}
+
+export function startGallery() {
+  byId("more").addEventListener("click", guarded(() => load(false)));
+  byId("compare-two").addEventListener("click", guarded(() => openComparison([...picked.values()])));
+}

@@ -1,0 +1,87 @@
+/** The picture in the middle: the photo, what grows out of it, and what can be done with it. */
+
+import { download, FINAL, jobPath, picture } from "./api.js";
+import { byId, guarded, notify } from "./dom.js";
+import { stem } from "./sources.js";
+import { createSplit } from "./split.js";
+import { on, state } from "./state.js";
+import { goOn, isRunning, stop, watch } from "./run.js";
+
+const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
+const MIDDLE = 50;
+
+/** @type {ReturnType<typeof createSplit>} */
+let split;
+let shownPhoto = null;
+let shownJob = "";
+
+async function renderPhoto() {
+  const { photo } = state;
+  byId("empty").hidden = Boolean(photo);
+  byId("split").hidden = !photo;
+  byId("change-photo").hidden = !photo;
+  if (photo === shownPhoto) return;
+  shownPhoto = photo;
+  await split.show("before", photo?.url ?? null, `The photo: ${photo?.name}`);
+}
+
+/** @param {string} path */
+async function showPainted(path) {
+  const { job } = state;
+  const url = await picture(path);
+  if (state.job?.id === job.id) await split.show("after", url, `Painted: ${job.title}`);
+}
+
+const renderJob = guarded(async () => {
+  const { job } = state;
+  const ended = Boolean(job) && FINAL.has(job.state);
+  const hasResult = job?.state === "done" || job?.state === "stopped";
+  byId("stop").hidden = !job || ended;
+  byId("resume").hidden = job?.state !== "stopped";
+  byId("download").hidden = !hasResult;
+  byId("lens").hidden = !job;
+  split.setComparable(Boolean(job));
+  split.frame.classList.toggle("growing", isRunning());
+  const now = job ? `${job.id} ${hasResult}` : "";
+  if (now === shownJob) return;
+  const began = job?.id !== shownJob.split(" ")[0];
+  shownJob = now;
+  if (!job) await split.show("after", null);
+  else if (hasResult) await showPainted(`${jobPath(job.id)}/result?format=png`);
+  if (began) split.move(job && hasResult ? MIDDLE / 4 : 0);
+});
+
+/** @param {{iteration: number, url: string}} preview */
+const renderPreview = guarded(({ url }) => showPainted(url));
+
+const save = guarded(async (/** @type {Event} */ event) => {
+  const format = /** @type {HTMLElement} */ (event.target).dataset.format;
+  if (!format) return;
+  byId("download").open = false;
+  const name = stem(state.job.title).replaceAll(/[^\p{L}\p{N}]+/gu, "-");
+  await download(`${jobPath(state.job.id)}/result?format=${format}`, `${name}.${EXTENSIONS[format]}`);
+  notify("Saved with your downloads.", { seconds: 4 });
+});
+
+function toggleLens() {
+  const button = byId("lens");
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(shown));
+  split.lens.show(shown);
+}
+
+export function startStage() {
+  split = createSplit(byId("split"), "Before and after");
+  on("inputs", guarded(renderPhoto));
+  on("job", renderJob);
+  watch((event) => void (event.type === "preview" && renderPreview(event.data)));
+  byId("stop").addEventListener("click", stop);
+  byId("resume").addEventListener("click", goOn);
+  byId("lens").addEventListener("click", toggleLens);
+  byId("download").addEventListener("click", save);
+  byId("change-photo").addEventListener("click", () => byId("photo-input").click());
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && byId("lens").getAttribute("aria-pressed") === "true") toggleLens();
+  });
+}
+
