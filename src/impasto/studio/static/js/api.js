@@ -119,6 +119,7 @@ export async function* events(id, signal) {
     try {
       const headers = { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) };
       const response = await request(`${jobPath(id)}/events`, { headers, signal });
+      if (response.status === 204) return yield { type: "job", data: await readJob(id) };
       for await (const event of parse(response.body)) {
         last = event.id || last;
         wait = 500;

@@ -83,7 +83,7 @@ async function load(afresh) {
   const page = await listJobs(afresh ? null : next);
   next = page.next;
   if (afresh) byId("cards").replaceChildren();
-  byId("cards").append(...page.jobs.map(card));
+  byId("cards").append(...page.jobs.filter(({ draft }) => !draft).map(card));
   byId("more").hidden = !next;
   byId("gallery-empty").hidden = byId("cards").children.length > 0;
 }
@@ -94,7 +94,7 @@ export const showGallery = guarded(() => load(true));
 export async function reopen() {
   const asked = /^#job=(.+)$/.exec(location.hash)?.[1];
   const { jobs } = await listJobs(null, 12);
-  const job = jobs.find(({ id }) => id === asked) ?? jobs.find((each) => !FINAL.has(each.state));
+  const job = jobs.find(({ id }) => id === asked) ?? jobs.find((each) => !each.draft && !FINAL.has(each.state));
   if (job) await openJob(job).catch(complain);
 }
 

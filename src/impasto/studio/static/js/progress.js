@@ -14,7 +14,7 @@ const HIGH = 64;
 /** @type {Progress[]} */
 let steps = [];
 let of = "";
-let scale = 0;
+let scale = -1;
 
 /** @param {number} seconds */
 export function spoken(seconds) {
@@ -32,13 +32,13 @@ function words(job) {
   const problem = job.problem && (job.problem.detail || job.problem.title);
   switch (job.state) {
     case "queued":
-      return job.position ? `Waiting, number ${job.position} in the queue` : "Waiting for a free brush";
+      return job.position ? `Waiting, ${job.position} ahead` : "Waiting for a free brush";
     case "running":
-      return job.progress ? `Painting, scale ${job.progress.scale} of ${job.progress.scales}` : "Mixing the colours";
+      return job.progress ? `${job.draft ? "A first draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}` : "Mixing the colours";
     case "stopped":
       return "Stopped. The picture so far is kept.";
     case "done":
-      return "Finished";
+      return job.draft ? "The draft is there" : "Finished";
     case "cancelled":
       return "Cancelled";
     default:
@@ -50,7 +50,7 @@ function render() {
   const { job } = state;
   byId("run").hidden = !job;
   if (!job) return;
-  if (job.id !== of) [of, steps, scale] = [job.id, [], 0];
+  if (job.id !== of) [of, steps, scale] = [job.id, [], -1];
   const { progress } = job;
   const running = job.state === "running" || job.state === "queued";
   byId("run").dataset.state = job.state;
@@ -77,7 +77,7 @@ function note(progress) {
   steps.push(progress);
   if (progress.scale !== scale) {
     scale = progress.scale;
-    announce(`Painting scale ${scale} of ${progress.scales}, ${progress.width} by ${progress.height} pixels.`);
+    announce(`Painting scale ${scale + 1} of ${progress.scales}, ${progress.width} by ${progress.height} pixels.`);
   }
 }
 

@@ -1,12 +1,12 @@
 /** A sheet of variations: small drafts side by side, of which one may be chosen. */
 
 import * as api from "./api.js";
-import { byId, closable, complain, guarded, make, notify } from "./dom.js";
+import { byId, closable, guarded, make, notify } from "./dom.js";
 import { painting } from "./paintings.js";
 import { fromShipped, loaded } from "./sources.js";
 import { edited, state } from "./state.js";
 import { remember } from "./request.js";
-import { send } from "./run.js";
+import { drop, send } from "./run.js";
 
 /** @typedef {{label: string, settings?: any, paintings?: any[]}} Cell */
 
@@ -57,7 +57,8 @@ function choose({ settings, paintings }) {
 async function fill({ cell, button, image }, signal) {
   const paintings = cell.paintings ?? state.paintings;
   const settings = { ...state.settings, ...cell.settings, recipe: "draft", size: SIDE };
-  const job = await patient(() => send({ photo: state.photo, paintings, settings, title: `Variation: ${cell.label}` }, false), signal);
+  const inputs = { photo: state.photo, paintings, settings, title: `Variation: ${cell.label}` };
+  const job = await send(inputs, true, () => !signal.aborted);
   jobs.add(job.id);
   if (signal.aborted) return forgetAll();
   if (!state.photo.ref) remember({ photo: state.photo, paintings }, job.id);
@@ -72,22 +73,6 @@ async function fill({ cell, button, image }, signal) {
     if (event.type === "preview") await show(event.data.url);
     if (event.type === "job" && event.data.state === "done") await show(`${api.jobPath(job.id)}/result?format=png`);
     if (event.type === "job" && event.data.state === "failed") button.lastElementChild.textContent = `${cell.label}: failed`;
-  }
-}
-
-/**
- * @template T
- * @param {() => Promise<T>} act  Again where the server is busy.
- * @param {AbortSignal} signal
- */
-async function patient(act, signal) {
-  for (;;) {
-    try {
-      return await act();
-    } catch (error) {
-      if (signal.aborted || !(error instanceof api.Problem) || error.status !== 429) throw error;
-      await new Promise((done) => setTimeout(done, 1000 * (error.retryAfter || 2)));
-    }
   }
 }
 
@@ -116,7 +101,7 @@ function forgetAll() {
     for (const source of [state.photo, ...state.paintings.map((each) => each.source)]) {
       if (source?.ref?.job === id && source.file) delete source.ref;
     }
-    api.forgetJob(id).catch(complain);
+    drop(id);
   }
   jobs.clear();
 }

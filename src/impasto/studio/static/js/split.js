@@ -37,13 +37,14 @@ export function createSplit(host, label) {
    * @param {"before" | "after"} which
    * @param {string | null} url
    * @param {string} [alt]
+   * @param {number} [wide]  Pixels that it takes to be shown.
    */
-  async function show(which, url, alt = "") {
+  async function show(which, url, alt = "", wide = 0) {
     const image = which === "before" ? before : after;
     const mine = ++asked[which];
     if (!url) return void ((image.hidden = true), image.removeAttribute("src"));
     const ready = await loaded(url);
-    if (mine !== asked[which] || !ready) return;
+    if (mine !== asked[which] || !ready || ready.naturalWidth < wide) return;
     image.src = url;
     image.alt = alt;
     image.hidden = false;

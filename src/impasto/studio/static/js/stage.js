@@ -8,12 +8,12 @@ import { on, state } from "./state.js";
 import { goOn, isRunning, stop, watch } from "./run.js";
 
 const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
-const MIDDLE = 50;
 
 /** @type {ReturnType<typeof createSplit>} */
 let split;
 let shownPhoto = null;
 let shownJob = "";
+let drafted = 0; // width of the draft, which stays until something finer is there
 
 async function renderPhoto() {
   const { photo } = state;
@@ -25,11 +25,14 @@ async function renderPhoto() {
   await split.show("before", photo?.url ?? null, `The photo: ${photo?.name}`);
 }
 
-/** @param {string} path */
-async function showPainted(path) {
+/**
+ * @param {string} path
+ * @param {number} [wide]  Pixels that it takes to be better than what is there.
+ */
+async function showPainted(path, wide = 0) {
   const { job } = state;
   const url = await picture(path);
-  if (state.job?.id === job.id) await split.show("after", url, `Painted: ${job.title}`);
+  if (state.job?.id === job.id) await split.show("after", url, `Painted: ${job.title}`, wide);
 }
 
 const renderJob = guarded(async () => {
@@ -38,21 +41,21 @@ const renderJob = guarded(async () => {
   const hasResult = job?.state === "done" || job?.state === "stopped";
   byId("stop").hidden = !job || ended;
   byId("resume").hidden = job?.state !== "stopped";
-  byId("download").hidden = !hasResult;
+  byId("download").hidden = !hasResult || job.draft;
   byId("lens").hidden = !job;
   split.setComparable(Boolean(job));
   split.frame.classList.toggle("growing", isRunning());
   const now = job ? `${job.id} ${hasResult}` : "";
   if (now === shownJob) return;
-  const began = job?.id !== shownJob.split(" ")[0];
+  if (!job || job.draft) drafted = 0;
   shownJob = now;
   if (!job) await split.show("after", null);
   else if (hasResult) await showPainted(`${jobPath(job.id)}/result?format=png`);
-  if (began) split.move(job && hasResult ? MIDDLE / 4 : 0);
+  if (hasResult && job.draft) drafted = job.progress?.width ?? 0;
 });
 
 /** @param {{iteration: number, url: string}} preview */
-const renderPreview = guarded(({ url }) => showPainted(url));
+const renderPreview = guarded(({ url }) => showPainted(url, drafted));
 
 const save = guarded(async (/** @type {Event} */ event) => {
   const format = /** @type {HTMLElement} */ (event.target).dataset.format;

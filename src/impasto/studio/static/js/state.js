@@ -12,18 +12,23 @@ export const state = {
   /** @type {{name: string, title: string, url: string, credit: string}[]} */ styles: [],
 };
 
+/**
+ * @typedef {"inputs" | "edited" | "job"} Topic  Photo, paintings or settings are others; a person
+ *   has changed them; the job on the stage is another, or in another state.
+ */
+
 /** @type {Record<string, (() => void)[]>} */
 const listeners = {};
 
 /**
- * @param {"inputs" | "job"} topic  Photo, paintings, settings; or the job on the stage.
+ * @param {Topic} topic
  * @param {() => void} listener
  */
 export function on(topic, listener) {
   (listeners[topic] ??= []).push(listener);
 }
 
-/** @param {"inputs" | "job"} topic */
+/** @param {Topic} topic */
 export function emit(topic) {
   for (const listener of listeners[topic] ?? []) listener();
 }
@@ -39,6 +44,12 @@ export function set(patch) {
 
 /** A person changed something: the picture no longer shows it. */
 export function edited() {
+  disagree();
+  emit("edited");
+}
+
+/** The picture does not show what is in the panel. */
+export function disagree() {
   stale = true;
   emit("inputs");
 }

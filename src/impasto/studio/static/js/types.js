@@ -25,7 +25,7 @@
  * @typedef {Object} Progress
  * @property {number} iteration
  * @property {number} iterations
- * @property {number} scale  From 1.
+ * @property {number} scale  From 0, the coarsest.
  * @property {number} scales
  * @property {number} width
  * @property {number} height
@@ -35,6 +35,7 @@
  * @typedef {Object} Job
  * @property {string} id
  * @property {string} title
+ * @property {boolean} draft
  * @property {"queued"|"running"|"stopped"|"done"|"failed"|"cancelled"} state
  * @property {string} created
  * @property {string | null} ended
@@ -45,7 +46,7 @@
  * @property {number} masks
  * @property {number | null} position
  * @property {{name: string}} [photo]
- * @property {{name: string, style_name: string | null}[]} [paintings]
+ * @property {{name: string, style_name?: string | null}[]} [paintings]
  */
 
 export {};

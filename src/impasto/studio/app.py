@@ -1,0 +1,129 @@
+"""The application: pages, routes, and what becomes of errors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from impasto._version import __version__
+from impasto.errors import ImpastoError
+from impasto.studio import catalog, jobs, pictures
+from impasto.studio.guard import Guard
+from impasto.studio.problems import MEDIA_TYPE, Problem, problem_of
+from impasto.studio.schema import Health
+from impasto.studio.studio import Studio
+
+STATIC = Path(__file__).parent / "static"
+_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+log = logging.getLogger("impasto.studio")
+
+
+def create_app(studio: Studio) -> FastAPI:
+    """The studio over HTTP."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        studio.start()
+        yield
+        studio.close()
+
+    app = FastAPI(
+        title="impasto studio",
+        version=__version__,
+        summary="Photos repainted in the style of paintings, as jobs in a queue.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.studio = studio
+    app.include_router(jobs.router)
+    app.include_router(pictures.router)
+    app.include_router(catalog.router)
+    _add_pages(app, studio)
+    for kind in (Problem, ImpastoError, Exception):
+        app.add_exception_handler(kind, _told)
+    app.add_exception_handler(RequestValidationError, _bad_parameter)
+    app.add_exception_handler(HTTPException, _by_status)
+    app.add_middleware(Guard, settings=studio.settings, seen=_log)
+    return app
+
+
+def _add_pages(app: FastAPI, studio: Studio) -> None:
+    @app.get("/healthz", tags=["operation"], responses={503: {"model": Health}})
+    def health(response: Response) -> Health:
+        """Whether there are workers and a queue; 503 if not."""
+        states, alive = studio.queue.states(), studio.supervisor.alive()
+        if not alive:
+            response.status_code = 503
+        return Health(
+            status="ok" if alive else "ailing",
+            version=__version__,
+            workers=alive,
+            queued=states.get("queued", 0),
+            running=states.get("running", 0),
+        )
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    app.mount("/static", _Static(directory=STATIC))
+
+
+class _Static(StaticFiles):
+    """The page's files, asked for anew each time, for the next version has the same names."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def answer(problem: Problem) -> Response:
+    """A problem as a response."""
+    return JSONResponse(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if problem.code == "internal":
+        log.error("request failed", exc_info=error, extra={"path": request.url.path})
+    return answer(problem)
+
+
+async def _bad_parameter(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:])
+    return answer(Problem("bad_parameter", f"{where}: {first['msg']}"))
+
+
+async def _by_status(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _OF_STATUS.get(error.status_code, "bad_request")
+    return answer(Problem(code, str(error.detail), error.headers))
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    client = scope.get("client") or ("",)
+    log.info(
+        "request",
+        extra={
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+            "client": client[0],
+        },
+    )

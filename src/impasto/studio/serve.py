@@ -1,0 +1,71 @@
+"""The server's process: uvicorn around the application, ended cleanly by a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import webbrowser
+from types import FrameType
+
+import uvicorn
+
+from impasto.studio import logs
+from impasto.studio.app import create_app
+from impasto.studio.settings import Settings
+from impasto.studio.studio import Studio
+
+CONNECTIONS = 256
+GOODBYE_S = 5
+"""For answers under way when the server ends."""
+
+
+class _Server(uvicorn.Server):
+    """Has those who follow jobs let go first, for they would keep it from ending."""
+
+    def __init__(self, config: uvicorn.Config, studio: Studio, page: str | None) -> None:
+        super().__init__(config)
+        self._studio = studio
+        self._page = page
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._page is not None:
+            # A thread, for some browsers keep the one that starts them.
+            threading.Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._studio.ending.set()
+        super().handle_exit(sig, frame)
+
+
+def serve(
+    settings: Settings, listening: socket.socket, form: logs.Format, page: str | None
+) -> None:
+    """Serve until told to end.
+
+    Args:
+        settings: of the server.
+        listening: the socket.
+        form: of the log.
+        page: address to show in a browser; none: in none.
+
+    Raises:
+        InputError, ResourceError: the data folder cannot be used.
+    """
+    logs.begin(form)
+    studio = Studio(settings, form)
+    config = uvicorn.Config(
+        create_app(studio),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )
+    server = _Server(config, studio, page)
+    with contextlib.suppress(KeyboardInterrupt):  # raised anew once everything has ended
+        server.run(sockets=[listening])
