@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import paint
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
-
-import paint
 
 WIDTH, HEIGHT = 640, 512
 SHIPPED = (560, 448)
