@@ -12,6 +12,7 @@ from impasto.cli.arguments import Parser, device, gigabytes, number, say, whole
 from impasto.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
+    from impasto.studio.logs import Format
     from impasto.studio.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -78,9 +79,11 @@ def run(argv: list[str]) -> int:
     listening = _bound(options.host, options.port)
     port = listening.getsockname()[1]
     settings = _settings(options)
-    _announce(options, settings, port)
-    form = options.log or ("text" if sys.stderr.isatty() else "json")
-    serve(settings, listening, form, _address(options, settings, port) if _opens(options) else None)
+    address = _address(options, settings, port)
+    say(f"the studio is at {address} (Ctrl-C ends it; jobs go on later)")
+    say(f"jobs and results are in {settings.data}")
+    form: Format = options.log or ("text" if sys.stderr.isatty() else "json")
+    serve(settings, listening, form, None if options.no_open else address)
     return 0
 
 
@@ -129,18 +132,9 @@ def _settings(options: Any) -> Settings:
     )
 
 
-def _announce(options: Any, settings: Settings, port: int) -> None:
-    say(f"the studio is at {_address(options, settings, port)} (Ctrl-C ends it; jobs go on later)")
-    say(f"jobs and results are in {settings.data}")
-
-
 def _address(options: Any, settings: Settings, port: int) -> str:
     host = options.host
     if host in ("0.0.0.0", "::"):  # any address of the machine, of which this one is sure to work
-        host = socket.gethostname() if not _opens(options) else "localhost"
+        host = socket.gethostname() if options.no_open else "localhost"
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{port}/" + (f"#token={settings.token}" if settings.token else "")
-
-
-def _opens(options: Any) -> bool:
-    return not options.no_open

@@ -70,6 +70,8 @@ def _add_pages(app: FastAPI, studio: Studio) -> None:
             status="ok" if alive else "ailing",
             version=__version__,
             workers=alive,
+            device=studio.queue.fact("device") or studio.settings.device,
+            upload_limit=studio.settings.max_upload,
             queued=states.get("queued", 0),
             running=states.get("running", 0),
         )

@@ -111,7 +111,7 @@ def _with_parts(
     """The request with its parts in the places that its JSON leaves open."""
 
     def uploads(name: str) -> list[Source]:
-        return [Upload(upload=place) for place in range(len(parts[name]))]
+        return [Upload(file=place) for place in range(len(parts[name]))]
 
     for name in ("photo", "init"):
         if len(parts[name]) > 1:
@@ -172,6 +172,9 @@ class Intake:
         spec = Spec(
             recipe=recipe.model_dump(mode="json"),
             names=tuple(names),
+            shipped=tuple(
+                source.style_name if isinstance(source, OfStyle) else None for source in styles
+            ),
             sizes=self._looked_at(place, names, len(masks), [part is not None for part in parts]),
             masks=len(masks),
             style_masks=tuple(part is not None for part in parts),
@@ -246,9 +249,9 @@ class _Stager:
 
     def _upload(self, source: Upload, part: str, target: Path) -> str:
         given = self._parts.get(part, [])
-        if source.upload >= len(given):
-            raise Problem("bad_input", f"{part}: there is no part {source.upload}")
-        upload = given[source.upload]
+        if source.file >= len(given):
+            raise Problem("bad_input", f"{part}: there is no part {source.file}")
+        upload = given[source.file]
         upload.file.seek(0)
         with target.open("wb") as file:
             shutil.copyfileobj(upload.file, file, 1 << 20)
@@ -260,6 +263,7 @@ class _Stager:
         file = {
             "photo": files.PHOTO,
             "result": files.RESULT,
+            "preview": files.PREVIEW,
             "style": files.style_file(int(number or 0)),
             "mask": files.mask_file(int(number or 0)),
         }[what]

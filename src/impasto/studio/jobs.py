@@ -58,12 +58,14 @@ BODY: dict[str, Any] = {
     status_code=201,
     response_model=Job,
     openapi_extra=BODY,
-    responses={200: {"model": Job, "description": "The job that came with this key before"}}
-    | problems(
-        *("bad_request", "not_found", "no_result", "slow_upload", "too_large", "over_limit"),
-        *("not_a_picture", "wrong_type", "bad_recipe", "bad_input", "bad_parameter"),
-        *("path_refused", "key_reused", "queue_full", "no_resources"),
-    ),
+    responses={
+        200: {"model": Job, "description": "The job that came with this key before"},
+        **problems(
+            *("bad_request", "not_found", "no_result", "slow_upload", "too_large", "over_limit"),
+            *("not_a_picture", "wrong_type", "bad_recipe", "bad_input", "bad_parameter"),
+            *("path_refused", "key_reused", "queue_full", "no_resources"),
+        ),
+    },
 )
 async def create(
     request: Request, response: Response, studio: TheStudio, idempotency_key: Key = None
@@ -142,12 +144,15 @@ def one(studio: TheStudio, job: TheId) -> Job:
 
 
 @router.delete("/{id}", status_code=204, responses=problems("not_found", "bad_parameter"))
-def remove(studio: TheStudio, job: TheId) -> Response:
-    """Cancel a job that waits or runs; remove one that has ended, with its files."""
+def remove(studio: TheStudio, job: TheId, forget: bool = False) -> Response:
+    """Cancel a job that waits or runs; remove one that has ended, with its files.
+
+    With `forget`, remove it whatever its state.
+    """
     row = studio.queue.get(job)
-    if row.state not in ENDED:
+    if row.state not in ENDED and not forget:
         studio.queue.ask(job, "cancel")
-    elif studio.queue.remove(job):
+    elif studio.queue.remove(job, whatever=forget):
         studio.folder.discard(job)
     return Response(status_code=204)
 
@@ -175,8 +180,8 @@ def resume(studio: TheStudio, job: TheId) -> Job:
     responses={
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
         204: {"description": "The end has been told: `Last-Event-ID` is the last there will be"},
-    }
-    | problems("not_found", "bad_parameter", "too_many_streams"),
+        **problems("not_found", "bad_parameter", "too_many_streams"),
+    },
 )
 def events(
     studio: TheStudio,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -25,10 +25,10 @@ class Painting:
 def paintings() -> dict[str, Painting]:
     """By name, in the order of the list."""
     folder = Path(str(resources.files("impasto") / "studio" / "styles"))
-    listed = tomllib.loads((folder / "styles.toml").read_text("utf-8"))
+    listed = json.loads((folder / "styles.json").read_text("utf-8"))
     return {
-        name: Painting(name, entry["title"], entry["credit"], folder / f"{name}.jpg")
-        for name, entry in listed.items()
+        each["name"]: Painting(each["name"], each["title"], each["credit"], folder / each["file"])
+        for each in listed
     }
 
 

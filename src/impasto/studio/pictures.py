@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
@@ -19,7 +19,7 @@ from impasto.studio.views import has_result
 
 router = APIRouter(prefix="/v1/jobs/{id}", tags=["pictures"])
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
-_PICTURE = {
+_PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             kind: {"schema": {"type": "string", "format": "binary"}}

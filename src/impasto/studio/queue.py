@@ -40,6 +40,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     used REAL NOT NULL DEFAULT 0,
     used_before REAL NOT NULL DEFAULT 0,
     progress TEXT,
+    width INTEGER,
+    height INTEGER,
     preview INTEGER,
     problem TEXT,
     losses INTEGER NOT NULL DEFAULT 0,
@@ -48,6 +50,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS waiting ON jobs (state, draft DESC, seq);
 CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 _NEXT = "SELECT id FROM jobs WHERE state = 'queued' ORDER BY draft DESC, seq LIMIT 1"
 _AGAIN = (
@@ -230,12 +233,12 @@ class Queue:
             raise Problem("wrong_state", f"the job is {row.state}; one that has ended can go on")
         return self.get(job)
 
-    def remove(self, job: str) -> bool:
-        """Take a job that has ended off the table; whether there was one."""
+    def remove(self, job: str, *, whatever: bool = False) -> bool:
+        """Take a job that has ended, or ``whatever`` its state, off the table; whether it was."""
+        states = "" if whatever else f"AND state IN {ENDED}"
         with self._change() as base:
-            return bool(
-                base.execute(f"DELETE FROM jobs WHERE id = ? AND state IN {ENDED}", (job,)).rowcount
-            )
+            removed = base.execute(f"DELETE FROM jobs WHERE id = ? {states}", (job,)).rowcount
+        return bool(removed)
 
     # What workers do.
 
@@ -271,16 +274,32 @@ class Queue:
             return "gone"
         return None if found[0] is None else str(found[0])
 
-    def end(self, row: Row, state: str, used: float, problem: Problem | None = None) -> bool:
-        """Note that a job has ended; false: it was the worker's no longer."""
+    def end(
+        self,
+        row: Row,
+        state: str,
+        used: float,
+        problem: Problem | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> bool:
+        """Note that a job has ended; false: it was the worker's no longer.
+
+        Args:
+            row: that it was claimed with.
+            state: one of those that are final.
+            used: seconds worked.
+            problem: why it failed.
+            size: (width, height) of the result.
+        """
+        width, height = size or (None, None)
         told = None if problem is None else json.dumps(problem.body())
         with self._change() as base:
             changed = base.execute(
                 "UPDATE jobs SET state = CASE asked WHEN 'cancel' THEN 'cancelled' ELSE ? END, "
-                "problem = ?, ended = ?, used = ?, asked = NULL, worker = NULL, "
-                "version = version + 1 "
+                "problem = ?, ended = ?, used = ?, width = ?, height = ?, asked = NULL, "
+                "worker = NULL, version = version + 1 "
                 "WHERE id = ? AND attempt = ? AND state = 'running'",
-                (state, told, time.time(), used, row.id, row.attempt),
+                (state, told, time.time(), used, width, height, row.id, row.attempt),
             ).rowcount
             if changed:
                 _count(base, state)
@@ -346,6 +365,16 @@ class Queue:
     def totals(self) -> dict[str, float]:
         """What has been counted since the table was made."""
         return {row["name"]: row["value"] for row in self._rows("SELECT * FROM totals")}
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact about the workers."""
+        with self._change() as base:
+            base.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def fact(self, name: str) -> str | None:
+        """What was noted last."""
+        found = self._rows("SELECT value FROM facts WHERE name = ?", name)
+        return str(found[0][0]) if found else None
 
     def count(self, name: str, value: float = 1) -> None:
         """Add to a total."""

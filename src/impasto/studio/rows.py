@@ -18,6 +18,7 @@ class Spec:
     Attributes:
         recipe: as JSON.
         names: of the photo and each painting, as the client had them, without folders.
+        shipped: name of each painting that impasto came with.
         sizes: (width, height) of the same.
         masks: of the photo.
         style_masks: whether each painting has one; empty: none has.
@@ -28,6 +29,7 @@ class Spec:
 
     recipe: dict[str, Any]
     names: tuple[str, ...]
+    shipped: tuple[str | None, ...]
     sizes: tuple[tuple[int, int], ...]
     masks: int = 0
     style_masks: tuple[bool, ...] = ()
@@ -50,6 +52,7 @@ class Spec:
             **data
             | {
                 "names": tuple(data["names"]),
+                "shipped": tuple(data["shipped"]),
                 "sizes": tuple((width, height) for width, height in data["sizes"]),
                 "style_masks": tuple(data["style_masks"]),
             }
@@ -74,6 +77,7 @@ class Row:
         used: seconds worked, over all attempts, as last reported.
         used_before: likewise, when this attempt began.
         progress: of the last step seen.
+        width, height: of the result; none: there is none.
         preview: iteration of the picture so far; none: there is none.
         problem: why it failed.
         losses: workers lost at it without getting any further.
@@ -96,6 +100,8 @@ class Row:
     used: float
     used_before: float
     progress: dict[str, Any] | None
+    width: int | None
+    height: int | None
     preview: int | None
     problem: dict[str, Any] | None
     losses: int

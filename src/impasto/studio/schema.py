@@ -25,7 +25,7 @@ class Data(Message):
 class Upload(Message):
     """A file of the same multipart request."""
 
-    upload: Annotated[int, Field(ge=0, lt=MOST_PICTURES)]
+    file: Annotated[int, Field(ge=0, lt=MOST_PICTURES)]
     """Place among the parts of its name, from 0."""
 
 
@@ -33,7 +33,7 @@ class OfJob(Message):
     """A picture of another job."""
 
     job: JobId
-    what: Annotated[str, Field(pattern=r"^(photo|result|style/\d|mask/\d)$")]
+    what: Annotated[str, Field(pattern=r"^(photo|result|preview|style/\d|mask/\d)$")]
 
 
 class OfStyle(Message):
@@ -100,8 +100,11 @@ class ProblemDetails(BaseModel):
 
 class PictureInfo(Message):
     name: str
+    """That the client gave it."""
     width: int
     height: int
+    style_name: str | None = None
+    """If it is a shipped painting."""
 
 
 class Links(Message):
@@ -133,6 +136,9 @@ class Job(Message):
     recipe: dict[str, Any]
     depth: int
     keep_metadata: bool
+    width: int | None
+    height: int | None
+    """Of the result, once there is one."""
     photo: PictureInfo
     paintings: list[PictureInfo]
     styles: int
@@ -185,5 +191,9 @@ class Health(Message):
     version: str
     workers: int
     """That are alive."""
+    device: str
+    """That they work on."""
+    upload_limit: int
+    """Bytes of a request."""
     queued: int
     running: int

@@ -20,8 +20,10 @@ def job_view(row: Row, position: int | None, place: Path) -> Job:
         place: its folder.
     """
     names = [
-        PictureInfo(name=name, width=size[0], height=size[1])
-        for name, size in zip(row.spec.names, row.spec.sizes, strict=True)
+        PictureInfo(name=name, width=size[0], height=size[1], style_name=shipped)
+        for name, size, shipped in zip(
+            row.spec.names, row.spec.sizes, (None, *row.spec.shipped), strict=True
+        )
     ]
     return Job(
         id=row.id,
@@ -38,6 +40,8 @@ def job_view(row: Row, position: int | None, place: Path) -> Job:
         recipe=row.spec.recipe,
         depth=row.spec.depth,
         keep_metadata=row.spec.keep_metadata,
+        width=row.width,
+        height=row.height,
         photo=names[0],
         paintings=names[1:],
         styles=row.spec.styles,

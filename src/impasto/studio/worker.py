@@ -92,7 +92,7 @@ class Worker:
         from impasto.recipe import load_recipe
 
         with contextlib.suppress(ImpastoError):
-            self._engine(load_recipe("draft"))
+            self._queue.note("device", self._engine(load_recipe("draft")).device.type)
 
     def work(self) -> None:
         """Take jobs until told to end, or until a fresh process is due."""
@@ -137,6 +137,8 @@ class _Attempt:
         self._place = worker._folder.of(row.id)
         self._began = time.monotonic()
         self._reported = self._shown = -math.inf
+        self._scale = -1
+        self._size: tuple[int, int] | None = None
 
     @property
     def _used(self) -> float:
@@ -156,7 +158,8 @@ class _Attempt:
         elif state != "gone":
             if state == "done":
                 (self._place / files.CHECKPOINT).unlink(missing_ok=True)
-            self._queue.end(self._row, state, self._used, problem)
+            if not self._queue.end(self._row, state, self._used, problem, self._size):
+                state = "gone"
         log.info(
             "job",
             extra={
@@ -248,6 +251,8 @@ class _Attempt:
         if self._used > self._worker._settings.job_seconds and not step.last:
             limit = self._worker._settings.job_seconds
             raise Problem("time_limit", f"the job has worked for {limit:g} s, as long as one may")
+        if step.scale != self._scale:  # each scale is seen
+            self._scale, self._shown, self._reported = step.scale, -math.inf, -math.inf
         if step.last or time.monotonic() < self._reported + REPORT_S:
             return "done"
         asked = self._report(step)
@@ -288,6 +293,7 @@ class _Attempt:
             keep_metadata=spec.keep_metadata,
             overwrite=True,
         )
+        self._size = result.picture.width, result.picture.height
         for path in self._place.glob("result.*"):  # in other formats, of an earlier stop
             if path != target:
                 path.unlink()

@@ -38,7 +38,7 @@ export function named(source, uploads) {
   if (source.style) return { style_name: source.style };
   if (source.ref) return source.ref;
   uploads.push([source.file, source.name]);
-  return { upload: uploads.length - 1 };
+  return { file: uploads.length - 1 };
 }
 
 /**
