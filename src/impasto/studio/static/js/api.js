@@ -71,7 +71,7 @@ export const stopJob = (/** @type {string} */ id) => request(`${jobPath(id)}/sto
 export const resumeJob = (/** @type {string} */ id) => request(`${jobPath(id)}/resume`, { method: "POST" });
 /** Cancels what is not ended, and removes it with its files. */
 export const forgetJob = (/** @type {string} */ id) =>
-  request(`${jobPath(id)}?forget=true`, { method: "DELETE" });
+  request(`${jobPath(id)}?forget=true`, { method: "DELETE", keepalive: true });
 export const listRecipes = async () => (await json("/v1/recipes")).recipes;
 export const listStyles = async () => (await json("/v1/styles")).styles;
 export const health = () => json("/healthz");

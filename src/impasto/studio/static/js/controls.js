@@ -35,7 +35,7 @@ function renderRecipe() {
 }
 
 function render() {
-  const { strength, scale, colors, size } = state.settings;
+  const { strength, scale, colors, size, iterations } = state.settings;
   byId("strength").value = String(strength);
   byId("strength").previousElementSibling.value = `${Math.round(100 * strength)} %`;
   byId("scale").value = String(Math.log2(scale));
@@ -44,6 +44,7 @@ function render() {
   for (const radio of document.querySelectorAll("input[name=colors]")) radio.checked = radio.value === colors;
   byId("colors-help").textContent = COLORS[colors];
   renderSize(size);
+  if (document.activeElement !== byId("steps")) byId("steps").value = iterations ?? "";
   renderRecipe();
   renderButton();
 }
@@ -73,6 +74,7 @@ export function startControls() {
   byId("colors").addEventListener("change", ({ target }) => set({ colors: target.value }));
   byId("recipe").addEventListener("change", ({ target }) => set({ recipe: target.value }));
   byId("size").addEventListener("change", ({ target }) => set({ size: Number(target.value) || null }));
+  byId("steps").addEventListener("input", ({ target }) => set({ iterations: Number(target.value) || null }));
   byId("panel").addEventListener("submit", guarded(async (event) => (event.preventDefault(), await paint())));
   byId("follow").addEventListener("change", () => stale && isReady() && byId("follow").checked && guarded(paint)());
   followChanges(() => byId("follow").checked);

@@ -10,6 +10,7 @@ import { startMasks } from "./masks.js";
 import { startPaintings } from "./paintings.js";
 import { startProgress } from "./progress.js";
 import { startRecipeText } from "./recipe-text.js";
+import { leaveNoDrafts } from "./run.js";
 import { startSheet } from "./sheet.js";
 import { startStage } from "./stage.js";
 import { emit, state } from "./state.js";
@@ -61,6 +62,7 @@ async function start() {
     startGallery,
     startComparison,
     startSheet,
+    leaveNoDrafts,
   ]) {
     begin();
   }

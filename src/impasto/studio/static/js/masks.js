@@ -166,9 +166,10 @@ function show() {
 export const openMasks = guarded(async (index = 0) => {
   photo = await loaded(state.photo.url);
   if (!photo) return notify("This browser cannot show this photo, so that no mask can be painted on it.");
-  const scale = Math.min(1, LONGER / Math.max(photo.naturalWidth, photo.naturalHeight));
+  const scale = LONGER / Math.max(photo.naturalWidth, photo.naturalHeight);
   canvas().width = Math.round(photo.naturalWidth * scale);
   canvas().height = Math.round(photo.naturalHeight * scale);
+  canvas().style.setProperty("--ratio", String(canvas().width / canvas().height));
   chosen = Math.min(index, state.paintings.length - 1);
   touched = false;
   tabs();
@@ -207,5 +208,9 @@ export function startMasks() {
     });
   }
   byId("open-masks").addEventListener("click", () => openMasks());
-  on("inputs", () => (byId("open-masks").hidden = !state.photo || !state.paintings.length));
+  on("inputs", () => {
+    const button = byId("open-masks");
+    button.hidden = !state.photo || !state.paintings.length;
+    button.textContent = state.paintings.length > 1 ? "Paint where each one goes" : "Paint only a part of the photo";
+  });
 }

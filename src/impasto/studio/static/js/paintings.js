@@ -106,7 +106,7 @@ function render() {
   const list = byId("chosen");
   if (list.dataset.key === key) return; // a slider that is being dragged stays where it is
   list.dataset.key = key;
-  list.hidden = !state.paintings.length;
+  list.hidden = state.paintings.every(({ source }) => source.style) && state.paintings.length < 2;
   list.replaceChildren(...state.paintings.map((each, index) => row(each, index, shared)));
 }
 

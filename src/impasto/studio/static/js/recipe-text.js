@@ -84,13 +84,14 @@ export function adopt(recipe) {
     scale: recipe.style.scale,
     colors: recipe.colors,
     size: recipe.size,
+    iterations: recipe.schedule.total,
   });
 }
 
 /** Whether a recipe differs from a shipped one only in what the panel shows. */
 function isPlain(recipe, shipped) {
   const same = structuredClone(recipe);
-  for (const key of ["strength", "colors", "size", "style.scale", "style.weights", "style.strengths"]) {
+  for (const key of ["strength", "colors", "size", "schedule.total", "style.scale", "style.weights", "style.strengths"]) {
     const value = key.split(".").reduce((table, field) => table[field], shipped);
     assign(same, key, value);
   }

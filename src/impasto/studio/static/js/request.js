@@ -37,6 +37,7 @@ export function changes(settings, all, blended) {
     "style.strengths": [],
     colors: settings.colors,
     size: settings.size,
+    "schedule.total": settings.iterations,
   };
 }
 

@@ -9,7 +9,7 @@ import { agree, disagree, emit, on, state } from "./state.js";
 /** @typedef {{photo: any, paintings: import("./types.js").Painting[], settings: any, title?: string}} Inputs */
 
 const PAUSE = 450; // ms without a change before the next picture is begun
-const DRAFT_SIDE = 192; // pixels, a few seconds on two CPU cores
+const DRAFT = { side: 192, iterations: 30 }; // a few seconds on two CPU cores
 const DRAFTED = ["standard", "best"]; // of the same objective as the recipe "draft"
 
 let follower = new AbortController();
@@ -65,7 +65,7 @@ export async function send(inputs, draft, wanted) {
  * @returns {Promise<boolean>} whether it ended as it should, and is still the one on the stage.
  */
 async function put(inputs, draft, mine) {
-  const settings = draft ? { ...inputs.settings, recipe: "draft", size: draftSide(inputs.settings.size) } : inputs.settings;
+  const settings = draft ? draftOf(inputs) : inputs.settings;
   const job = await send({ ...inputs, settings }, draft, () => mine === turn);
   if (mine !== turn) return drop(job.id), false;
   const before = state.job;
@@ -76,8 +76,13 @@ async function put(inputs, draft, mine) {
   return mine === turn && state.job.state === "done";
 }
 
-/** @param {number | null} size */
-const draftSide = (size) => Math.min(DRAFT_SIDE, size ?? DRAFT_SIDE);
+/** @param {Inputs} inputs */
+const draftOf = ({ settings, photo }) => ({
+  ...settings,
+  recipe: "draft",
+  size: Math.min(DRAFT.side, settings.size ?? photo.side ?? DRAFT.side),
+  iterations: Math.min(DRAFT.iterations, settings.iterations ?? DRAFT.iterations),
+});
 
 /** Begin a picture of what is in the panel; one that is still growing is given up for it. */
 export async function paint() {
@@ -88,7 +93,8 @@ export async function paint() {
   agree();
   announce("Painting has begun.");
   try {
-    if (DRAFTED.includes(inputs.settings.recipe) && !(await put(inputs, true, mine))) return;
+    const { recipe } = inputs.settings;
+    if (DRAFTED.includes(recipe.name ?? recipe) && !(await put(inputs, true, mine))) return;
     await put(inputs, false, mine);
   } catch (error) {
     if (mine === turn) disagree();
@@ -158,6 +164,13 @@ export function leave() {
   state.job = null;
   history.replaceState(null, "", "#studio");
   emit("job");
+}
+
+/** Nobody will see the draft of a page that is gone. */
+export function leaveNoDrafts() {
+  addEventListener("pagehide", () => {
+    if (state.job?.draft) drop(state.job.id);
+  });
 }
 
 /** @param {() => boolean} wanted  Whether changes are followed. */

@@ -11,6 +11,7 @@ import { drop, send } from "./run.js";
 /** @typedef {{label: string, settings?: any, paintings?: any[]}} Cell */
 
 const SIDE = 256; // pixels, of a draft
+const STEPS = 36;
 const AT_ONCE = 2; // so that a sheet leaves room in the queue
 const SAVED = { cell: 256, gap: 12, line: 28 };
 
@@ -53,10 +54,17 @@ function choose({ settings, paintings }) {
   edited();
 }
 
+/** What keeps a cell quick. */
+const small = () => ({
+  recipe: "draft",
+  size: Math.min(SIDE, state.settings.size ?? state.photo.side ?? SIDE),
+  iterations: Math.min(STEPS, state.settings.iterations ?? STEPS),
+});
+
 /** @param {ReturnType<typeof tile>} made @param {AbortSignal} signal */
 async function fill({ cell, button, image }, signal) {
   const paintings = cell.paintings ?? state.paintings;
-  const settings = { ...state.settings, ...cell.settings, recipe: "draft", size: SIDE };
+  const settings = { ...state.settings, ...cell.settings, ...small() };
   const inputs = { photo: state.photo, paintings, settings, title: `Variation: ${cell.label}` };
   const job = await send(inputs, true, () => !signal.aborted);
   jobs.add(job.id);
@@ -138,6 +146,7 @@ export function startSheet() {
     byId("sheet").showModal();
     await paintSheet();
   }));
+  addEventListener("pagehide", forgetAll);
   byId("sheet").addEventListener("close", () => (closing.abort(), forgetAll()));
   byId("sheet-save").addEventListener("click", save);
 }

@@ -38,13 +38,18 @@ export function createSplit(host, label) {
    * @param {string | null} url
    * @param {string} [alt]
    * @param {number} [wide]  Pixels that it takes to be shown.
+   * @returns {Promise<HTMLImageElement | null>} What is shown; none: it is not.
    */
   async function show(which, url, alt = "", wide = 0) {
     const image = which === "before" ? before : after;
     const mine = ++asked[which];
-    if (!url) return void ((image.hidden = true), image.removeAttribute("src"));
+    if (!url) {
+      image.hidden = true;
+      image.removeAttribute("src");
+      return null;
+    }
     const ready = await loaded(url);
-    if (mine !== asked[which] || !ready || ready.naturalWidth < wide) return;
+    if (mine !== asked[which] || !ready || ready.naturalWidth < wide) return null;
     image.src = url;
     image.alt = alt;
     image.hidden = false;
@@ -52,6 +57,7 @@ export function createSplit(host, label) {
       frame.style.setProperty("--ratio", String(ready.naturalWidth / ready.naturalHeight));
     }
     lens.draw();
+    return ready;
   }
 
   return {

@@ -22,7 +22,19 @@ async function renderPhoto() {
   byId("change-photo").hidden = !photo;
   if (photo === shownPhoto) return;
   shownPhoto = photo;
-  await split.show("before", photo?.url ?? null, `The photo: ${photo?.name}`);
+  const shown = await split.show("before", photo?.url ?? null, `The photo: ${photo?.name}`);
+  if (!photo) return;
+  photo.isOdd = !shown;
+  if (shown) photo.side = Math.max(shown.naturalWidth, shown.naturalHeight);
+}
+
+/** A photo that the browser cannot show, such as a TIFF, as the server sees it. */
+async function renderOddPhoto() {
+  const { photo, job } = state;
+  if (!photo?.isOdd || !job) return;
+  photo.url = await picture(`${jobPath(job.id)}/photo`);
+  shownPhoto = null;
+  await renderPhoto();
 }
 
 /**
@@ -49,6 +61,7 @@ const renderJob = guarded(async () => {
   if (now === shownJob) return;
   if (!job || job.draft) drafted = 0;
   shownJob = now;
+  await renderOddPhoto();
   if (!job) await split.show("after", null);
   else if (hasResult) await showPainted(`${jobPath(job.id)}/result?format=png`);
   if (hasResult && job.draft) drafted = job.progress?.width ?? 0;

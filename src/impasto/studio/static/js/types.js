@@ -9,6 +9,8 @@
  * @property {Blob} [file]  Where the page has the file itself.
  * @property {string} [style]  Id of a shipped style.
  * @property {Reference} [ref]  Where the server has it already.
+ * @property {number} [side]  The longer one in pixels, once it has been shown.
+ * @property {boolean} [isOdd]  Of a format that the browser cannot show.
  *
  * @typedef {Object} Painting
  * @property {Source} source
@@ -21,6 +23,7 @@
  * @property {number} scale  Of the painting's strokes, 1 as they are.
  * @property {"style"|"content"|"luminance"|"match"} colors
  * @property {number | null} size  Longer side in pixels; null: the photo's.
+ * @property {number | null} iterations  Of all scales together; null: the recipe's.
  *
  * @typedef {Object} Progress
  * @property {number} iteration
