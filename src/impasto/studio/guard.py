@@ -101,7 +101,7 @@ class Guard:
         if scope["path"].startswith("/v1/") or scope["method"] not in SAFE:
             _check_origin(headers, host)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._settings.max_upload:
+        if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self._settings.max_upload:
             raise self._too_large()
         if self._settings.token and not OPEN.fullmatch(scope["path"]):
             kind, _, given = headers.get("authorization", "").partition(" ")
