@@ -27,6 +27,7 @@ from impasto.studio.problems import CODES
 from impasto.studio.rows import ENDED
 from impasto.studio.settings import Settings
 from impasto.studio.studio import Studio
+from impasto.studio.worker import Worker
 
 SMALL = {"size": 48, "schedule.total": 6}
 
@@ -192,3 +193,19 @@ def serving(data: Path, *flags: str) -> Iterator[Server]:
     finally:
         if server.process.poll() is None:
             server.end()
+
+
+def worker_of(client: TestClient, ending: threading.Event | None = None) -> Worker:
+    """A worker of a studio inside the test, in the test's own process."""
+    return Worker(studio_of(client).settings, "tester", ending or threading.Event())
+
+
+def work(client: TestClient) -> None:
+    """Do everything that waits."""
+    ending = threading.Event()
+    worker = worker_of(client, ending)
+    try:
+        while studio_of(client).queue.waiting():
+            worker.take()
+    finally:
+        worker.close()
