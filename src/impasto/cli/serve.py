@@ -75,15 +75,16 @@ def run(argv: list[str]) -> int:
             f"the studio needs extra packages ({', '.join(missing)}): pip install 'impasto[serve]'"
         )
     from impasto.studio.serve import serve
+    from impasto.studio.studio import Studio
 
-    listening = _bound(options.host, options.port)
-    port = listening.getsockname()[1]
-    settings = _settings(options)
-    address = _address(options, settings, port)
-    say(f"the studio is at {address} (Ctrl-C ends it; jobs go on later)")
-    say(f"jobs and results are in {settings.data}")
+    settings = settings_from(options)
     form: Format = options.log or ("text" if sys.stderr.isatty() else "json")
-    serve(settings, listening, form, None if options.no_open else address)
+    with _bound(options.host, options.port) as listening:
+        studio = Studio(settings, form)
+        address = _address(options, settings, listening.getsockname()[1])
+        say(f"the studio is at {address} (Ctrl-C ends it; jobs go on later)")
+        say(f"jobs and results are in {settings.data}")
+        serve(studio, listening, None if options.no_open else address)
     return 0
 
 
@@ -99,7 +100,7 @@ def _bound(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _settings(options: Any) -> Settings:
+def settings_from(options: Any) -> Settings:
     from impasto.studio.settings import DAY_S, Settings, default_data
 
     is_local = options.host in LOOPBACK

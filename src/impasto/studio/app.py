@@ -5,20 +5,26 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from impasto._version import __version__
 from impasto.errors import ImpastoError
 from impasto.studio import catalog, jobs, pictures
-from impasto.studio.guard import Guard
+from impasto.studio.guard import Guard, Seen
+from impasto.studio.metrics import Metrics
+from impasto.studio.openapi import document
 from impasto.studio.problems import MEDIA_TYPE, Problem, problem_of
+from impasto.studio.reference import reference_page
+from impasto.studio.routes import problems
 from impasto.studio.schema import Health
 from impasto.studio.studio import Studio
 
@@ -42,25 +48,32 @@ def create_app(studio: Studio) -> FastAPI:
         version=__version__,
         summary="Photos repainted in the style of paintings, as jobs in a queue.",
         lifespan=lifespan,
+        responses=problems(),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.studio = studio
+    app.openapi = partial(document, app)  # type: ignore[method-assign]
     app.include_router(jobs.router)
     app.include_router(pictures.router)
     app.include_router(catalog.router)
-    _add_pages(app, studio)
-    for kind in (Problem, ImpastoError, Exception):
+    metrics = Metrics(studio)
+    _add_pages(app, studio, metrics)
+    for kind in (Problem, ImpastoError):
         app.add_exception_handler(kind, _told)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(HTTPException, _by_status)
-    app.add_middleware(Guard, settings=studio.settings, seen=_log)
+    app.add_middleware(Guard, settings=studio.settings, seen=_seen(metrics))
     return app
 
 
-def _add_pages(app: FastAPI, studio: Studio) -> None:
-    @app.get("/healthz", tags=["operation"], responses={503: {"model": Health}})
+def _add_pages(app: FastAPI, studio: Studio, metrics: Metrics) -> None:
+    @app.get(
+        "/healthz",
+        tags=["operation"],
+        responses={503: {"model": Health, "description": "There are no workers"}},
+    )
     def health(response: Response) -> Health:
         """Whether there are workers and a queue; 503 if not."""
         states, alive = studio.queue.states(), studio.supervisor.alive()
@@ -75,6 +88,20 @@ def _add_pages(app: FastAPI, studio: Studio) -> None:
             queued=states.get("queued", 0),
             running=states.get("running", 0),
         )
+
+    @app.get(
+        "/metrics",
+        tags=["operation"],
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    def figures() -> Response:
+        """Figures for Prometheus."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/docs", include_in_schema=False)
+    def reference() -> HTMLResponse:
+        return HTMLResponse(reference_page(app.openapi()))
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
@@ -97,11 +124,8 @@ def answer(problem: Problem) -> Response:
     return JSONResponse(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
 
 
-async def _told(request: Request, error: Exception) -> Response:
-    problem = problem_of(error)
-    if problem.code == "internal":
-        log.error("request failed", exc_info=error, extra={"path": request.url.path})
-    return answer(problem)
+async def _told(_: Request, error: Exception) -> Response:
+    return answer(problem_of(error))
 
 
 async def _bad_parameter(_: Request, error: Exception) -> Response:
@@ -117,15 +141,21 @@ async def _by_status(_: Request, error: Exception) -> Response:
     return answer(Problem(code, str(error.detail), error.headers))
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
-    client = scope.get("client") or ("",)
-    log.info(
-        "request",
-        extra={
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": status,
-            "ms": round(1000 * seconds, 1),
-            "client": client[0],
-        },
-    )
+def _seen(metrics: Metrics) -> Seen:
+    """What is done about a request that has been answered."""
+
+    def seen(scope: Scope, status: int, seconds: float) -> None:
+        metrics.see(scope, status, seconds)
+        client = scope.get("client") or ("",)
+        log.info(
+            "request",
+            extra={
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "ms": round(1000 * seconds, 1),
+                "client": client[0],
+            },
+        )
+
+    return seen

@@ -18,20 +18,13 @@ from impasto.record.provenance import parse_provenance
 from impasto.studio.paintings import painting, paintings
 from impasto.studio.problems import Problem
 from impasto.studio.routes import TheStudio, problems
-from impasto.studio.schema import (
-    NamedHash,
-    NamedRecipe,
-    Recipes,
-    Restored,
-    Style,
-    Styles,
-)
+from impasto.studio.schema import NamedHash, NamedRecipe, Recipes, Restored, Style, Styles
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 
-@router.get("/recipes", responses=problems())
+@router.get("/recipes")
 def recipes() -> Recipes:
     """The shipped recipes."""
     found = [load_recipe(name) for name in recipe_names()]
@@ -47,13 +40,13 @@ def recipes() -> Recipes:
     )
 
 
-@router.get("/recipes/schema", responses=problems())
+@router.get("/recipes/schema")
 def schema() -> dict[str, Any]:
     """The JSON Schema of a recipe."""
     return Recipe.model_json_schema()
 
 
-@router.get("/styles", responses=problems())
+@router.get("/styles")
 def styles() -> Styles:
     """The shipped paintings."""
     return Styles(
@@ -112,11 +105,11 @@ async def restore(request: Request, studio: TheStudio) -> Restored:
     """The recipe inside a finished picture."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem("wrong_type", "send multipart/form-data with a part named picture")
-    form = await request.form(max_files=1, max_fields=1)
-    picture = form.get("picture")
-    if not isinstance(picture, UploadFile):
-        raise Problem("bad_input", "picture: there is none")
-    return await run_in_threadpool(_restored, studio, picture)
+    async with request.form(max_files=1, max_fields=1) as form:
+        picture = form.get("picture")
+        if not isinstance(picture, UploadFile):
+            raise Problem("bad_input", "picture: there is none")
+        return await run_in_threadpool(_restored, studio, picture)
 
 
 def _restored(studio: Studio, picture: UploadFile) -> Restored:

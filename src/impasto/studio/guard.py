@@ -9,14 +9,16 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import logging
 import re
 import time
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from impasto.studio.problems import MEDIA_TYPE, Problem
+from impasto.studio.problems import MEDIA_TYPE, Problem, problem_of
 from impasto.studio.settings import Settings
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -45,6 +47,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "geolocation=(), microphone=()",
 }
+log = logging.getLogger("impasto.studio")
 Seen = Callable[[Scope, int, float], None]
 
 
@@ -62,12 +65,12 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.monotonic(), 500
+        began, status, started = time.monotonic(), 500, False
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -78,7 +81,14 @@ class Guard:
             try:
                 self._check(scope)
                 await self._app(scope, self._counted(receive), sent)
-            except Problem as problem:
+            except ClientDisconnect:
+                status = 400  # that nobody sees
+            except Exception as error:
+                problem = problem_of(error)
+                if problem.code == "internal":
+                    log.exception("request failed", extra={"path": scope["path"]})
+                if started:
+                    raise
                 await _refuse(problem, sent)
         finally:
             self._seen(scope, status, time.monotonic() - began)
@@ -91,7 +101,7 @@ class Guard:
         if scope["path"].startswith("/v1/") or scope["method"] not in SAFE:
             _check_origin(headers, host)
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._settings.max_upload:
+        if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self._settings.max_upload:
             raise self._too_large()
         if self._settings.token and not OPEN.fullmatch(scope["path"]):
             kind, _, given = headers.get("authorization", "").partition(" ")

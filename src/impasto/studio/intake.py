@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from impasto.media.picture import fit_within
 from impasto.recipe import Recipe, load_recipe, parse_recipe, recipe_names
@@ -51,8 +52,9 @@ class Asked:
     parts: dict[str, list[UploadFile]] = field(default_factory=dict)
 
 
-async def read_request(request: Request) -> Asked:
-    """The parts of a request.
+@contextlib.asynccontextmanager
+async def received(request: Request) -> AsyncIterator[Asked]:
+    """The parts of a request; its files are gone afterwards.
 
     Raises:
         Problem: it cannot be read, or takes too long.
@@ -61,12 +63,24 @@ async def read_request(request: Request) -> Asked:
     try:
         async with asyncio.timeout(UPLOAD_S):
             if kind == "application/json":
-                return Asked(parsed(await request.body()))
-            if kind == "multipart/form-data":
-                return await _read_form(request)
+                form, asked = None, Asked(parsed(await request.body()))
+            elif kind == "multipart/form-data":
+                form = await request.form(
+                    max_files=4 * MOST_PICTURES,
+                    max_fields=4 * MOST_PICTURES,
+                    max_part_size=FIELD_BYTES,
+                )
+            else:
+                raise Problem("wrong_type", "send multipart/form-data or application/json")
     except TimeoutError:
         raise Problem("slow_upload", f"the request took more than {UPLOAD_S:g} s") from None
-    raise Problem("wrong_type", "send multipart/form-data or application/json")
+    if form is None:
+        yield asked
+        return
+    try:
+        yield _of_form(form)
+    finally:
+        await form.close()
 
 
 def parsed(text: bytes | str) -> JobRequest:
@@ -85,10 +99,7 @@ def parsed(text: bytes | str) -> JobRequest:
         raise Problem("bad_parameter", f"{where}: {first['msg']}") from None
 
 
-async def _read_form(request: Request) -> Asked:
-    form = await request.form(
-        max_files=4 * MOST_PICTURES, max_fields=4 * MOST_PICTURES, max_part_size=FIELD_BYTES
-    )
+def _of_form(form: FormData) -> Asked:
     parts: dict[str, list[UploadFile]] = {name: [] for name in PARTS}
     texts: dict[str, list[str]] = {"job": [], "style_name": []}
     for name, value in form.multi_items():

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from impasto.studio.events import followed
-from impasto.studio.intake import Asked, read_request
+from impasto.studio.intake import Asked, received
 from impasto.studio.problems import Problem
 from impasto.studio.routes import TheId, TheStudio, problems
 from impasto.studio.rows import ENDED, Row
@@ -72,8 +72,8 @@ async def create(
 ) -> Job:
     """Put a job into the queue."""
     await run_in_threadpool(_check_room, studio, idempotency_key)
-    asked = await read_request(request)
-    row, new = await run_in_threadpool(_added, studio, asked, idempotency_key)
+    async with received(request) as asked:
+        row, new = await run_in_threadpool(_added, studio, asked, idempotency_key)
     response.status_code = 201 if new else 200
     response.headers["location"] = f"/v1/jobs/{row.id}"
     return await run_in_threadpool(studio.view, row)

@@ -15,14 +15,14 @@ _OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 def begin(form: Format) -> None:
     """Send this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(form))
+    handler.setFormatter(Lines(form))
     root = logging.getLogger("impasto.studio")
     root.handlers = [handler]
     root.setLevel(logging.INFO)
     root.propagate = False
 
 
-class _Lines(logging.Formatter):
+class Lines(logging.Formatter):
     def __init__(self, form: Format) -> None:
         super().__init__()
         self._form = form
@@ -39,5 +39,11 @@ class _Lines(logging.Formatter):
         if self._form == "json":
             head = {"time": when.isoformat(timespec="milliseconds"), "level": record.levelname}
             return json.dumps(head | {"event": record.getMessage()} | fields, default=str)
-        told = " ".join(f"{key}={value}" for key, value in fields.items())
+        told = " ".join(f"{key}={_plain(value)}" for key, value in fields.items())
         return f"{when:%H:%M:%S} {record.getMessage()} {told}".rstrip()
+
+
+def _plain(value: Any) -> str:
+    """A value as it is, or quoted where it could be taken for another line or field."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else json.dumps(text)

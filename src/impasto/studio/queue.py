@@ -357,6 +357,11 @@ class Queue:
         """Of all jobs."""
         return {row["id"] for row in self._rows("SELECT id FROM jobs")}
 
+    def oldest_waiting(self) -> float | None:
+        """When the job came that has waited longest; none: nothing waits."""
+        found = self._rows("SELECT min(created) FROM jobs WHERE state = 'queued'")[0][0]
+        return None if found is None else float(found)
+
     def states(self) -> dict[str, int]:
         """Jobs by state."""
         found = self._rows("SELECT state, count(*) AS jobs FROM jobs GROUP BY state")

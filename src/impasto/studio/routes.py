@@ -23,7 +23,7 @@ GUARDED = ("no_token", "foreign_host", "foreign_origin")
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI responses of a route that may end in these problems."""
+    """The OpenAPI responses of a route that may end in these problems, beside those of all."""
     found: dict[int | str, list[str]] = {}
     for code in (*GUARDED, *codes):
         found.setdefault(CODES[code][0], []).append(code)

@@ -12,7 +12,7 @@ JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
 class Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Data(Message):

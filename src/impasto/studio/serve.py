@@ -12,7 +12,6 @@ import uvicorn
 
 from impasto.studio import logs
 from impasto.studio.app import create_app
-from impasto.studio.settings import Settings
 from impasto.studio.studio import Studio
 
 CONNECTIONS = 256
@@ -39,22 +38,15 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(
-    settings: Settings, listening: socket.socket, form: logs.Format, page: str | None
-) -> None:
+def serve(studio: Studio, listening: socket.socket, page: str | None) -> None:
     """Serve until told to end.
 
     Args:
-        settings: of the server.
+        studio: what is served.
         listening: the socket.
-        form: of the log.
         page: address to show in a browser; none: in none.
-
-    Raises:
-        InputError, ResourceError: the data folder cannot be used.
     """
-    logs.begin(form)
-    studio = Studio(settings, form)
+    logs.begin(studio.log_format)
     config = uvicorn.Config(
         create_app(studio),
         log_config=None,

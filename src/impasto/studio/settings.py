@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.media.limits import MIB, Limits
@@ -11,6 +11,9 @@ from impasto.media.limits import MIB, Limits
 MOST_PICTURES = 8
 """Paintings, or masks, of a job."""
 DAY_S = 86_400.0
+DECODER_BYTES = 512 * MIB
+DECODED_BYTES = 96
+"""A pixel, at the worst: 74 were measured, of eight bits with alpha."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ class Settings:
         max_result: pixels of a result.
         job_seconds: that a job may work, over all its attempts.
         job_memory: bytes that a worker may take; none: what is free.
-        decode_memory: bytes of address space for the process that decodes pictures.
-        decode_seconds: that one picture may take it.
+        decode_seconds: that the process which decodes may take for a picture.
         keep_s: seconds that ended jobs are kept; none: for ever.
         max_disk: bytes of the data folder, beyond which the oldest ended jobs go; none: any.
     """
@@ -50,15 +52,19 @@ class Settings:
     max_result: int = 16_000_000
     job_seconds: float = 3600.0
     job_memory: int | None = None
-    decode_memory: int = 4096 * MIB
-    decode_seconds: float = 30.0
+    decode_seconds: float = 60.0
     keep_s: float | None = 30 * DAY_S
     max_disk: int | None = None
-    limits: Limits = field(init=False)
 
-    def __post_init__(self) -> None:
-        limits = Limits(max_bytes=self.max_upload, max_pixels=self.max_pixels)
-        object.__setattr__(self, "limits", limits)
+    @property
+    def limits(self) -> Limits:
+        """Of an uploaded picture."""
+        return Limits(max_bytes=self.max_upload, max_pixels=self.max_pixels)
+
+    @property
+    def decode_memory(self) -> int:
+        """Bytes of address space for the process that decodes pictures."""
+        return DECODER_BYTES + self.max_upload + DECODED_BYTES * self.max_pixels
 
 
 def default_data() -> Path:

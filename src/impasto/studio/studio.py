@@ -23,7 +23,7 @@ STREAMS = 100
 class Studio:
     """The data folder, the queue, the decoder and the workers."""
 
-    def __init__(self, settings: Settings, form: logs.Format = "json") -> None:
+    def __init__(self, settings: Settings, log_format: logs.Format = "json") -> None:
         """Open the data folder and take it for this server.
 
         Raises:
@@ -31,12 +31,13 @@ class Studio:
             ResourceError: it cannot be used.
         """
         self.settings = settings
+        self.log_format: logs.Format = log_format
         self.folder = Folder(settings.data)
         self._lock = self.folder.lock()
         self.queue = Queue(self.folder.table)
         self.decoder = Decoder(settings.limits, settings.decode_memory, settings.decode_seconds)
         self.intake = Intake(settings, self.folder, self.queue, self.decoder)
-        self.supervisor = Supervisor(settings, self.folder, self.queue, form)
+        self.supervisor = Supervisor(settings, self.folder, self.queue, log_format)
         self.ending = threading.Event()
         self.streams = threading.BoundedSemaphore(STREAMS)
 

@@ -133,7 +133,7 @@ class Supervisor:
             if row.used_before + lane.seconds() > settings.job_seconds + HANGING_S:
                 problem = Problem("time_limit", f"a job may work for {settings.job_seconds:g} s")
             limit = settings.job_memory
-            if limit is not None and _resident(lane.process.pid) > MEMORY_SLACK * limit:
+            if limit is not None and resident_bytes(lane.process.pid) > MEMORY_SLACK * limit:
                 problem = Problem(
                     "no_resources", f"the job took more than {limit / 2**30:g} GiB of memory"
                 )
@@ -186,8 +186,8 @@ def sweep(settings: Settings, folder: Folder, queue: Queue) -> None:
         log.info("swept", extra={"jobs": len(old)})
 
 
-def _resident(process: int) -> int:
-    """Bytes; 0 where the system does not tell."""
+def resident_bytes(process: int) -> int:
+    """Memory of a process; 0 where the system does not tell."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

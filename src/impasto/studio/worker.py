@@ -96,13 +96,20 @@ class Worker:
 
     def work(self) -> None:
         """Take jobs until told to end, or until a fresh process is due."""
-        for _ in range(JOBS):
-            while (row := self._queue.claim(self._name)) is None:
-                if self._ending.wait(IDLE_S):
-                    return
-            _Attempt(self, row).make()
-            if self._ending.is_set():
-                return
+        done = 0
+        while done < JOBS and not self._ending.is_set():
+            if self.take():
+                done += 1
+            else:
+                self._ending.wait(IDLE_S)
+
+    def take(self) -> bool:
+        """Take up the next job, and end with it; false: there was none."""
+        row = self._queue.claim(self._name)
+        if row is None:
+            return False
+        _Attempt(self, row).make()
+        return True
 
     def close(self) -> None:
         """End the decoder and let go of the queue."""
