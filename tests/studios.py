@@ -94,6 +94,7 @@ class Server:
         self.lines: list[str] = []
         self.process: subprocess.Popen[str]
         self.client: httpx2.Client
+        self.reader: threading.Thread
 
     def start(self) -> Server:
         self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
@@ -105,14 +106,14 @@ class Server:
                 break
         assert found, self.lines
         # Read on, for a pipe that is full would stop the server.
-        threading.Thread(target=self._drain, daemon=True).start()
+        self.reader = threading.Thread(target=self._drain, daemon=True)
+        self.reader.start()
         self.client = httpx2.Client(base_url=found[1].partition("#")[0], timeout=60)
         self.wait(lambda: self.client.get("/healthz").status_code == 200)
         return self
 
     def _drain(self) -> None:
-        with contextlib.suppress(ValueError):
-            self.lines.extend(self.process.stderr or ())
+        self.lines.extend(self.process.stderr or ())
 
     def wait(self, done: Any, seconds: float = 120) -> None:
         until = time.monotonic() + seconds
@@ -149,13 +150,19 @@ class Server:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
-        self.client.close()
+        self._ended()
 
     def end(self) -> int:
-        self.client.close()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self._ended()
+
+    def _ended(self) -> int:
+        self.client.close()
+        code = self.process.wait(60)
+        self.reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code
 
 
 def children(process: int) -> list[int]:
@@ -195,17 +202,28 @@ def serving(data: Path, *flags: str) -> Iterator[Server]:
             server.end()
 
 
-def worker_of(client: TestClient, ending: threading.Event | None = None) -> Worker:
+ENGINES: dict[str, Any] = {}
+"""Of all tests, for loading the network takes longer than most of their jobs."""
+
+
+@contextlib.contextmanager
+def worker_of(
+    client: TestClient, ending: threading.Event | None = None, *, cold: bool = False
+) -> Iterator[Worker]:
     """A worker of a studio inside the test, in the test's own process."""
-    return Worker(studio_of(client).settings, "tester", ending or threading.Event())
-
-
-def work(client: TestClient) -> None:
-    """Do everything that waits."""
-    ending = threading.Event()
-    worker = worker_of(client, ending)
+    worker = Worker(studio_of(client).settings, "tester", ending or threading.Event())
+    own, worker._decoder = worker._decoder, studio_of(client).decoder
+    if not cold:
+        worker._engines = ENGINES
     try:
-        while studio_of(client).queue.waiting():
-            worker.take()
+        yield worker
     finally:
+        worker._decoder = own
         worker.close()
+
+
+def work(client: TestClient, *, cold: bool = False) -> None:
+    """Do everything that waits."""
+    with worker_of(client, cold=cold) as worker:
+        while worker.take():
+            pass

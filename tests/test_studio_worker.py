@@ -274,9 +274,8 @@ def test_a_worker_that_is_told_to_end_puts_its_job_back(client, eager, monkeypat
     job, ending = accepted(post(client)), threading.Event()
     with monkeypatch.context() as patch:
         at_step(patch, 2, ending.set)
-        worker = worker_of(client, ending)
-        worker.work()
-        worker.close()
+        with worker_of(client, ending) as worker:
+            worker.work()
     assert job_of(client, job)["state"] == "queued"
     assert (folder_of(client, job) / "checkpoint").exists()
     work(client)
@@ -311,7 +310,7 @@ def test_a_job_has_so_much_time(tmp_path, eager):
 def test_a_job_has_so_much_memory(tmp_path):
     with inside(tmp_path, job_memory=2**20) as client:
         job = accepted(post(client))
-        work(client)
+        work(client, cold=True)
         problem = failed(client, job)
         assert problem["code"] == "no_resources"
         assert "memory" in problem["detail"]
@@ -354,7 +353,7 @@ def test_the_network_is_loaded_once(client, monkeypatch):
     monkeypatch.setattr(loop, "load_encoder", lambda *a, **k: loads.append(a) or load(*a, **k))
     for strength in (1.0, 0.5, 0.7):
         accepted(post(client, set=SMALL | {"strength": strength}))
-    work(client)
+    work(client, cold=True)
     assert len(loads) == 1
 
 

@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 _NEXT = "SELECT id FROM jobs WHERE state = 'queued' ORDER BY draft DESC, seq LIMIT 1"
 _AGAIN = (
     "state = CASE asked WHEN 'cancel' THEN 'cancelled' ELSE 'queued' END, "
-    "ended = CASE asked WHEN 'cancel' THEN unixepoch('subsec') END, "
+    "ended = CASE asked WHEN 'cancel' THEN (julianday('now') - 2440587.5) * 86400.0 END, "
     "worker = NULL, version = version + 1"
 )
 """Of a job that its worker lets go of."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import signal
 import socket
 import threading
 import webbrowser
@@ -33,9 +33,11 @@ class _Server(uvicorn.Server):
             # A thread, for some browsers keep the one that starts them.
             threading.Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # Not uvicorn's own, which raises the signal anew at the end: a clean end is no failure.
         self._studio.ending.set()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def serve(studio: Studio, listening: socket.socket, page: str | None) -> None:
@@ -59,5 +61,4 @@ def serve(studio: Studio, listening: socket.socket, page: str | None) -> None:
         timeout_graceful_shutdown=GOODBYE_S,
     )
     server = _Server(config, studio, page)
-    with contextlib.suppress(KeyboardInterrupt):  # raised anew once everything has ended
-        server.run(sockets=[listening])
+    server.run(sockets=[listening])

@@ -1,0 +1,89 @@
+"""Servers and workers that are killed: no job is lost, none is doubled, and none is changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from studios import Server, children, is_alive, serving
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+JOB = {"size": 64, "schedule.total": 80}
+
+
+def test_a_job_survives_everything_and_is_the_same(tmp_path):
+    with serving(tmp_path / "calm") as calm:
+        whole = calm.post(set=JOB)
+        calm.until(whole)
+        expected = calm.result(whole)
+
+    server = Server(tmp_path / "wild").start()
+    job = server.post(set=JOB, title="unlucky")
+    others = [server.post(set={"size": 40, "schedule.total": 2}) for _ in range(2)]
+    server.until_iteration(job, 3)
+    folder = tmp_path / "wild" / "jobs" / job
+
+    processes = children(server.process.pid)
+    assert server.end() == 0  # the clean end
+    assert not any(map(is_alive, processes))
+    assert (folder / "checkpoint").exists()
+    assert not [line for line in server.lines if "Traceback" in line]
+
+    server.start()
+    assert server.job(job)["progress"]["iteration"] >= 3
+    server.until_iteration(job, server.job(job)["progress"]["iteration"] + 2)
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    server.wait(lambda: server.workers() not in ([], [worker]))
+    server.wait(lambda: server.job(job)["state"] == "running")
+    # It goes on from what was kept, and not from its beginning.
+    begun = server.job(job)["progress"]["iteration"]
+    assert begun >= 3
+    server.until_iteration(job, begun + 2)
+
+    processes = children(server.process.pid)
+    assert processes
+    server.kill()
+    server.wait(lambda: not any(map(is_alive, processes)), 20)  # nobody works on unseen
+
+    server.start()
+    try:
+        assert server.until(job)["state"] == "done"
+        assert server.result(job) == expected
+        for other in others:
+            assert server.until(other)["state"] == "done"
+        listed = server.client.get("/v1/jobs").json()["jobs"]
+        assert [each["id"] for each in listed] == [*others[::-1], job]
+        figures = server.client.get("/metrics").text
+        assert 'impasto_jobs_ended_total{state="done"} 3.0' in figures
+        assert "impasto_workers_lost_total 1.0" in figures
+        assert not list(folder.glob(".impasto*"))
+    finally:
+        server.end()
+
+
+def test_two_servers_do_not_share_a_folder(tmp_path):
+    with serving(tmp_path) as first:
+        second = subprocess.run(first.command, capture_output=True, text=True, check=False)
+        assert second.returncode == 2
+        assert "another `impasto serve` uses this folder" in second.stderr
+        assert first.client.get("/healthz").status_code == 200
+
+
+def test_ctrl_c_ends_it_while_somebody_follows_a_job(tmp_path):
+    server = Server(tmp_path).start()
+    job = server.post(set={"size": 256, "schedule.total": 2000})
+    with server.client.stream("GET", f"/v1/jobs/{job}/events") as answer:
+        lines = answer.iter_lines()
+        while next(lines) != "event: step":
+            pass
+        server.process.send_signal(signal.SIGINT)
+        assert "event: done" not in list(lines)  # the stream ends, though the job has not
+    assert server.end() == 0
+    assert not [line for line in server.lines if "Traceback" in line]
