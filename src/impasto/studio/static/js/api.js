@@ -127,14 +127,15 @@ export async function* events(id, signal) {
         if (event.type === "job" && FINAL.has(event.data.state)) return;
       }
     } catch (error) {
-      if (signal.aborted || error instanceof Problem) throw error;
+      const refused = error instanceof Problem && error.status !== 429;
+      if (signal.aborted || refused) throw error;
     }
     await new Promise((done) => setTimeout(done, wait));
     if (signal.aborted) return;
   }
 }
 
-/** @param {ReadableStream<Uint8Array>} body */
+/** @param {ReadableStream<any>} body */
 async function* parse(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";

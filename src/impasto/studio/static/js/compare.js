@@ -36,12 +36,23 @@ function facts(job) {
 /** @param {Job} one @param {Job} other */
 function differences(one, other) {
   const [left, right] = [facts(one), facts(other)];
-  const keys = [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key));
-  const head = make("tr", {}, make("th", { scope: "col" }, "Differs in"));
-  head.append(make("th", { scope: "col" }, `Left: ${one.title}`), make("th", { scope: "col" }, `Right: ${other.title}`));
-  const rows = keys.map((key) =>
-    make("tr", {}, make("th", { scope: "row" }, key), ...[left, right].map((each) => make("td", {}, each.get(key) ?? ""))),
+  const keys = [...new Set([...left.keys(), ...right.keys()])].filter(
+    (key) => left.get(key) !== right.get(key),
   );
+  const head = make("tr", {}, make("th", { scope: "col" }, "Differs in"));
+  head.append(
+    make("th", { scope: "col" }, `Left: ${one.title}`),
+    make("th", { scope: "col" }, `Right: ${other.title}`),
+  );
+  const rows = keys.map((key) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, key),
+      ...[left, right].map((each) => make("td", {}, each.get(key) ?? "")),
+    ),
+  );
+  if (!rows.length) return [make("caption", {}, "Both were made by the same recipe.")];
   return [make("thead", {}, head), make("tbody", {}, ...rows)];
 }
 
@@ -51,11 +62,19 @@ export async function openComparison([one, other]) {
   byId("compare-table").replaceChildren(...differences(one, other));
   byId("compare-beside").replaceChildren(
     ...[one, other].map((job, place) =>
-      make("figure", {}, make("img", { src: urls[place], alt: job.title }), make("figcaption", {}, job.title)),
+      make(
+        "figure",
+        {},
+        make("img", { src: urls[place], alt: job.title }),
+        make("figcaption", {}, job.title),
+      ),
     ),
   );
   byId("compare").showModal();
-  await Promise.all([split.show("before", urls[0], `Left: ${one.title}`), split.show("after", urls[1], `Right: ${other.title}`)]);
+  await Promise.all([
+    split.show("before", urls[0], `Left: ${one.title}`),
+    split.show("after", urls[1], `Right: ${other.title}`),
+  ]);
   split.move(50);
 }
 

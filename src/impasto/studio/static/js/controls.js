@@ -28,7 +28,8 @@ function renderRecipe() {
   const { recipe } = state.settings;
   const menu = byId("recipe");
   menu.querySelector("[value='']")?.remove();
-  if (typeof recipe !== "string") menu.prepend(make("option", { value: "" }, `${capital(recipe.name || "custom")}, restored`));
+  if (typeof recipe !== "string")
+    menu.prepend(make("option", { value: "" }, `${capital(recipe.name || "custom")}, restored`));
   menu.value = typeof recipe === "string" ? recipe : "";
   const known = state.recipes.find(({ name }) => name === recipe);
   byId("recipe-help").textContent = known?.description ?? recipe.description ?? "";
@@ -41,7 +42,7 @@ function render() {
   byId("scale").value = String(Math.log2(scale));
   byId("scale").previousElementSibling.value = `${Number(scale.toFixed(2))} ×`;
   byId("scale").setAttribute("aria-valuetext", `${scale.toFixed(2)} times`);
-  for (const radio of document.querySelectorAll("input[name=colors]")) radio.checked = radio.value === colors;
+  for (const radio of byId("colors").querySelectorAll("input")) radio.checked = radio.value === colors;
   byId("colors-help").textContent = COLORS[colors];
   renderSize(size);
   if (document.activeElement !== byId("steps")) byId("steps").value = iterations ?? "";
@@ -75,8 +76,14 @@ export function startControls() {
   byId("recipe").addEventListener("change", ({ target }) => set({ recipe: target.value }));
   byId("size").addEventListener("change", ({ target }) => set({ size: Number(target.value) || null }));
   byId("steps").addEventListener("input", ({ target }) => set({ iterations: Number(target.value) || null }));
-  byId("panel").addEventListener("submit", guarded(async (event) => (event.preventDefault(), await paint())));
-  byId("follow").addEventListener("change", () => stale && isReady() && byId("follow").checked && guarded(paint)());
+  byId("panel").addEventListener(
+    "submit",
+    guarded(async (event) => (event.preventDefault(), await paint())),
+  );
+  byId("follow").addEventListener(
+    "change",
+    () => stale && isReady() && byId("follow").checked && guarded(paint)(),
+  );
   followChanges(() => byId("follow").checked);
   on("inputs", render);
   on("job", () => {

@@ -44,7 +44,9 @@ function take(where, files) {
 }
 
 const pictures = (/** @type {DataTransfer} */ data) =>
-  [...data.files].filter(({ type, name }) => type.startsWith("image/") || /\.(heic|heif|tiff?|avif)$/i.test(name));
+  [...data.files].filter(
+    ({ type, name }) => type.startsWith("image/") || /\.(heic|heif|tiff?|avif)$/i.test(name),
+  );
 
 function dropping() {
   const targets = byId("targets");
@@ -68,7 +70,9 @@ function dropping() {
   addEventListener("drop", (event) => {
     if (!carries(event)) return;
     event.preventDefault();
-    const zone = /** @type {HTMLElement} */ (event.target).closest?.("[data-drop]");
+    const zone = /** @type {HTMLElement | null} */ (
+      /** @type {Element} */ (event.target).closest?.("[data-drop]")
+    );
     away();
     const files = pictures(event.dataTransfer);
     if (!files.length) return notify("That is not a picture.");

@@ -1,6 +1,6 @@
 /** What was painted so far, newest first. The server keeps it, so that it is there after a restart. */
 
-import { FINAL, forgetJob, jobPath, listJobs, picture } from "./api.js";
+import { FINAL, forgetJob, jobPath, listJobs, picture, readJob } from "./api.js";
 import { openComparison } from "./compare.js";
 import { byId, complain, guarded, make, notify } from "./dom.js";
 import { openJob } from "./history.js";
@@ -21,7 +21,11 @@ const hasPicture = (/** @type {Job} */ job) => job.state === "done" || job.state
 function renderPicked() {
   byId("compare-two").disabled = picked.size !== 2;
   byId("gallery-hint").textContent =
-    picked.size === 1 ? "One more to compare with." : picked.size > 2 ? "Only two can be compared." : "Tick two pictures to compare them.";
+    picked.size === 1
+      ? "One more to compare with."
+      : picked.size > 2
+        ? "Only two can be compared."
+        : "Tick two pictures to compare them.";
 }
 
 /** @param {Job} job */
@@ -29,26 +33,46 @@ function card(job) {
   const image = make("img", { alt: "", loading: "lazy" });
   if (job.state !== "failed") {
     image.addEventListener("error", () => (image.hidden = true));
-    picture(`${jobPath(job.id)}/thumbnail`).then((url) => (image.src = url), () => (image.hidden = true));
+    picture(`${jobPath(job.id)}/thumbnail`).then(
+      (url) => (image.src = url),
+      () => (image.hidden = true),
+    );
   } else image.hidden = true;
-  const open = make("button", { type: "button", className: "open", "aria-label": `Open ${job.title}` }, image);
-  open.addEventListener("click", guarded(async () => {
-    await openJob(job);
-    location.hash = "#studio";
-  }));
+  const open = make(
+    "button",
+    { type: "button", className: "open", "aria-label": `Open ${job.title}` },
+    image,
+  );
+  open.addEventListener(
+    "click",
+    guarded(async () => {
+      await openJob(job);
+      location.hash = "#studio";
+    }),
+  );
   const tick = make("input", { type: "checkbox", checked: picked.has(job.id), disabled: !hasPicture(job) });
   tick.addEventListener("change", () => {
     if (tick.checked) picked.set(job.id, job);
     else picked.delete(job.id);
     renderPicked();
   });
-  const remove = make("button", { type: "button", className: "quiet", "aria-label": `Remove ${job.title}` }, "Remove");
+  const remove = make(
+    "button",
+    { type: "button", className: "quiet", "aria-label": `Remove ${job.title}` },
+    "Remove",
+  );
   const item = make(
     "li",
     { className: "card", dataset: { job: job.id, state: job.state } },
     open,
     make("h2", {}, job.title),
-    make("p", { className: "muted" }, [job.state === "done" ? null : job.state, WHEN.format(new Date(job.created))].filter(Boolean).join(" · ")),
+    make(
+      "p",
+      { className: "muted" },
+      [job.state === "done" ? null : job.state, WHEN.format(new Date(job.created))]
+        .filter(Boolean)
+        .join(" · "),
+    ),
     make("div", { className: "row" }, make("label", { className: "inline" }, tick, "Compare"), remove),
   );
   remove.addEventListener("click", () => askAndRemove(job, item));
@@ -94,11 +118,18 @@ export const showGallery = guarded(() => load(true));
 export async function reopen() {
   const asked = /^#job=(.+)$/.exec(location.hash)?.[1];
   const { jobs } = await listJobs(null, 12);
-  const job = jobs.find(({ id }) => id === asked) ?? jobs.find((each) => !each.draft && !FINAL.has(each.state));
+  const running = jobs.find((each) => !each.draft && !FINAL.has(each.state));
+  const job = asked ? await readJob(asked).catch(() => running) : running;
   if (job) await openJob(job).catch(complain);
 }
 
 export function startGallery() {
-  byId("more").addEventListener("click", guarded(() => load(false)));
-  byId("compare-two").addEventListener("click", guarded(() => openComparison([...picked.values()])));
+  byId("more").addEventListener(
+    "click",
+    guarded(() => load(false)),
+  );
+  byId("compare-two").addEventListener(
+    "click",
+    guarded(() => openComparison([...picked.values()])),
+  );
 }

@@ -27,7 +27,9 @@ async function paintingOf(job, index) {
 /** @param {Job} job */
 export async function openJob(job) {
   const photo = await fromJob(job.id, "photo", job.photo?.name ?? "photo");
-  const paintings = await Promise.all(Array.from({ length: job.styles }, (_, index) => paintingOf(job, index)));
+  const paintings = await Promise.all(
+    Array.from({ length: job.styles }, (_, index) => paintingOf(job, index)),
+  );
   adopt(job.recipe);
   Object.assign(state, { photo, paintings });
   agree();

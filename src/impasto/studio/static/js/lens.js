@@ -13,9 +13,17 @@ const STEP = 0.02; // of the frame, one press of an arrow key
  */
 export function addLens(frame, before, after) {
   const density = Math.min(2, devicePixelRatio || 1);
-  const glass = make("canvas", { className: "lens", width: SIZE * density, height: SIZE * density, hidden: true });
+  const glass = make("canvas", {
+    className: "lens",
+    width: SIZE * density,
+    height: SIZE * density,
+    hidden: true,
+  });
   glass.setAttribute("role", "img");
-  glass.setAttribute("aria-label", "Lens: the left half is before, the right half after. Arrow keys move it.");
+  glass.setAttribute(
+    "aria-label",
+    "Lens: the left half is before, the right half after. Arrow keys move it.",
+  );
   glass.tabIndex = 0;
   frame.append(glass);
   const at = { x: 0.5, y: 0.5 };

@@ -36,7 +36,9 @@ function showView() {
   const gallery = location.hash === "#gallery";
   byId("gallery").hidden = !gallery;
   byId("studio").hidden = gallery;
-  for (const link of document.querySelectorAll("[data-view]")) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const links = document.querySelectorAll("[data-view]");
+  for (const link of links) {
     link.toggleAttribute("aria-current", (link.dataset.view === "gallery") === gallery);
   }
   if (gallery) showGallery();

@@ -142,7 +142,12 @@ function undo() {
 
 function tabs() {
   const choices = state.paintings.map(({ source, mask }, index) => {
-    const radio = make("input", { type: "radio", name: "mask-of", value: String(index), checked: index === chosen });
+    const radio = make("input", {
+      type: "radio",
+      name: "mask-of",
+      value: String(index),
+      checked: index === chosen,
+    });
     const swatch = make("i");
     swatch.style.background = maskColor(index);
     const where = mask && !mask.isEmpty ? "" : state.paintings.length > 1 ? " (the rest)" : " (everywhere)";
@@ -158,7 +163,8 @@ function tabs() {
 }
 
 function show() {
-  for (const id of ["brush-size", "brush-soft"]) byId(id).previousElementSibling.value = `${byId(id).value} %`;
+  for (const id of ["brush-size", "brush-soft"])
+    byId(id).previousElementSibling.value = `${byId(id).value} %`;
   if (photo) draw();
 }
 
@@ -211,6 +217,7 @@ export function startMasks() {
   on("inputs", () => {
     const button = byId("open-masks");
     button.hidden = !state.photo || !state.paintings.length;
-    button.textContent = state.paintings.length > 1 ? "Paint where each one goes" : "Paint only a part of the photo";
+    button.textContent =
+      state.paintings.length > 1 ? "Paint where each one goes" : "Paint only a part of the photo";
   });
 }

@@ -43,13 +43,28 @@ function tile(style) {
   fromShipped(style).then(({ url }) => (image.src = url));
   const pick = make(
     "button",
-    { type: "button", className: "pick", title: `${style.title}. ${style.credit}`, dataset: { style: style.name } },
+    {
+      type: "button",
+      className: "pick",
+      title: `${style.title}. ${style.credit}`,
+      dataset: { style: style.name },
+    },
     image,
     make("span", {}, style.title),
   );
-  pick.addEventListener("click", guarded(async () => only(await fromShipped(style))));
-  const plus = make("button", { type: "button", className: "plus", "aria-label": `Blend in ${style.title}` }, "+");
-  plus.addEventListener("click", guarded(async () => add(await fromShipped(style))));
+  pick.addEventListener(
+    "click",
+    guarded(async () => only(await fromShipped(style))),
+  );
+  const plus = make(
+    "button",
+    { type: "button", className: "plus", "aria-label": `Blend in ${style.title}` },
+    "+",
+  );
+  plus.addEventListener(
+    "click",
+    guarded(async () => add(await fromShipped(style))),
+  );
   return make("li", {}, pick, plus);
 }
 
@@ -62,10 +77,19 @@ function ownTile() {
     multiple: true,
   });
   input.addEventListener("change", () => {
-    addFiles([...input.files], state.paintings.some(({ source }) => !source.style));
+    addFiles(
+      [...input.files],
+      state.paintings.some(({ source }) => !source.style),
+    );
     input.value = "";
   });
-  const label = make("label", { className: "own", dataset: { drop: "painting" } }, input, make("b", {}, "+"), "Your own");
+  const label = make(
+    "label",
+    { className: "own", dataset: { drop: "painting" } },
+    input,
+    make("b", {}, "+"),
+    "Your own",
+  );
   return make("li", {}, label);
 }
 
@@ -77,7 +101,11 @@ function row(each, index, shared) {
   const place = make("button", { type: "button", className: "quiet", disabled: !state.photo }, named);
   place.setAttribute("aria-label", `Paint the place of ${source.name}`);
   place.addEventListener("click", () => openMasks(index));
-  const close = make("button", { type: "button", className: "quiet", "aria-label": `Remove ${source.name}` }, "×");
+  const close = make(
+    "button",
+    { type: "button", className: "quiet", "aria-label": `Remove ${source.name}` },
+    "×",
+  );
   close.addEventListener("click", () => remove(each));
   const share = make("input", {
     type: "range",

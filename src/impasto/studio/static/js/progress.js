@@ -25,7 +25,8 @@ export function spoken(seconds) {
 }
 
 /** @param {number} value  With three figures. */
-const short = (value) => (value === 0 || value >= 0.001 ? Number(value.toPrecision(3)).toString() : value.toExponential(1));
+const short = (value) =>
+  value === 0 || value >= 0.001 ? Number(value.toPrecision(3)).toString() : value.toExponential(1);
 
 /** @param {import("./types.js").Job} job */
 function words(job) {
@@ -34,7 +35,9 @@ function words(job) {
     case "queued":
       return job.position ? `Waiting, ${job.position} ahead` : "Waiting for a free brush";
     case "running":
-      return job.progress ? `${job.draft ? "A first draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}` : "Mixing the colours";
+      return job.progress
+        ? `${job.draft ? "A first draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}`
+        : "Mixing the colours";
     case "stopped":
       return "Stopped. The picture so far is kept.";
     case "done":
@@ -67,7 +70,10 @@ function render() {
 
 /** @param {Progress} progress @param {boolean} running */
 function detail(progress, running) {
-  const parts = [`${progress.width} × ${progress.height}`, `step ${progress.iteration} of ${progress.iterations}`];
+  const parts = [
+    `${progress.width} × ${progress.height}`,
+    `step ${progress.iteration} of ${progress.iterations}`,
+  ];
   if (running && progress.seconds_left != null) parts.push(`${spoken(progress.seconds_left)} left`);
   return parts.join(" · ");
 }
@@ -77,7 +83,9 @@ function note(progress) {
   steps.push(progress);
   if (progress.scale !== scale) {
     scale = progress.scale;
-    announce(`Painting scale ${scale + 1} of ${progress.scales}, ${progress.width} by ${progress.height} pixels.`);
+    announce(
+      `Painting scale ${scale + 1} of ${progress.scales}, ${progress.width} by ${progress.height} pixels.`,
+    );
   }
 }
 
@@ -86,12 +94,19 @@ function draw() {
   const chart = byId("chart");
   chart.hidden = steps.length < 2;
   if (chart.hidden) return;
-  const values = steps.flatMap(({ losses }) => TERMS.map((term) => losses[term]).filter((value) => value > 0));
+  const values = steps.flatMap(({ losses }) =>
+    TERMS.map((term) => losses[term]).filter((value) => value > 0),
+  );
   const [low, high] = [Math.log(Math.min(...values)), Math.log(Math.max(...values))];
   const last = steps[steps.length - 1];
   const x = (/** @type {Progress} */ step) => (WIDE * step.iteration) / (last.iterations || 1);
-  const y = (/** @type {number} */ value) => 3 + (HIGH - 6) * (1 - (Math.log(value) - low) / (high - low || 1));
-  const svg = element("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  const y = (/** @type {number} */ value) =>
+    3 + (HIGH - 6) * (1 - (Math.log(value) - low) / (high - low || 1));
+  const svg = element("svg", {
+    viewBox: `0 0 ${WIDE} ${HIGH}`,
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
   for (const [place, step] of steps.entries()) {
     if (place && step.scale !== steps[place - 1].scale) {
       svg.append(element("line", { class: "scale", x1: x(step), x2: x(step), y1: 0, y2: HIGH }));

@@ -13,7 +13,9 @@ const APART = new Set(["name", "description", "version"]);
 function toml(value) {
   if (Array.isArray(value)) return `[${value.map(toml).join(", ")}]`;
   if (value && typeof value === "object") {
-    return `{ ${Object.entries(value).map(([key, each]) => `${key} = ${toml(each)}`).join(", ")} }`;
+    return `{ ${Object.entries(value)
+      .map(([key, each]) => `${key} = ${toml(each)}`)
+      .join(", ")} }`;
   }
   if (typeof value === "number" && Number.isInteger(value)) return String(value);
   return JSON.stringify(value);
@@ -31,7 +33,8 @@ function assign(recipe, key, value) {
 /** @returns {any} The whole recipe that the panel describes; null before the shipped ones are known. */
 export function currentRecipe() {
   const { recipe } = state.settings;
-  const base = typeof recipe === "string" ? state.recipes.find(({ name }) => name === recipe)?.recipe : recipe;
+  const base =
+    typeof recipe === "string" ? state.recipes.find(({ name }) => name === recipe)?.recipe : recipe;
   if (!base) return null;
   const whole = structuredClone(base);
   const { placed, all } = placedOrAll();
@@ -91,11 +94,21 @@ export function adopt(recipe) {
 /** Whether a recipe differs from a shipped one only in what the panel shows. */
 function isPlain(recipe, shipped) {
   const same = structuredClone(recipe);
-  for (const key of ["strength", "colors", "size", "schedule.total", "style.scale", "style.weights", "style.strengths"]) {
+  for (const key of [
+    "strength",
+    "colors",
+    "size",
+    "schedule.total",
+    "style.scale",
+    "style.weights",
+    "style.strengths",
+  ]) {
     const value = key.split(".").reduce((table, field) => table[field], shipped);
     assign(same, key, value);
   }
-  return Object.keys(same).every((key) => APART.has(key) || JSON.stringify(same[key]) === JSON.stringify(shipped[key]));
+  return Object.keys(same).every(
+    (key) => APART.has(key) || JSON.stringify(same[key]) === JSON.stringify(shipped[key]),
+  );
 }
 
 /** @param {File} file  A finished picture. */
@@ -103,16 +116,22 @@ export const restoreFrom = guarded(async (file) => {
   const { recipe, photo, paintings } = await restore(file);
   adopt(recipe);
   const named = (paintings ?? []).map((/** @type {any} */ each) => each.name).filter(Boolean);
-  const found = state.styles.filter(({ name, title }) => named.some((each) => each.startsWith(`${name}.`) || each === title || each === name));
+  const found = state.styles.filter(({ name, title }) =>
+    named.some((each) => each.startsWith(`${name}.`) || each === title || each === name),
+  );
   if (found.length && found.length === named.length) {
     const weights = recipe.style.weights;
     state.paintings = await Promise.all(found.map(async (style) => painting(await fromShipped(style))));
-    state.paintings.forEach((each, index) => (each.weight = weights.length ? weights[index] / Math.max(...weights) : 1));
+    state.paintings.forEach(
+      (each, index) => (each.weight = weights.length ? weights[index] / Math.max(...weights) : 1),
+    );
   }
   byId("recipe-box").open = true;
   edited();
   const made = [photo?.name, ...named].filter(Boolean).join(" and ");
-  notify(`The recipe of ${file.name} is restored.${made ? ` It was made from ${made}.` : ""}`, { seconds: 12 });
+  notify(`The recipe of ${file.name} is restored.${made ? ` It was made from ${made}.` : ""}`, {
+    seconds: 12,
+  });
 });
 
 /** @param {string} text  Also where the page has no clipboard, as over plain HTTP. */

@@ -65,7 +65,8 @@ export async function jobForm({ photo, paintings, settings, title }, draft) {
   form.append("job", JSON.stringify(job));
   for (const [file, name] of photos) form.append("photo", file, name);
   for (const [file, name] of styles) form.append("style", file, name);
-  for (const [place, { mask }] of placed.entries()) form.append("mask", await mask.toBlob(), `mask-${place + 1}.png`);
+  for (const [place, { mask }] of placed.entries())
+    form.append("mask", await mask.toBlob(), `mask-${place + 1}.png`);
   return form;
 }
 

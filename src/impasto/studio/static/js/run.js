@@ -26,7 +26,11 @@ export const isRunning = () => Boolean(state.job) && !api.FINAL.has(state.job.st
 export const isReady = () => Boolean(state.photo && state.paintings.length);
 
 /** @returns {Inputs} As they are now. */
-const inputsNow = () => ({ photo: state.photo, paintings: [...state.paintings], settings: { ...state.settings } });
+const inputsNow = () => ({
+  photo: state.photo,
+  paintings: [...state.paintings],
+  settings: { ...state.settings },
+});
 
 /** @param {string} id  Not shown any more, and not missed. */
 export const drop = (id) => void api.forgetJob(id).catch(complain);
@@ -67,7 +71,7 @@ export async function send(inputs, draft, wanted) {
 async function put(inputs, draft, mine) {
   const settings = draft ? draftOf(inputs) : inputs.settings;
   const job = await send({ ...inputs, settings }, draft, () => mine === turn);
-  if (mine !== turn) return drop(job.id), false;
+  if (mine !== turn) return (drop(job.id), false);
   const before = state.job;
   remember(inputs, job.id);
   const ended = follow(job);
@@ -111,7 +115,7 @@ export async function follow(job) {
   follower.abort();
   follower = new AbortController();
   state.job = job;
-  if (!job.draft) history.replaceState(null, "", `#job=${job.id}`);
+  if (!job.draft && location.hash !== "#gallery") history.replaceState(null, "", `#job=${job.id}`);
   emit("job");
   if (api.FINAL.has(job.state)) return;
   try {

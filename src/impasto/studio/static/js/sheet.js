@@ -23,25 +23,38 @@ const AXES = {
   /** @returns {Cell[]} */
   "Strength and strokes": () =>
     [0.4, 0.7, 1].flatMap((strength) =>
-      [0.5, 1, 2].map((scale) => ({ label: `${100 * strength} %, strokes ${scale} ×`, settings: { strength, scale } })),
+      [0.5, 1, 2].map((scale) => ({
+        label: `${100 * strength} %, strokes ${scale} ×`,
+        settings: { strength, scale },
+      })),
     ),
   /** @returns {Cell[]} */
   Colours: () =>
-    Object.entries({ style: "Painting", match: "Matched", content: "Photo", luminance: "Exact" }).map(([colors, label]) => ({
-      label,
-      settings: { colors },
-    })),
+    Object.entries({ style: "Painting", match: "Matched", content: "Photo", luminance: "Exact" }).map(
+      ([colors, label]) => ({
+        label,
+        settings: { colors },
+      }),
+    ),
   /** @returns {Promise<Cell[]>} */
   Paintings: () =>
     Promise.all(
-      state.styles.map(async (style) => ({ label: style.title, paintings: [painting(await fromShipped(style))] })),
+      state.styles.map(async (style) => ({
+        label: style.title,
+        paintings: [painting(await fromShipped(style))],
+      })),
     ),
 };
 
 /** @param {Cell} cell */
 function tile(cell) {
   const image = make("img", { alt: "", hidden: true });
-  const button = make("button", { type: "button", className: "cell", disabled: true }, image, make("span", {}, cell.label));
+  const button = make(
+    "button",
+    { type: "button", className: "cell", disabled: true },
+    image,
+    make("span", {}, cell.label),
+  );
   button.addEventListener("click", () => choose(cell));
   return { item: make("li", {}, button), button, image, cell };
 }
@@ -79,8 +92,10 @@ async function fill({ cell, button, image }, signal) {
   };
   for await (const event of api.events(job.id, signal)) {
     if (event.type === "preview") await show(event.data.url);
-    if (event.type === "job" && event.data.state === "done") await show(`${api.jobPath(job.id)}/result?format=png`);
-    if (event.type === "job" && event.data.state === "failed") button.lastElementChild.textContent = `${cell.label}: failed`;
+    if (event.type === "job" && event.data.state === "done")
+      await show(`${api.jobPath(job.id)}/result?format=png`);
+    if (event.type === "job" && event.data.state === "failed")
+      button.lastElementChild.textContent = `${cell.label}: failed`;
   }
 }
 
@@ -127,13 +142,19 @@ const save = guarded(async () => {
   Object.assign(pen, { fillStyle: "#222", font: "14px sans-serif", textAlign: "center" });
   for (const [place, each] of tiles.entries()) {
     const image = each.querySelector("img");
-    const [x, y] = [gap + (place % columns) * (cell + gap), gap + Math.floor(place / columns) * (cell + line + gap)];
+    const [x, y] = [
+      gap + (place % columns) * (cell + gap),
+      gap + Math.floor(place / columns) * (cell + line + gap),
+    ];
     const scale = Math.min(cell / image.naturalWidth, cell / image.naturalHeight);
     const [wide, high] = [image.naturalWidth * scale, image.naturalHeight * scale];
     pen.drawImage(image, x + (cell - wide) / 2, y + (cell - high) / 2, wide, high);
     pen.fillText(each.textContent, x + cell / 2, y + cell + 19);
   }
-  const link = make("a", { href: URL.createObjectURL(await canvas.convertToBlob()), download: "variations.png" });
+  const link = make("a", {
+    href: URL.createObjectURL(await canvas.convertToBlob()),
+    download: "variations.png",
+  });
   link.click();
   notify("The sheet is saved with your downloads.", { seconds: 4 });
 });
@@ -142,10 +163,13 @@ export function startSheet() {
   closable(byId("sheet"));
   byId("sheet-axis").append(...Object.keys(AXES).map((axis) => make("option", { value: axis }, axis)));
   byId("sheet-axis").addEventListener("change", guarded(paintSheet));
-  byId("open-sheet").addEventListener("click", guarded(async () => {
-    byId("sheet").showModal();
-    await paintSheet();
-  }));
+  byId("open-sheet").addEventListener(
+    "click",
+    guarded(async () => {
+      byId("sheet").showModal();
+      await paintSheet();
+    }),
+  );
   addEventListener("pagehide", forgetAll);
   byId("sheet").addEventListener("close", () => (closing.abort(), forgetAll()));
   byId("sheet-save").addEventListener("click", save);

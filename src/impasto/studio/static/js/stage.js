@@ -100,4 +100,3 @@ export function startStage() {
     if (event.key === "Escape" && byId("lens").getAttribute("aria-pressed") === "true") toggleLens();
   });
 }
-

@@ -18,7 +18,7 @@
  * @property {import("./mask-layer.js").MaskLayer | null} mask
  *
  * @typedef {Object} Settings
- * @property {string | Object} recipe  Name of a shipped one, or one whole.
+ * @property {string | any} recipe  Name of a shipped one, or one whole.
  * @property {number} strength  0 to 1.
  * @property {number} scale  Of the painting's strokes, 1 as they are.
  * @property {"style"|"content"|"luminance"|"match"} colors
