@@ -45,7 +45,8 @@ function showView() {
 }
 
 async function showFoot() {
-  const { version, device } = await health();
+  const { version, device, upload_limit: limit } = await health();
+  state.limit = limit;
   byId("foot").textContent = ["impasto", version, device && `on ${device}`].filter(Boolean).join(" ");
 }
 

@@ -1,6 +1,7 @@
 /** From what the page knows to the body of POST /v1/jobs. */
 
 import { named, stem } from "./sources.js";
+import { state } from "./state.js";
 
 /** @typedef {import("./types.js").Painting} Painting */
 /** @typedef {import("./types.js").Settings} Settings */
@@ -63,6 +64,11 @@ export async function jobForm({ photo, paintings, settings, title }, draft) {
   };
   const form = new FormData();
   form.append("job", JSON.stringify(job));
+  const bytes = [...photos, ...styles].reduce((sum, [{ size }]) => sum + size, 0);
+  if (bytes > state.limit) {
+    const [has, may] = [bytes, state.limit].map((each) => `${Math.round(each / 2 ** 20)} MiB`);
+    throw new Error(`The pictures have ${has}; this studio takes ${may} at once.`);
+  }
   for (const [file, name] of photos) form.append("photo", file, name);
   for (const [file, name] of styles) form.append("style", file, name);
   for (const [place, { mask }] of placed.entries())

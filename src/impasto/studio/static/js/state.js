@@ -3,6 +3,7 @@
 /** @typedef {import("./types.js").Painting} Painting */
 
 export const state = {
+  /** Bytes that a request may have. */ limit: Infinity,
   /** @type {import("./types.js").Source | null} */ photo: null,
   /** @type {Painting[]} */ paintings: [],
   /** @type {import("./types.js").Settings} */
