@@ -48,6 +48,8 @@ function card(job) {
     guarded(async () => {
       await openJob(job);
       location.hash = "#studio";
+      byId("studio").hidden = false;
+      byId("stage").focus();
     }),
   );
   const tick = make("input", { type: "checkbox", checked: picked.has(job.id), disabled: !hasPicture(job) });

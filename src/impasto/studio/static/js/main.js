@@ -39,7 +39,9 @@ function showView() {
   /** @type {NodeListOf<HTMLElement>} */
   const links = document.querySelectorAll("[data-view]");
   for (const link of links) {
-    link.toggleAttribute("aria-current", (link.dataset.view === "gallery") === gallery);
+    const here = (link.dataset.view === "gallery") === gallery;
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
   if (gallery) showGallery();
 }

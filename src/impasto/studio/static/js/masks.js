@@ -50,7 +50,7 @@ function draw() {
   context.drawImage(light.canvas, 0, 0);
   context.globalCompositeOperation = "screen";
   for (const [index, { mask }] of state.paintings.entries()) {
-    if (!mask || mask.isEmpty) continue;
+    if (!isPlaced(mask)) continue;
     light.globalCompositeOperation = "source-over";
     light.drawImage(mask.canvas, 0, 0, width, height);
     light.globalCompositeOperation = "multiply";
@@ -140,7 +140,11 @@ function undo() {
   draw();
 }
 
+/** @param {MaskLayer | null} mask */
+const isPlaced = (mask) => Boolean(mask) && !mask.isEmpty;
+
 function tabs() {
+  const rest = state.paintings.length > 1 ? " (the rest)" : "";
   const choices = state.paintings.map(({ source, mask }, index) => {
     const radio = make("input", {
       type: "radio",
@@ -150,7 +154,11 @@ function tabs() {
     });
     const swatch = make("i");
     swatch.style.background = maskColor(index);
-    const where = mask && !mask.isEmpty ? "" : state.paintings.length > 1 ? " (the rest)" : " (everywhere)";
+    const where = isPlaced(mask)
+      ? ""
+      : state.paintings.some((each) => isPlaced(each.mask))
+        ? rest
+        : " (everywhere)";
     return make("label", {}, radio, swatch, make("span", {}, source.name + where));
   });
   const held = document.activeElement?.closest("#mask-tabs");

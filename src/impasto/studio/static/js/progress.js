@@ -70,9 +70,11 @@ function render() {
 
 /** @param {Progress} progress @param {boolean} running */
 function detail(progress, running) {
+  const { width, height, iteration, iterations } = progress;
+  const isWhole = !running && iteration === iterations;
   const parts = [
-    `${progress.width} × ${progress.height}`,
-    `step ${progress.iteration} of ${progress.iterations}`,
+    `${width} × ${height}`,
+    isWhole ? `${iterations} steps` : `step ${iteration} of ${iterations}`,
   ];
   if (running && progress.seconds_left != null) parts.push(`${spoken(progress.seconds_left)} left`);
   return parts.join(" · ");

@@ -97,6 +97,11 @@ export function startStage() {
   byId("download").addEventListener("click", save);
   byId("change-photo").addEventListener("click", () => byId("photo-input").click());
   addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && byId("lens").getAttribute("aria-pressed") === "true") toggleLens();
+    if (event.key !== "Escape") return;
+    if (byId("lens").getAttribute("aria-pressed") === "true") toggleLens();
+    byId("download").open = false;
+  });
+  addEventListener("click", (event) => {
+    if (!byId("download").contains(event.target)) byId("download").open = false;
   });
 }
