@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
+
+from PIL import Image
 
 from studios import Server, children, is_alive, serving
 
@@ -68,8 +72,18 @@ def test_a_job_survives_everything_and_is_the_same(tmp_path):
         server.end()
 
 
-def test_two_servers_do_not_share_a_folder(tmp_path):
-    with serving(tmp_path) as first:
+def test_two_servers_do_not_share_a_folder_and_the_client_of_the_docs_works(tmp_path, work):
+    with serving(tmp_path / "studio") as first:
+        (work / "photo.png").rename(work / "photo.jpg")
+        (work / "painting.png").rename(work / "painting.jpg")
+        text = (Path(__file__).parents[1] / "docs" / "studio.md").read_text()
+        client = re.search("```python\n(.+?)```", text, re.DOTALL)[1]
+        assert len(client.splitlines()) == 10
+        client = client.replace("http://127.0.0.1:8484", str(first.client.base_url).rstrip("/"))
+        client = client.replace('{"size": 512}', '{"size": 40, "schedule.total": 2}')
+        subprocess.run([sys.executable, "-c", client], cwd=work, check=True)
+        with Image.open(work / "out.png") as image:
+            assert image.size == (40, 30)
         second = subprocess.run(first.command, capture_output=True, text=True, check=False)
         assert second.returncode == 2
         assert "another `impasto serve` uses this folder" in second.stderr
