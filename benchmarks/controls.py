@@ -1,7 +1,8 @@
 """Each control before and after, on the shipped examples: ``docs/gallery/controls.jpg``.
 
 Run: ``python benchmarks/controls.py [--size 160]``. The commands are those of the real command
-line; their results are kept in ``benchmarks/.cache/controls``.
+line; their results are kept in ``benchmarks/.cache/controls``. It needs ``.[masks]`` and the wheel
+of ``--mask salient`` (docs/regions.md).
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ CONTROLS: dict[str, list[str | Path]] = {
     "--style-scale 0.4": ["--style-scale", "0.4"],
     "--style-scale 2": ["--style-scale", "2"],
     "--set style.layers.relu4_1=0": ["--set", "style.layers.relu4_1=0"],
-    "--recipe photoreal": ["--recipe", "photoreal", "--iterations", "60"],
+    "--recipe photoreal, photo as --style": ["--recipe", "photoreal", "--iterations", "60"],
+    "--mask rect:40,5,370,290": ["--mask", "rect:40,5,370,290"],
+    "--mask salient": ["--mask", "salient"],
 }
 
 
@@ -78,9 +81,9 @@ def result(name: str, flags: list[str | Path], size: str) -> Path:
     """The picture of a control."""
     out = FOLDER / f"{''.join(c if c.isalnum() else '-' for c in name)}-{size}.png"
     if not out.exists():
-        begun: list[str | Path] = [PHOTO, "--style", PAINTING, "--size", size]
-        if "--recipe" not in flags:
-            begun += ["--quality", "draft"]
+        between_photos = "--recipe" in flags
+        begun: list[str | Path] = [PHOTO, "--style", OTHER if between_photos else PAINTING]
+        begun += ["--size", size, *([] if between_photos else ["--quality", "draft"])]
         run([*begun, *flags, "--quiet", "-o", out])
     return out
 

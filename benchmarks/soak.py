@@ -30,10 +30,10 @@ import httpx2
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KINDS: tuple[dict[str, Any], ...] = (
-    {"recipe": "draft", "set": {"size": 48, "schedule.total": 12}},
-    {"recipe": "draft", "set": {"size": 64, "schedule.total": 8}, "draft": True},
-    {"recipe": "standard", "set": {"size": 56, "schedule.total": 10, "strength": 0.6}},
-    {"recipe": "draft", "set": {"size": 40, "schedule.total": 6}, "depth": 16},
+    {"recipe": "draft", "set": {"size": 48, "schedule.total": 6}},
+    {"recipe": "draft", "set": {"size": 64, "schedule.total": 4}, "draft": True},
+    {"recipe": "standard", "set": {"size": 56, "schedule.total": 5, "strength": 0.6}},
+    {"recipe": "draft", "set": {"size": 40, "schedule.total": 3}, "depth": 16},
 )
 PATIENCE_S = 120.0
 
@@ -150,7 +150,7 @@ class Soak:
         options = self.options
         next_kill = time.monotonic() + options.kill_every
         every = options.jobs // (options.kill_server + 1)
-        while not self.over.wait(1.0):
+        while not self.over.wait(2.0):
             workers = self.workers()
             own = resident(self.process.pid)
             self.memory.append((time.monotonic(), own, [resident(each) for each in workers]))

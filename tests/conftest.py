@@ -48,6 +48,31 @@ def work(tmp_path: Path, pictures: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def in_work(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The test runs inside its own folder with ``photo.png`` and ``painting.png``."""
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run must end before the network is loaded."""
+    from impasto.optimize.loop import Stylizer
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("bad input was found too late")
+
+    monkeypatch.setattr(Stylizer, "__init__", never)
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A one-pass network of random weights, and the folder of its ONNX graphs."""

@@ -29,7 +29,7 @@ from impasto.studio.settings import Settings
 from impasto.studio.studio import Studio
 from impasto.studio.worker import Worker
 
-SMALL = {"size": 48, "schedule.total": 6}
+SMALL = {"size": 32, "schedule.total": 5}
 
 
 def png(pixels: np.ndarray, **options: Any) -> bytes:

@@ -25,15 +25,10 @@ from conftest import synthetic_photo
 from impasto.cli import main
 from test_media import png_file
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 PHOTO = synthetic_photo()
 QUICK = ["--quality", "draft", "--iterations", "1", "--size", "32"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    """Every test runs inside its own folder with photo.png and painting.png."""
-    monkeypatch.chdir(work)
-    return work
 
 
 def saved(name: str, kind: str | None = None, pixels: np.ndarray = PHOTO, **options) -> str:

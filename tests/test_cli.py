@@ -15,21 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import synthetic_painting
+from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.optimize import fitting
 from test_cli_resume import three_scales
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 QUICK = ["--quality", "draft", "--iterations", "2", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    """Every test runs inside its own folder with photo.png and painting.png."""
-    monkeypatch.chdir(work)
-    return work
 
 
 def impasto(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -40,12 +35,6 @@ def impasto(*arguments: str, **options) -> subprocess.CompletedProcess:
 def size_of(source) -> tuple[int, int]:
     with Image.open(source) as image:
         return image.size
-
-
-def complaint(capsys) -> str:
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 # --- the main job ------------------------------------------------------------------------------

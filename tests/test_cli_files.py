@@ -9,42 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from conftest import complaint
 from impasto.cli import main
 from impasto.errors import ImpastoError, InputError
 from impasto.media.decode import read_picture
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 JOB = ["photo.png", "--style", "painting.png"]
 QUICK = ["--quality", "draft", "--iterations", "2", "--size", "32", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    """Every test runs inside its own folder with photo.png and painting.png."""
-    monkeypatch.chdir(work)
-    return work
-
-
-def complaint(capsys) -> str:
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def copy(name: str, source: str = "photo.png") -> Path:
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_bytes(Path(source).read_bytes())
     return Path(name)
-
-
-@pytest.fixture
-def no_work(monkeypatch):
-    """The run must end before the network is loaded."""
-    from impasto.optimize.loop import Stylizer
-
-    def never(*_, **__):
-        raise AssertionError("bad input was found too late")
-
-    monkeypatch.setattr(Stylizer, "__init__", never)
 
 
 @pytest.mark.usefixtures("no_work")

@@ -14,14 +14,9 @@ import pytest
 
 from impasto.media.decode import read_picture
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 IMPASTO = [sys.executable, "-m", "impasto"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    """Every test runs inside its own folder with photo.png and painting.png."""
-    monkeypatch.chdir(work)
-    return work
 
 
 def start(*arguments: str) -> subprocess.Popen:

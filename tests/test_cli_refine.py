@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import complaint
 from impasto.cli import main, refine
 from impasto.media import recolor
 from impasto.media.color import srgb_to_oklab
@@ -49,12 +50,6 @@ def pixels(name: str) -> np.ndarray:
 
 def region_flag(box=REGION) -> list[str]:
     return ["--region", ",".join(map(str, box))]
-
-
-def complaint(capsys) -> str:
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def test_only_the_region_changes_and_no_border_shows():

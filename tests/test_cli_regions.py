@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import synthetic_painting
+from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.optimize import fitting
 from impasto.optimize.areas import Areas
 from impasto.optimize.memory import MATTING_BYTES, Demand, Layout
-from test_cli_replay import complaint, in_work, replayed  # noqa: F401
+from test_cli_replay import replayed
 from test_cli_resume import killed_at
+
+pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "3", "--size", "32", "--quiet"]
 JOB += ["--quality", "draft"]

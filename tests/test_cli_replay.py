@@ -8,25 +8,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from conftest import complaint
 from impasto.cli import main
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.metadata import read_record
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    """Every test runs inside its own folder with photo.png and painting.png."""
-    monkeypatch.chdir(work)
-    return work
-
-
-def complaint(capsys) -> str:
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def move(name: str, to: str) -> str:

@@ -18,26 +18,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from conftest import complaint
 from impasto.cli import main
 from impasto.media.metadata import read_record
 from impasto.optimize import checkpoint
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 ITERATIONS = 9
 SCALES = [(21, 5), (37, 2), (64, 2)]
 """Width and iterations of each scale of :func:`three_scales`."""
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    """Every test runs inside its own folder with photo.png and painting.png."""
-    monkeypatch.chdir(work)
-    return work
-
-
-def complaint(capsys) -> str:
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
 
 
 def three_scales() -> list[str]:

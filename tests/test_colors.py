@@ -214,11 +214,6 @@ def test_a_flipped_result_has_flipped_colours():
 # --- through the command line ------------------------------------------------------------------
 
 
-@pytest.fixture
-def in_work(work, monkeypatch):
-    monkeypatch.chdir(work)
-
-
 def made(name: str, *flags: str) -> np.ndarray:
     assert main([*JOB, *flags, "-o", name, "--force", "--quiet"]) == 0
     return srgb_to_oklab(read_picture(name).pixels)

@@ -37,6 +37,8 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "style scale": {"style_scale": 0.6},
     "layer weight": {"changes": {"style.layers.relu1_1": 3.0}},
     "self-similarity": {"changes": {"content.kind": "self_similarity", "content.weight": 20.0}},
+    "Laplacian canvas": {"changes": {"canvas.kind": "laplacian", "solver.kind": "adam"}},
+    "earth mover": {"changes": {"style.distance": "remd"}},
     "palette": {"changes": {"palette.weight": 1.0}},
     "photorealism": {"changes": {"photorealism.weight": 100.0, "photorealism.filter": 0.05}},
 }

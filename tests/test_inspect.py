@@ -6,31 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from conftest import complaint
 from impasto.cli import main
 from impasto.explain.page import files
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 JOB = ["inspect", "photo.png", "-o", "seen", "--size", "32", "--iterations", "1", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    monkeypatch.chdir(work)
-    return work
-
-
-@pytest.fixture
-def no_work(monkeypatch):
-    from impasto.optimize.loop import Stylizer
-
-    def never(*_, **__):
-        raise AssertionError("bad input was found too late")
-
-    monkeypatch.setattr(Stylizer, "__init__", never)
-
-
-def complaint(capsys) -> str:
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    return line
 
 
 @pytest.mark.usefixtures("no_work")

@@ -13,6 +13,7 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.fast import runtime
+from impasto.fast.engine import OnePass
 from impasto.fast.files import write_painter
 from impasto.fast.network import Painter
 from impasto.fast.session import fitted_book
@@ -201,3 +202,58 @@ def half_mask():
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., :32] = 1
     return mask
+
+
+@pytest.fixture
+def photos(folder):
+    """Three photos of one size, one of another, and one that is none."""
+    (folder / "photos").mkdir()
+    for k in (0, 1, 3):
+        pixels = np.roll(synthetic_photo(), 11 * k, axis=1)
+        Image.fromarray(pixels).save(folder / "photos" / f"{k}.png")
+    (folder / "photos" / "2.png").write_bytes(b"no picture")
+    Image.fromarray(synthetic_photo(48, 64)).save(folder / "photos" / "4.png")
+    return folder
+
+
+@pytest.mark.parametrize("flags", [[], ["--strength", "0.7", "--colors", "match"]])
+def test_a_batch_paints_photos_of_one_size_together(photos, network, flags, monkeypatch, capsys):
+    passes = []
+    paint = runtime.Runtime.paint
+
+    def counted(self, photo, *rest):
+        passes.append(len(photo))
+        return paint(self, photo, *rest)
+
+    monkeypatch.setattr(runtime.Runtime, "paint", counted)
+    given = [str(photos / "photos"), "--style", str(photos / "painting.png"), *flags]
+    given += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
+    assert main(["batch", *given]) == 1
+    assert "2.png" in capsys.readouterr().err
+    assert passes.count(3) == 1
+    for k in (0, 1, 3, 4):
+        (photos / "photo.png").write_bytes((photos / "photos" / f"{k}.png").read_bytes())
+        alone = made(photos, network, *flags, "--force")
+        together = np.asarray(Image.open(photos / "out" / f"{k}.png").convert("RGB"))
+        assert np.abs(alone - together).max() <= 1
+
+
+def test_photos_that_do_not_fit_together_are_painted_one_by_one(photos, network, monkeypatch):
+    def failing(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(OnePass, "run_together", failing)
+    given = [str(photos / "photos"), "--style", str(photos / "painting.png")]
+    given += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
+    assert main(["batch", *given]) == 1
+    assert len(list((photos / "out").glob("*.png"))) == 4
+
+
+def test_a_painting_is_read_once(network, monkeypatch):
+    read = []
+    code = runtime.Runtime.code
+    monkeypatch.setattr(runtime.Runtime, "code", lambda *a: read.append(1) or code(*a))
+    engine = OnePass(impasto.load_recipe(str(network)))
+    for _ in range(3):
+        list(engine.run(synthetic_photo(), synthetic_painting()))
+    assert len(read) == 1

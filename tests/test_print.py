@@ -19,12 +19,9 @@ from impasto.media.encode import write_picture
 from impasto.media.picture import Metadata, Picture
 from impasto.media.print_size import PrintSize
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 JOB = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "1"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    monkeypatch.chdir(work)
 
 
 @pytest.mark.parametrize(

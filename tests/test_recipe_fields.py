@@ -16,12 +16,9 @@ from impasto.media.metadata import read_record
 from impasto.recipe import load_recipe
 from impasto.recipe_fields import parse_setting
 
+pytestmark = pytest.mark.usefixtures("in_work")
+
 JOB = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "6", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    monkeypatch.chdir(work)
 
 
 @pytest.mark.parametrize(

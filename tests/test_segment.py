@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import impasto
-from conftest import synthetic_painting
+from conftest import complaint, synthetic_painting
 from impasto.cli import main
-from impasto.errors import InputError
+from impasto.errors import ImpastoError, InputError
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.media.picture import Picture
 from impasto.segment.clusters import _clustered, corresponding
 from impasto.segment.guided import softened
-from impasto.segment.words import Finder, expanded, found_masks, is_word
-from test_cli_replay import complaint, in_work, replayed  # noqa: F401
+from impasto.segment.words import expanded, found_masks
+from test_cli_replay import replayed
+
+pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
 JOB += ["--quality", "draft"]
@@ -107,14 +109,35 @@ def test_several_paintings_take_turns_and_each_has_what_it_has_most_of():
         assert 0.6 < found.painting[0].values.mean() < 0.9
 
 
+WORDS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["rect", "scribble", "auto", "salient", "person", "face"]),
+        st.sampled_from(["", ":", "::", ":rect:"]),
+        st.text("0123456789,-#. x", max_size=12),
+    ),
+)
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=12))
+@given(WORDS)
 def test_any_word_is_a_mask_or_one_line(text):
-    finder = Finder(read_picture(two_grounds(False)), [])
-    if not is_word(text) or text.startswith(("rect:", "auto")):
-        return
-    with pytest.raises(InputError):
-        finder.of_photo(text)
+    photo, error = read_picture(two_grounds(False)), None
+    try:
+        masks, _ = found_masks(photo, [photo], [text], [])
+    except ImpastoError as raised:
+        error = raised
+    if error is None:
+        assert masks[0].values.shape == (photo.height, photo.width)
+    else:
+        assert len(str(error).splitlines()) == 1
+
+
+@pytest.mark.parametrize("word", ["auto", "auto:3", "auto:2#3", "auto:9#1", "auto:2#0", "auto:x"])
+def test_one_region_has_to_be_named(word, work, capsys):
+    job = ["mask", "photo.png", word, "--style", "painting.png", "-o", "m.png"]
+    assert main(job) == 2
+    assert "auto:3#1 is the first of 3" in capsys.readouterr().err
 
 
 def test_auto_is_spelt_out_for_the_photo_and_its_painting():

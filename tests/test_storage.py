@@ -202,7 +202,15 @@ def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):
 
     monkeypatch.setattr(Objective, "evaluate", failing)
     monkeypatch.setattr(optimize_run, "TILES", (64, 32, 16))
-    recipe = SMALL.with_changes({"schedule.coarsest": 24, "schedule.total": 12})
+    shallow = {"relu1_1": 0.5, "relu2_1": 0.5}  # small halos: quick in small tiles
+    recipe = SMALL.with_changes(
+        {
+            "schedule.coarsest": 24,
+            "schedule.total": 12,
+            "style.layers": shallow,
+            "content.layers": shallow,
+        }
+    )
     steps = list(impasto.Stylizer(recipe).run(PHOTO, PAINTING))
     assert {step.fell_back for step in steps if step.width == 24} == {False}
     assert {step.fell_back for step in steps if step.width > 24} == {True}

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ pytest.importorskip("fastapi")
 from PIL import ExifTags, Image
 
 from conftest import synthetic_photo
+from impasto.cli.serve import build_parser
 from impasto.recipe import recipe_names
 from studios import PAINTING, PHOTO, accepted, inside, parts, png, post, refused, studio_of
 
@@ -33,7 +35,7 @@ def test_a_job_of_parts(client):
     job = accepted(answer)
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
     assert (job["state"], job["title"], job["depth"]) == ("queued", "my holiday", 8)
-    assert job["recipe"]["size"] == 48
+    assert job["recipe"]["size"] == 32
     assert job["recipe"]["name"] == "draft"
     assert job["photo"] == {"name": "holiday.png", "width": 64, "height": 48, "style_name": None}
     assert [each["name"] for each in job["paintings"]] == ["wall-0.png"]
@@ -46,7 +48,7 @@ def test_a_job_of_json_is_the_job_of_parts(client):
         "photo": {"data": base64.b64encode(PHOTO).decode()},
         "styles": [{"data": base64.b64encode(PAINTING).decode()}],
         "recipe": "draft",
-        "set": {"size": 48, "schedule.total": 6},
+        "set": {"size": 32, "schedule.total": 5},
     }
     job = accepted(client.post("/v1/jobs", json=body))
     folder = studio_of(client).folder.of(job["id"])
@@ -340,3 +342,14 @@ def test_health(client):
     assert answer.status_code == 503  # nobody works here
     assert answer.json()["status"] == "ailing"
     assert answer.json()["upload_limit"] == 300_000
+
+
+def test_the_documentation_asks_for_what_there_is(client):
+    text = (Path(__file__).parents[1] / "docs" / "studio.md").read_text()
+    paths = client.get("/openapi.json").json()["paths"]
+    asked = set(re.findall(r"http://127\.0\.0\.1:8484(/v1/[\w/]+)", text))
+    assert len(asked) >= 5
+    for path in asked:
+        assert path.replace("/ID", "/{id}") in paths, path
+    flags = set(re.findall(r"`(--[\w-]+)", text)) - {"--set"}
+    assert flags <= set(build_parser()._option_string_actions)

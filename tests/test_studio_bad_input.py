@@ -23,6 +23,7 @@ from studios import PHOTO, accepted, inside, post, refused, studio_of
 from test_bad_input import ADAPTED, REFUSED
 from test_media import png_file
 
+pytestmark = pytest.mark.usefixtures("in_work")
 CODES = {2: "not_a_picture", 3: "over_limit"}
 
 
@@ -31,11 +32,6 @@ def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("studio")
     with inside(folder, max_queue=1000, max_upload=30_000_000) as client:
         yield client
-
-
-@pytest.fixture(autouse=True)
-def in_work(work, monkeypatch):
-    monkeypatch.chdir(work)
 
 
 def written(make) -> bytes:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
 
-from studios import Server, children, is_alive, serving
+from PIL import Image
+
+from studios import Server, accepted, children, inside, is_alive, post, serving, work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 JOB = {"size": 64, "schedule.total": 80}
 
 
 def test_a_job_survives_everything_and_is_the_same(tmp_path):
-    with serving(tmp_path / "calm") as calm:
-        whole = calm.post(set=JOB)
-        calm.until(whole)
-        expected = calm.result(whole)
+    with inside(tmp_path / "calm") as calm:
+        whole = accepted(post(calm, set=JOB))
+        work(calm)
+        expected = calm.get(f"/v1/jobs/{whole['id']}/result").content
 
     server = Server(tmp_path / "wild").start()
     job = server.post(set=JOB, title="unlucky")
@@ -31,7 +35,7 @@ def test_a_job_survives_everything_and_is_the_same(tmp_path):
 
     processes = children(server.process.pid)
     assert server.end() == 0  # the clean end
-    assert not any(map(is_alive, processes))
+    server.wait(lambda: not any(map(is_alive, processes)), 20)
     assert (folder / "checkpoint").exists()
     assert not [line for line in server.lines if "Traceback" in line]
 
@@ -68,8 +72,18 @@ def test_a_job_survives_everything_and_is_the_same(tmp_path):
         server.end()
 
 
-def test_two_servers_do_not_share_a_folder(tmp_path):
-    with serving(tmp_path) as first:
+def test_two_servers_do_not_share_a_folder_and_the_client_of_the_docs_works(tmp_path, pictures):
+    with serving(tmp_path / "studio") as first:
+        for name in ("photo", "painting"):
+            (tmp_path / f"{name}.jpg").write_bytes((pictures / f"{name}.png").read_bytes())
+        text = (Path(__file__).parents[1] / "docs" / "studio.md").read_text()
+        client = re.search("```python\n(.+?)```", text, re.DOTALL)[1]
+        assert len(client.splitlines()) == 10
+        client = client.replace("http://127.0.0.1:8484", str(first.client.base_url).rstrip("/"))
+        client = client.replace('{"size": 512}', '{"size": 40, "schedule.total": 2}')
+        subprocess.run([sys.executable, "-c", client], cwd=tmp_path, check=True)
+        with Image.open(tmp_path / "out.png") as image:
+            assert image.size == (40, 30)
         second = subprocess.run(first.command, capture_output=True, text=True, check=False)
         assert second.returncode == 2
         assert "another `impasto serve` uses this folder" in second.stderr

@@ -23,9 +23,9 @@ from impasto.studio.queue import Queue
 from studios import SMALL, accepted, inside, png, post, refused, studio_of, work, worker_of
 
 
-@pytest.fixture
-def client(tmp_path):
-    with inside(tmp_path / "studio") as client:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with inside(tmp_path_factory.mktemp("studio")) as client:
         yield client
 
 
@@ -76,11 +76,11 @@ def test_the_result_is_that_of_the_library(client):
     job = accepted(post(client, title="My: holiday/2026"))
     work(client)
     done = job_of(client, job)
-    assert (done["state"], done["width"], done["height"]) == ("done", 48, 36)
-    assert done["progress"]["iteration"] == done["progress"]["iterations"] == 6
+    assert (done["state"], done["width"], done["height"]) == ("done", 32, 24)
+    assert done["progress"]["iteration"] == done["progress"]["iterations"] == 5
     assert set(done["progress"]["losses"]) == {"total", "content", "style"}
     expected = impasto.stylize(
-        synthetic_photo(), synthetic_painting(), quality="draft", size=48, iterations=6
+        synthetic_photo(), synthetic_painting(), quality="draft", size=32, iterations=5
     )
     found = pixels_of(result_of(client, job))
     np.testing.assert_array_equal(found, np.asarray(expected.image))
@@ -100,7 +100,7 @@ def test_a_result_in_every_format_carries_its_recipe(client, kind, depth, mode):
     work(client)
     data = result_of(client, job, kind)
     record = json.loads(read_record(data))
-    assert record["recipe"]["size"] == 48
+    assert record["recipe"]["size"] == 32
     assert record["photo"]["name"] == "holiday.png"
     assert record["metadata"] is False
     picture = impasto.read_picture(data)
@@ -165,12 +165,12 @@ def test_masks_say_where(client):
     half = accepted(post(client, ("mask", ("m.png", png(mask)))))
     work(client)
     photo = np.asarray(Image.open(io.BytesIO(client.get(plain["links"]["photo"]).content)))
-    small = np.asarray(Image.fromarray(photo).resize((48, 36), Image.Resampling.LANCZOS), float)
+    small = np.asarray(Image.fromarray(photo).resize((32, 24), Image.Resampling.LANCZOS), float)
     there = [
         np.abs(pixels_of(result_of(client, job)) - small).mean((0, 2)) for job in (plain, half)
     ]
-    assert there[1][:24].mean() < there[0][:24].mean() / 3
-    assert there[1][36:].mean() > there[1][:24].mean() * 3
+    assert there[1][:16].mean() < there[0][:16].mean() / 3
+    assert there[1][24:].mean() > there[1][:16].mean() * 3
 
 
 def test_the_part_of_a_painting_counts(client):
@@ -187,7 +187,7 @@ def test_a_picture_to_begin_with(client):
     first = accepted(post(client))
     work(client)
     init = {"job": first["id"], "what": "result"}
-    once = {"size": 48, "schedule.total": 1}
+    once = {"size": 32, "schedule.total": 1}
     after = accepted(post(client, init=init, set=once))
     afresh = accepted(post(client, set=once))
     work(client)
@@ -216,7 +216,7 @@ def test_a_job_that_is_stopped_has_the_picture_so_far_and_goes_on(client, eager,
     assert stopped["state"] == "stopped"
     assert stopped["progress"]["iteration"] == 3
     data = result_of(client, job)
-    assert pixels_of(data).shape == (36, 48, 3)
+    assert pixels_of(data).shape == (24, 32, 3)
     assert read_record(data) is None  # it is not what the recipe makes
     result_of(client, job, "jpeg")
     assert client.post(f"{address}/resume").json()["state"] == "queued"

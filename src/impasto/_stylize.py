@@ -130,7 +130,8 @@ def stylize(
         strength: from 0, the photo unchanged, to 1, the full style; one for all paintings, or one
             for each.
         masks: as of :meth:`Stylizer.run`: where each painting is the style; or words:
-            ``rect:X,Y,WIDTH,HEIGHT`` around an object, ``scribble:FILE``, or ``auto:COUNT`` alone.
+            ``rect:X,Y,WIDTH,HEIGHT`` around an object, ``scribble:FILE``, ``salient``, ``person``,
+            ``face``, or ``auto:COUNT`` alone.
         style_masks: likewise: which part of each painting counts.
         until: ``iterations``, or ``converged``: scales end early when they no longer gain.
         changes: to any fields of the recipe, as of :meth:`Recipe.with_changes`, such as

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,31 @@ from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
 
 if TYPE_CHECKING:
     from impasto._stylize import Result
+    from impasto.fast.engine import OnePass
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
+    from impasto.optimize.step import Step
     from impasto.recipe import Recipe
 
 ENGINES = 4
 """Recipes whose engines are kept; they share one network where they can."""
 PAINTINGS = 16
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A job whose pictures are read."""
+
+    job: Job
+    digest: str
+    engine: Stylizer | OnePass
+    photo: Picture
+    paintings: list[Picture]
+    size: tuple[int, int]
+
+
+_Made = tuple["Result | Exception", float]
+"""And how long it took, in seconds."""
 
 
 class Worker:
@@ -34,7 +52,7 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         """Note what all pictures share."""
         self._settings = settings
-        self._engines: OrderedDict[tuple[str, Share], Stylizer] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, Share], Stylizer | OnePass] = OrderedDict()
         self._paintings: OrderedDict[str, Picture] = OrderedDict()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -68,49 +86,54 @@ class Worker:
     def work(self, jobs: Sequence[Job], share: Share) -> list[Outcome]:
         """What came of each job, in turn; nothing is raised.
 
-        Several are for recipes that make pictures of equal size together; an optimisation takes
-        them one by one.
+        Those for a network whose results have one size are painted together.
         """
-        return [replace(self._outcome(job, share), worker=self._name) for job in jobs]
+        with threads_of_torch(share.threads):
+            begun = [self._begun(job, share) for job in jobs]
+            made = self._made([each for each in begun if isinstance(each, _Begun)], share)
+        ended = [each if isinstance(each, Outcome) else self._ended(each, made) for each in begun]
+        return [replace(outcome, worker=self._name) for outcome in ended]
 
-    def _outcome(self, job: Job, share: Share) -> Outcome:
-        began = time.monotonic()
-        digest = None
+    def _begun(self, job: Job, share: Share) -> _Begun | Outcome:
+        began, digest = time.monotonic(), None
         try:
             data = places.read(job.photo)
             digest = hashlib.sha256(data).hexdigest()
             if job.again and not job.replaces and (there := places.size(job.output)):
                 return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
-            with threads_of_torch(share.threads):
-                result = self._made(job, data, share)
+            engine, photo = self._opened(job, data, share)
+            paintings = [self._painting(each) for each in job.styles]
+            return _Begun(job, digest, engine, photo, paintings, engine.size_for(photo))
+        except Exception as error:  # no picture may end the work on the others
+            return _failed(job, error, digest, time.monotonic() - began)
+
+    def _made(self, begun: Sequence[_Begun], share: Share) -> dict[str, _Made]:
+        """By the keys of the jobs."""
+        made: dict[str, _Made] = {}
+        for alike in _of_one_size(begun):
+            with contextlib.suppress(Exception):  # alone, each tells of itself
+                made |= _together(alike)
+        return made | {
+            each.job.key: _alone(each, share) for each in begun if each.job.key not in made
+        }
+
+    def _ended(self, begun: _Begun, made: Mapping[str, _Made]) -> Outcome:
+        job, (result, seconds) = begun.job, made[begun.job.key]
+        began = time.monotonic() - seconds
+        try:
+            if isinstance(result, Exception):
+                raise result
             self._save(result, job)
         except Exception as error:  # no picture may end the work on the others
-            seconds = time.monotonic() - began
-            full = isinstance(error, ResourceError) and "disk is full" in str(error)
-            return Outcome(job, _reason(error), digest, seconds, full=full)
+            return _failed(job, error, begun.digest, time.monotonic() - began)
         return Outcome(
             job,
-            sha256=digest,
+            sha256=begun.digest,
             seconds=time.monotonic() - began,
             bytes=places.size(job.output) or 0,
             width=result.picture.width,
             height=result.picture.height,
         )
-
-    def _made(self, job: Job, data: bytes, share: Share) -> Result:
-        from impasto._stylize import finished
-        from impasto.optimize.allocation import give_freed_memory_back, keep_freed_memory
-
-        engine, photo = self._opened(job, data, share)
-        paintings = [self._painting(each) for each in job.styles]
-        began = time.monotonic()
-        if share.roomy:
-            keep_freed_memory()
-        for step in engine.run(photo, paintings):  # at least one
-            if step.tile and share.roomy:
-                give_freed_memory_back()
-        sources = [job.photo, *job.styles]
-        return finished(engine, step, photo, paintings, sources, time.monotonic() - began)
 
     def _save(self, result: Result, job: Job) -> None:
         from io import BytesIO
@@ -139,7 +162,7 @@ class Worker:
         if remote is not None:
             places.write(job.output, remote.getvalue())
 
-    def _opened(self, job: Job, data: bytes, share: Share) -> tuple[Stylizer, Picture]:
+    def _opened(self, job: Job, data: bytes, share: Share) -> tuple[Stylizer | OnePass, Picture]:
         """The engine for a job, and its photo."""
         from impasto.media.decode import read_picture
 
@@ -150,13 +173,13 @@ class Worker:
             recipe = recipe.with_changes({"size": side, "dpi": size.dpi})
         return self._engine(recipe, share), photo
 
-    def _engine(self, recipe: Recipe, share: Share) -> Stylizer:
-        from impasto.optimize.loop import Stylizer
+    def _engine(self, recipe: Recipe, share: Share) -> Stylizer | OnePass:
+        from impasto.fast.engine import engine_for
 
         key = (recipe.to_json(), share)
         if key not in self._engines:
             latest = next(reversed(self._engines.values()), None)
-            self._engines[key] = Stylizer(
+            self._engines[key] = engine_for(
                 recipe,
                 device=share.device or self._settings.device,
                 weights=self._settings.weights,
@@ -180,7 +203,7 @@ class Worker:
         return self._paintings[place]
 
 
-@contextmanager
+@contextlib.contextmanager
 def threads_of_torch(count: int) -> Iterator[None]:
     """PyTorch computes with so many threads; afterwards as before, for a process may be shared."""
     import torch
@@ -191,6 +214,55 @@ def threads_of_torch(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _of_one_size(begun: Sequence[_Begun]) -> list[list[_Begun]]:
+    """Those that one pass of a network can paint, two and more of them."""
+    alike: dict[tuple[int, tuple[str, ...], tuple[int, int]], list[_Begun]] = {}
+    for each in begun:
+        if each.job.recipe.engine.kind != "optimizer":
+            key = id(each.engine), each.job.styles, each.size
+            alike.setdefault(key, []).append(each)
+    return [each for each in alike.values() if len(each) > 1]
+
+
+def _together(begun: Sequence[_Begun]) -> dict[str, _Made]:
+    from impasto.fast.engine import OnePass
+
+    engine = begun[0].engine
+    assert isinstance(engine, OnePass)
+    began = time.monotonic()
+    steps = engine.run_together([each.photo for each in begun], begun[0].paintings)
+    results = [_result(each, step) for each, step in zip(begun, steps, strict=True)]
+    share = (time.monotonic() - began) / len(begun)
+    return {each.job.key: (result, share) for each, result in zip(begun, results, strict=True)}
+
+
+def _alone(begun: _Begun, share: Share) -> _Made:
+    from impasto.optimize.allocation import give_freed_memory_back, keep_freed_memory
+
+    began = time.monotonic()
+    if share.roomy:
+        keep_freed_memory()
+    try:
+        for step in begun.engine.run(begun.photo, begun.paintings):  # at least one
+            if step.tile and share.roomy:
+                give_freed_memory_back()
+        return _result(begun, step), time.monotonic() - began
+    except Exception as error:  # no picture may end the work on the others
+        return error, time.monotonic() - began
+
+
+def _result(begun: _Begun, step: Step) -> Result:
+    from impasto._stylize import finished
+
+    sources = [begun.job.photo, *begun.job.styles]
+    return finished(begun.engine, step, begun.photo, begun.paintings, sources, step.elapsed_s)
+
+
+def _failed(job: Job, error: Exception, digest: str | None, seconds: float) -> Outcome:
+    full = isinstance(error, ResourceError) and "disk is full" in str(error)
+    return Outcome(job, _reason(error), digest, seconds, full=full)
 
 
 def _reason(error: Exception) -> str:

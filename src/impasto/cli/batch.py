@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from impasto.cli.batch_report import Report
     from impasto.recipe import Recipe
 
+TOGETHER = 4
+"""Photos that a network paints in one pass: more hold up the last worker at the end of a batch."""
+
 
 def run(argv: list[str]) -> int:
     """Find what there is to do, tell what it takes, do it, and say what came of it."""
@@ -220,11 +223,28 @@ def _tell_of_the_end() -> None:
 
 
 def _groups(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Sequence[Job] | None]:
-    """Jobs that a worker takes together: one by one, for each of its iterations fills a core."""
+    """Jobs that a worker takes together: some for a network, which paints those of one size in one
+    pass; one by one otherwise, for each iteration of an optimisation fills a core.
+    """
+    waiting: list[Job] = []
     for job in jobs:
-        if job is not None:
-            planner.describe(job)
-        yield None if job is None else [job]
+        if waiting and (job is None or not _alike(waiting[0], job)):
+            yield waiting
+            waiting = []
+        if job is None:
+            yield None
+            continue
+        planner.describe(job)
+        waiting.append(job)
+        if len(waiting) == (1 if job.recipe.engine.kind == "optimizer" else TOGETHER):
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+def _alike(one: Job, other: Job) -> bool:
+    return (one.recipe, one.styles) == (other.recipe, other.styles)
 
 
 def _executor(options: argparse.Namespace, settings: Settings) -> Executor:

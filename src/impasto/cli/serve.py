@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from importlib.util import find_spec
@@ -37,7 +38,11 @@ def _add_place(parser: Parser) -> None:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     add("--port", type=whole(0, 65_535), default=PORT, help=f"default: {PORT}; 0: any free one")
-    add("--token", help="that requests must carry; made up if others can reach the server")
+    add(
+        "--token",
+        help="that requests must carry (or IMPASTO_TOKEN, which no list of processes shows); "
+        "made up if others can reach the server",
+    )
     add(
         "--allow-host",
         metavar="NAME",
@@ -104,7 +109,7 @@ def settings_from(options: Any) -> Settings:
     from impasto.studio.settings import DAY_S, Settings, default_data
 
     is_local = options.host in LOOPBACK
-    token = options.token
+    token = options.token or os.environ.get("IMPASTO_TOKEN")
     if token is None and not is_local:
         import secrets
 

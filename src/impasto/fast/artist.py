@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ SCALES = (0.25, 2.0)
 PROBE = 192
 """Side in pixels of what is timed for a plan."""
 TINY = 1e-6
+CODES = 64
+"""Kept: paintings come again, and reading a code takes longer than painting a small photo."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,12 @@ class Sitting:
 class Artist(Protocol):
     """A network, loaded."""
 
-    def paint(self, image: Tensor, sitting: Sitting, tile: int) -> Tensor:
-        """The photo [1, 3, H, W] in [0, 1] at the result's size, repainted.
+    def paint(self, images: Tensor, sittings: Sequence[Sitting], tile: int) -> Tensor:
+        """Photos [N, 3, H, W] in [0, 1] at their results' size, repainted.
 
         Args:
-            image: the photo, on the CPU.
-            sitting: the pictures, and what is asked of them.
+            images: the photos, on the CPU.
+            sittings: of each: the pictures, and what is asked of them. Several have no masks.
             tile: side in pixels of what is painted at a time; 0: all at once.
         """
 
@@ -84,15 +87,18 @@ class CodeArtist:
 
     def __init__(self, loaded: Runtime) -> None:
         self._runtime = loaded
+        self._codes_known: OrderedDict[tuple[str, int, int], Tensor] = OrderedDict()
 
-    def paint(self, image: Tensor, sitting: Sitting, tile: int) -> Tensor:
+    def paint(self, images: Tensor, sittings: Sequence[Sitting], tile: int) -> Tensor:
         """As :class:`Artist`."""
-        return self._runtime.paint(image, *self._codes(image, sitting), tile)
+        size = images.shape[3], images.shape[2]
+        codes = torch.stack([self._codes(size, sitting) for sitting in sittings])
+        return self._runtime.paint(images, codes, _masks(size, sittings), tile)
 
     def seconds(self, pixels: int, tile: int, paintings: int) -> float:
         """As :class:`Artist`; a small picture is painted and timed."""
         began = time.monotonic()
-        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, NUMBERS))
+        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, 1, NUMBERS))
         pace = (time.monotonic() - began) / PROBE**2
         halo = (1 + 2 * runtime.HALO / tile) ** 2 if tile else 1.0
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
@@ -100,12 +106,11 @@ class CodeArtist:
 
     def frozen(self, first: Tensor, sitting: Sitting) -> Callable[[Tensor], Tensor]:
         """What paints the frames of a shot, as :meth:`Runtime.frozen`, given its first."""
-        return self._runtime.frozen(first, self._codes(first, sitting)[0])
+        return self._runtime.frozen(first, self._codes((first.shape[3], first.shape[2]), sitting))
 
-    def _codes(self, image: Tensor, sitting: Sitting) -> tuple[Tensor, Tensor | None]:
-        """[K, NUMBERS] of the styles that are laid side by side, and where they lie, [K, H, W]."""
+    def _codes(self, size: tuple[int, int], sitting: Sitting) -> Tensor:
+        """[K, NUMBERS] of the styles that are laid side by side."""
         areas, scale = sitting.areas, sitting.recipe.style.scale
-        size = image.shape[3], image.shape[2]
         parts = areas.style_masks or (None,) * len(sitting.paintings)
         each = zip(sitting.paintings, parts, strict=True)
         codes = torch.stack([self._code(painting, size, scale, part) for painting, part in each])
@@ -113,10 +118,10 @@ class CodeArtist:
         if bool((strengths < 1).any()):
             own = self._code(sitting.photo, size, 1.0, None)
             codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
-        if not areas.masks:
-            shares = torch.tensor(areas.weights) / sum(areas.weights)
-            return shares.to(codes)[None] @ codes, None
-        return codes, side_by_side(areas, size)
+        if areas.masks:
+            return codes
+        shares = torch.tensor(areas.weights) / sum(areas.weights)
+        return shares.to(codes)[None] @ codes
 
     def _code(
         self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
@@ -125,11 +130,23 @@ class CodeArtist:
         beside = round(size[0] * shrink), round(size[1] * shrink)
         scale = min(max(scale, SCALES[0]), SCALES[1])
         width, height = painting_size((picture.width, picture.height), beside, scale)
+        known = picture.sha256(), width, height
+        if part is None and known in self._codes_known:
+            self._codes_known.move_to_end(known)
+            return self._codes_known[known]
         image = canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
         if part is None:
-            return self._runtime.code(image)
+            self._codes_known[known] = self._runtime.code(image)
+            if len(self._codes_known) > CODES:
+                self._codes_known.popitem(last=False)
+            return self._codes_known[known]
         shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
         return self._runtime.code(image, shown[None, None].float())
+
+
+def _masks(size: tuple[int, int], sittings: Sequence[Sitting]) -> Tensor | None:
+    areas = sittings[0].areas
+    return side_by_side(areas, size) if areas.masks else None
 
 
 def side_by_side(areas: Areas, size: tuple[int, int]) -> Tensor:

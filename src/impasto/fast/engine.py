@@ -162,7 +162,31 @@ class OnePass:
         artist = self._artist
         if isinstance(artist, CodeArtist):
             return artist.frozen(image, sitting)
-        return lambda photo: artist.paint(photo, sitting, 0)
+        return lambda photo: artist.paint(photo, [sitting], 0)
+
+    def run_together(self, contents: Sequence[Picture], styles: Sequence[Picture]) -> list[Step]:
+        """Repaint photos whose results have one size, in one pass for all of them.
+
+        Args:
+            contents: the photos; :meth:`size_for` says the same of all.
+            styles: the paintings.
+
+        Returns:
+            The steps that :meth:`run` would yield of each, equal but for rounding.
+
+        Raises:
+            ImageError, InputError, LimitError, ResourceError: as :meth:`run`; the need is that of
+                all together.
+        """
+        (size,) = {self.size_for(content) for content in contents}
+        began, areas = time.monotonic(), self._areas(styles, (), ())
+        tile = self._tile(size, len(contents))
+        made = self._painted(contents, styles, areas, size, tile)
+        share = (time.monotonic() - began) / len(contents)
+        return [
+            self._step(photo, *each, tile, share)
+            for photo, each in zip(contents, made, strict=True)
+        ]
 
     def _steps(
         self,
@@ -172,25 +196,45 @@ class OnePass:
         size: tuple[int, int],
         tile: int,
     ) -> Generator[Step, None, None]:
-        began, storage = time.monotonic(), Storage(torch.device("cpu"))
-        shown, styles = seen(self.recipe.colors, photo, paintings, size, self.recipe.style.scale)
-        image = canvas.to_tensor(shown, *size, storage)
+        began = time.monotonic()
+        ((painted, kept),) = self._painted([photo], paintings, areas, size, tile)
+        yield self._step(photo, painted, kept, tile, time.monotonic() - began)
+
+    def _painted(
+        self,
+        photos: Sequence[Picture],
+        paintings: Sequence[Picture],
+        areas: Areas,
+        size: tuple[int, int],
+        tile: int,
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Of each photo: [1, 3, H, W] in [0, 1], and how much of the photo is kept, if any is."""
+        storage, recipe = Storage(torch.device("cpu")), self.recipe
+        looks = [seen(recipe.colors, each, paintings, size, recipe.style.scale) for each in photos]
+        images = torch.cat([canvas.to_tensor(shown, *size, storage) for shown, _ in looks])
         kept = areas.kept(*size, storage)
         if areas.changes_nothing:
-            painted = image
+            painted = images
         else:
-            painted = self._artist.paint(image, Sitting(shown, styles, areas, self.recipe), tile)
+            sittings = [Sitting(shown, styles, areas, recipe) for shown, styles in looks]
+            painted = self._artist.paint(images, sittings, tile)
             if kept is not None:
-                painted = mixed(painted, image, kept, storage)
-        yield Step(
+                painted = mixed(painted, images, kept, storage)
+        return [(each[None], kept) for each in painted.unbind()]
+
+    def _step(
+        self, photo: Picture, painted: Tensor, kept: Tensor | None, tile: int, seconds: float
+    ) -> Step:
+        height, width = painted.shape[2:]
+        return Step(
             iteration=1,
             total=1,
             scale=0,
             scales=1,
-            width=size[0],
-            height=size[1],
+            width=width,
+            height=height,
             losses={},
-            elapsed_s=time.monotonic() - began,
+            elapsed_s=seconds,
             eta_s=0.0,
             tile=tile,
             fell_back=False,
@@ -224,15 +268,18 @@ class OnePass:
         left = self._max_memory - taken_memory(self.device)
         return left if free is None else min(free, left)
 
-    def _tile(self, size: tuple[int, int]) -> int:
+    def _tile(self, size: tuple[int, int], photos: int = 1) -> int:
         """Side of the tiles that fit into memory; 0: none are needed."""
         free, asked = self._free(), self.recipe.tile
         side = asked if isinstance(asked, int) and asked else runtime.LARGEST_TILE
-        while free is not None and _bytes_for(size, side) > free and side > runtime.SMALLEST_TILE:
+        if free is None:
+            return side if max(size) > side else 0
+        while photos * _bytes_for(size, side) > free and side > runtime.SMALLEST_TILE:
             side = max(runtime.SMALLEST_TILE, side // 2)
-        if free is not None and _bytes_for(size, side) > free:
+        needed = photos * _bytes_for(size, side)
+        if needed > free:
             raise ResourceError(
-                f"{size[0]}x{size[1]} px need {_bytes_for(size, side) / 2**30:.1f} GiB of memory, "
+                f"{size[0]}x{size[1]} px need {needed / 2**30:.1f} GiB of memory, "
                 f"{max(0, free) / 2**30:.1f} are free: ask for a smaller --size"
             )
         return side if max(size) > side else 0

@@ -8,6 +8,7 @@ small form. It works at 384 px, and the result is enlarged from there.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,12 @@ class Magenta:
         self._network: Any = StyleTransfer(device="cpu")
         self._refusal: type[Exception] = StyleTransferError
 
-    def paint(self, image: Tensor, sitting: Sitting, tile: int) -> Tensor:  # noqa: ARG002
-        """One painting for all of the photo, or each in its place; their results laid together."""
+    def paint(self, images: Tensor, sittings: Sequence[Sitting], tile: int) -> Tensor:  # noqa: ARG002
+        """One painting for all of a photo, or each in its place; their results laid together."""
+        each = zip(images.unbind(), sittings, strict=True)
+        return torch.cat([self._repainted(image[None], sitting) for image, sitting in each])
+
+    def _repainted(self, image: Tensor, sitting: Sitting) -> Tensor:
         one_painting_a_place(sitting)
         height, width = image.shape[2:]
         photo = Picture(image[0].permute(1, 2, 0).numpy()).to_pil()

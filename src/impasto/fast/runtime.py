@@ -74,19 +74,19 @@ class Runtime:
     def paint(
         self, photo: Tensor, codes: Tensor, masks: Tensor | None = None, tile: int = 0
     ) -> Tensor:
-        """A photo in the styles of codes.
+        """Photos of one size, each in the styles of its codes.
 
         Args:
-            photo: [1, 3, H, W] in [0, 1], on any device, at least 16 px a side.
-            codes: [K, NUMBERS].
-            masks: [K, H, W], where each of them is, adding up to 1; none: K is 1.
+            photo: [N, 3, H, W] in [0, 1], on any device, at least 16 px a side.
+            codes: [N, K, NUMBERS].
+            masks: [K, H, W], where each of them is in every photo, adding up to 1; none: K is 1.
             tile: side in pixels of what is painted at a time; 0: as large as pays.
 
         Returns:
-            [1, 3, H, W] in [0, 1], where the photo is.
+            [N, 3, H, W] in [0, 1], where the photos are.
         """
         height, width = photo.shape[2:]
-        style = self.painter.style(codes[None].to(self.device))
+        style = self.painter.style(codes.to(self.device))
         side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // STRIDE * STRIDE)
         if max(height, width) <= side:
             where = None if masks is None else masks[None].to(self.device)

@@ -3,16 +3,18 @@
 Luan, Paris, Shechtman and Bala, "Deep Photo Style Transfer" (arXiv:1703.07511) hold a picture to
 the photo's matting Laplacian (Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image
 Matting", 2008). Its quadratic form is a sum over windows of what the best affine map of the photo's
-colours leaves unexplained, which needs no matrix of the picture's size.
+colours leaves unexplained, which box filters give and no matrix of the picture's size is needed.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 WINDOW = 3
 """Pixels a side."""
+PIXELS = WINDOW**2
 EPSILON = 1e-5
 """Levin's, for pictures in [0, 1]: how much a steep map costs."""
 
@@ -31,12 +33,18 @@ def matting_energy(image: Tensor, photo: Tensor, epsilon: float = EPSILON) -> Te
     """
     if min(image.shape[-2:]) < WINDOW:
         return image.new_zeros(())
-    values, colors = _windows(image), _windows(photo)
+    # Differences of nearly equal means, which float32 would lose; MPS has nothing wider.
+    wide = torch.float32 if image.device.type == "mps" else torch.float64
+    values, colors = (_centred(each[0].to(wide)) for each in (image, photo))
+    shared = _covariance(values[:, None], colors[None])
     with torch.no_grad():
         # The energy is a minimum over the maps: its gradient passes by them.
-        maps = _affine_maps(values, colors, epsilon)
-    rest = values - torch.einsum("pcd,pdn->pcn", maps, colors)
-    return rest.square().sum() + epsilon * maps.square().sum()
+        spread = _covariance(colors[:, None], colors[None])
+        spread += epsilon / PIXELS * torch.eye(3, dtype=wide, device=image.device)[..., None, None]
+        maps = _solved(spread, shared)
+        mapped = torch.einsum("cdhw,dehw,cehw->", maps, spread, maps)
+    varying = (_mean(values.square()) - _mean(values).square()).sum()
+    return (PIXELS * (varying - 2 * (maps * shared).sum() + mapped)).to(image.dtype)
 
 
 def matting_loss(image: Tensor, photo: Tensor) -> Tensor:
@@ -44,27 +52,30 @@ def matting_loss(image: Tensor, photo: Tensor) -> Tensor:
     return matting_energy(image, photo) / (image.shape[2] * image.shape[3])
 
 
-def _windows(image: Tensor) -> Tensor:
-    """[P, C, 9]: the pixels of every window, less their mean."""
-    tall = image[0].unfold(1, WINDOW, 1).unfold(2, WINDOW, 1)
-    pixels = tall.permute(1, 2, 0, 3, 4).reshape(-1, image.shape[1], WINDOW**2)
-    return pixels - pixels.mean(2, keepdim=True)
+def _mean(planes: Tensor) -> Tensor:
+    """[..., H - 2, W - 2]: of every window."""
+    return F.avg_pool2d(planes, WINDOW, stride=1)
 
 
-def _affine_maps(values: Tensor, colors: Tensor, epsilon: float) -> Tensor:
-    """[P, C, 3]: those that explain the values [P, C, 9] by colours [P, 3, 9] best."""
-    narrow = colors.device.type == "mps"  # has no float64
-    wide = colors if narrow else colors.double()
-    spread = wide @ wide.mT + epsilon * torch.eye(3, dtype=wide.dtype, device=wide.device)
-    shared = values.to(wide.dtype) @ wide.mT
-    first, second, third = spread.unbind(1)
+def _covariance(one: Tensor, other: Tensor) -> Tensor:
+    """[C, D, H - 2, W - 2] of [C, 1, H, W] and [1, D, H, W] in every window."""
+    return _mean(one * other) - _mean(one) * _mean(other)
+
+
+def _centred(planes: Tensor) -> Tensor:
+    """Less their mean over the picture, which no window minds."""
+    return planes - planes.detach().mean((1, 2), keepdim=True)
+
+
+def _solved(spread: Tensor, shared: Tensor) -> Tensor:
+    """[C, 3, ...]: the maps ``a`` with ``a spread = shared``, spread [3, 3, ...] symmetric."""
+    first, second, third = spread.unbind(0)
     cofactors = torch.stack(
         [
-            torch.linalg.cross(second, third),
-            torch.linalg.cross(third, first),
-            torch.linalg.cross(first, second),
-        ],
-        1,
+            torch.linalg.cross(second, third, dim=0),
+            torch.linalg.cross(third, first, dim=0),
+            torch.linalg.cross(first, second, dim=0),
+        ]
     )
-    determinant = (first * cofactors[:, 0]).sum(1)
-    return (shared @ cofactors / determinant[:, None, None]).to(values.dtype)
+    determinant = (first * cofactors[0]).sum(0)
+    return torch.einsum("cdhw,dehw->cehw", shared, cofactors) / determinant

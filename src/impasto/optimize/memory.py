@@ -25,9 +25,9 @@ WEIGHTED_BYTES = 256
 """And, with masks, of the first layer's 64 features times their weights, in passing."""
 SHARE_BYTES = 8
 """And of each region's weights at all layers."""
-MATTING_BYTES = 900
-"""And, with photorealism, of the windows of nine pixels that its gradient needs: 940 and 825 in
-float32 at 512 and 1024 px square, beside the activations, which are not gone yet."""
+MATTING_BYTES = 820
+"""And, with photorealism, of the float64 means over windows that its gradient needs: 820 and 658 at
+512 and 1024 px square, beside the activations, which are not gone yet."""
 FORWARD_BYTES = 750
 """A pixel that only passes the network, without a gradient: 1072 and 1974 MiB at 1024 and 1536 px
 square in float32."""

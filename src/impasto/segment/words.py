@@ -145,8 +145,12 @@ class Finder:
     def _auto(self, word: str) -> tuple[int, Correspondence]:
         parts = _AUTO.fullmatch(word)
         count, place = (int(part or 0) for part in parts.groups()) if parts else (0, 0)
-        if not 0 < place <= count <= MOST or count < len(self._paintings):
-            raise InputError(f"--mask {word}: auto, or auto:COUNT, is needed")
+        least = max(2, len(self._paintings))
+        if not (0 < place <= count and least <= count <= MOST):
+            raise InputError(
+                f"{word}: names no region: auto:COUNT#PLACE does, COUNT from {least} to {MOST}; "
+                f"auto:{max(REGIONS, least)}#1 is the first of {max(REGIONS, least)}"
+            )
         if count not in self._regions:
             from impasto.segment.clusters import corresponding
 

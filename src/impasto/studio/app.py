@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -60,8 +61,16 @@ def create_app(studio: Studio) -> FastAPI:
     app.include_router(catalog.router)
     metrics = Metrics(studio)
     _add_pages(app, studio, metrics)
+
+    async def told(_: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        if problem.code == "queue_full":
+            wait = await run_in_threadpool(studio.seconds_until_room)
+            problem.headers["retry-after"] = str(wait)
+        return answer(problem)
+
     for kind in (Problem, ImpastoError):
-        app.add_exception_handler(kind, _told)
+        app.add_exception_handler(kind, told)
     app.add_exception_handler(RequestValidationError, _bad_parameter)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_middleware(Guard, settings=studio.settings, seen=_seen(metrics))
@@ -122,10 +131,6 @@ class _Static(StaticFiles):
 def answer(problem: Problem) -> Response:
     """A problem as a response."""
     return JSONResponse(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
-
-
-async def _told(_: Request, error: Exception) -> Response:
-    return answer(problem_of(error))
 
 
 async def _bad_parameter(_: Request, error: Exception) -> Response:

@@ -83,21 +83,15 @@ def _check_room(studio: Studio, key: str | None) -> None:
     """Refuse at once, before the upload, what would be refused afterwards."""
     if key is not None and studio.queue.has_key(key):
         return
-    waiting, limit = studio.queue.waiting(), studio.settings.max_queue
-    if waiting >= limit:
-        raise _full(studio, f"{waiting} jobs are waiting already")
-
-
-def _full(studio: Studio, detail: str) -> Problem:
-    """With the time until the next job is likely to end."""
-    left = [row.progress["seconds_left"] for row in studio.queue.running() if row.progress]
-    wait = max(1, min(600, round(min(left, default=5.0)) + 1))
-    return Problem("queue_full", detail, {"retry-after": str(wait)})
+    waiting = studio.queue.waiting()
+    if waiting >= studio.settings.max_queue:
+        raise Problem("queue_full", f"{waiting} jobs are waiting already")
 
 
 def _added(studio: Studio, asked: Asked, key: str | None) -> tuple[Row, bool]:
     with studio.folder.new() as (job, place):
         spec, body = studio.intake.stage(asked, place)
+        new = False
         studio.folder.keep(job)
         try:
             row, new = studio.queue.add(
@@ -109,18 +103,12 @@ def _added(studio: Studio, asked: Asked, key: str | None) -> tuple[Row, bool]:
                 body=body,
                 max_queue=studio.settings.max_queue,
             )
-        except Problem as problem:
-            studio.folder.discard(job)
-            raise (
-                _full(studio, problem.detail) if problem.code == "queue_full" else problem
-            ) from None
-    if not new:
-        studio.folder.discard(job)
+        finally:
+            if not new:
+                studio.folder.discard(job)
     width, height = spec.sizes[0]
-    log.info(
-        "accepted",
-        extra={"job": row.id, "new": new, "photo": f"{width}x{height}", "styles": spec.styles},
-    )
+    told = {"job": row.id, "new": new, "photo": f"{width}x{height}", "styles": spec.styles}
+    log.info("accepted", extra=told | {"sha256": body})
     return row, new
 
 
@@ -168,10 +156,7 @@ def stop(studio: TheStudio, job: TheId) -> Job:
 )
 def resume(studio: TheStudio, job: TheId) -> Job:
     """Go on with a job that was stopped, cancelled or failed, from where it was."""
-    try:
-        return studio.view(studio.queue.resume(job, studio.settings.max_queue))
-    except Problem as problem:
-        raise (_full(studio, problem.detail) if problem.code == "queue_full" else problem) from None
+    return studio.view(studio.queue.resume(job, studio.settings.max_queue))
 
 
 @router.get(

@@ -16,10 +16,11 @@ def begin(form: Format) -> None:
     """Send this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines(form))
-    root = logging.getLogger("impasto.studio")
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
-    root.propagate = False
+    for name, level in (("impasto.studio", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
 
 
 class Lines(logging.Formatter):

@@ -19,10 +19,22 @@ GOODBYE_S = 5
 """For answers under way when the server ends."""
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Has those who follow jobs let go first, for they would keep it from ending."""
 
-    def __init__(self, config: uvicorn.Config, studio: Studio, page: str | None) -> None:
+    def __init__(self, studio: Studio, page: str | None = None) -> None:
+        """Note what is served, and the address to show in a browser, if any."""
+        config = uvicorn.Config(
+            create_app(studio),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+            lifespan="on",
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GOODBYE_S,
+        )
         super().__init__(config)
         self._studio = studio
         self._page = page
@@ -49,16 +61,4 @@ def serve(studio: Studio, listening: socket.socket, page: str | None) -> None:
         page: address to show in a browser; none: in none.
     """
     logs.begin(studio.log_format)
-    config = uvicorn.Config(
-        create_app(studio),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        lifespan="on",
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=GOODBYE_S,
-    )
-    server = _Server(config, studio, page)
-    server.run(sockets=[listening])
+    Server(studio, page).run(sockets=[listening])

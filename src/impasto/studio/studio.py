@@ -53,6 +53,11 @@ class Studio:
         self.queue.close()
         self._lock.close()
 
+    def seconds_until_room(self) -> int:
+        """Until the next job is likely to leave the queue; 1 to 600."""
+        left = [row.progress["seconds_left"] for row in self.queue.running() if row.progress]
+        return max(1, min(600, round(min(left, default=5.0)) + 1))
+
     def view(self, row: Row) -> Job:
         """What is told of a job."""
         return job_view(row, self.queue.position(row), self.folder.of(row.id))
