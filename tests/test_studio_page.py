@@ -27,7 +27,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine", allow_module_level=True)
 api = pytest.importorskip("playwright.sync_api")
-for _package in ("fastapi", "uvicorn", "python_multipart"):
+for _package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
     pytest.importorskip(_package)
 
 LONG = 120_000
@@ -296,6 +296,8 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     assert page.input_value("#scale") == "1"
     restored = page.input_value("#recipe-text")
     assert set(text.splitlines()) <= set(restored.splitlines())
+    drop(page, "photo", "found.png", data)
+    api.expect(page.locator("#notice")).to_contain_text("its recipe is inside", timeout=LONG)
 
 
 def test_the_recipe_text_is_one_for_the_command_line(page, tmp_path):

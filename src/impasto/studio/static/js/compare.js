@@ -1,6 +1,6 @@
 /** Two finished pictures in one frame or beside each other, and what their recipes differ in. */
 
-import { jobPath, picture } from "./api.js";
+import { picture } from "./api.js";
 import { byId, closable, make } from "./dom.js";
 import { createSplit } from "./split.js";
 
@@ -58,7 +58,7 @@ function differences(one, other) {
 
 /** @param {Job[]} jobs  Two. */
 export async function openComparison([one, other]) {
-  const urls = await Promise.all([one, other].map(({ id }) => picture(`${jobPath(id)}/result?format=png`)));
+  const urls = await Promise.all([one, other].map(({ links }) => picture(links.result)));
   byId("compare-table").replaceChildren(...differences(one, other));
   byId("compare-beside").replaceChildren(
     ...[one, other].map((job, place) =>

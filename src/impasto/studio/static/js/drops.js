@@ -75,6 +75,7 @@ function dropping() {
     );
     away();
     const files = pictures(event.dataTransfer);
+    if (document.querySelector("dialog[open]")) return;
     if (!files.length) return notify("That is not a picture.");
     take(zone?.dataset.drop ?? (state.photo ? "painting" : "photo"), files);
   });

@@ -1,10 +1,10 @@
 /** What was painted so far, newest first. The server keeps it, so that it is there after a restart. */
 
-import { FINAL, forgetJob, jobPath, listJobs, picture, readJob } from "./api.js";
+import { FINAL, forgetJob, listJobs, picture, readJob } from "./api.js";
 import { openComparison } from "./compare.js";
 import { byId, complain, guarded, make, notify } from "./dom.js";
 import { openJob } from "./history.js";
-import { state } from "./state.js";
+import { agree, state } from "./state.js";
 import { leave } from "./run.js";
 
 /** @typedef {import("./types.js").Job} Job */
@@ -16,8 +16,6 @@ let next = null;
 
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-const hasPicture = (/** @type {Job} */ job) => job.state === "done" || job.state === "stopped";
-
 function renderPicked() {
   byId("compare-two").disabled = picked.size !== 2;
   byId("gallery-hint").textContent =
@@ -28,54 +26,55 @@ function renderPicked() {
         : "Tick two pictures to compare them.";
 }
 
-/** @param {Job} job */
-function card(job) {
+/** @param {Job} job  Its picture, which opens it. */
+function opener(job) {
   const image = make("img", { alt: "", loading: "lazy" });
-  if (job.state !== "failed") {
-    image.addEventListener("error", () => (image.hidden = true));
-    picture(`${jobPath(job.id)}/thumbnail`).then(
-      (url) => (image.src = url),
-      () => (image.hidden = true),
-    );
-  } else image.hidden = true;
-  const open = make(
+  const small = job.links.thumbnail ?? job.links.preview;
+  image.hidden = !small;
+  if (small) picture(small).then((url) => (image.src = url), complain);
+  const button = make(
     "button",
     { type: "button", className: "open", "aria-label": `Open ${job.title}` },
     image,
   );
-  open.addEventListener(
-    "click",
-    guarded(async () => {
-      await openJob(job);
-      location.hash = "#studio";
-      byId("studio").hidden = false;
-      byId("stage").focus();
-    }),
-  );
-  const tick = make("input", { type: "checkbox", checked: picked.has(job.id), disabled: !hasPicture(job) });
+  const open = guarded(async () => {
+    await openJob(job);
+    location.hash = "#studio";
+    byId("studio").hidden = false;
+    byId("stage").focus();
+  });
+  button.addEventListener("click", open);
+  return button;
+}
+
+/** @param {Job} job  A box to tick, for comparing. */
+function ticker(job) {
+  const tick = make("input", {
+    type: "checkbox",
+    checked: picked.has(job.id),
+    disabled: !job.links.result,
+    "aria-label": `Compare ${job.title}`,
+  });
   tick.addEventListener("change", () => {
     if (tick.checked) picked.set(job.id, job);
     else picked.delete(job.id);
     renderPicked();
   });
-  const remove = make(
-    "button",
-    { type: "button", className: "quiet", "aria-label": `Remove ${job.title}` },
-    "Remove",
-  );
+  return make("label", { className: "inline" }, tick, "Compare");
+}
+
+/** @param {Job} job */
+function card(job) {
+  const name = `Remove ${job.title}`;
+  const remove = make("button", { type: "button", className: "quiet", "aria-label": name }, "Remove");
+  const state = job.state === "done" ? [] : [job.state];
   const item = make(
     "li",
     { className: "card", dataset: { job: job.id, state: job.state } },
-    open,
+    opener(job),
     make("h2", {}, job.title),
-    make(
-      "p",
-      { className: "muted" },
-      [job.state === "done" ? null : job.state, WHEN.format(new Date(job.created))]
-        .filter(Boolean)
-        .join(" · "),
-    ),
-    make("div", { className: "row" }, make("label", { className: "inline" }, tick, "Compare"), remove),
+    make("p", { className: "muted" }, [...state, WHEN.format(new Date(job.created))].join(" · ")),
+    make("div", { className: "row" }, ticker(job), remove),
   );
   remove.addEventListener("click", () => askAndRemove(job, item));
   return item;
@@ -86,14 +85,14 @@ function askAndRemove(job, item) {
   notify(`Remove “${job.title}” for good?`, {
     action: "Remove",
     act: guarded(async () => {
-      if (state.job?.id === job.id) {
-        leave();
-        state.photo = null;
-        location.hash = "#gallery";
-      }
       await forgetJob(job.id).catch((error) => {
         if (error.status !== 404) throw error;
       });
+      if (state.job?.id === job.id) {
+        leave();
+        state.photo = null;
+        agree();
+      }
       picked.delete(job.id);
       renderPicked();
       const neighbour = item.nextElementSibling ?? item.previousElementSibling;

@@ -8,6 +8,7 @@ import { watch } from "./run.js";
 
 const TERMS = ["total", "style", "content"];
 const SVG = "http://www.w3.org/2000/svg";
+const MOST_POINTS = 600;
 const WIDE = 400;
 const HIGH = 64;
 
@@ -82,6 +83,7 @@ function detail(progress, running) {
 
 /** @param {Progress} progress */
 function note(progress) {
+  if (steps.length > MOST_POINTS) steps = steps.filter((_, place) => place % 2);
   steps.push(progress);
   if (progress.scale !== scale) {
     scale = progress.scale;

@@ -94,15 +94,7 @@ export function adopt(recipe) {
 /** Whether a recipe differs from a shipped one only in what the panel shows. */
 function isPlain(recipe, shipped) {
   const same = structuredClone(recipe);
-  for (const key of [
-    "strength",
-    "colors",
-    "size",
-    "schedule.total",
-    "style.scale",
-    "style.weights",
-    "style.strengths",
-  ]) {
+  for (const key of ["strength", "colors", "size", "schedule.total", "style.scale", "style.weights"]) {
     const value = key.split(".").reduce((table, field) => table[field], shipped);
     assign(same, key, value);
   }

@@ -30,12 +30,13 @@ export function ordered(paintings) {
  * @param {boolean} blended  Whether shares count.
  */
 export function changes(settings, all, blended) {
+  const strengths = settings.recipe.style?.strengths ?? [];
   const equal = all.every(({ weight }) => weight === all[0].weight);
   return {
     strength: settings.strength,
     "style.scale": settings.scale,
     "style.weights": blended && !equal ? all.map(({ weight }) => weight) : [],
-    "style.strengths": [],
+    "style.strengths": strengths.length === all.length ? strengths : [],
     colors: settings.colors,
     size: settings.size,
     "schedule.total": settings.iterations,

@@ -106,6 +106,11 @@ export async function paint() {
   }
 }
 
+/** @param {string} hash  What a reload is to show, unless it is the gallery. */
+function say(hash) {
+  if (location.hash !== "#gallery") history.replaceState(null, "", hash);
+}
+
 /**
  * Put a job on the stage, and watch it while it grows.
  *
@@ -115,7 +120,7 @@ export async function follow(job) {
   follower.abort();
   follower = new AbortController();
   state.job = job;
-  if (!job.draft && location.hash !== "#gallery") history.replaceState(null, "", `#job=${job.id}`);
+  if (!job.draft) say(`#job=${job.id}`);
   emit("job");
   if (api.FINAL.has(job.state)) return;
   try {
@@ -166,7 +171,7 @@ export function leave() {
   follower.abort();
   if (state.job && (state.job.draft || isRunning())) drop(state.job.id);
   state.job = null;
-  history.replaceState(null, "", "#studio");
+  say("#studio");
   emit("job");
 }
 

@@ -50,6 +50,7 @@ export function createSplit(host, label) {
     }
     const ready = await loaded(url);
     if (mine !== asked[which] || !ready || ready.naturalWidth < wide) return null;
+    if (which === "after" && image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
     image.src = url;
     image.alt = alt;
     image.hidden = false;

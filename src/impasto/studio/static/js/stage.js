@@ -50,21 +50,21 @@ async function showPainted(path, wide = 0) {
 const renderJob = guarded(async () => {
   const { job } = state;
   const ended = Boolean(job) && FINAL.has(job.state);
-  const hasResult = job?.state === "done" || job?.state === "stopped";
+  const result = job?.links.result;
   byId("stop").hidden = !job || ended;
   byId("resume").hidden = job?.state !== "stopped";
-  byId("download").hidden = !hasResult || job.draft;
+  byId("download").hidden = !result || job.draft;
   byId("lens").hidden = !job;
   split.setComparable(Boolean(job));
   split.frame.classList.toggle("growing", isRunning());
-  const now = job ? `${job.id} ${hasResult}` : "";
+  const now = job ? `${job.id} ${result}` : "";
   if (now === shownJob) return;
   if (!job || job.draft) drafted = 0;
   shownJob = now;
   await renderOddPhoto();
   if (!job) await split.show("after", null);
-  else if (hasResult) await showPainted(`${jobPath(job.id)}/result?format=png`);
-  if (hasResult && job.draft) drafted = job.progress?.width ?? 0;
+  else if (result) await showPainted(result);
+  if (result && job.draft) drafted = job.progress?.width ?? 0;
 });
 
 /** @param {{iteration: number, url: string}} preview */

@@ -48,6 +48,7 @@
  * @property {number} styles
  * @property {number} masks
  * @property {number | null} position
+ * @property {{result: string | null, thumbnail: string | null, preview: string | null}} links
  * @property {{name: string}} [photo]
  * @property {{name: string, style_name?: string | null}[]} [paintings]
  */
