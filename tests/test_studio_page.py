@@ -162,6 +162,15 @@ def choose(page, name="photo.png", painting="pond", **effort):
     page.click(f"[data-style={painting}]")
 
 
+def wait_until(page, true) -> None:
+    """Give the page time until something outside of it has happened."""
+    for _ in range(LONG // 50):
+        if true():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("it never happened")
+
+
 def finished(page) -> str:
     """The id of the picture on the stage, once it is finished."""
     api.expect(page.locator("#status")).to_have_text("Finished", timeout=LONG)
@@ -201,6 +210,9 @@ def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
         seen |= {shown(page)} - {("", 0)}
     assert all("/preview" in address for address, _ in seen)
     api.expect(page.locator("#chart polyline.total")).to_be_visible()
+    page.reload()
+    page.locator("html[data-ready]").wait_for()
+    api.expect(page.locator("#time")).to_contain_text("left", timeout=LONG)
     page.click("#stop")
     api.expect(page.locator("#status")).to_contain_text("Stopped", timeout=LONG)
     job = re.search("#job=(.+)", page.url)[1]
@@ -369,19 +381,53 @@ def test_all_of_it_from_the_keyboard(page, server):
                 return
         raise AssertionError(f"Tab does not reach {name}")
 
+    choosers = []
+    page.on("filechooser", lambda chooser: choosers.append(chooser))  # noqa: PLW0108
     page.keyboard.press("Tab")
     api.expect(page.locator(".skip")).to_be_focused()
-    settle(page)
+    settle(page, steps="8")
     page.locator(".skip").focus()
     tab_to("photo-input")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Space")
+    page.keyboard.press("Space")
+    wait_until(page, lambda: choosers)
     file = {"name": "keys.png", "mimeType": "image/png", "buffer": png(synthetic_photo())}
-    chooser.value.set_files(file)
-    tab_to("ink")
+    choosers[0].set_files(file)
+    tab_to("night")
     page.keyboard.press("Enter")
-    finished(page)
+    job = finished(page)
     api.expect(page.locator("#live")).to_have_text("The picture is finished.")
+    page.locator("#stage").focus()
+    tab_to("lens")
+    page.keyboard.press("Space")
+    lens = page.locator("#split .lens")
+    api.expect(lens).to_be_focused()
+
+    def glass(column: int) -> np.ndarray:
+        """What the lens shows of the pixel in this column, just below the middle."""
+        return np.array(
+            lens.evaluate(
+                """(glass, column) => {
+                  const zoom = 3 * glass.width / glass.offsetWidth;
+                  const pixel = zoom * glass.parentElement.offsetWidth / 64;
+                  const x = glass.width / 2 + (column + 0.5 - 32) * pixel;
+                  const y = glass.height / 2 + pixel / 2;
+                  return [...glass.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
+                }""",
+                column,
+            )
+        )
+
+    painted, photo = server.result(job)[24], synthetic_photo()[24]
+    assert np.abs(glass(31) - photo[31]).max() < 8, "on the left the photo"
+    assert np.abs(glass(32) - painted[32]).max() < 8, "on the right what was painted"
+    assert np.abs(painted[32].astype(int) - photo[32]).max() > 16
+    before = glass(32)
+    for _ in range(10):
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowRight")
+    assert np.abs(glass(32) - before).max() > 8
+    page.keyboard.press("Escape")
+    api.expect(lens).to_be_hidden()
     tab_to("open-masks")
     page.keyboard.press("Enter")
     api.expect(page.locator("#mask-canvas")).to_be_focused()
@@ -392,15 +438,13 @@ def test_all_of_it_from_the_keyboard(page, server):
     tab_to("strength")
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
-    api.expect(page.locator("#status")).not_to_have_text("Finished")
+    wait_until(page, lambda: server.jobs()[0]["recipe"]["strength"] == 0.8)
     job = finished(page)
     (found,) = [each for each in server.jobs() if each["id"] == job]
     assert found["recipe"]["strength"] == 0.8
     assert found["masks"] == 1
-    page.locator("#stage").focus()
-    tab_to("lens")
-    page.keyboard.press("Space")
-    api.expect(page.locator("#split .lens")).to_be_visible()
+    mask = np.asarray(Image.open(io.BytesIO(server.get(f"v1/jobs/{job}/masks/0"))).convert("L"))
+    assert len(np.unique(mask)) > 40, "a soft brush"
 
 
 @pytest.mark.parametrize("width", [390, 1280])

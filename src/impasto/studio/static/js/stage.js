@@ -84,6 +84,7 @@ function toggleLens() {
   const shown = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(shown));
   split.lens.show(shown);
+  if (!shown) button.focus();
 }
 
 export function startStage() {
