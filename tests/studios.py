@@ -212,13 +212,13 @@ def worker_of(
 ) -> Iterator[Worker]:
     """A worker of a studio inside the test, in the test's own process."""
     worker = Worker(studio_of(client).settings, "tester", ending or threading.Event())
-    own, worker._decoder = worker._decoder, studio_of(client).decoder
+    own, worker.decoder = worker.decoder, studio_of(client).decoder
     if not cold:
         worker._engines = ENGINES
     try:
         yield worker
     finally:
-        worker._decoder = own
+        worker.decoder = own
         worker.close()
 
 

@@ -128,7 +128,7 @@ def kept(tmp_path):
             row = queue.claim("me")
         if number < 4:
             queue.end(row, "done", 1.0)
-            with queue._change() as base:
+            with queue.change() as base:
                 base.execute("UPDATE jobs SET ended = ? WHERE id = ?", (100.0 + number, job))
     return folder, queue
 

@@ -18,7 +18,7 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.media.metadata import read_record
 from impasto.optimize import checkpoint
 from impasto.optimize.run import Run
-from impasto.studio import worker as working
+from impasto.studio import attempt
 from impasto.studio.queue import Queue
 from studios import SMALL, accepted, inside, png, post, refused, studio_of, work, worker_of
 
@@ -32,7 +32,7 @@ def client(tmp_path_factory):
 @pytest.fixture
 def eager(monkeypatch):
     """Every step is reported, shown and kept."""
-    monkeypatch.setattr(working, "REPORT_S", 0)
+    monkeypatch.setattr(attempt, "REPORT_S", 0)
     monkeypatch.setattr(checkpoint, "EVERY_S", 0)
 
 

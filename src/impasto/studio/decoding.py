@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from impasto import errors
 from impasto.batch.processes import born_deaf
-from impasto.errors import ImageError, ImpastoError, LimitError
+from impasto.errors import ImageError, ImpastoError, InputError, LimitError, ResourceError
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.limits import Limits
@@ -32,6 +31,7 @@ from impasto.media.picture import Metadata, Picture, fit_within
 VIEW_SIDE = 2048
 """Longer side of what a browser is shown of a picture."""
 START_S = 60.0
+_KINDS = {kind.__name__: kind for kind in (ImageError, LimitError, ResourceError)}
 
 
 class Decoder:
@@ -132,8 +132,7 @@ class Decoder:
                 self._end()
                 raise ImageError(f"{name}: damaged, it ended the process that decodes") from None
         if "error" in answer:
-            kind = getattr(errors, answer["error"])
-            raise kind(answer["message"])
+            raise _KINDS.get(answer["error"], InputError)(answer["message"])
         return answer
 
     def _begin(self) -> Connection:
@@ -148,7 +147,7 @@ class Decoder:
         self._process, self._line = process, ours
         if not ours.poll(START_S):  # its imports are not the picture's fault
             self._end()
-            raise errors.ResourceError("the process that decodes pictures did not start")
+            raise ResourceError("the process that decodes pictures did not start")
         with contextlib.suppress(EOFError, OSError):
             ours.recv_bytes()
         return ours

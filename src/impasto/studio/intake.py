@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
-import hashlib
 import json
-import re
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +19,12 @@ from impasto.recipe import Recipe, load_recipe, parse_recipe, recipe_names
 from impasto.studio import folder as files
 from impasto.studio.decoding import Decoder
 from impasto.studio.folder import Folder
-from impasto.studio.paintings import painting
 from impasto.studio.problems import Problem
 from impasto.studio.queue import Queue
 from impasto.studio.rows import Spec
-from impasto.studio.schema import Data, JobRequest, OfJob, OfStyle, Source, Upload
+from impasto.studio.schema import JobRequest, OfStyle, Source, Upload
 from impasto.studio.settings import MOST_PICTURES, Settings
-from impasto.studio.views import has_result
+from impasto.studio.staging import Stager
 
 UPLOAD_S = 300.0
 """For a whole request to arrive."""
@@ -169,7 +163,7 @@ class Intake:
         if len(styles) > MOST_PICTURES:
             raise Problem("bad_input", f"style: more than {MOST_PICTURES}")
         recipe.check_counts(len(styles), len(masks), len(parts))
-        stager = _Stager(self._folder, self._queue, asked, place)
+        stager = Stager(self._folder, self._queue, asked.parts, place)
         names = [stager.put(job.photo, "photo", files.PHOTO)]
         for number, source in enumerate(styles):
             names.append(stager.put(source, "style", files.style_file(number)))
@@ -225,77 +219,6 @@ class Intake:
                 f"the result would be {width}x{height} px; "
                 f"{self._settings.max_result / 1e6:g} megapixels are the limit here",
             )
-
-
-class _Stager:
-    """Puts the pictures of a request into a folder, and remembers what they were."""
-
-    def __init__(self, folder: Folder, queue: Queue, asked: Asked, place: Path) -> None:
-        self._folder = folder
-        self._queue = queue
-        self._parts = asked.parts
-        self._place = place
-        self._hashes: list[str] = []
-
-    def put(self, source: Source, part: str, file: str) -> str:
-        """Stage a picture; what the client calls it."""
-        target = self._place / file
-        if isinstance(source, Data):
-            name = file
-            try:
-                target.write_bytes(base64.b64decode(source.data, validate=True))
-            except (binascii.Error, ValueError):
-                raise Problem("bad_input", f"{file}: not base64") from None
-        elif isinstance(source, OfStyle):
-            found = painting(source.style_name)
-            name = found.path.name
-            shutil.copyfile(found.path, target)
-        elif isinstance(source, OfJob):
-            name = self._of_job(source, target)
-        else:
-            name = self._upload(source, part, target)
-        with target.open("rb") as data:
-            self._hashes.append(f"{file} {hashlib.file_digest(data, 'sha256').hexdigest()}")
-        return name
-
-    def _upload(self, source: Upload, part: str, target: Path) -> str:
-        given = self._parts.get(part, [])
-        if source.file >= len(given):
-            raise Problem("bad_input", f"{part}: there is no part {source.file}")
-        upload = given[source.file]
-        upload.file.seek(0)
-        with target.open("wb") as file:
-            shutil.copyfileobj(upload.file, file, 1 << 20)
-        return display_name(upload.filename) or target.name
-
-    def _of_job(self, source: OfJob, target: Path) -> str:
-        row = self._queue.get(source.job)
-        what, _, number = source.what.partition("/")
-        file = {
-            "photo": files.PHOTO,
-            "result": files.RESULT,
-            "preview": files.PREVIEW,
-            "style": files.style_file(int(number or 0)),
-            "mask": files.mask_file(int(number or 0)),
-        }[what]
-        path = self._folder.of(row.id) / file
-        if not path.is_file() or (what == "result" and not has_result(row, path.parent)):
-            raise Problem("no_result", f"the job {row.id} has no {source.what}")
-        files.copy(path, target)
-        names = {"photo": row.spec.names[0]}
-        names |= {f"style/{place}": name for place, name in enumerate(row.spec.names[1:])}
-        return names.get(source.what, file)
-
-    def digest(self, job: JobRequest) -> str:
-        """Of the request and all its pictures."""
-        sent = [job.model_dump_json(), *self._hashes]
-        return hashlib.sha256("\n".join(sent).encode()).hexdigest()
-
-
-def display_name(name: str | None) -> str:
-    """A file's name of a client's: without folders, and nothing in it that does not print."""
-    last = re.split(r"[/\\]", name or "")[-1]
-    return "".join(letter for letter in last if letter.isprintable()).strip()[:100]
 
 
 def recipe_of(job: JobRequest) -> Recipe:

@@ -1,4 +1,4 @@
-"""The queue: one SQLite table in WAL mode, shared by the server and its workers.
+"""The queue, shared by the server and its workers: what each may do to a job.
 
 Whoever changes a job says which attempt at it they are; a worker that has been given up for dead,
 or whose job was taken up anew, changes nothing.
@@ -6,52 +6,18 @@ or whose job was taken up anew, changes nothing.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from impasto.studio.problems import Problem
 from impasto.studio.rows import ENDED, Row, Spec
+from impasto.studio.table import Table, add_to
 
 LOSSES = 4
 """Workers that a job may cost before it is given up, if it got no further meanwhile."""
-BUSY_S = 20.0
-TABLES = """
-CREATE TABLE IF NOT EXISTS jobs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL DEFAULT 'queued',
-    draft INTEGER NOT NULL,
-    title TEXT NOT NULL,
-    spec TEXT NOT NULL,
-    key TEXT UNIQUE,
-    body TEXT NOT NULL,
-    created REAL NOT NULL,
-    started REAL,
-    ended REAL,
-    attempt INTEGER NOT NULL DEFAULT 0,
-    worker TEXT,
-    asked TEXT,
-    used REAL NOT NULL DEFAULT 0,
-    used_before REAL NOT NULL DEFAULT 0,
-    progress TEXT,
-    width INTEGER,
-    height INTEGER,
-    preview INTEGER,
-    problem TEXT,
-    losses INTEGER NOT NULL DEFAULT 0,
-    lost_at INTEGER NOT NULL DEFAULT -1,
-    version INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS waiting ON jobs (state, draft DESC, seq);
-CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
+_WAITING = "SELECT count(*) FROM jobs WHERE state = 'queued'"
 _NEXT = "SELECT id FROM jobs WHERE state = 'queued' ORDER BY draft DESC, seq LIMIT 1"
 _AGAIN = (
     "state = CASE asked WHEN 'cancel' THEN 'cancelled' ELSE 'queued' END, "
@@ -61,45 +27,8 @@ _AGAIN = (
 """Of a job that its worker lets go of."""
 
 
-class Queue:
-    """One process's view of the table; safe to use from several threads."""
-
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
-        """Open, or make, the table.
-
-        Args:
-            path: of the file.
-            durable: whether what is written has reached the disk when a call returns, so that it
-                outlives the machine and not only the process.
-        """
-        self._lock = threading.Lock()
-        self._base = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        self._base.row_factory = sqlite3.Row
-        self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._base.executescript(TABLES)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        with self._lock:
-            self._base.close()
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._base.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._base
-            except BaseException:
-                self._base.execute("ROLLBACK")
-                raise
-            self._base.execute("COMMIT")
-
-    def _rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._base.execute(query, values).fetchall()
+class Queue(Table):
+    """One process's view of the jobs."""
 
     # What clients do.
 
@@ -128,20 +57,19 @@ class Queue:
         Raises:
             Problem: the queue is full, or the key belongs to another body.
         """
-        with self._change() as base:
+        with self.change() as base:
             known = base.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
             if known is not None:
                 if known["body"] != body:
                     raise Problem("key_reused", "this Idempotency-Key came with another job before")
                 return Row.of(known), False
-            if self._waiting(base) >= max_queue:
-                raise Problem("queue_full", f"{max_queue} jobs are waiting already")
+            _check_room(base, max_queue)
             base.execute(
                 "INSERT INTO jobs (id, draft, title, spec, key, body, created) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (job, draft, title, spec.to_json(), key, body, time.time()),
             )
-            _count(base, "accepted")
+            add_to(base, "accepted")
             return Row.of(base.execute("SELECT * FROM jobs WHERE id = ?", (job,)).fetchone()), True
 
     def get(self, job: str) -> Row:
@@ -150,7 +78,7 @@ class Queue:
         Raises:
             Problem: there is none.
         """
-        found = self._rows("SELECT * FROM jobs WHERE id = ?", job)
+        found = self.rows("SELECT * FROM jobs WHERE id = ?", job)
         if not found:
             raise Problem("not_found", "there is no job of this id")
         return Row.of(found[0])
@@ -163,26 +91,21 @@ class Queue:
         """
         seq = 2**62 if before is None else self.get(before).seq
         query = "SELECT * FROM jobs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-        return [Row.of(row) for row in self._rows(query, seq, limit)]
+        return [Row.of(row) for row in self.rows(query, seq, limit)]
 
     def has_key(self, key: str) -> bool:
         """Whether a job came with this key of idempotency."""
-        return bool(self._rows("SELECT 1 FROM jobs WHERE key = ?", key))
+        return bool(self.rows("SELECT 1 FROM jobs WHERE key = ?", key))
 
     def waiting(self) -> int:
         """Jobs in the queue."""
-        with self._lock:
-            return self._waiting(self._base)
-
-    def _waiting(self, base: sqlite3.Connection) -> int:
-        found = base.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
-        return int(found[0])
+        return int(self.rows(_WAITING)[0][0])
 
     def position(self, row: Row) -> int | None:
         """Jobs ahead of one in the queue; none: it does not wait."""
         if row.state != "queued":
             return None
-        found = self._rows(
+        found = self.rows(
             "SELECT count(*) FROM jobs WHERE state = 'queued' "
             "AND (draft > ? OR (draft = ? AND seq < ?))",
             *(row.draft, row.draft, row.seq),
@@ -196,7 +119,7 @@ class Queue:
             Problem: there is no such job, or it has ended.
         """
         final = {"stop": "stopped", "cancel": "cancelled"}[what]
-        with self._change() as base:
+        with self.change() as base:
             base.execute(
                 "UPDATE jobs SET state = ?, ended = ?, version = version + 1 "
                 "WHERE id = ? AND state = 'queued'",
@@ -220,9 +143,8 @@ class Queue:
             Problem: there is no such job, it is not in such a state, or the queue is full.
         """
         row = self.get(job)
-        with self._change() as base:
-            if self._waiting(base) >= max_queue:
-                raise Problem("queue_full", f"{max_queue} jobs are waiting already")
+        with self.change() as base:
+            _check_room(base, max_queue)
             changed = base.execute(
                 "UPDATE jobs SET state = 'queued', asked = NULL, ended = NULL, problem = NULL, "
                 "used = 0, losses = 0, lost_at = -1, version = version + 1 "
@@ -236,7 +158,7 @@ class Queue:
     def remove(self, job: str, *, whatever: bool = False) -> bool:
         """Take a job that has ended, or ``whatever`` its state, off the table; whether it was."""
         states = "" if whatever else f"AND state IN {ENDED}"
-        with self._change() as base:
+        with self.change() as base:
             removed = base.execute(f"DELETE FROM jobs WHERE id = ? {states}", (job,)).rowcount
         return bool(removed)
 
@@ -244,9 +166,9 @@ class Queue:
 
     def claim(self, worker: str) -> Row | None:
         """The next job, which is the worker's from now on; none: nothing waits."""
-        if not self._rows(_NEXT):  # reading takes no lock
+        if not self.rows(_NEXT):  # reading takes no lock
             return None
-        with self._change() as base:
+        with self.change() as base:
             found = base.execute(
                 "UPDATE jobs SET state = 'running', worker = ?, attempt = attempt + 1, "
                 "started = coalesce(started, ?), used_before = used, version = version + 1 "
@@ -257,13 +179,13 @@ class Queue:
 
     def a_draft_waits(self) -> bool:
         """Whether somebody waits for a draft."""
-        return bool(self._rows("SELECT 1 FROM jobs WHERE state = 'queued' AND draft LIMIT 1"))
+        return bool(self.rows("SELECT 1 FROM jobs WHERE state = 'queued' AND draft LIMIT 1"))
 
     def report(
         self, row: Row, progress: dict[str, Any], preview: int | None, used: float
     ) -> str | None:
         """Note how far a job is; what is asked of it, ``gone`` if it is the worker's no longer."""
-        with self._change() as base:
+        with self.change() as base:
             found = base.execute(
                 "UPDATE jobs SET progress = ?, preview = coalesce(?, preview), used = ?, "
                 "version = version + 1 WHERE id = ? AND attempt = ? AND state = 'running' "
@@ -293,7 +215,7 @@ class Queue:
         """
         width, height = size or (None, None)
         told = None if problem is None else json.dumps(problem.body())
-        with self._change() as base:
+        with self.change() as base:
             changed = base.execute(
                 "UPDATE jobs SET state = CASE asked WHEN 'cancel' THEN 'cancelled' ELSE ? END, "
                 "problem = ?, ended = ?, used = ?, width = ?, height = ?, asked = NULL, "
@@ -302,13 +224,13 @@ class Queue:
                 (state, told, time.time(), used, width, height, row.id, row.attempt),
             ).rowcount
             if changed:
-                _count(base, state)
-                _count(base, "seconds", used)
+                add_to(base, state)
+                add_to(base, "seconds", used)
         return bool(changed)
 
     def put_back(self, row: Row, used: float) -> None:
         """Let a job go, to be taken up again from its checkpoint."""
-        with self._change() as base:
+        with self.change() as base:
             base.execute(
                 f"UPDATE jobs SET {_AGAIN}, used = ? "
                 "WHERE id = ? AND attempt = ? AND state = 'running'",
@@ -319,16 +241,16 @@ class Queue:
 
     def running(self) -> list[Row]:
         """Jobs that workers are at."""
-        return [Row.of(row) for row in self._rows("SELECT * FROM jobs WHERE state = 'running'")]
+        return [Row.of(row) for row in self.rows("SELECT * FROM jobs WHERE state = 'running'")]
 
     def recover(self) -> int:
         """At the start of a server: jobs whose workers went with the last one wait again."""
-        with self._change() as base:
+        with self.change() as base:
             return base.execute(f"UPDATE jobs SET {_AGAIN} WHERE state = 'running'").rowcount
 
     def lost(self, worker: str) -> Row | None:
         """A worker has died: its job waits again, or is given up; the job, if it had one."""
-        found = self._rows("SELECT * FROM jobs WHERE state = 'running' AND worker = ?", worker)
+        found = self.rows("SELECT * FROM jobs WHERE state = 'running' AND worker = ?", worker)
         if not found:
             return None
         row = Row.of(found[0])
@@ -337,7 +259,7 @@ class Queue:
         if losses >= LOSSES:
             self.end(row, "failed", row.used, Problem("worker_lost", f"{losses} workers died"))
         else:
-            with self._change() as base:
+            with self.change() as base:
                 base.execute(
                     f"UPDATE jobs SET {_AGAIN}, losses = ?, lost_at = max(lost_at, ?) "
                     "WHERE id = ? AND attempt = ? AND state = 'running'",
@@ -347,7 +269,7 @@ class Queue:
 
     def ended(self, before: float | None = None) -> list[str]:
         """Ids of jobs that have ended, the oldest first; those before a time."""
-        found = self._rows(
+        found = self.rows(
             f"SELECT id FROM jobs WHERE state IN {ENDED} AND ended < ? ORDER BY ended",
             2**62 if before is None else before,
         )
@@ -355,41 +277,19 @@ class Queue:
 
     def ids(self) -> set[str]:
         """Of all jobs."""
-        return {row["id"] for row in self._rows("SELECT id FROM jobs")}
+        return {row["id"] for row in self.rows("SELECT id FROM jobs")}
 
     def oldest_waiting(self) -> float | None:
         """When the job came that has waited longest; none: nothing waits."""
-        found = self._rows("SELECT min(created) FROM jobs WHERE state = 'queued'")[0][0]
+        found = self.rows("SELECT min(created) FROM jobs WHERE state = 'queued'")[0][0]
         return None if found is None else float(found)
 
     def states(self) -> dict[str, int]:
         """Jobs by state."""
-        found = self._rows("SELECT state, count(*) AS jobs FROM jobs GROUP BY state")
+        found = self.rows("SELECT state, count(*) AS jobs FROM jobs GROUP BY state")
         return {row["state"]: row["jobs"] for row in found}
 
-    def totals(self) -> dict[str, float]:
-        """What has been counted since the table was made."""
-        return {row["name"]: row["value"] for row in self._rows("SELECT * FROM totals")}
 
-    def note(self, name: str, value: str) -> None:
-        """Keep a fact about the workers."""
-        with self._change() as base:
-            base.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-    def fact(self, name: str) -> str | None:
-        """What was noted last."""
-        found = self._rows("SELECT value FROM facts WHERE name = ?", name)
-        return str(found[0][0]) if found else None
-
-    def count(self, name: str, value: float = 1) -> None:
-        """Add to a total."""
-        with self._change() as base:
-            _count(base, name, value)
-
-
-def _count(base: sqlite3.Connection, name: str, value: float = 1) -> None:
-    base.execute(
-        "INSERT INTO totals VALUES (?, ?) "
-        "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-        (name, value),
-    )
+def _check_room(base: sqlite3.Connection, max_queue: int) -> None:
+    if base.execute(_WAITING).fetchone()[0] >= max_queue:
+        raise Problem("queue_full", f"{max_queue} jobs are waiting already")
