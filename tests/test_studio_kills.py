@@ -18,7 +18,7 @@ from PIL import Image
 from studios import Server, accepted, children, inside, is_alive, post, serving, work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-JOB = {"size": 64, "schedule.total": 80}
+JOB = {"size": 64, "schedule.total": 60}
 
 
 def test_a_job_survives_everything_and_is_the_same(tmp_path):
