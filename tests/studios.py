@@ -115,13 +115,13 @@ class Server:
     def _drain(self) -> None:
         self.lines.extend(self.process.stderr or ())
 
-    def wait(self, done: Any, seconds: float = 120) -> None:
+    def wait(self, done: Any, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             with contextlib.suppress(httpx2.TransportError):
                 if done():
                     return
-            time.sleep(0.05)
+            time.sleep(0.1)
         raise AssertionError(f"waited for {seconds} s:\n" + "".join(self.lines[-20:]))
 
     def post(self, **job: Any) -> str:

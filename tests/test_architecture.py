@@ -24,7 +24,7 @@ LAYERS = (
     ("evaluate", "record", "explain", "segment"),
     ("fast",),
     ("_stylize",),
-    ("video",),
+    ("_refine", "video"),
     ("batch",),
     ("studio",),
     ("__init__",),

@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import impasto
 from conftest import complaint
-from impasto.cli import main, refine
+from impasto import _refine
+from impasto.cli import main
 from impasto.media import recolor
 from impasto.media.color import srgb_to_oklab
 from impasto.media.decode import read_picture
 from impasto.media.metadata import read_record
 from impasto.media.picture import Picture
 from impasto.optimize.region import Box, bounds, laid_over, soft_edge
+from impasto.record.provenance import read_provenance
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "64", "--quiet"]
 REGION = (20, 12, 30, 24)
@@ -64,6 +67,38 @@ def test_only_the_region_changes_and_no_border_shows():
     rim = inside.copy()
     rim[top + 1 : top + height - 1, left + 1 : left + width - 1] = False
     assert change[rim].max() <= 2  # where it meets the old, it is the old
+
+
+def test_python_paints_the_same(capsys):
+    steps = []
+    recipe = read_provenance(Path("out.png")).recipe
+    job = {"recipe": recipe, "iterations": 5, "device": "cpu", "on_step": steps.append}
+    made = impasto.refine("out.png", "photo.png", "painting.png", region=REGION, **job)
+    assert np.array_equal(np.asarray(made.image), refined(*region_flag()))
+    assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
+    with pytest.raises(impasto.InputError, match="a region or a mask is needed"):
+        impasto.refine("out.png", "photo.png", "painting.png", **job)
+    with pytest.raises(impasto.InputError, match="X,Y,WIDTH,HEIGHT are needed"):
+        impasto.refine("out.png", "photo.png", "painting.png", region=(1, 2, 3), **job)
+
+
+def test_python_refines_what_has_found_regions():
+    job = {"masks": ["auto:2"], "device": "cpu"}
+    small = {"quality": "draft", "iterations": 2, "size": 64}
+    made = impasto.stylize("photo.png", "painting.png", **small, **job)
+    again = impasto.refine(
+        made.picture,
+        "photo.png",
+        "painting.png",
+        recipe=made.recipe,
+        region=REGION,
+        iterations=3,
+        **job,
+    )
+    left, top, width, height = REGION
+    change = np.abs(again.picture.pixels - made.picture.pixels)
+    assert change[top : top + height, left : left + width].max() > 0.01
+    assert change[:, :left].max() == 0
 
 
 def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
@@ -138,7 +173,7 @@ def test_what_masks_keep_stays_the_photo(capsys):
 
 
 def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
-    monkeypatch.setattr(refine, "MARGIN", 4)
+    monkeypatch.setattr(_refine, "MARGIN", 4)
     remade("--mask", half_mask())
     assert main(["refine", "out.png", *region_flag((44, 4, 16, 16)), "--quiet"]) == 2
     assert "the region lies where the photo is kept" in complaint(capsys)
@@ -146,7 +181,7 @@ def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
 
 @pytest.mark.parametrize(("left", "which"), [(4, 0), (44, 1)])
 def test_a_region_has_the_paintings_that_its_masks_show_there(left, which, monkeypatch):
-    monkeypatch.setattr(refine, "MARGIN", 4)
+    monkeypatch.setattr(_refine, "MARGIN", 4)
     paintings = ["painting.png", "photo.png"]
     remade("--style", "photo.png", "--mask", half_mask(), "--strength", "0.9", "--strength", "0.5")
     refined(*region_flag((left, 4, 16, 16)))
@@ -185,7 +220,7 @@ def test_colours_are_measured_on_the_whole_photo(colors, monkeypatch):
         "of",
         staticmethod(lambda each: photos.append(each.pixels.shape) or real(each)),
     )
-    monkeypatch.setattr(refine, "MARGIN", 4)
+    monkeypatch.setattr(_refine, "MARGIN", 4)
     refined(*region_flag())
     assert len(photos) == 2  # of the photo, of the painting
     assert photos[0] == (48, 64, 3)
@@ -215,6 +250,14 @@ def test_a_mask_of_any_size_paints_where_it_is_white():
     assert change[~there].max() == 0
     assert change[there].max() > 10
     assert change[21:27, 29:35].mean() > change[there].mean()
+
+
+def test_a_mask_that_is_found_is_painted_like_the_one_that_is_written():
+    job = ["mask", "photo.png", "auto:2#1", "--style", "painting.png", "-o", "found.png"]
+    assert main(job) == 0
+    found = refined("--mask", "auto:2#1")
+    assert np.abs(found - refined("--mask", "found.png")).max() <= 1
+    assert (found != pixels("out.png")).any()
 
 
 def test_a_thin_stroke_of_a_mask_is_painted():
@@ -248,7 +291,8 @@ def test_a_region_at_the_border_is_painted_up_to_it():
     ("arguments", "says"),
     [
         (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
-        (["--region", "0,0,0,20"], "does not lie in"),
+        (["--region", "0,0,0,20"], "region 0,0,0,20: is none, X,Y,WIDTH,HEIGHT are needed"),
+        (["--mask", "auto:3"], "auto:3#1 is the first of 3"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),
         (["--mask", "black.png"], "is black all over"),

@@ -135,3 +135,15 @@ def test_a_bad_print_is_one_line(flags, code, says, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert says in lines[0]
+
+
+def test_python_takes_a_size_of_paper():
+    job = {"quality": "draft", "iterations": 2}
+    made = impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **job)
+    assert (made.picture.width, made.picture.height) == (57, 43)
+    made.save("out.tif")
+    with Image.open("out.tif") as image:
+        assert image.info["dpi"] == (72, 72)
+    for other in ({"size": 64}, {"changes": {"size": 64}}):
+        with pytest.raises(impasto.InputError, match="print_size chooses size and dpi"):
+            impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **other)

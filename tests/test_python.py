@@ -209,6 +209,24 @@ def test_a_limit_counts_pictures_that_are_read_after_the_engine_was_made(monkeyp
     assert engine.plan(PHOTO, PAINTING).bytes_needed - before == pictures
 
 
+def test_the_size_that_would_fit_does_whatever_the_painting(monkeypatch):
+    """Its size beside the result is no share of what it would be beside a larger one."""
+    monkeypatch.setattr(fitting, "available_memory", lambda _: 9 * 2**26)
+    painting = synthetic_painting(1200, 1200)
+    with pytest.raises(impasto.ResourceError) as caught:
+        impasto.Stylizer(TINY.with_changes({"size": 4096})).plan(PHOTO, painting)
+    fits = int(re.search(r"--size (\d+) would fit", str(caught.value))[1])
+    impasto.Stylizer(TINY.with_changes({"size": fits})).run(PHOTO, painting)
+
+
+def test_a_limit_below_what_the_process_holds_is_told_as_it_was_given():
+    engine = impasto.Stylizer(TINY, max_memory=100 * 2**20)
+    with pytest.raises(impasto.ResourceError, match=r"0\.10 GiB may be used: too little for any"):
+        engine.run(PHOTO, PAINTING)
+    with pytest.raises(impasto.InputError, match="max_memory=2: is in bytes"):
+        impasto.Stylizer(TINY, max_memory=2)
+
+
 def test_what_is_freed_is_kept_only_where_there_is_room(monkeypatch):
     for free, roomy in ((2**40, True), (None, True), (900 * 2**20, False)):
         monkeypatch.setattr(fitting, "available_memory", lambda _, free=free: free)

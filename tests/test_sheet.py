@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +210,17 @@ def test_a_cell_that_fails_is_told_and_the_others_are_there(monkeypatch, capsys)
     first, failed, last = cells("out.png", 3)[0]
     assert len(np.unique(failed.reshape(-1, 3), axis=0)) == 1
     assert np.abs(first.astype(int) - last).mean() > 2  # seeds matter
+
+
+def test_a_sheet_of_nothing_is_not_written(monkeypatch, capsys):
+    def failing(*_, **__):
+        raise ResourceError("no room")
+
+    monkeypatch.setattr(loop.Stylizer, "run", failing)
+    job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "-o", "out.png"]
+    assert main([*job, "--seeds", "0,1"]) == 4
+    assert capsys.readouterr().err.count("failed: no room") == 2
+    assert not Path("out.png").exists()
 
 
 def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):

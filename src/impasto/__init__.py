@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from impasto._version import __version__
 
 if TYPE_CHECKING:
+    from impasto._refine import Refined, refine
     from impasto._stylize import Result, stylize
     from impasto.errors import (
         ImageError,
@@ -35,6 +36,7 @@ _HOMES = {
     "Picture": "impasto.media.picture",
     "Recipe": "impasto.recipe",
     "RecipeError": "impasto.errors",
+    "Refined": "impasto._refine",
     "ResourceError": "impasto.errors",
     "Result": "impasto._stylize",
     "Step": "impasto.optimize.step",
@@ -42,6 +44,7 @@ _HOMES = {
     "WeightsError": "impasto.errors",
     "load_recipe": "impasto.recipe",
     "read_picture": "impasto.media.decode",
+    "refine": "impasto._refine",
     "stylize": "impasto._stylize",
 }
 
@@ -53,6 +56,7 @@ __all__ = [
     "Picture",
     "Recipe",
     "RecipeError",
+    "Refined",
     "ResourceError",
     "Result",
     "Step",
@@ -61,6 +65,7 @@ __all__ = [
     "__version__",
     "load_recipe",
     "read_picture",
+    "refine",
     "stylize",
 ]
 

@@ -16,6 +16,7 @@ from impasto.media.encode import write_picture
 from impasto.media.guided import guided_filter
 from impasto.media.masks import Mask
 from impasto.media.picture import Picture
+from impasto.media.print_size import PrintSize
 from impasto.optimize.device import peak_memory_mb
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.step import Step
@@ -96,6 +97,7 @@ def stylize(
     recipe: Recipe | str | None = None,
     quality: str = "standard",
     size: int | None = None,
+    print_size: str | None = None,
     iterations: int | None = None,
     seed: int | None = None,
     style_weights: Sequence[float] | None = None,
@@ -121,6 +123,7 @@ def stylize(
         recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
         quality: ``draft``, ``standard`` or ``best``: a shipped recipe, unless ``recipe`` is given.
         size: longer side of the result in pixels.
+        print_size: in its place, paper and resolution, as ``60x40cm@300dpi``.
         iterations: evaluations of the objective over all scales.
         seed: of the noise a recipe may start from.
         style_weights: one for each painting.
@@ -155,12 +158,19 @@ def stylize(
         **_strength_fields(strength),
         "schedule.until": until,
     }
+    content = read_picture(photo)
+    if print_size is not None:
+        chosen_twice = size is not None or {"size", "dpi"} & {*(changes or {})}
+        if chosen_twice:
+            raise InputError("print_size chooses size and dpi: give no others")
+        paper = PrintSize.parse(print_size)
+        asked |= {"size": paper.longer_side(content.width, content.height), "dpi": paper.dpi}
     chosen = chosen.with_changes(
         {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, parts = expanded(masks, sources, style_masks)
-    content, styles = read_picture(photo), read_pictures(sources)
+    styles = read_pictures(sources)
     regions = found_masks(content, styles, where, parts)
     engine = engine_for(
         chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch

@@ -132,7 +132,10 @@ class Recipe(Table):
             if count and count != paintings:
                 raise InputError(f"{shown} but {counted(count, f'style {what}')}")
         if style_masks not in (0, paintings):
-            raise InputError(f"{shown} but {style_masks} --style-mask: one for each, or none")
+            raise InputError(
+                f"{shown} but {style_masks} --style-mask: give one for each, or the word none for "
+                "one that counts as a whole"
+            )
         if masks and paintings not in (masks, masks + 1):
             raise InputError(
                 f"{counted(masks, 'mask')} but {shown}: each mask has one, and one more painting "

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +40,12 @@ class _Begun:
     photo: Picture
     paintings: list[Picture]
     size: tuple[int, int]
+    seconds: float
+    """That reading took."""
 
 
-_Made = tuple["Result | Exception", float]
-"""And how long it took, in seconds."""
+_Made = tuple["Result", float]
+"""And how many seconds it took that are not counted otherwise."""
 
 
 class Worker:
@@ -90,8 +92,13 @@ class Worker:
         """
         with threads_of_torch(share.threads):
             begun = [self._begun(job, share) for job in jobs]
-            made = self._made([each for each in begun if isinstance(each, _Begun)], share)
-        ended = [each if isinstance(each, Outcome) else self._ended(each, made) for each in begun]
+            made: dict[str, _Made] = {}
+            for alike in _of_one_size([each for each in begun if isinstance(each, _Begun)]):
+                made |= _together(alike)
+            ended = [
+                each if isinstance(each, Outcome) else self._ended(each, made, share)
+                for each in begun
+            ]
         return [replace(outcome, worker=self._name) for outcome in ended]
 
     def _begun(self, job: Job, share: Share) -> _Begun | Outcome:
@@ -103,32 +110,24 @@ class Worker:
                 return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
             engine, photo = self._opened(job, data, share)
             paintings = [self._painting(each) for each in job.styles]
-            return _Begun(job, digest, engine, photo, paintings, engine.size_for(photo))
+            size, seconds = engine.size_for(photo), time.monotonic() - began
+            return _Begun(job, digest, engine, photo, paintings, size, seconds)
         except Exception as error:  # no picture may end the work on the others
             return _failed(job, error, digest, time.monotonic() - began)
 
-    def _made(self, begun: Sequence[_Begun], share: Share) -> dict[str, _Made]:
-        """By the keys of the jobs."""
-        made: dict[str, _Made] = {}
-        for alike in _of_one_size(begun):
-            with contextlib.suppress(Exception):  # alone, each tells of itself
-                made |= _together(alike)
-        return made | {
-            each.job.key: _alone(each, share) for each in begun if each.job.key not in made
-        }
-
-    def _ended(self, begun: _Begun, made: Mapping[str, _Made]) -> Outcome:
-        job, (result, seconds) = begun.job, made[begun.job.key]
-        began = time.monotonic() - seconds
+    def _ended(self, begun: _Begun, made: dict[str, _Made], share: Share) -> Outcome:
+        job, digest = begun.job, begun.digest
+        began = time.monotonic() - begun.seconds
         try:
-            if isinstance(result, Exception):
-                raise result
+            # Each is let go of as it is written.
+            result, seconds = made.pop(job.key) if job.key in made else _alone(begun, share)
+            began -= seconds
             self._save(result, job)
         except Exception as error:  # no picture may end the work on the others
-            return _failed(job, error, begun.digest, time.monotonic() - began)
+            return _failed(job, error, digest, time.monotonic() - began)
         return Outcome(
             job,
-            sha256=begun.digest,
+            sha256=digest,
             seconds=time.monotonic() - began,
             bytes=places.size(job.output) or 0,
             width=result.picture.width,
@@ -157,7 +156,7 @@ class Worker:
             depth=settings.depth,
             dpi=result.recipe.dpi,
             keep_metadata=settings.keep_metadata,
-            overwrite=job.replaces,
+            overwrite=job.replaces or job.again,
         )
         if remote is not None:
             places.write(job.output, remote.getvalue())
@@ -227,30 +226,30 @@ def _of_one_size(begun: Sequence[_Begun]) -> list[list[_Begun]]:
 
 
 def _together(begun: Sequence[_Begun]) -> dict[str, _Made]:
+    """By the keys of the jobs; nothing if they do not fit together: alone, each tells of itself."""
     from impasto.fast.engine import OnePass
 
     engine = begun[0].engine
     assert isinstance(engine, OnePass)
     began = time.monotonic()
-    steps = engine.run_together([each.photo for each in begun], begun[0].paintings)
-    results = [_result(each, step) for each, step in zip(begun, steps, strict=True)]
+    try:
+        steps = engine.run_together([each.photo for each in begun], begun[0].paintings)
+    except (ImpastoError, MemoryError, RuntimeError):
+        return {}
     share = (time.monotonic() - began) / len(begun)
-    return {each.job.key: (result, share) for each, result in zip(begun, results, strict=True)}
+    pairs = zip(begun, steps, strict=True)
+    return {each.job.key: (_result(each, step), share) for each, step in pairs}
 
 
 def _alone(begun: _Begun, share: Share) -> _Made:
     from impasto.optimize.allocation import give_freed_memory_back, keep_freed_memory
 
-    began = time.monotonic()
     if share.roomy:
         keep_freed_memory()
-    try:
-        for step in begun.engine.run(begun.photo, begun.paintings):  # at least one
-            if step.tile and share.roomy:
-                give_freed_memory_back()
-        return _result(begun, step), time.monotonic() - began
-    except Exception as error:  # no picture may end the work on the others
-        return error, time.monotonic() - began
+    for step in begun.engine.run(begun.photo, begun.paintings):  # at least one
+        if step.tile and share.roomy:
+            give_freed_memory_back()
+    return _result(begun, step), 0.0
 
 
 def _result(begun: _Begun, step: Step) -> Result:

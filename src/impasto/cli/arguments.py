@@ -57,7 +57,7 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 def gigabytes(text: str) -> int:
     """An argument type: memory in bytes, from a number of gigabytes (2**30 bytes)."""
-    return round(number(0.1, 2**20)(text) * 2**30)
+    return round(number(0.1)(text) * 2**30)
 
 
 def device(text: str) -> str:

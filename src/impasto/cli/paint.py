@@ -92,7 +92,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     masks = job.masks, job.style_masks
     plan = engine.plan(job.photo, job.paintings, *masks)
     if not job.quiet:
-        say(in_short(plan) + (f"; {job.resume} has a part of it" if job.resume else ""))
+        say(in_short(plan))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with stoppable() as stop:
@@ -165,6 +165,8 @@ def _steps(
     # A network's tiles ask for the same few blocks again and again.
     if plan.is_roomy or job.recipe.engine.kind != "optimizer":
         keep_freed_memory()
+    if job.resume and not job.quiet:
+        say(f"{job.resume} has a part of it")
     told = False
     with progress_for(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one

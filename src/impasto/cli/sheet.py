@@ -124,7 +124,7 @@ class _Filling:
         from impasto.cli.paint import stoppable
         from impasto.errors import ImpastoError
 
-        failed = 0
+        failed: list[ImpastoError] = []
         with stoppable() as stop:
             for index, (choice, recipe) in enumerate(zip(choices, recipes, strict=True)):
                 began = time.monotonic()
@@ -132,7 +132,7 @@ class _Filling:
                 try:
                     picture = self._painted(choice, recipe, stop)
                 except ImpastoError as error:
-                    failed += 1
+                    failed.append(error)
                     say(f"{where}: failed: {error}")
                     self._sheet.place(index, f"{choice.label}: failed", None)
                     continue
@@ -144,11 +144,13 @@ class _Filling:
                 if not self._options.quiet:
                     size = f"{picture.width}x{picture.height}"
                     say(f"{where}  {size}  {time.monotonic() - began:.1f} s")
+            if len(failed) == len(choices):
+                return failed[-1].exit_code  # there is nothing to show
             self._write()
         if stop:
             return INTERRUPTED
         if not self._options.quiet:
-            say(f"{self._output} ({len(choices) - failed} of {len(choices)} cells)")
+            say(f"{self._output} ({len(choices) - len(failed)} of {len(choices)} cells)")
         return SOME_FAILED if failed else 0
 
     def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:

@@ -286,5 +286,10 @@ class OnePass:
 
 
 def _bytes_for(size: tuple[int, int], tile: int) -> int:
-    sides = [min(side, tile + 2 * runtime.HALO) if tile else side for side in size]
-    return PICTURE_BYTES * math.prod(size) + runtime.BYTES_PER_PIXEL * math.prod(sides)
+    """Of one photo: a tile or, if larger, the thumbnail that tiles have their statistics from."""
+    at_once = math.prod(size)
+    if tile and max(size) > tile:
+        shrink = min(1.0, runtime.THUMBNAIL / max(size))
+        inside = math.prod(min(side, tile + 2 * runtime.HALO) for side in size)
+        at_once = max(inside, round(shrink**2 * at_once))
+    return PICTURE_BYTES * math.prod(size) + runtime.BYTES_PER_PIXEL * at_once

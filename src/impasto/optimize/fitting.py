@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from impasto.media.picture import Picture
+from impasto.errors import InputError
+from impasto.media.picture import Picture, fit_within
 from impasto.objective.storage import Storage
 from impasto.optimize.areas import Areas
 from impasto.optimize.memory import (
@@ -24,6 +25,9 @@ from impasto.optimize.memory import (
 from impasto.optimize.room import available_disk, available_memory, taken_memory
 from impasto.optimize.schedule import painting_size
 from impasto.recipe import Recipe
+
+LEAST = 2**20
+"""Bytes that anybody would allow."""
 
 
 class Fitting:
@@ -47,7 +51,14 @@ class Fitting:
             halo: of a tile, in pixels.
             max_memory: bytes that the process may take; none: what is free.
             scratch: folder for what memory cannot hold.
+
+        Raises:
+            InputError: so little is allowed that something else than bytes must be meant.
         """
+        if max_memory is not None and max_memory < LEAST:
+            raise InputError(
+                f"max_memory={max_memory}: is in bytes, and next to nothing; 2 GiB are 2 * 2**30"
+            )
         self.scratch = scratch
         self._taken = taken_memory(device)
         self._recipe = recipe
@@ -69,7 +80,7 @@ class Fitting:
         """What a run may take beside :meth:`taken`: what is free or, if less, what was allowed."""
         allowed = None
         if self._max_memory is not None:
-            allowed = max(0, self._max_memory - taken)
+            allowed = self._max_memory - taken  # below 0 where the process is too large already
         known = [b for b in (available_memory(self._device), allowed) if b is not None]
         return Room(
             device=min(known, default=None),
@@ -97,16 +108,19 @@ class Fitting:
         Raises:
             ResourceError: nothing fits.
         """
-        if self._recipe.style.distance == "neighbors":
-            demand = self._demand(size, paintings, areas)
-            return choose_layout(demand, self.room(taken), [Layout(0)], taken)
-        if tile is None:
-            tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
         demand = self._demand(size, paintings, areas)
-        ways = layouts(
-            tile, demand.longest, self._recipe.solver, self._recipe.canvas, beside=demand.beside
-        )
-        return choose_layout(demand, self.room(taken), list(ways), taken)
+        if self._recipe.style.distance == "neighbors":
+            ways = [Layout(0)]
+        else:
+            if tile is None:
+                tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
+            solver, canvas = self._recipe.solver, self._recipe.canvas
+            ways = [*layouts(tile, demand.longest, solver, canvas, beside=demand.beside)]
+
+        def demand_at(longer: int) -> Demand:
+            return self._demand(fit_within(*size, longer), paintings, areas)
+
+        return choose_layout(demand, self.room(taken), ways, taken, demand_at)
 
     def needs(
         self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -243,7 +243,11 @@ def layouts(
 
 
 def choose_layout(
-    demand: Demand, room: Room, candidates: Sequence[Layout], taken: int = 0
+    demand: Demand,
+    room: Room,
+    candidates: Sequence[Layout],
+    taken: int,
+    demand_at: Callable[[int], Demand],
 ) -> Layout:
     """The first layout that fits.
 
@@ -251,6 +255,7 @@ def choose_layout(
         demand, room: to be brought together.
         candidates: best first.
         taken: bytes of the device's memory that the process holds already, for the complaint.
+        demand_at: of a result whose longer side has so many pixels, likewise.
 
     Raises:
         ResourceError: even the last does not fit, with the size that would.
@@ -260,7 +265,7 @@ def choose_layout(
             return layout
     last = candidates[-1]
     needs, (width, height) = demand.needs(last), demand.result
-    fits = max(_largest_fit(demand, room, layout) for layout in candidates)
+    fits = _largest_fit(demand_at, max(demand.result), room, candidates)
     where = " even in tiles" if last.tile else ""
     if last.state == "disk":
         where += f" with {needs.disk / 2**30:.2f} GiB on disk ({room.disk / 2**30:.2f} are free)"
@@ -272,16 +277,12 @@ def choose_layout(
     )
 
 
-def _largest_fit(demand: Demand, room: Room, layout: Layout) -> int:
-    """Longer side in pixels of the largest result of this shape that fits; 0: none does."""
+def _largest_fit(
+    demand_at: Callable[[int], Demand], longest: int, room: Room, candidates: Sequence[Layout]
+) -> int:
+    """Longer side in pixels of the largest result that fits in some way; 0: none does."""
 
     def fits(longer: int) -> bool:
-        ratio = longer / max(demand.result)
-        result, *paintings = (
-            (math.ceil(width * ratio), math.ceil(height * ratio))
-            for width, height in (demand.result, *demand.paintings)
-        )
-        smaller = replace(demand, result=result, paintings=tuple(paintings))
-        return smaller.needs(layout).fit(room)
+        return any(demand_at(longer).needs(layout).fit(room) for layout in candidates)
 
-    return bisect.bisect_left(range(1, max(demand.result)), True, key=lambda n: not fits(n))
+    return bisect.bisect_left(range(1, longest), True, key=lambda n: not fits(n))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -55,11 +56,11 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
         yield "</table>"
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         yield f"<p>Body, <code>{escape(kind)}</code>: {_type(content['schema'])}</p>"
-    yield "<table><tr><th>status<th>answer</tr>"
-    for status, answer in operation["responses"].items():
+    yield "<table><tr><th>status<th>answer<th></tr>"
+    for status, answer in sorted(operation["responses"].items()):
         kinds = ", ".join(_type(c.get("schema", {})) for c in answer.get("content", {}).values())
-        told = _prose(answer.get("description", ""))
-        yield f"<tr><td>{escape(str(status))}<td>{told}{kinds}</tr>"
+        told = _prose(answer.get("description", "").removeprefix("Successful Response"))
+        yield f"<tr><td>{escape(status)}<td>{kinds}<td>{told}</tr>"
     yield "</table></section>"
 
 
@@ -94,4 +95,11 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    return f"<p>{escape(' '.join(text.split()))}</p>" if text else ""
+    """Text with names in backquotes; those of problems lead to them."""
+    html = re.sub("`+([^`]+)`+", _name, escape(" ".join(text.split())))
+    return f"<p>{html}</p>" if html else ""
+
+
+def _name(found: re.Match[str]) -> str:
+    code = f"<code>{found[1]}</code>"
+    return f"<a href='#{found[1]}'>{code}</a>" if found[1] in CODES else code
