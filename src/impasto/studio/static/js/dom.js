@@ -36,9 +36,10 @@ let hiding = 0;
  * A line that floats over the page for a while.
  *
  * @param {string} text
- * @param {{action?: string, act?: () => void, seconds?: number}} [options]  One button.
+ * @param {{action?: string, act?: () => void, seconds?: number, ask?: boolean}} [options]  One button;
+ *   `ask`: a question of somebody's own making, so that the keyboard is taken to it.
  */
-export function notify(text, { action, act, seconds = 8 } = {}) {
+export function notify(text, { action, act, seconds = 8, ask = false } = {}) {
   const notice = byId("notice");
   const hide = () => (notice.hidden = true);
   const button = action ? make("button", { type: "button", textContent: action }) : null;
@@ -47,6 +48,7 @@ export function notify(text, { action, act, seconds = 8 } = {}) {
   close.addEventListener("click", hide);
   notice.replaceChildren(make("span", {}, text), ...(button ? [button] : []), close);
   notice.hidden = false;
+  if (ask) button?.focus();
   clearTimeout(hiding);
   hiding = setTimeout(hide, seconds * 1000);
 }

@@ -18,12 +18,8 @@ const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 
 function renderPicked() {
   byId("compare-two").disabled = picked.size !== 2;
-  byId("gallery-hint").textContent =
-    picked.size === 1
-      ? "One more to compare with."
-      : picked.size > 2
-        ? "Only two can be compared."
-        : "Tick two pictures to compare them.";
+  const hints = ["Tick two pictures to compare them.", "One more to compare with.", ""];
+  byId("gallery-hint").textContent = hints[picked.size] ?? "Only two can be compared.";
 }
 
 /** @param {Job} job  Its picture, which opens it. */
@@ -84,6 +80,7 @@ function card(job) {
 function askAndRemove(job, item) {
   notify(`Remove “${job.title}” for good?`, {
     action: "Remove",
+    ask: true,
     act: guarded(async () => {
       await forgetJob(job.id).catch((error) => {
         if (error.status !== 404) throw error;
