@@ -76,7 +76,7 @@ class Supervisor:
 
     def processes(self) -> list[int]:
         """Their ids."""
-        return [lane.process.pid for lane in self._workers if lane.is_alive()]
+        return [lane.pid for lane in self._workers if lane.is_alive()]
 
     def _look_after(self) -> None:
         while not self._ending.is_set():
@@ -113,13 +113,14 @@ class Supervisor:
         lane.began = time.monotonic()
         threads = self._settings.threads or max(1, available_cores() // self._settings.workers)
         context = multiprocessing.get_context("spawn")
-        lane.process = context.Process(
+        process = context.Process(
             target=worker.serve,
             args=(self._settings, lane.name, threads, self._form),
             name=f"worker {lane.name}",
         )
         with born_deaf():
-            lane.process.start()
+            process.start()
+        lane.pid, lane.process = process.pid or 0, process
 
     def _keep_limits(self) -> None:
         """Kill a worker that is over a limit which it cannot, or did not, keep by itself."""
@@ -133,7 +134,7 @@ class Supervisor:
             if row.used_before + lane.seconds() > settings.job_seconds + HANGING_S:
                 problem = Problem("time_limit", f"a job may work for {settings.job_seconds:g} s")
             limit = settings.job_memory
-            if limit is not None and resident_bytes(lane.process.pid) > MEMORY_SLACK * limit:
+            if limit is not None and resident_bytes(lane.pid) > MEMORY_SLACK * limit:
                 problem = Problem(
                     "no_resources", f"the job took more than {limit / 2**30:g} GiB of memory"
                 )
@@ -148,6 +149,7 @@ class _Lane:
 
     def __init__(self) -> None:
         self.process: Any = None
+        self.pid = 0
         self.name = ""
         self.began = 0.0
         self.until = 0.0
@@ -155,7 +157,11 @@ class _Lane:
         self._since = 0.0
 
     def is_alive(self) -> bool:
-        return self.process is not None and self.process.is_alive()
+        process = self.process
+        try:
+            return process is not None and process.is_alive()
+        except ValueError:  # closed meanwhile, by the supervisor's thread
+            return False
 
     def watch(self, job: str, attempt: int) -> None:
         """Note which job it is at."""
