@@ -3,18 +3,28 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test bench bench-large bench-peers clean
+.PHONY: demo test chromium bench bench-large bench-peers clean
 
 demo: .venv/installed
 	@mkdir -p demo-out
 	$(BIN)/impasto examples/photo.jpg --style examples/painting.jpg -o demo-out/demo.png --force
 	@echo "The picture is at $(CURDIR)/demo-out/demo.png"
 
-test: .venv/installed-test
+test: .venv/installed-test chromium
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --dist loadfile
+
+# The studio's page is tested in a browser. Where there is none and this is root's Debian, it is
+# installed; where that does not work, those tests skip and say so.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && grep -qx 'ID=debian' /etc/os-release && \
+	  echo "Installing Debian's chromium, for the tests of the studio's page" && \
+	  { apt-get -qq -o Acquire::Retries=1 update; \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium; \
+	  } >/dev/null 2>&1; } || echo "No Chromium: the tests of the studio's page will be skipped"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

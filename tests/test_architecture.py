@@ -26,6 +26,7 @@ LAYERS = (
     ("_stylize",),
     ("_refine", "video"),
     ("batch",),
+    ("studio",),
     ("__init__",),
     ("cli",),
     ("__main__",),

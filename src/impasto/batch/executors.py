@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from impasto.batch.job import Job, Outcome, Probe, Settings, Share
+from impasto.batch.processes import born_deaf, end_with_parent
 from impasto.batch.worker import Worker
 
 T = TypeVar("T")
@@ -135,7 +134,7 @@ class _Lane:
         if lost:
             self._pool.shutdown(wait=False)
             self._pool = self._started()
-        with _born_deaf():  # the first call starts the process
+        with born_deaf():  # the first call starts the process
             try:
                 inner = self._pool.submit(function, *arguments)
             except BrokenExecutor:  # it died with nothing to do
@@ -152,21 +151,6 @@ class _Lane:
         # Not forked: threads of torch's do not survive it.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(self._settings,))
-
-
-@contextlib.contextmanager
-def _born_deaf() -> Iterator[None]:
-    """Processes that start within never see a Ctrl-C: the one that started them tells when to end,
-    and an interruption in the middle of their imports would be a page of traceback.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _passed_on(done: Future[T], outer: Future[T]) -> None:
@@ -186,16 +170,8 @@ _worker: Worker
 def _begin(settings: Settings) -> None:
     global _worker  # noqa: PLW0603 -- the one thing a process of a pool keeps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     _worker = Worker(settings)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        with contextlib.suppress(OSError):
-            parent.join()
-        os._exit(1)
 
 
 def _probe(job: Job) -> Probe:

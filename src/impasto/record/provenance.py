@@ -143,6 +143,16 @@ def read_provenance(path: Path) -> Provenance:
             f"{path}: carries no impasto recipe (made by something else, stopped early, or "
             "--no-embed)"
         )
+    return parse_provenance(text, path)
+
+
+def parse_provenance(text: str, path: Path) -> Provenance:
+    """A record from the text that was found in the picture at ``path``.
+
+    Raises:
+        InputError: it is damaged.
+        RecipeError: the recipe is of a newer version, or damaged.
+    """
     try:
         data: dict[str, Any] = json.loads(text)
         photo, *others = map(_read_entry, [data["photo"], *data["paintings"]])

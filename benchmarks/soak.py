@@ -1,0 +1,270 @@
+"""The studio under load, its workers and itself killed at random: what is lost, what memory does.
+
+    python benchmarks/soak.py --jobs 300 --clients 4 --kill-every 20 --kill-server 3
+
+Clients post small jobs of a few kinds, each with an idempotency key, which some post again as if
+the answer had been lost. At the end every job must be done, once, and all results of a kind equal.
+Linux only (reads /proc).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+KINDS: tuple[dict[str, Any], ...] = (
+    {"recipe": "draft", "set": {"size": 48, "schedule.total": 6}},
+    {"recipe": "draft", "set": {"size": 64, "schedule.total": 4}, "draft": True},
+    {"recipe": "standard", "set": {"size": 56, "schedule.total": 5, "strength": 0.6}},
+    {"recipe": "draft", "set": {"size": 40, "schedule.total": 3}, "depth": 16},
+)
+PATIENCE_S = 120.0
+
+
+class Soak:
+    """A server, its clients, and those who would do it harm."""
+
+    def __init__(self, options: argparse.Namespace, data: Path) -> None:
+        self.options = options
+        self.random = random.Random(options.seed)
+        self.data = data
+        data.mkdir()
+        self.port = options.port
+        self.began = time.monotonic()
+        self.counts: Counter[str] = Counter()
+        self.jobs: dict[str, int] = {}
+        self.results: defaultdict[int, set[str]] = defaultdict(set)
+        self.memory: list[tuple[float, int, list[int]]] = []
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        self.problems: list[str] = []
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the server, and wait until it answers."""
+        command = [sys.executable, "-m", "impasto", "serve", "--no-open", "--threads", "1"]
+        command += ["--port", str(self.port), "--data", str(self.data), "--log", "json"]
+        command += ["--workers", str(self.options.workers), "--max-queue", "12"]
+        with (self.data.parent / "soak.log").open("ab") as log:
+            process = subprocess.Popen(command, stderr=log)
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            with contextlib.suppress(httpx2.HTTPError):
+                if httpx2.get(self.url("/healthz"), timeout=5).status_code == 200:
+                    return process
+            time.sleep(0.2)
+        raise SystemExit("the server does not answer")
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def ask(self, method: str, path: str, **given: Any) -> httpx2.Response:
+        """A request that is made again until it is answered, as a patient client does."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = httpx2.request(method, self.url(path), timeout=30, **given)
+            except httpx2.HTTPError:
+                self.counts["requests that met no server"] += 1
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+                continue
+            if answer.status_code == 429:
+                self.counts["answers of 429"] += 1
+                time.sleep(min(2.0, float(answer.headers["retry-after"])))
+                continue
+            return answer
+
+    def client(self, numbers: list[int]) -> None:
+        """Post jobs and wait for each."""
+        try:
+            for number in numbers:
+                self.one(number)
+        except Exception as error:
+            self.problems.append(f"a client: {error!r}")
+
+    def one(self, number: int) -> None:
+        kind = number % len(KINDS)
+        files = [
+            ("photo", ("cat.jpg", (EXAMPLES / "cat.jpg").read_bytes())),
+            ("style", ("night.jpg", (EXAMPLES / "painting.jpg").read_bytes())),
+            ("job", (None, json.dumps(KINDS[kind]).encode())),
+        ]
+        key = {"idempotency-key": f"soak-{self.options.seed}-{number}"}
+        answers = [self.ask("POST", "/v1/jobs", files=files, headers=key)]
+        if self.random.random() < 0.2:
+            answers.append(self.ask("POST", "/v1/jobs", files=files, headers=key))
+            self.counts["jobs posted twice"] += 1
+        jobs = {answer.json()["id"] for answer in answers}
+        if len(jobs) != 1 or any(answer.status_code not in (200, 201) for answer in answers):
+            self.problems.append(f"job {number}: {[answer.text for answer in answers]}")
+            return
+        (job,) = jobs
+        with self.lock:
+            self.jobs[job] = kind
+        self.follow(job)
+
+    def follow(self, job: str) -> None:
+        """Wait for the end of a job, and take its result."""
+        while True:
+            state = self.ask("GET", f"/v1/jobs/{job}").json()
+            if state["state"] not in ("queued", "running"):
+                break
+            time.sleep(0.3)
+        if state["state"] != "done":
+            self.problems.append(f"job {job} is {state['state']}: {state['problem']}")
+            return
+        result = self.ask("GET", f"/v1/jobs/{job}/result").content
+        with self.lock:
+            self.results[self.jobs[job]].add(hashlib.sha256(result).hexdigest())
+            self.counts["done"] += 1
+
+    def workers(self) -> list[int]:
+        """Processes with PyTorch loaded, below the server."""
+        found = []
+        for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in task.read_text().split() if holds_torch(child)]
+        return found
+
+    def watch(self) -> None:
+        """Sample the memory of everybody, and kill."""
+        options = self.options
+        next_kill = time.monotonic() + options.kill_every
+        every = options.jobs // (options.kill_server + 1)
+        while not self.over.wait(2.0):
+            workers = self.workers()
+            own = resident(self.process.pid)
+            self.memory.append((time.monotonic(), own, [resident(each) for each in workers]))
+            if workers and time.monotonic() > next_kill:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.random.choice(workers), signal.SIGKILL)
+                self.counts["workers killed"] += 1
+                next_kill = time.monotonic() + options.kill_every * self.random.uniform(0.5, 1.5)
+            if self.counts["servers killed"] < options.kill_server and self.counts["done"] >= (
+                every * (self.counts["servers killed"] + 1)
+            ):
+                self.process.kill()
+                self.process.wait()
+                self.counts["servers killed"] += 1
+                self.process = self.start()
+
+    def run(self) -> bool:
+        """Everything; whether all is well."""
+        options = self.options
+        numbers = list(range(options.jobs))
+        shares = [numbers[place :: options.clients] for place in range(options.clients)]
+        clients = [threading.Thread(target=self.client, args=(share,)) for share in shares]
+        watcher = threading.Thread(target=self.watch)
+        for thread in (*clients, watcher):
+            thread.start()
+        for thread in clients:
+            thread.join()
+        self.over.set()
+        watcher.join()
+        self.tell()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        if code:
+            self.problems.append(f"the server ended with {code}")
+        for problem in self.problems:
+            print("PROBLEM", problem)
+        return not self.problems
+
+    def tell(self) -> None:
+        """Print what happened, and note what should not have."""
+        options = self.options
+        figures = self.ask("GET", "/metrics").text
+        ended = figure(figures, 'impasto_jobs_ended_total{state="done"}')
+        for what, found, expected in (
+            ("jobs that clients saw done", self.counts["done"], options.jobs),
+            ("ids that clients were given", len(self.jobs), options.jobs),
+            ("jobs that the queue has done", ended, options.jobs),
+            (
+                "jobs that the queue accepted",
+                figure(figures, "impasto_jobs_accepted_total"),
+                options.jobs,
+            ),
+            ("folders of jobs", len(list((self.data / "jobs").iterdir())), options.jobs),
+            ("uploads left over", len(list((self.data / "staging").iterdir())), 0),
+        ):
+            print(f"{what:34} {found:g} of {expected}")
+            if found != expected:
+                self.problems.append(f"{what}: {found:g}, not {expected}")
+        for kind, hashes in sorted(self.results.items()):
+            print(f"different results of kind {kind:8} {len(hashes)}")
+            if len(hashes) != 1:
+                self.problems.append(f"kind {kind} has {len(hashes)} results")
+        for name in sorted(self.counts):
+            print(f"{name:34} {self.counts[name]}")
+        print(
+            f"workers lost, says the server       {figure(figures, 'impasto_workers_lost_total'):g}"
+        )
+        print(f"wall seconds                        {time.monotonic() - self.began:.0f}")
+        quarter = max(1, len(self.memory) // 4)
+        for name, part in (
+            ("second", self.memory[quarter : 2 * quarter]),
+            ("last", self.memory[-quarter:]),
+        ):
+            server = [own for _, own, _ in part]
+            most = [max(all_) for _, _, all_ in part if all_]
+            if server and most:
+                print(
+                    f"MiB in the {name:6} quarter: server {mib(server)}, largest worker {mib(most)}"
+                )
+
+
+def mib(values: list[int]) -> str:
+    return f"{sum(values) / len(values) / 2**20:.0f} (at most {max(values) / 2**20:.0f})"
+
+
+def figure(text: str, name: str) -> float:
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def resident(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096
+    except (OSError, IndexError):
+        return 0
+
+
+def holds_torch(process: str) -> bool:
+    return "libtorch" in Path(f"/proc/{process}/maps").read_text()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--kill-every", type=float, default=20.0, help="seconds, a worker")
+    parser.add_argument("--kill-server", type=int, default=3, help="times")
+    parser.add_argument("--port", type=int, default=8499)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="impasto-soak-") as folder:
+        return 0 if Soak(options, Path(folder) / "data").run() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+/** The server's HTTP interface. Every request of the page goes through here. */
+
+/** @typedef {import("./types.js").Job} Job */
+
+export const FINAL = new Set(["stopped", "done", "failed", "cancelled"]);
+
+/** What the server refuses, in its own words (RFC 9457). */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {{title?: string, detail?: string, code?: string}} body
+   * @param {number} retryAfter  Seconds; 0: not said.
+   */
+  constructor(status, body, retryAfter) {
+    super(body.detail || body.title || `The server answered ${status}.`);
+    this.status = status;
+    this.code = body.code ?? "";
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** A token comes once, in the address, and stays with this tab. */
+export function takeToken() {
+  const found = /^#token=(.+)$/.exec(location.hash);
+  if (!found) return;
+  sessionStorage.setItem("token", decodeURIComponent(found[1]));
+  history.replaceState(null, "", location.pathname);
+}
+
+const token = () => sessionStorage.getItem("token");
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ * @throws {Problem} any answer that is not a success.
+ */
+export async function request(path, options = {}) {
+  const headers = new Headers(options.headers);
+  if (token()) headers.set("Authorization", `Bearer ${token()}`);
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw new Error("The studio's server does not answer. Is it still running?");
+  }
+  if (response.ok) return response;
+  const body = await response.json().catch(() => ({}));
+  throw new Problem(response.status, body, Number(response.headers.get("Retry-After")) || 0);
+}
+
+/** @param {string} path */
+const json = async (path, options = {}) => (await request(path, options)).json();
+
+export const jobPath = (/** @type {string} */ id) => `/v1/jobs/${encodeURIComponent(id)}`;
+
+/** @returns {Promise<Job>} */
+export const createJob = (/** @type {FormData} */ body) =>
+  json("/v1/jobs", {
+    method: "POST",
+    body,
+    headers: { "Idempotency-Key": Array.from(crypto.getRandomValues(new Uint32Array(4))).join("-") },
+  });
+/** @returns {Promise<Job>} */
+export const readJob = (/** @type {string} */ id) => json(jobPath(id));
+/** @returns {Promise<{jobs: Job[], next: string | null}>} */
+export const listJobs = (/** @type {string | null} */ before, limit = 24) =>
+  json(`/v1/jobs?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+export const stopJob = (/** @type {string} */ id) => request(`${jobPath(id)}/stop`, { method: "POST" });
+export const resumeJob = (/** @type {string} */ id) => request(`${jobPath(id)}/resume`, { method: "POST" });
+/** Cancels what is not ended, and removes it with its files. */
+export const forgetJob = (/** @type {string} */ id) =>
+  request(`${jobPath(id)}?forget=true`, { method: "DELETE", keepalive: true });
+export const listRecipes = async () => (await json("/v1/recipes")).recipes;
+export const listStyles = async () => (await json("/v1/styles")).styles;
+export const health = () => json("/healthz");
+
+/** @param {File} picture */
+export function restore(picture) {
+  const body = new FormData();
+  body.append("picture", picture);
+  return json("/v1/restore", { method: "POST", body });
+}
+
+/**
+ * An address that an <img> can show: as it is, or where a token is needed, fetched.
+ *
+ * @param {string} path
+ */
+export async function picture(path) {
+  if (!token()) return path;
+  return URL.createObjectURL(await (await request(path)).blob());
+}
+
+/**
+ * @param {string} path
+ * @param {string} name  For the file.
+ */
+export async function download(path, name) {
+  const blob = await (await request(path)).blob();
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/**
+ * The events of a job, over as many connections as it takes, until its final state.
+ *
+ * @param {string} id
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<{type: string, data: any}>}
+ */
+export async function* events(id, signal) {
+  let last = "";
+  for (let wait = 500; ; wait = Math.min(2 * wait, 8000)) {
+    try {
+      const headers = { Accept: "text/event-stream", ...(last && { "Last-Event-ID": last }) };
+      const response = await request(`${jobPath(id)}/events`, { headers, signal });
+      if (response.status === 204) return yield { type: "job", data: await readJob(id) };
+      for await (const event of parse(response.body)) {
+        last = event.id || last;
+        wait = 500;
+        yield { type: event.type, data: event.data };
+        if (event.type === "job" && FINAL.has(event.data.state)) return;
+      }
+    } catch (error) {
+      const refused = error instanceof Problem && error.status !== 429;
+      if (signal.aborted || refused) throw error;
+    }
+    await new Promise((done) => setTimeout(done, wait));
+    if (signal.aborted) return;
+  }
+}
+
+/** @param {ReadableStream<any>} body */
+async function* parse(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let buffer = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const blocks = (buffer + value.replaceAll("\r", "")).split("\n\n");
+      buffer = blocks.pop();
+      for (const block of blocks) {
+        const event = { type: "message", id: "", data: "" };
+        for (const line of block.split("\n")) {
+          const [, field, text] = /^(event|id|data): ?(.*)$/.exec(line) ?? [];
+          if (field === "event") event.type = text;
+          else if (field === "id") event.id = text;
+          else if (field === "data") event.data += text;
+        }
+        if (event.data) yield { ...event, data: JSON.parse(event.data) };
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}

@@ -1,0 +1,94 @@
+/** Sliders, colours, recipe and size, and the button that begins. */
+
+import { byId, guarded, make } from "./dom.js";
+import { on, set, stale, state } from "./state.js";
+import { followChanges, isReady, isRunning, paint } from "./run.js";
+
+const COLORS = {
+  style: "The painting's own colours.",
+  match: "The painting, in the palette of the photo.",
+  content: "The photo's colours, carried along by the brush.",
+  luminance: "The photo's colours, exactly where they were.",
+};
+const OURS = ["draft", "standard", "best"];
+
+/** @param {string} name */
+const capital = (name) => name[0].toUpperCase() + name.slice(1);
+
+function fillRecipes() {
+  const option = (/** @type {string} */ name) => make("option", { value: name }, capital(name));
+  const names = state.recipes.map(({ name }) => name);
+  const others = make("optgroup", { label: "As published" });
+  others.append(...names.filter((name) => !OURS.includes(name)).map(option));
+  byId("recipe").replaceChildren(...OURS.filter((name) => names.includes(name)).map(option), others);
+}
+
+/** A recipe that came with a picture has an entry of its own while it is in use. */
+function renderRecipe() {
+  const { recipe } = state.settings;
+  const menu = byId("recipe");
+  menu.querySelector("[value='']")?.remove();
+  if (typeof recipe !== "string")
+    menu.prepend(make("option", { value: "" }, `${capital(recipe.name || "custom")}, restored`));
+  menu.value = typeof recipe === "string" ? recipe : "";
+  const known = state.recipes.find(({ name }) => name === recipe);
+  byId("recipe-help").textContent = known?.description ?? recipe.description ?? "";
+}
+
+function render() {
+  const { strength, scale, colors, size, iterations } = state.settings;
+  byId("strength").value = String(strength);
+  byId("strength").previousElementSibling.value = `${Math.round(100 * strength)} %`;
+  byId("scale").value = String(Math.log2(scale));
+  byId("scale").previousElementSibling.value = `${Number(scale.toFixed(2))} ×`;
+  byId("scale").setAttribute("aria-valuetext", `${scale.toFixed(2)} times`);
+  for (const radio of byId("colors").querySelectorAll("input")) radio.checked = radio.value === colors;
+  byId("colors-help").textContent = COLORS[colors];
+  renderSize(size);
+  if (document.activeElement !== byId("steps")) byId("steps").value = iterations ?? "";
+  renderRecipe();
+  renderButton();
+}
+
+/** @param {number | null} size */
+function renderSize(size) {
+  const menu = byId("size");
+  const value = size === null ? "" : String(size);
+  if (![...menu.options].some((each) => each.value === value)) {
+    menu.prepend(make("option", { value }, `${value} px`));
+  }
+  menu.value = value;
+}
+
+function renderButton() {
+  const button = byId("paint");
+  button.disabled = !isReady();
+  button.textContent = !state.job ? "Paint" : stale ? "Paint the changes" : "Paint again";
+  button.classList.toggle("primary", !state.job || stale);
+  byId("open-sheet").hidden = !isReady();
+}
+
+export function startControls() {
+  fillRecipes();
+  byId("strength").addEventListener("input", ({ target }) => set({ strength: Number(target.value) }));
+  byId("scale").addEventListener("input", ({ target }) => set({ scale: 2 ** Number(target.value) }));
+  byId("colors").addEventListener("change", ({ target }) => set({ colors: target.value }));
+  byId("recipe").addEventListener("change", ({ target }) => set({ recipe: target.value }));
+  byId("size").addEventListener("change", ({ target }) => set({ size: Number(target.value) || null }));
+  byId("steps").addEventListener("input", ({ target }) => set({ iterations: Number(target.value) || null }));
+  byId("panel").addEventListener(
+    "submit",
+    guarded(async (event) => (event.preventDefault(), await paint())),
+  );
+  byId("follow").addEventListener(
+    "change",
+    () => stale && isReady() && byId("follow").checked && guarded(paint)(),
+  );
+  followChanges(() => byId("follow").checked);
+  on("inputs", render);
+  on("job", () => {
+    renderButton();
+    byId("paint").classList.toggle("idle", isRunning());
+  });
+  render();
+}

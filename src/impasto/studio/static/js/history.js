@@ -1,0 +1,37 @@
+/** An earlier job on the stage again, with the pictures it was made from. */
+
+import { jobPath, picture } from "./api.js";
+import { MaskLayer } from "./mask-layer.js";
+import { painting } from "./paintings.js";
+import { adopt } from "./recipe-text.js";
+import { fromJob, fromShipped, loaded } from "./sources.js";
+import { agree, state } from "./state.js";
+import { follow } from "./run.js";
+
+/** @typedef {import("./types.js").Job} Job */
+
+/** @param {Job} job @param {number} index */
+async function paintingOf(job, index) {
+  const { name, style_name: shipped } = job.paintings?.[index] ?? { name: `Painting ${index + 1}` };
+  const style = state.styles.find((each) => each.name === shipped);
+  const found = painting(style ? await fromShipped(style) : await fromJob(job.id, `style/${index}`, name));
+  const { weights } = job.recipe.style;
+  if (weights.length) found.weight = weights[index] / Math.max(...weights);
+  if (index < job.masks) {
+    const image = await loaded(await picture(`${jobPath(job.id)}/masks/${index}`));
+    if (image) found.mask = MaskLayer.from(image, image.naturalWidth, image.naturalHeight);
+  }
+  return found;
+}
+
+/** @param {Job} job */
+export async function openJob(job) {
+  const photo = await fromJob(job.id, "photo", job.photo?.name ?? "photo");
+  const paintings = await Promise.all(
+    Array.from({ length: job.styles }, (_, index) => paintingOf(job, index)),
+  );
+  adopt(job.recipe);
+  Object.assign(state, { photo, paintings });
+  agree();
+  follow(job);
+}

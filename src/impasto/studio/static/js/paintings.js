@@ -1,0 +1,145 @@
+/** The shelf of paintings, and those that are chosen: one, a blend, or each in its place. */
+
+import { byId, guarded, make } from "./dom.js";
+import { openMasks } from "./masks.js";
+import { fromFile, fromShipped } from "./sources.js";
+import { edited, on, state } from "./state.js";
+
+/** @typedef {import("./types.js").Source} Source */
+/** @typedef {import("./types.js").Painting} Painting */
+
+/** @param {Source} source @returns {Painting} */
+export const painting = (source) => ({ source, weight: 1, mask: null });
+
+/** @param {Source} source  Instead of all others; places and shares of a single one are kept. */
+function only(source) {
+  const [first] = state.paintings;
+  state.paintings = [state.paintings.length === 1 ? { ...first, source } : painting(source)];
+  edited();
+}
+
+/** @param {Source} source  Beside the others. */
+function add(source) {
+  state.paintings.push(painting(source));
+  edited();
+}
+
+/** @param {File[]} files  The user's own: the first instead of what is there, or all beside it. */
+export function addFiles(files, beside = false) {
+  for (const [index, file] of files.entries()) (beside || index ? add : only)(fromFile(file));
+}
+
+/** @param {Painting} gone */
+function remove(gone) {
+  state.paintings = state.paintings.filter((each) => each !== gone);
+  edited();
+}
+
+const isChosen = (/** @type {string} */ name) => state.paintings.some(({ source }) => source.style === name);
+
+/** @param {typeof state.styles[0]} style */
+function tile(style) {
+  const image = make("img", { alt: "", loading: "lazy", width: 140, height: 112 });
+  fromShipped(style).then(({ url }) => (image.src = url));
+  const pick = make(
+    "button",
+    {
+      type: "button",
+      className: "pick",
+      title: `${style.title}. ${style.credit}`,
+      dataset: { style: style.name },
+    },
+    image,
+    make("span", {}, style.title),
+  );
+  pick.addEventListener(
+    "click",
+    guarded(async () => only(await fromShipped(style))),
+  );
+  const plus = make(
+    "button",
+    { type: "button", className: "plus", "aria-label": `Blend in ${style.title}` },
+    "+",
+  );
+  plus.addEventListener(
+    "click",
+    guarded(async () => add(await fromShipped(style))),
+  );
+  return make("li", {}, pick, plus);
+}
+
+function ownTile() {
+  const input = make("input", {
+    id: "painting-input",
+    className: "hidden",
+    type: "file",
+    accept: "image/*,.heic,.tif,.tiff",
+    multiple: true,
+  });
+  input.addEventListener("change", () => {
+    addFiles(
+      [...input.files],
+      state.paintings.some(({ source }) => !source.style),
+    );
+    input.value = "";
+  });
+  const label = make(
+    "label",
+    { className: "own", dataset: { drop: "painting" } },
+    input,
+    make("b", {}, "+"),
+    "Your own",
+  );
+  return make("li", {}, label);
+}
+
+/** @param {Painting} each @param {number} index @param {boolean} shared */
+function row(each, index, shared) {
+  const { source } = each;
+  const image = make("img", { src: source.url, alt: "", width: 48, height: 40 });
+  const named = !each.mask || each.mask.isEmpty ? "Place" : "Place ✓";
+  const place = make("button", { type: "button", className: "quiet", disabled: !state.photo }, named);
+  place.setAttribute("aria-label", `Paint the place of ${source.name}`);
+  place.addEventListener("click", () => openMasks(index));
+  const close = make(
+    "button",
+    { type: "button", className: "quiet", "aria-label": `Remove ${source.name}` },
+    "×",
+  );
+  close.addEventListener("click", () => remove(each));
+  const share = make("input", {
+    type: "range",
+    min: "0.05",
+    max: "1",
+    step: "0.05",
+    value: String(each.weight),
+    "aria-label": `Share of ${source.name}`,
+    hidden: !shared,
+  });
+  share.addEventListener("input", () => {
+    each.weight = Number(share.value);
+    edited();
+  });
+  return make("li", {}, image, make("span", { className: "name" }, source.name), place, close, share);
+}
+
+function render() {
+  for (const pick of byId("shelf").querySelectorAll("[data-style]")) {
+    pick.setAttribute("aria-pressed", String(isChosen(pick.dataset.style)));
+  }
+  const masked = state.paintings.some(({ mask }) => mask && !mask.isEmpty);
+  const shared = state.paintings.length > 1 && !masked;
+  const now = state.paintings.map(({ source, mask }) => source.url + Boolean(mask && !mask.isEmpty));
+  const key = [shared, Boolean(state.photo), ...now].join();
+  const list = byId("chosen");
+  if (list.dataset.key === key) return; // a slider that is being dragged stays where it is
+  list.dataset.key = key;
+  list.hidden = state.paintings.every(({ source }) => source.style) && state.paintings.length < 2;
+  list.replaceChildren(...state.paintings.map((each, index) => row(each, index, shared)));
+}
+
+export function startPaintings() {
+  byId("shelf").replaceChildren(...state.styles.map(tile), ownTile());
+  on("inputs", render);
+  render();
+}

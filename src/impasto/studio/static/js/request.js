@@ -1,0 +1,102 @@
+/** From what the page knows to the body of POST /v1/jobs. */
+
+import { named, stem } from "./sources.js";
+import { state } from "./state.js";
+
+/** @typedef {import("./types.js").Painting} Painting */
+/** @typedef {import("./types.js").Settings} Settings */
+
+/**
+ * The paintings as a job takes them: those with a place of their own first, one more for the rest.
+ *
+ * @param {Painting[]} paintings
+ * @throws {Error} some have a place and two or more have none.
+ */
+export function ordered(paintings) {
+  const placed = paintings.filter(({ mask }) => mask && !mask.isEmpty);
+  const rest = paintings.filter(({ mask }) => !mask || mask.isEmpty);
+  if (placed.length && rest.length > 1) {
+    const names = rest.map(({ source }) => source.name).join(" or ");
+    throw new Error(`Only one painting may be for the rest: paint a place for ${names}, or remove one.`);
+  }
+  return { placed, all: [...placed, ...rest] };
+}
+
+/**
+ * Fields of the recipe that the panel decides.
+ *
+ * @param {Settings} settings
+ * @param {Painting[]} all  In the job's order.
+ * @param {boolean} blended  Whether shares count.
+ */
+export function changes(settings, all, blended) {
+  const strengths = settings.recipe.style?.strengths ?? [];
+  const equal = all.every(({ weight }) => weight === all[0].weight);
+  return {
+    strength: settings.strength,
+    "style.scale": settings.scale,
+    "style.weights": blended && !equal ? all.map(({ weight }) => weight) : [],
+    "style.strengths": strengths.length === all.length ? strengths : [],
+    colors: settings.colors,
+    size: settings.size,
+    "schedule.total": settings.iterations,
+  };
+}
+
+/**
+ * @param {{photo: any, paintings: Painting[], settings: Settings, title?: string}} inputs
+ * @param {boolean} draft  Whether a quick one is wanted first.
+ * @returns {Promise<FormData>}
+ */
+export async function jobForm({ photo, paintings, settings, title }, draft) {
+  const { placed, all } = ordered(paintings);
+  /** @type {[Blob, string][]} */
+  const photos = [];
+  /** @type {[Blob, string][]} */
+  const styles = [];
+  const photoName = named(photo, photos);
+  const job = {
+    title: title ?? `${stem(photo.name)}, ${all.map(({ source }) => stem(source.name)).join(" and ")}`,
+    recipe: settings.recipe,
+    set: changes(settings, all, all.length > 1 && !placed.length),
+    styles: all.map(({ source }) => named(source, styles)),
+    draft,
+    ...(photos.length ? {} : { photo: photoName }),
+  };
+  const form = new FormData();
+  form.append("job", JSON.stringify(job));
+  const bytes = [...photos, ...styles].reduce((sum, [{ size }]) => sum + size, 0);
+  if (bytes > state.limit) {
+    const [has, may] = [bytes, state.limit].map((each) => `${Math.round(each / 2 ** 20)} MiB`);
+    throw new Error(`The pictures have ${has}; this studio takes ${may} at once.`);
+  }
+  for (const [file, name] of photos) form.append("photo", file, name);
+  for (const [file, name] of styles) form.append("style", file, name);
+  for (const [place, { mask }] of placed.entries())
+    form.append("mask", await mask.toBlob(), `mask-${place + 1}.png`);
+  return form;
+}
+
+/**
+ * From now on the server has these pictures: later jobs name them instead of sending them again.
+ *
+ * @param {{photo: any, paintings: Painting[]}} inputs
+ * @param {string} job
+ */
+export function remember({ photo, paintings }, job) {
+  photo.ref = { job, what: "photo" };
+  for (const [place, { source }] of ordered(paintings).all.entries()) {
+    if (!source.style) source.ref = { job, what: `style/${place}` };
+  }
+}
+
+/**
+ * Forget what the server was thought to have, where the page has the files itself.
+ *
+ * @returns {boolean} whether another attempt is worth it.
+ */
+export function forgetReferences({ photo, paintings }) {
+  const sources = [photo, ...paintings.map(({ source }) => source)].filter(({ ref, file }) => ref && file);
+  for (const source of sources) delete source.ref;
+  return sources.length > 0;
+}

@@ -1,0 +1,57 @@
+/** Pictures that go into a job, wherever they are. */
+
+import { jobPath, picture, request } from "./api.js";
+
+/** @typedef {import("./types.js").Source} Source */
+
+/** @param {string} name */
+export const stem = (name) => name.replace(/\.[a-z0-9]{2,5}$/i, "");
+
+/** @param {File} file @returns {Source} */
+export const fromFile = (file) => ({ name: file.name || "picture", url: URL.createObjectURL(file), file });
+
+/** @param {{name: string, title: string, url: string}} style @returns {Promise<Source>} */
+export const fromShipped = async (style) => ({
+  name: style.title,
+  url: await picture(style.url),
+  style: style.name,
+});
+
+/**
+ * @param {string} job  Id.
+ * @param {string} what  "photo" or "style/0".
+ * @param {string} name
+ * @returns {Promise<Source>}
+ */
+export async function fromJob(job, what, name) {
+  const file = await (await request(`${jobPath(job)}/${what.replace("/", "s/")}`)).blob();
+  return { name, url: URL.createObjectURL(file), file, ref: { job, what } };
+}
+
+/**
+ * How a job's JSON names a picture; what the server does not have yet is appended to the uploads.
+ *
+ * @param {Source} source
+ * @param {[Blob, string][]} uploads
+ */
+export function named(source, uploads) {
+  if (source.style) return { style_name: source.style };
+  if (source.ref) return source.ref;
+  uploads.push([source.file, source.name]);
+  return { file: uploads.length - 1 };
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<HTMLImageElement | null>}  None where the browser does not know the format.
+ */
+export async function loaded(url) {
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+    return image;
+  } catch {
+    return null;
+  }
+}

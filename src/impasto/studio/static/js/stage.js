@@ -1,0 +1,108 @@
+/** The picture in the middle: the photo, what grows out of it, and what can be done with it. */
+
+import { download, FINAL, jobPath, picture } from "./api.js";
+import { byId, guarded, notify } from "./dom.js";
+import { stem } from "./sources.js";
+import { createSplit } from "./split.js";
+import { on, state } from "./state.js";
+import { goOn, isRunning, stop, watch } from "./run.js";
+
+const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
+
+/** @type {ReturnType<typeof createSplit>} */
+let split;
+let shownPhoto = null;
+let shownJob = "";
+let drafted = 0; // width of the draft, which stays until something finer is there
+
+async function renderPhoto() {
+  const { photo } = state;
+  byId("empty").hidden = Boolean(photo);
+  byId("split").hidden = !photo;
+  byId("change-photo").hidden = !photo;
+  if (photo === shownPhoto) return;
+  shownPhoto = photo;
+  const shown = await split.show("before", photo?.url ?? null, `The photo: ${photo?.name}`);
+  if (!photo) return;
+  photo.isOdd = !shown;
+  if (shown) photo.side = Math.max(shown.naturalWidth, shown.naturalHeight);
+}
+
+/** A photo that the browser cannot show, such as a TIFF, as the server sees it. */
+async function renderOddPhoto() {
+  const { photo, job } = state;
+  if (!photo?.isOdd || !job) return;
+  photo.url = await picture(`${jobPath(job.id)}/photo`);
+  shownPhoto = null;
+  await renderPhoto();
+}
+
+/**
+ * @param {string} path
+ * @param {number} [wide]  Pixels that it takes to be better than what is there.
+ */
+async function showPainted(path, wide = 0) {
+  const { job } = state;
+  const url = await picture(path);
+  if (state.job?.id === job.id) await split.show("after", url, `Painted: ${job.title}`, wide);
+}
+
+const renderJob = guarded(async () => {
+  const { job } = state;
+  const ended = Boolean(job) && FINAL.has(job.state);
+  const result = job?.links.result;
+  byId("stop").hidden = !job || ended;
+  byId("resume").hidden = job?.state !== "stopped";
+  byId("download").hidden = !result || job.draft;
+  byId("lens").hidden = !job;
+  split.setComparable(Boolean(job));
+  split.frame.classList.toggle("growing", isRunning());
+  const now = job ? `${job.id} ${result}` : "";
+  if (now === shownJob) return;
+  if (!job || job.draft) drafted = 0;
+  shownJob = now;
+  await renderOddPhoto();
+  if (!job) await split.show("after", null);
+  else if (result) await showPainted(result);
+  if (result && job.draft) drafted = job.progress?.width ?? 0;
+});
+
+/** @param {{iteration: number, url: string}} preview */
+const renderPreview = guarded(({ url }) => showPainted(url, drafted));
+
+const save = guarded(async (/** @type {Event} */ event) => {
+  const format = /** @type {HTMLElement} */ (event.target).dataset.format;
+  if (!format) return;
+  byId("download").open = false;
+  const name = stem(state.job.title).replaceAll(/[^\p{L}\p{N}]+/gu, "-");
+  await download(`${jobPath(state.job.id)}/result?format=${format}`, `${name}.${EXTENSIONS[format]}`);
+  notify("Saved with your downloads.", { seconds: 4 });
+});
+
+function toggleLens() {
+  const button = byId("lens");
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(shown));
+  split.lens.show(shown);
+  if (!shown) button.focus();
+}
+
+export function startStage() {
+  split = createSplit(byId("split"), "Before and after");
+  on("inputs", guarded(renderPhoto));
+  on("job", renderJob);
+  watch((event) => void (event.type === "preview" && renderPreview(event.data)));
+  byId("stop").addEventListener("click", stop);
+  byId("resume").addEventListener("click", goOn);
+  byId("lens").addEventListener("click", toggleLens);
+  byId("download").addEventListener("click", save);
+  byId("change-photo").addEventListener("click", () => byId("photo-input").click());
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    if (byId("lens").getAttribute("aria-pressed") === "true") toggleLens();
+    byId("download").open = false;
+  });
+  addEventListener("click", (event) => {
+    if (!byId("download").contains(event.target)) byId("download").open = false;
+  });
+}

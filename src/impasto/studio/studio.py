@@ -1,0 +1,72 @@
+"""Everything that a request may need, made once for a server."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from impasto.studio import logs
+from impasto.studio.decoding import Decoder
+from impasto.studio.folder import Folder
+from impasto.studio.intake import Intake
+from impasto.studio.queue import Queue
+from impasto.studio.rows import Row
+from impasto.studio.schema import Job
+from impasto.studio.settings import Settings
+from impasto.studio.supervisor import Supervisor
+from impasto.studio.views import job_view
+
+STREAMS = 100
+"""Clients that may follow jobs at a time."""
+
+
+class Studio:
+    """The data folder, the queue, the decoder and the workers."""
+
+    def __init__(self, settings: Settings, log_format: logs.Format = "json") -> None:
+        """Open the data folder and take it for this server.
+
+        Raises:
+            InputError: another server has it.
+            ResourceError: it cannot be used.
+        """
+        self.settings = settings
+        self.log_format: logs.Format = log_format
+        self.folder = Folder(settings.data)
+        self._lock = self.folder.lock()
+        self.queue = Queue(self.folder.table)
+        self.decoder = Decoder(settings.limits, settings.decode_memory, settings.decode_seconds)
+        self.intake = Intake(settings, self.folder, self.queue, self.decoder)
+        self.supervisor = Supervisor(settings, self.folder, self.queue, log_format)
+        self.ending = threading.Event()
+        self.streams = threading.BoundedSemaphore(STREAMS)
+
+    def start(self) -> None:
+        """Have the workers work."""
+        self.supervisor.start()
+
+    def close(self) -> None:
+        """Have them put their jobs back; let go of the folder."""
+        self.ending.set()
+        self.supervisor.close()
+        self.decoder.close()
+        self.queue.close()
+        self._lock.close()
+
+    def seconds_until_room(self) -> int:
+        """Until the next job is likely to leave the queue; 1 to 600."""
+        left = [row.progress["seconds_left"] for row in self.queue.running() if row.progress]
+        return max(1, min(600, round(min(left, default=5.0)) + 1))
+
+    def view(self, row: Row) -> Job:
+        """What is told of a job."""
+        return job_view(row, self.queue.position(row), self.folder.of(row.id))
+
+    def told(self, job: str) -> tuple[Row, dict[str, Any]]:
+        """A job and what is told of it, as JSON.
+
+        Raises:
+            Problem: there is none.
+        """
+        row = self.queue.get(job)
+        return row, self.view(row).model_dump(mode="json")

@@ -1,0 +1,114 @@
+"""The file behind the queue: SQLite in WAL mode, for several processes and threads at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+BUSY_S = 20.0
+TABLES = """
+CREATE TABLE IF NOT EXISTS jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL DEFAULT 'queued',
+    draft INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    key TEXT UNIQUE,
+    body TEXT NOT NULL,
+    created REAL NOT NULL,
+    started REAL,
+    ended REAL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    worker TEXT,
+    asked TEXT,
+    used REAL NOT NULL DEFAULT 0,
+    used_before REAL NOT NULL DEFAULT 0,
+    progress TEXT,
+    width INTEGER,
+    height INTEGER,
+    preview INTEGER,
+    problem TEXT,
+    losses INTEGER NOT NULL DEFAULT 0,
+    lost_at INTEGER NOT NULL DEFAULT -1,
+    version INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS waiting ON jobs (state, draft DESC, seq);
+CREATE TABLE IF NOT EXISTS totals (name TEXT PRIMARY KEY, value REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class Table:
+    """One process's view of the file; safe to use from several threads."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        """Open, or make, the table.
+
+        Args:
+            path: of the file.
+            durable: whether what is written has reached the disk when a call returns, so that it
+                outlives the machine and not only the process.
+        """
+        self._lock = threading.Lock()
+        self._base = sqlite3.connect(
+            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        self._base.row_factory = sqlite3.Row
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        self._base.executescript(TABLES)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._base.close()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Reads and writes that nobody comes between, all of them or none."""
+        with self._lock:
+            self._base.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._base
+            except BaseException:
+                self._base.execute("ROLLBACK")
+                raise
+            self._base.execute("COMMIT")
+
+    def rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        """What a query finds."""
+        with self._lock:
+            return self._base.execute(query, values).fetchall()
+
+    def totals(self) -> dict[str, float]:
+        """What has been counted since the table was made."""
+        return {row["name"]: row["value"] for row in self.rows("SELECT * FROM totals")}
+
+    def note(self, name: str, value: str) -> None:
+        """Keep a fact about the workers."""
+        with self.change() as base:
+            base.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def fact(self, name: str) -> str | None:
+        """What was noted last."""
+        found = self.rows("SELECT value FROM facts WHERE name = ?", name)
+        return str(found[0][0]) if found else None
+
+    def count(self, name: str, value: float = 1) -> None:
+        """Add to a total."""
+        with self.change() as base:
+            add_to(base, name, value)
+
+
+def add_to(base: sqlite3.Connection, name: str, value: float = 1) -> None:
+    """Add to a total, within a change."""
+    base.execute(
+        "INSERT INTO totals VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        (name, value),
+    )
