@@ -179,6 +179,8 @@ class Record:
                 continue  # cut short
         self._torn = bool(line) and not line.endswith(b"\n")
         if complete and not ours:  # new, or a kill came while it was begun
+            self._file.truncate(0)
+            self._torn = False
             self._write(HEADER)
 
     def _unusable(self, error: OSError) -> ResourceError:
