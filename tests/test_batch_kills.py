@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from conftest import synthetic_photo
-from impasto.batch import drive as module
 from impasto.batch.drive import drive
 from impasto.batch.executors import WorkerLost
 from impasto.batch.job import Job, Outcome
@@ -181,6 +180,8 @@ class Scripted:
             future.set_exception(WorkerLost("killed"))
         elif job.photo == "unsendable":
             future.set_exception(TypeError("cannot pickle"))
+        elif job.photo.startswith("full"):
+            future.set_result([Outcome(job, "the disk is full", full=True)])
         else:
             future.set_result([Outcome(each, sha256="0", bytes=1) for each in jobs])
         return future
@@ -216,7 +217,7 @@ def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
     assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
 
 
-def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
+def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():
     executor, stop = Scripted({"lost": 1}), []
     with Record(RECORD) as record:
         outcomes = drive(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
@@ -224,14 +225,13 @@ def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
         stop.append(2)
         assert list(outcomes) == []
         assert [job.photo for job in executor.seen] == ["a"]
-
-        def full(job):
-            return Outcome(job, "the disk is full", full=True)
-
-        monkeypatch.setattr(module, "_outcomes", lambda _, group: [full(group[0])])
+        executor = Scripted({"lost": 1})
+        photos = jobs("full", "full too", "lost", "e")
+        ended = list(drive(iter(alone(photos[:3])), executor, 3, record, []))
+        assert [outcome.job.photo for outcome in ended] == ["full", "full too"]
+        assert executor.seen == photos[:3]  # what was lost is not begun again
         executor = Scripted({})
-        ended = list(drive(iter(alone(jobs("d", "e", "f", "g"))), executor, 2, record, []))
-    assert [outcome.job.photo for outcome in ended] == ["d", "e"]
+        assert len(list(drive(iter(alone(photos)), executor, 2, record, []))) == 2
 
 
 def test_a_picture_that_a_dead_worker_had_written_is_not_made_again():

@@ -37,10 +37,10 @@ def drive(
     """
     running: dict[Future[list[Outcome]], Sequence[Job]] = {}
     again: deque[Sequence[Job]] = deque()
-    more = True
+    more, full = True, False
     while more or again or running:
         waiting = False
-        while not waiting and (more or again) and len(running) < workers and not stop:
+        while not waiting and (more or again) and len(running) < workers and not (stop or full):
             try:
                 group = again.popleft() if again else next(groups)
             except StopIteration:
@@ -51,7 +51,7 @@ def drive(
                     record.begun(job)
                 running[executor.submit(group)] = group
             waiting = group is None
-        if stop:
+        if stop or full:
             more = False
             again.clear()
         if not running:
@@ -65,7 +65,7 @@ def drive(
                     again.extend([replace(job, again=True)] for job in group)
                     continue
                 record.ended(outcome)
-                more = more and not outcome.full
+                full = full or outcome.full
                 yield outcome
 
 
