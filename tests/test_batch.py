@@ -202,8 +202,13 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
     capsys.readouterr()
     assert batch("photos", *QUICK, "--json") == 0
     assert report(capsys)["done_before"] == 3
+    with Record(RECORD) as record:
+        assert not record.last("deep/c.png").in_flight
+    told = json.loads(RECORD.read_text().splitlines()[-1])
+    assert told["bytes"] == Path("out/deep/c.png").stat().st_size
+    assert {"width", "seconds", "worker"}.isdisjoint(told)  # nobody saw them
     save("photos/new.png")
-    assert batch("photos", *QUICK, "--json") == 0  # and the next line begins on a line of its own
+    assert batch("photos", *QUICK, "--json") == 0
     assert report(capsys)["made"] == 1
     with Record(RECORD) as record:
         assert record.last("new.png").event == "done"

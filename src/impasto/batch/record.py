@@ -112,13 +112,7 @@ class Record:
 
     def ended(self, outcome: Outcome) -> None:
         """A job has come to an end."""
-        more = {
-            "sha256": outcome.sha256,
-            "seconds": round(outcome.seconds, 3),
-            "worker": outcome.worker,
-            **outcome.figures(),
-        }
-        self._note(outcome.name, outcome.job, more)
+        self._note(outcome.name, outcome.job, outcome.figures())
 
     def _note(self, event: str, job: Job, more: dict[str, Any]) -> None:
         line = {

@@ -173,7 +173,8 @@ class Report:
             self._bar.update(0, completed=ended, description=f"{left} left  {name}")
         elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.done:
             self._last = now
-            what = f"{outcome.seconds:.1f} s" if outcome.done else f"failed: {outcome.error}"
+            took = "" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
+            what = took if outcome.done else f"failed: {outcome.error}"
             left = "" if self._options.watch else f"  {left} left"
             self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
 
