@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from PIL import Image
 from conftest import synthetic_photo
 from impasto import _stylize
 from impasto.batch.record import Record
+from impasto.batch.worker import Worker
 from impasto.cli import main
+from impasto.cli.batch_report import BYTES_A_PIXEL
 from impasto.media.decode import read_picture
 from impasto.optimize import loop
 from impasto.record import provenance
@@ -392,19 +395,25 @@ def test_one_photo_with_different_rows_needs_names(capsys):
     assert "give the rows different outputs" in capsys.readouterr().err
 
 
-def test_a_dry_run_tells_and_writes_nothing(capsys):
+def test_a_dry_run_tells_and_writes_nothing(monkeypatch, capsys):
+    def probed(self, job):
+        return replace(probe(self, job), seconds=40.0, width=1000, height=2000)
+
+    probe = Worker.probe
+    monkeypatch.setattr(Worker, "probe", probed)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 2**30))
     assert batch("photos", *QUICK, "--dry-run", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out.splitlines()[-1])["to_make"] == 3
     assert "3 to make" in said.err
-    assert "with 1 worker, and" in said.err
+    pictures = 3 * 2_000_000 * BYTES_A_PIXEL["png"] / 2**20
+    assert f"about 2:00 with 1 worker, and {pictures:.1f} MiB of 1,024 MiB free" in said.err
     assert not Path("out").exists()
 
 
 def test_what_does_not_fit_on_the_disk_is_not_begun(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
     assert batch("photos", *QUICK) == 4
-    assert "9" not in made()
     assert "--limit N makes some" in capsys.readouterr().err
     assert made() == set()
 
