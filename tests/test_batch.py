@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -20,10 +21,13 @@ from PIL import Image
 
 from conftest import synthetic_photo
 from impasto import _stylize
+from impasto.batch import drive
+from impasto.batch import watch as module
 from impasto.batch.record import Record
 from impasto.batch.worker import Worker
 from impasto.cli import main
 from impasto.cli.batch_report import BYTES_A_PIXEL
+from impasto.media import atomic
 from impasto.media.decode import read_picture
 from impasto.optimize import loop
 from impasto.record import provenance
@@ -287,7 +291,8 @@ def test_links_to_folders_are_followed_once_and_never_in_circles():
     assert made() == {"a.png", "b.png", "deep/c.png", "link/e.png"}
 
 
-def test_an_unreadable_folder_is_told_and_the_rest_is_made(monkeypatch, capsys):
+@pytest.fixture
+def no_way_into_deep(monkeypatch):
     scan = os.scandir
 
     def scandir(path):
@@ -296,9 +301,19 @@ def test_an_unreadable_folder_is_told_and_the_rest_is_made(monkeypatch, capsys):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.usefixtures("no_way_into_deep")
+def test_an_unreadable_folder_is_told_and_the_rest_is_made(capsys):
     assert batch("photos", *QUICK) == 1
     assert "failed: photos/deep: Permission denied" in capsys.readouterr().err
     assert made() == {"a.png", "b.png"}
+
+
+@pytest.mark.usefixtures("no_way_into_deep", "room")
+def test_an_unreadable_folder_is_not_counted_as_a_picture_to_do(capsys):
+    assert batch("photos", *QUICK) == 4
+    assert "1 made in 0:00, 2 failed, 0 to do: " in capsys.readouterr().err
 
 
 def test_lists_patterns_and_single_files(monkeypatch):
@@ -418,11 +433,9 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(monkeypatch, capsys):
     assert made() == set()
 
 
-def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(monkeypatch, capsys):
-    import errno
-
-    from impasto.media import atomic
-
+@pytest.fixture
+def room(monkeypatch):
+    """The names that the disk has room for."""
     replacing, room = atomic.replacing, ["a.png"]
 
     @contextlib.contextmanager
@@ -433,6 +446,10 @@ def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(monkeypa
                 raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic, "replacing", filling)
+    return room
+
+
+def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(room, capsys):
     assert batch("photos", *QUICK) == 4
     said = capsys.readouterr().err
     assert "the disk is full: 1 made" in said
@@ -531,32 +548,45 @@ def test_urls_go_through_fsspec(capsys):
     assert batch("nosuch://bucket/x", *QUICK) == 2
 
 
-def test_a_watched_folder_takes_files_when_they_are_whole(monkeypatch, capsys):
-    from impasto.batch import drive, watch
+@pytest.fixture
+def watch(monkeypatch):
+    """Watches ``photos``; at idle moments things happen, one each, and in the end a Ctrl-C."""
+    rest = time.sleep
 
-    monkeypatch.setattr(watch, "SETTLED_S", 0.0)
+    def run(*things):
+        coming = [*things, *[lambda: None] * 6, lambda: os.kill(os.getpid(), 2)]
+
+        def sleep(_):
+            if coming:
+                coming.pop(0)()
+            rest(0.001)
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        return batch("photos", *QUICK, "--watch", "--json")
+
+    monkeypatch.setattr(module, "SETTLED_S", 0.0)
     monkeypatch.setattr(drive, "PATIENCE_S", 0.01)
+    return run
+
+
+def test_a_watched_folder_takes_files_when_they_are_whole(watch, capsys):
     whole = Path("photos/a.png").read_bytes()
-    drops = [
+    code = watch(
         lambda: Path("photos/late.png").write_bytes(whole[:40]),
         lambda: Path("photos/late.png").write_bytes(whole[:80]),
         lambda: Path("photos/late.png").write_bytes(whole),
         lambda: Path("photos/text.png").write_text("no picture"),
-    ]
-    rest = time.sleep
-    idle = 0
-
-    def sleep(seconds):
-        nonlocal idle
-        if drops:
-            drops.pop(0)()
-        elif (idle := idle + 1) == 7:
-            os.kill(os.getpid(), 2)
-        rest(0.001)
-
-    monkeypatch.setattr(time, "sleep", sleep)
-    assert batch("photos", *QUICK, "--watch", "--json") == 1
+    )
     found = report(capsys)
-    assert (found["made"], len(found["failed"])) == (4, 1)
+    assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
     assert read_picture(Path("out/late.png")).width == 32
     assert [line["photo"] for line in events("begun")].count("photos/late.png") == 1
+
+
+@pytest.mark.usefixtures("no_way_into_deep")
+def test_a_watched_folder_that_cannot_be_read_is_told_once(watch, capsys):
+    assert watch(lambda: save("photos/late.png")) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines().count("impasto: photos/deep: Permission denied") == 1
+    found = json.loads(said.out.splitlines()[-1])
+    assert (found["made"], len(found["failed"])) == (3, 1)

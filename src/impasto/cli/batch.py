@@ -167,6 +167,7 @@ def _listed() -> list[str]:
 def _coming_in(
     options: argparse.Namespace, planner: Planner, report: Report
 ) -> Iterator[Job | None]:
+    from impasto.batch.sources import Sightings
     from impasto.batch.watch import watched
     from impasto.errors import ImpastoError
 
@@ -179,7 +180,9 @@ def _coming_in(
         return report.planned(plan)
 
     def look() -> Iterator[Any]:
-        return _found(options, report.met)
+        met = Sightings()
+        yield from _found(options, met)
+        report.looked(met)
 
     return watched(look, jobs_of)
 
