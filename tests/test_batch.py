@@ -583,6 +583,21 @@ def test_a_watched_folder_takes_files_when_they_are_whole(watch, capsys):
     assert [line["photo"] for line in events("begun")].count("photos/late.png") == 1
 
 
+def test_a_watch_that_was_killed_goes_on(watch, capsys):
+    """One output was written but not recorded, another was in the writing."""
+    assert batch("photos", *QUICK) == 0
+    kept = [line for line in RECORD.read_text().splitlines() if '"done", "output": "b' not in line]
+    RECORD.write_text("\n".join(kept[:-1]) + "\n")
+    Path("out/b.png").unlink()
+    half = Path("out/.impasto-999999999-0a0b0c0d")
+    half.touch()
+    assert watch() == 0
+    found = report(capsys)
+    assert (found["made"], found["done_before"]) == (1, 2)
+    assert sorted(line["output"] for line in events("done")) == ["a.png", "b.png", "deep/c.png"]
+    assert not half.exists()
+
+
 @pytest.mark.usefixtures("no_way_into_deep")
 def test_a_watched_folder_that_cannot_be_read_is_told_once(watch, capsys):
     assert watch(lambda: save("photos/late.png")) == 1

@@ -100,6 +100,10 @@ class Record:
         """What was said of an output last."""
         return self._entries.get(key)
 
+    def in_flight(self) -> list[str]:
+        """The outputs that were begun, and whose end was not seen."""
+        return [key for key, entry in self._entries.items() if entry.in_flight]
+
     def describe(self, identity: str, what: dict[str, Any]) -> None:
         """Write out once what the hash of a recipe and its paintings stands for."""
         if identity not in self._described:

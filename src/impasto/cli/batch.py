@@ -32,6 +32,7 @@ TOGETHER = 4
 def run(argv: list[str]) -> int:
     """Find what there is to do, tell what it takes, do it, and say what came of it."""
     options = build_parser().parse_args(argv)
+    from impasto.batch import places
     from impasto.batch.job import Settings
     from impasto.batch.planning import Planner
     from impasto.batch.record import Record
@@ -63,31 +64,35 @@ def run(argv: list[str]) -> int:
             force=options.force,
             absolute=options.executor == "ray",
         )
+        if not (options.dry_run or places.is_url(options.output)):
+            _tidy(Path(options.output), record)
         if not options.watch:
             met = Sightings()
             plan = planner.plan(_found(options, met))
             if not options.dry_run:
-                _tidy(plan, record)
+                _note_saved(plan, record)
             report = Report(plan, met, options, record.path)
             del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
         from impasto.batch.planning import Plan
 
         report = Report(Plan(), Sightings(), options, record.path)
-        jobs = _coming_in(options, planner, report)
+        jobs = _coming_in(options, planner, record, report)
         return _make(options, settings, planner, record, jobs, report)
 
 
-def _tidy(plan: Plan, record: Record) -> None:
-    """Note what a kill kept from the record, and remove what it left half-written."""
-    from impasto.batch import places
+def _tidy(output: Path, record: Record) -> None:
+    """Remove what a kill left half-written; while nothing is in the writing, here or elsewhere."""
     from impasto.media.atomic import remove_orphans
 
+    for folder in {Path(output, key).parent for key in record.in_flight()}:
+        remove_orphans(folder)
+
+
+def _note_saved(plan: Plan, record: Record) -> None:
+    """What a kill kept from the record."""
     for outcome in plan.saved:
         record.ended(outcome)
-    killed = (job.output for job in plan.jobs if (last := record.last(job.key)) and last.in_flight)
-    for folder in {Path(each).parent for each in killed if not places.is_url(each)}:
-        remove_orphans(folder)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -165,7 +170,7 @@ def _listed() -> list[str]:
 
 
 def _coming_in(
-    options: argparse.Namespace, planner: Planner, report: Report
+    options: argparse.Namespace, planner: Planner, record: Record, report: Report
 ) -> Iterator[Job | None]:
     from impasto.batch.sources import Sightings
     from impasto.batch.watch import watched
@@ -177,6 +182,7 @@ def _coming_in(
         except ImpastoError as error:
             report.refused(found.photo, str(error))
             return ()
+        _note_saved(plan, record)
         return report.planned(plan)
 
     def look() -> Iterator[Any]:
