@@ -9,7 +9,9 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +25,8 @@ from conftest import synthetic_photo
 from impasto import _stylize
 from impasto.batch import drive
 from impasto.batch import watch as module
+from impasto.batch.executors import Serial
+from impasto.batch.job import Share
 from impasto.batch.record import Record
 from impasto.batch.worker import Worker
 from impasto.cli import main
@@ -596,6 +600,27 @@ def test_a_watch_that_was_killed_goes_on(watch, capsys):
     assert (found["made"], found["done_before"]) == (1, 2)
     assert sorted(line["output"] for line in events("done")) == ["a.png", "b.png", "deep/c.png"]
     assert not half.exists()
+
+
+def test_a_file_that_is_saved_again_while_it_is_painted_waits_for_its_turn(watch, monkeypatch):
+    handed = []
+
+    def submit(self, jobs):
+        handed.extend(job.key for job in jobs)
+        save(jobs[0].photo, 7)
+        return pool.submit(slowly, self._worker, jobs)
+
+    def slowly(worker, jobs):
+        threading.Event().wait(0.3)  # for thirty looks
+        return worker.work(jobs, Share())
+
+    monkeypatch.setattr(Serial, "submit", submit)
+    monkeypatch.setattr(Serial, "staffed", lambda *_: 2)
+    shutil.rmtree("photos/deep")
+    Path("photos/b.jpg").unlink()
+    with ThreadPoolExecutor() as pool:
+        assert watch() == 0
+    assert handed == ["a.png"]  # which was read after it was saved, so that it is done
 
 
 @pytest.mark.usefixtures("no_way_into_deep")

@@ -66,6 +66,7 @@ class Record:
         self.path = path
         self._entries: dict[str, Entry] = {}
         self._described: set[str] = set()
+        self._running: set[str] = set()
         self._file: Any = None
         self._torn = False
         try:
@@ -104,6 +105,10 @@ class Record:
         """The outputs that were begun, and whose end was not seen."""
         return [key for key, entry in self._entries.items() if entry.in_flight]
 
+    def is_running(self, key: str) -> bool:
+        """Whether an output was begun by this very process, and has not ended."""
+        return key in self._running
+
     def describe(self, identity: str, what: dict[str, Any]) -> None:
         """Write out once what the hash of a recipe and its paintings stands for."""
         if identity not in self._described:
@@ -113,10 +118,12 @@ class Record:
     def begun(self, job: Job) -> None:
         """A job is about to be handed to a worker."""
         self._note("begun", job, {"replaces": job.replaces})
+        self._running.add(job.key)
 
     def ended(self, outcome: Outcome) -> None:
         """A job has come to an end."""
         self._note(outcome.name, outcome.job, outcome.figures())
+        self._running.discard(outcome.job.key)
 
     def _note(self, event: str, job: Job, more: dict[str, Any]) -> None:
         line = {

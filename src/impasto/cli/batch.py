@@ -176,12 +176,14 @@ def _coming_in(
     from impasto.batch.watch import watched
     from impasto.errors import ImpastoError
 
-    def jobs_of(found: Found) -> Iterable[Job]:
+    def jobs_of(found: Found) -> Iterable[Job] | None:
         try:
             plan: Plan = planner.plan([found])
         except ImpastoError as error:
             report.refused(found.photo, str(error))
             return ()
+        if plan.running:
+            return None
         _note_saved(plan, record)
         return report.planned(plan)
 
