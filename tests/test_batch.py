@@ -496,6 +496,7 @@ def test_the_other_flags_reach_every_picture():
         (["photos", *QUICK, "--record", "painting.png"], "is not the record of a batch"),
         (["photos", *QUICK, "--weights", "none.h5"], "no weights file none.h5"),
         (["photos/a.png", *QUICK, "--watch"], "only a folder can be watched"),
+        (["photos", *QUICK, "--watch", "--limit", "1"], "leave one of them out"),
         (["photos", *QUICK[:2], "-o", "memory://x"], "needs --record FILE"),
         (["photos", *QUICK, "--style-weight", "2", "--style-weight", "1"], "style weight"),
         (["photos", *QUICK, "--device", "cuda:77"], "cuda:77"),
@@ -621,6 +622,21 @@ def test_a_file_that_is_saved_again_while_it_is_painted_waits_for_its_turn(watch
     with ThreadPoolExecutor() as pool:
         assert watch() == 0
     assert handed == ["a.png"]  # which was read after it was saved, so that it is done
+
+
+def test_a_watched_folder_that_goes_away_and_comes_back_is_told_once(watch, capsys):
+    def come_back():
+        Path("away").rename("photos")
+        save("photos/late.png")
+
+    def nothing():
+        pass
+
+    code = watch(nothing, lambda: Path("photos").rename("away"), nothing, nothing, come_back)
+    said = capsys.readouterr()
+    assert said.err.splitlines().count("impasto: photos: no such file or folder") == 1
+    found = json.loads(said.out.splitlines()[-1])
+    assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
 
 
 @pytest.mark.usefixtures("no_way_into_deep")

@@ -68,7 +68,7 @@ def run(argv: list[str]) -> int:
             _tidy(Path(options.output), record)
         if not options.watch:
             met = Sightings()
-            plan = planner.plan(_found(options, met))
+            plan = planner.plan(_found(options, options.source, met))
             if not options.dry_run:
                 _note_saved(plan, record)
             report = Report(plan, met, options, record.path)
@@ -99,6 +99,8 @@ def _check(options: argparse.Namespace) -> None:
     from impasto.batch import places
     from impasto.errors import InputError, ResourceError
 
+    if options.watch and options.limit:
+        raise InputError("--watch has no end that --limit could set: leave one of them out")
     options.output = places.normalized(options.output)
     if options.style:
         _recipe_for(options, None, {}, options.style)
@@ -145,11 +147,13 @@ def _recipe_for(
     return recipe
 
 
-def _found(options: argparse.Namespace, met: Sightings) -> Iterator[Found | Row]:
+def _found(
+    options: argparse.Namespace, sources: Iterable[str], met: Sightings
+) -> Iterator[Found | Row]:
     from impasto.batch.manifest import is_table, read_rows
     from impasto.batch.sources import found_in
 
-    for source in options.source:
+    for source in sources:
         if is_table(source):
             yield from read_rows(source)
         else:
@@ -189,7 +193,11 @@ def _coming_in(
 
     def look() -> Iterator[Any]:
         met = Sightings()
-        yield from _found(options, met)
+        for source in options.source:
+            try:
+                yield from _found(options, [source], met)
+            except (ImpastoError, OSError) as error:  # a disk that went away may come back
+                met.unreadable.append((source, str(error)))
         report.looked(met)
 
     return watched(look, jobs_of)
