@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from impasto.cli.batch_report import Report
     from impasto.recipe import Recipe
 
-TOGETHER = 4
-"""Photos that a network paints in one pass: more hold up the last worker at the end of a batch."""
-
 
 def run(argv: list[str]) -> int:
     """Find what there is to do, tell what it takes, do it, and say what came of it."""
@@ -213,6 +210,7 @@ def _make(
 ) -> int:
     """Have the jobs done; the exit code."""
     from impasto.batch.drive import drive
+    from impasto.batch.groups import grouped
     from impasto.cli.paint import stoppable
 
     report.begin()
@@ -228,7 +226,7 @@ def _make(
         if options.dry_run:
             return report.end(interrupted=False)
         with stoppable(_tell_of_the_end) as stop, report:
-            for outcome in drive(_groups(jobs, planner), executor, workers, record, stop):
+            for outcome in drive(grouped(jobs, planner), executor, workers, record, stop):
                 report.see(outcome)
         at_once = False
     finally:
@@ -239,31 +237,6 @@ def _make(
 def _tell_of_the_end() -> None:
     # Not by print, which a signal may have interrupted.
     os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
-
-
-def _groups(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Sequence[Job] | None]:
-    """Jobs that a worker takes together: some for a network, which paints those of one size in one
-    pass; one by one otherwise, for each iteration of an optimisation fills a core.
-    """
-    waiting: list[Job] = []
-    for job in jobs:
-        if waiting and (job is None or not _alike(waiting[0], job)):
-            yield waiting
-            waiting = []
-        if job is None:
-            yield None
-            continue
-        planner.describe(job)
-        waiting.append(job)
-        if len(waiting) == (1 if job.recipe.engine.kind == "optimizer" else TOGETHER):
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
-
-
-def _alike(one: Job, other: Job) -> bool:
-    return (one.recipe, one.styles) == (other.recipe, other.styles)
 
 
 def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
