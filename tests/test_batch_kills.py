@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from conftest import synthetic_photo
+from impasto.batch import drive as module
 from impasto.batch.drive import drive
 from impasto.batch.executors import WorkerLost
 from impasto.batch.job import Job, Outcome
@@ -171,6 +172,8 @@ class Scripted:
         self.deaths = Counter(deaths)
         self.seen: list[Job] = []
 
+    is_free = True
+
     def submit(self, jobs):
         job = jobs[0]
         self.seen += jobs
@@ -215,6 +218,26 @@ def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
     tried = Counter(job.photo for job in executor.seen)
     assert tried == {"a": 1, "once": 2, "always": 2, "unsendable": 1, "b": 1}
     assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
+
+
+def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
+    class Away(Scripted):
+        asked = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.asked += 1
+            return self.asked % 3 == 0
+
+        def submit(self, jobs):
+            assert self.asked % 3 == 0
+            return super().submit(jobs)
+
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    executor = Away({"b": 1})
+    with Record(RECORD) as record:
+        ended = list(drive(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
+    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
 
 
 def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():
