@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
 import shutil
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,8 +23,15 @@ from PIL import Image
 
 from conftest import synthetic_photo
 from impasto import _stylize
+from impasto.batch import drive
+from impasto.batch import watch as module
+from impasto.batch.executors import Serial
+from impasto.batch.job import Share
 from impasto.batch.record import Record
+from impasto.batch.worker import Worker
 from impasto.cli import main
+from impasto.cli.batch_report import BYTES_A_PIXEL
+from impasto.media import atomic
 from impasto.media.decode import read_picture
 from impasto.optimize import loop
 from impasto.record import provenance
@@ -202,8 +213,13 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
     capsys.readouterr()
     assert batch("photos", *QUICK, "--json") == 0
     assert report(capsys)["done_before"] == 3
+    with Record(RECORD) as record:
+        assert not record.last("deep/c.png").in_flight
+    told = json.loads(RECORD.read_text().splitlines()[-1])
+    assert told["bytes"] == Path("out/deep/c.png").stat().st_size
+    assert {"width", "seconds", "worker"}.isdisjoint(told)  # nobody saw them
     save("photos/new.png")
-    assert batch("photos", *QUICK, "--json") == 0  # and the next line begins on a line of its own
+    assert batch("photos", *QUICK, "--json") == 0
     assert report(capsys)["made"] == 1
     with Record(RECORD) as record:
         assert record.last("new.png").event == "done"
@@ -279,7 +295,8 @@ def test_links_to_folders_are_followed_once_and_never_in_circles():
     assert made() == {"a.png", "b.png", "deep/c.png", "link/e.png"}
 
 
-def test_an_unreadable_folder_is_told_and_the_rest_is_made(monkeypatch, capsys):
+@pytest.fixture
+def no_way_into_deep(monkeypatch):
     scan = os.scandir
 
     def scandir(path):
@@ -288,9 +305,19 @@ def test_an_unreadable_folder_is_told_and_the_rest_is_made(monkeypatch, capsys):
         return scan(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.usefixtures("no_way_into_deep")
+def test_an_unreadable_folder_is_told_and_the_rest_is_made(capsys):
     assert batch("photos", *QUICK) == 1
     assert "failed: photos/deep: Permission denied" in capsys.readouterr().err
     assert made() == {"a.png", "b.png"}
+
+
+@pytest.mark.usefixtures("no_way_into_deep", "room")
+def test_an_unreadable_folder_is_not_counted_as_a_picture_to_do(capsys):
+    assert batch("photos", *QUICK) == 4
+    assert "1 made in 0:00, 2 failed, 0 to do: " in capsys.readouterr().err
 
 
 def test_lists_patterns_and_single_files(monkeypatch):
@@ -387,28 +414,32 @@ def test_one_photo_with_different_rows_needs_names(capsys):
     assert "give the rows different outputs" in capsys.readouterr().err
 
 
-def test_a_dry_run_tells_and_writes_nothing(capsys):
+def test_a_dry_run_tells_and_writes_nothing(monkeypatch, capsys):
+    def probed(self, job):
+        return replace(probe(self, job), seconds=40.0, width=1000, height=2000)
+
+    probe = Worker.probe
+    monkeypatch.setattr(Worker, "probe", probed)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 2**30))
     assert batch("photos", *QUICK, "--dry-run", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out.splitlines()[-1])["to_make"] == 3
     assert "3 to make" in said.err
-    assert "with 1 worker, and" in said.err
+    pictures = 3 * 2_000_000 * BYTES_A_PIXEL["png"] / 2**20
+    assert f"about 2:00 with 1 worker, and {pictures:.1f} MiB of 1,024 MiB free" in said.err
     assert not Path("out").exists()
 
 
 def test_what_does_not_fit_on_the_disk_is_not_begun(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
     assert batch("photos", *QUICK) == 4
-    assert "9" not in made()
     assert "--limit N makes some" in capsys.readouterr().err
     assert made() == set()
 
 
-def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(monkeypatch, capsys):
-    import errno
-
-    from impasto.media import atomic
-
+@pytest.fixture
+def room(monkeypatch):
+    """The names that the disk has room for."""
     replacing, room = atomic.replacing, ["a.png"]
 
     @contextlib.contextmanager
@@ -419,6 +450,10 @@ def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(monkeypa
                 raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic, "replacing", filling)
+    return room
+
+
+def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(room, capsys):
     assert batch("photos", *QUICK) == 4
     said = capsys.readouterr().err
     assert "the disk is full: 1 made" in said
@@ -461,6 +496,7 @@ def test_the_other_flags_reach_every_picture():
         (["photos", *QUICK, "--record", "painting.png"], "is not the record of a batch"),
         (["photos", *QUICK, "--weights", "none.h5"], "no weights file none.h5"),
         (["photos/a.png", *QUICK, "--watch"], "only a folder can be watched"),
+        (["photos", *QUICK, "--watch", "--limit", "1"], "leave one of them out"),
         (["photos", *QUICK[:2], "-o", "memory://x"], "needs --record FILE"),
         (["photos", *QUICK, "--style-weight", "2", "--style-weight", "1"], "style weight"),
         (["photos", *QUICK, "--device", "cuda:77"], "cuda:77"),
@@ -517,32 +553,96 @@ def test_urls_go_through_fsspec(capsys):
     assert batch("nosuch://bucket/x", *QUICK) == 2
 
 
-def test_a_watched_folder_takes_files_when_they_are_whole(monkeypatch, capsys):
-    from impasto.batch import drive, watch
+@pytest.fixture
+def watch(monkeypatch):
+    """Watches ``photos``; at idle moments things happen, one each, and in the end a Ctrl-C."""
+    rest = time.sleep
 
-    monkeypatch.setattr(watch, "SETTLED_S", 0.0)
+    def run(*things):
+        coming = [*things, *[lambda: None] * 6, lambda: os.kill(os.getpid(), 2)]
+
+        def sleep(_):
+            if coming:
+                coming.pop(0)()
+            rest(0.001)
+
+        monkeypatch.setattr(time, "sleep", sleep)
+        return batch("photos", *QUICK, "--watch", "--json")
+
+    monkeypatch.setattr(module, "SETTLED_S", 0.0)
     monkeypatch.setattr(drive, "PATIENCE_S", 0.01)
+    return run
+
+
+def test_a_watched_folder_takes_files_when_they_are_whole(watch, capsys):
     whole = Path("photos/a.png").read_bytes()
-    drops = [
+    code = watch(
         lambda: Path("photos/late.png").write_bytes(whole[:40]),
         lambda: Path("photos/late.png").write_bytes(whole[:80]),
         lambda: Path("photos/late.png").write_bytes(whole),
         lambda: Path("photos/text.png").write_text("no picture"),
-    ]
-    rest = time.sleep
-    idle = 0
-
-    def sleep(seconds):
-        nonlocal idle
-        if drops:
-            drops.pop(0)()
-        elif (idle := idle + 1) == 7:
-            os.kill(os.getpid(), 2)
-        rest(0.001)
-
-    monkeypatch.setattr(time, "sleep", sleep)
-    assert batch("photos", *QUICK, "--watch", "--json") == 1
+    )
     found = report(capsys)
-    assert (found["made"], len(found["failed"])) == (4, 1)
+    assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
     assert read_picture(Path("out/late.png")).width == 32
     assert [line["photo"] for line in events("begun")].count("photos/late.png") == 1
+
+
+def test_a_watch_that_was_killed_goes_on(watch, capsys):
+    """One output was written but not recorded, another was in the writing."""
+    assert batch("photos", *QUICK) == 0
+    kept = [line for line in RECORD.read_text().splitlines() if '"done", "output": "b' not in line]
+    RECORD.write_text("\n".join(kept[:-1]) + "\n")
+    Path("out/b.png").unlink()
+    half = Path("out/.impasto-999999999-0a0b0c0d")
+    half.touch()
+    assert watch() == 0
+    found = report(capsys)
+    assert (found["made"], found["done_before"]) == (1, 2)
+    assert sorted(line["output"] for line in events("done")) == ["a.png", "b.png", "deep/c.png"]
+    assert not half.exists()
+
+
+def test_a_file_that_is_saved_again_while_it_is_painted_waits_for_its_turn(watch, monkeypatch):
+    handed = []
+
+    def submit(self, jobs):
+        handed.extend(job.key for job in jobs)
+        save(jobs[0].photo, 7)
+        return pool.submit(slowly, self._worker, jobs)
+
+    def slowly(worker, jobs):
+        threading.Event().wait(0.3)  # for thirty looks
+        return worker.work(jobs, Share())
+
+    monkeypatch.setattr(Serial, "submit", submit)
+    monkeypatch.setattr(Serial, "staffed", lambda *_: 2)
+    shutil.rmtree("photos/deep")
+    Path("photos/b.jpg").unlink()
+    with ThreadPoolExecutor() as pool:
+        assert watch() == 0
+    assert handed == ["a.png"]  # which was read after it was saved, so that it is done
+
+
+def test_a_watched_folder_that_goes_away_and_comes_back_is_told_once(watch, capsys):
+    def come_back():
+        Path("away").rename("photos")
+        save("photos/late.png")
+
+    def nothing():
+        pass
+
+    code = watch(nothing, lambda: Path("photos").rename("away"), nothing, nothing, come_back)
+    said = capsys.readouterr()
+    assert said.err.splitlines().count("impasto: photos: no such file or folder") == 1
+    found = json.loads(said.out.splitlines()[-1])
+    assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
+
+
+@pytest.mark.usefixtures("no_way_into_deep")
+def test_a_watched_folder_that_cannot_be_read_is_told_once(watch, capsys):
+    assert watch(lambda: save("photos/late.png")) == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines().count("impasto: photos/deep: Permission denied") == 1
+    found = json.loads(said.out.splitlines()[-1])
+    assert (found["made"], len(found["failed"])) == (3, 1)

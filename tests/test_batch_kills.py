@@ -172,6 +172,8 @@ class Scripted:
         self.deaths = Counter(deaths)
         self.seen: list[Job] = []
 
+    is_free = True
+
     def submit(self, jobs):
         job = jobs[0]
         self.seen += jobs
@@ -181,6 +183,8 @@ class Scripted:
             future.set_exception(WorkerLost("killed"))
         elif job.photo == "unsendable":
             future.set_exception(TypeError("cannot pickle"))
+        elif job.photo.startswith("full"):
+            future.set_result([Outcome(job, "the disk is full", full=True)])
         else:
             future.set_result([Outcome(each, sha256="0", bytes=1) for each in jobs])
         return future
@@ -216,7 +220,27 @@ def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
     assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
 
 
-def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
+def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
+    class Away(Scripted):
+        asked = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.asked += 1
+            return self.asked % 3 == 0
+
+        def submit(self, jobs):
+            assert self.asked % 3 == 0
+            return super().submit(jobs)
+
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    executor = Away({"b": 1})
+    with Record(RECORD) as record:
+        ended = list(drive(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
+    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
+
+
+def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():
     executor, stop = Scripted({"lost": 1}), []
     with Record(RECORD) as record:
         outcomes = drive(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
@@ -224,14 +248,13 @@ def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full(monkeypatch):
         stop.append(2)
         assert list(outcomes) == []
         assert [job.photo for job in executor.seen] == ["a"]
-
-        def full(job):
-            return Outcome(job, "the disk is full", full=True)
-
-        monkeypatch.setattr(module, "_outcomes", lambda _, group: [full(group[0])])
+        executor = Scripted({"lost": 1})
+        photos = jobs("full", "full too", "lost", "e")
+        ended = list(drive(iter(alone(photos[:3])), executor, 3, record, []))
+        assert [outcome.job.photo for outcome in ended] == ["full", "full too"]
+        assert executor.seen == photos[:3]  # what was lost is not begun again
         executor = Scripted({})
-        ended = list(drive(iter(alone(jobs("d", "e", "f", "g"))), executor, 2, record, []))
-    assert [outcome.job.photo for outcome in ended] == ["d", "e"]
+        assert len(list(drive(iter(alone(photos)), executor, 2, record, []))) == 2
 
 
 def test_a_picture_that_a_dead_worker_had_written_is_not_made_again():

@@ -13,7 +13,7 @@ from impasto.batch.job import Job, Outcome
 from impasto.batch.record import Record
 
 PATIENCE_S = 1.0
-"""Between looks at a source that has nothing now but may have something later."""
+"""Between looks at a source, or at workers, that have nothing now but may have something later."""
 
 
 def drive(
@@ -30,17 +30,22 @@ def drive(
 
     Args:
         groups: jobs for one worker at a time, in order; none: nothing now, but perhaps later.
-        executor: with ``workers`` workers.
+        executor: of the workers, which may go and come again.
         workers: how many calls it takes at a time.
         record: of what is begun and what came of it.
         stop: filled from outside.
     """
     running: dict[Future[list[Outcome]], Sequence[Job]] = {}
     again: deque[Sequence[Job]] = deque()
-    more = True
+    more, full = True, False
     while more or again or running:
         waiting = False
-        while not waiting and (more or again) and len(running) < workers and not stop:
+        if stop or full:
+            more = False
+            again.clear()
+        while not waiting and (more or again) and not stop:
+            if len(running) == workers or not executor.is_free:
+                break
             try:
                 group = again.popleft() if again else next(groups)
             except StopIteration:
@@ -51,13 +56,10 @@ def drive(
                     record.begun(job)
                 running[executor.submit(group)] = group
             waiting = group is None
-        if stop:
-            more = False
-            again.clear()
         if not running:
-            time.sleep(PATIENCE_S if waiting and not stop else 0)
+            time.sleep(PATIENCE_S if (more or again) and not stop else 0)
             continue
-        ended, _ = wait(running, PATIENCE_S if waiting else None, FIRST_COMPLETED)
+        ended, _ = wait(running, PATIENCE_S, FIRST_COMPLETED)
         for future in [each for each in running if each in ended]:  # in their order
             group = running.pop(future)
             for outcome in _outcomes(future, group):
@@ -65,7 +67,7 @@ def drive(
                     again.extend([replace(job, again=True)] for job in group)
                     continue
                 record.ended(outcome)
-                more = more and not outcome.full
+                full = full or outcome.full
                 yield outcome
 
 

@@ -31,8 +31,12 @@ class Executor(Protocol):
     def staffed(self, probe: Probe | None) -> int:
         """How many workers there are, given what a picture takes, if that is known."""
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a worker has nothing to do."""
+
     def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
-        """See :meth:`Worker.work`; for as many calls at a time as there are workers."""
+        """See :meth:`Worker.work`; only while :attr:`is_free`."""
 
     def close(self, *, at_once: bool) -> None:
         """Let the workers go, with what they are at or at its end."""
@@ -55,6 +59,11 @@ class Serial:
         """See :class:`Executor`."""
         self._share = self._shares(probe)[0]
         return 1
+
+    @property
+    def is_free(self) -> bool:
+        """See :class:`Executor`."""
+        return True
 
     def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
         """See :class:`Executor`."""
@@ -101,6 +110,11 @@ class LocalProcesses:
         self._lanes[0].share = shares[0]
         self._lanes += [_Lane(self._settings, share) for share in shares[1:]]
         return len(self._lanes)
+
+    @property
+    def is_free(self) -> bool:
+        """See :class:`Executor`."""
+        return any(lane.is_free for lane in self._lanes)
 
     def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
         """See :class:`Executor`."""

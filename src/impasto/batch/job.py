@@ -80,7 +80,7 @@ class Outcome:
         job: which one.
         error: one line; none: the picture is made.
         sha256: of the photo's file; none: it could not be read.
-        seconds: of wall time, reading and writing included.
+        seconds: of wall time, reading and writing included; none: not known, like what follows.
         bytes, width, height: of the output.
         worker: machine and process.
         full: whether the disk was, so that no other picture will succeed.
@@ -89,11 +89,11 @@ class Outcome:
     job: Job
     error: str | None = None
     sha256: str | None = None
-    seconds: float = 0.0
-    bytes: int = 0
-    width: int = 0
-    height: int = 0
-    worker: str = ""
+    seconds: float | None = None
+    bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    worker: str | None = None
     full: bool = False
 
     @property
@@ -106,10 +106,17 @@ class Outcome:
         return "done" if self.done else "failed"
 
     def figures(self) -> dict[str, Any]:
-        """As the record has them."""
-        if not self.done:
-            return {"error": self.error}
-        return {"bytes": self.bytes, "width": self.width, "height": self.height}
+        """As the record has them: those that are known."""
+        found = {
+            "sha256": self.sha256,
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "worker": self.worker,
+            "error": self.error,
+            "bytes": self.bytes,
+            "width": self.width,
+            "height": self.height,
+        }
+        return {name: figure for name, figure in found.items() if figure is not None}
 
 
 @dataclass(frozen=True)

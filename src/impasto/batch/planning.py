@@ -36,6 +36,7 @@ class Plan:
         saved: those of them whose writing the record did not live to see.
         changed: outputs that are there, of another photo or recipe, and are left as they are.
         ours: photos passed over, for they are outputs of this batch.
+        running: outputs that are being made right now.
     """
 
     jobs: list[Job] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Plan:
     saved: list[Outcome] = field(default_factory=list)
     changed: list[Job] = field(default_factory=list)
     ours: int = 0
+    running: int = 0
 
 
 class Planner:
@@ -242,6 +244,9 @@ class Planner:
             raise InputError(f"{job.output}: would be a picture, and a folder of others")
 
     def _sort(self, job: Job, plan: Plan, foreign: list[str]) -> None:
+        if self._record.is_running(job.key):
+            plan.running += 1
+            return
         entry, there = self._record.last(job.key), self._size(job)
         if there is None:
             plan.jobs.append(job)

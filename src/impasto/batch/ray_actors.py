@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from concurrent.futures import Future, wait
+from typing import Any
 
 from impasto.batch.executors import WorkerLost
 from impasto.batch.job import Job, Outcome, Probe, Settings, Share
 from impasto.batch.worker import Worker
-from impasto.errors import InputError, ResourceError
+from impasto.errors import InputError, ResourceError, counted
 
-T = TypeVar("T")
+START_S = 60.0
+"""That actors have to find room, until those that run are counted."""
 
 
 class RayActors:
@@ -41,7 +42,7 @@ class RayActors:
             max_memory: bytes of each; none: what its machine has free.
 
         Raises:
-            InputError: Ray is not installed.
+            InputError: Ray is not installed, or the cluster has no room for so many.
             ResourceError: there is no such cluster.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing calls home
@@ -51,13 +52,15 @@ class RayActors:
             raise InputError("--executor ray needs Ray: pip install 'impasto[ray]'") from None
         self._ray: Any = ray
         address = address or os.environ.get("RAY_ADDRESS")
-        alone: dict[str, Any] = {} if address else {"include_dashboard": False}
+        alone: dict[str, Any] = {"include_dashboard": False}
+        if workers:  # as with local processes, even if they are more than the cores
+            alone["num_cpus"] = workers * threads
         try:
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                **alone,
+                **({} if address else alone),
             )
         except Exception as error:  # Ray has no one type for it
             reason = (str(error).splitlines() or [""])[0][:200]
@@ -68,8 +71,15 @@ class RayActors:
         self._settings = settings
         self._options: dict[str, Any] = {"num_cpus": threads, "num_gpus": int(gpu)}
         self._share = Share(threads, max_memory, roomy=max_memory is None)
-        self._workers = workers
         self._actors: list[_Actor] = []
+        room = self._room()
+        self._workers = workers or max(1, room)
+        if self._workers > room:
+            ray.shutdown()
+            raise InputError(
+                f"the Ray cluster has room for {counted(room, 'worker')}, not for {self._workers}: "
+                "ask for fewer --workers, or start more machines"
+            )
 
     def probe(self, job: Job) -> Future[Probe]:
         """See :class:`impasto.batch.executors.Executor`."""
@@ -78,13 +88,14 @@ class RayActors:
 
     def staffed(self, probe: Probe | None) -> int:  # noqa: ARG002 -- of one machine of many
         """See :class:`impasto.batch.executors.Executor`."""
-        has = self._ray.cluster_resources()
-        room = int(has.get("CPU", 1) // self._options["num_cpus"])
-        if self._options["num_gpus"]:
-            room = min(room, int(has.get("GPU", 0)))
-        while len(self._actors) < max(1, self._workers or room):
-            self._actors.append(self._actor())
-        return len(self._actors)
+        self._actors += [self._actor() for _ in range(self._workers - len(self._actors))]
+        wait([actor.last for actor in self._actors], START_S)
+        return max(1, sum(actor.is_free for actor in self._actors))
+
+    @property
+    def is_free(self) -> bool:
+        """See :class:`impasto.batch.executors.Executor`."""
+        return any(actor.is_free for actor in self._actors)
 
     def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
         """See :class:`impasto.batch.executors.Executor`."""
@@ -95,28 +106,43 @@ class RayActors:
         """See :class:`impasto.batch.executors.Executor`."""
         self._ray.shutdown()
 
+    def _room(self) -> int:
+        """Actors that all machines together can hold now."""
+        has, needed = self._ray.cluster_resources(), self._options
+        rooms = [has.get("CPU", 0) // needed["num_cpus"]]
+        rooms += [has.get("GPU", 0)] if needed["num_gpus"] else []
+        return int(min(rooms))
+
     def _actor(self) -> _Actor:
         return _Actor(self._ray, self._settings, self._options)
 
 
 class _Actor:
-    """One actor, and the one that comes after it if it is lost."""
+    """One actor, and the one that comes after it if it is lost.
+
+    Attributes:
+        last: call; the first ends when the actor has found room and runs.
+    """
 
     def __init__(self, ray: Any, settings: Settings, options: dict[str, Any]) -> None:
         self._ray = ray
         self._settings = settings
         self._class = ray.remote(**options)(Worker)
-        self._handle = self._class.remote(settings)
-        self._last: Future[Any] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._handle = self._class.remote(self._settings)
+        self.call("__ray_ready__")
 
     @property
     def is_free(self) -> bool:
-        return self._last is None or self._last.done()
+        """Whether it runs and has nothing to do. A lost one is replaced, which takes its time."""
+        if self.last.done() and isinstance(self.last.exception(), WorkerLost):
+            self._start()
+        return self.last.done()
 
     def call(self, method: str, *arguments: Any) -> Future[Any]:
-        if self._last is not None and isinstance(self._last.exception(), WorkerLost):
-            self._handle = self._class.remote(self._settings)
-        self._last = outer = Future[Any]()
+        self.last = outer = Future[Any]()
         reference = getattr(self._handle, method).remote(*arguments)
         reference.future().add_done_callback(lambda done: self._pass_on(done, outer))
         return outer

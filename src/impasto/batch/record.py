@@ -66,6 +66,7 @@ class Record:
         self.path = path
         self._entries: dict[str, Entry] = {}
         self._described: set[str] = set()
+        self._running: set[str] = set()
         self._file: Any = None
         self._torn = False
         try:
@@ -100,6 +101,14 @@ class Record:
         """What was said of an output last."""
         return self._entries.get(key)
 
+    def in_flight(self) -> list[str]:
+        """The outputs that were begun, and whose end was not seen."""
+        return [key for key, entry in self._entries.items() if entry.in_flight]
+
+    def is_running(self, key: str) -> bool:
+        """Whether an output was begun by this very process, and has not ended."""
+        return key in self._running
+
     def describe(self, identity: str, what: dict[str, Any]) -> None:
         """Write out once what the hash of a recipe and its paintings stands for."""
         if identity not in self._described:
@@ -109,16 +118,12 @@ class Record:
     def begun(self, job: Job) -> None:
         """A job is about to be handed to a worker."""
         self._note("begun", job, {"replaces": job.replaces})
+        self._running.add(job.key)
 
     def ended(self, outcome: Outcome) -> None:
         """A job has come to an end."""
-        more = {
-            "sha256": outcome.sha256,
-            "seconds": round(outcome.seconds, 3),
-            "worker": outcome.worker,
-            **outcome.figures(),
-        }
-        self._note(outcome.name, outcome.job, more)
+        self._note(outcome.name, outcome.job, outcome.figures())
+        self._running.discard(outcome.job.key)
 
     def _note(self, event: str, job: Job, more: dict[str, Any]) -> None:
         line = {
@@ -179,6 +184,8 @@ class Record:
                 continue  # cut short
         self._torn = bool(line) and not line.endswith(b"\n")
         if complete and not ours:  # new, or a kill came while it was begun
+            self._file.truncate(0)
+            self._torn = False
             self._write(HEADER)
 
     def _unusable(self, error: OSError) -> ResourceError:

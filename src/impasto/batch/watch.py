@@ -14,13 +14,13 @@ SETTLED_S = 2.0
 
 
 def watched(
-    look: Callable[[], Iterable[Found]], jobs_of: Callable[[Found], Iterable[Job]]
+    look: Callable[[], Iterable[Found]], jobs_of: Callable[[Found], Iterable[Job] | None]
 ) -> Iterator[Job | None]:
     """Jobs of files as they come in, without end; none whenever there is nothing new.
 
     Args:
         look: what is there now.
-        jobs_of: a file that is whole.
+        jobs_of: a file that is whole; none: to be asked again, for its result is in the making.
     """
     seen: dict[str, tuple[str | None, float]] = {}
     taken: dict[str, str | None] = {}
@@ -31,6 +31,8 @@ def watched(
             if stamp != before:
                 seen[found.photo] = stamp, now
             elif now - since >= SETTLED_S and taken.get(found.photo) != stamp:
-                taken[found.photo] = stamp
-                yield from jobs_of(found) if places.size(found.photo) else ()
+                jobs = jobs_of(found) if places.size(found.photo) else ()
+                if jobs is not None:
+                    taken[found.photo] = stamp
+                    yield from jobs
         yield None

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from impasto.cli.batch_report import Report
     from impasto.recipe import Recipe
 
-TOGETHER = 4
-"""Photos that a network paints in one pass: more hold up the last worker at the end of a batch."""
-
 
 def run(argv: list[str]) -> int:
     """Find what there is to do, tell what it takes, do it, and say what came of it."""
     options = build_parser().parse_args(argv)
+    from impasto.batch import places
     from impasto.batch.job import Settings
     from impasto.batch.planning import Planner
     from impasto.batch.record import Record
@@ -63,37 +61,43 @@ def run(argv: list[str]) -> int:
             force=options.force,
             absolute=options.executor == "ray",
         )
+        if not (options.dry_run or places.is_url(options.output)):
+            _tidy(Path(options.output), record)
         if not options.watch:
             met = Sightings()
-            plan = planner.plan(_found(options, met))
+            plan = planner.plan(_found(options, options.source, met))
             if not options.dry_run:
-                _tidy(plan, record)
+                _note_saved(plan, record)
             report = Report(plan, met, options, record.path)
             del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
         from impasto.batch.planning import Plan
 
         report = Report(Plan(), Sightings(), options, record.path)
-        jobs = _coming_in(options, planner, report)
+        jobs = _coming_in(options, planner, record, report)
         return _make(options, settings, planner, record, jobs, report)
 
 
-def _tidy(plan: Plan, record: Record) -> None:
-    """Note what a kill kept from the record, and remove what it left half-written."""
-    from impasto.batch import places
+def _tidy(output: Path, record: Record) -> None:
+    """Remove what a kill left half-written; while nothing is in the writing, here or elsewhere."""
     from impasto.media.atomic import remove_orphans
 
+    for folder in {Path(output, key).parent for key in record.in_flight()}:
+        remove_orphans(folder)
+
+
+def _note_saved(plan: Plan, record: Record) -> None:
+    """What a kill kept from the record."""
     for outcome in plan.saved:
         record.ended(outcome)
-    killed = (job.output for job in plan.jobs if (last := record.last(job.key)) and last.in_flight)
-    for folder in {Path(each).parent for each in killed if not places.is_url(each)}:
-        remove_orphans(folder)
 
 
 def _check(options: argparse.Namespace) -> None:
     from impasto.batch import places
     from impasto.errors import InputError, ResourceError
 
+    if options.watch and options.limit:
+        raise InputError("--watch has no end that --limit could set: leave one of them out")
     options.output = places.normalized(options.output)
     if options.style:
         _recipe_for(options, None, {}, options.style)
@@ -140,11 +144,13 @@ def _recipe_for(
     return recipe
 
 
-def _found(options: argparse.Namespace, met: Sightings) -> Iterator[Found | Row]:
+def _found(
+    options: argparse.Namespace, sources: Iterable[str], met: Sightings
+) -> Iterator[Found | Row]:
     from impasto.batch.manifest import is_table, read_rows
     from impasto.batch.sources import found_in
 
-    for source in options.source:
+    for source in sources:
         if is_table(source):
             yield from read_rows(source)
         else:
@@ -165,21 +171,31 @@ def _listed() -> list[str]:
 
 
 def _coming_in(
-    options: argparse.Namespace, planner: Planner, report: Report
+    options: argparse.Namespace, planner: Planner, record: Record, report: Report
 ) -> Iterator[Job | None]:
+    from impasto.batch.sources import Sightings
     from impasto.batch.watch import watched
     from impasto.errors import ImpastoError
 
-    def jobs_of(found: Found) -> Iterable[Job]:
+    def jobs_of(found: Found) -> Iterable[Job] | None:
         try:
             plan: Plan = planner.plan([found])
         except ImpastoError as error:
             report.refused(found.photo, str(error))
             return ()
+        if plan.running:
+            return None
+        _note_saved(plan, record)
         return report.planned(plan)
 
     def look() -> Iterator[Any]:
-        return _found(options, report.met)
+        met = Sightings()
+        for source in options.source:
+            try:
+                yield from _found(options, [source], met)
+            except (ImpastoError, OSError) as error:  # a disk that went away may come back
+                met.unreadable.append((source, str(error)))
+        report.looked(met)
 
     return watched(look, jobs_of)
 
@@ -194,6 +210,7 @@ def _make(
 ) -> int:
     """Have the jobs done; the exit code."""
     from impasto.batch.drive import drive
+    from impasto.batch.groups import grouped
     from impasto.cli.paint import stoppable
 
     report.begin()
@@ -209,7 +226,7 @@ def _make(
         if options.dry_run:
             return report.end(interrupted=False)
         with stoppable(_tell_of_the_end) as stop, report:
-            for outcome in drive(_groups(jobs, planner), executor, workers, record, stop):
+            for outcome in drive(grouped(jobs, planner), executor, workers, record, stop):
                 report.see(outcome)
         at_once = False
     finally:
@@ -220,31 +237,6 @@ def _make(
 def _tell_of_the_end() -> None:
     # Not by print, which a signal may have interrupted.
     os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
-
-
-def _groups(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Sequence[Job] | None]:
-    """Jobs that a worker takes together: some for a network, which paints those of one size in one
-    pass; one by one otherwise, for each iteration of an optimisation fills a core.
-    """
-    waiting: list[Job] = []
-    for job in jobs:
-        if waiting and (job is None or not _alike(waiting[0], job)):
-            yield waiting
-            waiting = []
-        if job is None:
-            yield None
-            continue
-        planner.describe(job)
-        waiting.append(job)
-        if len(waiting) == (1 if job.recipe.engine.kind == "optimizer" else TOGETHER):
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
-
-
-def _alike(one: Job, other: Job) -> bool:
-    return (one.recipe, one.styles) == (other.recipe, other.styles)
 
 
 def _executor(options: argparse.Namespace, settings: Settings) -> Executor:

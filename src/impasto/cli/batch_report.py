@@ -55,7 +55,8 @@ class Report:
         self._changed = [job.output for job in plan.changed]
         self._ours = plan.ours
         self._failed: list[tuple[str, str]] = list(met.unreadable)
-        self._made = 0
+        self._unreadable: set[str] = set()
+        self._made = self._ended = 0
         self._full = False
         self._began = self._last = time.monotonic()
         self._bar: Any = None
@@ -131,7 +132,14 @@ class Report:
     def refused(self, photo: str, reason: str) -> None:
         """A watched file cannot be made into anything."""
         self._failed.append((photo, reason))
-        say(reason)
+        say(_with_name(photo, reason))
+
+    def looked(self, met: Sightings) -> None:
+        """Watched folders were looked into: those that cannot be read are told once."""
+        for folder, reason in met.unreadable:
+            if folder not in self._unreadable:
+                self._unreadable.add(folder)
+                self.refused(folder, reason)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -161,19 +169,20 @@ class Report:
     def see(self, outcome: Outcome) -> None:
         """A job has ended."""
         self._full = self._full or outcome.full
+        self._ended += 1
         if outcome.done:
             self._made += 1
         else:
             self._failed.append((outcome.job.photo, str(outcome.error)))
-        ended = self._made + len(self._failed) - len(self.met.unreadable)
-        now = time.monotonic()
+        ended, now = self._ended, time.monotonic()
         left = clock((now - self._began) / ended * (self.todo - ended))
         if self._bar is not None:
             name = one_line(outcome.job.key)[-40:]
             self._bar.update(0, completed=ended, description=f"{left} left  {name}")
         elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.done:
             self._last = now
-            what = f"{outcome.seconds:.1f} s" if outcome.done else f"failed: {outcome.error}"
+            took = "" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
+            what = took if outcome.done else f"failed: {outcome.error}"
             left = "" if self._options.watch else f"  {left} left"
             self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
 
@@ -199,13 +208,12 @@ class Report:
         parts += [f"{len(self._failed)} failed"] if self._failed else []
         line = ", ".join(parts)
         if interrupted or self._full:
-            left = self.todo - self._made - len(self._failed)
             why = "the disk is full" if self._full else "stopped"
-            say(f"{why}: {line}, {left} to do: the same command goes on")
+            say(f"{why}: {line}, {self.todo - self._ended} to do: the same command goes on")
         else:
             self._say(line)
         for photo, reason in self._failed[:LISTED]:
-            say(f"failed: {reason if photo in reason else f'{photo}: {reason}'}")
+            say(f"failed: {_with_name(photo, reason)}")
         if len(self._failed) > LISTED:
             say(f"and {len(self._failed) - LISTED} more, all in {self._record}")
 
@@ -224,6 +232,10 @@ class Report:
     def _say(self, line: str) -> None:
         if not self._options.quiet:
             say(line)
+
+
+def _with_name(photo: str, reason: str) -> str:
+    return reason if photo in reason else f"{photo}: {reason}"
 
 
 def _and_more(names: Sequence[str]) -> str:
