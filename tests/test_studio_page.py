@@ -497,8 +497,8 @@ def test_the_gallery_is_there_after_a_restart_and_behind_a_token(browser, server
         page.get_by_role("link", name="Gallery").click()
         card = page.locator(f"[data-job='{job}']")
         api.expect(card).to_contain_text("kept, Woodcut sea")
-        image = card.locator("img")
-        assert image.evaluate("(i) => i.decode().then(() => i.naturalWidth)") > 0
+        shown = card.locator("img").element_handle()
+        page.wait_for_function("(image) => image.naturalWidth > 0", arg=shown)
         card.locator(".open").click()
         api.expect(page.locator("#status")).to_have_text("Finished")
         assert page.input_value("#strength") == "0.7"
