@@ -91,6 +91,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
+    api.expect.set_options(timeout=LONG)
     with api.sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
@@ -173,7 +174,7 @@ def wait_until(page, true) -> None:
 
 def finished(page) -> str:
     """The id of the picture on the stage, once it is finished."""
-    api.expect(page.locator("#status")).to_have_text("Finished", timeout=LONG)
+    api.expect(page.locator("#status")).to_have_text("Finished")
     return re.search("#job=(.+)", page.url)[1]
 
 
@@ -188,7 +189,7 @@ def test_what_is_dropped_is_drafted_and_then_painted(page, server):
     drop(page, "photo", "hill.png", png(synthetic_photo()))
     api.expect(page.locator("#split .before")).to_be_visible()
     drop(page, "painting", "waves.png", png(synthetic_painting()))
-    api.expect(page.locator("#status")).to_contain_text("draft", timeout=LONG)
+    api.expect(page.locator("#status")).to_contain_text("draft")
     job = finished(page)
     made = [each for each in server.jobs() if each["id"] not in before]
     assert [each["id"] for each in made] == [job], "the draft is no picture of its own"
@@ -203,7 +204,7 @@ def test_what_is_dropped_is_drafted_and_then_painted(page, server):
 
 def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
     choose(page, size="256", steps="400")
-    api.expect(page.locator("#time")).to_contain_text("left", timeout=LONG)
+    api.expect(page.locator("#time")).to_contain_text("left")
     seen = set()
     while len(seen) < 2:
         page.wait_for_timeout(50)
@@ -212,28 +213,28 @@ def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
     api.expect(page.locator("#chart polyline.total")).to_be_visible()
     page.reload()
     page.locator("html[data-ready]").wait_for()
-    api.expect(page.locator("#time")).to_contain_text("left", timeout=LONG)
+    api.expect(page.locator("#time")).to_contain_text("left")
     page.click("#stop")
-    api.expect(page.locator("#status")).to_contain_text("Stopped", timeout=LONG)
+    api.expect(page.locator("#status")).to_contain_text("Stopped")
     job = re.search("#job=(.+)", page.url)[1]
     (stopped,) = [each for each in server.jobs() if each["id"] == job]
     assert stopped["state"] == "stopped"
     assert 0 < stopped["progress"]["iteration"] < stopped["progress"]["iterations"]
     assert server.result(job).shape == (192, 256, 3)
     page.click("#resume")
-    api.expect(page.locator("#status")).to_contain_text("Painting", timeout=LONG)
+    api.expect(page.locator("#status")).to_contain_text("Painting")
     api.expect(page.locator("#progress")).to_be_visible()
     step = int(re.search(r"step (\d+)", page.inner_text("#time"))[1])
     assert step >= stopped["progress"]["iteration"]
     page.click("#stop")
-    api.expect(page.locator("#status")).to_contain_text("Stopped", timeout=LONG)
+    api.expect(page.locator("#status")).to_contain_text("Stopped")
 
 
 def test_strength_is_followed_down_to_the_photo(page, server):
     choose(page)
     painted = finished(page)
     page.locator("#strength").fill("0")
-    api.expect(page).not_to_have_url(re.compile(painted), timeout=LONG)
+    api.expect(page).not_to_have_url(re.compile(painted))
     photo = server.result(finished(page))
     assert np.array_equal(photo, synthetic_photo())
     assert not np.array_equal(server.result(painted), photo)
@@ -303,13 +304,13 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     page.locator("html[data-ready]").wait_for()
     assert page.locator("#colors input:checked").get_attribute("value") == "style"
     drop(page, "recipe", "found.png", data)
-    api.expect(page.locator("#notice")).to_contain_text("restored", timeout=LONG)
+    api.expect(page.locator("#notice")).to_contain_text("restored")
     assert page.locator("#colors input:checked").get_attribute("value") == "content"
     assert page.input_value("#scale") == "1"
     restored = page.input_value("#recipe-text")
     assert set(text.splitlines()) <= set(restored.splitlines())
     drop(page, "photo", "found.png", data)
-    api.expect(page.locator("#notice")).to_contain_text("its recipe is inside", timeout=LONG)
+    api.expect(page.locator("#notice")).to_contain_text("its recipe is inside")
 
 
 def test_the_recipe_text_is_one_for_the_command_line(page, tmp_path):
@@ -338,7 +339,7 @@ def test_two_pictures_are_compared_and_one_is_removed(page, server):
     choose(page, name="first.png")
     one = finished(page)
     page.get_by_label("Matched").check()
-    api.expect(page).not_to_have_url(re.compile(one), timeout=LONG)
+    api.expect(page).not_to_have_url(re.compile(one))
     other = finished(page)
     page.get_by_role("link", name="Gallery").click()
     for job in (one, other):
@@ -477,7 +478,7 @@ def test_what_is_no_picture_is_told_and_forgiven(browser, server):
         broken = {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}
         page.set_input_files("#photo-input", broken)
         page.click("[data-style=pond]")
-        api.expect(page.locator("#notice")).to_contain_text("broken.png", timeout=LONG)
+        api.expect(page.locator("#notice")).to_contain_text("broken.png")
         assert page.locator("#run").is_hidden()
         choose(page)
         finished(page)
