@@ -12,7 +12,8 @@ from clips import panning
 from impasto.errors import ClipError, InputError
 from impasto.video.clip import Format, Frame
 from impasto.video.flow import Dis
-from impasto.video.job import Selection, run, run_backwards, sized
+from impasto.video.job import run, run_backwards, sized
+from impasto.video.selection import Selection
 from impasto.video.stabilize import Links, Stabilizer
 from impasto.video.work import Work
 

@@ -225,34 +225,31 @@ def size_of(
     """(width, height) of the film."""
     from impasto.errors import LimitError
     from impasto.media.limits import Limits
-    from impasto.media.picture import fit_within
     from impasto.optimize.device import default_longer_side, resolve_device
     from impasto.optimize.schedule import SHORTEST
     from impasto.video.film import is_halved
+    from impasto.video.finish import film_size
 
     form = clip.format
     longest = max(form.width, form.height)
     longer = recipe.size or default_longer_side(longest, resolve_device(options.device))
-    width, height = fit_within(form.width, form.height, longer)
+    width, height = film_size(form, longer, output)
     Limits().check_size(width, height, "the film")
     if min(width, height) < SHORTEST + 1:
         raise LimitError(
             f"the film would be {width}x{height} px, but more than {SHORTEST} px on the shorter "
             "side are needed: ask for a larger --size"
         )
-    if longer < longest and recipe.size is None and not options.quiet:
+    if options.quiet:
+        return width, height
+    if longer < longest and recipe.size is None:
         say(
             f"the clip's {form.width}x{form.height} px are reduced to {width}x{height}; "
             f"--size {longest} keeps them"
         )
-    if not is_halved(output) or (width % 2 == 0 and height % 2 == 0):
-        return width, height
-    if longer == longest:
-        width, height = width - width % 2, height - height % 2
-        if not options.quiet:
-            say(
-                f"the clip's {form.width}x{form.height} px are cut to {width}x{height}: this kind "
-                "of film has even sides; .gif and numbered frames keep odd ones"
-            )
-        return width, height
-    return max(2, 2 * round(width / 2)), max(2, 2 * round(height / 2))
+    if longer == longest and is_halved(output) and (form.width % 2 or form.height % 2):
+        say(
+            f"the clip's {form.width}x{form.height} px are cut to {width}x{height}: this kind "
+            "of film has even sides; .gif and numbered frames keep odd ones"
+        )
+    return width, height

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,12 @@ from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
 from impasto.video.clip import NUMBERED, Clip, numbered_files
-from impasto.video.film import Sound, write_film, write_numbered, write_raw
+from impasto.video.engines import film_engine
+from impasto.video.film import write_raw
+from impasto.video.finish import write_done
 from impasto.video.flow import Dis
-from impasto.video.job import Progress, Selection, run, run_backwards
-from impasto.video.network import Network
-from impasto.video.optimiser import Optimiser
+from impasto.video.job import Progress, run, run_backwards
+from impasto.video.selection import Selection
 from impasto.video.stabilize import Engine, Stabilizer
 from impasto.video.work import Work
 
@@ -158,15 +159,7 @@ def engine_of(film: Film, stop: list[int]) -> Engine:
         if stop:
             raise Stopped
 
-    if film.recipe.engine.kind != "optimizer":
-        return Network(
-            film.recipe,
-            film.paintings,
-            device=options.device,
-            weights=options.weights,
-            max_memory=options.max_memory,
-        )
-    return Optimiser(
+    return film_engine(
         film.recipe,
         film.paintings,
         film.size,
@@ -216,24 +209,17 @@ def _first_file(output: Path) -> Path:
 
 def _write(film: Film, work: Work, output: Path) -> None:
     """The film of what is done."""
-    options, selection = film.options, film.selection
-    notice = notice_for(quiet=options.quiet) or (lambda _: None)
-    width, height = film.size
-    rate = film.clip.format.rate / selection.every
-    form = replace(film.clip.format, width=width, height=height, rate=rate)
-    if NUMBERED.search(output.name):
-        write_numbered(output, work.shown())
-        return
-    shift = work.time(0) if selection.begin else Fraction(0)
-    sound = None
-    if film.clip.sound is not None and not options.no_sound:
-        done = work.done
-        end = work.time(done - 1) + 1 / rate
-        is_all = selection.end is None and _finished(film, done)
-        sound = Sound(film.clip.sound, shift, None if is_all else end)
-    shown = (replace(each, time=each.time - shift) for each in work.shown())
-    record = None if options.no_embed else json.dumps(_record(film))
-    write_film(output, shown, form, sound, notice, record)
+    options = film.options
+    write_done(
+        output,
+        work,
+        film.clip,
+        film.selection,
+        film.size,
+        sound=not options.no_sound,
+        record=None if options.no_embed else json.dumps(_record(film)),
+        notice=notice_for(quiet=options.quiet) or (lambda _: None),
+    )
 
 
 def _record(film: Film) -> dict[str, Any]:
@@ -241,11 +227,6 @@ def _record(film: Film) -> dict[str, Any]:
     facts = {key: value for key, value in film.facts().items() if key not in ("recipe", "version")}
     recipe = film.recipe.model_dump(mode="json")
     return {"impasto": __version__, "recipe": recipe, "video": facts}
-
-
-def _finished(film: Film, done: int) -> bool:
-    total = film.selection.count(film.clip)
-    return total is None or done >= total - 1
 
 
 def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -> None:

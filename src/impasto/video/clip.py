@@ -102,6 +102,8 @@ def open_clip(
     *,
     raw: Format | None = None,
     rate: Fraction | None = None,
+    kind: str | None = None,
+    limits: Limits | None = None,
     notice: Notice = lambda _: None,
 ) -> Clip:
     """A clip from wherever it is.
@@ -110,6 +112,8 @@ def open_clip(
         source: a video, GIF or picture; ``frames/%05d.png``; or a binary stream.
         raw: of the frames of a stream that is nothing but rgb24 pixels.
         rate: of numbered pictures.
+        kind: FFmpeg's name of what a file is, and nothing else is tried; none: whatever it tells.
+        limits: of a frame; none: those of pictures.
         notice: called with one line for each thing that was adapted or ignored.
 
     Raises:
@@ -123,10 +127,10 @@ def open_clip(
             raise ClipError(f"{source}: raw frames are read from standard input only")
         if NUMBERED.search(str(source)):
             return Numbered(str(source), rate or RATE, notice)
-        return Container(Path(source), notice)
+        return Container(Path(source), notice, kind=kind, limits=limits)
     if raw is not None:
         return Raw(source, raw)
-    return Container(source, notice)
+    return Container(source, notice, kind=kind, limits=limits)
 
 
 class Numbered:

@@ -28,8 +28,16 @@ REFUSED = ("ansi", "xbin", "idf")
 class Container:
     """A file, or a stream that begins at its beginning; see :class:`impasto.video.clip.Clip`."""
 
-    def __init__(self, source: Path | BinaryIO, notice: Notice) -> None:
-        """Read the header and the first frame.
+    def __init__(
+        self,
+        source: Path | BinaryIO,
+        notice: Notice,
+        *,
+        kind: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Read the header and the first frame; ``kind`` and ``limits`` as of
+        :func:`impasto.video.clip.open_clip`.
 
         Raises:
             ClipError: as :func:`impasto.video.clip.open_clip`.
@@ -38,10 +46,12 @@ class Container:
         self._source = source
         self._name = str(source) if isinstance(source, Path) else "standard input"
         self._notice = notice
+        self._kind = kind
         self._opened = self._open()
         stream = self._stream(self._opened)
         context = stream.codec_context
-        Limits().check_size(max(1, context.width), max(1, context.height), self._name)
+        size = max(1, context.width), max(1, context.height)
+        (limits or Limits()).check_size(*size, self._name)
         self._decoded = self._decode(self._opened)
         try:
             self._first: Any = next(self._decoded, None)
@@ -84,7 +94,8 @@ class Container:
                 what = "is not a regular file" if source.exists() else "no such file"
                 raise ClipError(f"{source}: {what}")
         try:
-            return av.open(source if not isinstance(source, Path) else str(source.absolute()))
+            file = str(source.absolute()) if isinstance(source, Path) else source
+            return av.open(file, format=self._kind)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise ClipError(f"{self._name}: not a clip that can be read ({reason})") from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import av
@@ -92,6 +93,7 @@ def write_film(
     sound: Sound | None = None,
     notice: Notice = lambda _: None,
     record: str | None = None,
+    metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """A film, whole or not at all.
 
@@ -102,15 +104,17 @@ def write_film(
         sound: to go with it.
         notice: called if the sound cannot.
         record: text to embed where the kind of film has a place for it.
+        metadata: what else it says of itself, likewise.
 
     Raises:
         ResourceError: the disk is full or the folder cannot be written; what was there stays.
     """
+    texts = {**metadata} if record is None else {**metadata, "comment": record}
     with replacing(target) as temporary, _disk_errors(target):
         if target.suffix.lower() == PALETTED:
             _write_gif(temporary, frames, form)
         else:
-            _write_coded(temporary, target.suffix.lower(), frames, form, sound, notice, record)
+            _write_coded(temporary, target.suffix.lower(), frames, form, sound, notice, texts)
 
 
 @contextmanager
@@ -133,13 +137,12 @@ def _write_coded(
     form: Format,
     sound: Sound | None,
     notice: Notice,
-    record: str | None,
+    metadata: dict[str, str],
 ) -> None:
     with ExitStack() as open_files:
         kind = KINDS.get(suffix, suffix[1:])
         container: Any = open_files.enter_context(av.open(str(path), "w", format=kind))
-        if record is not None:
-            container.metadata["comment"] = record
+        container.metadata.update(metadata)
         video = _video_stream(container, suffix, form)
         packets: Iterator[tuple[Fraction, Any]] = iter(())
         if sound is not None:

@@ -43,6 +43,7 @@ class Optimiser:
         max_memory: int | None = None,
         scratch: str | Path | None = None,
         on_step: Callable[[Step], None] = lambda _: None,
+        like: Stylizer | None = None,
     ) -> None:
         """Load the network.
 
@@ -55,6 +56,7 @@ class Optimiser:
                 none: :data:`SHARE` of the work of the first.
             device, weights, max_memory, scratch: as of :class:`Stylizer`.
             on_step: called after every iteration.
+            like: another engine, whose network is used if it is the one this recipe needs.
 
         Raises:
             ImpastoError: as :class:`Stylizer`.
@@ -65,7 +67,12 @@ class Optimiser:
         self._on_step = on_step
         plain = recipe.with_changes({"size": max(size), "colors": "style", "temporal.weight": 0})
         self._first = Stylizer(
-            plain, device=device, weights=weights, max_memory=max_memory, scratch=scratch
+            plain,
+            device=device,
+            weights=weights,
+            max_memory=max_memory,
+            scratch=scratch,
+            like=like,
         )
         later = plain.with_changes(
             {

@@ -1,0 +1,57 @@
+"""Which engine a recipe wants for the frames of a film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from impasto.media.picture import Picture
+from impasto.optimize.loop import Stylizer
+from impasto.optimize.step import Step
+from impasto.recipe import Recipe
+from impasto.video.network import Network
+from impasto.video.optimiser import Optimiser
+from impasto.video.stabilize import Engine
+
+
+def film_engine(
+    recipe: Recipe,
+    paintings: Sequence[Picture],
+    size: tuple[int, int],
+    *,
+    stability: float,
+    iterations: int | None = None,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    max_memory: int | None = None,
+    scratch: str | Path | None = None,
+    on_step: Callable[[Step], None] = lambda _: None,
+    like: Stylizer | None = None,
+) -> Engine:
+    """The optimiser, or the network that the recipe is of.
+
+    Args:
+        recipe: of a first frame.
+        paintings: the styles.
+        size: (width, height) of the frames.
+        stability, iterations, on_step, like: of the optimiser, see :class:`Optimiser`.
+        device, weights, max_memory, scratch: as of :class:`Stylizer`.
+
+    Raises:
+        ImpastoError: as :class:`Stylizer`.
+    """
+    if recipe.engine.kind != "optimizer":
+        return Network(recipe, paintings, device=device, weights=weights, max_memory=max_memory)
+    return Optimiser(
+        recipe,
+        paintings,
+        size,
+        stability=stability,
+        iterations=iterations,
+        device=device,
+        weights=weights,
+        max_memory=max_memory,
+        scratch=scratch,
+        on_step=on_step,
+        like=like,
+    )

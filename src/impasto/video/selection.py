@@ -1,0 +1,50 @@
+"""Some frames of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from impasto.errors import ClipError
+from impasto.video.clip import Clip, Frame
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a clip.
+
+    Attributes:
+        begin, end: in seconds; an end of none is the clip's.
+        every: of how many one is taken.
+    """
+
+    begin: Fraction = Fraction(0)
+    end: Fraction | None = None
+    every: int = 1
+
+    def of(self, clip: Clip) -> Iterator[Frame]:
+        """The frames, with their own indices.
+
+        Raises:
+            ClipError: there is none.
+        """
+        count = 0
+        for frame in clip.frames():
+            if self.end is not None and frame.time >= self.end:
+                break
+            if frame.time >= self.begin:
+                if count % self.every == 0:
+                    yield frame
+                count += 1
+        if not count:
+            raise ClipError(f"no frame at {float(self.begin):g} s or later: the clip is shorter")
+
+    def count(self, clip: Clip) -> int | None:
+        """How many there will be, about; none: nobody knows."""
+        form = clip.format
+        if form.frames is None:
+            return None
+        last = form.frames / form.rate
+        end = last if self.end is None else min(self.end, last)
+        return max(1, -(-round((end - self.begin) * form.rate) // self.every))
