@@ -13,7 +13,8 @@ from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.encode import check_target, write_picture
 from impasto.video.clip import NUMBERED
-from impasto.video.preview import beginning, painted_alone, put, sheet_of, sheet_places
+from impasto.video.preview import painted_alone, put, sheet_of
+from impasto.video.selection import beginning, sheet_places
 
 
 def preview(film: Film) -> int:
@@ -28,9 +29,7 @@ def preview(film: Film) -> int:
     with stoppable() as stop:
         engine = engine_of(film, stop)
         try:
-            for place, time, frame, _ in painted_alone(
-                film.clip, film.selection, film.size, engine
-            ):
+            for place, time, frame in painted_alone(film.clip, film.selection, film.size, engine):
                 put(sheet, place, time, frame)
                 placed += 1
         except Stopped:

@@ -11,7 +11,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from impasto.encoders.weights import Source, cache_directory, file_hash, file_sha256
+from impasto.encoders.cache import cache_directory
+from impasto.encoders.weights import Source, file_hash, file_sha256
 from impasto.errors import InputError, ResourceError, WeightsError
 
 CHUNK = 2**20

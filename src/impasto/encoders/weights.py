@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from impasto.encoders.cache import cache_directory
 from impasto.encoders.formats import read_parameters
 from impasto.encoders.layers import Network, convolutions
 from impasto.encoders.parameters import Parameters, caffe_convention, checked
@@ -103,13 +103,6 @@ SOURCES = (
         f"{_MATCONVNET}/imagenet-vgg-verydeep-16.mat",
     ),
 )
-
-
-def cache_directory() -> Path:
-    """``$IMPASTO_CACHE``, else ``$XDG_CACHE_HOME/impasto``, else ``~/.cache/impasto``."""
-    if os.environ.get("IMPASTO_CACHE"):
-        return Path(os.environ["IMPASTO_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "impasto"
 
 
 def load_encoder(

@@ -43,13 +43,23 @@ def sniff(head: bytes, name: str) -> str:
         return "BMP"
     if head.startswith((b"GIF87a", b"GIF89a")):
         return "GIF"
-    if head[4:8] == b"ftyp":
-        brands = head[8 : 8 + int.from_bytes(head[:4]) % 256]
-        if any(brand in brands for brand in _AVIF_BRANDS):
-            return "AVIF"
-        if any(brand in brands for brand in _HEIC_BRANDS):
-            return "HEIF"
+    if _has_brand(head, _AVIF_BRANDS):
+        return "AVIF"
+    if _has_brand(head, _HEIC_BRANDS):
+        return "HEIF"
     raise ImageError(f"{name}: {_description(head)}; accepted are {ACCEPTED}")
+
+
+def is_still(head: bytes) -> bool:
+    """Whether a file of the MPEG-4 family is a picture and not a film."""
+    return _has_brand(head, (*_AVIF_BRANDS, *_HEIC_BRANDS))
+
+
+def _has_brand(head: bytes, known: tuple[bytes, ...]) -> bool:
+    if head[4:8] != b"ftyp":
+        return False
+    brands = head[8 : 8 + int.from_bytes(head[:4]) % 256]
+    return any(brand in brands for brand in known)
 
 
 def _description(head: bytes) -> str:

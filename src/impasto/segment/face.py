@@ -5,8 +5,6 @@ The network is read as data from MediaPipe's wheel, and computed here.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,15 +15,10 @@ from impasto.media.masks import Mask, checked
 from impasto.media.picture import Picture, fit_within
 from impasto.segment.flatbuffer import read_tflite
 from impasto.segment.guided import softened, working
-from impasto.segment.person import SELFIE
+from impasto.segment.networks import BLAZE
 from impasto.segment.tflite import computed
 from impasto.segment.wheels import member_bytes
 
-BLAZE = replace(
-    SELFIE,
-    path="mediapipe/modules/face_detection/face_detection_short_range.tflite",
-    sha256="bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
-)
 SIDE = 128
 """Pixels of the square that the network was trained on."""
 GRIDS = ((16, 2), (8, 6))

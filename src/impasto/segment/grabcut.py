@@ -25,6 +25,8 @@ OUTSIDE, INSIDE, PROBABLY_OUTSIDE, PROBABLY_INSIDE = range(4)
 COVERED = 0.2
 """Of a working pixel, for a scribble to count there: thin lines are not to vanish."""
 
+NO_RECTANGLE = (0, 0, 0, 0)
+
 
 def from_rectangle(photo: Picture, box: tuple[int, int, int, int], name: str) -> Mask:
     """The object inside a rectangle.
@@ -84,12 +86,13 @@ def from_scribbles(photo: Picture, path: Path) -> Mask:
 
 
 def _cut(photo: Picture, known: NDArray[np.uint8], name: str) -> Mask:
-    cv2 = _opencv(name)
+    import cv2
+
     levels = np.ascontiguousarray(np.asarray(photo.to_pil().convert("RGB"))[..., ::-1])
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    models: Any = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)  # of the clusters it begins with: a replay is to find the same
     try:
-        cv2.grabCut(levels, known, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(levels, known, NO_RECTANGLE, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     except cv2.error as error:
         raise InputError(f"{name}: GrabCut cannot tell inside from outside ({error.err})") from None
     found = np.isin(known, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)
@@ -109,11 +112,3 @@ def _nearer(within: NDArray[np.float32], without: NDArray[np.float32]) -> NDArra
     to_within, to_without = (distance_transform_edt(m <= COVERED) for m in (within, without))
     nearer: NDArray[np.bool_] = to_within < to_without
     return nearer
-
-
-def _opencv(name: str) -> Any:
-    try:
-        import cv2
-    except ImportError:
-        raise InputError(f"{name}: needs an extra package: pip install 'impasto[masks]'") from None
-    return cv2

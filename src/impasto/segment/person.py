@@ -14,16 +14,10 @@ from impasto.media.masks import Mask, checked
 from impasto.media.picture import Picture
 from impasto.segment.flatbuffer import read_tflite
 from impasto.segment.guided import softened, working
+from impasto.segment.networks import SELFIE
 from impasto.segment.tflite import computed
-from impasto.segment.wheels import Member, member_bytes
+from impasto.segment.wheels import member_bytes
 
-SELFIE = Member(
-    distribution="mediapipe",
-    version="0.10.21",
-    path="mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
-    sha256="9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
-    fetched="--only-binary=:all: --python-version 3.11 --platform manylinux_2_28_x86_64 ",
-)
 SIDE = 256
 """Pixels of the square that the network was trained on."""
 LEAST = 0.01

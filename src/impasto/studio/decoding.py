@@ -1,7 +1,8 @@
-"""Pictures from strangers, decoded in a process of its own under limits of memory and time.
+"""Pictures and clips from strangers, decoded in a process of its own under limits of memory and
+time.
 
-The process knows no network, no token and no other job. If a picture kills it or keeps it too long,
-the picture is refused and there is a new process.
+The process knows no network, no token and no other job. If a file kills it or keeps it too long,
+the file is refused and there is a new process.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import contextlib
 import json
 import multiprocessing
 import os
-import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,15 @@ from typing import Any
 import numpy as np
 
 from impasto.batch.processes import born_deaf
-from impasto.errors import ImageError, ImpastoError, InputError, LimitError, ResourceError
-from impasto.media.decode import read_picture
-from impasto.media.encode import write_picture
+from impasto.errors import ClipError, ImageError, InputError, LimitError, ResourceError
 from impasto.media.limits import Limits
-from impasto.media.masks import read_mask
-from impasto.media.metadata import read_record
-from impasto.media.picture import Metadata, Picture, fit_within
+from impasto.media.picture import Metadata, Picture
+from impasto.studio import decoder_process
+from impasto.video.clip import Format, Frame, Levels
 
-VIEW_SIDE = 2048
-"""Longer side of what a browser is shown of a picture."""
+Ask = Callable[..., dict[str, Any]]
 START_S = 60.0
-_KINDS = {kind.__name__: kind for kind in (ImageError, LimitError, ResourceError)}
+_KINDS = {kind.__name__: kind for kind in (ClipError, ImageError, LimitError, ResourceError)}
 
 
 class Decoder:
@@ -110,24 +108,73 @@ class Decoder:
         metadata = Metadata(exif, found["format"], found["depth"])
         return Picture(np.ascontiguousarray(values[..., :3]), alpha, metadata)
 
+    def check_clip(self, path: Path, name: str, view: Path) -> dict[str, Any]:
+        """What is known of a clip whose beginning can be read.
+
+        Args:
+            path: of its file.
+            name: in messages.
+            view: file to write what a browser can show of its first frame.
+
+        Returns:
+            ``width`` and ``height``, upright; ``frames``, counted; ``rate``, as a fraction;
+            ``suffix`` of the film that it becomes.
+
+        Raises:
+            ClipError, LimitError: it cannot be read, or its frames are over a limit.
+        """
+        return self._ask("check_clip", str(path), name, str(view))
+
+    def clip(self, path: Path, name: str) -> DecodedClip:
+        """A clip, of which one can be read at a time.
+
+        Raises:
+            ClipError, LimitError: as :meth:`check_clip`.
+        """
+        found = self._ask("open_clip", str(path), name)
+        rate, base = Fraction(found["rate"]), Fraction(found["time_base"])
+        form = Format(found["width"], found["height"], rate, base, found["frames"])
+        scratch = path.with_name(f"{path.name}.{os.getpid()}.npy")
+
+        def ask(what: str, *rest: Any) -> dict[str, Any]:
+            return self._ask(what, str(path), name, *rest)
+
+        return DecodedClip(form, ask, scratch)
+
+    def film(self, path: Path, name: str, seconds: float, **asked: Any) -> None:
+        """Write the film of a clip's frames that are done: the process writes it, because the
+        sound comes from the clip.
+
+        Args:
+            path: of the clip.
+            name: in messages.
+            seconds: that this may take.
+            asked: as of :meth:`impasto.studio.decoder_clips.ClipReader.film`.
+
+        Raises:
+            ClipError, ResourceError: the clip is damaged; the film cannot be written.
+        """
+        self._ask("film", str(path), name, asked, seconds=seconds)
+
     def close(self) -> None:
         """End the process."""
         with self._lock:
             self._end()
 
-    def _ask(self, what: str, path: str, name: str, *rest: Any) -> dict[str, Any]:
+    def _ask(
+        self, what: str, path: str, name: str, *rest: Any, seconds: float | None = None
+    ) -> dict[str, Any]:
+        seconds = seconds or self._seconds
         with self._lock:
             line = self._line or self._begin()
             try:
                 line.send_bytes(json.dumps([what, path, name, *rest]).encode())
-                if not line.poll(self._seconds):
+                if not line.poll(seconds):
                     raise TimeoutError
                 answer: dict[str, Any] = json.loads(line.recv_bytes())
             except TimeoutError:
                 self._end()
-                raise LimitError(f"{name}: takes longer to decode than {self._seconds:g} s") from (
-                    None
-                )
+                raise LimitError(f"{name}: takes longer to decode than {seconds:g} s") from None
             except (EOFError, OSError):
                 self._end()
                 raise ImageError(f"{name}: damaged, it ended the process that decodes") from None
@@ -139,7 +186,10 @@ class Decoder:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_serve, args=(theirs, self._limits, self._memory), name="decoder", daemon=True
+            target=decoder_process.serve,
+            args=(theirs, self._limits, self._memory),
+            name="decoder",
+            daemon=True,
         )
         with born_deaf():
             process.start()
@@ -162,92 +212,30 @@ class Decoder:
         self._process = self._line = None
 
 
-def _serve(line: Connection, limits: Limits, memory: int) -> None:
-    """The process: a question, an answer, until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows; macOS refuses
-        import resource
+class DecodedClip:
+    """A clip whose frames come from the process; see :class:`impasto.video.clip.Clip`."""
 
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    answers: dict[str, Callable[..., dict[str, Any]]] = {
-        "check": _check,
-        "check_mask": _check_mask,
-        "convert": _convert,
-        "record": _record,
-        "read": _read,
-    }
-    with contextlib.suppress(EOFError, OSError):
-        line.send_bytes(b"{}")
-        while True:
-            what, path, name, *rest = json.loads(line.recv_bytes())
-            try:
-                answer = answers[what](Path(path), name, limits, *rest)
-            except ImpastoError as error:
-                answer = {"error": type(error).__name__, "message": str(error)}
-            except MemoryError:
-                answer = {
-                    "error": "LimitError",
-                    "message": f"{name}: takes more memory to decode than {memory >> 20} MiB",
-                }
-            line.send_bytes(json.dumps(answer).encode())
+    sound = None
+    """The process itself puts it into the film."""
 
+    def __init__(self, form: Format, ask: Ask, scratch: Path) -> None:
+        """``ask`` for the next frame; ``scratch`` is the file that its pixels come in."""
+        self.format = form
+        self._ask = ask
+        self._scratch = scratch
 
-def _opened(path: Path, name: str, limits: Limits) -> Picture:
-    return read_picture(path.read_bytes(), limits=limits, name=name)
+    def frames(self) -> Iterator[Frame]:
+        """See :class:`impasto.video.clip.Clip`."""
+        self._ask("begin_clip")
+        index = 0
+        while (time := self._ask("next_frame")["time"]) is not None:
+            yield Frame(index, Fraction(time), self._load)
+            index += 1
 
-
-def _check(path: Path, name: str, limits: Limits, view: str | None) -> dict[str, Any]:
-    picture = _opened(path, name, limits)
-    if view is not None:
-        _show(picture, Path(view))
-    return {"width": picture.width, "height": picture.height}
-
-
-def _check_mask(path: Path, name: str, limits: Limits, view: str) -> dict[str, Any]:
-    picture = _opened(path, name, limits)
-    read_mask(picture, name=name)
-    _show(picture, Path(view), "PNG")
-    return {}
-
-
-def _show(picture: Picture, target: Path, kind: str | None = None) -> None:
-    """Upright, in sRGB, without a word about where it was taken."""
-    longer = max(picture.width, picture.height)
-    shown = picture.resized(*fit_within(picture.width, picture.height, min(longer, VIEW_SIDE)))
-    kind = kind or ("JPEG" if picture.alpha is None else "PNG")
-    with target.open("wb") as file:
-        write_picture(shown, file, format=kind, keep_metadata=False, quality=90)
-
-
-def _convert(
-    path: Path, name: str, limits: Limits, target: str, depth: int, keep: bool
-) -> dict[str, Any]:
-    write_picture(
-        _opened(path, name, limits),
-        Path(target),
-        record=read_record(path),
-        depth=depth,
-        keep_metadata=keep,
-        overwrite=True,
-    )
-    return {}
-
-
-def _record(path: Path, name: str, limits: Limits) -> dict[str, Any]:
-    _opened(path, name, limits)
-    return {"record": read_record(path)}
-
-
-def _read(path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:
-    picture = _opened(path, name, limits)
-    values = picture.pixels
-    if picture.alpha is not None:
-        values = np.dstack([values, picture.alpha])
-    np.save(target, values, allow_pickle=False)
-    metadata = picture.metadata
-    return {
-        "exif": None if metadata.exif is None else metadata.exif.hex(),
-        "format": metadata.source_format,
-        "depth": metadata.depth,
-    }
+    def _load(self) -> Levels:
+        try:
+            self._ask("load_frame", str(self._scratch))
+            pixels: Levels = np.load(self._scratch, allow_pickle=False)
+        finally:
+            self._scratch.unlink(missing_ok=True)
+        return pixels

@@ -15,7 +15,9 @@ from impasto.errors import InputError, ResourceError
 from impasto.media.atomic import remove_orphans
 
 ID = re.compile(r"[0-9a-f]{32}")
-PHOTO, START, RESULT = "photo", "start.png", "result.png"
+PHOTO, CLIP, START, RESULT = "photo", "clip", "start.png", "result.png"
+FRAMES, SHEET_FRAMES, SHEET = "frames", "sheet.frames", "sheet.png"
+"""Of a clip: folders of the frames that are done, and the contact sheet of its preview."""
 PREVIEW, THUMBNAIL, CHECKPOINT = "preview.jpg", "thumbnail.jpg", "checkpoint"
 
 

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from impasto.studio.events import followed
-from impasto.studio.intake import Asked, received
+from impasto.studio.forms import Asked, received
 from impasto.studio.problems import Problem
 from impasto.studio.routes import TheId, TheStudio, problems
 from impasto.studio.rows import ENDED, Row
@@ -33,6 +33,7 @@ BODY: dict[str, Any] = {
                     "type": "object",
                     "properties": {
                         "photo": _FILE,
+                        "clip": _FILE,
                         "style": _FILES,
                         "style_name": {
                             "type": "array",
@@ -40,6 +41,11 @@ BODY: dict[str, Any] = {
                             "items": {"type": "string"},
                         },
                         "mask": _FILES,
+                        "mask_word": {
+                            "type": "array",
+                            "maxItems": 8,
+                            "items": {"type": "string"},
+                        },
                         "style_mask": _FILES,
                         "init": _FILE,
                         "job": {"type": "string", "description": "a JobRequest as JSON"},
@@ -62,8 +68,15 @@ BODY: dict[str, Any] = {
         200: {"model": Job, "description": "The job that came with this key before"},
         **problems(
             *("bad_request", "not_found", "no_result", "slow_upload", "too_large", "over_limit"),
-            *("not_a_picture", "wrong_type", "bad_recipe", "bad_input", "bad_parameter"),
-            *("path_refused", "key_reused", "queue_full", "no_resources"),
+            *(
+                "not_a_picture",
+                "not_a_clip",
+                "wrong_type",
+                "bad_recipe",
+                "bad_input",
+                "bad_parameter",
+            ),
+            *("path_refused", "no_mask_network", "key_reused", "queue_full", "no_resources"),
         ),
     },
 )

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from impasto.media.sniff import HEAD, sniff
 from impasto.studio import folder as files
@@ -15,32 +17,48 @@ from impasto.studio.problems import Problem
 from impasto.studio.routes import Place, TheId, TheStudio, problems
 from impasto.studio.rows import Row
 from impasto.studio.studio import Studio
-from impasto.studio.views import has_result
+from impasto.studio.views import MEDIA_TYPES, has_result
 
 router = APIRouter(prefix="/v1/jobs/{id}", tags=["pictures"])
 ENDINGS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_KINDS = ("image/png", "image/jpeg", "image/tiff")
 _PICTURE: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            kind: {"schema": {"type": "string", "format": "binary"}}
-            for kind in ("image/png", "image/jpeg", "image/tiff")
-        }
-    }
+    200: {"content": dict.fromkeys(_KINDS, _BYTES)},
+    206: {"description": "The part that `Range` asks for"},
 }
-_ANSWERS = {**_PICTURE, **problems("not_found", "no_result", "bad_parameter")}
+_RESULT = {
+    **_PICTURE,
+    200: {"content": dict.fromkeys((*_KINDS, *MEDIA_TYPES.values()), _BYTES)},
+}
+_COMMON = ("not_found", "no_result", "bad_parameter", "bad_range")
+_ANSWERS = {**_PICTURE, **problems(*_COMMON)}
 
 
 def _shown(path: Path, name: str | None = None) -> FileResponse:
     if not path.is_file():
         raise Problem("no_result", "there is no such picture, or not yet")
-    with path.open("rb") as file:
-        kind = sniff(file.read(HEAD), path.name)
-    return FileResponse(
-        path,
-        media_type=f"image/{kind.lower()}",
-        filename=name,
-        headers={"cache-control": "private, no-cache"},
+    kind = MEDIA_TYPES.get(path.suffix)
+    if kind is None:
+        with path.open("rb") as file:
+            kind = f"image/{sniff(file.read(HEAD), path.name).lower()}"
+    return _File(
+        path, media_type=kind, filename=name, headers={"cache-control": "private, no-cache"}
     )
+
+
+class _File(FileResponse):
+    """Whole or in parts; of a part that there is not, a problem tells."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                length = Headers(raw=message["headers"]).get("content-range", "")
+                told = {"content-range": length} if length else None
+                raise Problem("bad_range", "Range: bytes=FROM-TO within the file", told)
+            await send(message)
+
+        await super().__call__(scope, receive, sent)
 
 
 @router.get("/preview", response_class=FileResponse, responses=_ANSWERS)
@@ -55,9 +73,15 @@ def thumbnail(studio: TheStudio, job: TheId) -> FileResponse:
     return _shown(studio.folder.of(studio.queue.get(job).id) / files.THUMBNAIL)
 
 
+@router.get("/sheet", response_class=FileResponse, responses=_ANSWERS)
+def sheet(studio: TheStudio, job: TheId) -> FileResponse:
+    """The contact sheet of a clip's preview, as PNG."""
+    return _shown(studio.folder.of(studio.queue.get(job).id) / files.SHEET)
+
+
 @router.get("/photo", response_class=FileResponse, responses=_ANSWERS)
 def photo(studio: TheStudio, job: TheId) -> FileResponse:
-    """The photo, upright, in sRGB and without its metadata."""
+    """The photo, or a clip's first frame, upright, in sRGB and without its metadata."""
     return _view(studio, job, files.PHOTO)
 
 
@@ -81,26 +105,31 @@ def _view(studio: Studio, job: str, file: str) -> FileResponse:
     "/result",
     response_class=FileResponse,
     responses={
-        **_PICTURE,
-        **problems("not_found", "no_result", "bad_parameter", "no_resources", "over_limit"),
+        **_RESULT,
+        **problems(*_COMMON, "no_resources", "over_limit"),
     },
 )
 def result(
     studio: TheStudio,
     job: TheId,
-    format: Literal["png", "jpeg", "tiff"] = "png",  # noqa: A002
+    format: Literal["png", "jpeg", "tiff"] | None = None,  # noqa: A002
 ) -> FileResponse:
-    """The finished picture, its recipe inside."""
+    """The finished picture, its recipe inside, in any format; or the film, in its own."""
     row = studio.queue.get(job)
     place = studio.folder.of(row.id)
-    made = place / files.RESULT
+    made = place / row.spec.result
     if not has_result(row, place):
         raise Problem("no_result", f"the job is {row.state}: there is no result")
-    wanted = made.with_suffix(ENDINGS[format])
+    if row.spec.film is not None:
+        if format is not None:
+            raise Problem("bad_parameter", f"format: this is a film, {made.suffix[1:]}")
+        return _shown(made, download_name(row) + made.suffix)
+    ending = ENDINGS[format or "png"]
+    wanted = made.with_suffix(ending)
     if not wanted.exists():
         depth = row.spec.depth if format == "tiff" else 8
         studio.decoder.convert(made, wanted, "the result", depth=depth)
-    return _shown(wanted, download_name(row) + ENDINGS[format])
+    return _shown(wanted, download_name(row) + ending)
 
 
 def download_name(row: Row) -> str:

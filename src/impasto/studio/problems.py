@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from impasto.errors import (
+    ClipError,
     ImageError,
     ImpastoError,
     LimitError,
@@ -29,13 +30,16 @@ CODES: dict[str, tuple[int, str]] = {
     "too_large": (413, "The request is too large"),
     "over_limit": (413, "A picture is over a limit"),
     "not_a_picture": (415, "A file is not a picture that can be read"),
+    "not_a_clip": (415, "A file is not a clip that can be read"),
     "wrong_type": (415, "The request is of a type that is not read"),
     "bad_recipe": (422, "The recipe has an unknown field or a bad value"),
     "bad_input": (422, "The parts of the job do not fit together"),
     "bad_parameter": (422, "A parameter has a bad value"),
     "path_refused": (422, "Files of the server cannot be named over HTTP"),
     "no_record": (422, "The picture carries no recipe"),
+    "no_mask_network": (422, "The network that finds this mask is not on the server"),
     "key_reused": (422, "The idempotency key belongs to another job"),
+    "bad_range": (416, "The file has no such part"),
     "queue_full": (429, "The queue is full"),
     "too_many_streams": (429, "Too many pages follow their jobs"),
     "internal": (500, "The server failed"),
@@ -83,6 +87,7 @@ def problem_of(error: BaseException) -> Problem:
         return Problem("internal", "an error in impasto; the server's log has it")
     kinds = (
         (ImageError, "not_a_picture"),
+        (ClipError, "not_a_clip"),
         (LimitError, "over_limit"),
         (RecipeError, "bad_recipe"),
         (WeightsError, "no_weights"),

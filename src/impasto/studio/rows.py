@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
+
+from impasto.studio.folder import RESULT
+from impasto.video.selection import CELLS, PREVIEW_S
 
 ENDED = ("done", "stopped", "failed", "cancelled")
 """States that a job does not leave by itself."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """What is to be done with a clip.
+
+    Attributes:
+        frames: of the clip.
+        rate: of them, a second, as a fraction.
+        suffix: of the film's file.
+        stability: in [0, 1].
+        preview: whether only a contact sheet and the first seconds are wanted.
+    """
+
+    frames: int
+    rate: str
+    suffix: str
+    stability: float
+    preview: bool
+
+    @property
+    def wanted(self) -> int:
+        """Frames that are to be painted, about."""
+        if not self.preview:
+            return self.frames
+        first = math.ceil(PREVIEW_S * Fraction(self.rate))
+        return min(CELLS, self.frames) + min(first, self.frames)
 
 
 @dataclass(frozen=True)
@@ -17,25 +49,32 @@ class Spec:
 
     Attributes:
         recipe: as JSON.
-        names: of the photo and each painting, as the client had them, without folders.
+        names: of the photo, or clip, and each painting, as the client had them, without folders.
         shipped: name of each painting that impasto came with.
         sizes: (width, height) of the same.
-        masks: of the photo.
-        style_masks: whether each painting has one; empty: none has.
+        masks: of the photo: a word that finds it, or none for one that was sent.
+        style_masks: likewise of each painting, ``False`` where there is none; empty: none has.
         init: whether there is a picture to begin with.
         depth: bits a channel of the result.
         keep_metadata: whether the photo's EXIF goes into it.
+        film: what is to be done with a clip; none: there is a photo.
     """
 
     recipe: dict[str, Any]
     names: tuple[str, ...]
     shipped: tuple[str | None, ...]
     sizes: tuple[tuple[int, int], ...]
-    masks: int = 0
-    style_masks: tuple[bool, ...] = ()
+    masks: tuple[str | None, ...] = ()
+    style_masks: tuple[str | bool, ...] = ()
     init: bool = False
     depth: int = 8
     keep_metadata: bool = False
+    film: Film | None = None
+
+    @property
+    def result(self) -> str:
+        """Name of its file."""
+        return RESULT if self.film is None else f"result{self.film.suffix}"
 
     @property
     def styles(self) -> int:
@@ -43,7 +82,7 @@ class Spec:
 
     def to_json(self) -> str:
         """One line that :meth:`from_json` reads."""
-        return json.dumps(vars(self))
+        return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Spec:
@@ -54,9 +93,16 @@ class Spec:
                 "names": tuple(data["names"]),
                 "shipped": tuple(data["shipped"]),
                 "sizes": tuple((width, height) for width, height in data["sizes"]),
+                "masks": _words(data["masks"]),
                 "style_masks": tuple(data["style_masks"]),
+                "film": Film(**data["film"]) if data.get("film") else None,
             }
         )
+
+
+def _words(masks: list[str | None] | int) -> tuple[str | None, ...]:
+    """Earlier versions wrote down how many there are."""
+    return (None,) * masks if isinstance(masks, int) else tuple(masks)
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ class Upload(Message):
 
 
 class OfJob(Message):
-    """A picture of another job."""
+    """A picture, or the clip, of another job."""
 
     job: JobId
-    what: Annotated[str, Field(pattern=r"^(photo|result|preview|style/\d|mask/\d)$")]
+    what: Annotated[str, Field(pattern=r"^(photo|clip|init|result|preview|style/\d|mask/\d)$")]
 
 
 class OfStyle(Message):
@@ -42,7 +42,15 @@ class OfStyle(Message):
     style_name: Annotated[str, Field(max_length=40)]
 
 
+class OfWord(Message):
+    """A mask that is found in the photo, as ``--mask`` finds it."""
+
+    word: Annotated[str, Field(max_length=60)]
+    """``rect:X,Y,WIDTH,HEIGHT``, ``salient``, ``person``, ``face``, or ``auto:COUNT`` alone."""
+
+
 Source = Data | Upload | OfJob | OfStyle
+MaskSource = Source | OfWord
 Sources = Annotated[list[Source], Field(max_length=MOST_PICTURES)]
 
 
@@ -59,11 +67,19 @@ class JobRequest(Message):
     depth: Literal[8, 16] = 8
     """Bits a channel of the result."""
     keep_metadata: bool = False
-    """Whether the photo's EXIF and copyright, its position included, go into the result."""
+    """Whether the photo's EXIF and copyright, its position included, go into the result; of a clip,
+    what its file says of itself."""
     photo: Source | None = None
+    clip: Source | None = None
+    """Instead of a photo: every frame of it is painted."""
+    preview: bool = False
+    """Whether only a contact sheet and the first seconds of the clip are wanted."""
+    stability: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Of a clip: 0 paints every frame by itself, 1 keeps all that can be kept."""
     styles: Sources | None = None
     """The paintings in their order; none: those that come as parts."""
-    masks: Sources | None = None
+    masks: Annotated[list[MaskSource], Field(max_length=MOST_PICTURES)] | None = None
+    """Where each painting goes in the photo, in their order."""
     style_masks: Annotated[list[Source | None], Field(max_length=MOST_PICTURES)] | None = None
     """One for each painting, or null."""
     init: Source | None = None
@@ -79,6 +95,8 @@ class Losses(Message):
 class Progress(Message):
     iteration: int
     iterations: int
+    unit: Literal["step", "frame"] = "step"
+    """What an iteration is: of a clip, a frame."""
     scale: int
     """From 0, the coarsest."""
     scales: int
@@ -107,13 +125,26 @@ class PictureInfo(Message):
     """If it is a shipped painting."""
 
 
+class ClipInfo(Message):
+    frames: int
+    seconds: float
+    preview: bool
+    """Whether only a contact sheet and the first seconds are wanted."""
+    stability: float
+    media_type: str
+    """Of the result."""
+
+
 class Links(Message):
     self: str
     events: str
     preview: str | None
     result: str | None
     thumbnail: str | None
+    sheet: str | None
+    """The contact sheet of a clip's preview."""
     photo: str
+    """Of a clip, its first frame."""
     styles: list[str]
     masks: list[str]
 
@@ -140,6 +171,9 @@ class Job(Message):
     height: int | None
     """Of the result, once there is one."""
     photo: PictureInfo
+    """Or the clip."""
+    clip: ClipInfo | None
+    """None: it is a photo."""
     paintings: list[PictureInfo]
     styles: int
     masks: int
@@ -180,6 +214,8 @@ class NamedHash(Message):
 
 class Restored(Message):
     recipe: dict[str, Any]
+    init: str | None
+    """Name of the picture that it began with, which has to be sent as ``init`` again."""
     version: str
     photo: NamedHash
     paintings: list[NamedHash]

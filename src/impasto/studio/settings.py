@@ -31,6 +31,7 @@ class Settings:
         max_upload: bytes of a request.
         max_pixels: of an uploaded picture.
         max_result: pixels of a result.
+        max_film: pixels of all frames of a film together.
         job_seconds: that a job may work, over all its attempts.
         job_memory: bytes that a worker may take; none: what is free.
         decode_seconds: that the process which decodes may take for a picture.
@@ -50,6 +51,7 @@ class Settings:
     max_upload: int = 64 * MIB
     max_pixels: int = 50_000_000
     max_result: int = 16_000_000
+    max_film: int = 500_000_000
     job_seconds: float = 3600.0
     job_memory: int | None = None
     decode_seconds: float = 60.0

@@ -79,16 +79,20 @@ class Stager:
         what, _, number = source.what.partition("/")
         file = {
             "photo": files.PHOTO,
+            "clip": files.CLIP,
+            "init": files.START,
             "result": files.RESULT,
             "preview": files.PREVIEW,
             "style": files.style_file(int(number or 0)),
             "mask": files.mask_file(int(number or 0)),
         }[what]
         path = self._folder.of(row.id) / file
+        if what == "mask" and not path.is_file():  # it was found and not sent
+            path = path.with_name(files.view_file(path.name))
         if not path.is_file() or (what == "result" and not has_result(row, path.parent)):
             raise Problem("no_result", f"the job {row.id} has no {source.what}")
         files.copy(path, target)
-        names = {"photo": row.spec.names[0]}
+        names = {"photo": row.spec.names[0], "clip": row.spec.names[0]}
         names |= {f"style/{place}": name for place, name in enumerate(row.spec.names[1:])}
         return names.get(source.what, file)
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from impasto.studio import folder as files
-from impasto.studio.rows import Row
-from impasto.studio.schema import Job, Links, PictureInfo, ProblemDetails, Progress
+from impasto.studio.rows import Row, Spec
+from impasto.studio.schema import ClipInfo, Job, Links, PictureInfo, ProblemDetails, Progress
+
+MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
+"""Of films."""
 
 
 def job_view(row: Row, position: int | None, place: Path) -> Job:
@@ -43,10 +47,24 @@ def job_view(row: Row, position: int | None, place: Path) -> Job:
         width=row.width,
         height=row.height,
         photo=names[0],
+        clip=_clip_info(row.spec),
         paintings=names[1:],
         styles=row.spec.styles,
-        masks=row.spec.masks,
+        masks=len(row.spec.masks),
         links=_links(row, place),
+    )
+
+
+def _clip_info(spec: Spec) -> ClipInfo | None:
+    film = spec.film
+    if film is None:
+        return None
+    return ClipInfo(
+        frames=film.frames,
+        seconds=round(float(film.frames / Fraction(film.rate)), 3),
+        preview=film.preview,
+        stability=film.stability,
+        media_type=MEDIA_TYPES[film.suffix],
     )
 
 
@@ -57,7 +75,7 @@ def preview_view(row: Row) -> dict[str, Any]:
 
 def has_result(row: Row, place: Path) -> bool:
     """Whether a job has made a picture that is not being replaced."""
-    return row.state in ("done", "stopped") and (place / files.RESULT).is_file()
+    return row.state in ("done", "stopped") and (place / row.spec.result).is_file()
 
 
 def _links(row: Row, place: Path) -> Links:
@@ -70,9 +88,10 @@ def _links(row: Row, place: Path) -> Links:
         preview=None if row.preview is None else f"{base}/preview?i={row.preview}",
         result=f"{base}/result{stamp}" if made else None,
         thumbnail=f"{base}/thumbnail{stamp}" if made else None,
+        sheet=f"{base}/sheet" if (place / files.SHEET).is_file() else None,
         photo=f"{base}/photo",
         styles=[f"{base}/styles/{place}" for place in range(row.spec.styles)],
-        masks=[f"{base}/masks/{place}" for place in range(row.spec.masks)],
+        masks=[f"{base}/masks/{place}" for place in range(len(row.spec.masks))],
     )
 
 

@@ -104,6 +104,7 @@ def open_clip(
     rate: Fraction | None = None,
     kind: str | None = None,
     limits: Limits | None = None,
+    name: str | None = None,
     notice: Notice = lambda _: None,
 ) -> Clip:
     """A clip from wherever it is.
@@ -114,6 +115,7 @@ def open_clip(
         rate: of numbered pictures.
         kind: FFmpeg's name of what a file is, and nothing else is tried; none: whatever it tells.
         limits: of a frame; none: those of pictures.
+        name: in messages; none: the file's own.
         notice: called with one line for each thing that was adapted or ignored.
 
     Raises:
@@ -127,10 +129,10 @@ def open_clip(
             raise ClipError(f"{source}: raw frames are read from standard input only")
         if NUMBERED.search(str(source)):
             return Numbered(str(source), rate or RATE, notice)
-        return Container(Path(source), notice, kind=kind, limits=limits)
+        return Container(Path(source), notice, kind=kind, limits=limits, name=name)
     if raw is not None:
         return Raw(source, raw)
-    return Container(source, notice, kind=kind, limits=limits)
+    return Container(source, notice, kind=kind, limits=limits, name=name)
 
 
 class Numbered:

@@ -21,6 +21,8 @@ HDR = {16: "PQ", 18: "HLG"}
 HIGH = 720
 """Lines from which on players take colours for BT.709's if nothing is said."""
 BT709, BT601, UNKNOWN, FULL = 1, 5, 2, 2
+OF_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")
+"""What a file says of its own making, and not of what it shows."""
 REFUSED = ("ansi", "xbin", "idf")
 """Decoders that make a film of any text."""
 
@@ -35,8 +37,9 @@ class Container:
         *,
         kind: str | None = None,
         limits: Limits | None = None,
+        name: str | None = None,
     ) -> None:
-        """Read the header and the first frame; ``kind`` and ``limits`` as of
+        """Read the header and the first frame; ``kind``, ``limits`` and ``name`` as of
         :func:`impasto.video.clip.open_clip`.
 
         Raises:
@@ -44,7 +47,7 @@ class Container:
             LimitError: likewise.
         """
         self._source = source
-        self._name = str(source) if isinstance(source, Path) else "standard input"
+        self._name = name or (str(source) if isinstance(source, Path) else "standard input")
         self._notice = notice
         self._kind = kind
         self._opened = self._open()
@@ -65,6 +68,12 @@ class Container:
         self.sound = None
         if isinstance(source, Path) and self._opened.streams.audio:
             self.sound = source
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself, such as its title and where it was taken."""
+        said: dict[str, str] = self._opened.metadata
+        return {key: value for key, value in said.items() if key not in OF_FILE}
 
     def frames(self) -> Iterator[Frame]:
         """See :class:`Clip`."""

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 
-from impasto.media.picture import Picture
+from impasto.media.picture import Floats, Picture
 from impasto.record.contact_sheet import ContactSheet
-from impasto.video.clip import Clip, Levels, from_levels
+from impasto.video.clip import Clip, from_levels
 from impasto.video.job import sized
-from impasto.video.selection import Selection
+from impasto.video.selection import Selection, sheet_places
 from impasto.video.stabilize import Engine
 
-SECONDS = 5
-CELLS = 8
-"""Frames on the sheet."""
 _COLUMNS = 4
-
-
-def beginning(selection: Selection) -> Selection:
-    """The first seconds of what is selected."""
-    short = selection.begin + SECONDS
-    return replace(selection, end=short if selection.end is None else min(selection.end, short))
-
-
-def sheet_places(total: int | None) -> list[int]:
-    """Which of so many frames are on the sheet: evenly over them, and each once."""
-    total = total or CELLS
-    return sorted({round((place + 0.5) * total / CELLS - 0.5) for place in range(CELLS)})
 
 
 def sheet_of(size: tuple[int, int], count: int) -> ContactSheet:
@@ -36,14 +20,14 @@ def sheet_of(size: tuple[int, int], count: int) -> ContactSheet:
     return ContactSheet(size, _COLUMNS, count)
 
 
-def put(sheet: ContactSheet, place: int, time: Fraction, frame: Picture) -> None:
+def put(sheet: ContactSheet, place: int, time: Fraction, frame: Floats) -> None:
     """A frame on its place on the sheet."""
-    sheet.place(place, f"{float(time):.2f} s", frame.to_pil())
+    sheet.place(place, f"{float(time):.2f} s", Picture(frame).to_pil())
 
 
 def painted_alone(
     clip: Clip, selection: Selection, size: tuple[int, int], engine: Engine, done: int = 0
-) -> Iterator[tuple[int, Fraction, Picture, Levels]]:
+) -> Iterator[tuple[int, Fraction, Floats]]:
     """The frames of the sheet, each painted by itself.
 
     Args:
@@ -54,7 +38,7 @@ def painted_alone(
         done: how many are known already, and left out.
 
     Yields:
-        The place on the sheet, the time in seconds, the frame painted, and what the clip shows.
+        The place on the sheet, the time in seconds, and the frame painted.
 
     Raises:
         ImpastoError: whatever reading and stylising raise.
@@ -65,8 +49,7 @@ def painted_alone(
             break
         if index not in wanted[done:]:
             continue
-        source = sized(frame, size)
-        pixels = from_levels(source)
+        pixels = from_levels(sized(frame, size))
         engine.begin(pixels)
         made = engine.finished(engine.painted(pixels, None), pixels)
-        yield wanted.index(index), frame.time, Picture(made), source
+        yield wanted.index(index), frame.time, made

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from impasto.errors import ClipError
 from impasto.video.clip import Clip, Frame
+
+PREVIEW_S = 5
+CELLS = 8
+"""Frames on the contact sheet of a preview."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,15 @@ class Selection:
         last = form.frames / form.rate
         end = last if self.end is None else min(self.end, last)
         return max(1, -(-round((end - self.begin) * form.rate) // self.every))
+
+
+def beginning(selection: Selection) -> Selection:
+    """The first seconds of what is selected."""
+    short = selection.begin + PREVIEW_S
+    return replace(selection, end=short if selection.end is None else min(selection.end, short))
+
+
+def sheet_places(total: int | None) -> list[int]:
+    """Which of so many frames are on the sheet: evenly over them, and each once."""
+    total = total or CELLS
+    return sorted({round((place + 0.5) * total / CELLS - 0.5) for place in range(CELLS)})
