@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from impasto.cli.arguments import Parser, device, gigabytes, number, say, whole
 from impasto.errors import InputError, ResourceError
@@ -65,6 +66,13 @@ def _add_limits(parser: Parser) -> None:
     add("--max-upload", metavar="MB", type=number(0.1, 65_536), default=64, help="of a request")
     add("--max-pixels", metavar="MP", type=number(0.01, 1000), default=50, help="of an upload")
     add("--max-result", metavar="MP", type=number(0.01, 1000), default=16, help="of a result")
+    add(
+        "--max-film",
+        metavar="MP",
+        type=number(0.01, 1e6),
+        default=500,
+        help="of all frames of a film together",
+    )
     add("--job-time", metavar="S", type=number(1), default=3600, help="seconds that a job may take")
     add("--job-memory", metavar="GB", type=gigabytes, help="of a worker (default: what is free)")
     add("--keep", metavar="DAYS", type=number(0), default=30, help="ended jobs; 0: for ever")
@@ -131,6 +139,7 @@ def settings_from(options: Any) -> Settings:
         max_upload=round(options.max_upload * 2**20),
         max_pixels=round(options.max_pixels * 1e6),
         max_result=round(options.max_result * 1e6),
+        max_film=round(options.max_film * 1e6),
         job_seconds=options.job_time,
         job_memory=options.job_memory,
         keep_s=options.keep * DAY_S or None,
@@ -143,4 +152,9 @@ def _address(options: Any, settings: Settings, port: int) -> str:
     if host in ("0.0.0.0", "::"):  # any address of the machine, of which this one is sure to work
         host = socket.gethostname() if options.no_open else "localhost"
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port}/" + (f"#token={settings.token}" if settings.token else "")
+    return f"http://{host}:{port}/" + _fragment(settings.token)
+
+
+def _fragment(token: str | None) -> str:
+    """The page takes a token from its address, and out of it."""
+    return f"#token={quote(token, safe='')}" if token else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,6 @@ OUTSIDE, INSIDE, PROBABLY_OUTSIDE, PROBABLY_INSIDE = range(4)
 """As OpenCV numbers them."""
 COVERED = 0.2
 """Of a working pixel, for a scribble to count there: thin lines are not to vanish."""
-
 NO_RECTANGLE = (0, 0, 0, 0)
 
 
@@ -89,10 +87,10 @@ def _cut(photo: Picture, known: NDArray[np.uint8], name: str) -> Mask:
     import cv2
 
     levels = np.ascontiguousarray(np.asarray(photo.to_pil().convert("RGB"))[..., ::-1])
-    models: Any = np.zeros((1, 65)), np.zeros((1, 65))
+    outer, inner = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)  # of the clusters it begins with: a replay is to find the same
     try:
-        cv2.grabCut(levels, known, NO_RECTANGLE, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(levels, known, NO_RECTANGLE, outer, inner, ROUNDS, cv2.GC_INIT_WITH_MASK)
     except cv2.error as error:
         raise InputError(f"{name}: GrabCut cannot tell inside from outside ({error.err})") from None
     found = np.isin(known, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)

@@ -66,15 +66,22 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, status, started = time.monotonic(), 500, False
+        method, ended = scope["method"], False
+        if method == "HEAD":  # as GET is answered, but for the body
+            scope = {**scope, "method": "GET"}
 
         async def sent(message: Message) -> None:
-            nonlocal status, started
+            nonlocal status, started, ended
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
+            elif method == "HEAD":
+                if ended:
+                    raise ClientDisconnect
+                message, ended = {"type": message["type"]}, True
             await send(message)
 
         try:
@@ -82,7 +89,7 @@ class Guard:
                 self._check(scope)
                 await self._app(scope, self._counted(receive), sent)
             except ClientDisconnect:
-                status = 400  # that nobody sees
+                status = status if started else 400  # that nobody sees
             except Exception as error:
                 problem = problem_of(error)
                 if problem.code == "internal":
@@ -91,7 +98,7 @@ class Guard:
                     raise
                 await _refuse(problem, sent)
         finally:
-            self._seen(scope, status, time.monotonic() - began)
+            self._seen({**scope, "method": method}, status, time.monotonic() - began)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
