@@ -127,17 +127,17 @@ def png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def drop(page, target: str, name: str, data: bytes) -> None:
+def drop(page, target: str, name: str, data: bytes, kind: str = "image/png") -> None:
     """A file is dragged over the window and let go on one of the places that then appear."""
     page.evaluate(
-        """([name, bytes]) => {
+        """([name, bytes, type]) => {
           const data = new DataTransfer();
-          data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+          data.items.add(new File([new Uint8Array(bytes)], name, { type }));
           window.dropped = data;
           const event = (type) => new DragEvent(type, { dataTransfer: data, bubbles: true });
           document.body.dispatchEvent(event("dragenter"));
         }""",
-        [name, list(data)],
+        [name, list(data), kind],
     )
     place = page.locator(f"#targets [data-drop={target}]")
     assert place.is_visible()
@@ -228,6 +228,89 @@ def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
     assert step >= stopped["progress"]["iteration"]
     page.click("#stop")
     api.expect(page.locator("#status")).to_contain_text("Stopped")
+
+
+def test_a_draft_outlives_a_reload_and_the_picture_follows(page, server):
+    settle(page, "standard", steps="40")
+    drop(page, "photo", "reloaded.png", png(synthetic_photo()))
+    page.click("[data-style=pond]")
+    api.expect(page.locator("#time")).to_contain_text("left")
+    assert "draft" in page.inner_text("#status").lower()
+    (draft,) = [each["id"] for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
+    page.reload()
+    page.locator("html[data-ready]").wait_for()
+    job = finished(page)
+    (made,) = [each for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
+    assert made["id"] == job != draft
+    assert (made["recipe"]["name"], made["recipe"]["schedule"]["total"]) == ("standard", 40)
+
+
+def plays(page, longer: float = 0) -> dict:
+    """What is known of the film on the stage, once the browser has read it."""
+    film = page.locator("#film video")
+
+    def read():
+        return film.evaluate(
+            "(v) => [v.readyState, v.videoWidth, v.videoHeight, v.duration, v.src, v.error]"
+        )
+
+    film.wait_for()
+    wait_until(page, lambda: read()[5] or (read()[0] >= 2 and read()[3] > longer))
+    _, *found, error = read()
+    assert not error
+    return dict(zip(("width", "height", "seconds", "url"), found, strict=True))
+
+
+def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
+    clips = pytest.importorskip("clips")
+    pytest.importorskip("cv2")
+    frames = clips.panning(12)
+    clip = clips.write_clip(tmp_path / "walk.mp4", frames, rate=2).read_bytes()
+    settle(page, steps="2")
+    drop(page, "photo", "walk.mp4", clip, "video/mp4")
+    assert plays(page)["url"].startswith("blob:")  # as it came
+    page.click("[data-style=pond]")
+    page.wait_for_timeout(800)
+    assert not page.locator("#run").is_visible(), "nobody has asked for it yet"
+    for hidden in ("#open-masks", "#open-sheet", "#follow"):
+        assert not page.locator(hidden).is_visible()
+    page.click("text=Paint a preview")
+    api.expect(page.locator("#status")).to_have_text("Painting the clip")
+    api.expect(page.locator("#time")).to_contain_text("of 18")  # eight of the sheet, five seconds
+    api.expect(page.locator("#status")).to_have_text("The preview is there")
+    found = plays(page)
+    assert "/result" in found["url"]
+    assert (found["width"], found["height"], round(found["seconds"])) == (64, 48, 5)
+    sheet = page.locator("#film-sheet img")
+    api.expect(sheet).to_be_visible()
+    assert sheet.evaluate("(i) => i.decode().then(() => i.naturalWidth)") > 4 * 64
+
+    page.click("text=Paint the whole clip")
+    seen = set()
+    while len(seen) < 2:
+        page.wait_for_timeout(20)
+        seen |= {shown(page)} - {("", 0)}
+    page.click("#stop")
+    api.expect(page.locator("#status")).to_contain_text("Stopped")
+    part = plays(page)["seconds"]
+    assert part < 6
+    page.click("#resume")
+    api.expect(page.locator("#status")).to_have_text("Finished")
+    assert round(plays(page, longer=part)["seconds"]) == 6
+    page.click("#download summary")
+    assert page.locator("#download [data-format]:visible").all_inner_texts() == ["Film"]
+    with page.expect_download() as saved:
+        page.click("[data-format=film]")
+    assert saved.value.suggested_filename.endswith(".mp4")
+
+    page.click("[data-view=gallery]")
+    cards = page.locator(".card", has_text="walk")
+    api.expect(cards).to_have_count(2)
+    assert "preview of a clip" in cards.nth(1).inner_text()
+    cards.nth(1).locator(".open").click()
+    api.expect(page.locator("#status")).to_have_text("The preview is there")
+    assert round(plays(page)["seconds"]) == 5
+    api.expect(page.locator("#whole")).to_be_visible()
 
 
 def test_strength_is_followed_down_to_the_photo(page, server):

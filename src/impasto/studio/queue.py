@@ -267,11 +267,13 @@ class Queue(Table):
                 )
         return row
 
-    def ended(self, before: float | None = None) -> list[str]:
-        """Ids of jobs that have ended, the oldest first; those before a time."""
+    def ended(self, before: float | None = None, *, drafts: bool = False) -> list[str]:
+        """Ids of jobs that have ended, the oldest first; those before a time; only drafts."""
         found = self.rows(
-            f"SELECT id FROM jobs WHERE state IN {ENDED} AND ended < ? ORDER BY ended",
+            f"SELECT id FROM jobs WHERE state IN {ENDED} AND ended < ? AND draft >= ? "
+            "ORDER BY ended",
             2**62 if before is None else before,
+            drafts,
         )
         return [row["id"] for row in found]
 

@@ -27,6 +27,8 @@ HANGING_S = 60.0
 """Beyond a job's time until its worker, which should have ended it by itself, is killed."""
 MEMORY_SLACK = 1.25
 """Of a job's memory, before its worker is killed."""
+DRAFT_S = 86_400.0
+"""That ended drafts are kept: pages that are closed leave theirs behind."""
 PAUSE_S = 5.0
 """Before a worker that died young is replaced."""
 
@@ -175,7 +177,9 @@ class _Lane:
 
 def sweep(settings: Settings, folder: Folder, queue: Queue) -> None:
     """Remove ended jobs that are older than is kept, and the oldest of what is too much."""
-    old = [] if settings.keep_s is None else queue.ended(time.time() - settings.keep_s)
+    now = time.time()
+    old = [] if settings.keep_s is None else queue.ended(now - settings.keep_s)
+    old += [job for job in queue.ended(now - DRAFT_S, drafts=True) if job not in old]
     if settings.max_disk is not None:
         sizes = {job: folder.size(job) for job in queue.ids()}
         left = sum(sizes.values()) - sum(sizes.get(job, 0) for job in old)

@@ -36,12 +36,16 @@ function renderRecipe() {
 }
 
 function render() {
-  const { strength, scale, colors, size, iterations } = state.settings;
+  const { strength, scale, colors, size, iterations, stability } = state.settings;
   byId("strength").value = String(strength);
   byId("strength").previousElementSibling.value = `${Math.round(100 * strength)} %`;
   byId("scale").value = String(Math.log2(scale));
   byId("scale").previousElementSibling.value = `${Number(scale.toFixed(2))} ×`;
   byId("scale").setAttribute("aria-valuetext", `${scale.toFixed(2)} times`);
+  byId("stability-field").hidden = !state.photo?.isClip;
+  byId("follow").parentElement.hidden = Boolean(state.photo?.isClip);
+  byId("stability").value = String(stability);
+  byId("stability").previousElementSibling.value = `${Math.round(100 * stability)} %`;
   for (const radio of byId("colors").querySelectorAll("input")) radio.checked = radio.value === colors;
   byId("colors-help").textContent = COLORS[colors];
   renderSize(size);
@@ -63,17 +67,19 @@ function renderSize(size) {
 function renderButton() {
   const button = byId("paint");
   button.disabled = !isReady();
-  button.textContent = !state.job ? "Paint" : stale ? "Paint the changes" : "Paint again";
+  const again = stale ? "Paint the changes" : "Paint again";
+  button.textContent = state.photo?.isClip ? "Paint a preview" : state.job ? again : "Paint";
   button.classList.toggle("primary", !state.job || stale);
-  byId("open-sheet").hidden = !isReady();
+  byId("open-sheet").hidden = !isReady() || state.photo.isClip;
 }
 
 export function startControls() {
   fillRecipes();
   byId("strength").addEventListener("input", ({ target }) => set({ strength: Number(target.value) }));
   byId("scale").addEventListener("input", ({ target }) => set({ scale: 2 ** Number(target.value) }));
+  byId("stability").addEventListener("input", ({ target }) => set({ stability: Number(target.value) }));
   byId("colors").addEventListener("change", ({ target }) => set({ colors: target.value }));
-  byId("recipe").addEventListener("change", ({ target }) => set({ recipe: target.value }));
+  byId("recipe").addEventListener("change", ({ target }) => set({ recipe: target.value, init: null }));
   byId("size").addEventListener("change", ({ target }) => set({ size: Number(target.value) || null }));
   byId("steps").addEventListener("input", ({ target }) => set({ iterations: Number(target.value) || null }));
   byId("panel").addEventListener(

@@ -1,21 +1,23 @@
 /** Files that come in: chosen, dropped on a place of the page, or pasted. */
 
-import { byId, notify } from "./dom.js";
+import { byId, guarded, notify } from "./dom.js";
 import { addFiles } from "./paintings.js";
 import { restoreFrom } from "./recipe-text.js";
-import { fromFile } from "./sources.js";
+import { fromFile, isClip, isVideo } from "./sources.js";
 import { edited, state } from "./state.js";
 import { leave } from "./run.js";
 
+const ODD = /\.(heic|heif|tiff?|avif)$/i; // pictures whose type a browser may not know
 const SEARCHED = 262_144; // bytes at a file's beginning in which its recipe would be
 
-/** @param {File} file */
-export function takePhoto(file) {
+/** @param {File} file  A photo, or a clip. */
+async function takePhoto(file) {
+  const moving = await isClip(file);
   leave();
-  state.photo = fromFile(file);
+  state.photo = { ...fromFile(file), isClip: moving };
   for (const each of state.paintings) each.mask = null;
   edited();
-  offerRecipe(file);
+  if (!moving) await offerRecipe(file);
 }
 
 /** @param {File} file  A picture of impasto's has its recipe inside. */
@@ -33,19 +35,20 @@ async function offerRecipe(file) {
  * @param {string} where  "photo", "painting" or "recipe".
  * @param {File[]} files
  */
-function take(where, files) {
-  if (!files.length) return;
-  if (where === "recipe") restoreFrom(files[0]);
-  else if (where === "painting") addFiles(files);
+const take = guarded(async (where, files) => {
+  const still = files.filter((each) => !isVideo(each));
+  if (where !== "photo" && !still.length) notify("That has to be a picture that does not move.");
+  else if (where === "recipe") await restoreFrom(still[0]);
+  else if (where === "painting") addFiles(still);
   else {
-    takePhoto(files[0]);
-    if (files.length > 1) addFiles(files.slice(1));
+    await takePhoto(files[0]);
+    addFiles(still.filter((each) => each !== files[0]));
   }
-}
+});
 
 const pictures = (/** @type {DataTransfer} */ data) =>
   [...data.files].filter(
-    ({ type, name }) => type.startsWith("image/") || /\.(heic|heif|tiff?|avif)$/i.test(name),
+    (file) => file.type.startsWith("image/") || ODD.test(file.name) || isVideo(file),
   );
 
 function dropping() {
@@ -76,7 +79,7 @@ function dropping() {
     away();
     const files = pictures(event.dataTransfer);
     if (document.querySelector("dialog[open]")) return;
-    if (!files.length) return notify("That is not a picture.");
+    if (!files.length) return notify("That is neither a picture nor a clip.");
     take(zone?.dataset.drop ?? (state.photo ? "painting" : "photo"), files);
   });
 }
@@ -84,7 +87,7 @@ function dropping() {
 export function startDrops() {
   dropping();
   byId("photo-input").addEventListener("change", ({ target }) => {
-    take("photo", [...target.files]);
+    if (target.files.length) take("photo", [...target.files]);
     target.value = "";
   });
   addEventListener("paste", (event) => {

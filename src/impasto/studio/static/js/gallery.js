@@ -5,7 +5,7 @@ import { openComparison } from "./compare.js";
 import { byId, complain, guarded, make, notify } from "./dom.js";
 import { openJob } from "./history.js";
 import { agree, state } from "./state.js";
-import { leave } from "./run.js";
+import { leave, leftByReload } from "./run.js";
 
 /** @typedef {import("./types.js").Job} Job */
 
@@ -48,7 +48,7 @@ function ticker(job) {
   const tick = make("input", {
     type: "checkbox",
     checked: picked.has(job.id),
-    disabled: !job.links.result,
+    disabled: !job.links.result || Boolean(job.clip),
     "aria-label": `Compare ${job.title}`,
   });
   tick.addEventListener("change", () => {
@@ -63,7 +63,8 @@ function ticker(job) {
 function card(job) {
   const name = `Remove ${job.title}`;
   const remove = make("button", { type: "button", className: "quiet", "aria-label": name }, "Remove");
-  const state = job.state === "done" ? [] : [job.state];
+  const kind = job.clip ? [job.clip.preview ? "preview of a clip" : "clip"] : [];
+  const state = job.state === "done" ? kind : [...kind, job.state];
   const item = make(
     "li",
     { className: "card", dataset: { job: job.id, state: job.state } },
@@ -114,6 +115,9 @@ export const showGallery = guarded(() => load(true));
 
 /** What grows while nobody watches goes back on the stage when the page is opened again. */
 export async function reopen() {
+  const left = leftByReload();
+  const draft = left && (await readJob(left.job).catch(() => null));
+  if (draft) return openJob(draft, left.settings).catch(complain);
   const asked = /^#job=(.+)$/.exec(location.hash)?.[1];
   const { jobs } = await listJobs(null, 12);
   const running = jobs.find((each) => !each.draft && !FINAL.has(each.state));

@@ -1,12 +1,13 @@
 /** An earlier job on the stage again, with the pictures it was made from. */
 
 import { jobPath, picture } from "./api.js";
+import { complain } from "./dom.js";
 import { MaskLayer } from "./mask-layer.js";
 import { painting } from "./paintings.js";
 import { adopt } from "./recipe-text.js";
 import { fromJob, fromShipped, loaded } from "./sources.js";
 import { agree, state } from "./state.js";
-import { follow } from "./run.js";
+import { follow, takeUp } from "./run.js";
 
 /** @typedef {import("./types.js").Job} Job */
 
@@ -25,13 +26,25 @@ async function paintingOf(job, index) {
 }
 
 /** @param {Job} job */
-export async function openJob(job) {
+async function photoOf(job) {
   const photo = await fromJob(job.id, "photo", job.photo?.name ?? "photo");
+  if (!job.clip) return photo;
+  return { name: photo.name, url: photo.url, isClip: true, ref: { job: job.id, what: "clip" } };
+}
+
+/**
+ * @param {Job} job
+ * @param {any} [settings]  Of the picture that a draft is of, which is to follow it.
+ */
+export async function openJob(job, settings) {
+  const photo = await photoOf(job);
   const paintings = await Promise.all(
     Array.from({ length: job.styles }, (_, index) => paintingOf(job, index)),
   );
-  adopt(job.recipe);
+  adopt(job.recipe, job.id);
+  if (job.clip) state.settings.stability = job.clip.stability;
   Object.assign(state, { photo, paintings });
+  Object.assign(state.settings, settings);
   agree();
-  follow(job);
+  (settings ? takeUp : follow)(job).catch(complain);
 }

@@ -5,12 +5,12 @@ import { startComparison } from "./compare.js";
 import { startControls } from "./controls.js";
 import { byId, complain } from "./dom.js";
 import { startDrops } from "./drops.js";
+import { startFilm } from "./film.js";
 import { reopen, showGallery, startGallery } from "./gallery.js";
 import { startMasks } from "./masks.js";
 import { startPaintings } from "./paintings.js";
 import { startProgress } from "./progress.js";
 import { startRecipeText } from "./recipe-text.js";
-import { leaveNoDrafts } from "./run.js";
 import { startSheet } from "./sheet.js";
 import { startStage } from "./stage.js";
 import { emit, state } from "./state.js";
@@ -58,6 +58,7 @@ async function start() {
   [state.recipes, state.styles] = await Promise.all([listRecipes(), listStyles()]);
   for (const begin of [
     startStage,
+    startFilm,
     startProgress,
     startMasks,
     startPaintings,
@@ -67,7 +68,6 @@ async function start() {
     startGallery,
     startComparison,
     startSheet,
-    leaveNoDrafts,
   ]) {
     begin();
   }

@@ -224,7 +224,7 @@ export function startMasks() {
   byId("open-masks").addEventListener("click", () => openMasks());
   on("inputs", () => {
     const button = byId("open-masks");
-    button.hidden = !state.photo || !state.paintings.length;
+    button.hidden = !state.photo || state.photo.isClip || !state.paintings.length;
     button.textContent =
       state.paintings.length > 1 ? "Paint where each one goes" : "Paint only a part of the photo";
   });

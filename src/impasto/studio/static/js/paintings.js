@@ -98,7 +98,7 @@ function row(each, index, shared) {
   const { source } = each;
   const image = make("img", { src: source.url, alt: "", width: 48, height: 40 });
   const named = !each.mask || each.mask.isEmpty ? "Place" : "Place ✓";
-  const place = make("button", { type: "button", className: "quiet", disabled: !state.photo }, named);
+  const place = make("button", { type: "button", className: "quiet", disabled: !state.photo || state.photo.isClip }, named);
   place.setAttribute("aria-label", `Paint the place of ${source.name}`);
   place.addEventListener("click", () => openMasks(index));
   const close = make(
@@ -130,7 +130,7 @@ function render() {
   const masked = state.paintings.some(({ mask }) => mask && !mask.isEmpty);
   const shared = state.paintings.length > 1 && !masked;
   const now = state.paintings.map(({ source, mask }) => source.url + Boolean(mask && !mask.isEmpty));
-  const key = [shared, Boolean(state.photo), ...now].join();
+  const key = [shared, Boolean(state.photo), state.photo?.isClip, ...now].join();
   const list = byId("chosen");
   if (list.dataset.key === key) return; // a slider that is being dragged stays where it is
   list.dataset.key = key;

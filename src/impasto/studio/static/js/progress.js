@@ -36,13 +36,14 @@ function words(job) {
     case "queued":
       return job.position ? `Waiting, ${job.position} ahead` : "Waiting for a free brush";
     case "running":
+      if (job.progress?.unit === "frame") return "Painting the clip";
       return job.progress
         ? `${job.draft ? "A first draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}`
         : "Mixing the colours";
     case "stopped":
       return "Stopped. The picture so far is kept.";
     case "done":
-      return job.draft ? "The draft is there" : "Finished";
+      return job.draft ? "The draft is there" : job.clip?.preview ? "The preview is there" : "Finished";
     case "cancelled":
       return "Cancelled";
     default:
@@ -71,11 +72,11 @@ function render() {
 
 /** @param {Progress} progress @param {boolean} running */
 function detail(progress, running) {
-  const { width, height, iteration, iterations } = progress;
+  const { width, height, iteration, iterations, unit } = progress;
   const isWhole = !running && iteration === iterations;
   const parts = [
     `${width} × ${height}`,
-    isWhole ? `${iterations} steps` : `step ${iteration} of ${iterations}`,
+    isWhole ? `${iterations} ${unit}s` : `${unit} ${iteration} of ${iterations}`,
   ];
   if (running && progress.seconds_left != null) parts.push(`${spoken(progress.seconds_left)} left`);
   return parts.join(" · ");
@@ -87,6 +88,7 @@ function note(progress) {
   steps.push(progress);
   if (progress.scale !== scale) {
     scale = progress.scale;
+    if (progress.unit === "frame") return announce(`Painting ${progress.iterations} frames.`);
     announce(
       `Painting scale ${scale + 1} of ${progress.scales}, ${progress.width} by ${progress.height} pixels.`,
     );
@@ -96,7 +98,7 @@ function note(progress) {
 /** The losses so far, on a logarithmic axis of their own range. */
 function draw() {
   const chart = byId("chart");
-  chart.hidden = steps.length < 2;
+  chart.hidden = steps.length < 2 || steps[0].unit === "frame"; // which has no losses of its own
   if (chart.hidden) return;
   const values = steps.flatMap(({ losses }) =>
     TERMS.map((term) => losses[term]).filter((value) => value > 0),

@@ -78,8 +78,9 @@ export function recipeText(recipe) {
  * The panel as a recipe has it.
  *
  * @param {any} recipe  Whole.
+ * @param {string} [job]  That it is of, which has the picture that it begins with, if any.
  */
-export function adopt(recipe) {
+export function adopt(recipe, job) {
   const shipped = state.recipes.find(({ name }) => name === recipe.name);
   Object.assign(state.settings, {
     recipe: shipped && isPlain(recipe, shipped.recipe) ? recipe.name : recipe,
@@ -88,6 +89,7 @@ export function adopt(recipe) {
     colors: recipe.colors,
     size: recipe.size,
     iterations: recipe.schedule.total,
+    init: job && recipe.start.image ? { job, what: "init" } : null,
   });
 }
 
@@ -105,7 +107,7 @@ function isPlain(recipe, shipped) {
 
 /** @param {File} file  A finished picture. */
 export const restoreFrom = guarded(async (file) => {
-  const { recipe, photo, paintings } = await restore(file);
+  const { recipe, photo, paintings, init } = await restore(file);
   adopt(recipe);
   const named = (paintings ?? []).map((/** @type {any} */ each) => each.name).filter(Boolean);
   const found = state.styles.filter(({ name, title }) =>
@@ -121,7 +123,8 @@ export const restoreFrom = guarded(async (file) => {
   byId("recipe-box").open = true;
   edited();
   const made = [photo?.name, ...named].filter(Boolean).join(" and ");
-  notify(`The recipe of ${file.name} is restored.${made ? ` It was made from ${made}.` : ""}`, {
+  const begun = init ? ` It began with ${init}, which is not inside: the photo takes its place.` : "";
+  notify(`The recipe of ${file.name} is restored.${made ? ` It was made from ${made}.` : ""}${begun}`, {
     seconds: 12,
   });
 });

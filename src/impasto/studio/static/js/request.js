@@ -45,23 +45,26 @@ export function changes(settings, all, blended) {
 
 /**
  * @param {{photo: any, paintings: Painting[], settings: Settings, title?: string}} inputs
- * @param {boolean} draft  Whether a quick one is wanted first.
+ * @param {import("./run.js").Kind} kind
  * @returns {Promise<FormData>}
  */
-export async function jobForm({ photo, paintings, settings, title }, draft) {
+export async function jobForm({ photo, paintings, settings, title }, kind) {
   const { placed, all } = ordered(paintings);
   /** @type {[Blob, string][]} */
   const photos = [];
   /** @type {[Blob, string][]} */
   const styles = [];
+  const part = photo.isClip ? "clip" : "photo";
   const photoName = named(photo, photos);
   const job = {
     title: title ?? `${stem(photo.name)}, ${all.map(({ source }) => stem(source.name)).join(" and ")}`,
     recipe: settings.recipe,
     set: changes(settings, all, all.length > 1 && !placed.length),
     styles: all.map(({ source }) => named(source, styles)),
-    draft,
-    ...(photos.length ? {} : { photo: photoName }),
+    draft: kind === "draft",
+    ...(photo.isClip && { preview: kind === "preview", stability: settings.stability }),
+    ...(settings.init && { init: settings.init }),
+    ...(!photos.length && { [part]: photoName }),
   };
   const form = new FormData();
   form.append("job", JSON.stringify(job));
@@ -70,7 +73,7 @@ export async function jobForm({ photo, paintings, settings, title }, draft) {
     const [has, may] = [bytes, state.limit].map((each) => `${Math.round(each / 2 ** 20)} MiB`);
     throw new Error(`The pictures have ${has}; this studio takes ${may} at once.`);
   }
-  for (const [file, name] of photos) form.append("photo", file, name);
+  for (const [file, name] of photos) form.append(part, file, name);
   for (const [file, name] of styles) form.append("style", file, name);
   for (const [place, { mask }] of placed.entries())
     form.append("mask", await mask.toBlob(), `mask-${place + 1}.png`);
@@ -84,7 +87,7 @@ export async function jobForm({ photo, paintings, settings, title }, draft) {
  * @param {string} job
  */
 export function remember({ photo, paintings }, job) {
-  photo.ref = { job, what: "photo" };
+  photo.ref = { job, what: photo.isClip ? "clip" : "photo" };
   for (const [place, { source }] of ordered(paintings).all.entries()) {
     if (!source.style) source.ref = { job, what: `style/${place}` };
   }

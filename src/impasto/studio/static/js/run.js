@@ -6,10 +6,12 @@ import { forgetReferences, jobForm, remember } from "./request.js";
 import { agree, disagree, emit, on, state } from "./state.js";
 
 /** @typedef {import("./types.js").Job} Job */
+/** @typedef {"draft" | "preview" | "whole"} Kind  Of a photo a draft first, of a clip a preview. */
 /** @typedef {{photo: any, paintings: import("./types.js").Painting[], settings: any, title?: string}} Inputs */
 
 const PAUSE = 450; // ms without a change before the next picture is begun
 const DRAFT = { side: 192, iterations: 30 }; // a few seconds on two CPU cores
+const LEFT = "draft"; // in the tab's own storage: the draft that a reload finds again
 const DRAFTED = ["standard", "best"]; // of the same objective as the recipe "draft"
 
 let follower = new AbortController();
@@ -40,14 +42,14 @@ export const drop = (id) => void api.forgetJob(id).catch(complain);
  * when it has room.
  *
  * @param {Inputs} inputs
- * @param {boolean} draft
+ * @param {Kind} kind
  * @param {() => boolean} wanted  Still.
  * @returns {Promise<Job>}
  */
-export async function send(inputs, draft, wanted) {
+export async function send(inputs, kind, wanted) {
   for (;;) {
     try {
-      return await api.createJob(await jobForm(inputs, draft));
+      return await api.createJob(await jobForm(inputs, kind));
     } catch (error) {
       if (!(error instanceof api.Problem)) throw error;
       const isLost = error.code === "not_found" || error.code === "no_result";
@@ -64,15 +66,17 @@ export async function send(inputs, draft, wanted) {
  * A job in place of the one on the stage.
  *
  * @param {Inputs} inputs
- * @param {boolean} draft
+ * @param {Kind} kind
  * @param {number} mine  The turn it belongs to.
  * @returns {Promise<boolean>} whether it ended as it should, and is still the one on the stage.
  */
-async function put(inputs, draft, mine) {
-  const settings = draft ? draftOf(inputs) : inputs.settings;
-  const job = await send({ ...inputs, settings }, draft, () => mine === turn);
+async function put(inputs, kind, mine) {
+  const settings = kind === "draft" ? draftOf(inputs) : inputs.settings;
+  const job = await send({ ...inputs, settings }, kind, () => mine === turn);
   if (mine !== turn) return (drop(job.id), false);
   const before = state.job;
+  if (kind === "draft") keepForReload(job.id, inputs.settings);
+  else sessionStorage.removeItem(LEFT);
   remember(inputs, job.id);
   const ended = follow(job);
   if (before && (before.draft || !api.FINAL.has(before.state))) drop(before.id);
@@ -88,6 +92,19 @@ const draftOf = ({ settings, photo }) => ({
   iterations: Math.min(DRAFT.iterations, settings.iterations ?? DRAFT.iterations),
 });
 
+/** @param {string} job @param {any} settings  Of the picture that the draft is of. */
+const keepForReload = (job, settings) => sessionStorage.setItem(LEFT, JSON.stringify({ job, settings }));
+
+/** @returns {{job: string, settings: any} | null} The draft that was on the stage before a reload. */
+export const leftByReload = () => JSON.parse(sessionStorage.getItem(LEFT) ?? "null");
+
+/** @param {Job} draft  To be watched to its end; the picture itself follows. */
+export async function takeUp(draft) {
+  const mine = ++turn;
+  await follow(draft);
+  if (mine === turn && state.job.state === "done") await put(inputsNow(), "whole", mine);
+}
+
 /** Begin a picture of what is in the panel; one that is still growing is given up for it. */
 export async function paint() {
   clearTimeout(waiting);
@@ -98,8 +115,9 @@ export async function paint() {
   announce("Painting has begun.");
   try {
     const { recipe } = inputs.settings;
-    if (DRAFTED.includes(recipe.name ?? recipe) && !(await put(inputs, true, mine))) return;
-    await put(inputs, false, mine);
+    if (inputs.photo.isClip) return void (await put(inputs, "preview", mine));
+    if (DRAFTED.includes(recipe.name ?? recipe) && !(await put(inputs, "draft", mine))) return;
+    await put(inputs, "whole", mine);
   } catch (error) {
     if (mine === turn) disagree();
     throw error;
@@ -159,9 +177,15 @@ export const stop = guarded(async () => void (await api.stopJob(state.job.id)));
 
 /** From where it was stopped; after a draft, with the picture itself. */
 export const goOn = guarded(async () => {
-  if (state.job.draft) return void (await put(inputsNow(), false, ++turn));
+  if (state.job.draft) return void (await put(inputsNow(), "whole", ++turn));
   await api.resumeJob(state.job.id);
   await follow(await api.readJob(state.job.id));
+});
+
+/** All of the clip whose preview is on the stage. */
+export const paintWhole = guarded(async () => {
+  agree();
+  await put(inputsNow(), "whole", ++turn);
 });
 
 /** Off the stage: the next picture is of another photo. */
@@ -170,22 +194,16 @@ export function leave() {
   turn++;
   follower.abort();
   if (state.job && (state.job.draft || isRunning())) drop(state.job.id);
+  sessionStorage.removeItem(LEFT);
   state.job = null;
   say("#studio");
   emit("job");
 }
 
-/** Nobody will see the draft of a page that is gone. */
-export function leaveNoDrafts() {
-  addEventListener("pagehide", () => {
-    if (state.job?.draft) drop(state.job.id);
-  });
-}
-
 /** @param {() => boolean} wanted  Whether changes are followed. */
 export function followChanges(wanted) {
   on("edited", () => {
-    if (!isReady() || !wanted()) return;
+    if (!isReady() || !wanted() || state.photo.isClip) return;
     clearTimeout(waiting);
     waiting = setTimeout(guarded(paint), PAUSE);
   });

@@ -79,7 +79,7 @@ async function fill({ cell, button, image }, signal) {
   const paintings = cell.paintings ?? state.paintings;
   const settings = { ...state.settings, ...cell.settings, ...small() };
   const inputs = { photo: state.photo, paintings, settings, title: `Variation: ${cell.label}` };
-  const job = await send(inputs, true, () => !signal.aborted);
+  const job = await send(inputs, "draft", () => !signal.aborted);
   jobs.add(job.id);
   if (signal.aborted) return forgetAll();
   if (!state.photo.ref) remember({ photo: state.photo, paintings }, job.id);

@@ -10,6 +10,20 @@ export const stem = (name) => name.replace(/\.[a-z0-9]{2,5}$/i, "");
 /** @param {File} file @returns {Source} */
 export const fromFile = (file) => ({ name: file.name || "picture", url: URL.createObjectURL(file), file });
 
+const MOVING = /\.(mp4|m4v|mov|webm|mkv|avi|ts)$/i; // where the browser does not know the type
+const FRAME = "\x21\xf9\x04"; // what a GIF has before each of its frames
+const SEARCHED = 2 ** 20;
+
+/** @param {File} file */
+export const isVideo = ({ type, name }) => type.startsWith("video/") || MOVING.test(name);
+
+/** @param {File} file  Whether it moves: a video, or a GIF of several frames. */
+export async function isClip(file) {
+  if (file.type !== "image/gif") return isVideo(file);
+  const head = new TextDecoder("latin1").decode(await file.slice(0, SEARCHED).arrayBuffer());
+  return head.split(FRAME).length > 2;
+}
+
 /** @param {{name: string, title: string, url: string}} style @returns {Promise<Source>} */
 export const fromShipped = async (style) => ({
   name: style.title,

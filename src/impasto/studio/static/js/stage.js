@@ -5,7 +5,7 @@ import { byId, guarded, notify } from "./dom.js";
 import { stem } from "./sources.js";
 import { createSplit } from "./split.js";
 import { on, state } from "./state.js";
-import { goOn, isRunning, stop, watch } from "./run.js";
+import { goOn, isRunning, paintWhole, stop, watch } from "./run.js";
 
 const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
 
@@ -18,7 +18,6 @@ let drafted = 0; // width of the draft, which stays until something finer is the
 async function renderPhoto() {
   const { photo } = state;
   byId("empty").hidden = Boolean(photo);
-  byId("split").hidden = !photo;
   byId("change-photo").hidden = !photo;
   if (photo === shownPhoto) return;
   shownPhoto = photo;
@@ -54,8 +53,13 @@ const renderJob = guarded(async () => {
   byId("stop").hidden = !job || ended;
   byId("resume").hidden = job?.state !== "stopped";
   byId("download").hidden = !result || job.draft;
-  byId("lens").hidden = !job;
-  split.setComparable(Boolean(job));
+  byId("lens").hidden = !job || Boolean(job.clip);
+  byId("whole").hidden = !(job?.clip?.preview && ended);
+  for (const button of byId("download").querySelectorAll("[data-format]")) {
+    button.hidden = (button.dataset.format === "film") !== Boolean(job?.clip);
+  }
+  split.setComparable(Boolean(job) && !job.clip);
+  if (job?.clip) split.move(0);
   split.frame.classList.toggle("growing", isRunning());
   const now = job ? `${job.id} ${result}` : "";
   if (now === shownJob) return;
@@ -63,7 +67,7 @@ const renderJob = guarded(async () => {
   shownJob = now;
   await renderOddPhoto();
   if (!job) await split.show("after", null);
-  else if (result) await showPainted(result);
+  else if (result && !job.clip) await showPainted(result);
   if (result && job.draft) drafted = job.progress?.width ?? 0;
 });
 
@@ -75,7 +79,9 @@ const save = guarded(async (/** @type {Event} */ event) => {
   if (!format) return;
   byId("download").open = false;
   const name = stem(state.job.title).replaceAll(/[^\p{L}\p{N}]+/gu, "-");
-  await download(`${jobPath(state.job.id)}/result?format=${format}`, `${name}.${EXTENSIONS[format]}`);
+  const { id, clip } = state.job;
+  if (clip) await download(`${jobPath(id)}/result`, `${name}.${clip.media_type.replace(/^.*\//, "")}`);
+  else await download(`${jobPath(id)}/result?format=${format}`, `${name}.${EXTENSIONS[format]}`);
   notify("Saved with your downloads.", { seconds: 4 });
 });
 
@@ -94,6 +100,7 @@ export function startStage() {
   watch((event) => void (event.type === "preview" && renderPreview(event.data)));
   byId("stop").addEventListener("click", stop);
   byId("resume").addEventListener("click", goOn);
+  byId("whole").addEventListener("click", paintWhole);
   byId("lens").addEventListener("click", toggleLens);
   byId("download").addEventListener("click", save);
   byId("change-photo").addEventListener("click", () => byId("photo-input").click());

@@ -7,7 +7,10 @@ export const state = {
   /** @type {import("./types.js").Source | null} */ photo: null,
   /** @type {Painting[]} */ paintings: [],
   /** @type {import("./types.js").Settings} */
-  settings: { recipe: "standard", strength: 1, scale: 1, colors: "style", size: 512, iterations: null },
+  settings: {
+    ...{ recipe: "standard", strength: 1, scale: 1, colors: "style", size: 512, iterations: null },
+    ...{ stability: 0.8, init: null },
+  },
   /** @type {import("./types.js").Job | null} */ job: null,
   /** @type {{name: string, description: string, recipe: any}[]} */ recipes: [],
   /** @type {{name: string, title: string, url: string, credit: string}[]} */ styles: [],

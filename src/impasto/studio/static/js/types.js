@@ -10,6 +10,7 @@
  * @property {string} [style]  Id of a shipped style.
  * @property {Reference} [ref]  Where the server has it already.
  * @property {number} [side]  The longer one in pixels, once it has been shown.
+ * @property {boolean} [isClip]  It moves.
  * @property {boolean} [isOdd]  Of a format that the browser cannot show.
  *
  * @typedef {Object} Painting
@@ -24,10 +25,13 @@
  * @property {"style"|"content"|"luminance"|"match"} colors
  * @property {number | null} size  Longer side in pixels; null: the photo's.
  * @property {number | null} iterations  Of all scales together; null: the recipe's.
+ * @property {number} stability  Of a clip, 0 to 1.
+ * @property {Reference | null} init  A picture that the restored recipe begins with.
  *
  * @typedef {Object} Progress
  * @property {number} iteration
  * @property {number} iterations
+ * @property {"step" | "frame"} unit  What an iteration is.
  * @property {number} scale  From 0, the coarsest.
  * @property {number} scales
  * @property {number} width
@@ -48,7 +52,9 @@
  * @property {number} styles
  * @property {number} masks
  * @property {number | null} position
- * @property {{result: string | null, thumbnail: string | null, preview: string | null}} links
+ * @property {{preview: boolean, stability: number, media_type: string} | null} clip
+ * @property {{result: string | null, thumbnail: string | null, preview: string | null,
+ *   sheet: string | null}} links
  * @property {{name: string}} [photo]
  * @property {{name: string, style_name?: string | null}[]} [paintings]
  */
