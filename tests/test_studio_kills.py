@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -15,7 +16,8 @@ pytest.importorskip("fastapi")
 
 from PIL import Image
 
-from studios import Server, accepted, children, inside, is_alive, post, serving, work
+from clips import panning, write_clip
+from studios import PAINTING, Server, accepted, children, inside, is_alive, post, serving, work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 JOB = {"size": 48, "schedule.total": 36}
@@ -65,6 +67,43 @@ def test_a_job_survives_everything_and_is_the_same(tmp_path):
         assert 'impasto_jobs_ended_total{state="done"} 3.0' in figures
         assert "impasto_workers_lost_total 1.0" in figures
         assert not list(folder.glob(".impasto*"))
+    finally:
+        server.end()
+
+
+def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path):
+    pytest.importorskip("cv2")
+    clip = write_clip(tmp_path / "clip.mp4", panning(8), rate=8, sound=True).read_bytes()
+
+    def sent(client):
+        job = {"recipe": "draft", "set": {"size": 64, "schedule.total": 8}}
+        files = [("clip", ("clip.mp4", clip)), ("style", ("p.png", PAINTING))]
+        return accepted(client.post("/v1/jobs", files=[*files, ("job", (None, json.dumps(job)))]))[
+            "id"
+        ]
+
+    with inside(tmp_path / "calm") as calm:
+        whole = sent(calm)
+        work(calm)
+        expected = calm.get(f"/v1/jobs/{whole}/result").content
+
+    server = Server(tmp_path / "wild").start()
+    try:
+        job = sent(server.client)
+        frames = tmp_path / "wild" / "jobs" / job / "frames"
+        server.until_iteration(job, 2)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        kept = {each.name: each.read_bytes() for each in frames.glob("*[0-9].png")}
+        assert len(kept) >= 2
+        server.until_iteration(job, len(kept) + 1)
+        assert all((frames / name).read_bytes() == data for name, data in kept.items())
+        server.kill()
+        server.start()
+        assert server.until(job)["state"] == "done"
+        assert server.job(job)["progress"]["iteration"] == 8
+        assert server.result(job) == expected
+        assert not frames.exists()
     finally:
         server.end()
 

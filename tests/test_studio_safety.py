@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import platform
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -354,3 +358,90 @@ def test_the_log_is_lines_of_json():
     assert (found["event"], found["path"], found["level"]) == ("request", "/a\nb", "INFO")
     assert "\n" not in logs.Lines("text").format(record)
     assert io.StringIO(line).readlines() == [line]
+
+
+@pytest.mark.parametrize("address", ["/", "/docs", "/static/mark.svg", "/v1/jobs"])
+def test_head_is_get_without_a_body(client, address):
+    whole, head = client.get(address), client.head(address)
+    assert head.status_code == whole.status_code == 200
+    assert head.content == b""
+    for name in ("content-type", "content-security-policy"):
+        assert head.headers[name] == whole.headers[name]
+    refused(client.get("/v1/jobs/1"), "bad_parameter")
+    assert client.head("/v1/jobs/1").status_code == 422
+
+
+def test_head_of_pictures_and_events_ends_at_once(client):
+    job = accepted(post(client))
+    photo = client.get(job["links"]["photo"])
+    head = client.head(job["links"]["photo"])
+    assert head.headers["content-length"] == str(len(photo.content))
+    assert head.content == b""
+    assert client.head(job["links"]["events"]).status_code == 200  # of a job that waits for ever
+    assert studio_of(client).streams.acquire(blocking=False)
+    studio_of(client).streams.release()
+    client.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_a_token_is_one_word_of_the_address():
+    from urllib.parse import unquote
+
+    from impasto.cli.serve import _fragment
+
+    token = 'a b/c%d#é"'
+    assert " " not in _fragment(token)
+    assert unquote(_fragment(token)) == f"#token={token}"
+    assert _fragment(None) == ""
+
+
+CONFINED = """
+import socket, subprocess, threading
+import numpy
+from impasto.studio.sandbox import give_up
+waiting, told = threading.Event(), []
+def act():
+    waiting.wait()
+    for name, what in (
+        ("socket", socket.socket),
+        ("program", lambda: subprocess.run(["true"])),
+        ("file", lambda: open("/dev/null")),
+        ("thread", lambda: threading.Thread(target=int).start()),
+    ):
+        try:
+            what()
+            told.append(name)
+        except OSError:
+            pass
+before = threading.Thread(target=act)
+before.start()
+assert give_up()
+waiting.set()
+before.join()
+act()
+print(told)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's system calls")
+def test_what_decodes_opens_no_sockets_and_starts_no_programs():
+    from impasto.studio.sandbox import _CALLS
+
+    if platform.machine() not in _CALLS:
+        pytest.skip(f"no filter for {platform.machine()}")
+    command = [sys.executable, "-c", CONFINED]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.stdout.split("\n")[-2] == "['file', 'thread', 'file', 'thread']", made.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's system calls")
+def test_the_process_that_decodes_is_filtered(client):
+    from impasto.studio.sandbox import _CALLS
+
+    if platform.machine() not in _CALLS:
+        pytest.skip(f"no filter for {platform.machine()}")
+    accepted(post(client))
+    process = studio_of(client).decoder._process.pid
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        status = (thread / "status").read_text()
+        assert "Seccomp:\t2" in status
+        assert "NoNewPrivs:\t1" in status

@@ -426,3 +426,88 @@ def test_no_more_than_so_many_follow(client, monkeypatch):
     studio_of(client).streams = threading.BoundedSemaphore(1)
     studio_of(client).streams.acquire()
     refused(client.get(f"/v1/jobs/{job['id']}/events"), "too_many_streams")
+
+
+# --- words that find masks ---------------------------------------------------------------------
+
+
+def test_a_word_finds_the_mask_that_the_library_finds(client):
+    pytest.importorskip("cv2")
+    word = "rect:34,4,23,21"  # around the sun
+    job = accepted(post(client, ("mask_word", (None, word))))
+    work(client)
+    made = job_of(client, job)
+    assert made["state"] == "done", made["problem"]
+    expected = impasto.stylize(
+        *(synthetic_photo(), synthetic_painting()),
+        **{"quality": "draft", "size": 32, "iterations": 5, "masks": [word]},
+    )
+    np.testing.assert_array_equal(pixels_of(result_of(client, job)), np.asarray(expected.image))
+    mask = pixels_of(client.get(made["links"]["masks"][0]).content)
+    assert mask.shape[:2] == (48, 64)
+    assert mask[14, 45].min() > 200
+    assert mask[40:].max() < 50
+    # What was found may be used again, as a picture.
+    again = accepted(post(client, masks=[{"job": job["id"], "what": "mask/0"}]))
+    work(client)
+    assert job_of(client, again)["state"] == "done"
+
+
+def test_regions_are_found_in_photo_and_painting(client):
+    job = accepted(post(client, masks=[{"word": "auto:3"}]))
+    assert (job["masks"], job["styles"]) == (3, 3)
+    work(client)
+    made = job_of(client, job)
+    assert made["state"] == "done", made["problem"]
+    masks = [pixels_of(client.get(link).content) for link in made["links"]["masks"]]
+    np.testing.assert_allclose(np.sum(masks, 0, dtype=float), 255, atol=8)
+    expected = impasto.stylize(
+        *(synthetic_photo(), synthetic_painting()),
+        **{"quality": "draft", "size": 32, "iterations": 5, "masks": ["auto:3"]},
+    )
+    np.testing.assert_array_equal(pixels_of(result_of(client, job)), np.asarray(expected.image))
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "says"),
+    [
+        ("sky", "bad_input", "there are rect:X,Y,WIDTH,HEIGHT, salient, person, face"),
+        ("/etc/passwd", "bad_input", "no such word"),
+        ("rect:1,2", "bad_input", "rect:X,Y,WIDTH,HEIGHT in pixels"),
+        ("auto:1", "bad_input", "2 to 8 regions"),
+        ("auto:3#4", "bad_input", "names no region"),
+        ("scribble:/etc/passwd", "path_refused", "send the mask itself"),
+        ("face:2", "bad_input", "takes nothing after a colon"),
+        ("person", "no_mask_network", "`impasto mask PHOTO person"),
+    ],
+)
+def test_words_are_checked_before_they_wait(client, monkeypatch, tmp_path, word, code, says):
+    monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
+    monkeypatch.setattr("impasto.segment.wheels._installed", lambda member: None)
+    detail = refused(post(client, masks=[{"word": word}]), code)
+    assert says in detail
+    assert str(tmp_path) not in detail
+
+
+def test_a_word_that_finds_nothing_fails_its_job(client, monkeypatch):
+    pytest.importorskip("cv2")
+    job = accepted(post(client, masks=[{"word": "rect:0,0,900,900"}]))
+    work(client)
+    assert job_of(client, job)["problem"]["code"] == "bad_input"
+
+
+def test_the_recipe_of_a_picture_that_began_with_another_is_taken(client):
+    first = accepted(post(client))
+    work(client)
+    job = accepted(post(client, init={"job": first["id"], "what": "result"}))
+    work(client)
+    answer = client.post("/v1/restore", files={"picture": ("a.png", result_of(client, job))})
+    restored = answer.json()
+    assert restored["init"] == "start.png"
+    assert restored["recipe"]["start"] == accepted(post(client))["recipe"]["start"]
+    accepted(post(client, recipe=restored["recipe"]))
+    # The job itself still has the picture.
+    source = {"job": job["id"], "what": "init"}
+    again = accepted(post(client, recipe=job["recipe"], set={}, init=source))
+    work(client)
+    assert result_of(client, again) == result_of(client, job)
