@@ -274,7 +274,7 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     assert not page.locator("#run").is_visible(), "nobody has asked for it yet"
     for hidden in ("#open-masks", "#open-sheet", "#follow"):
         assert not page.locator(hidden).is_visible()
-    page.click("text=Paint a preview")
+    page.click("#clip-next")
     api.expect(page.locator("#status")).to_have_text("Painting the clip")
     api.expect(page.locator("#time")).to_contain_text("of 18")  # eight of the sheet, five seconds
     api.expect(page.locator("#status")).to_have_text("The preview is there")
@@ -285,7 +285,7 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     api.expect(sheet).to_be_visible()
     assert sheet.evaluate("(i) => i.decode().then(() => i.naturalWidth)") > 4 * 64
 
-    page.click("text=Paint the whole clip")
+    page.click("#clip-next")
     seen = set()
     while len(seen) < 2:
         page.wait_for_timeout(20)
@@ -310,7 +310,7 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     cards.nth(1).locator(".open").click()
     api.expect(page.locator("#status")).to_have_text("The preview is there")
     assert round(plays(page)["seconds"]) == 5
-    api.expect(page.locator("#whole")).to_be_visible()
+    api.expect(page.locator("#clip-next")).to_have_text("Paint the whole clip")
 
 
 def test_strength_is_followed_down_to_the_photo(page, server):

@@ -48,7 +48,7 @@ function ticker(job) {
   const tick = make("input", {
     type: "checkbox",
     checked: picked.has(job.id),
-    disabled: !job.links.result || Boolean(job.clip),
+    disabled: !job.links.result,
     "aria-label": `Compare ${job.title}`,
   });
   tick.addEventListener("change", () => {
@@ -56,7 +56,7 @@ function ticker(job) {
     else picked.delete(job.id);
     renderPicked();
   });
-  return make("label", { className: "inline" }, tick, "Compare");
+  return make("label", { className: "inline", hidden: Boolean(job.clip) }, tick, "Compare");
 }
 
 /** @param {Job} job */

@@ -5,7 +5,7 @@ import { byId, guarded, notify } from "./dom.js";
 import { stem } from "./sources.js";
 import { createSplit } from "./split.js";
 import { on, state } from "./state.js";
-import { goOn, isRunning, paintWhole, stop, watch } from "./run.js";
+import { goOn, isReady, isRunning, paint, paintWhole, stop, watch } from "./run.js";
 
 const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
 
@@ -43,6 +43,7 @@ async function renderOddPhoto() {
 async function showPainted(path, wide = 0) {
   const { job } = state;
   const url = await picture(path);
+  if (job.clip) await split.show("before", null); // a sheet has another shape than the clip
   if (state.job?.id === job.id) await split.show("after", url, `Painted: ${job.title}`, wide);
 }
 
@@ -54,7 +55,6 @@ const renderJob = guarded(async () => {
   byId("resume").hidden = job?.state !== "stopped";
   byId("download").hidden = !result || job.draft;
   byId("lens").hidden = !job || Boolean(job.clip);
-  byId("whole").hidden = !(job?.clip?.preview && ended);
   for (const button of byId("download").querySelectorAll("[data-format]")) {
     button.hidden = (button.dataset.format === "film") !== Boolean(job?.clip);
   }
@@ -70,6 +70,14 @@ const renderJob = guarded(async () => {
   else if (result && !job.clip) await showPainted(result);
   if (result && job.draft) drafted = job.progress?.width ?? 0;
 });
+
+/** What comes next with a clip: its preview, then all of it. */
+function renderNext() {
+  const { photo, job } = state;
+  const isPreviewed = Boolean(job?.clip?.preview) && FINAL.has(job.state);
+  byId("clip-next").hidden = !photo?.isClip || !isReady() || (Boolean(job) && !isPreviewed);
+  byId("clip-next").textContent = job ? "Paint the whole clip" : "Paint a preview";
+}
 
 /** @param {{iteration: number, url: string}} preview */
 const renderPreview = guarded(({ url }) => showPainted(url, drafted));
@@ -97,10 +105,12 @@ export function startStage() {
   split = createSplit(byId("split"), "Before and after");
   on("inputs", guarded(renderPhoto));
   on("job", renderJob);
+  on("inputs", renderNext);
+  on("job", renderNext);
   watch((event) => void (event.type === "preview" && renderPreview(event.data)));
   byId("stop").addEventListener("click", stop);
   byId("resume").addEventListener("click", goOn);
-  byId("whole").addEventListener("click", paintWhole);
+  byId("clip-next").addEventListener("click", () => (state.job ? paintWhole() : guarded(paint)()));
   byId("lens").addEventListener("click", toggleLens);
   byId("download").addEventListener("click", save);
   byId("change-photo").addEventListener("click", () => byId("photo-input").click());
