@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import av
 import numpy as np
@@ -383,3 +384,35 @@ def test_a_film_painted_steadily_is_another(client, clip, whole, tmp_path):
 def test_a_photo_with_a_clip_s_bytes_is_no_picture(client, clip):
     files = [("photo", ("a.mp4", clip)), ("style", ("p.png", png(FRAMES[0])))]
     refused(client.post("/v1/jobs", files=files), "not_a_picture")
+
+
+def test_a_broken_end_costs_what_it_costs(client, tmp_path):
+    whole = write_clip(tmp_path / "c.mkv", panning(6), rate=6).read_bytes()
+    job = accepted(post(client, whole[: len(whole) * 2 // 3], name="c.mkv"))
+    work(client)
+    made = job_of(client, job)
+    assert made["state"] == "done", made["problem"]
+    count = len(film_of(client, job, tmp_path)[1])
+    assert 0 < count < 6
+    assert made["progress"]["iteration"] == made["progress"]["iterations"] == count
+
+
+def test_more_frames_than_were_counted_are_no_way_round_the_limit(tmp_path, clip, monkeypatch):
+    from impasto.studio.decoding import Decoder
+
+    def lying(self, *arguments):
+        return check(self, *arguments) | {"frames": 1}
+
+    check = Decoder.check_clip
+    monkeypatch.setattr(Decoder, "check_clip", lying)
+    with inside(tmp_path, max_film=3 * 48 * 36) as client:
+        job = accepted(post(client, clip))
+        work(client)
+        made = job_of(client, job)
+        assert made["problem"]["code"] == "over_limit"
+        assert "4 frames" in made["problem"]["detail"]
+
+
+def test_without_opencv_the_extra_is_named(client, clip, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert "impasto[video]" in refused(post(client, clip), "bad_input")

@@ -150,6 +150,16 @@ def test_jobs_that_ended_long_ago_go(kept, monkeypatch):
     assert left(folder, queue) == [4, 5]  # never what has not ended
 
 
+def test_drafts_that_pages_left_behind_go_after_a_day(kept, monkeypatch):
+    folder, queue = kept
+    with queue.change() as base:
+        base.execute("UPDATE jobs SET draft = 1 WHERE id IN (?, ?)", (f"{1:032x}", f"{5:032x}"))
+    for hours, there in ((23, [0, 1, 2, 3, 4, 5]), (25, [0, 2, 3, 4, 5])):
+        monkeypatch.setattr(time, "time", lambda hours=hours: 110.0 + 3600 * hours)
+        sweep(Settings(data=folder.path, keep_s=None), folder, queue)
+        assert left(folder, queue) == there
+
+
 def test_where_the_disk_is_short_the_oldest_go(kept):
     folder, queue = kept
     settings = Settings(data=folder.path, keep_s=None, max_disk=4500)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.cli.arguments import say
 from impasto.cli.compare import print_table
-from impasto.cli.video_flags import check_opencv
 from impasto.errors import InputError
+from impasto.video.opencv import check_opencv
 
 if TYPE_CHECKING:
     from impasto.video.clip import Clip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, say, whole
 from impasto.cli.regions import add_strength_flag
 from impasto.cli.stylize import add_recipe_flags, recipe_from
-from impasto.cli.video_flags import check_opencv, frame_rate, raw_format, time_range
+from impasto.cli.video_flags import frame_rate, raw_format, time_range
 
 if TYPE_CHECKING:
     from impasto.recipe import Recipe
@@ -131,6 +131,7 @@ def run(argv: list[str]) -> int:
     if (options.clip is None) == (options.live is None):
         parser.error("one CLIP is needed, or --live")
     from impasto.errors import InputError
+    from impasto.video.opencv import check_opencv
 
     check_opencv()
     from impasto.media.decode import read_picture

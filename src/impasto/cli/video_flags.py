@@ -49,17 +49,3 @@ def raw_format(text: str) -> tuple[int, int, Fraction]:
     if not found or not int(found[1]) * int(found[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT@RATE, such as 640x360@24")
     return int(found[1]), int(found[2]), frame_rate(found[3])
-
-
-def check_opencv() -> None:
-    """See that there is what flow is estimated with.
-
-    Raises:
-        InputError: there is not.
-    """
-    from importlib.util import find_spec
-
-    from impasto.errors import InputError
-
-    if find_spec("cv2") is None:
-        raise InputError("films need an extra package: pip install 'impasto[video]'")

@@ -84,6 +84,8 @@ class Attempt:
         )
 
     def _made(self) -> str:
+        for scratch in self.place.glob("*.npy"):  # of a worker that was killed
+            scratch.unlink()
         if self.row.spec.film is not None:
             from impasto.studio.film_job import FilmJob
 

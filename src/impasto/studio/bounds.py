@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from impasto.studio.problems import Problem
-from impasto.studio.rows import Film
 from impasto.studio.settings import Settings
 
 
@@ -21,13 +20,12 @@ def check_size(size: tuple[int, int], settings: Settings) -> None:
         )
 
 
-def check_film(size: tuple[int, int], film: Film, settings: Settings) -> None:
-    """Likewise of a film's frames, all together; of a preview, those that it has.
+def check_film(size: tuple[int, int], count: int, settings: Settings) -> None:
+    """Likewise of so many frames of a film, all together.
 
     Raises:
         Problem: they are not.
     """
-    count = film.wanted
     if count * size[0] * size[1] > settings.max_film:
         raise Problem(
             "over_limit",

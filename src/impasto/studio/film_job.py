@@ -62,12 +62,12 @@ class FilmJob:
         if min(self._size) <= SHORTEST:
             raise InputError(f"size: both sides of a film have to be above {SHORTEST} px")
         check_size(self._size, settings)
-        check_film(self._size, film, settings)
+        check_film(self._size, film.wanted, settings)
         self._recipe = recipe.with_changes({"size": max(self._size)})
         self._paintings = attempt.paintings()
         self._selection = beginning(Selection()) if film.preview else Selection()
         self._painter = painter
-        self._done = 0
+        self._done, self._total = 0, film.wanted
         self._pace: list[float] = []
 
     def made(self) -> str:
@@ -155,6 +155,9 @@ class FilmJob:
     def _count(self, began: float) -> float:
         """Note that one more frame is done, begun at a time; the time now."""
         self._done += 1
+        self._total = max(self._total, self._done)
+        # However few the clip claimed to have.
+        check_film(self._size, self._done, self._attempt.worker.settings)
         now = time.monotonic()
         self._pace = [*self._pace[-19:], now - began]
         return now
@@ -178,10 +181,6 @@ class FilmJob:
         if state is not None and self._done < self._total:
             raise Halted(state)
 
-    @property
-    def _total(self) -> int:
-        return max(self._film.wanted, self._done)
-
     def _progress(self) -> dict[str, Any]:
         pace = sum(self._pace) / len(self._pace) if self._pace else 0.0
         return {
@@ -197,6 +196,8 @@ class FilmJob:
         }
 
     def _write(self, work: Work, *, whole: bool) -> None:
+        if whole:  # a broken end may have cost some
+            self._total = self._done
         attempt, facts = self._attempt, self._facts()
         spec, end = attempt.row.spec, self._selection.end
         recipe = self._recipe.model_dump(mode="json")

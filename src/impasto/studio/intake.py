@@ -19,6 +19,7 @@ from impasto.studio.rows import Film, Spec
 from impasto.studio.schema import JobRequest, OfStyle, Source
 from impasto.studio.settings import Settings
 from impasto.studio.staging import Stager
+from impasto.video.opencv import check_opencv
 
 RECIPE_BYTES = 64 * 1024
 
@@ -114,7 +115,7 @@ class Intake:
         size = fit_within(*photo, recipe.size)
         check_size(size, self._settings)
         if film is not None:
-            check_film(size, film, self._settings)
+            check_film(size, film.wanted, self._settings)
 
 
 def _check_source(job: JobRequest) -> Source:
@@ -122,6 +123,7 @@ def _check_source(job: JobRequest) -> Source:
 
     Raises:
         Problem: there is neither, or something that the other would need.
+        InputError: clips cannot be painted here.
     """
     if job.photo is not None and job.clip is not None:
         raise Problem("bad_input", "photo or clip: only one of them")
@@ -131,6 +133,7 @@ def _check_source(job: JobRequest) -> Source:
         if job.preview:
             raise Problem("bad_input", "preview: of a clip; a photo has drafts")
         return job.photo
+    check_opencv()
     for name in ("masks", "style_masks", "init"):
         if getattr(job, name):
             raise Problem("bad_input", f"{name}: not with a clip")

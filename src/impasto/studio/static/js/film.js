@@ -25,7 +25,10 @@ async function player({ url, type, name }) {
   const src = url.startsWith("blob:") ? url : await picture(url);
   if (type === "image/gif") return make("img", { src, alt: name });
   const sound = { controls: true, loop: true, muted: true, autoplay: isMoving(), playsInline: true };
-  return make("video", { ...sound, src, "aria-label": name });
+  const video = make("video", { ...sound, src, "aria-label": name });
+  const told = "This browser cannot play it; it can be painted all the same.";
+  video.addEventListener("error", () => video.replaceWith(make("p", { className: "muted" }, told)));
+  return video;
 }
 
 async function renderPlayer() {
