@@ -42,9 +42,9 @@ class Clip:
     format = Format(64, 48, Fraction(10), Fraction(1, 10), len(FRAMES))
     sound = None
 
-    def frames(self):
+    def frames(self, begin=0):
         for index, pixels in enumerate(FRAMES):
-            yield Frame(index, Fraction(index, 10), lambda pixels=pixels: pixels)
+            yield Frame(Fraction(index, 10), lambda pixels=pixels: pixels)
 
 
 @pytest.mark.parametrize(("seconds", "shown", "rate"), [(0.0, 12, 10), (0.25, 5, 4)])
