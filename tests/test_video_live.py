@@ -189,7 +189,7 @@ def test_live_stops_when_it_is_told(work):
 
 @pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg without lavfi")
 def test_a_camera_that_is_a_device_of_ffmpegs(work, monkeypatch, capsys):
-    """A test pattern stands in for it: a device without a file, a length or a rate to be trusted."""
+    """A test pattern stands in for it: a device without a file or a length."""
     pattern = ("lavfi", "testsrc=size=64x48:rate=12:duration=0.5")
     monkeypatch.setitem(container.CAMERAS, sys.platform, pattern)
     monkeypatch.chdir(work)
