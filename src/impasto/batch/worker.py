@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from impasto.batch import places
 from impasto.batch.job import Job, Outcome, Probe, Settings, Share
+from impasto.batch.manifest import NONE
 from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
 
 if TYPE_CHECKING:
     from impasto._stylize import Result
     from impasto.fast.engine import OnePass
+    from impasto.media.masks import Mask
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
     from impasto.optimize.step import Step
@@ -39,6 +41,8 @@ class _Begun:
     engine: Stylizer | OnePass
     photo: Picture
     paintings: list[Picture]
+    masks: tuple[list[Mask], list[Mask | None]]
+    """Of the photo and of the paintings."""
     size: tuple[int, int]
     seconds: float
     """That reading took."""
@@ -110,8 +114,9 @@ class Worker:
                 return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
             engine, photo = self._opened(job, data, share)
             paintings = [self._painting(each) for each in job.styles]
+            masks = _masks(job, photo, paintings)
             size, seconds = engine.size_for(photo), time.monotonic() - began
-            return _Begun(job, digest, engine, photo, paintings, size, seconds)
+            return _Begun(job, digest, engine, photo, paintings, masks, size, seconds)
         except Exception as error:  # no picture may end the work on the others
             return _failed(job, error, digest, time.monotonic() - began)
 
@@ -202,6 +207,20 @@ class Worker:
         return self._paintings[place]
 
 
+def _masks(
+    job: Job, photo: Picture, paintings: list[Picture]
+) -> tuple[list[Mask], list[Mask | None]]:
+    """Of the photo and of the paintings, read or found."""
+    from impasto.media.masks import read_mask
+    from impasto.segment.words import found_masks
+
+    def opened(mask: str) -> Mask | str:
+        return read_mask(places.read(mask), name=mask) if places.is_url(mask) else mask
+
+    parts = [None if each == NONE else opened(each) for each in job.style_masks]
+    return found_masks(photo, paintings, [opened(each) for each in job.masks], parts)
+
+
 @contextlib.contextmanager
 def threads_of_torch(count: int) -> Iterator[None]:
     """PyTorch computes with so many threads; afterwards as before, for a process may be shared."""
@@ -219,7 +238,7 @@ def _of_one_size(begun: Sequence[_Begun]) -> list[list[_Begun]]:
     """Those that one pass of a network can paint, two and more of them."""
     alike: dict[tuple[int, tuple[str, ...], tuple[int, int]], list[_Begun]] = {}
     for each in begun:
-        if each.job.recipe.engine.kind != "optimizer":
+        if each.job.recipe.engine.kind != "optimizer" and not any(each.masks):
             key = id(each.engine), each.job.styles, each.size
             alike.setdefault(key, []).append(each)
     return [each for each in alike.values() if len(each) > 1]
@@ -246,7 +265,9 @@ def _alone(begun: _Begun, share: Share) -> _Made:
 
     if share.roomy:
         keep_freed_memory()
-    for step in begun.engine.run(begun.photo, begun.paintings):  # at least one
+    masks, parts = begun.masks
+    run = begun.engine.run(begun.photo, begun.paintings, masks=masks, style_masks=parts)
+    for step in run:  # at least one
         if step.tile and share.roomy:
             give_freed_memory_back()
     return _result(begun, step), 0.0
@@ -256,7 +277,9 @@ def _result(begun: _Begun, step: Step) -> Result:
     from impasto._stylize import finished
 
     sources = [begun.job.photo, *begun.job.styles]
-    return finished(begun.engine, step, begun.photo, begun.paintings, sources, step.elapsed_s)
+    return finished(
+        begun.engine, step, begun.photo, begun.paintings, sources, step.elapsed_s, *begun.masks
+    )
 
 
 def _failed(job: Job, error: Exception, digest: str | None, seconds: float) -> Outcome:

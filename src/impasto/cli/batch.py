@@ -34,6 +34,7 @@ def run(argv: list[str]) -> int:
     from impasto.batch.planning import Planner
     from impasto.batch.record import Record
     from impasto.batch.sources import Sightings
+    from impasto.batch.ways import Ways
     from impasto.cli.batch_report import Report
     from impasto.media.encode import output_format
 
@@ -53,9 +54,13 @@ def run(argv: list[str]) -> int:
         planner = Planner(
             options.output,
             record,
-            settings,
-            partial(_recipe_for, options),
-            options.style or (),
+            Ways(
+                settings,
+                partial(_recipe_for, options),
+                options.style or (),
+                options.mask,
+                options.style_mask,
+            ),
             suffix=suffix,
             full_names=options.full_names,
             force=options.force,
@@ -95,12 +100,14 @@ def _note_saved(plan: Plan, record: Record) -> None:
 def _check(options: argparse.Namespace) -> None:
     from impasto.batch import places
     from impasto.errors import InputError, ResourceError
+    from impasto.segment.words import expanded
 
     if options.watch and options.limit:
         raise InputError("--watch has no end that --limit could set: leave one of them out")
     options.output = places.normalized(options.output)
     if options.style:
-        _recipe_for(options, None, {}, options.style)
+        masks, styles, parts = expanded(options.mask, options.style, options.style_mask)
+        _recipe_for(options, None, {}, styles).check_counts(len(styles), len(masks), len(parts))
     if places.is_url(options.output):
         if not options.record:
             raise InputError("-o URL needs --record FILE: a store cannot be appended to")
@@ -136,7 +143,8 @@ def _recipe_for(
     styles: Sequence[str],
 ) -> Recipe:
     """Of a row, or of the batch: the flags', or another by name, with fields changed."""
-    chosen = dict(vars(options)) | {"style": list(styles)}
+    # How many masks there may be depends on the row, and is checked with it.
+    chosen = dict(vars(options)) | {"style": list(styles), "mask": [], "style_mask": []}
     if name is not None:
         chosen |= {"recipe": name, "quality": None}
     recipe = recipe_from(argparse.Namespace(**chosen)).with_changes(fields)

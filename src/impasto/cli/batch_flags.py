@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from impasto.cli.arguments import Parser, device, gigabytes, whole
-from impasto.cli.regions import add_strength_flag
+from impasto.cli.regions import add_region_flags
 from impasto.cli.stylize import add_recipe_flags
 
 
@@ -29,10 +29,10 @@ def build_parser() -> Parser:
     )
     add("-o", "--output", metavar="FOLDER", required=True, help="for the results, by path or URL")
     add_recipe_flags(parser.add_argument_group("what to do"), styles_may_come_later=True)
-    add_strength_flag(parser.add_argument_group("how strong"))
+    add_region_flags(parser.add_argument_group("how strong, and where"))
     _add_results(parser.add_argument_group("what to write"))
     _add_work(parser.add_argument_group("how to work"))
-    parser.set_defaults(snapshot_every=None, mask=[], style_mask=[])
+    parser.set_defaults(snapshot_every=None)
     return parser
 
 
