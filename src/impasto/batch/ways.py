@@ -57,6 +57,7 @@ class Ways:
         self._recipe_for = recipe_for
         self._styles, self._masks, self._style_masks = styles, masks, style_masks
         self._known: dict[str, Way] = {}
+        self._recipes: dict[str, tuple[Recipe, dict[str, Any]]] = {}
         self._hashes: dict[str, str] = {}
         self._described: dict[str, dict[str, Any]] = {}
 
@@ -79,17 +80,22 @@ class Ways:
         )
         if not styles:
             raise InputError("no painting: give --style, or a style in every row")
-        recipe = self._recipe_for(row.recipe if row else None, row.fields if row else {}, styles)
+        name, fields = (row.recipe, row.fields) if row else (None, {})
+        asked = json.dumps([name, fields, styles], default=str)
+        if asked not in self._recipes:  # which many rows share, each with a mask of its own
+            recipe = self._recipe_for(name, fields, styles)
+            self._recipes[asked] = recipe, recipe.model_dump(mode="json", exclude=_UNSEEN)
+        recipe, told = self._recipes[asked]
         recipe.check_counts(len(styles), len(masks), len(parts))
         way = Way(recipe, "", tuple(styles), tuple(masks), tuple(parts))
-        return replace(way, identity=self._identity(way))
+        return replace(way, identity=self._identity(way, told))
 
-    def _identity(self, way: Way) -> str:
+    def _identity(self, way: Way, told: dict[str, Any]) -> str:
         """The hash of all that makes an output but its photo, written out in the record once."""
         size = self._settings.print_size
         what = {
             "styles": [{"name": each, "sha256": self._picture(each)} for each in way.styles],
-            "is": way.recipe.model_dump(mode="json", exclude=_UNSEEN),
+            "is": told,
             "depth": self._settings.depth,
             "embed": self._settings.embed,
             "metadata": self._settings.keep_metadata,
