@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from impasto.batch.executors import Executor
     from impasto.batch.job import Job, Probe, Settings
     from impasto.batch.manifest import Row
+    from impasto.batch.patience import Patience
     from impasto.batch.planning import Plan, Planner
     from impasto.batch.record import Record
     from impasto.batch.sources import Found, Sightings
@@ -219,12 +220,15 @@ def _make(
     """Have the jobs done; the exit code."""
     from impasto.batch.drive import drive
     from impasto.batch.groups import grouped
+    from impasto.batch.patience import NoWorkersError, Patience
+    from impasto.cli.arguments import say
     from impasto.cli.paint import stoppable
 
     report.begin()
     if not report.todo and not options.watch:
         return report.end(interrupted=False)
-    executor = _executor(options, settings)
+    patience = Patience(options.ray_timeout, say)
+    executor = _executor(options, settings, patience)
     stop: list[int] = []
     at_once = True
     try:
@@ -234,8 +238,12 @@ def _make(
         if options.dry_run:
             return report.end(interrupted=False)
         with stoppable(_tell_of_the_end) as stop, report:
-            for outcome in drive(grouped(jobs, planner), executor, workers, record, stop):
-                report.see(outcome)
+            groups = grouped(jobs, planner)
+            try:
+                for outcome in drive(groups, executor, workers, record, stop, patience):
+                    report.see(outcome)
+            except NoWorkersError as error:
+                report.given_up(str(error))
         at_once = False
     finally:
         executor.close(at_once=at_once)
@@ -247,7 +255,7 @@ def _tell_of_the_end() -> None:
     os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
 
 
-def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
+def _executor(options: argparse.Namespace, settings: Settings, patience: Patience) -> Executor:
     if options.executor == "ray":
         from impasto.batch.places import absolute
         from impasto.batch.ray_actors import RayActors
@@ -258,6 +266,7 @@ def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
             address=options.ray_address,
             workers=options.workers,
             max_memory=options.max_memory,
+            patience=patience,
         )
     from impasto.batch.cores import shares_for
     from impasto.batch.executors import LocalProcesses, Serial

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from impasto.cli.arguments import Parser, device, gigabytes, whole
+from impasto.batch.patience import LIMIT_S
+from impasto.cli.arguments import Parser, device, gigabytes, number, whole
 from impasto.cli.regions import add_region_flags
 from impasto.cli.stylize import add_recipe_flags
 
@@ -69,6 +70,13 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
         "--workers", metavar="N", type=whole(1, 100_000), help="pictures at a time (default: suits)"
     )
     add("--ray-address", metavar="ADDRESS", help="of a cluster (default: one is started here)")
+    add(
+        "--ray-timeout",
+        metavar="S",
+        type=number(1, 10**7),
+        default=LIMIT_S,
+        help=f"seconds without any worker until it gives up, with exit code 4 ({LIMIT_S:g})",
+    )
     add("--limit", metavar="N", type=whole(1, 10**9), help="make at most so many now")
     add(
         "--dry-run", action="store_true", help="tell what would be made, and how long it would take"
