@@ -130,6 +130,25 @@ def test_kills_of_everything_lose_only_what_was_in_flight():
     check_all_made_once()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_watch_that_is_killed_loses_and_doubles_nothing():
+    last = Path(f"photos/{PHOTOS - 1}.png").rename("late.png")
+    with start("--watch", "--workers", "1") as process:
+        wait_for(lambda: len(events("done")) >= 2, process)
+        process.kill()
+    workers = pids()
+    wait_for(lambda: not any(map(is_alive, workers)))
+    assert len(events("done")) < PHOTOS - 1
+    last.rename(f"photos/{PHOTOS - 1}.png")  # while nobody watches
+    with start("--watch", "--workers", "1") as process:
+        wait_for(lambda: len(events("done")) >= PHOTOS, process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert len(events("begun")) <= PHOTOS + 1  # with what was in flight at the kill
+    check_all_made_once()
+
+
 def test_a_ray_worker_that_is_killed_costs_nothing():
     """A real cluster of this machine, two actors, one of them killed at its work."""
     pytest.importorskip("ray")
