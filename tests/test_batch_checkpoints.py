@@ -82,6 +82,13 @@ def test_a_checkpoint_of_something_else_is_not_gone_on_with(why, offered):
     assert Path("out/photo.png").read_bytes() == Path("whole/photo.png").read_bytes()
 
 
+def test_a_name_that_leaves_no_room_for_another_is_no_hindrance():
+    long = "x" * 250
+    Path("photo.png").rename(f"{long}.png")
+    assert main(["batch", f"{long}.png", "-o", "out", *JOB]) == 0
+    assert Path(f"out/{long}.png").exists()
+
+
 def test_short_pictures_have_none(monkeypatch, capsys):
     monkeypatch.setattr(painting, "CHECKPOINT_S", 120.0)
     monkeypatch.setattr(Keeper, "keep", lambda *_: pytest.fail("a checkpoint of a short picture"))

@@ -75,6 +75,9 @@ def test_a_table_gives_each_photo_its_masks():
         assert single(photo, f"{name}.png", *more) == made[name], name
     assert len(set(made.values())) == len(made)
     assert read_provenance(Path("out/one.png")).masks[0][0] == "left-m.png"
+    record = map(json.loads, Path("out/impasto-batch.jsonl").read_text().splitlines())
+    named = [each["masks"][0]["name"] for each in record if "masks" in each]
+    assert named == ["t/left-m.png", "t/top-m.png", "auto:2#1", "t/left-m.png"]
 
 
 def test_several_masks_in_a_cell_or_a_list_and_several_paintings():
@@ -95,6 +98,14 @@ def test_a_mask_for_all_photos_and_another_for_one():
     assert batch("t/t.csv", *STYLE, "--mask", "t/left-m.png") == 0
     assert single("a", "a.png", "--mask", "t/left-m.png") == Path("out/a.png").read_bytes()
     assert single("b", "b.png", "--mask", "t/top-m.png") == Path("out/b.png").read_bytes()
+
+
+@pytest.mark.parametrize("flags", [["--mask", "t/gone.png"], ["--style-mask", "t/t.csv"]])
+def test_a_mask_for_all_that_cannot_be_read_is_told_before_the_start(flags, no_work, capsys):
+    assert batch(*flags, table="photo\na.png\nb.png\n") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert flags[1] in line
+    assert not Path("out").exists()
 
 
 def test_bad_masks_are_listed_and_stop_no_other(capsys):

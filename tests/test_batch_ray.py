@@ -12,6 +12,7 @@ import pytest
 
 from impasto.batch.executors import WorkerLost
 from impasto.batch.job import Job, Settings
+from impasto.batch.patience import NoWorkersError, Patience
 from impasto.batch.ray_actors import RayActors
 from impasto.cli import main
 from impasto.errors import InputError
@@ -41,7 +42,14 @@ def test_work_goes_on_without_a_lost_worker_until_there_is_room_for_another(in_w
     recipe = load_recipe("draft").with_changes({"size": 32, "schedule.total": 1})
     photo, painting, output = (f"{here}/{each}.png" for each in ("photo", "painting", "out"))
     job = Job("out.png", photo, (painting,), output, recipe, "id", "1-1-1")
-    executor = RayActors(Settings(), workers=2)
+    told: list[str] = []
+    executor = RayActors(Settings(), workers=2, patience=Patience(1.0, told.append))
+    taken = ray.remote(num_cpus=2)(Counter).remote()
+    ray.get(taken.total.remote())
+    with pytest.raises(NoWorkersError, match="no worker was to be had for 1 s"):
+        executor.probe(job)
+    assert len(told) == 1
+    ray.kill(taken)
     assert executor.staffed(None) == 2
     other = ray.remote(num_cpus=1)(Counter).remote()
     ray.kill(executor._actors[0]._handle)

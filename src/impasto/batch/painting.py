@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from impasto.optimize.loop import Stylizer
     from impasto.optimize.step import Step
 
+LONGEST = 255
+"""Bytes of a file's name."""
 CHECKPOINT_S = 120.0
 """Between checkpoints of a picture; one that takes less has none."""
 
@@ -48,7 +51,8 @@ class Begun:
         if job.recipe.engine.kind != "optimizer" or places.is_url(job.output):
             return None
         output = Path(job.output)
-        return output.with_name(f".{output.name}.checkpoint")
+        name = f".{output.name}.checkpoint"
+        return output.with_name(name) if len(os.fsencode(name)) <= LONGEST else None
 
 
 Made = tuple["Result", float]
@@ -63,7 +67,11 @@ def masks_of(
     from impasto.segment.words import found_masks
 
     def opened(mask: str) -> Mask | str:
-        return read_mask(places.read(mask), name=mask) if places.is_url(mask) else mask
+        return (
+            read_mask(places.read(mask), name=mask.rsplit("/", 1)[-1])
+            if places.is_url(mask)
+            else mask
+        )
 
     parts = [None if each == NONE else opened(each) for each in job.style_masks]
     return found_masks(photo, paintings, [opened(each) for each in job.masks], parts)

@@ -93,7 +93,7 @@ class Ways:
     def _identity(self, way: Way, told: dict[str, Any]) -> str:
         """The hash of all that makes an output but its photo, written out in the record once."""
         size = self._settings.print_size
-        what = {
+        what: dict[str, Any] = {
             "styles": [{"name": each, "sha256": self._picture(each)} for each in way.styles],
             "is": told,
             "depth": self._settings.depth,
@@ -103,12 +103,15 @@ class Ways:
         more = {
             "print": size and size.written,
             "start": way.recipe.start.image and self._picture(way.recipe.start.image),
-            "masks": [_mask(each) for each in way.masks],
-            "style_masks": [_mask(each) for each in way.style_masks],
             "weights": self._settings.weights and self._weights(self._settings.weights),
+            "masks": [{"name": each, "is": _mask(each)} for each in way.masks],
+            "style_masks": [{"name": each, "is": _mask(each)} for each in way.style_masks],
         }
         what |= {name: given for name, given in more.items() if given}
-        hashed = {**what, "styles": [self._picture(each) for each in way.styles]}
+        # By what they are, wherever they are.
+        hashed = what | {"styles": [each["sha256"] for each in what["styles"]]}
+        for name in {"masks", "style_masks"} & {*what}:
+            hashed[name] = [each["is"] for each in what[name]]
         digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:16]
         self._described[digest] = what
         return digest
