@@ -43,10 +43,10 @@ def test_work_goes_on_without_a_lost_worker_until_there_is_room_for_another(in_w
     photo, painting, output = (f"{here}/{each}.png" for each in ("photo", "painting", "out"))
     job = Job("out.png", photo, (painting,), output, recipe, "id", "1-1-1")
     told: list[str] = []
-    executor = RayActors(Settings(), workers=2, patience=Patience(1.0, told.append))
+    executor = RayActors(Settings(), workers=2, patience=Patience(4.0, told.append))
     taken = ray.remote(num_cpus=2)(Counter).remote()
     ray.get(taken.total.remote())
-    with pytest.raises(NoWorkersError, match="no worker was to be had for 1 s"):
+    with pytest.raises(NoWorkersError, match="no worker was to be had for 4 s"):
         executor.probe(job)
     assert len(told) == 1
     ray.kill(taken)
