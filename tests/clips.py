@@ -96,6 +96,7 @@ def write_clip(
     rotation=None,
     codec="libx264",
     tags=None,
+    options=None,
 ):
     """A video file of 8-bit frames, with a tone as long as the frames if there is to be sound."""
     height, width = frames[0].shape[:2]
@@ -105,6 +106,7 @@ def write_clip(
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
         if codec == "libx264":
             video.options = {"crf": "8", "bf": "0"}
+        video.options = options or video.options
         video.codec_context.time_base = base
         for name, value in (tags or {}).items():
             setattr(video.codec_context, name, value)

@@ -74,22 +74,29 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A one-pass network of random weights, and the folder of its ONNX graphs."""
-    pytest.importorskip("onnxscript")
+def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A one-pass network of random weights."""
     import torch
 
-    from impasto.cli import main
     from impasto.fast.files import write_painter
     from impasto.fast.network import Painter
 
-    folder = tmp_path_factory.mktemp("exported")
     torch.manual_seed(4)
     painter = Painter()
     with torch.no_grad():
         painter.to_pixels.weight.normal_(0, 0.03)
         painter.book.units.copy_(torch.tensor([50.0, 230.0, 310.0, 1000.0]))
-    network = folder / "net.safetensors"
+    network = tmp_path_factory.mktemp("network") / "net.safetensors"
     write_painter(painter.state_dict(), network, {})
-    assert main(["export", str(network), "--format", "onnx", "-o", str(folder / "graphs")]) == 0
-    return network, folder / "graphs"
+    return network
+
+
+@pytest.fixture(scope="session")
+def exported(network_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The network, and the folder of its ONNX graphs."""
+    pytest.importorskip("onnxscript")
+    from impasto.cli import main
+
+    graphs = tmp_path_factory.mktemp("exported") / "graphs"
+    assert main(["export", str(network_file), "--format", "onnx", "-o", str(graphs)]) == 0
+    return network_file, graphs

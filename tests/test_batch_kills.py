@@ -23,6 +23,7 @@ from impasto.batch import drive as module
 from impasto.batch.drive import drive
 from impasto.batch.executors import WorkerLost
 from impasto.batch.job import Job, Outcome
+from impasto.batch.patience import NoWorkersError, Patience
 from impasto.batch.record import Record
 from impasto.cli import main
 from impasto.recipe import Recipe
@@ -126,6 +127,25 @@ def test_kills_of_everything_lose_only_what_was_in_flight():
     report = json.loads(out.splitlines()[-1])
     assert report["made"] + report["done_before"] == PHOTOS
     assert report["failed"] == []
+    check_all_made_once()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_watch_that_is_killed_loses_and_doubles_nothing():
+    last = Path(f"photos/{PHOTOS - 1}.png").rename("late.png")
+    with start("--watch", "--workers", "1") as process:
+        wait_for(lambda: len(events("done")) >= 2, process)
+        process.kill()
+    workers = pids()
+    wait_for(lambda: not any(map(is_alive, workers)))
+    assert len(events("done")) < PHOTOS - 1
+    last.rename(f"photos/{PHOTOS - 1}.png")  # while nobody watches
+    with start("--watch", "--workers", "1") as process:
+        wait_for(lambda: len(events("done")) >= PHOTOS, process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert len(events("begun")) <= PHOTOS + 1  # with what was in flight at the kill
     check_all_made_once()
 
 
@@ -238,6 +258,38 @@ def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
     with Record(RECORD) as record:
         ended = list(drive(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
     assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
+
+
+def test_workers_that_never_come_again_are_waited_for_and_then_given_up(monkeypatch):
+    class Lost(Scripted):
+        """Takes two jobs, is not free for long, takes one more, and is never free again."""
+
+        asked = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.asked += 1
+            return len(self.seen) < 2 or (self.asked > 12 and len(self.seen) < 3)
+
+    now, told = [0.0], []
+
+    def clock() -> float:
+        now[0] += 10
+        return now[0]
+
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    executor = Lost({"b": 1})
+    ended = []
+    with Record(RECORD) as record:
+        groups = iter(alone(jobs("a", "b", "c", "d")))
+        outcomes = drive(groups, executor, 1, record, [], Patience(100, told.append, clock=clock))
+        with pytest.raises(NoWorkersError, match="no worker was to be had for 100 s"):
+            ended.extend(outcomes)
+    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b"]
+    assert len(told) == 2  # once for each time that there was none
+    assert all("no worker is to be had for 30 s now" in line for line in told)
+    assert [line["output"] for line in events("done")] == ["a.png", "b.png"]
+    assert [job.photo for job in executor.seen] == ["a", "b", "b"]
 
 
 def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():

@@ -30,9 +30,9 @@ class Clip:
         height, width = frames[0].shape[:2]
         self.format = Format(width, height, Fraction(10), Fraction(1, 10), len(frames))
 
-    def frames(self):
+    def frames(self, begin=0):
         for index in range(len(self._frames)):
-            yield Frame(index, Fraction(index, 10), lambda index=index: self._load(index))
+            yield Frame(Fraction(index, 10), lambda index=index: self._load(index))
 
     def _load(self, index):
         self.loaded += 1
@@ -134,7 +134,7 @@ def test_selections():
     clip = Clip(SHOTS)
 
     def indices(*given):
-        return [frame.index for frame in Selection(*given).of(clip)]
+        return [frame.time * 10 for frame in Selection(*given).of(clip)]
 
     assert indices() == list(range(9))
     assert indices(Fraction(1, 5), Fraction(3, 5)) == [2, 3, 4, 5]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from impasto.batch.executors import Executor, WorkerLost
 from impasto.batch.job import Job, Outcome
+from impasto.batch.patience import Patience
 from impasto.batch.record import Record
 
 PATIENCE_S = 1.0
@@ -22,6 +23,7 @@ def drive(
     workers: int,
     record: Record,
     stop: Sequence[int],
+    patience: Patience | None = None,
 ) -> Iterator[Outcome]:
     """Have jobs done, and tell what came of each as soon as it is in the record.
 
@@ -34,7 +36,12 @@ def drive(
         workers: how many calls it takes at a time.
         record: of what is begun and what came of it.
         stop: filled from outside.
+        patience: with workers that are not there; none: the usual.
+
+    Raises:
+        NoWorkersError: all were lost, and none came again.
     """
+    patience = patience or Patience()
     running: dict[Future[list[Outcome]], Sequence[Job]] = {}
     again: deque[Sequence[Job]] = deque()
     more, full = True, False
@@ -56,6 +63,7 @@ def drive(
                     record.begun(job)
                 running[executor.submit(group)] = group
             waiting = group is None
+        patience.see(somebody=bool(running or stop or not (more or again)) or executor.is_free)
         if not running:
             time.sleep(PATIENCE_S if (more or again) and not stop else 0)
             continue

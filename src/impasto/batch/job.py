@@ -17,6 +17,7 @@ class Job:
     Attributes:
         key: of the output, below the output folder, with ``/``; one job's own.
         photo, styles, output: paths or URLs.
+        masks, style_masks: paths, URLs or words.
         recipe: what to do.
         identity: hash of everything that makes the picture but the photo.
         stamp: of the photo when it was found; none: it was not there.
@@ -31,6 +32,8 @@ class Job:
     recipe: Recipe
     identity: str
     stamp: str | None
+    masks: tuple[str, ...] = ()
+    style_masks: tuple[str, ...] = ()
     replaces: bool = False
     again: bool = False
 

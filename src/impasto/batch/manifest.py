@@ -1,8 +1,9 @@
 """Tables of what to make: a row a picture, as CSV or JSON Lines.
 
-``photo`` names the photo, ``style`` the painting or several, ``output`` the result; every other
-column is a field of the recipe, as ``--set`` knows them, or ``recipe`` or ``quality``, which name
-one. Paths are relative to the table's folder. An empty cell leaves the field alone.
+``photo`` names the photo, ``style`` the painting or several, ``mask`` and ``style_mask`` their
+masks, ``output`` the result; every other column is a field of the recipe, as ``--set`` knows them,
+or ``recipe`` or ``quality``, which name one. Paths are relative to the table's folder. An empty
+cell leaves the field alone.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from impasto.batch import places
 from impasto.errors import InputError, RecipeError
+from impasto.segment.words import file_of
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 SEVERAL = "|"
-"""Between the paintings of a cell."""
+"""Between the paintings, or the masks, of a cell."""
+LISTS = ("style", "mask", "style_mask")
+NONE = "none"
+"""In place of the mask of a painting that counts as a whole."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Row:
         photo: path or URL.
         place: where its output belongs if ``output`` does not say, with the photo's extension.
         styles: paths or URLs; none: the batch's own.
+        masks, style_masks: paths, URLs or words; none: the batch's own.
         output: below the output folder, with ``/``; none: made of the photo's and the paintings'.
         recipe: its name or file; none: the batch's own.
         fields: of the recipe.
@@ -43,6 +49,8 @@ class Row:
     photo: str
     place: str
     styles: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    style_masks: tuple[str, ...] = ()
     output: str | None = None
     recipe: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +86,9 @@ def read_rows(source: str) -> Iterator[Row]:
             where=where,
             photo=_beside(folder, photo),
             place=_place(photo),
-            styles=_styles(given.pop("style", ()), folder, where),
+            styles=tuple(_beside(folder, each) for each in _several(given, "style", where)),
+            masks=_masks(given, "mask", folder, where),
+            style_masks=_masks(given, "style_mask", folder, where),
             output=None if output is None else _output(output, where),
             recipe=_recipe(given.pop("recipe", given.pop("quality", None)), folder, where),
             fields=given,
@@ -108,7 +118,7 @@ def _csv_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _cell(name: str, text: str, where: str) -> Any:
     from impasto.recipe_fields import parse_setting
 
-    if name == "style":
+    if name in LISTS:
         return [each.strip() for each in text.split(SEVERAL) if each.strip()]
     if name in ("photo", "output", "recipe", "quality"):
         return text
@@ -131,11 +141,29 @@ def _json_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, row
 
 
-def _styles(value: Any, folder: str, where: str) -> tuple[str, ...]:
+def _several(given: dict[str, Any], name: str, where: str) -> list[str]:
+    value = given.pop(name, [])
     several = [value] if isinstance(value, str) else value
-    if not isinstance(several, list | tuple) or not all(isinstance(s, str) for s in several):
-        raise InputError(f"{where}: style is the path of a painting, or a list of them")
-    return tuple(_beside(folder, each) for each in several)
+    if not isinstance(several, list) or not all(isinstance(each, str) for each in several):
+        raise InputError(f"{where}: {name} is one path, or a list of them")
+    return several
+
+
+def _masks(given: dict[str, Any], name: str, folder: str, where: str) -> tuple[str, ...]:
+    return tuple(
+        respelt(each, lambda path: _beside(folder, path)) for each in _several(given, name, where)
+    )
+
+
+def respelt(mask: str, spelt: Callable[[str], str]) -> str:
+    """A mask, or the word for it, with the file that it is read from spelt in another way."""
+    file = mask_file(mask)
+    return mask if file is None else mask.removesuffix(file) + spelt(file)
+
+
+def mask_file(mask: str) -> str | None:
+    """The file that a mask is read from; none: there is none."""
+    return None if mask == NONE else file_of(mask)
 
 
 def _recipe(value: Any, folder: str, where: str) -> str | None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
 from impasto.batch import places
-from impasto.batch.job import Job, Outcome, Settings
-from impasto.batch.manifest import Row
+from impasto.batch.job import Job, Outcome
+from impasto.batch.manifest import Row, respelt
 from impasto.batch.record import Entry, Record
 from impasto.batch.sources import Found
-from impasto.errors import ImpastoError, InputError, WeightsError, counted
-from impasto.media.decode import read_picture
-from impasto.recipe import Recipe
-
-RecipeFor = Callable[[str | None, Mapping[str, Any], Sequence[str]], Recipe]
-"""The batch's recipe, or another by name, with fields changed, for some paintings."""
-_UNSEEN = {"name", "description", "snapshot_every"}
-"""Fields of a recipe that change nothing of the file."""
+from impasto.batch.ways import Ways, files_of, sha256_of
+from impasto.errors import ImpastoError, InputError, counted
 
 
 @dataclass
@@ -54,9 +45,7 @@ class Planner:
         self,
         output: str,
         record: Record,
-        settings: Settings,
-        recipe_for: RecipeFor,
-        styles: Sequence[str],
+        ways: Ways,
         *,
         suffix: str = ".png",
         full_names: bool = False,
@@ -68,9 +57,7 @@ class Planner:
         Args:
             output: folder, by path or URL.
             record: of what was done there.
-            settings: that all pictures share.
-            recipe_for: see :data:`RecipeFor`.
-            styles: the paintings of photos that have no own.
+            ways: how pictures are made.
             suffix: of outputs that have no name of their own.
             full_names: whether they keep the photo's extension before that.
             force: whether outputs that are there, but of something else, are made again.
@@ -79,17 +66,12 @@ class Planner:
         self._spelt = places.absolute if absolute else str
         self._output = self._spelt(output)
         self._record = record
-        self._settings = settings
-        self._recipe_for = recipe_for
-        self._styles = tuple(styles)
+        self._ways = ways
         self._suffix = suffix
         self._full_names = full_names
         self._force = force
-        self._recipes: dict[str, tuple[Recipe, str]] = {}
-        self._hashes: dict[str, str] = {}
         self._stored: dict[str, int] | None = None
         self._real: dict[str, str] = {}
-        self._described: dict[str, dict[str, Any]] = {}
         self._taken: dict[str, Job] = {}
         self._folders: set[str] = set()
 
@@ -113,7 +95,7 @@ class Planner:
             self._take(job)
             if job.key not in seen:  # a list may name a photo twice
                 seen.add(job.key)
-                originals.update(map(self._key, (job.photo, *job.styles)))
+                originals.update(map(self._key, (job.photo, *job.styles, *files_of(job))))
                 self._sort(job, plan, foreign)
         if foreign:
             raise InputError(
@@ -127,20 +109,17 @@ class Planner:
 
     def _job(self, found: Found | Row) -> Job:
         row = found if isinstance(found, Row) else None
-        styles = (row.styles if row else ()) or self._styles
-        where = f"{row.where}: " if row else ""
-        if not styles:
-            raise InputError(f"{where}no painting: give --style, or a style in every row")
-        recipe, identity = self._way(row, styles, where)
-        key = self._name(found, row)
+        way, key = self._ways.of(row), self._name(found, row)
         return Job(
             key=key,
             photo=self._spelt(found.photo),
-            styles=tuple(map(self._spelt, styles)),
+            styles=tuple(map(self._spelt, way.styles)),
             output=places.joined(self._output, key),
-            recipe=recipe,
-            identity=identity,
+            recipe=way.recipe,
+            identity=way.identity,
             stamp=found.stamp or places.stamp(found.photo),
+            masks=tuple(respelt(each, self._spelt) for each in way.masks),
+            style_masks=tuple(respelt(each, self._spelt) for each in way.style_masks),
         )
 
     def _name(self, found: Found | Row, row: Row | None) -> str:
@@ -153,60 +132,9 @@ class Planner:
             stem = "-".join([stem, *(PurePosixPath(each).stem for each in row.styles)])
         return str(place.with_name(stem + self._suffix))
 
-    def _way(self, row: Row | None, styles: tuple[str, ...], where: str) -> tuple[Recipe, str]:
-        asked = json.dumps([row.recipe, row.fields, styles] if row else [styles], default=str)
-        if asked not in self._recipes:
-            try:
-                recipe = self._recipe_for(
-                    row.recipe if row else None, row.fields if row else {}, styles
-                )
-                identity = self._identity(recipe, styles)
-            except ImpastoError as error:
-                raise type(error)(f"{where}{error}") from None
-            self._recipes[asked] = recipe, identity
-        return self._recipes[asked]
-
-    def _identity(self, recipe: Recipe, styles: tuple[str, ...]) -> str:
-        """The hash of all that makes an output but its photo, written out in the record once."""
-        size = self._settings.print_size
-        what = {
-            "styles": [{"name": each, "sha256": self._picture(each)} for each in styles],
-            "is": recipe.model_dump(mode="json", exclude=_UNSEEN),
-            "depth": self._settings.depth,
-            "embed": self._settings.embed,
-            "metadata": self._settings.keep_metadata,
-        }
-        more = {
-            "print": size and size.written,
-            "start": recipe.start.image and self._picture(recipe.start.image),
-            "weights": self._settings.weights and self._weights(self._settings.weights),
-        }
-        what |= {name: given for name, given in more.items() if given}
-        hashed = {**what, "styles": [self._picture(each) for each in styles]}
-        digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:16]
-        self._described[digest] = what
-        return digest
-
     def describe(self, job: Job) -> None:
         """Write out in the record what the identity of a job stands for."""
-        self._record.describe(job.identity, self._described[job.identity])
-
-    def _picture(self, place: str) -> str:
-        """The hash of a painting's file, which can be read."""
-        if place not in self._hashes:
-            data = places.read(place)
-            read_picture(data, name=place)
-            self._hashes[place] = hashlib.sha256(data).hexdigest()
-        return self._hashes[place]
-
-    def _weights(self, path: str) -> str:
-        if path not in self._hashes:
-            try:
-                with Path(path).open("rb") as file:
-                    self._hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError as error:
-                raise WeightsError(f"no weights file {path} ({error.strerror})") from None
-        return self._hashes[path]
+        self._record.describe(job.identity, self._ways.described(job.identity))
 
     def _key(self, place: str) -> str:
         """One spelling of a place, links followed."""
@@ -253,7 +181,7 @@ class Planner:
         elif entry is not None and self._is_done(job, entry, there):
             plan.done += 1
             if entry.in_flight:
-                plan.saved.append(Outcome(job, sha256=_sha256(job.photo), bytes=there))
+                plan.saved.append(Outcome(job, sha256=sha256_of(job.photo), bytes=there))
         elif self._force:
             plan.jobs.append(replace(job, replaces=True))
         elif entry is None:
@@ -281,10 +209,6 @@ class Planner:
         if job.stamp is None or entry.stamp == job.stamp:
             return job.stamp is not None
         try:
-            return entry.sha256 == _sha256(job.photo)
+            return entry.sha256 == sha256_of(job.photo)
         except ImpastoError:
             return False
-
-
-def _sha256(place: str) -> str:
-    return hashlib.sha256(places.read(place)).hexdigest()

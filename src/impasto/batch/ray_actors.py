@@ -10,9 +10,11 @@ from typing import Any
 
 from impasto.batch.executors import WorkerLost
 from impasto.batch.job import Job, Outcome, Probe, Settings, Share
+from impasto.batch.patience import Patience
 from impasto.batch.worker import Worker
 from impasto.errors import InputError, ResourceError, counted
 
+LOOK_S = 1.0
 START_S = 60.0
 """That actors have to find room, until those that run are counted."""
 
@@ -31,6 +33,7 @@ class RayActors:
         workers: int | None = None,
         threads: int = 1,
         max_memory: int | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """Connect, or start a cluster of this machine alone.
 
@@ -40,6 +43,7 @@ class RayActors:
             workers: actors; none: as many as the cluster has room for now.
             threads: of each, for which Ray keeps as many cores.
             max_memory: bytes of each; none: what its machine has free.
+            patience: until the first has found room; none: the usual.
 
         Raises:
             InputError: Ray is not installed, or the cluster has no room for so many.
@@ -72,6 +76,7 @@ class RayActors:
         self._options: dict[str, Any] = {"num_cpus": threads, "num_gpus": int(gpu)}
         self._share = Share(threads, max_memory, roomy=max_memory is None)
         self._actors: list[_Actor] = []
+        self._patience = patience or Patience()
         room = self._room()
         self._workers = workers or max(1, room)
         if self._workers > room:
@@ -82,8 +87,15 @@ class RayActors:
             )
 
     def probe(self, job: Job) -> Future[Probe]:
-        """See :class:`impasto.batch.executors.Executor`."""
+        """See :class:`impasto.batch.executors.Executor`; room for a first worker is waited for.
+
+        Raises:
+            NoWorkersError: there was none for too long.
+        """
         self._actors = self._actors or [self._actor()]
+        while not self.is_free:
+            wait([self._actors[0].last], LOOK_S)
+            self._patience.see(somebody=self.is_free)
         return self._actors[0].call("probe", job)
 
     def staffed(self, probe: Probe | None) -> int:  # noqa: ARG002 -- of one machine of many

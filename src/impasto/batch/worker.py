@@ -9,12 +9,13 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.batch import places
 from impasto.batch.job import Job, Outcome, Probe, Settings, Share
+from impasto.batch.painting import Begun, Made, alone, make_folder, masks_of, of_one_size, together
 from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -22,30 +23,11 @@ if TYPE_CHECKING:
     from impasto.fast.engine import OnePass
     from impasto.media.picture import Picture
     from impasto.optimize.loop import Stylizer
-    from impasto.optimize.step import Step
     from impasto.recipe import Recipe
 
 ENGINES = 4
 """Recipes whose engines are kept; they share one network where they can."""
 PAINTINGS = 16
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A job whose pictures are read."""
-
-    job: Job
-    digest: str
-    engine: Stylizer | OnePass
-    photo: Picture
-    paintings: list[Picture]
-    size: tuple[int, int]
-    seconds: float
-    """That reading took."""
-
-
-_Made = tuple["Result", float]
-"""And how many seconds it took that are not counted otherwise."""
 
 
 class Worker:
@@ -92,16 +74,16 @@ class Worker:
         """
         with threads_of_torch(share.threads):
             begun = [self._begun(job, share) for job in jobs]
-            made: dict[str, _Made] = {}
-            for alike in _of_one_size([each for each in begun if isinstance(each, _Begun)]):
-                made |= _together(alike)
+            made: dict[str, Made] = {}
+            for alike in of_one_size([each for each in begun if isinstance(each, Begun)]):
+                made |= together(alike)
             ended = [
                 each if isinstance(each, Outcome) else self._ended(each, made, share)
                 for each in begun
             ]
         return [replace(outcome, worker=self._name) for outcome in ended]
 
-    def _begun(self, job: Job, share: Share) -> _Begun | Outcome:
+    def _begun(self, job: Job, share: Share) -> Begun | Outcome:
         began, digest = time.monotonic(), None
         try:
             data = places.read(job.photo)
@@ -110,19 +92,22 @@ class Worker:
                 return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
             engine, photo = self._opened(job, data, share)
             paintings = [self._painting(each) for each in job.styles]
+            masks = masks_of(job, photo, paintings)
             size, seconds = engine.size_for(photo), time.monotonic() - began
-            return _Begun(job, digest, engine, photo, paintings, size, seconds)
+            return Begun(job, digest, engine, photo, paintings, masks, size, seconds)
         except Exception as error:  # no picture may end the work on the others
             return _failed(job, error, digest, time.monotonic() - began)
 
-    def _ended(self, begun: _Begun, made: dict[str, _Made], share: Share) -> Outcome:
+    def _ended(self, begun: Begun, made: dict[str, Made], share: Share) -> Outcome:
         job, digest = begun.job, begun.digest
         began = time.monotonic() - begun.seconds
         try:
             # Each is let go of as it is written.
-            result, seconds = made.pop(job.key) if job.key in made else _alone(begun, share)
+            result, seconds = made.pop(job.key) if job.key in made else alone(begun, share)
             began -= seconds
             self._save(result, job)
+            if begun.checkpoint is not None:
+                begun.checkpoint.unlink(missing_ok=True)
         except Exception as error:  # no picture may end the work on the others
             return _failed(job, error, digest, time.monotonic() - began)
         return Outcome(
@@ -143,11 +128,7 @@ class Worker:
         made = replace(result.provenance, keeps_metadata=settings.keep_metadata)
         remote = BytesIO() if places.is_url(job.output) else None
         if remote is None:
-            try:
-                output.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                reason = f"{output.parent}: cannot be made ({error.strerror})"
-                raise ResourceError(reason) from None
+            make_folder(output.parent)
         write_picture(
             result.picture,
             remote or output,
@@ -213,50 +194,6 @@ def threads_of_torch(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _of_one_size(begun: Sequence[_Begun]) -> list[list[_Begun]]:
-    """Those that one pass of a network can paint, two and more of them."""
-    alike: dict[tuple[int, tuple[str, ...], tuple[int, int]], list[_Begun]] = {}
-    for each in begun:
-        if each.job.recipe.engine.kind != "optimizer":
-            key = id(each.engine), each.job.styles, each.size
-            alike.setdefault(key, []).append(each)
-    return [each for each in alike.values() if len(each) > 1]
-
-
-def _together(begun: Sequence[_Begun]) -> dict[str, _Made]:
-    """By the keys of the jobs; nothing if they do not fit together: alone, each tells of itself."""
-    from impasto.fast.engine import OnePass
-
-    engine = begun[0].engine
-    assert isinstance(engine, OnePass)
-    began = time.monotonic()
-    try:
-        steps = engine.run_together([each.photo for each in begun], begun[0].paintings)
-    except (ImpastoError, MemoryError, RuntimeError):
-        return {}
-    share = (time.monotonic() - began) / len(begun)
-    pairs = zip(begun, steps, strict=True)
-    return {each.job.key: (_result(each, step), share) for each, step in pairs}
-
-
-def _alone(begun: _Begun, share: Share) -> _Made:
-    from impasto.optimize.allocation import give_freed_memory_back, keep_freed_memory
-
-    if share.roomy:
-        keep_freed_memory()
-    for step in begun.engine.run(begun.photo, begun.paintings):  # at least one
-        if step.tile and share.roomy:
-            give_freed_memory_back()
-    return _result(begun, step), 0.0
-
-
-def _result(begun: _Begun, step: Step) -> Result:
-    from impasto._stylize import finished
-
-    sources = [begun.job.photo, *begun.job.styles]
-    return finished(begun.engine, step, begun.photo, begun.paintings, sources, step.elapsed_s)
 
 
 def _failed(job: Job, error: Exception, digest: str | None, seconds: float) -> Outcome:

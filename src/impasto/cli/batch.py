@@ -6,8 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +14,7 @@ from impasto.cli.batch_flags import build_parser
 from impasto.cli.stylize import recipe_from
 
 if TYPE_CHECKING:
-    from impasto.batch.executors import Executor
-    from impasto.batch.job import Job, Probe, Settings
+    from impasto.batch.job import Job, Settings
     from impasto.batch.manifest import Row
     from impasto.batch.planning import Plan, Planner
     from impasto.batch.record import Record
@@ -34,6 +31,7 @@ def run(argv: list[str]) -> int:
     from impasto.batch.planning import Planner
     from impasto.batch.record import Record
     from impasto.batch.sources import Sightings
+    from impasto.batch.ways import Ways
     from impasto.cli.batch_report import Report
     from impasto.media.encode import output_format
 
@@ -53,9 +51,13 @@ def run(argv: list[str]) -> int:
         planner = Planner(
             options.output,
             record,
-            settings,
-            partial(_recipe_for, options),
-            options.style or (),
+            Ways(
+                settings,
+                partial(_recipe_for, options),
+                options.style or (),
+                options.mask,
+                options.style_mask,
+            ),
             suffix=suffix,
             full_names=options.full_names,
             force=options.force,
@@ -94,13 +96,19 @@ def _note_saved(plan: Plan, record: Record) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     from impasto.batch import places
+    from impasto.batch.manifest import mask_file
     from impasto.errors import InputError, ResourceError
+    from impasto.media.decode import read_picture
+    from impasto.segment.words import expanded
 
     if options.watch and options.limit:
         raise InputError("--watch has no end that --limit could set: leave one of them out")
     options.output = places.normalized(options.output)
     if options.style:
-        _recipe_for(options, None, {}, options.style)
+        masks, styles, parts = expanded(options.mask, options.style, options.style_mask)
+        _recipe_for(options, None, {}, styles).check_counts(len(styles), len(masks), len(parts))
+    for file in filter(None, map(mask_file, (*options.mask, *options.style_mask))):
+        read_picture(places.read(file), name=file)
     if places.is_url(options.output):
         if not options.record:
             raise InputError("-o URL needs --record FILE: a store cannot be appended to")
@@ -136,7 +144,8 @@ def _recipe_for(
     styles: Sequence[str],
 ) -> Recipe:
     """Of a row, or of the batch: the flags', or another by name, with fields changed."""
-    chosen = dict(vars(options)) | {"style": list(styles)}
+    # How many masks there may be depends on the row, and is checked with it.
+    chosen = dict(vars(options)) | {"style": list(styles), "mask": [], "style_mask": []}
     if name is not None:
         chosen |= {"recipe": name, "quality": None}
     recipe = recipe_from(argparse.Namespace(**chosen)).with_changes(fields)
@@ -211,23 +220,31 @@ def _make(
     """Have the jobs done; the exit code."""
     from impasto.batch.drive import drive
     from impasto.batch.groups import grouped
+    from impasto.batch.patience import NoWorkersError, Patience
+    from impasto.cli.arguments import say
+    from impasto.cli.batch_workers import executor_of, probed
     from impasto.cli.paint import stoppable
 
     report.begin()
     if not report.todo and not options.watch:
         return report.end(interrupted=False)
-    executor = _executor(options, settings)
+    patience = Patience(options.ray_timeout, say)
+    executor = executor_of(options, settings, patience)
     stop: list[int] = []
     at_once = True
     try:
-        probe = _probed(executor, report.first)
+        probe = probed(executor, report.first)
         workers = executor.staffed(probe)
         report.estimate(probe, workers)
         if options.dry_run:
             return report.end(interrupted=False)
         with stoppable(_tell_of_the_end) as stop, report:
-            for outcome in drive(grouped(jobs, planner), executor, workers, record, stop):
-                report.see(outcome)
+            groups = grouped(jobs, planner)
+            try:
+                for outcome in drive(groups, executor, workers, record, stop, patience):
+                    report.see(outcome)
+            except NoWorkersError as error:
+                report.given_up(str(error))
         at_once = False
     finally:
         executor.close(at_once=at_once)
@@ -237,43 +254,3 @@ def _make(
 def _tell_of_the_end() -> None:
     # Not by print, which a signal may have interrupted.
     os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
-
-
-def _executor(options: argparse.Namespace, settings: Settings) -> Executor:
-    if options.executor == "ray":
-        from impasto.batch.places import absolute
-        from impasto.batch.ray_actors import RayActors
-
-        weights = settings.weights and absolute(settings.weights)
-        return RayActors(
-            replace(settings, weights=weights),
-            address=options.ray_address,
-            workers=options.workers,
-            max_memory=options.max_memory,
-        )
-    from impasto.batch.cores import shares_for
-    from impasto.batch.executors import LocalProcesses, Serial
-
-    kind = LocalProcesses if options.executor == "local" else Serial
-    workers = options.workers if options.executor == "local" else 1
-    return kind(settings, lambda probe: shares_for(probe, workers, options.max_memory))
-
-
-def _probed(executor: Executor, jobs: Sequence[Job]) -> Probe | None:
-    """What the first photo that can be read will take.
-
-    Raises:
-        ImpastoError: something that all pictures need is missing.
-    """
-    from impasto.batch.executors import WorkerLost
-    from impasto.errors import ImageError, LimitError, ResourceError
-
-    for job in jobs:
-        future: Future[Probe] = executor.probe(job)
-        try:
-            return future.result()
-        except (ImageError, LimitError):
-            continue
-        except WorkerLost as error:
-            raise ResourceError(f"the first worker was lost at {job.photo}: {error}") from None
-    return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from impasto.cli.arguments import Parser, device, gigabytes, whole
-from impasto.cli.regions import add_strength_flag
+from impasto.batch.patience import LIMIT_S
+from impasto.cli.arguments import Parser, device, gigabytes, number, whole
+from impasto.cli.regions import add_region_flags
 from impasto.cli.stylize import add_recipe_flags
 
 
@@ -29,10 +30,10 @@ def build_parser() -> Parser:
     )
     add("-o", "--output", metavar="FOLDER", required=True, help="for the results, by path or URL")
     add_recipe_flags(parser.add_argument_group("what to do"), styles_may_come_later=True)
-    add_strength_flag(parser.add_argument_group("how strong"))
+    add_region_flags(parser.add_argument_group("how strong, and where"))
     _add_results(parser.add_argument_group("what to write"))
     _add_work(parser.add_argument_group("how to work"))
-    parser.set_defaults(snapshot_every=None, mask=[], style_mask=[])
+    parser.set_defaults(snapshot_every=None)
     return parser
 
 
@@ -69,6 +70,13 @@ def _add_work(group: argparse._ArgumentGroup) -> None:
         "--workers", metavar="N", type=whole(1, 100_000), help="pictures at a time (default: suits)"
     )
     add("--ray-address", metavar="ADDRESS", help="of a cluster (default: one is started here)")
+    add(
+        "--ray-timeout",
+        metavar="S",
+        type=number(1, 10**7),
+        default=LIMIT_S,
+        help=f"seconds without any worker until it gives up, with exit code 4 ({LIMIT_S:g})",
+    )
     add("--limit", metavar="N", type=whole(1, 10**9), help="make at most so many now")
     add(
         "--dry-run", action="store_true", help="tell what would be made, and how long it would take"

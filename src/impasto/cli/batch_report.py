@@ -57,7 +57,7 @@ class Report:
         self._failed: list[tuple[str, str]] = list(met.unreadable)
         self._unreadable: set[str] = set()
         self._made = self._ended = 0
-        self._full = False
+        self._ended_by = ""
         self._began = self._last = time.monotonic()
         self._bar: Any = None
 
@@ -168,7 +168,8 @@ class Report:
 
     def see(self, outcome: Outcome) -> None:
         """A job has ended."""
-        self._full = self._full or outcome.full
+        if outcome.full:
+            self.given_up("the disk is full")
         self._ended += 1
         if outcome.done:
             self._made += 1
@@ -186,6 +187,10 @@ class Report:
             left = "" if self._options.watch else f"  {left} left"
             self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
 
+    def given_up(self, why: str) -> None:
+        """Nothing more will be made, for want of something."""
+        self._ended_by = why
+
     def end(self, *, interrupted: bool) -> int:
         """Say what came of it all; the exit code."""
         seconds = time.monotonic() - self._began
@@ -195,7 +200,7 @@ class Report:
             print(json.dumps(self._figures(seconds, interrupted=interrupted)))
         if interrupted:
             return INTERRUPTED
-        if self._full:
+        if self._ended_by:
             from impasto.errors import ResourceError
 
             return ResourceError.exit_code
@@ -207,8 +212,8 @@ class Report:
         parts += [f"{len(self._changed)} left as they are"] if self._changed else []
         parts += [f"{len(self._failed)} failed"] if self._failed else []
         line = ", ".join(parts)
-        if interrupted or self._full:
-            why = "the disk is full" if self._full else "stopped"
+        if interrupted or self._ended_by:
+            why = self._ended_by or "stopped"
             say(f"{why}: {line}, {self.todo - self._ended} to do: the same command goes on")
         else:
             self._say(line)

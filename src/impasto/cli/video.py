@@ -121,6 +121,7 @@ def _add_live(group: argparse._ArgumentGroup) -> None:
         const="camera",
         help="show it in a browser as it comes, frames left out where there is no time for them",
     )
+    add("--no-open", action="store_true", help="open no browser")
     add("--port", metavar="P", type=whole(0, 65_535), default=8765, help="of the page (8765)")
 
 

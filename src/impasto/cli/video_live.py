@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import threading
 import time
+import webbrowser
 from pathlib import Path
 
 from impasto.cli import INTERRUPTED
@@ -30,6 +32,8 @@ def run_live(options: argparse.Namespace, recipe: Recipe) -> int:
     screen, shown, rate, told = Screen(), 0, 0.0, time.monotonic()
     with stoppable() as stop, served(screen, options.port) as address:
         say(f"{address} shows it; Ctrl-C ends it")
+        if not options.no_open:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         stabilizer = Stabilizer(engine_of(film, stop), Dis(fast=True), options.stability)
         try:
             for rate in play(clip, size, stabilizer, screen):

@@ -72,7 +72,7 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
     if isinstance(source, Mask):
         return source
     path = Path(source) if isinstance(source, str | Path) else None
-    picture = read_picture(source)
+    picture = read_picture(source, name=name or "the mask")
     name = name or ("" if path is None else path.name)
     values = picture.pixels @ LUMA
     # Grey is grey: the weights of luma do not sum to 1 in the last bit.

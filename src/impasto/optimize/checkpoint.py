@@ -106,14 +106,20 @@ def load_state(path: Path) -> RunState:
 class Keeper:
     """Decides when the next checkpoint is due, given how long a step takes."""
 
-    def __init__(self, path: Path | None, settle: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        settle: Callable[[], None] = lambda: None,
+        every_s: float | None = None,
+    ) -> None:
         self._path = path
         self._settle = settle
+        self._every_s = EVERY_S if every_s is None else every_s
         self._seen = time.monotonic()
-        self._due = self._seen + min(FIRST_S, EVERY_S)
+        self._due = self._seen + (min(FIRST_S, EVERY_S) if every_s is None else every_s)
 
     def offer(self, state: RunState) -> None:
-        """Write the state if waiting for another step might exceed :data:`EVERY_S`."""
+        """Write the state if waiting for another step might take too long."""
         now = time.monotonic()
         step, self._seen = now - self._seen, now
         if self._path is not None and now + step >= self._due:
@@ -123,7 +129,7 @@ class Keeper:
         """Write the state now."""
         if self._path is not None:
             save_state(state, self._path, self._settle)
-            self._due = time.monotonic() + EVERY_S
+            self._due = time.monotonic() + self._every_s
 
 
 def essence(recipe: Recipe) -> str:

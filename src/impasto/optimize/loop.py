@@ -127,6 +127,7 @@ class Stylizer:
         style_masks: Sequence[Any] = (),
         checkpoint: str | Path | None = None,
         resume: str | Path | None = None,
+        every_s: float | None = None,
         plan: Plan | None = None,
         before: Before | None = None,
     ) -> Generator[Step, None, None]:
@@ -147,6 +148,7 @@ class Stylizer:
             style_masks: which part of each painting counts, likewise; none for all of one.
             checkpoint: a file to keep the state in.
             resume: a checkpoint of a run with the same recipe and pictures to go on from.
+            every_s: seconds until the state is written, in place of the above.
             plan: of :meth:`plan` for the same pictures, to be kept to.
             before: what the frames before have come to, if the photo is one of a film.
 
@@ -177,7 +179,7 @@ class Stylizer:
             layout = self._fitting.layout(size, paintings, areas, taken, tile)
         scales = self._scales(size, areas)
         storage = self._fitting.storage(layout)
-        keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle)
+        keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle, every_s)
         identity = (essence(self.recipe), inputs)
         job = photo, paintings, areas, scales
         run = Run(self, *job, layout, storage, keeper, identity, Pace(expected), before)

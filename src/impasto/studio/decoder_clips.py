@@ -58,11 +58,11 @@ class ClipReader:
         self._clip = _opened(path, name, limits)
         return _facts(self._clip) | {"time_base": str(self._clip.format.time_base)}
 
-    def begin(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:  # noqa: ARG002
-        """Go to the beginning of it."""
+    def begin(self, path: Path, name: str, limits: Limits, begin: str) -> dict[str, Any]:  # noqa: ARG002
+        """Go to where it is read from, in seconds, or some frames before."""
         if self._clip is None:
             raise ClipError(f"{name}: the process that decoded it is gone")
-        self._frames = self._clip.frames()
+        self._frames = self._clip.frames(Fraction(begin))
         return {}
 
     def next(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:  # noqa: ARG002

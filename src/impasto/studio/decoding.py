@@ -224,13 +224,11 @@ class DecodedClip:
         self._ask = ask
         self._scratch = scratch
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
         """See :class:`impasto.video.clip.Clip`."""
-        self._ask("begin_clip")
-        index = 0
+        self._ask("begin_clip", str(begin))
         while (time := self._ask("next_frame")["time"]) is not None:
-            yield Frame(index, Fraction(time), self._load)
-            index += 1
+            yield Frame(Fraction(time), self._load)
 
     def _load(self) -> Levels:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -68,12 +69,10 @@ class Frame:
     """One of a clip.
 
     Attributes:
-        index: from 0.
         time: seconds from the beginning of the file.
         load: decodes it, [H, W, 3] uint8 sRGB; may be called once, before the next frame is taken.
     """
 
-    index: int
     time: Fraction
     load: Callable[[], Levels]
 
@@ -89,8 +88,11 @@ class Clip(Protocol):
     def sound(self) -> Path | None:
         """A file with sound to be kept; none: there is none."""
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
         """All of them in order; may be called again unless the clip is a pipe.
+
+        Args:
+            begin: in seconds; frames before that may be left out.
 
         Raises:
             ClipError: there is none.
@@ -151,10 +153,10 @@ class Numbered:
         first = read_picture(self._paths[0], notice=notice)
         self.format = Format(first.width, first.height, rate, 1 / rate, len(self._paths))
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
         """See :class:`Clip`; a picture of another size is a ClipError."""
-        for index, path in enumerate(self._paths):
-            yield Frame(index, index / self.format.rate, partial(self._load, path))
+        for index in range(ceil(begin * self.format.rate), len(self._paths)):
+            yield Frame(index / self.format.rate, partial(self._load, self._paths[index]))
 
     def _load(self, path: Path) -> Levels:
         picture = read_picture(path)
@@ -181,7 +183,7 @@ class Raw:
         self._stream = stream
         self.format = form
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
         """See :class:`Clip`; a last frame that is not whole is a ClipError."""
         height, width = self.format.height, self.format.width
         size, index = height * width * 3, 0
@@ -192,7 +194,8 @@ class Raw:
                     f"that {width}x{height} px take; is that the size?"
                 )
             pixels = np.frombuffer(data, np.uint8).reshape(height, width, 3)
-            yield Frame(index, index / self.format.rate, partial(np.copy, pixels))
+            if index / self.format.rate >= begin:
+                yield Frame(index / self.format.rate, partial(np.copy, pixels))
             index += 1
         if not index:
             raise ClipError("standard input: no frame came")

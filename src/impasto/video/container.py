@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
+from itertools import chain
+from math import floor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +25,14 @@ HIGH = 720
 BT709, BT601, UNKNOWN, FULL = 1, 5, 2, 2
 OF_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")
 """What a file says of its own making, and not of what it shows."""
+SELF_CONTAINED = (
+    *("av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg"),
+    *("mpeg1video", "mpeg2video", "mpeg4", "prores", "vp8", "vp9"),
+)
+"""Codecs whose keyframes need nothing before them; of a GIF every frame is called one."""
+BACK_S = (0, Fraction(1, 2), 2, 10, 60)
+"""Seconds before a time at which a keyframe is looked for: files are entered by when frames are
+decoded, and some by guess."""
 REFUSED = ("ansi", "xbin", "idf")
 """Decoders that make a film of any text."""
 
@@ -55,7 +65,8 @@ class Container:
         context = stream.codec_context
         size = max(1, context.width), max(1, context.height)
         (limits or Limits()).check_size(*size, self._name)
-        self._decoded = self._decode(self._opened)
+        self._codec = context.name
+        self._decoded = self._decode(self._opened.demux(stream))
         try:
             self._first: Any = next(self._decoded, None)
         except Exception:
@@ -75,24 +86,52 @@ class Container:
         said: dict[str, str] = self._opened.metadata
         return {key: value for key, value in said.items() if key not in OF_FILE}
 
-    def frames(self) -> Iterator[Frame]:
-        """See :class:`Clip`."""
+    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
+        """See :class:`Clip`; of a file, what is before the last keyframe is not decoded."""
+        index, last = 0, Fraction(-1)
+        decoded = self._decoded_from(begin)
+        with self._opened:
+            for frame in decoded:
+                time = self._time(frame, index)
+                if time > last:  # of two frames at one time only one can be shown
+                    yield Frame(time, partial(self._load, frame))
+                    index, last = index + 1, time
+        self._tell_if_short(float(last))
+
+    def _decoded_from(self, begin: Fraction) -> Iterator[Any]:
+        """All frames that are seen from a time on, and perhaps some before it."""
+        seekable = isinstance(self._source, Path) and self._codec in SELF_CONTAINED
+        for back in BACK_S:
+            if seekable and begin > back:
+                found = self._entered(begin - back, begin)
+                if found is not None:
+                    return found
         if self._first is None:
             if not isinstance(self._source, Path):
                 raise ClipError(f"{self._name}: a stream can be read once only")
-            self._opened = self._open()
-            self._decoded = self._decode(self._opened)
+            self._decoded = self._decode(self._reopened())
             self._first = next(self._decoded)
-        frame, self._first = self._first, None
-        index, last = 0, Fraction(-1)
-        with self._opened:
-            while frame is not None:
-                time = self._time(frame, index)
-                if time > last:  # of two frames at one time only one can be shown
-                    yield Frame(index, time, partial(self._load, frame))
-                    index, last = index + 1, time
-                frame = next(self._decoded, None)
-        self._tell_if_short(float(last))
+        first, self._first = self._first, None
+        return chain([first], self._decoded)
+
+    def _entered(self, target: Fraction, begin: Fraction) -> Iterator[Any] | None:
+        """Frames from the keyframe before ``target`` on; none: none is found that is not after
+        ``begin``, or it does not stand for itself.
+        """
+        packets = self._reopened()
+        try:
+            # In seconds of the whole file: of the stream alone it fails where that has no index.
+            self._opened.seek(floor((target + start_of(self._opened)) * av.time_base))
+            key = next((packet for packet in packets if packet.is_keyframe), None)
+        except (av.error.FFmpegError, OSError):
+            return None
+        if key is None or key.pts is None or self._time(key, 0) > begin:
+            return None
+        decoded = self._decode(chain([key], packets))
+        # What follows a keyframe but is seen before it needs what is not decoded.
+        later = (each for each in decoded if each.pts is None or each.pts >= key.pts)
+        first = next(later, None)
+        return chain([first], later) if first is not None and first.pts == key.pts else None
 
     def _open(self) -> Any:
         source = self._source
@@ -109,6 +148,13 @@ class Container:
             reason = getattr(error, "strerror", None) or str(error)
             raise ClipError(f"{self._name}: not a clip that can be read ({reason})") from None
 
+    def _reopened(self) -> Iterator[Any]:
+        """Packets of the file from its beginning."""
+        self._opened.close()
+        self._opened, self._first = self._open(), None
+        packets: Iterator[Any] = self._opened.demux(self._stream(self._opened))
+        return packets
+
     def _stream(self, container: Any) -> Any:
         if not container.streams.video:
             what = "only sound" if container.streams.audio else "nothing that can be seen"
@@ -123,10 +169,9 @@ class Container:
         stream.thread_type = "AUTO"
         return stream
 
-    def _decode(self, container: Any) -> Iterator[Any]:
+    def _decode(self, packets: Iterator[Any]) -> Iterator[Any]:
         """Every frame that can be decoded; what cannot is told once."""
-        stream, told, before = self._stream(container), False, 0
-        packets = container.demux(stream)
+        told, before, last = False, 0, None
         while True:
             try:
                 packet = next(packets, None)
@@ -137,15 +182,16 @@ class Container:
                 if not told:
                     told = True
                     reason = getattr(error, "strerror", None) or str(error)
+                    after = float(self._time(last, before)) if last else 0
                     self._notice(
-                        f"{self._name}: damaged after frame {before} ({reason}); "
+                        f"{self._name}: damaged after {after:.2f} s ({reason}); "
                         "what can be decoded is kept"
                     )
                 if not isinstance(error, av.error.InvalidDataError):
                     return
                 continue
             yield from decoded
-            before += len(decoded)
+            before, last = before + len(decoded), decoded[-1] if decoded else last
             if packet is None:
                 return
 

@@ -90,10 +90,12 @@ def served(screen: Screen, port: int) -> Iterator[str]:
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
             try:
+                # A browser shows a picture once the head of the one after it has come, which
+                # therefore goes out with it, and cannot tell that one's length.
+                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+                self.wfile.write(head)
                 for jpeg in screen.pictures():
-                    head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\n"
-                    head += f"Content-Length: {len(jpeg)}\r\n\r\n"
-                    self.wfile.write(head.encode() + jpeg + b"\r\n")
+                    self.wfile.write(jpeg + b"\r\n" + head)
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
 

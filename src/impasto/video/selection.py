@@ -28,13 +28,13 @@ class Selection:
     every: int = 1
 
     def of(self, clip: Clip) -> Iterator[Frame]:
-        """The frames, with their own indices.
+        """The frames.
 
         Raises:
             ClipError: there is none.
         """
         count = 0
-        for frame in clip.frames():
+        for frame in clip.frames(self.begin):
             if self.end is not None and frame.time >= self.end:
                 break
             if frame.time >= self.begin:

