@@ -2,8 +2,9 @@
 
 After MicroAST (Wang et al., arXiv:2211.15313) and Dumoulin et al. (arXiv:1610.07629): a content
 path of few channels at a half, a quarter and an eighth of the resolution, whose decoder normalises
-its features and gives them the gains and offsets that a style asks for. Colours are mapped in
-closed form before; the network adds strokes to the recoloured photo, nothing at first.
+its features and gives them the gains and offsets that a style asks for. Before it and after it the
+picture is given the painting's grade, see :mod:`impasto.fast.grading`: the network says where
+strokes go, and nothing at first; how strong they are at each size is known in closed form.
 
 All normalisation is by statistics of the whole picture. They can be measured once, on a thumbnail
 or the first frame of a shot, and given back: then tiles have no seams and clips do not flicker.
@@ -11,25 +12,24 @@ or the first frame of a shot, and given back: then tiles have no seams and clips
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.fast.recoloring import COLOR_NUMBERS, color_map, color_moments
+from impasto.fast.grading import GRADE_NUMBERS, grade, graded, padded
 from impasto.fast.style_code import NUMBERS, CodeBook
 
-STRIDE = 8
-"""Sides of what the network works on are multiples of it; others are padded by reflection."""
 HALF, QUARTER, EIGHTH = 24, 48, 96
 """Channels at each resolution."""
 NORMALIZED = (*(EIGHTH,) * 6, QUARTER, QUARTER, QUARTER, QUARTER, HALF, HALF)
 """Channels of the normalised layers, in the order of the data."""
 HIDDEN = 256
 EPSILON = 1e-5
-STATISTICS = 2 * sum(NORMALIZED) + COLOR_NUMBERS
-"""Numbers of a picture's statistics."""
+STATISTICS = 2 * (GRADE_NUMBERS + sum(NORMALIZED))
+"""Numbers of a picture's statistics: the photo's grade, mean and inverse deviation of what is
+normalised, and the grade of what was painted, before it is given the style's."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Style:
 
     Attributes:
         gains, offsets: [N, K, sum(NORMALIZED)].
-        colors: [N, K, 12] colour moments.
+        grades: [N, K, 60].
         masks: [N, K, H, W] in [0, 1], adding up to 1 everywhere; none if K is 1.
     """
 
     gains: Tensor
     offsets: Tensor
-    colors: Tensor
+    grades: Tensor
     masks: Tensor | None = None
 
 
@@ -78,7 +78,7 @@ class Painter(nn.Module):
         self.half_precision = False
         """Whether convolutions are in bfloat16, on a GPU; colours never are."""
         self.reader = nn.Sequential(
-            nn.Linear(NUMBERS - COLOR_NUMBERS, HIDDEN),
+            nn.Linear(NUMBERS - GRADE_NUMBERS, HIDDEN),
             nn.SiLU(),
             nn.Linear(HIDDEN, HIDDEN),
             nn.SiLU(),
@@ -125,7 +125,7 @@ class Painter(nn.Module):
         flat = codes.flatten(0, 1)
         read = self.reader(self.book.reading(flat)).view(number, styles, -1)
         gains, offsets = read.chunk(2, 2)
-        return Style(1 + gains, offsets, codes[..., -COLOR_NUMBERS:], masks)
+        return Style(1 + gains, offsets, codes[..., -GRADE_NUMBERS:], masks)
 
     def forward(self, photo: Tensor, style: Style, statistics: Tensor | None = None) -> Tensor:
         """The picture, not clamped: [N, 3, H, W] of a photo [N, 3, H, W] in [0, 1], H, W >= 16.
@@ -135,28 +135,36 @@ class Painter(nn.Module):
             style: of :meth:`style`.
             statistics: [N, STATISTICS] of :meth:`statistics`; none: this photo's own.
         """
-        return self._painted(photo, style, _Normalizer(style, statistics))
+        height, width = photo.shape[2:]
+        painted = self.painted(photo, style, statistics)
+        own = grade(painted) if statistics is None else statistics[:, -GRADE_NUMBERS:]
+        masks = None if style.masks is None else padded(style.masks)
+        return graded(painted, own, style.grades, masks)[:, :, :height, :width]
 
     def statistics(self, photo: Tensor, style: Style) -> Tensor:
-        """What the layers are normalised by: [N, STATISTICS]."""
+        """What everything is normalised by: [N, STATISTICS]."""
         normalizer = _Normalizer(style, None)
-        self._painted(photo, style, normalizer)
-        return torch.cat([color_moments(photo), *normalizer.found], 1)
+        painted = self._painted(padded(photo), normalizer)
+        return torch.cat([grade(photo), *normalizer.found, grade(painted)], 1)
 
-    def _painted(self, photo: Tensor, style: Style, normalized: _Normalizer) -> Tensor:
-        height, width = photo.shape[2:]
-        colors = normalized.given_colors(photo)
-        photo = _padded(photo)
-        colored = _recolored(photo, style, colors)
+    def painted(self, photo: Tensor, style: Style, statistics: Tensor | None = None) -> Tensor:
+        """The picture before it is given its style's grade, padded as :func:`padded` does;
+        arguments as of :meth:`forward`."""
+        if style.masks is not None:
+            style = replace(style, masks=padded(style.masks))
+        return self._painted(padded(photo), _Normalizer(style, statistics))
+
+    def _painted(self, photo: Tensor, normalized: _Normalizer) -> Tensor:
+        style = normalized.style
+        own = grade(photo) if normalized.given is None else normalized.given[:, :GRADE_NUMBERS]
+        toned = graded(photo, own, style.grades, style.masks)
         if self.half_precision:
             with torch.autocast("cuda", torch.bfloat16):
-                strokes = self._strokes(photo, colored, normalized).float()
-        else:
-            strokes = self._strokes(photo, colored, normalized)
-        return (colored + strokes)[:, :, :height, :width]
+                return toned + self._strokes(photo, toned, normalized).float()
+        return toned + self._strokes(photo, toned, normalized)
 
-    def _strokes(self, photo: Tensor, colored: Tensor, normalized: _Normalizer) -> Tensor:
-        x = F.pixel_unshuffle(torch.cat([photo, colored], 1) - 0.5, 2)
+    def _strokes(self, photo: Tensor, toned: Tensor, normalized: _Normalizer) -> Tensor:
+        x = F.pixel_unshuffle(torch.cat([photo, toned], 1) - 0.5, 2)
         half = F.relu(self.at_half(x))
         quarter = self.at_quarter(half)
         x = self.at_eighth(quarter)
@@ -180,9 +188,6 @@ class _Normalizer:
         self.found: list[Tensor] = []
         self._channel = 0
 
-    def given_colors(self, photo: Tensor) -> Tensor:
-        return color_moments(photo) if self.given is None else self.given[:, :COLOR_NUMBERS]
-
     def __call__(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
         begin, self._channel = self._channel, self._channel + channels
@@ -194,7 +199,7 @@ class _Normalizer:
             self.found.append(torch.cat([mean, (variance + EPSILON).rsqrt()], 1))
             both = self.found[-1]
         else:
-            at = COLOR_NUMBERS + 2 * begin
+            at = GRADE_NUMBERS + 2 * begin
             both = self.given[:, at : at + 2 * channels]
         mean, inverse = both.chunk(2, 1)
         gains, offsets = self.style.gains[:, :, here], self.style.offsets[:, :, here]
@@ -209,31 +214,5 @@ class _Normalizer:
         return torch.addcmul(offset, gain, x)
 
 
-def _recolored(photo: Tensor, style: Style, colors: Tensor) -> Tensor:
-    pixels = photo.flatten(2)
-    result = torch.zeros_like(pixels)
-    for k in range(style.colors.shape[1]):
-        matrix, offset = color_map(colors, style.colors[:, k])
-        mapped = matrix @ pixels + offset
-        if style.masks is None:
-            return mapped.view_as(photo)
-        result = result + mapped * F.interpolate(
-            style.masks[:, k : k + 1], photo.shape[2:], mode="nearest"
-        ).flatten(2)
-    return result.view_as(photo)
-
-
 def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-def _padded(photo: Tensor) -> Tensor:
-    """Reflected at the lower right up to multiples of the stride, by indices: what ONNX makes of a
-    padding whose width depends on the size is not the same everywhere."""
-    rows, columns = (_reflected(side, photo.device) for side in photo.shape[2:])
-    return photo[:, :, rows][..., columns]
-
-
-def _reflected(side: int, device: torch.device) -> Tensor:
-    places = torch.arange(side + (STRIDE - side % STRIDE) % STRIDE, device=device)
-    return torch.minimum(places, 2 * (side - 1) - places)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.fast.photos import as_batch, fingerprint, on_shorter_side
-from impasto.fast.recoloring import COLOR_NUMBERS
+from impasto.fast.grading import GRADE_NUMBERS
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
 from impasto.media.decode import read_picture
 
@@ -21,7 +21,7 @@ SIDES = (256, 192, 128)
 """Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
 VARIANTS = 2 * len(SIDES)
 """Of a painting: every size as it is, and mirrored with its colour channels exchanged."""
-_NUMBERS = COLOR_NUMBERS + sum(c + c * c for c in CHANNELS)
+_NUMBERS = GRADE_NUMBERS + sum(c + c * c for c in CHANNELS)
 
 
 def variant_of(image: Tensor, variant: int, index: int) -> Tensor:
@@ -58,7 +58,7 @@ class Paintings:
         self.paths, self.encoder, self.book = list(paths), encoder, book
         cache.mkdir(parents=True, exist_ok=True)
         units = book.units.cpu().numpy().tobytes().hex()[:8]
-        name = f"paintings-{fingerprint(self.paths)}-{units}.f16"
+        name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}.f16"
         shape = (len(self.paths) * VARIANTS, _NUMBERS)
         mode: Literal["r+", "w+"] = "r+" if (cache / name).exists() else "w+"
         self._rows: NDArray[np.float16] = np.memmap(cache / name, np.float16, mode, shape=shape)
@@ -73,24 +73,24 @@ class Paintings:
 
     def _row(self, index: int, variant: int) -> NDArray[np.float16]:
         row: NDArray[np.float16] = self._rows[index * VARIANTS + variant]
-        if not row[:COLOR_NUMBERS].any():  # no picture has moments that are all 0, but for black
+        if not row[:GRADE_NUMBERS].any():  # no picture has moments that are all 0, but for black
             picture = on_shorter_side(read_picture(self.paths[index]), SIDES[variant % len(SIDES)])
             image = variant_of(as_batch(picture.pixels), variant, index)
             found = _packed(moments_of(image.to(self.encoder.device), self.encoder, self.book))
-            row[COLOR_NUMBERS:] = found[COLOR_NUMBERS:]
-            row[:COLOR_NUMBERS] = found[:COLOR_NUMBERS]
+            row[GRADE_NUMBERS:] = found[GRADE_NUMBERS:]
+            row[:GRADE_NUMBERS] = found[:GRADE_NUMBERS]
         return row
 
 
 def _packed(moments: PictureMoments) -> NDArray[np.float16]:
-    parts = [moments.colors[0]]
+    parts = [moments.grade[0]]
     for mean, second in zip(moments.means, moments.seconds, strict=True):
         parts += [mean[0], second[0].flatten()]
     return torch.cat(parts).clamp(-60_000, 60_000).cpu().numpy().astype(np.float16)
 
 
 def _unpacked(rows: Tensor) -> PictureMoments:
-    sizes = [COLOR_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
-    colors, *parts = torch.split(rows, sizes, 1)
+    sizes = [GRADE_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
+    grade, *parts = torch.split(rows, sizes, 1)
     seconds = [s.view(-1, c, c) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
-    return PictureMoments(list(parts[::2]), seconds, colors)
+    return PictureMoments(list(parts[::2]), seconds, grade)

@@ -40,18 +40,23 @@ def color_moments(image: Tensor, mask: Tensor | None = None) -> Tensor:
     return torch.cat([mean, second.flatten(1)], 1)
 
 
-def color_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def color_map(
+    source: Tensor, target: Tensor, ridge: float = RIDGE
+) -> tuple[Tensor, Tensor]:
     """The Monge-Kantorovich map of one Gaussian of colours to another.
 
     ``S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2`` (Pitié and Kokaram 2007); the identity if they are equal.
 
     Args:
         source, target: [N, 12] of :func:`color_moments`.
+        ridge: added to both variances.
 
     Returns:
         Matrix [N, 3, 3] and offset [N, 3, 1]: ``matrix @ pixels + offset``.
     """
-    (mean_s, cov_s), (mean_t, cov_t) = _mean_and_covariance(source), _mean_and_covariance(target)
+    (mean_s, cov_s), (mean_t, cov_t) = (
+        _mean_and_covariance(moments, ridge) for moments in (source, target)
+    )
     root, inverse = roots(cov_s)
     matrix = inverse @ roots(root @ cov_t @ root)[0] @ inverse
     return matrix, mean_t - matrix @ mean_s
@@ -71,8 +76,8 @@ def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return root * scale.sqrt(), inverse / scale.sqrt()
 
 
-def _mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
+def _mean_and_covariance(moments: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
     mean = moments[:, :3].unsqueeze(2)
     second = moments[:, 3:].view(-1, 3, 3)
-    ridge = RIDGE * torch.eye(3, dtype=moments.dtype, device=moments.device)
-    return mean, second - mean @ mean.transpose(1, 2) + ridge
+    least = ridge * torch.eye(3, dtype=moments.dtype, device=moments.device)
+    return mean, second - mean @ mean.transpose(1, 2) + least

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.fast.files import read_painter
-from impasto.fast.network import STRIDE, Painter, Style
+from impasto.fast.grading import CELL, GRADE_NUMBERS, grade, graded
+from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
 
 CODE_SIDE = 384
@@ -132,7 +133,7 @@ class Runtime:
 
 
 def _masked(style: Style, masks: Tensor | None) -> Style:
-    return Style(style.gains, style.offsets, style.colors, masks)
+    return Style(style.gains, style.offsets, style.grades, masks)
 
 
 Window = tuple[slice, slice]

@@ -204,7 +204,7 @@ def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:
         PictureMoments(
             [torch.cat(layer) for layer in zip(*(m.means for m in found), strict=True)],
             [torch.cat(layer) for layer in zip(*(m.seconds for m in found), strict=True)],
-            torch.cat([m.colors for m in found]),
+            torch.cat([m.grade for m in found]),
         )
     )
     return book

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.layers import BLOCK_CHANNELS
-from impasto.fast.recoloring import COLOR_NUMBERS, color_moments, moments_of_places
+from impasto.fast.grading import GRADE_NUMBERS, grade
+from impasto.fast.recoloring import moments_of_places
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CHANNELS = BLOCK_CHANNELS[: len(LAYERS)]
@@ -22,7 +23,7 @@ AXES = 24
 what goes with what, a stroke or a hatching, where mean and deviation of each channel tell
 colour and contrast."""
 PAIRS = AXES * (AXES + 1) // 2
-NUMBERS = 2 * sum(CHANNELS) + len(CHANNELS) * PAIRS + COLOR_NUMBERS
+NUMBERS = 2 * sum(CHANNELS) + len(CHANNELS) * PAIRS + GRADE_NUMBERS
 """Of a code."""
 LIMIT = 5.0
 """Standard deviations from the mean painting that a number is believed."""
@@ -37,12 +38,12 @@ class PictureMoments:
     Attributes:
         means: one [N, C] a layer.
         seconds: one [N, C, C] a layer.
-        colors: [N, 12], see :func:`impasto.fast.recoloring.color_moments`.
+        grade: [N, 60], see :func:`impasto.fast.grading.grade`.
     """
 
     means: list[Tensor]
     seconds: list[Tensor]
-    colors: Tensor
+    grade: Tensor
 
     def blended(self, other: PictureMoments, share: Tensor) -> PictureMoments:
         """``1 - share`` of these and ``share`` [N] of the other's."""
@@ -55,7 +56,7 @@ class PictureMoments:
         return PictureMoments(
             [mixed(*pair) for pair in pairs[0]],
             [mixed(*pair) for pair in seconds],
-            mixed(self.colors, other.colors),
+            mixed(self.grade, other.grade),
         )
 
 
@@ -63,7 +64,7 @@ class CodeBook(nn.Module):
     """How moments become a code, and a code what the network reads: fixed numbers, fitted once.
 
     Buffers: ``units`` [4], the layers' root mean squares; ``axes_*`` [C, 24]; ``center`` and
-    ``width`` [NUMBERS - 12], mean and deviation over paintings of what is read.
+    ``width`` [NUMBERS - 60], mean and deviation over paintings of what is read.
     """
 
     def __init__(self) -> None:
@@ -74,8 +75,8 @@ class CodeBook(nn.Module):
         self.register_buffer("units", torch.ones(len(LAYERS)))
         for layer, channels in zip(LAYERS, CHANNELS, strict=True):
             self.register_buffer(f"axes_{layer}", torch.eye(channels)[:, :AXES].clone())
-        self.register_buffer("center", torch.zeros(NUMBERS - COLOR_NUMBERS))
-        self.register_buffer("width", torch.ones(NUMBERS - COLOR_NUMBERS))
+        self.register_buffer("center", torch.zeros(NUMBERS - GRADE_NUMBERS))
+        self.register_buffer("width", torch.ones(NUMBERS - GRADE_NUMBERS))
 
     def moments(
         self, image: Tensor, features: dict[str, Tensor], mask: Tensor | None = None
@@ -92,17 +93,17 @@ class CodeBook(nn.Module):
             mean, second = moments_of_places(features[layer] / unit, mask)
             means.append(mean)
             seconds.append(second)
-        return PictureMoments(means, seconds, color_moments(image, mask))
+        return PictureMoments(means, seconds, grade(image, mask))
 
     def code(self, moments: PictureMoments) -> Tensor:
-        """[N, NUMBERS] float32: means, mean squares, second moments along the axes, colours."""
+        """[N, NUMBERS] float32: means, mean squares, second moments along the axes, grade."""
         squares = [second.diagonal(dim1=1, dim2=2) for second in moments.seconds]
-        rows, columns = _pairs(moments.colors.device)
+        rows, columns = _pairs(moments.grade.device)
         along = []
         for layer, second in zip(LAYERS, moments.seconds, strict=True):
             axes = getattr(self, f"axes_{layer}")
             along.append((axes.T @ second @ axes)[:, rows, columns])
-        return torch.cat([*moments.means, *squares, *along, moments.colors], 1)
+        return torch.cat([*moments.means, *squares, *along, moments.grade], 1)
 
     def reading(self, code: Tensor) -> Tensor:
         """What the network sees of a code: means, log deviations, correlations along the axes,
@@ -141,7 +142,7 @@ class CodeBook(nn.Module):
         scaled = PictureMoments(
             [m / u for m, u in zip(moments.means, self.units, strict=True)],
             [s / u**2 for s, u in zip(moments.seconds, self.units, strict=True)],
-            moments.colors,
+            moments.grade,
         )
         numbers = self.unscaled(self.code(scaled))
         self.center.copy_(numbers.mean(0))
