@@ -50,7 +50,7 @@ def test_eight_bits_are_a_third_of_the_size_and_nearly_the_same_picture(exported
     _, folder = exported
     photo, _ = pictures(*SIZES[0])
     code = np.zeros((1, NUMBERS), np.float32)
-    code[:, -12:] = [0.5] * 3 + [0.3] * 9
+    code[:, -12:] = [0.5] * 3 + [0.3] * 9  # of the coarsest level, whose grade has a mean
     made = []
     for small in (False, True):
         model = onnx.load(folder / PICTURE)

@@ -11,6 +11,16 @@ from impasto.encoders.weights import load_encoder
 from impasto.errors import WeightsError
 from impasto.fast import losses
 from impasto.fast.files import read_painter, write_painter
+from impasto.fast.grading import (
+    CELL,
+    GRADE_NUMBERS,
+    collapsed,
+    grade,
+    grade_in_strips,
+    graded,
+    padded,
+    pyramid,
+)
 from impasto.fast.network import STATISTICS, Painter
 from impasto.fast.recoloring import color_map, color_moments, roots
 from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
@@ -52,7 +62,7 @@ def some_moments(encoder, seeds):
     return PictureMoments(
         [torch.cat(layer) for layer in zip(*(m.means for m in found), strict=True)],
         [torch.cat(layer) for layer in zip(*(m.seconds for m in found), strict=True)],
-        torch.cat([m.colors for m in found]),
+        torch.cat([m.grade for m in found]),
     )
 
 
@@ -126,22 +136,59 @@ def test_a_code_is_read_relative_to_the_paintings_of_the_book(encoder):
     units = zip(moments.means, moments.seconds, book.units, strict=True)
     scaled = [(m / u, s / u**2) for m, s, u in units]
     means, seconds = (list(each) for each in zip(*scaled, strict=True))
-    code = book.code(PictureMoments(means, seconds, moments.colors))
+    code = book.code(PictureMoments(means, seconds, moments.grade))
     assert code.shape == (8, NUMBERS)
     read = ((book.unscaled(code) - book.center) / book.width).mean(0)
     torch.testing.assert_close(read, torch.zeros_like(read), atol=1e-3, rtol=0)
     assert book.reading(code * 100).abs().max() <= 5
 
 
-def test_an_untrained_network_recolors_and_its_own_style_is_the_photo(encoder):
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (37, 51), (17, 16)])
+def test_a_pyramid_is_the_picture(height, width):
+    image = noise(2, 3, height, width, dtype=torch.float64)
+    whole = padded(image)
+    assert whole.shape[2] % CELL == whole.shape[3] % CELL == 0
+    torch.testing.assert_close(whole[..., :height, :width], image)
+    levels = pyramid(whole)
+    torch.testing.assert_close(collapsed(levels), whole)
+    torch.testing.assert_close(
+        grade(image), torch.cat([color_moments(level) for level in levels], 1)
+    )
+    torch.testing.assert_close(grade_in_strips(image, CELL), grade(image))
+
+
+def test_every_octave_gets_the_grade_of_another_picture():
+    image, other = (noise(1, 3, 64, 96, seed=s, dtype=torch.float64) for s in (1, 2))
+    other = other.square() * torch.tensor([0.9, 0.5, 0.2]).view(1, 3, 1, 1)
+    made = graded(image, grade(image), grade(other)[:, None])
+    for level, wanted in zip(pyramid(made), pyramid(other), strict=True):
+        torch.testing.assert_close(
+            color_moments(level), color_moments(wanted), rtol=0.15, atol=2e-3
+        )
+    apart = [(grade(x) - grade(other)).abs().mean() for x in (made, image)]
+    assert apart[0] < 0.05 * apart[1]
+    same = graded(image, grade(image), grade(image)[:, None])
+    torch.testing.assert_close(same, image, atol=1e-6, rtol=0)
+
+
+def test_a_grade_of_a_part_is_of_what_the_mask_shows():
+    image = noise(1, 3, 64, 192)
+    image[..., 96:] *= 0.3
+    left = torch.zeros(1, 1, 64, 192)
+    left[..., :96] = 1
+    apart = [(grade(image, left) - each).abs() for each in (grade(image[..., :96]), grade(image))]
+    # Levels at the seam see across it.
+    assert apart[0].max() < 0.1 * apart[1].max()
+
+
+def test_an_untrained_network_grades_and_its_own_style_is_the_photo(encoder):
     painter = Painter().eval()
-    photo, painting = picture(1), picture(2)
+    photo, painting = picture(1, 48, 64), picture(2, 48, 64)
     with torch.no_grad():
         theirs, own = (code_of(painter, encoder, x)[:, None] for x in (painting, photo))
-        colored = painter(photo, painter.style(theirs))
-        torch.testing.assert_close(
-            color_moments(colored), color_moments(painting), atol=3e-3, rtol=0
-        )
+        toned = painter(photo, painter.style(theirs))
+        torch.testing.assert_close(grade(toned), grade(painting), atol=0.01, rtol=0)
+        assert (grade(photo) - grade(painting)).abs().max() > 0.05
         torch.testing.assert_close(painter(photo, painter.style(own)), photo, atol=2e-3, rtol=0)
 
 
@@ -156,7 +203,7 @@ def test_every_size_comes_back_at_its_size(painter, encoder, height, width):
 def test_another_style_makes_another_picture_beyond_its_colors(painter, encoder):
     photo = picture(1)
     one, two = (code_of(painter, encoder, picture(s)) for s in (2, 3))
-    two = torch.cat([two[:, :-12], one[:, -12:]], 1)
+    two = torch.cat([two[:, :-GRADE_NUMBERS], one[:, -GRADE_NUMBERS:]], 1)
     made = [painter(photo, painter.style(c[:, None])) for c in (one, two)]
     assert (made[0] - made[1]).abs().mean() > 0.01
 
@@ -200,7 +247,7 @@ def random_moments(seed, number=2):
     return PictureMoments(
         [p.mean(2) for p in points],
         [p @ p.transpose(1, 2) / 9 for p in points],
-        torch.zeros(number, 12),
+        torch.zeros(number, GRADE_NUMBERS),
     )
 
 

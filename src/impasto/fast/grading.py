@@ -1,8 +1,8 @@
 """Colour and contrast of every octave, in closed form: nothing to be learnt.
 
 A picture is taken apart into a Laplacian pyramid (Burt and Adelson 1983), and each of its levels
-gets, by a Monge-Kantorovich map, the mean and covariance that it has in a painting. So fine hatching
-and large patches are as strong as the painting's, in its colours, wherever they come from; and the
+gets, by a Monge-Kantorovich map, the mean and covariance that it has in a painting. So hatching and
+large patches are as strong as the painting's, in its colours, wherever they come from; and the
 network is left to say where they go.
 """
 
@@ -25,6 +25,8 @@ CELL = 2**OCTAVES
 """Sides of what is graded are multiples of it; others are padded by reflection."""
 GRADE_NUMBERS = (OCTAVES + 1) * COLOR_NUMBERS
 """Of a picture's grade: colour moments of the levels, finest first."""
+SEEN = 4 * CELL
+"""Pixels beyond a part of a picture that reach into its levels, and more."""
 DETAIL_RIDGE = 1e-4
 """Added to the variances of detail, 0.01 in RGB: a photo's noise is not blown up to strokes."""
 
@@ -58,6 +60,17 @@ def grade(image: Tensor, mask: Tensor | None = None) -> Tensor:
     return torch.cat([color_moments(level, mask) for level in pyramid(padded(image))], 1)
 
 
+def grade_in_strips(image: Tensor, rows: int) -> Tensor:
+    """As :func:`grade`, looking at so many rows at a time, a multiple of :data:`CELL`."""
+    height, sums = image.shape[2], []
+    for start in range(0, height, rows):
+        first, stop = max(0, start - SEEN), start + rows
+        levels = pyramid(padded(image[:, :, first : stop + SEEN]))
+        inner = [x[:, :, (start - first) >> k : (stop - first) >> k] for k, x in enumerate(levels)]
+        sums.append(inner[0].shape[2] * torch.cat([color_moments(x) for x in inner], 1))
+    return torch.stack(sums).sum(0) / (height + -height % CELL)
+
+
 def graded(image: Tensor, own: Tensor, wanted: Tensor, masks: Tensor | None = None) -> Tensor:
     """Pictures with the grades that are wanted; as they are where those are their own.
 
@@ -67,27 +80,30 @@ def graded(image: Tensor, own: Tensor, wanted: Tensor, masks: Tensor | None = No
         wanted: [N, K, GRADE_NUMBERS].
         masks: [N, K, H, W], where each of them is, adding up to 1; none: K is 1.
     """
-    grades = zip(own.split(COLOR_NUMBERS, 1), wanted.split(COLOR_NUMBERS, 2), strict=True)
-    levels = []
-    for position, (level, (here, there)) in enumerate(zip(pyramid(image), grades, strict=True)):
-        ridge = RIDGE if position == OCTAVES else DETAIL_RIDGE
-        levels.append(_mapped(level, here, there, masks, ridge))
-    return collapsed(levels)
+    shape = (*wanted.shape[:2], OCTAVES + 1)
+    ridges = own.new_tensor((*(DETAIL_RIDGE,) * OCTAVES, RIDGE)).view(-1, 1, 1)
+    matrices, offsets = color_map(
+        own[:, None].expand_as(wanted).reshape(-1, COLOR_NUMBERS),
+        wanted.reshape(-1, COLOR_NUMBERS),
+        ridges.repeat(shape[0] * shape[1], 1, 1),
+    )
+    matrices, offsets = matrices.view(*shape, 3, 3), offsets.view(*shape, 3, 1)
+    return collapsed(
+        [
+            _mapped(level, matrices[:, :, k], offsets[:, :, k], masks)
+            for k, level in enumerate(pyramid(image))
+        ]
+    )
 
 
-def _mapped(
-    level: Tensor, own: Tensor, wanted: Tensor, masks: Tensor | None, ridge: float
-) -> Tensor:
+def _mapped(level: Tensor, matrices: Tensor, offsets: Tensor, masks: Tensor | None) -> Tensor:
+    """A level by the maps [N, K, 3, 3] and [N, K, 3, 1], each in its place."""
     pixels = level.flatten(2)
-    result = torch.zeros_like(pixels)
-    for k in range(wanted.shape[1]):
-        matrix, offset = color_map(own, wanted[:, k], ridge)
-        mapped = torch.baddbmm(offset, matrix, pixels)
-        if masks is None:
-            return mapped.view_as(level)
-        where = F.adaptive_avg_pool2d(masks[:, k : k + 1], (level.shape[2], level.shape[3]))
-        result = result + mapped * where.flatten(2)
-    return result.view_as(level)
+    if masks is None:
+        return torch.baddbmm(offsets[:, 0], matrices[:, 0], pixels).view_as(level)
+    where = F.adaptive_avg_pool2d(masks, (level.shape[2], level.shape[3])).flatten(2)
+    mapped = matrices @ pixels[:, None] + offsets
+    return (mapped * where[:, :, None]).sum(1).view_as(level)
 
 
 def padded(image: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.fast.photos import as_batch, fingerprint, on_shorter_side
 from impasto.fast.grading import GRADE_NUMBERS
+from impasto.fast.photos import as_batch, fingerprint, on_shorter_side
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
 from impasto.media.decode import read_picture
 

@@ -41,7 +41,7 @@ def color_moments(image: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def color_map(
-    source: Tensor, target: Tensor, ridge: float = RIDGE
+    source: Tensor, target: Tensor, ridge: float | Tensor = RIDGE
 ) -> tuple[Tensor, Tensor]:
     """The Monge-Kantorovich map of one Gaussian of colours to another.
 
@@ -49,7 +49,7 @@ def color_map(
 
     Args:
         source, target: [N, 12] of :func:`color_moments`.
-        ridge: added to both variances.
+        ridge: added to the variances of both; one, or [N, 1, 1].
 
     Returns:
         Matrix [N, 3, 3] and offset [N, 3, 1]: ``matrix @ pixels + offset``.
@@ -76,7 +76,7 @@ def roots(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return root * scale.sqrt(), inverse / scale.sqrt()
 
 
-def _mean_and_covariance(moments: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+def _mean_and_covariance(moments: Tensor, ridge: float | Tensor) -> tuple[Tensor, Tensor]:
     mean = moments[:, :3].unsqueeze(2)
     second = moments[:, 3:].view(-1, 3, 3)
     least = ridge * torch.eye(3, dtype=moments.dtype, device=moments.device)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.fast.files import read_painter
-from impasto.fast.grading import CELL, GRADE_NUMBERS, grade, graded
+from impasto.fast.grading import CELL, GRADE_NUMBERS, SEEN, grade_in_strips, graded, padded
 from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
 
@@ -20,9 +20,11 @@ CODE_SIDE = 384
 trained on are no larger, and it is what a result takes most of its time for."""
 THUMBNAIL = 1024
 """Longer side in pixels of what the statistics of a larger picture are measured on."""
-HALO = 96
+HALO = 128
 """Pixels around a tile that the network looks at: what lies beyond changes it by 1e-5 at most."""
 LARGEST_TILE = 1024
+STRIP = 512
+"""Rows that a grade is measured of at a time."""
 SMALLEST_TILE = 256
 CODE_WORK = 2.0
 """Of a pixel that a code is taken of, against one that is painted."""
@@ -88,18 +90,47 @@ class Runtime:
         """
         height, width = photo.shape[2:]
         style = self.painter.style(codes.to(self.device))
-        side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // STRIDE * STRIDE)
+        side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // CELL * CELL)
         if max(height, width) <= side:
             where = None if masks is None else masks[None].to(self.device)
             whole: Tensor = self.painter(photo.to(self.device), _masked(style, where))
             return whole.clamp(0, 1).to(photo.device)
+        return self._in_tiles(photo, style, masks, side)
+
+    def _in_tiles(self, photo: Tensor, style: Style, masks: Tensor | None, side: int) -> Tensor:
+        """Layers are normalised by a thumbnail's statistics; grades, which are of octaves and so of
+        the size, are measured on the picture itself."""
         statistics = self._statistics(photo, style, masks)
-        result = torch.empty_like(photo)
-        for seen, kept, inner in _tiles(height, width, side):
-            part = photo[:, :, seen[0], seen[1]].to(self.device)
+        statistics[:, :GRADE_NUMBERS] = grade_in_strips(photo, STRIP).to(self.device)
+
+        def painted(part: Tensor, there: Style) -> Tensor:
+            return self.painter.painted(part, there, statistics)
+
+        strokes = self._mapped(photo, style, masks, side, HALO, painted)
+        own = grade_in_strips(strokes, STRIP).to(self.device)
+
+        def finished(part: Tensor, there: Style) -> Tensor:
+            where = None if there.masks is None else padded(there.masks)
+            return graded(padded(part), own, there.grades, where).clamp_(0, 1)
+
+        return self._mapped(strokes, style, masks, side, SEEN, finished)
+
+    def _mapped(
+        self,
+        image: Tensor,
+        style: Style,
+        masks: Tensor | None,
+        side: int,
+        halo: int,
+        change: Callable[[Tensor, Style], Tensor],
+    ) -> Tensor:
+        """What a change makes of an image, tile by tile."""
+        result = torch.empty_like(image)
+        for seen, kept, inner in _tiles(image.shape[2], image.shape[3], side, halo):
+            part = image[:, :, seen[0], seen[1]].to(self.device)
             where = None if masks is None else masks[None, :, seen[0], seen[1]].to(self.device)
-            made = self.painter(part, _masked(style, where), statistics)
-            result[:, :, kept[0], kept[1]] = made[:, :, inner[0], inner[1]].clamp(0, 1)
+            made = change(part, _masked(style, where))
+            result[:, :, kept[0], kept[1]] = made[:, :, inner[0], inner[1]]
         return result
 
     def frozen(self, first: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
@@ -139,16 +170,18 @@ def _masked(style: Style, masks: Tensor | None) -> Style:
 Window = tuple[slice, slice]
 
 
-def _tiles(height: int, width: int, side: int) -> Iterator[tuple[Window, Window, Window]]:
+def _tiles(
+    height: int, width: int, side: int, halo: int
+) -> Iterator[tuple[Window, Window, Window]]:
     """What is looked at, what is kept of it in the picture, and where that lies in what is seen."""
-    for rows in _spans(height, side):
-        for columns in _spans(width, side):
+    for rows in _spans(height, side, halo):
+        for columns in _spans(width, side, halo):
             seen, kept, inner = zip(rows, columns, strict=True)
             yield seen, kept, inner
 
 
-def _spans(length: int, side: int) -> Iterator[tuple[slice, slice, slice]]:
+def _spans(length: int, side: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
     for start in range(0, length, side):
         stop = min(start + side, length)
-        first, last = max(0, start - HALO), min(length, stop + HALO)
+        first, last = max(0, start - halo), min(length, stop + halo)
         yield slice(first, last), slice(start, stop), slice(start - first, stop - first)
