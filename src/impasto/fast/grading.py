@@ -68,7 +68,8 @@ def grade_in_strips(image: Tensor, rows: int) -> Tensor:
         levels = pyramid(padded(image[:, :, first : stop + SEEN]))
         inner = [x[:, :, (start - first) >> k : (stop - first) >> k] for k, x in enumerate(levels)]
         sums.append(inner[0].shape[2] * torch.cat([color_moments(x) for x in inner], 1))
-    return torch.stack(sums).sum(0) / (height + -height % CELL)
+    mean: Tensor = torch.stack(sums).sum(0) / (height + -height % CELL)
+    return mean
 
 
 def graded(image: Tensor, own: Tensor, wanted: Tensor, masks: Tensor | None = None) -> Tensor:
