@@ -3,6 +3,9 @@
 A batch is a function of the seed and the step alone, so that a run that was stopped goes on as if
 it had not been. Of eight batches seven ask for the style of a painting, for a fifth of the photos
 blended with their own; the eighth asks for each photo's own style, which is to change nothing.
+
+It begins with one painting, and they become twice as many again and again: of a few, strokes are
+learnt in some hundred steps, and then which are whose; of all at once, their mean, which is none.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
 IDENTITY_EVERY = 8
 BLENDED = 0.2
 """Share of the photos whose style is mixed with their own."""
+SHUFFLE = 10_007
+"""A prime: paintings are introduced in an order that has nothing to do with their names."""
 AHEAD = 8
 """Batches that are drawn before a GPU asks for them."""
 WARM_UP = 100
@@ -49,6 +54,8 @@ class Plan:
         rate: largest learning rate of AdamW.
         seed: of batches and first weights.
         variants: how many of each painting are imitated, see :mod:`impasto.fast.paintings`.
+        doubling: steps after which there are twice as many paintings, one at first, until all are
+            imitated; 0: all from the first.
         fitted: ``all`` weights, or only what the gains and offsets of normalisation are given
             besides what the code asks for: enough to come closer to one painting.
         deviation, covariance, content, structure, roughness, bounds, identity: loss weights.
@@ -60,6 +67,7 @@ class Plan:
     rate: float = 1e-3
     seed: int = 0
     variants: int = VARIANTS
+    doubling: int = 60
     fitted: Literal["all", "normalization"] = "all"
     deviation: float = 10.0
     covariance: float = 3.0
@@ -88,11 +96,19 @@ def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int 
         return torch.randint(limit, (plan.batch,), generator=generator).tolist()
 
     crops = [photos.crop(i, plan.side, generator) for i in indices(len(photos))]
-    styles = list(zip(indices(paintings), indices(plan.variants), strict=True))
+    known = introduced(plan, paintings, step)
+    chosen = [k * SHUFFLE % paintings for k in indices(known)]
+    styles = list(zip(chosen, indices(plan.variants), strict=True))
     draws = torch.rand(2, plan.batch, generator=generator)
     strengths = torch.where(draws[0] < BLENDED, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
     identity = step % IDENTITY_EVERY == IDENTITY_EVERY - 1
     return Batch(torch.cat(crops), [] if identity else styles, strengths)
+
+
+def introduced(plan: Plan, paintings: int, step: int) -> int:
+    """How many of the paintings are imitated at a step."""
+    doublings = step // plan.doubling if plan.doubling else paintings.bit_length()
+    return min(paintings, 2 ** min(doublings, paintings.bit_length()))
 
 
 def drawn_ahead(
@@ -244,7 +260,7 @@ class Trainer:
     @torch.no_grad()
     def held_out(self, photos: Photos, paintings: Paintings, pairs: int = 16) -> dict[str, float]:
         """Losses of the averaged network on pairs it is not trained on, always the same."""
-        plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1})
+        plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1, "doubling": 0})
         batch = draw_batch(plan, photos, len(paintings), 0)
         full = Batch(batch.photos, batch.styles, torch.ones(pairs))
         trained = {k: v.clone() for k, v in self.painter.state_dict().items()}
