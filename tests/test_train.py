@@ -16,7 +16,7 @@ from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
 from impasto.fast.files import read_painter
 from impasto.fast.photos import Photos, pictures_in
-from impasto.fast.train import Plan, draw_batch, drawn_ahead, learning_rate
+from impasto.fast.train import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,18 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
     assert first.photos.shape == (4, 3, 64, 64)
     assert 0 <= first.photos.min() < first.photos.max() <= 1
     assert draw_batch(plan, photos, 9, 7).styles == []
+
+
+def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
+    plan = Plan(doubling=10)
+    assert [introduced(plan, 9, step) for step in (0, 9, 10, 39, 40, 10**6)] == [1, 1, 2, 8, 9, 9]
+    assert introduced(Plan(doubling=0), 9, 0) == 9
+    assert introduced(Plan(doubling=0), 2000, 0) == 2000
+    photos = Photos.of(pictures_in(folders / "photos")[0], tmp_path)
+    drawn = [draw_batch(plan, photos, 9, step).styles for step in (0, 1, 2, 12, 13, 14)]
+    seen = [{painting for painting, _ in styles} for styles in drawn]
+    assert seen[0] == seen[1] == seen[2] == {0}
+    assert {0} < seen[3] | seen[4] | seen[5] <= {0, 10_007 % 9}
 
 
 @pytest.mark.parametrize("ahead", [0, 2, 9])
