@@ -137,7 +137,7 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
 
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
-    plan = Plan(doubling=10)
+    plan = Plan(doubling=10, batch=4, side=64)
     assert [introduced(plan, 9, step) for step in (0, 9, 10, 39, 40, 10**6)] == [1, 1, 2, 8, 9, 9]
     assert introduced(Plan(doubling=0), 9, 0) == 9
     assert introduced(Plan(doubling=0), 2000, 0) == 2000

@@ -108,7 +108,7 @@ def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int 
 def introduced(plan: Plan, paintings: int, step: int) -> int:
     """How many of the paintings are imitated at a step."""
     doublings = step // plan.doubling if plan.doubling else paintings.bit_length()
-    return min(paintings, 2 ** min(doublings, paintings.bit_length()))
+    return min(paintings, 1 << min(doublings, paintings.bit_length()))
 
 
 def drawn_ahead(
