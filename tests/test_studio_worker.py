@@ -316,6 +316,15 @@ def test_a_job_has_so_much_memory(tmp_path):
         assert "memory" in problem["detail"]
 
 
+def test_a_result_is_bounded_where_no_size_was_asked_for(tmp_path):
+    with inside(tmp_path, max_result=64 * 48 - 1) as client:
+        job = accepted(post(client, set={"size": None, "schedule.total": 5}))
+        work(client)
+        problem = failed(client, job)
+        assert problem["code"] == "over_limit"
+        assert "64x48" in problem["detail"]
+
+
 def test_a_job_that_fails_harms_no_other(client, monkeypatch):
     first, second = accepted(post(client)), accepted(post(client))
     steps, calls = Run.steps, []

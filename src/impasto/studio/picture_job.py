@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impasto.errors import InputError
+from impasto.media.atomic import replacing
 from impasto.media.encode import write_picture
 from impasto.media.masks import Mask, read_mask
 from impasto.media.picture import Picture
 from impasto.recipe import parse_recipe
 from impasto.segment.words import found_masks
 from impasto.studio import folder as files
+from impasto.studio.bounds import check_size
 from impasto.studio.shown import show
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class PictureJob:
             recipe = recipe.with_changes({"start.base": "image", "start.image": start})
         inputs = self._inputs()
         engine = attempt.worker.engine(recipe)
+        check_size(engine.size_for(inputs.photo), attempt.worker.settings)
         # Closing writes the checkpoint, which has to be there before anybody else takes the job.
         with contextlib.closing(self._steps(engine, inputs)) as steps:
             for last in steps:  # at least one
@@ -109,7 +112,8 @@ class PictureJob:
 
     def _show_mask(self, mask: Mask, file: str) -> None:
         grey = np.repeat(mask.values[..., None], 3, axis=2)
-        show(Picture(grey), self._place / file, "PNG")
+        with replacing(self._place / file) as path:  # another job may have it as its own mask
+            show(Picture(grey), path, "PNG")
 
     def _steps(self, engine: Stylizer | OnePass, inputs: Inputs) -> Generator[Step, None, None]:
         """Of the run, from its checkpoint if there is a sound one; closing it writes another."""

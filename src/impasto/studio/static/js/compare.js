@@ -28,7 +28,7 @@ function facts(job) {
   const from = /** @type {[string, string][]} */ ([
     ["photo", job.photo?.name ?? ""],
     ["paintings", (job.paintings ?? []).map(({ name }) => name).join(", ")],
-    ["total loss", job.progress ? job.progress.losses.total.toPrecision(3) : ""],
+    ["total loss", job.progress?.losses.total?.toPrecision(3) ?? ""],
   ]);
   return new Map([...from, ...recipe]);
 }
