@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, problem_of
 from impasto.studio.queue import Queue
 from impasto.studio.rows import ENDED, Spec
 
@@ -120,6 +121,7 @@ def test_what_was_cancelled_stays_so_whatever_happens_to_its_worker(queue, way):
     }[way]()
     assert queue.get(row.id).state == "cancelled"
     assert queue.get(row.id).ended is not None
+    assert (queue.totals()["cancelled"], "done" in queue.totals()) == (1, False)
     assert queue.claim("other") is None
 
 
@@ -130,6 +132,33 @@ def test_a_stop_outlives_the_worker_that_was_asked(queue):
     queue.lost("me")
     again = queue.claim("other")
     assert queue.report(again, STEP, None, 0.0) == "stop"
+
+
+def test_each_end_is_counted_once_as_what_it_was(queue):
+    add(queue, 1)
+    queue.ask(add(queue, 2).id, "cancel")
+    queue.end(queue.claim("me"), "stopped", 1.0)
+    queue.resume(f"{1:032x}", 99)
+    queue.end(queue.claim("me"), "done", 1.0)
+    totals = queue.totals()
+    assert {name: totals[name] for name in ENDED if name in totals} == {
+        "cancelled": 1,
+        "stopped": 1,
+        "done": 1,
+    }
+
+
+def test_a_full_disk_costs_a_job_and_not_the_queue(queue):
+    first = add(queue, 1)
+    pages = queue.rows("PRAGMA page_count")[0][0]
+    queue.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        for number in range(2, 999):
+            add(queue, number, title="x" * 200)
+    assert problem_of(raised.value).code == "no_resources"
+    queue.rows(f"PRAGMA max_page_count = {pages + 999}")
+    assert add(queue, 999).state == "queued"
+    assert queue.claim("me").id == first.id
 
 
 class Life(RuleBasedStateMachine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import platform
@@ -290,6 +291,14 @@ def test_an_error_of_ours_tells_nothing(client, monkeypatch, capsys):
     assert "secret" not in refused(answer, "internal")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert not list(studio_of(client).folder.staging.iterdir())
+
+
+def test_a_full_disk_is_told_as_such(client, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "/home/me")
+
+    monkeypatch.setattr(studio_of(client).intake, "stage", full)
+    assert "/home/me" not in refused(post(client), "no_resources")
 
 
 def test_the_data_folder_is_for_its_owner_only(client):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +85,8 @@ def problem_of(error: BaseException) -> Problem:
         return error
     if is_out_of_memory(error):
         return Problem("no_resources", "out of memory: ask for a smaller size")
+    if _is_disk_full(error):
+        return Problem("no_resources", "the disk of the server is full")
     if not isinstance(error, ImpastoError):
         return Problem("internal", "an error in impasto; the server's log has it")
     kinds = (
@@ -95,3 +99,9 @@ def problem_of(error: BaseException) -> Problem:
     )
     code = next((code for kind, code in kinds if isinstance(error, kind)), "bad_input")
     return Problem(code, " ".join(str(error).split()))
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

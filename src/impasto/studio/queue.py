@@ -224,7 +224,6 @@ class Queue(Table):
                 (state, told, time.time(), used, width, height, row.id, row.attempt),
             ).rowcount
             if changed:
-                add_to(base, state)
                 add_to(base, "seconds", used)
         return bool(changed)
 
