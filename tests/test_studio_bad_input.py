@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -119,11 +120,22 @@ def test_a_picture_comes_through_the_process_as_it_is(decoder, tmp_path):
     assert not list(tmp_path.glob("picture?*"))
 
 
-def test_a_picture_that_kills_the_process_costs_only_itself(decoder, photo, monkeypatch):
+def test_a_picture_that_kills_the_process_costs_only_itself(decoder, photo):
     assert decoder.check(photo, "it") == (64, 48)
-    os.kill(decoder._process.pid, signal.SIGKILL)
+    process = decoder._process.pid
+    os.kill(process, signal.SIGSTOP)  # until it has been asked
+    killer = threading.Timer(0.3, os.kill, (process, signal.SIGKILL))
+    killer.start()
     with pytest.raises(ImageError, match=r"^evil: .*ended the process"):
         decoder.check(photo, "evil")
+    killer.join()
+    assert decoder.check(photo, "it") == (64, 48)
+
+
+def test_a_process_that_died_between_two_pictures_costs_neither(decoder, photo):
+    assert decoder.check(photo, "it") == (64, 48)
+    os.kill(decoder._process.pid, signal.SIGKILL)
+    decoder._process.join()
     assert decoder.check(photo, "it") == (64, 48)
 
 

@@ -166,6 +166,8 @@ class Decoder:
     ) -> dict[str, Any]:
         seconds = seconds or self._seconds
         with self._lock:
+            if self._process is not None and not self._process.is_alive():
+                self._end()  # it died between two files, of which the next is innocent
             line = self._line or self._begin()
             try:
                 line.send_bytes(json.dumps([what, path, name, *rest]).encode())

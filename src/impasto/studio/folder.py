@@ -55,6 +55,7 @@ class Folder:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             for part in (self.jobs, self.staging):
                 part.mkdir(exist_ok=True, mode=0o700)
+            self.table.touch(mode=0o600)  # the folder may be one that others can look into
         except OSError as error:
             raise ResourceError(f"{path}: cannot be used as data folder ({error.strerror})") from (
                 None

@@ -140,8 +140,7 @@ class Supervisor:
                 problem = Problem(
                     "no_resources", f"the job took more than {limit / 2**30:g} GiB of memory"
                 )
-            if problem is not None:
-                self._queue.end(row, "failed", row.used, problem)
+            if problem is not None and self._queue.end(row, "failed", row.used, problem):
                 lane.process.kill()
                 lane.process.join()
 
