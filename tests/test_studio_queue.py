@@ -152,9 +152,13 @@ def test_a_full_disk_costs_a_job_and_not_the_queue(queue):
     first = add(queue, 1)
     pages = queue.rows("PRAGMA page_count")[0][0]
     queue.rows(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(sqlite3.OperationalError) as raised:
+
+    def fill():
         for number in range(2, 999):
             add(queue, number, title="x" * 200)
+
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        fill()
     assert problem_of(raised.value).code == "no_resources"
     queue.rows(f"PRAGMA max_page_count = {pages + 999}")
     assert add(queue, 999).state == "queued"

@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe import Recipe, load_recipe, recipe_names
 from impasto.record.provenance import parse_provenance
+from impasto.studio.forms import in_time
 from impasto.studio.paintings import painting, paintings
 from impasto.studio.problems import Problem
 from impasto.studio.routes import TheStudio, problems
@@ -99,18 +100,23 @@ def style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
     },
     responses=problems(
         *("bad_request", "too_large", "over_limit", "not_a_picture", "no_record", "bad_recipe"),
-        *("bad_input", "wrong_type", "no_resources"),
+        *("bad_input", "wrong_type", "slow_upload", "too_many_uploads", "no_resources"),
     ),
 )
 async def restore(request: Request, studio: TheStudio) -> Restored:
     """The recipe inside a finished picture."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem("wrong_type", "send multipart/form-data with a part named picture")
-    async with request.form(max_files=1, max_fields=1) as form:
-        picture = form.get("picture")
-        if not isinstance(picture, UploadFile):
-            raise Problem("bad_input", "picture: there is none")
-        return await run_in_threadpool(_restored, studio, picture)
+    with studio.uploading():
+        async with in_time():
+            form = await request.form(max_files=1, max_fields=1)
+        try:
+            picture = form.get("picture")
+            if not isinstance(picture, UploadFile):
+                raise Problem("bad_input", "picture: there is none")
+            return await run_in_threadpool(_restored, studio, picture)
+        finally:
+            await form.close()
 
 
 def _restored(studio: Studio, picture: UploadFile) -> Restored:

@@ -44,20 +44,17 @@ async def received(request: Request) -> AsyncIterator[Asked]:
         Problem: it cannot be read, or takes too long.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        async with asyncio.timeout(UPLOAD_S):
-            if kind == "application/json":
-                form, asked = None, Asked(parsed(await request.body()))
-            elif kind == "multipart/form-data":
-                form = await request.form(
-                    max_files=4 * MOST_PICTURES,
-                    max_fields=4 * MOST_PICTURES,
-                    max_part_size=FIELD_BYTES,
-                )
-            else:
-                raise Problem("wrong_type", "send multipart/form-data or application/json")
-    except TimeoutError:
-        raise Problem("slow_upload", f"the request took more than {UPLOAD_S:g} s") from None
+    async with in_time():
+        if kind == "application/json":
+            form, asked = None, Asked(parsed(await request.body()))
+        elif kind == "multipart/form-data":
+            form = await request.form(
+                max_files=4 * MOST_PICTURES,
+                max_fields=4 * MOST_PICTURES,
+                max_part_size=FIELD_BYTES,
+            )
+        else:
+            raise Problem("wrong_type", "send multipart/form-data or application/json")
     if form is None:
         yield asked
         return
@@ -65,6 +62,20 @@ async def received(request: Request) -> AsyncIterator[Asked]:
         yield _of_form(form)
     finally:
         await form.close()
+
+
+@contextlib.asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """For reading a request.
+
+    Raises:
+        Problem: it takes too long.
+    """
+    try:
+        async with asyncio.timeout(UPLOAD_S):
+            yield
+    except TimeoutError:
+        raise Problem("slow_upload", f"the request took more than {UPLOAD_S:g} s") from None
 
 
 def parsed(text: bytes | str) -> JobRequest:

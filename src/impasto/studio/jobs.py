@@ -76,7 +76,8 @@ BODY: dict[str, Any] = {
                 "bad_input",
                 "bad_parameter",
             ),
-            *("path_refused", "no_mask_network", "key_reused", "queue_full", "no_resources"),
+            *("path_refused", "no_mask_network", "key_reused", "queue_full"),
+            *("too_many_uploads", "no_resources"),
         ),
     },
 )
@@ -85,8 +86,9 @@ async def create(
 ) -> Job:
     """Put a job into the queue."""
     await run_in_threadpool(_check_room, studio, idempotency_key)
-    async with received(request) as asked:
-        row, new = await run_in_threadpool(_added, studio, asked, idempotency_key)
+    with studio.uploading():
+        async with received(request) as asked:
+            row, new = await run_in_threadpool(_added, studio, asked, idempotency_key)
     response.status_code = 201 if new else 200
     response.headers["location"] = f"/v1/jobs/{row.id}"
     return await run_in_threadpool(studio.view, row)

@@ -43,6 +43,7 @@ CODES: dict[str, tuple[int, str]] = {
     "key_reused": (422, "The idempotency key belongs to another job"),
     "bad_range": (416, "The file has no such part"),
     "queue_full": (429, "The queue is full"),
+    "too_many_uploads": (429, "Too many uploads come in at a time"),
     "too_many_streams": (429, "Too many pages follow their jobs"),
     "internal": (500, "The server failed"),
     "no_weights": (500, "The network's weights are missing or damaged"),

@@ -12,6 +12,7 @@ import uvicorn
 
 from impasto.studio import logs
 from impasto.studio.app import create_app
+from impasto.studio.connections import Impatient
 from impasto.studio.studio import Studio
 
 CONNECTIONS = 256
@@ -26,6 +27,7 @@ class Server(uvicorn.Server):
         """Note what is served, and the address to show in a browser, if any."""
         config = uvicorn.Config(
             create_app(studio),
+            http=Impatient,
             log_config=None,
             access_log=False,
             server_header=False,

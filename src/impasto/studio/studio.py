@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from impasto.studio import logs
 from impasto.studio.decoding import Decoder
 from impasto.studio.folder import Folder
 from impasto.studio.intake import Intake
+from impasto.studio.problems import Problem
 from impasto.studio.queue import Queue
 from impasto.studio.rows import Row
 from impasto.studio.schema import Job
@@ -18,6 +21,10 @@ from impasto.studio.views import job_view
 
 STREAMS = 100
 """Clients that may follow jobs at a time."""
+UPLOADS = 16
+"""Requests with pictures that may come in at a time: each takes memory or disk, and a thread while
+it waits for the decoder.
+"""
 
 
 class Studio:
@@ -40,6 +47,7 @@ class Studio:
         self.supervisor = Supervisor(settings, self.folder, self.queue, log_format)
         self.ending = threading.Event()
         self.streams = threading.BoundedSemaphore(STREAMS)
+        self._uploads = threading.BoundedSemaphore(UPLOADS)
 
     def start(self) -> None:
         """Have the workers work."""
@@ -52,6 +60,20 @@ class Studio:
         self.decoder.close()
         self.queue.close()
         self._lock.close()
+
+    @contextlib.contextmanager
+    def uploading(self) -> Iterator[None]:
+        """One of the places for requests with pictures.
+
+        Raises:
+            Problem: all are taken.
+        """
+        if not self._uploads.acquire(blocking=False):
+            raise Problem("too_many_uploads", "come again in a while", {"retry-after": "5"})
+        try:
+            yield
+        finally:
+            self._uploads.release()
 
     def seconds_until_room(self) -> int:
         """Until the next job is likely to leave the queue; 1 to 600."""
