@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import platform
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from impasto.studio.guard import HEADERS
+from impasto.studio.queue import Queue
 from studios import PHOTO, accepted, inside, parts, post, refused, studio_of
 
 TOKEN = "correct-horse-battery"
@@ -300,6 +302,24 @@ def test_a_full_disk_is_told_as_such(client, monkeypatch):
 
     monkeypatch.setattr(studio_of(client).intake, "stage", full)
     assert "/home/me" not in refused(post(client), "no_resources")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_is_accepted_is_on_the_disk(client, monkeypatch):
+    seen, add = [], Queue.add
+
+    def flushed(file):
+        seen.append(Path(f"/proc/self/fd/{file}").readlink().name)
+
+    def added(*given, **fields):
+        seen.append("the queue")
+        return add(*given, **fields)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Queue, "add", added)
+    job = accepted(post(client))["id"]
+    assert set(seen[:-3]) >= {"photo", "style-0"}
+    assert seen[-3:] == [job, "jobs", "the queue"]
 
 
 def test_what_is_kept_is_for_its_owner_only(tmp_path):

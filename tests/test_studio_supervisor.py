@@ -113,6 +113,21 @@ def test_a_job_that_gets_on_is_not(looked_after):
     assert row.attempt == FEW + 2
 
 
+def test_a_job_that_kills_its_servers_is_given_up(tmp_path):
+    settings = Settings(data=tmp_path, workers=0)
+    folder = Folder(settings.data)
+    queue = Queue(folder.table)
+    job, states = add(folder, queue), []
+    for number in range(queueing.LOSSES):
+        queue.claim(f"worker of server {number}")  # which is killed now
+        supervisor = Supervisor(settings, folder, queue, "json")
+        supervisor.start()
+        supervisor.close()
+        states.append(queue.get(job).state)
+    assert states == ["queued"] * (queueing.LOSSES - 1) + ["failed"]
+    assert queue.get(job).problem["code"] == "worker_lost"
+
+
 # --- what is kept ------------------------------------------------------------------------------
 
 

@@ -92,8 +92,12 @@ class Folder:
             shutil.rmtree(place, ignore_errors=True)
 
     def keep(self, job: str) -> None:
-        """Make what was uploaded the folder of a job."""
-        (self.staging / job).rename(self.of(job))
+        """Make what was uploaded the folder of a job, on the disk before the queue knows of it."""
+        place = self.staging / job
+        for path in (*place.iterdir(), place):
+            _flush(path)
+        place.rename(self.of(job))
+        _flush(self.jobs)
 
     def discard(self, job: str) -> None:
         """Remove the folder of a job."""
@@ -137,6 +141,17 @@ class Folder:
                 f"{self.path}: another `impasto serve` uses this folder; give another --data"
             ) from None
         return file
+
+
+def _flush(path: Path) -> None:
+    """Have a file, or the names in a folder, outlive the machine."""
+    if os.name == "nt":  # which does so only for files that are being written
+        return
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -242,12 +242,12 @@ class Queue(Table):
         """Jobs that workers are at."""
         return [Row.of(row) for row in self.rows("SELECT * FROM jobs WHERE state = 'running'")]
 
-    def recover(self) -> int:
-        """At the start of a server: jobs whose workers went with the last one wait again."""
+    def recover(self) -> None:
+        """At the end of a server: jobs whose workers were too slow to put them back wait again."""
         with self.change() as base:
-            return base.execute(f"UPDATE jobs SET {_AGAIN} WHERE state = 'running'").rowcount
+            base.execute(f"UPDATE jobs SET {_AGAIN} WHERE state = 'running'")
 
-    def lost(self, worker: str) -> Row | None:
+    def lost(self, worker: str | None) -> Row | None:
         """A worker has died: its job waits again, or is given up; the job, if it had one."""
         found = self.rows("SELECT * FROM jobs WHERE state = 'running' AND worker = ?", worker)
         if not found:

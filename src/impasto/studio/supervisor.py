@@ -53,8 +53,9 @@ class Supervisor:
     def start(self) -> None:
         """Take over what the last server left, and start the workers."""
         self._folder.tidy(self._queue.ids())
-        waiting = self._queue.recover()
-        log.info("started", extra={"recovered": waiting, "data": str(self._folder.path)})
+        # They went with a server that was killed, perhaps by the job itself, with all the memory.
+        left = [self._queue.lost(row.worker) for row in self._queue.running()]
+        log.info("started", extra={"recovered": len(left), "data": str(self._folder.path)})
         self._thread.start()
 
     def close(self) -> None:
