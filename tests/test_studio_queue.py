@@ -134,6 +134,23 @@ def test_a_stop_outlives_the_worker_that_was_asked(queue):
     assert queue.report(again, STEP, None, 0.0) == "stop"
 
 
+def test_as_many_jobs_make_way_as_drafts_wait_for_a_worker(queue):
+    for number in range(3):
+        add(queue, number)
+    first, second = queue.claim("one"), queue.claim("two")
+
+    def making_way():
+        return [queue.makes_way(row, 3) for row in (first, second)]
+
+    found = [making_way()]
+    for number in (3, 4, 5, 6):
+        add(queue, number, draft=True)
+        found.append(making_way())
+    # One worker is free; the job that came last goes first.
+    assert found == [[False, False], [False, False], [False, True], [True, True], [True, True]]
+    assert not queue.makes_way(queue.claim("three"), 3)  # itself a draft
+
+
 def test_each_end_is_counted_once_as_what_it_was(queue):
     add(queue, 1)
     queue.ask(add(queue, 2).id, "cancel")

@@ -132,7 +132,7 @@ class Attempt:
         self._reported = time.monotonic()
         if asked is not None:
             return {"cancel": "cancelled", "stop": "stopped"}.get(asked, asked)
-        yields = not self.row.draft and self.worker.queue.a_draft_waits()
+        yields = self.worker.queue.makes_way(self.row, self.worker.settings.workers)
         return "queued" if yields or self.worker.ending.is_set() else None
 
     def _preview(self, picture: Callable[[], Image.Image], iteration: int) -> int | None:

@@ -177,9 +177,20 @@ class Queue(Table):
             ).fetchone()
         return None if found is None else Row.of(found)
 
-    def a_draft_waits(self) -> bool:
-        """Whether somebody waits for a draft."""
-        return bool(self.rows("SELECT 1 FROM jobs WHERE state = 'queued' AND draft LIMIT 1"))
+    def makes_way(self, row: Row, workers: int) -> bool:
+        """Whether a job is put back for a draft: more wait than ``workers`` are free, and of the
+        jobs that are no drafts it is one of the last.
+        """
+        if row.draft:
+            return False
+        drafts, running, later = self.rows(
+            "SELECT count(*) FILTER (WHERE state = 'queued' AND draft), "
+            "count(*) FILTER (WHERE state = 'running'), "
+            "count(*) FILTER (WHERE state = 'running' AND NOT draft AND seq > ?) "
+            "FROM jobs WHERE state IN ('queued', 'running')",
+            row.seq,
+        )[0]
+        return drafts > 0 and bool(later < drafts - (workers - running))
 
     def report(
         self, row: Row, progress: dict[str, Any], preview: int | None, used: float
@@ -279,16 +290,6 @@ class Queue(Table):
     def ids(self) -> set[str]:
         """Of all jobs."""
         return {row["id"] for row in self.rows("SELECT id FROM jobs")}
-
-    def oldest_waiting(self) -> float | None:
-        """When the job came that has waited longest; none: nothing waits."""
-        found = self.rows("SELECT min(created) FROM jobs WHERE state = 'queued'")[0][0]
-        return None if found is None else float(found)
-
-    def states(self) -> dict[str, int]:
-        """Jobs by state."""
-        found = self.rows("SELECT state, count(*) AS jobs FROM jobs GROUP BY state")
-        return {row["state"]: row["jobs"] for row in found}
 
 
 def _check_room(base: sqlite3.Connection, max_queue: int) -> None:

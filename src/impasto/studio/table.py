@@ -95,6 +95,16 @@ class Table:
         """What has been counted since the table was made."""
         return {row["name"]: row["value"] for row in self.rows("SELECT * FROM totals")}
 
+    def oldest_waiting(self) -> float | None:
+        """When the job came that has waited longest; none: nothing waits."""
+        found = self.rows("SELECT min(created) FROM jobs WHERE state = 'queued'")[0][0]
+        return None if found is None else float(found)
+
+    def states(self) -> dict[str, int]:
+        """Jobs by state."""
+        found = self.rows("SELECT state, count(*) AS jobs FROM jobs GROUP BY state")
+        return {row["state"]: row["jobs"] for row in found}
+
     def note(self, name: str, value: str) -> None:
         """Keep a fact about the workers."""
         with self.change() as base:
