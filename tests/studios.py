@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import numpy as np
@@ -92,6 +92,7 @@ class Server:
         self.command = [sys.executable, "-m", "impasto", "serve", "--no-open", "--port", "0"]
         self.command += ["--data", str(data), "--threads", "1", "--log", "json", *flags]
         self.lines: list[str] = []
+        self.address = ""
         self.process: subprocess.Popen[str]
         self.client: httpx2.Client
         self.reader: threading.Thread
@@ -108,6 +109,7 @@ class Server:
         # Read on, for a pipe that is full would stop the server.
         self.reader = threading.Thread(target=self._drain, daemon=True)
         self.reader.start()
+        self.address = found[1]
         self.client = httpx2.Client(base_url=found[1].partition("#")[0], timeout=60)
         self.wait(lambda: self.client.get("/healthz").status_code == 200)
         return self
@@ -192,9 +194,13 @@ def is_alive(process: int) -> bool:
         return False
 
 
+S = TypeVar("S", bound=Server)
+
+
 @contextlib.contextmanager
-def serving(data: Path, *flags: str) -> Iterator[Server]:
-    server = Server(data, *flags).start()
+def serving(data: Path, *flags: str, of: type[S] = Server) -> Iterator[S]:
+    server = of(data, *flags)
+    server.start()
     try:
         yield server
     finally:

@@ -8,85 +8,59 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+pytest.importorskip("playwright")
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("python_multipart")
+pytest.importorskip("prometheus_client")
+
 from PIL import Image
+from playwright import sync_api as api
 
 from conftest import synthetic_painting, synthetic_photo
+from studios import Server, png, serving
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine", allow_module_level=True)
-api = pytest.importorskip("playwright.sync_api")
-for _package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
-    pytest.importorskip(_package)
 
 LONG = 120_000
 """Milliseconds for a picture: a shared machine may be busy."""
 
 
-class Server:
-    """``impasto serve`` on a folder of its own; it may be ended and started again."""
+class PageServer(Server):
+    """A server whose page is looked at."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    @property
+    def url(self) -> str:
+        return self.address.partition("#")[0]
+
+    def restart(self, *flags: str) -> None:
+        assert self.end() == 0
+        self.command += flags
         self.start()
 
-    def start(self, *flags: str) -> None:
-        command = [sys.executable, "-m", "impasto", "serve", "--no-open", "--threads", "1"]
-        command += [
-            "--port",
-            "0",
-            "--data",
-            str(self.data),
-            "--device",
-            "cpu",
-            "--log",
-            "json",
-            *flags,
-        ]
-        self.log = (self.data.parent / "log").open("a+")
-        self.process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, stdout=self.log, text=True, env=os.environ
-        )
-        line = self.process.stderr.readline()
-        found = re.search(r"(http://\S+?:\d+/)\S*", line)
-        assert found, line + self.process.stderr.read()
-        self.address, self.url = found[0], found[1]
-        self.drain = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=self.log)
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) in (0, -signal.SIGTERM)
-        self.process.stderr.close()
-        self.drain.wait(60)
-        self.log.close()
-
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
-            return answer.read()
+        return self.client.get(path).raise_for_status().content
 
     def jobs(self) -> list[dict]:
         return json.loads(self.get("v1/jobs?limit=100"))["jobs"]
 
-    def result(self, job: str) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(self.get(f"v1/jobs/{job}/result"))).convert("RGB"))
+    def painted(self, job: str) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(self.result(job))).convert("RGB"))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    served = Server(tmp_path_factory.mktemp("studio") / "data")
-    yield served
-    served.stop()
+    with serving(tmp_path_factory.mktemp("studio"), "--device", "cpu", of=PageServer) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +93,6 @@ def opened(browser, address, expected=None, **options):
 def page(browser, server):
     with opened(browser, server.url) as one:
         yield one
-
-
-def png(pixels: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def drop(page, target: str, name: str, data: bytes, kind: str = "image/png") -> None:
@@ -204,7 +172,7 @@ def test_what_is_dropped_is_drafted_and_then_painted(page, server):
     (found,) = made
     assert found["recipe"]["name"] == "standard"
     assert [found["photo"]["name"], found["paintings"][0]["name"]] == ["hill.png", "waves.png"]
-    assert np.abs(server.result(job).astype(int) - synthetic_photo()).mean() > 8
+    assert np.abs(server.painted(job).astype(int) - synthetic_photo()).mean() > 8
     address, width = shown(page)
     assert f"/{job}/result" in address
     assert width == 64
@@ -228,7 +196,7 @@ def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
     (stopped,) = [each for each in server.jobs() if each["id"] == job]
     assert stopped["state"] == "stopped"
     assert 0 < stopped["progress"]["iteration"] < stopped["progress"]["iterations"]
-    assert server.result(job).shape == (192, 256, 3)
+    assert server.painted(job).shape == (192, 256, 3)
     page.click("#resume")
     api.expect(page.locator("#status")).to_contain_text("Painting")
     api.expect(page.locator("#progress")).to_be_visible()
@@ -326,9 +294,9 @@ def test_strength_is_followed_down_to_the_photo(page, server):
     painted = finished(page)
     page.locator("#strength").fill("0")
     api.expect(page).not_to_have_url(re.compile(painted))
-    photo = server.result(finished(page))
+    photo = server.painted(finished(page))
     assert np.array_equal(photo, synthetic_photo())
-    assert not np.array_equal(server.result(painted), photo)
+    assert not np.array_equal(server.painted(painted), photo)
     slider = page.get_by_role("slider", name="Before and after")
     slider.focus()
     page.keyboard.press("End")
@@ -357,7 +325,7 @@ def test_a_painting_stays_in_the_place_that_is_painted_for_it(page, server):
     page.click("#masks [data-close]")
     page.click("#paint")
     job = finished(page)
-    changed = np.abs(server.result(job).astype(int) - synthetic_photo()).max(-1)
+    changed = np.abs(server.painted(job).astype(int) - synthetic_photo()).max(-1)
     assert not changed[:, 32:].any(), "the second stroke was undone"
     assert changed[20:28, 8:17].mean() > 4
     mask = np.asarray(Image.open(io.BytesIO(server.get(f"v1/jobs/{job}/masks/0"))).convert("L"))
@@ -509,7 +477,7 @@ def test_all_of_it_from_the_keyboard(page, server):
             )
         )
 
-    painted, photo = server.result(job)[24], synthetic_photo()[24]
+    painted, photo = server.painted(job)[24], synthetic_photo()[24]
     assert np.abs(glass(31) - photo[31]).max() < 8, "on the left the photo"
     assert np.abs(glass(32) - painted[32]).max() < 8, "on the right what was painted"
     assert np.abs(painted[32].astype(int) - photo[32]).max() > 16
@@ -580,9 +548,8 @@ def test_the_gallery_is_there_after_a_restart_and_behind_a_token(browser, server
         page.locator("#strength").fill("0.7")
         choose(page, name="kept.png", painting="woodcut")
         job = finished(page)
-    made = server.result(job)
-    server.stop()
-    server.start("--token", "open-sesame")
+    made = server.painted(job)
+    server.restart("--token", "open-sesame")
     assert "#token=" in server.address
     with opened(browser, server.address) as page:
         assert "sesame" not in page.url
