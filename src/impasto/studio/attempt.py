@@ -56,7 +56,7 @@ class Attempt:
         return self.row.used + time.monotonic() - self._began
 
     def make(self) -> None:
-        """Do the job, and note what came of it; nothing is raised."""
+        """Do the job, and note what came of it; what the job raises is what it fails with."""
         problem: Problem | None = None
         try:
             state = self._made()

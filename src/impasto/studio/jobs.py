@@ -15,6 +15,7 @@ from impasto.studio.problems import Problem
 from impasto.studio.routes import TheId, TheStudio, problems
 from impasto.studio.rows import ENDED, Row
 from impasto.studio.schema import Job, JobId, JobPage
+from impasto.studio.settings import MOST_PICTURES
 from impasto.studio.studio import Studio
 from impasto.studio.views import preview_view
 
@@ -23,7 +24,8 @@ log = logging.getLogger("impasto.studio")
 Key = Annotated[str | None, Header(min_length=1, max_length=200)]
 
 _FILE = {"type": "string", "format": "binary"}
-_FILES = {"type": "array", "maxItems": 8, "items": _FILE}
+_FILES = {"type": "array", "maxItems": MOST_PICTURES, "items": _FILE}
+_NAMES = {"type": "array", "maxItems": MOST_PICTURES, "items": {"type": "string"}}
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -35,17 +37,9 @@ BODY: dict[str, Any] = {
                         "photo": _FILE,
                         "clip": _FILE,
                         "style": _FILES,
-                        "style_name": {
-                            "type": "array",
-                            "maxItems": 8,
-                            "items": {"type": "string"},
-                        },
+                        "style_name": _NAMES,
                         "mask": _FILES,
-                        "mask_word": {
-                            "type": "array",
-                            "maxItems": 8,
-                            "items": {"type": "string"},
-                        },
+                        "mask_word": _NAMES,
                         "style_mask": _FILES,
                         "init": _FILE,
                         "job": {"type": "string", "description": "a JobRequest as JSON"},
@@ -68,15 +62,8 @@ BODY: dict[str, Any] = {
         200: {"model": Job, "description": "The job that came with this key before"},
         **problems(
             *("bad_request", "not_found", "no_result", "slow_upload", "too_large", "over_limit"),
-            *(
-                "not_a_picture",
-                "not_a_clip",
-                "wrong_type",
-                "bad_recipe",
-                "bad_input",
-                "bad_parameter",
-            ),
-            *("path_refused", "no_mask_network", "key_reused", "queue_full"),
+            *("not_a_picture", "not_a_clip", "wrong_type", "bad_recipe", "bad_input"),
+            *("bad_parameter", "path_refused", "no_mask_network", "key_reused", "queue_full"),
             *("too_many_uploads", "no_resources"),
         ),
     },

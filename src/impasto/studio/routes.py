@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Request
 
 from impasto.studio.problems import CODES, MEDIA_TYPE
+from impasto.studio.settings import MOST_PICTURES
 from impasto.studio.studio import Studio
 
 
@@ -17,7 +18,7 @@ def _studio(request: Request) -> Studio:
 
 TheStudio = Annotated[Studio, Depends(_studio)]
 TheId = Annotated[str, Path(alias="id", pattern="^[0-9a-f]{32}$")]
-Place = Annotated[int, Path(ge=0, lt=8)]
+Place = Annotated[int, Path(ge=0, lt=MOST_PICTURES)]
 GUARDED = ("no_token", "foreign_host", "foreign_origin")
 """What any request may meet."""
 

@@ -33,7 +33,7 @@ class OfJob(Message):
     """A picture, or the clip, of another job."""
 
     job: JobId
-    what: Annotated[str, Field(pattern=r"^(photo|clip|init|result|preview|style/\d|mask/\d)$")]
+    what: Annotated[str, Field(pattern=r"^(photo|clip|init|result|preview|(style|mask)/[0-7])$")]
 
 
 class OfStyle(Message):
