@@ -17,7 +17,7 @@ from impasto.fast.network import Painter
 from impasto.media.atomic import replacing
 from impasto.recipe_tables import Engine
 
-KIND = "impasto painter 1"
+KIND = "impasto painter 2"
 SHIPPED = "painter.safetensors"
 
 
