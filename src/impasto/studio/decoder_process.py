@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import random
 import signal
 import threading
 from collections.abc import Callable
@@ -30,6 +32,8 @@ def serve(line: Connection, limits: Limits, memory: int) -> None:
     """The process: a question, an answer, until the line is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     give_up()
+    if hasattr(os, "sched_setaffinity"):  # FFmpeg takes a thread a core, each takes address space
+        os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
     threading.Thread(target=end_with_parent, daemon=True).start()
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows; macOS refuses
         import resource
