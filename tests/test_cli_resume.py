@@ -83,7 +83,6 @@ def test_the_recipe_of_these_tests_has_the_scales_it_claims():
     ("recipe", "step"),
     [
         ("three scales", 5),  # the coarsest is done, the next not begun
-        ("three scales", 6),
         ("three scales", 9),  # done, but for the picture
         ("tf-vgg19", 4),
         ("torch-lbfgs", 4),
