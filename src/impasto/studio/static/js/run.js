@@ -12,6 +12,7 @@ import { agree, disagree, emit, on, state } from "./state.js";
 const PAUSE = 450; // ms without a change before the next picture is begun
 const DRAFT = { side: 192, iterations: 30 }; // a few seconds on two CPU cores
 const LEFT = "draft"; // in the tab's own storage: the draft that a reload finds again
+const BEGUN = "begun"; // there too: the job that this tab began last
 const DRAFTED = ["standard", "best"]; // of the same objective as the recipe "draft"
 
 let follower = new AbortController();
@@ -36,6 +37,12 @@ const inputsNow = () => ({
 
 /** @param {string} id  Not shown any more, and not missed. */
 export const drop = (id) => void api.forgetJob(id).catch(complain);
+
+/** @param {Job | null} job  Given up where it is unfinished and this tab's: another's is only watched here. */
+function giveUp(job) {
+  const isOurs = job?.id === sessionStorage.getItem(BEGUN);
+  if (isOurs && (job.draft || !api.FINAL.has(job.state))) drop(job.id);
+}
 
 /**
  * One request; a second one with the files themselves where the server has lost them; and again
@@ -79,7 +86,8 @@ async function put(inputs, kind, mine) {
   else sessionStorage.removeItem(LEFT);
   remember(inputs, job.id);
   const ended = follow(job);
-  if (before && (before.draft || !api.FINAL.has(before.state))) drop(before.id);
+  giveUp(before);
+  sessionStorage.setItem(BEGUN, job.id);
   await ended;
   return mine === turn && state.job.state === "done";
 }
@@ -193,7 +201,7 @@ export function leave() {
   clearTimeout(waiting);
   turn++;
   follower.abort();
-  if (state.job && (state.job.draft || isRunning())) drop(state.job.id);
+  giveUp(state.job);
   sessionStorage.removeItem(LEFT);
   state.job = null;
   say("#studio");
