@@ -221,6 +221,32 @@ def test_a_draft_outlives_a_reload_and_the_picture_follows(page, server):
     assert (made["recipe"]["name"], made["recipe"]["schedule"]["total"]) == ("standard", 40)
 
 
+def test_what_another_client_began_is_watched_and_not_given_up(browser, server):
+    other = server.post(title="", set={"size": 256, "schedule.total": 2000})
+    try:
+        with opened(browser, server.url) as page:
+            api.expect(page.locator("#time")).to_contain_text("left")
+            assert other in page.url
+            drop(page, "photo", "mine.png", png(synthetic_photo()))
+            api.expect(page).to_have_url(re.compile("#studio"))
+            page.click("[data-view=gallery]")
+            card = page.locator(f"[data-job='{other}']")
+            assert card.locator("h2").inner_text() == "holiday, wall-0", "it was given no title"
+        assert server.job(other)["state"] in ("queued", "running")
+    finally:
+        server.client.delete(f"/v1/jobs/{other}").raise_for_status()
+
+
+def test_what_this_tab_began_is_given_up_for_another_photo(page, server):
+    choose(page, size="256", steps="2000")
+    api.expect(page.locator("#time")).to_contain_text("left")
+    job = re.search("#job=(.+)", page.url)[1]
+    page.reload()
+    page.locator("html[data-ready]").wait_for()
+    drop(page, "photo", "next.png", png(synthetic_photo()))
+    wait_until(page, lambda: job not in {each["id"] for each in server.jobs()})
+
+
 def plays(page, longer: float = 0) -> dict:
     """What is known of the film on the stage, once the browser has read it."""
     film = page.locator("#film video")
@@ -370,6 +396,8 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     assert set(text.splitlines()) <= set(restored.splitlines())
     drop(page, "photo", "found.png", data)
     api.expect(page.locator("#notice")).to_contain_text("its recipe is inside")
+    drop(page, "photo", "plain.png", png(synthetic_photo()))
+    api.expect(page.locator("#notice"), "it was about the photo before").to_be_hidden(timeout=5000)
 
 
 def test_the_recipe_text_is_one_for_the_command_line(page, tmp_path):

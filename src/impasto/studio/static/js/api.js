@@ -1,5 +1,7 @@
 /** The server's HTTP interface. Every request of the page goes through here. */
 
+import { entitled } from "./titles.js";
+
 /** @typedef {import("./types.js").Job} Job */
 
 export const FINAL = new Set(["stopped", "done", "failed", "cancelled"]);
@@ -56,17 +58,18 @@ const json = async (path, options = {}) => (await request(path, options)).json()
 export const jobPath = (/** @type {string} */ id) => `/v1/jobs/${encodeURIComponent(id)}`;
 
 /** @returns {Promise<Job>} */
-export const createJob = (/** @type {FormData} */ body) =>
-  json("/v1/jobs", {
-    method: "POST",
-    body,
-    headers: { "Idempotency-Key": Array.from(crypto.getRandomValues(new Uint32Array(4))).join("-") },
-  });
+export async function createJob(/** @type {FormData} */ body) {
+  const key = Array.from(crypto.getRandomValues(new Uint32Array(4))).join("-");
+  return entitled(await json("/v1/jobs", { method: "POST", body, headers: { "Idempotency-Key": key } }));
+}
 /** @returns {Promise<Job>} */
-export const readJob = (/** @type {string} */ id) => json(jobPath(id));
+export const readJob = async (/** @type {string} */ id) => entitled(await json(jobPath(id)));
 /** @returns {Promise<{jobs: Job[], next: string | null}>} */
-export const listJobs = (/** @type {string | null} */ before, limit = 24) =>
-  json(`/v1/jobs?limit=${limit}${before ? `&before=${encodeURIComponent(before)}` : ""}`);
+export async function listJobs(/** @type {string | null} */ before, limit = 24) {
+  const from = before ? `&before=${encodeURIComponent(before)}` : "";
+  const page = await json(`/v1/jobs?limit=${limit}${from}`);
+  return { ...page, jobs: page.jobs.map(entitled) };
+}
 export const stopJob = (/** @type {string} */ id) => request(`${jobPath(id)}/stop`, { method: "POST" });
 export const resumeJob = (/** @type {string} */ id) => request(`${jobPath(id)}/resume`, { method: "POST" });
 /** Cancels what is not ended, and removes it with its files. */
@@ -123,7 +126,7 @@ export async function* events(id, signal) {
       for await (const event of parse(response.body)) {
         last = event.id || last;
         wait = 500;
-        yield { type: event.type, data: event.data };
+        yield { type: event.type, data: event.type === "job" ? entitled(event.data) : event.data };
         if (event.type === "job" && FINAL.has(event.data.state)) return;
       }
     } catch (error) {

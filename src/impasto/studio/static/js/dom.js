@@ -32,6 +32,9 @@ export function announce(text) {
 
 let hiding = 0;
 
+/** What was notified is over. */
+export const hush = () => void (byId("notice").hidden = true);
+
 /**
  * A line that floats over the page for a while.
  *
@@ -41,16 +44,15 @@ let hiding = 0;
  */
 export function notify(text, { action, act, seconds = 8, ask = false } = {}) {
   const notice = byId("notice");
-  const hide = () => (notice.hidden = true);
   const button = action ? make("button", { type: "button", textContent: action }) : null;
-  button?.addEventListener("click", () => (hide(), act?.()));
+  button?.addEventListener("click", () => (hush(), act?.()));
   const close = make("button", { type: "button", className: "quiet", "aria-label": "Dismiss" }, "×");
-  close.addEventListener("click", hide);
+  close.addEventListener("click", hush);
   notice.replaceChildren(make("span", {}, text), ...(button ? [button] : []), close);
   notice.hidden = false;
   if (ask) button?.focus();
   clearTimeout(hiding);
-  hiding = setTimeout(hide, seconds * 1000);
+  hiding = setTimeout(hush, seconds * 1000);
 }
 
 /** @param {unknown} error  Told in one line; what was aborted is nothing to tell. */

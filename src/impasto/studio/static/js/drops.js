@@ -1,6 +1,6 @@
 /** Files that come in: chosen, dropped on a place of the page, or pasted. */
 
-import { byId, guarded, notify } from "./dom.js";
+import { byId, guarded, hush, notify } from "./dom.js";
 import { addFiles } from "./paintings.js";
 import { restoreFrom } from "./recipe-text.js";
 import { fromFile, isClip, isVideo } from "./sources.js";
@@ -14,6 +14,7 @@ const SEARCHED = 262_144; // bytes at a file's beginning in which its recipe wou
 async function takePhoto(file) {
   const moving = await isClip(file);
   leave();
+  hush(); // what was wrong with the photo before
   state.photo = { ...fromFile(file), isClip: moving };
   for (const each of state.paintings) each.mask = null;
   edited();

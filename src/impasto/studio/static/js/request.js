@@ -1,7 +1,8 @@
 /** From what the page knows to the body of POST /v1/jobs. */
 
-import { named, stem } from "./sources.js";
+import { named } from "./sources.js";
 import { state } from "./state.js";
+import { titleOf } from "./titles.js";
 
 /** @typedef {import("./types.js").Painting} Painting */
 /** @typedef {import("./types.js").Settings} Settings */
@@ -57,7 +58,7 @@ export async function jobForm({ photo, paintings, settings, title }, kind) {
   const part = photo.isClip ? "clip" : "photo";
   const photoName = named(photo, photos);
   const job = {
-    title: title ?? `${stem(photo.name)}, ${all.map(({ source }) => stem(source.name)).join(" and ")}`,
+    title: title ?? titleOf(photo.name, all.map(({ source }) => source.name)),
     recipe: settings.recipe,
     set: changes(settings, all, all.length > 1 && !placed.length),
     styles: all.map(({ source }) => named(source, styles)),

@@ -4,9 +4,6 @@ import { jobPath, picture, request } from "./api.js";
 
 /** @typedef {import("./types.js").Source} Source */
 
-/** @param {string} name */
-export const stem = (name) => name.replace(/\.[a-z0-9]{2,5}$/i, "");
-
 /** @param {File} file @returns {Source} */
 export const fromFile = (file) => ({ name: file.name || "picture", url: URL.createObjectURL(file), file });
 

@@ -2,9 +2,9 @@
 
 import { download, FINAL, jobPath, picture } from "./api.js";
 import { byId, guarded, notify } from "./dom.js";
-import { stem } from "./sources.js";
 import { createSplit } from "./split.js";
 import { on, state } from "./state.js";
+import { stem } from "./titles.js";
 import { goOn, isReady, isRunning, paint, paintWhole, stop, watch } from "./run.js";
 
 const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
