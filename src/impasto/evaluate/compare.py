@@ -1,6 +1,8 @@
-"""One result against its photo and its painting."""
+"""Results against their photo and their painting."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -42,28 +44,62 @@ def compare(
     Raises:
         LimitError: the result is too small.
     """
-    if min(result.width, result.height) < SHORTEST:
+    size = (result.width, result.height)
+    if min(size) < SHORTEST:
         raise LimitError(
             f"a result of {result.width}x{result.height} px is too small to measure: "
             f"at least {SHORTEST} px a side are needed"
         )
     encoder = encoder or reference_encoder()
-    size = (result.width, result.height)
-    painting = painting.resized(*painting_size((painting.width, painting.height), size, 1.0))
-    photo = photo.resized(*size)
-    images = [_as_seen(picture) for picture in (photo, painting, result)]
-    with torch.no_grad():
-        photo_features, painting_features, features = (encoder(image) for image in images)
-    layer = metrics.SELF_SIMILARITY_LAYER
+    return figures(
+        Measured.of(photo.resized(*size), encoder),
+        Measured.of(painting_beside(painting, size), encoder),
+        Measured.of(result, encoder),
+    )
+
+
+def painting_beside(painting: Picture, size: tuple[int, int]) -> Picture:
+    """A painting as it is measured beside a result of a width and height."""
+    return painting.resized(*painting_size((painting.width, painting.height), size, 1.0))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A picture at the size of a comparison; to be kept where it is in several.
+
+    Attributes:
+        picture: itself.
+        seen: [1, 3, H, W] in [0, 1], in 8 bits.
+        places: features for the self-similarity.
+        statistics: for the style.
+    """
+
+    picture: Picture
+    seen: Tensor
+    places: Tensor
+    statistics: metrics.Statistics
+
+    @classmethod
+    def of(cls, picture: Picture, encoder: Encoder) -> Measured:
+        """Measure it, with a :func:`reference_encoder`."""
+        seen = _as_seen(picture)
+        with torch.no_grad():
+            features = encoder(seen)
+        places = features[metrics.SELF_SIMILARITY_LAYER]
+        return cls(picture, seen, places, metrics.Statistics.of(features))
+
+
+def figures(photo: Measured, painting: Measured, result: Measured) -> dict[str, float]:
+    """Every metric of a result; photo and result are of one size."""
     return {
-        "content_ssim": metrics.content_ssim(images[0], images[2]),
-        "content_selfsim": metrics.content_selfsim(photo_features[layer], features[layer]),
-        "style_gram": metrics.style_gram(painting_features, features),
-        "style_w2": metrics.style_w2(painting_features, features),
-        "style_swd": metrics.style_swd(images[1], images[2]),
-        "palette": metrics.palette(painting.pixels, result.pixels),
-        "noise": metrics.noise(images[1], images[2]),
-        "blockiness": metrics.blockiness(images[2]),
+        "content_ssim": metrics.content_ssim(photo.seen, result.seen),
+        "content_selfsim": metrics.content_selfsim(photo.places, result.places),
+        "style_gram": metrics.style_gram(painting.statistics, result.statistics),
+        "style_w2": metrics.style_w2(painting.statistics, result.statistics),
+        "style_swd": metrics.style_swd(painting.seen, result.seen),
+        "palette": metrics.palette(painting.picture.pixels, result.picture.pixels),
+        "noise": metrics.noise(painting.seen, result.seen),
+        "blockiness": metrics.blockiness(result.seen),
     }
 
 

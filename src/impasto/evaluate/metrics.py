@@ -8,6 +8,7 @@ recipe cannot be good at them by having trained for the test.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +26,26 @@ SELF_SIMILARITY_GRID = 32
 LUMA = (0.299, 0.587, 0.114)
 EPSILON = 1e-12
 
-Features = dict[str, Tensor]
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the style metrics look at, float64.
+
+    Attributes:
+        grams: [C, C] at :data:`GRAM_LAYERS`.
+        gaussians: mean [C] and covariance [C, C] at :data:`HELD_OUT`.
+    """
+
+    grams: dict[str, Tensor]
+    gaussians: dict[str, tuple[Tensor, Tensor]]
+
+    @classmethod
+    def of(cls, features: dict[str, Tensor]) -> Statistics:
+        """Of one picture's features [1, C, H, W] at those layers."""
+        return cls(
+            {layer: _gram(features[layer]) for layer in GRAM_LAYERS},
+            {layer: gaussian(_points(features[layer])) for layer in HELD_OUT},
+        )
 
 
 def luma(image: Tensor) -> Tensor:
@@ -79,21 +99,21 @@ def content_selfsim(photo: Tensor, result: Tensor) -> float:
     return float((similarities(photo) - similarities(result)).abs().mean())
 
 
-def style_gram(painting: Features, result: Features) -> float:
+def style_gram(painting: Statistics, result: Statistics) -> float:
     """Mean relative error |G - G*| / |G*| (Frobenius) of Gram matrices over :data:`GRAM_LAYERS`."""
     errors = []
     for layer in GRAM_LAYERS:
-        target, found = _gram(painting[layer]), _gram(result[layer])
+        target, found = painting.grams[layer], result.grams[layer]
         errors.append(float((found - target).norm() / (target.norm() + EPSILON)))
     return sum(errors) / len(errors)
 
 
-def style_w2(painting: Features, result: Features) -> float:
+def style_w2(painting: Statistics, result: Statistics) -> float:
     """Squared Gaussian 2-Wasserstein distance over the trace of the painting's covariance, mean
     over :data:`HELD_OUT`."""
     distances = []
     for layer in HELD_OUT:
-        target, found = gaussian(_points(painting[layer])), gaussian(_points(result[layer]))
+        target, found = painting.gaussians[layer], result.gaussians[layer]
         distances.append(wasserstein2(found, target) / (float(target[1].trace()) + EPSILON))
     return sum(distances) / len(distances)
 

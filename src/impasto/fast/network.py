@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.fast.grading import GRADE_NUMBERS, grade, graded, padded
+from impasto.fast.grading import GRADE_NUMBERS, doubled, grade, graded, padded
 from impasto.fast.style_code import NUMBERS, CodeBook
 
 HALF, QUARTER, EIGHTH = 24, 48, 96
@@ -170,11 +170,11 @@ class Painter(nn.Module):
         x = self.at_eighth(quarter)
         for first, second in zip(self.strokes[::2], self.strokes[1::2], strict=True):
             x = x + normalized(second(F.relu(normalized(first(x)))))
-        x = F.relu(normalized(self.to_quarter(_doubled(x))))
+        x = F.relu(normalized(self.to_quarter(doubled(x))))
         x = x + self.gates[0] * normalized(quarter)
         first, second = self.fine_strokes
         x = x + normalized(second(F.relu(normalized(first(x)))))
-        x = F.relu(normalized(self.to_half(_doubled(x))))
+        x = F.relu(normalized(self.to_half(doubled(x))))
         x = x + self.gates[1] * normalized(half)
         return F.pixel_shuffle(self.to_pixels(x), 2)
 
@@ -212,7 +212,3 @@ class _Normalizer:
         maps = (each.transpose(1, 2) @ where for each in (gains, offsets))
         gain, offset = (each.view_as(x) for each in maps)
         return torch.addcmul(offset, gain, x)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")

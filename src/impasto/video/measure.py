@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
 from impasto.media.picture import Floats, Picture
 from impasto.video.flow import Estimator
 from impasto.video.motion import Flow, consistent, is_cut, moves_smoothly, reliability, warped
@@ -105,7 +105,7 @@ class Steadiness:
 
 
 class StyleOnFrames:
-    """The metrics of :func:`impasto.evaluate.compare.compare`, averaged over some frames."""
+    """The metrics of :func:`impasto.evaluate.compare.figures`, averaged over some frames."""
 
     NAMES = ("content_ssim", "style_gram", "style_w2")
 
@@ -117,6 +117,7 @@ class StyleOnFrames:
             every: of how many frames one is measured.
         """
         self._painting = painting
+        self._target: Measured | None = None
         self._every = every
         self._encoder = reference_encoder()
         self._index = 0
@@ -125,8 +126,13 @@ class StyleOnFrames:
     def see(self, source: Floats, films: Mapping[str, Floats]) -> None:
         """The next frame, as of :meth:`Steadiness.see`."""
         if self._index % self._every == self._every // 2:
+            photo = Measured.of(Picture(source), self._encoder)
+            size = (photo.picture.width, photo.picture.height)
+            if self._target is None:  # every frame has the same size
+                beside = painting_beside(self._painting, size)
+                self._target = Measured.of(beside, self._encoder)
             for name, frame in films.items():
-                found = compare(Picture(source), self._painting, Picture(frame), self._encoder)
+                found = figures(photo, self._target, Measured.of(Picture(frame), self._encoder))
                 self._found.setdefault(name, []).append(found)
         self._index += 1
 
