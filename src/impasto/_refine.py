@@ -11,7 +11,7 @@ from typing import Any
 
 from impasto._stylize import finished_picture
 from impasto.errors import InputError
-from impasto.fast.engine import engine_for
+from impasto.fast.choice import engine_for
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.encode import write_picture
 from impasto.media.masks import Mask

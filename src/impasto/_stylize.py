@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.errors import InputError
-from impasto.fast.engine import OnePass, engine_for
-from impasto.fast.files import network_used
+from impasto.fast.choice import engine_for
+from impasto.fast.engine import OnePass
+from impasto.fast.files import network_in, network_used
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.encode import write_picture
 from impasto.media.guided import guided_filter
@@ -238,7 +239,7 @@ def finished(
             weights_used(recipe.encoder.network, engine.weights),
             masks,
             style_masks,
-            network_used(recipe.engine),
+            network_used(network_in(recipe)),
         ),
         originals=tuple(
             Path(s).absolute()

@@ -143,7 +143,7 @@ class Recipe(Table):
             )
 
     def check_optimizer(self) -> None:
-        """That the optimiser is what the recipe asks for.
+        """That the optimiser is what the recipe asks for, by itself or from a network's draft.
 
         Raises:
             RecipeError: it asks for a network.

@@ -155,7 +155,8 @@ class TemporalTerm(Table):
 class Start(Table):
     """The picture the optimiser begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
 
-    base: Literal["content", "style", "image"] = "content"
+    base: Literal["content", "style", "image", "draft"] = "content"
+    """The photo, the first painting, a picture, or what the one-pass network makes of the photo."""
     image: str | None = None
     """A path, for ``base = "image"``."""
     noise_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0

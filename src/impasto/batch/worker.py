@@ -154,7 +154,7 @@ class Worker:
         return self._engine(recipe, share), photo
 
     def _engine(self, recipe: Recipe, share: Share) -> Stylizer | OnePass:
-        from impasto.fast.engine import engine_for
+        from impasto.fast.choice import engine_for
 
         key = (recipe.to_json(), share)
         if key not in self._engines:

@@ -78,7 +78,7 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
     ``recorders`` see every step, ``films`` are written at the end.
     """
     from impasto._stylize import finished
-    from impasto.fast.engine import engine_for
+    from impasto.fast.choice import engine_for
     from impasto.media.encode import write_picture
 
     engine = engine_for(

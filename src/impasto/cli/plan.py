@@ -22,7 +22,7 @@ def run(argv: list[str]) -> int:
     photo, paintings = read_inputs(options, recipe)
     recipe = for_print(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
-    from impasto.fast.engine import engine_for
+    from impasto.fast.choice import engine_for
 
     engine = engine_for(
         recipe,

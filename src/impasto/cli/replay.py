@@ -172,9 +172,9 @@ class Search:
 
     def network(self, given: str | None) -> str | None:
         """The one-pass network's file, given or found by name; none: it is impasto's own."""
-        from impasto.fast.files import network_used
+        from impasto.fast.files import network_in, network_used
 
-        named, engine = self._provenance.network, self._provenance.recipe.engine
+        named, engine = self._provenance.network, network_in(self._provenance.recipe)
         file = given
         if named is not None and given is None and engine.file is not None:
             file = str(self._by_name(named[0], "--network"))

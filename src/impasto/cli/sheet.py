@@ -156,7 +156,7 @@ class _Filling:
     def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:
         """One cell's picture; none if the user stopped it."""
         from impasto._stylize import finished_picture
-        from impasto.fast.engine import engine_for
+        from impasto.fast.choice import engine_for
 
         key = (recipe.model_dump_json(), choice.painting)
         if key not in self._made:

@@ -104,7 +104,7 @@ def add_recipe_flags(group: Group, *, styles_may_come_later: bool = False) -> No
         choices=("iterations", "converged"),
         help="converged: end a scale early when ten iterations gain less than 1 %%",
     )
-    add("--init", metavar="START", help="content, noise, blend, style, or a picture's path")
+    add("--init", metavar="START", help="content, noise, blend, style, draft, or a picture's path")
     add("--seed", metavar="N", type=whole(0, 2**63 - 1), help="of the noise a run may start from")
     add(
         "--set",
@@ -266,7 +266,7 @@ def recipe_from(options: argparse.Namespace) -> Recipe:
 
 def _start(init: str) -> dict[str, Any]:
     match init:
-        case "content" | "style":
+        case "content" | "style" | "draft":
             return {"start": {"base": init}}
         case "noise":
             return {"start": {"noise_ratio": 1.0}}

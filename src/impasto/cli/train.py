@@ -15,7 +15,16 @@ from impasto.cli.arguments import Parser, device, number, say, whole
 from impasto.cli.paint import stoppable
 
 LINE_EVERY_S = 30.0
-WEIGHTS = ("deviation", "covariance", "content", "structure", "roughness", "bounds", "identity")
+WEIGHTS = (
+    "deviation",
+    "covariance",
+    "content",
+    "structure",
+    "roughness",
+    "bounds",
+    "grid",
+    "identity",
+)
 OWN_SIZES = 3
 """Variants of a painting of one's own: its sizes, in its own colours."""
 

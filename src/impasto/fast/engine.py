@@ -22,7 +22,6 @@ from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
 from impasto.optimize.colors import seen
 from impasto.optimize.device import resolve_device
-from impasto.optimize.loop import Stylizer
 from impasto.optimize.plan import Plan
 from impasto.optimize.room import available_memory, taken_memory
 from impasto.optimize.schedule import Scale, result_size
@@ -31,30 +30,6 @@ from impasto.recipe import Recipe
 
 PICTURE_BYTES = 60
 """A pixel of the result: photo, tensors, and the finished picture in its forms."""
-
-
-def engine_for(
-    recipe: Recipe,
-    *,
-    device: str = "auto",
-    weights: str | Path | None = None,
-    max_memory: int | None = None,
-    scratch: str | Path | None = None,
-    like: Stylizer | OnePass | None = None,
-) -> Stylizer | OnePass:
-    """The engine that a recipe asks for; arguments and errors as of :class:`Stylizer`."""
-    if recipe.engine.kind == "optimizer":
-        same = like if isinstance(like, Stylizer) else None
-        return Stylizer(
-            recipe,
-            device=device,
-            weights=weights,
-            max_memory=max_memory,
-            scratch=scratch,
-            like=same,
-        )
-    one = like if isinstance(like, OnePass) else None
-    return OnePass(recipe, device=device, weights=weights, max_memory=max_memory, like=one)
 
 
 class OnePass:

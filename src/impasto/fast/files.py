@@ -15,6 +15,7 @@ from impasto.encoders.weights import file_sha256
 from impasto.errors import WeightsError
 from impasto.fast.network import Painter
 from impasto.media.atomic import replacing
+from impasto.recipe import Recipe
 from impasto.recipe_tables import Engine
 
 KIND = "impasto painter 2"
@@ -35,8 +36,13 @@ def network_file(path: str | None) -> Path:
     return file if path is None else Path(path)
 
 
+def network_in(recipe: Recipe) -> Engine:
+    """The network that has a part in a recipe: its engine, or what paints its optimiser's draft."""
+    return Engine(kind="network") if recipe.start.base == "draft" else recipe.engine
+
+
 def network_used(engine: Engine) -> tuple[str, str] | None:
-    """Name without folder and SHA-256 of the file of a recipe's network; none: it is not ours.
+    """Name without folder and SHA-256 of the file of a network; none: it is not ours.
 
     Raises:
         WeightsError: there is no such file.

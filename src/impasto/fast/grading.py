@@ -36,7 +36,7 @@ def pyramid(image: Tensor) -> list[Tensor]:
     levels = []
     for _ in range(OCTAVES):
         coarse = F.avg_pool2d(image, 2)
-        levels.append(image - doubled(coarse))
+        levels.append(image - _doubled(coarse))
         image = coarse
     return [*levels, image]
 
@@ -45,7 +45,7 @@ def collapsed(levels: list[Tensor]) -> Tensor:
     """The picture of a :func:`pyramid`."""
     image = levels[-1]
     for level in reversed(levels[:-1]):
-        image = level + doubled(image)
+        image = level + _doubled(image)
     return image
 
 
@@ -119,6 +119,5 @@ def _reflected(side: int, device: torch.device) -> Tensor:
     return torch.minimum(places, 2 * (side - 1) - places)
 
 
-def doubled(x: Tensor) -> Tensor:
-    """Twice the size, between the values: repeated ones would show as a grid of squares."""
+def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -16,6 +16,8 @@ DAMPING = 0.05
 FLOOR = 0.02
 """Least mean variance of a layer that distances are relative to, of a mean square of 1."""
 WINDOW = 11
+GRID = 8
+"""Pixels a place of the network's coarsest features."""
 STABILITY = 9e-4
 """Of :func:`structure_loss`, (0.03)^2 as in SSIM."""
 
@@ -93,6 +95,27 @@ def roughness(image: Tensor) -> Tensor:
     """Mean squared difference of neighbouring pixels: [N] of [N, 3, H, W]."""
     across = image.diff(dim=3).square().mean((1, 2, 3))
     return across + image.diff(dim=2).square().mean((1, 2, 3))
+
+
+def grid_loss(images: Tensor) -> Tensor:
+    """How much the mean step between neighbouring pixels depends on where in a grid of 8 px they
+    are: its variance over the columns, and rows, of the grid, relative to its square mean.
+
+    A network that enlarges its features can tell the places of their grid, and strokes that keep to
+    it look like a mosaic.
+
+    Args:
+        images: [N, 3, H, W], sides at least 16 px; taken together, for the chances of one even out.
+
+    Returns:
+        a number.
+    """
+    losses = []
+    for dimension, other in ((2, 3), (3, 2)):
+        steps = images.diff(dim=dimension).abs().mean((0, 1, other))
+        phases = steps[: len(steps) // GRID * GRID].view(-1, GRID).mean(0)
+        losses.append(phases.var(correction=0) / phases.mean().square().clamp(min=1e-6))
+    return torch.stack(losses).mean()
 
 
 def out_of_range(image: Tensor) -> Tensor:

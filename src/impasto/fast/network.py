@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.fast.grading import GRADE_NUMBERS, doubled, grade, graded, padded
+from impasto.fast.grading import GRADE_NUMBERS, grade, graded, padded
 from impasto.fast.style_code import NUMBERS, CodeBook
 
 HALF, QUARTER, EIGHTH = 24, 48, 96
@@ -170,11 +170,11 @@ class Painter(nn.Module):
         x = self.at_eighth(quarter)
         for first, second in zip(self.strokes[::2], self.strokes[1::2], strict=True):
             x = x + normalized(second(F.relu(normalized(first(x)))))
-        x = F.relu(normalized(self.to_quarter(doubled(x))))
+        x = F.relu(normalized(self.to_quarter(_enlarged(x))))
         x = x + self.gates[0] * normalized(quarter)
         first, second = self.fine_strokes
         x = x + normalized(second(F.relu(normalized(first(x)))))
-        x = F.relu(normalized(self.to_half(doubled(x))))
+        x = F.relu(normalized(self.to_half(_enlarged(x))))
         x = x + self.gates[1] * normalized(half)
         return F.pixel_shuffle(self.to_pixels(x), 2)
 
@@ -212,3 +212,14 @@ class _Normalizer:
         maps = (each.transpose(1, 2) @ where for each in (gains, offsets))
         gain, offset = (each.view_as(x) for each in maps)
         return torch.addcmul(offset, gain, x)
+
+
+def _enlarged(x: Tensor) -> Tensor:
+    """Twice the size: the values, and between each two their mean, so that all steps are alike.
+    Of values repeated, or spread about their places, every second step is larger, and strokes
+    show the grid."""
+    for dimension in (2, 3):
+        last = x.shape[dimension] - 1
+        after = torch.cat([x.narrow(dimension, 1, last), x.narrow(dimension, last, 1)], dimension)
+        x = torch.stack([x, (x + after) / 2], dimension + 1).flatten(dimension, dimension + 1)
+    return x

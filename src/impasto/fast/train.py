@@ -58,7 +58,8 @@ class Plan:
             imitated; 0: all from the first.
         fitted: ``all`` weights, or only what the gains and offsets of normalisation are given
             besides what the code asks for: enough to come closer to one painting.
-        deviation, covariance, content, structure, roughness, bounds, identity: loss weights.
+        deviation, covariance, content, structure, roughness, bounds, grid, identity: loss
+            weights.
     """
 
     steps: int = 20_000
@@ -75,6 +76,7 @@ class Plan:
     structure: float = 0.5
     roughness: float = 0.1
     bounds: float = 10.0
+    grid: float = 20.0
     identity: float = 10.0
 
 
@@ -148,7 +150,7 @@ class Trainer:
         paintings: Paintings,
         *,
         rank: int = 0,
-        average: float = 0.999,
+        average: float = 0.998,
     ) -> None:
         """Begin at step 0.
 
@@ -244,6 +246,7 @@ class Trainer:
             "structure": losses.structure_loss(painted, photos),
             "roughness": losses.roughness(painted),
             "bounds": losses.out_of_range(painted),
+            "grid": losses.grid_loss(painted),
         }
         means = {name: value.mean() for name, value in parts.items()}
         weights = asdict(self.plan)

@@ -62,7 +62,7 @@ def starting_image(
 
     Args:
         start: the recipe's.
-        content: [1, 3, H, W] the photo at this scale.
+        content: [1, 3, H, W] the photo at this scale, or its draft.
         styles: the paintings, any sizes; ``base = "style"`` takes the first, others none.
         seed: of the noise, which is drawn on the CPU so that every device starts alike.
         storage: of pictures that are read.
@@ -73,7 +73,7 @@ def starting_image(
     """
     _, _, height, width = content.shape
     match start.base:
-        case "content":
+        case "content" | "draft":
             base = content
         case "style":
             base = _covering(styles[0], width, height, storage)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
-from impasto.errors import InputError
+from impasto.errors import InputError, RecipeError
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.picture import Picture
 from impasto.objective.objective import taps
@@ -30,6 +30,7 @@ from impasto.optimize.checkpoint import (
     load_state,
 )
 from impasto.optimize.device import autocast_dtype, resolve_device
+from impasto.optimize.draft import Draft
 from impasto.optimize.film import Before
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
@@ -59,6 +60,7 @@ class Stylizer:
         max_memory: int | None = None,
         scratch: str | Path | None = None,
         like: Stylizer | None = None,
+        draft: Draft | None = None,
     ) -> None:
         """Load the network.
 
@@ -71,13 +73,21 @@ class Stylizer:
             scratch: folder for the state of runs that memory cannot hold; none: ``TMPDIR``, else
                 the system's.
             like: another engine, whose network is used too if it is the one this recipe needs.
+            draft: who paints what a recipe with ``start.base = "draft"`` begins with.
 
         Raises:
             InputError, ResourceError: the device, or the scratch folder, does not exist.
-            RecipeError: the recipe is for a network, see :func:`impasto.stylize`.
+            RecipeError: the recipe is for a network, or begins with a draft and there is none; see
+                :func:`impasto.stylize`.
             WeightsError: the weights are missing or damaged.
         """
         recipe.check_optimizer()
+        if recipe.start.base == "draft" and draft is None:
+            raise RecipeError(
+                f"recipe {recipe.name!r} begins with a network's draft: impasto.stylize and the "
+                "command line run it"
+            )
+        self.draft = draft
         self.recipe = recipe
         self.device = resolve_device(device)
         self.weights = None if weights is None else Path(weights)

@@ -118,7 +118,10 @@ class Run:
         content = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
         seen = self._styles[:1] if recipe.start.base == "style" else []
         paintings = stylizer.paintings(seen, scale, self._storage)
-        start = canvas.starting_image(recipe.start, content, paintings, recipe.seed, self._storage)
+        base = content
+        if stylizer.draft is not None:
+            base = stylizer.draft(content, self._content, self._styles, self._areas)
+        start = canvas.starting_image(recipe.start, base, paintings, recipe.seed, self._storage)
         if start is content:
             return start
         weakness = self._areas.weakness(scale.width, scale.height, self._storage)

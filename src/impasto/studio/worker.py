@@ -101,7 +101,7 @@ class Worker:
 
     def engine(self, recipe: Recipe) -> Stylizer | OnePass:
         """Of the latest recipe of its kind, or a new one that shares its network."""
-        from impasto.fast.engine import engine_for
+        from impasto.fast.choice import engine_for
 
         latest = self._engines.get(recipe.engine.kind)
         if latest is None or latest.recipe != recipe:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from impasto._stylize import finished_picture
+from impasto.fast.choice import stylizer_for
 from impasto.media.masks import Mask
 from impasto.media.picture import Floats, Picture
 from impasto.optimize.colors import seen, shown
@@ -66,7 +67,7 @@ class Optimiser:
         self._paintings = self._shown = list(paintings)
         self._on_step = on_step
         plain = recipe.with_changes({"size": max(size), "colors": "style", "temporal.weight": 0})
-        self._first = Stylizer(
+        self._first = stylizer_for(
             plain,
             device=device,
             weights=weights,
@@ -80,7 +81,7 @@ class Optimiser:
                 "temporal.weight": recipe.temporal.weight or PULL * stability,
             }
         )
-        self._later = Stylizer(
+        self._later = stylizer_for(
             later,
             device=device,
             weights=weights,

@@ -1,0 +1,53 @@
+"""The network's picture, for the optimiser to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from impasto.fast.artist import Artist, Sitting, artist_for
+from impasto.media.picture import Picture
+from impasto.optimize.areas import Areas
+from impasto.optimize.device import resolve_device
+from impasto.recipe import Recipe
+from impasto.recipe_tables import Engine
+
+
+class NetworkDraft:
+    """What impasto's own network makes of a photo; an :class:`impasto.optimize.draft.Draft`."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        like: NetworkDraft | None = None,
+    ) -> None:
+        """Load the network.
+
+        Args:
+            recipe: of the optimiser.
+            device, weights: as of :class:`impasto.fast.engine.OnePass`.
+            like: another one, whose network is used too if it is the same.
+
+        Raises:
+            InputError, WeightsError: as of :class:`impasto.fast.engine.OnePass`.
+        """
+        self._recipe = recipe
+        self._loaded = resolve_device(device), None if weights is None else Path(weights)
+        known = like is not None and like._loaded == self._loaded
+        self._artist: Artist = (
+            like._artist
+            if like is not None and known
+            else artist_for(Engine(kind="network"), *self._loaded)
+        )
+
+    def __call__(
+        self, image: Tensor, photo: Picture, paintings: Sequence[Picture], areas: Areas
+    ) -> Tensor:
+        """See :class:`impasto.optimize.draft.Draft`."""
+        sitting = Sitting(photo, paintings, areas, self._recipe)
+        return self._artist.paint(image.cpu(), [sitting], 0).to(image)
