@@ -21,7 +21,7 @@ from impasto.fast.grading import (
     padded,
     pyramid,
 )
-from impasto.fast.network import STATISTICS, Painter
+from impasto.fast.network import STATISTICS, Painter, _enlarged
 from impasto.fast.recoloring import color_map, color_moments, roots
 from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
 from impasto.media.recolor import monge_kantorovich
@@ -276,6 +276,26 @@ def test_content_losses_see_structure_and_have_the_right_slope(name):
     assert loss(b, a) > 0.5
     small = b[..., :54, :54].clone().requires_grad_()
     assert gradcheck(lambda x: loss(x, a[..., :54, :54]), small, fast_mode=True)
+
+
+def test_a_grid_of_squares_is_seen_wherever_it_begins_and_a_ramp_has_none():
+    ramp = torch.arange(64.0).expand(1, 3, 64, 64) / 64
+    assert float(losses.grid_loss(ramp + ramp.transpose(2, 3))) == pytest.approx(0, abs=1e-8)
+    squares = ramp[..., ::4].repeat_interleave(4, 3)
+    squares = squares + squares.transpose(2, 3)
+    # One step of four is 4, three are 0: a variance of 3, and a mean of 1.
+    for shift in range(4):
+        moved = squares[..., shift:, shift:]
+        assert float(losses.grid_loss(moved)) == pytest.approx(3, rel=1e-5)
+
+
+def test_features_are_enlarged_by_equal_steps():
+    ramp = torch.arange(6.0, dtype=torch.float64).view(1, 1, 1, 6).expand(1, 1, 4, 6)
+    both = _enlarged(ramp + 10 * torch.arange(4.0, dtype=torch.float64).view(1, 1, 4, 1))
+    assert both.shape == (1, 1, 8, 12)
+    assert both[..., :-1].diff(dim=3).unique().tolist() == [0.5]
+    assert both[..., :-1, :].diff(dim=2).unique().tolist() == [5.0]
+    assert both[0, 0, -1, -1] == both.max() == 35  # the last is repeated
 
 
 def test_roughness_and_range_are_means_over_pixels():

@@ -72,15 +72,20 @@ def grade_in_strips(image: Tensor, rows: int) -> Tensor:
     return mean
 
 
-def graded(image: Tensor, own: Tensor, wanted: Tensor, masks: Tensor | None = None) -> Tensor:
+def graded(
+    image: Tensor, own: Tensor | None, wanted: Tensor, masks: Tensor | None = None
+) -> Tensor:
     """Pictures with the grades that are wanted; as they are where those are their own.
 
     Args:
         image: [N, 3, H, W], sides multiples of :data:`CELL`.
-        own: [N, GRADE_NUMBERS], of the pictures, or of what they are parts of.
+        own: [N, GRADE_NUMBERS], of what they are parts of; none: of the pictures.
         wanted: [N, K, GRADE_NUMBERS].
         masks: [N, K, H, W], where each of them is, adding up to 1; none: K is 1.
     """
+    levels = pyramid(image)
+    if own is None:
+        own = torch.cat([color_moments(level) for level in levels], 1)
     shape = (*wanted.shape[:2], OCTAVES + 1)
     ridges = own.new_tensor((*(DETAIL_RIDGE,) * OCTAVES, RIDGE)).view(-1, 1, 1)
     matrices, offsets = color_map(
@@ -92,7 +97,7 @@ def graded(image: Tensor, own: Tensor, wanted: Tensor, masks: Tensor | None = No
     return collapsed(
         [
             _mapped(level, matrices[:, :, k], offsets[:, :, k], masks)
-            for k, level in enumerate(pyramid(image))
+            for k, level in enumerate(levels)
         ]
     )
 

@@ -137,7 +137,7 @@ class Painter(nn.Module):
         """
         height, width = photo.shape[2:]
         painted = self.painted(photo, style, statistics)
-        own = grade(painted) if statistics is None else statistics[:, -GRADE_NUMBERS:]
+        own = None if statistics is None else statistics[:, -GRADE_NUMBERS:]
         masks = None if style.masks is None else padded(style.masks)
         return graded(painted, own, style.grades, masks)[:, :, :height, :width]
 
@@ -156,7 +156,7 @@ class Painter(nn.Module):
 
     def _painted(self, photo: Tensor, normalized: _Normalizer) -> Tensor:
         style = normalized.style
-        own = grade(photo) if normalized.given is None else normalized.given[:, :GRADE_NUMBERS]
+        own = None if normalized.given is None else normalized.given[:, :GRADE_NUMBERS]
         toned = graded(photo, own, style.grades, style.masks)
         if self.half_precision:
             with torch.autocast("cuda", torch.bfloat16):
