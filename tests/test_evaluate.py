@@ -13,9 +13,9 @@ from impasto.encoders.formats import write_parameters
 from impasto.encoders.weights import load_encoder
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import Measured, compare, reference_encoder
 from impasto.evaluate.metrics import Statistics
-from impasto.evaluate.statistics import gaussian, sliced_wasserstein, wasserstein2
+from impasto.evaluate.statistics import gaussian, sliced_wasserstein, slices, wasserstein2
 from impasto.media.decode import read_picture
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -83,9 +83,10 @@ def test_w2_of_a_translation_is_its_length_squared():
 
 def test_sliced_wasserstein_of_a_translation_and_of_resampling():
     points = torch.randn(2000, 3, dtype=torch.float64, generator=GENERATOR)
-    shifted = sliced_wasserstein(points, points + torch.tensor([1.0, 0, 0]), directions=2000)
+    moved = points + torch.tensor([1.0, 0, 0])
+    shifted = sliced_wasserstein(*(slices(each, directions=2000) for each in (points, moved)))
     assert shifted == pytest.approx(0.5, abs=0.03)  # mean |cos| over the sphere
-    assert sliced_wasserstein(points, points.repeat(2, 1)) < 0.01
+    assert sliced_wasserstein(slices(points), slices(points.repeat(2, 1))) < 0.01
 
 
 def test_ssim_against_scikit_image():
@@ -106,7 +107,7 @@ def features_of(draw):
 def test_gram_error_of_scaled_features_is_known():
     features = features_of(torch.rand)
     louder = {layer: value * 2 for layer, value in features.items()}
-    one, other = Statistics.of(features), Statistics.of(louder)
+    one, other = Statistics.of(PHOTO, features), Statistics.of(PHOTO, louder)
     assert metrics.style_gram(one, other) == pytest.approx(3)
     assert metrics.style_gram(one, one) == 0
 
@@ -116,7 +117,7 @@ def test_w2_of_scaled_features_is_known():
     for layer, value in features.items():
         mean = value.mean((2, 3), keepdim=True)
         louder[layer] = mean + 1.5 * (value - mean)
-    one, other = Statistics.of(features), Statistics.of(louder)
+    one, other = Statistics.of(PHOTO, features), Statistics.of(PHOTO, louder)
     assert metrics.style_w2(one, other) == pytest.approx(0.25, rel=1e-4)
 
 
@@ -150,10 +151,12 @@ def test_a_grid_is_found_and_a_gradient_is_not(period):
     assert metrics.blockiness(elsewhere) == 0
 
 
-def test_palette_of_a_grey_shift_is_the_shift_in_lightness():
+def test_palette_of_a_grey_shift_is_the_shift_in_lightness(encoder):
     dark = np.full((20, 20, 3), 0.2, np.float32)
     light = np.full((20, 20, 3), 0.8, np.float32)
-    distance = metrics.palette(dark, light)
+    distance = metrics.palette(
+        *(Measured.of(read_picture(each), encoder).statistics for each in (dark, light))
+    )
     from impasto.media.color import srgb_to_oklab
 
     lightness = float((srgb_to_oklab(light) - srgb_to_oklab(dark))[0, 0, 0])

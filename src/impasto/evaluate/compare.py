@@ -68,13 +68,11 @@ class Measured:
     """A picture at the size of a comparison; to be kept where it is in several.
 
     Attributes:
-        picture: itself.
         seen: [1, 3, H, W] in [0, 1], in 8 bits.
         places: features for the self-similarity.
         statistics: for the style.
     """
 
-    picture: Picture
     seen: Tensor
     places: Tensor
     statistics: metrics.Statistics
@@ -86,7 +84,7 @@ class Measured:
         with torch.no_grad():
             features = encoder(seen)
         places = features[metrics.SELF_SIMILARITY_LAYER]
-        return cls(picture, seen, places, metrics.Statistics.of(features))
+        return cls(seen, places, metrics.Statistics.of(seen, features))
 
 
 def figures(photo: Measured, painting: Measured, result: Measured) -> dict[str, float]:
@@ -96,8 +94,8 @@ def figures(photo: Measured, painting: Measured, result: Measured) -> dict[str, 
         "content_selfsim": metrics.content_selfsim(photo.places, result.places),
         "style_gram": metrics.style_gram(painting.statistics, result.statistics),
         "style_w2": metrics.style_w2(painting.statistics, result.statistics),
-        "style_swd": metrics.style_swd(painting.seen, result.seen),
-        "palette": metrics.palette(painting.picture.pixels, result.picture.pixels),
+        "style_swd": metrics.style_swd(painting.statistics, result.statistics),
+        "palette": metrics.palette(painting.statistics, result.statistics),
         "noise": metrics.noise(painting.seen, result.seen),
         "blockiness": metrics.blockiness(result.seen),
     }

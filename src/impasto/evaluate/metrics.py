@@ -8,15 +8,14 @@ recipe cannot be good at them by having trained for the test.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.evaluate.statistics import gaussian, sliced_wasserstein, wasserstein2
+from impasto.evaluate.statistics import gaussian, sliced_wasserstein, slices, wasserstein2
 from impasto.media.color import srgb_to_oklab
 
 GRAM_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -25,6 +24,8 @@ SELF_SIMILARITY_LAYER = "relu4_1"
 SELF_SIMILARITY_GRID = 32
 LUMA = (0.299, 0.587, 0.114)
 EPSILON = 1e-12
+PATCH, OCTAVES = 7, 3
+"""Of what the sliced distances look at: side in pixels, and how often the picture is halved."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,24 @@ class Statistics:
     Attributes:
         grams: [C, C] at :data:`GRAM_LAYERS`.
         gaussians: mean [C] and covariance [C, C] at :data:`HELD_OUT`.
+        patches: :func:`slices` of 7 x 7 RGB patches at up to three octaves, finest first.
+        colors: :func:`slices` of OKLab colours.
     """
 
     grams: dict[str, Tensor]
     gaussians: dict[str, tuple[Tensor, Tensor]]
+    patches: tuple[Tensor, ...]
+    colors: Tensor
 
     @classmethod
-    def of(cls, features: dict[str, Tensor]) -> Statistics:
-        """Of one picture's features [1, C, H, W] at those layers."""
+    def of(cls, image: Tensor, features: dict[str, Tensor]) -> Statistics:
+        """Of a picture [1, 3, H, W] in [0, 1] and its features at those layers."""
+        pixels = image[0].permute(1, 2, 0).numpy()
         return cls(
             {layer: _gram(features[layer]) for layer in GRAM_LAYERS},
             {layer: gaussian(_points(features[layer])) for layer in HELD_OUT},
+            tuple(slices(each) for each in _octaves_of_patches(image)),
+            slices(torch.from_numpy(srgb_to_oklab(pixels).reshape(-1, 3))),
         )
 
 
@@ -118,25 +126,15 @@ def style_w2(painting: Statistics, result: Statistics) -> float:
     return sum(distances) / len(distances)
 
 
-def style_swd(painting: Tensor, result: Tensor, patch: int = 7, scales: int = 3) -> float:
-    """Sliced Wasserstein distance of 7 x 7 RGB patches, mean over three octaves.
-
-    Args:
-        painting, result: [1, 3, H, W] in [0, 1]; octaves shorter than a patch are left out.
-    """
-    distances = []
-    for _ in range(scales):
-        if min(*painting.shape[2:], *result.shape[2:]) < patch:
-            break
-        distances.append(sliced_wasserstein(_patches(painting, patch), _patches(result, patch)))
-        painting, result = (F.avg_pool2d(x, 2) for x in (painting, result))
-    return sum(distances) / len(distances)
+def style_swd(painting: Statistics, result: Statistics) -> float:
+    """Sliced Wasserstein distance of 7 x 7 RGB patches, mean over the octaves both have."""
+    pairs = list(zip(painting.patches, result.patches, strict=False))
+    return sum(sliced_wasserstein(*pair) for pair in pairs) / len(pairs)
 
 
-def palette(painting: NDArray[np.float32], result: NDArray[np.float32]) -> float:
-    """Sliced Wasserstein distance of OKLab colours of two pictures [H, W, 3] in [0, 1]."""
-    clouds = [torch.from_numpy(srgb_to_oklab(p).reshape(-1, 3)) for p in (painting, result)]
-    return sliced_wasserstein(clouds[0], clouds[1])
+def palette(painting: Statistics, result: Statistics) -> float:
+    """Sliced Wasserstein distance of OKLab colours."""
+    return sliced_wasserstein(painting.colors, result.colors)
 
 
 def noise(painting: Tensor, result: Tensor) -> float:
@@ -183,7 +181,11 @@ def _gram(features: Tensor) -> Tensor:
     return points.T @ points / points.shape[0]
 
 
-def _patches(image: Tensor, side: int) -> Tensor:
-    patches = F.unfold(image.double(), side)[0].T
-    # Enough for stable quantiles; evenly spaced, so that the same picture gives the same patches.
-    return patches[:: max(1, len(patches) // 16_384)]
+def _octaves_of_patches(image: Tensor) -> Iterator[Tensor]:
+    for _ in range(OCTAVES):
+        if min(image.shape[2:]) < PATCH:
+            return
+        patches = F.unfold(image.double(), PATCH)[0].T
+        # Enough for stable quantiles; evenly spaced, so that the same picture has the same ones.
+        yield patches[:: max(1, len(patches) // 16_384)]
+        image = F.avg_pool2d(image, 2)

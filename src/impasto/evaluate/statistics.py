@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+QUANTILES = 4096
+
 
 def gaussian(points: Tensor) -> tuple[Tensor, Tensor]:
     """Mean [C] and covariance [C, C] of points [M, C], float64."""
@@ -34,20 +36,21 @@ def _root(covariance: Tensor) -> Tensor:
     return root
 
 
-def sliced_wasserstein(a: Tensor, b: Tensor, directions: int = 128, seed: int = 0) -> float:
-    """Mean 1-Wasserstein distance over random projections of two point sets [M, C] and [N, C].
+def sliced_wasserstein(a: Tensor, b: Tensor) -> float:
+    """Mean 1-Wasserstein distance over projections of two point sets, given their :func:`slices`.
 
-    Sets of different sizes are compared by their quantiles. Bonneel et al. 2015.
+    Bonneel et al. 2015.
     """
+    return float((a - b).abs().mean())
+
+
+def slices(points: Tensor, directions: int = 128, seed: int = 0) -> Tensor:
+    """[directions, QUANTILES] of points [M, C] projected on random directions, float64: by their
+    quantiles sets of different sizes are compared."""
     generator = torch.Generator().manual_seed(seed)
-    axes = torch.randn(a.shape[1], directions, generator=generator, dtype=torch.float64)
+    axes = torch.randn(points.shape[1], directions, generator=generator, dtype=torch.float64)
     axes = axes / axes.norm(dim=0)
-    count = min(len(a), len(b), 4096)
-    levels = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    quantiles_a, quantiles_b = (_quantiles(axes.T @ points.double().T, levels) for points in (a, b))
-    return float((quantiles_a - quantiles_b).abs().mean())
-
-
-def _quantiles(rows: Tensor, levels: Tensor) -> Tensor:
-    ordered = torch.from_numpy(np.sort(rows.numpy(), axis=1))  # twenty times as fast as torch's
-    return ordered[:, (levels * rows.shape[1]).long()]
+    projected = (axes.T @ points.double().T).numpy()
+    ordered = torch.from_numpy(np.sort(projected, axis=1))  # ten times as fast as torch's
+    levels = (torch.arange(QUANTILES, dtype=torch.float64) + 0.5) / QUANTILES
+    return ordered[:, (levels * len(points)).long()]

@@ -127,7 +127,7 @@ class StyleOnFrames:
         """The next frame, as of :meth:`Steadiness.see`."""
         if self._index % self._every == self._every // 2:
             photo = Measured.of(Picture(source), self._encoder)
-            size = (photo.picture.width, photo.picture.height)
+            size = (source.shape[1], source.shape[0])
             if self._target is None:  # every frame has the same size
                 beside = painting_beside(self._painting, size)
                 self._target = Measured.of(beside, self._encoder)
