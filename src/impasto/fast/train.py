@@ -71,9 +71,9 @@ class Plan:
     doubling: int = 60
     fitted: Literal["all", "normalization"] = "all"
     deviation: float = 10.0
-    covariance: float = 3.0
-    content: float = 1.0
-    structure: float = 0.5
+    covariance: float = 10.0
+    content: float = 0.5
+    structure: float = 0.15
     roughness: float = 0.1
     bounds: float = 10.0
     grid: float = 20.0
