@@ -115,7 +115,7 @@ def drop(page, target: str, name: str, data: bytes, kind: str = "image/png") -> 
     )
 
 
-def settle(page, recipe="draft", size="", steps="3"):
+def settle(page, recipe="sketch", size="", steps="3"):
     """As little effort as shows anything."""
     page.select_option("#recipe", recipe)
     page.select_option("#size", size)
@@ -376,7 +376,7 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     assert found["recipe"]["colors"] == "content"
     page.locator("#recipe-box summary").click()
     text = page.input_value("#recipe-text")
-    assert 'base = "draft"' in text
+    assert 'base = "sketch"' in text
     assert "weights = [1, 0.5]" in text
     # A finished picture brings all of it back.
     with page.expect_download() as saved:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from impasto.encoders.layers import canonical_layer
 from impasto.errors import RecipeError
+
+NETWORKS_TOO = {"style": ("scale", "weights", "strengths"), "photorealism": ("filter", "epsilon")}
+"""Fields that a network heeds, of tables that are the optimiser's."""
+OPTIMIZERS = (
+    *("encoder", "content", "style", "palette", "neighbors", "smoothness", "photorealism"),
+    *("temporal", "start", "canvas", "schedule", "solver"),
+)
+FLAGS = {"schedule.total": "iterations", "schedule.until": "until", "start": "init"}
+
+
+def optimizers_alone(keys: Iterable[str]) -> list[str]:
+    """Of dotted keys, those that only the optimiser knows, as the flags that set them."""
+    split = [(key, *key.partition(".")[::2]) for key in keys]
+    return [
+        FLAGS.get(key, key)
+        for key, table, field in split
+        if table in OPTIMIZERS and field not in NETWORKS_TOO.get(table, ())
+    ]
 
 
 def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:

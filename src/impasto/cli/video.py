@@ -144,6 +144,8 @@ def run(argv: list[str]) -> int:
     if options.print:
         raise InputError("--print is for one picture, not for a film")
     recipe = recipe_from(options)
+    if options.later and recipe.engine.kind != "optimizer":
+        raise InputError(f"--later: recipe {recipe.name!r} is a network's, which has no iterations")
     if options.live is not None:
         from impasto.cli.video_live import run_live
 
