@@ -39,6 +39,22 @@ def settings_from(
     return settings
 
 
+def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """That flags which are about a run's steps are not given for a network.
+
+    Raises:
+        InputError: one of them is.
+    """
+    from impasto.errors import InputError
+
+    for flag in flags:
+        if recipe.engine.kind != "optimizer" and getattr(options, flag):
+            raise InputError(
+                f"--{flag.replace('_', '-')}: recipe {recipe.name!r} is a network's, which paints "
+                "in one pass: the optimiser's quickest is --recipe sketch"
+            )
+
+
 def for_print(recipe: Recipe, options: argparse.Namespace, photo: Picture) -> Recipe:
     """The recipe at the size and resolution that ``--print`` asks for, if it does."""
     size: PrintSize | None = options.print

@@ -18,7 +18,7 @@ from impasto.cli.regions import (
     spell_out,
     strength_fields,
 )
-from impasto.cli.settings import for_print, settings_from
+from impasto.cli.settings import check_steps, for_print, settings_from
 from impasto.media.print_size import PrintSize
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Group = argparse._ArgumentGroup
 QUALITIES = ("draft", "standard", "best")
+STEPS = ("checkpoint", "resume", "snapshots", "timelapse", "loss_plot")
+"""What flags keep or show of a run's steps."""
 
 
 def build_parser() -> Parser:
@@ -92,7 +94,7 @@ def add_recipe_flags(group: Group, *, styles_may_come_later: bool = False) -> No
         help="60x40cm@300dpi: as large as fits that sheet, turned as the photo lies; "
         "60cm@300dpi: the longer side; also mm and in",
     )
-    add("--quality", choices=QUALITIES, help="time for beauty; draft: a network, at once (default: standard)")
+    add("--quality", choices=QUALITIES, help="time for beauty (default: standard)")
     add(
         "--recipe",
         metavar="NAME|FILE",
@@ -154,6 +156,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.targets import output_from
 
     recipe = recipe_from(options)
+    check_steps(recipe, options, STEPS)
     output = output_from(options)
     _check_files(options, recipe, output)
     photo, paintings = read_inputs(options, recipe)
