@@ -56,8 +56,9 @@ function render() {
   for (const radio of byId("colors").querySelectorAll("input")) radio.checked = radio.value === colors;
   byId("colors-help").textContent = COLORS[colors];
   renderSize(size);
-  byId("steps").disabled = isOnePass(recipe);
-  if (document.activeElement !== byId("steps")) byId("steps").value = iterations ?? "";
+  const steps = byId("steps");
+  steps.disabled = isOnePass(recipe);
+  if (steps.disabled || document.activeElement !== steps) steps.value = iterations ?? "";
   renderRecipe();
   renderButton();
 }
