@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from impasto.errors import InputError, RecipeError, counted
-from impasto.recipe_fields import change_field, optimizers_alone
+from impasto.recipe_fields import change_field, check_heeded
 from impasto.recipe_tables import (
     Canvas,
     ContentTerm,
@@ -171,17 +171,9 @@ class Recipe(Table):
         for key, value in changes.items():
             change_field(data, key, value)
         changed = _validated(data, self.name)
-        foreign = optimizers_alone(key for key in changes if self._differs(changed, key))
-        if foreign and changed.engine.kind != "optimizer":
-            raise RecipeError(
-                f"recipe {self.name!r} is a network's, which paints in one pass and takes no "
-                f"{foreign[0]}: the optimiser's quickest is the recipe sketch"
-            )
+        if changed.engine.kind != "optimizer":
+            check_heeded(self, changed, changes)
         return changed
-
-    def _differs(self, other: Recipe, key: str) -> bool:
-        table = key.partition(".")[0]
-        return bool(getattr(self, table) != getattr(other, table))
 
     def to_json(self) -> str:
         """One line of JSON that :func:`parse_recipe` reads back to an equal recipe."""

@@ -17,16 +17,27 @@ OPTIMIZERS = (
     *("temporal", "start", "canvas", "schedule", "solver"),
 )
 FLAGS = {"schedule.total": "iterations", "schedule.until": "until", "start": "init"}
+"""By which a user knows them."""
 
 
-def optimizers_alone(keys: Iterable[str]) -> list[str]:
-    """Of dotted keys, those that only the optimiser knows, as the flags that set them."""
-    split = [(key, *key.partition(".")[::2]) for key in keys]
-    return [
-        FLAGS.get(key, key)
-        for key, table, field in split
-        if table in OPTIMIZERS and field not in NETWORKS_TOO.get(table, ())
-    ]
+def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
+    """That nothing which only the optimiser knows is changed of a network's recipe.
+
+    Args:
+        before, after: recipes.
+        keys: dotted, of the fields that were set.
+
+    Raises:
+        RecipeError: something is.
+    """
+    for key in keys:
+        table, _, field = key.partition(".")
+        heeded = table not in OPTIMIZERS or field in NETWORKS_TOO.get(table, ())
+        if not heeded and getattr(before, table) != getattr(after, table):
+            raise RecipeError(
+                f"recipe {after.name!r} is a network's, which paints in one pass and takes no "
+                f"{FLAGS.get(key, key)}: the optimiser's quickest is the recipe sketch"
+            )
 
 
 def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from impasto.media.print_size import PrintSize
     from impasto.recipe import Recipe
 
+STEPS = ("checkpoint", "resume", "snapshots", "timelapse", "loss_plot")
+"""Flags that keep or show a run's steps."""
+
 
 def settings_from(
     texts: Sequence[str], asked: Mapping[str, Any], *, printed: bool
@@ -39,7 +42,7 @@ def settings_from(
     return settings
 
 
-def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str]) -> None:
+def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str] = STEPS) -> None:
     """That flags which are about a run's steps are not given for a network.
 
     Raises:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 Group = argparse._ArgumentGroup
 QUALITIES = ("draft", "standard", "best")
-STEPS = ("checkpoint", "resume", "snapshots", "timelapse", "loss_plot")
-"""What flags keep or show of a run's steps."""
 
 
 def build_parser() -> Parser:
@@ -156,7 +154,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.targets import output_from
 
     recipe = recipe_from(options)
-    check_steps(recipe, options, STEPS)
+    check_steps(recipe, options)
     output = output_from(options)
     _check_files(options, recipe, output)
     photo, paintings = read_inputs(options, recipe)
