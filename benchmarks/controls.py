@@ -83,7 +83,7 @@ def result(name: str, flags: list[str | Path], size: str) -> Path:
     if not out.exists():
         between_photos = "--recipe" in flags
         begun: list[str | Path] = [PHOTO, "--style", OTHER if between_photos else PAINTING]
-        begun += ["--size", size, *([] if between_photos else ["--quality", "draft"])]
+        begun += ["--size", size, *([] if between_photos else ["--recipe", "sketch"])]
         run([*begun, *flags, "--quiet", "-o", out])
     return out
 

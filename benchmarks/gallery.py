@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).parents[1]
 RECIPES = (
-    "draft", "standard", "best", "gatys-2015", "tf-vgg19",
+    "draft", "sketch", "standard", "best", "gatys-2015", "tf-vgg19",
     "tf2-epochs", "torch-lbfgs", "keras-lbfgs", "noise-blend",
 )  # fmt: skip
 COLUMNS = 4

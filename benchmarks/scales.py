@@ -1,6 +1,6 @@
 """Does the large picture look like the small one? One photo at several sizes, brought back to one.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/scales.py [--quality draft] [--sizes 512 1024 2048]``.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/scales.py [--quality sketch] [--sizes 512 1024 2048]``.
 Each way of working stylises the photo at every size; the results are reduced to the first size
 (Lanczos) and held against that way's own result there: mean difference of colour in OKLab, and one
 minus the structural similarity of luma. Their style distance to the painting (``style_w2``, see

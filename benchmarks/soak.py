@@ -30,10 +30,10 @@ import httpx2
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KINDS: tuple[dict[str, Any], ...] = (
-    {"recipe": "draft", "set": {"size": 48, "schedule.total": 6}},
-    {"recipe": "draft", "set": {"size": 64, "schedule.total": 4}, "draft": True},
+    {"recipe": "sketch", "set": {"size": 48, "schedule.total": 6}},
+    {"recipe": "draft", "set": {"size": 64}, "draft": True},
     {"recipe": "standard", "set": {"size": 56, "schedule.total": 5, "strength": 0.6}},
-    {"recipe": "draft", "set": {"size": 40, "schedule.total": 3}, "depth": 16},
+    {"recipe": "sketch", "set": {"size": 40, "schedule.total": 3}, "depth": 16},
 )
 PATIENCE_S = 120.0
 

@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
     parser.add_argument("--style", type=Path, default=ROOT / "examples" / "painting.jpg")
-    parser.add_argument("--quality", default="draft")
+    parser.add_argument("--quality", default="sketch")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--stability", type=float, default=0.8)

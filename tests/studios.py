@@ -45,7 +45,7 @@ def parts(
     *others: tuple[str, Any], photo: bytes = PHOTO, styles: tuple[bytes, ...] = (PAINTING,), **job
 ) -> list[tuple[str, Any]]:
     """Of a multipart request; ``job`` are the fields of its JSON."""
-    job = {"recipe": "draft", "set": SMALL, **job}
+    job = {"recipe": "sketch", "set": SMALL, **job}
     found: list[tuple[str, Any]] = [("photo", ("holiday.png", photo, "image/png"))]
     found += [("style", (f"wall-{n}.png", data, "image/png")) for n, data in enumerate(styles)]
     return [*found, ("job", (None, json.dumps(job))), *others]

@@ -28,7 +28,7 @@ from test_media import png_file
 pytestmark = pytest.mark.usefixtures("in_work")
 
 PHOTO = synthetic_photo()
-QUICK = ["--quality", "draft", "--iterations", "1", "--size", "32"]
+QUICK = ["--recipe", "sketch", "--iterations", "1", "--size", "32"]
 
 
 def saved(name: str, kind: str | None = None, pixels: np.ndarray = PHOTO, **options) -> str:

@@ -339,8 +339,8 @@ def test_lists_patterns_and_single_files(monkeypatch):
 def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
     save("second.png", 4)
     Path("table.csv").write_text(
-        "photo,style,size,style.scale,output,strength,quality\n"
-        "photos/a.png,painting.png,24,,,0.5,draft\n"
+        "photo,style,size,style.scale,output,strength,recipe\n"
+        "photos/a.png,painting.png,24,,,0.5,sketch\n"
         "photos/a.png,second.png,,2.0,,,\n"
         "photos/a.png,painting.png|second.png,,,both/a,,\n"
         "photos/b.jpg,,,,,,\n"
@@ -350,12 +350,12 @@ def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
         *("photos/a-painting.png", "photos/a-second.png", "both/a.png", "photos/b.png")
     }
     small = read_provenance(Path("out/photos/a-painting.png")).recipe
-    assert (small.size, small.strength, small.name) == (24, 0.5, "draft")
+    assert (small.size, small.strength, small.name) == (24, 0.5, "sketch")
     assert read_provenance(Path("out/photos/a-second.png")).recipe.style.scale == 2
     assert len(read_provenance(Path("out/both/a.png")).inputs) == 3
     rows = [
         {"photo": "photos/a.png", "style": ["painting.png"], "size": 24, "strength": 0.5}
-        | {"quality": "draft"},
+        | {"recipe": "sketch"},
         {"photo": "photos/b.jpg", "output": "deep/er/b.png", "schedule.total": 2},
     ]
     Path("table.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -128,7 +128,7 @@ def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, m
         passed.append(image.shape)
         return forward(self, image)
 
-    recipe = load_recipe("draft").with_changes({"size": 48, "schedule.total": 2})
+    recipe = load_recipe("sketch").with_changes({"size": 48, "schedule.total": 2})
     photo, painting = (read_picture(pictures / f"{name}.png") for name in ("photo", "painting"))
     monkeypatch.setattr(Encoder, "forward", counted)
 

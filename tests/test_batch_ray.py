@@ -39,7 +39,7 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(monkeypatch):
 def test_work_goes_on_without_a_lost_worker_until_there_is_room_for_another(in_work: Path):
     """As when a machine is lost: something else takes the room. Files go through fsspec."""
     here = f"local://{in_work}"
-    recipe = load_recipe("draft").with_changes({"size": 32, "schedule.total": 1})
+    recipe = load_recipe("sketch").with_changes({"size": 32, "schedule.total": 1})
     photo, painting, output = (f"{here}/{each}.png" for each in ("photo", "painting", "out"))
     job = Job("out.png", photo, (painting,), output, recipe, "id", "1-1-1")
     told: list[str] = []
@@ -76,7 +76,7 @@ def test_a_batch_whose_machines_are_all_lost_gives_up_and_goes_on_later(in_work:
     for number in range(5):
         Path(f"photos/{number}.png").write_bytes(Path("photo.png").read_bytes())
     job = ["batch", "photos", "--style", "painting.png", "-o", "out", "--size", "64"]
-    job += ["--iterations", "12", "--quality", "draft"]
+    job += ["--iterations", "12", "--recipe", "sketch"]
     head = {"num_cpus": 0, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:

@@ -24,7 +24,7 @@ from test_cli_resume import three_scales
 
 pytestmark = pytest.mark.usefixtures("in_work")
 
-QUICK = ["--quality", "draft", "--iterations", "2", "--quiet"]
+QUICK = ["--recipe", "sketch", "--iterations", "2", "--quiet"]
 
 
 def impasto(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -56,7 +56,7 @@ def test_the_default_name_is_photo_and_painting_beside_the_photo(work, capsys):
 
 
 def test_json_is_one_object_on_the_last_line(capsys):
-    arguments = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "3"]
+    arguments = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "3"]
     assert main([*arguments, "-o", "a.jpg", "--size", "48", "--json"]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out.splitlines()[-1])
@@ -146,7 +146,7 @@ def fineness(path: str) -> float:
 def test_strokes_grow_with_the_style_scale():
     Image.new("RGB", (96, 96), "grey").save("flat.png")
     Image.fromarray(synthetic_painting(128, 128)).save("strokes.png")
-    job = ["flat.png", "--style", "strokes.png", "--quality", "draft", "--iterations", "20"]
+    job = ["flat.png", "--style", "strokes.png", "--recipe", "sketch", "--iterations", "20"]
     job += ["--set", "content.weight=0", "--set", "start.noise_ratio=0.3", "--quiet"]
     found = []
     for scale in ("0.5", "1", "2"):
@@ -204,7 +204,7 @@ def test_the_recipe_is_embedded_without_folders_unless_asked_not_to(work):
     assert main([*arguments, "-o", "with.png"]) == 0
     record = json.loads(read_record(work / "with.png"))
     assert record["photo"]["name"] == "photo.png"
-    assert record["recipe"]["name"] == "draft"
+    assert record["recipe"]["name"] == "sketch"
     assert record["impasto"] == "0.1.0"
     assert str(work) not in json.dumps(record)
     assert main([*arguments, "-o", "without.png", "--no-embed"]) == 0
@@ -479,7 +479,7 @@ def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):
 
 
 def test_a_recipe_file_is_shown_resolved(capsys):
-    Path("mine.toml").write_text('base = "draft"\n[style]\nscale = 2.0\n')
+    Path("mine.toml").write_text('base = "sketch"\n[style]\nscale = 2.0\n')
     assert main(["recipes", "mine.toml"]) == 0
     assert json.loads(capsys.readouterr().out)["style"]["scale"] == 2
 
@@ -541,7 +541,7 @@ def test_recipes_are_listed_and_shown(capsys):
 
 
 def test_a_recipe_of_ones_own(work, capsys):
-    (work / "mine.toml").write_text('base = "draft"\nsize = 40\n[style]\nscale = 0.5\n')
+    (work / "mine.toml").write_text('base = "sketch"\nsize = 40\n[style]\nscale = 0.5\n')
     arguments = ["photo.png", "--style", "painting.png", "--recipe", "mine.toml", "--json"]
     assert main([*arguments, "--iterations", "1", "--quiet"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -17,7 +17,7 @@ from impasto.media.decode import read_picture
 pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png"]
-QUICK = ["--quality", "draft", "--iterations", "2", "--size", "32", "--quiet"]
+QUICK = ["--recipe", "sketch", "--iterations", "2", "--size", "32", "--quiet"]
 
 
 def copy(name: str, source: str = "photo.png") -> Path:
@@ -45,7 +45,7 @@ def test_no_flag_replaces_an_input_however_it_is_spelt(work, flag, spelling, cap
 @pytest.mark.parametrize("flag", ["--init", "--weights", "--recipe"])
 def test_every_file_that_is_read_is_an_original(flag, capsys):
     if flag == "--recipe":
-        Path("mine.toml").write_text('base = "draft"\n')
+        Path("mine.toml").write_text('base = "sketch"\n')
         arguments = [flag, "mine.toml", "--checkpoint", "mine.toml"]
     else:
         copy("kept.png")

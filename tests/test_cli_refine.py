@@ -84,7 +84,7 @@ def test_python_paints_the_same(capsys):
 
 def test_python_refines_what_has_found_regions():
     job = {"masks": ["auto:2"], "device": "cpu"}
-    small = {"quality": "draft", "iterations": 2, "size": 64}
+    small = {"recipe": "sketch", "iterations": 2, "size": 64}
     made = impasto.stylize("photo.png", "painting.png", **small, **job)
     again = impasto.refine(
         made.picture,
@@ -121,7 +121,7 @@ def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
 
 def test_each_choice_changes_what_is_painted():
     assert main([*JOB, "--recipe", "tf-vgg19", "-o", "out.png", "--force"]) == 0
-    choices = [], ["--quality", "draft"], ["--style", "photo.png"], ["--set", "style.weight=100"]
+    choices = [], ["--recipe", "sketch"], ["--style", "photo.png"], ["--set", "style.weight=100"]
     made = {refined(*region_flag(), *choice, iterations="3").tobytes() for choice in choices}
     assert len(made) == len(choices)
 
@@ -191,7 +191,7 @@ def test_a_region_has_the_paintings_that_its_masks_show_there(left, which, monke
 
 def test_strengths_and_colours_are_kept_and_can_be_changed():
     remade("--style", "photo.png", "--strength", "1", "--strength", "0.4", "--colors", "content")
-    refined(*region_flag(), "--quality", "draft")
+    refined(*region_flag(), "--recipe", "sketch")
     assert note()["recipe"]["style"]["strengths"] == [1, 0.4]
     assert note()["recipe"]["colors"] == "content"
     refined(*region_flag(), "--style", "painting.png")
@@ -201,12 +201,12 @@ def test_strengths_and_colours_are_kept_and_can_be_changed():
     refined(*region_flag(), "--strength", "0.7", "--strength", "0")
     assert note()["recipe"]["style"]["strengths"] == [0.7, 0]
     remade("--strength", "0.3")
-    refined(*region_flag(), "--quality", "draft")
+    refined(*region_flag(), "--recipe", "sketch")
     assert note()["recipe"]["strength"] == 0.3
 
 
 def test_strength_0_brings_the_photo_back():
-    after = refined("--region", "0,0,64,48", "--strength", "0", "--quality", "draft")
+    after = refined("--region", "0,0,64,48", "--strength", "0", "--recipe", "sketch")
     assert np.array_equal(after, pixels("photo.png"))
 
 

@@ -22,7 +22,7 @@ from test_cli_resume import killed_at
 pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "3", "--size", "32", "--quiet"]
-JOB += ["--quality", "draft"]
+JOB += ["--recipe", "sketch"]
 
 
 def mask(name: str, left: int = 0, right: int = 32) -> str:

@@ -103,7 +103,7 @@ def test_other_weights_are_noticed_in_a_picture_saved_from_python(capsys):
 
     assert main(["weights", "convert", "wheel", "own.safetensors"]) == 0
     capsys.readouterr()
-    recipe = impasto.load_recipe("draft").with_changes({"schedule.total": 2, "size": 32})
+    recipe = impasto.load_recipe("sketch").with_changes({"schedule.total": 2, "size": 32})
     result = impasto.stylize("photo.png", "painting.png", recipe=recipe, weights="own.safetensors")
     result.save("out.png")
     assert main(["replay", "out.png", "--quiet"]) == 2

@@ -147,7 +147,7 @@ def test_a_finished_checkpoint_gives_its_picture_again(monkeypatch):
 
 def test_a_checkpoint_of_another_run_is_refused(work, monkeypatch, capsys):
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
-    short = ["--quality", "draft", "--iterations", "2", "-o", "o.png", "--force"]
+    short = ["--recipe", "sketch", "--iterations", "2", "-o", "o.png", "--force"]
     arguments = job(*short)
     assert main([*arguments, "--checkpoint", "state"]) == 0
     assert main([*arguments, "--resume", "state", "--size", "40"]) == 2

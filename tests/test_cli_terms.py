@@ -27,7 +27,7 @@ TERMS = {
 def painted(work: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict, np.ndarray]:
     """The report and the picture of a short run."""
     recipe = work / "mine.toml"
-    recipe.write_text(f'base = "draft"\n[schedule]\ntotal = 4\n{TERMS.get(name, "")}\n')
+    recipe.write_text(f'base = "sketch"\n[schedule]\ntotal = 4\n{TERMS.get(name, "")}\n')
     out = work / "out.png"
     arguments = ["--style", str(work / "painting.png"), "--recipe", str(recipe), "--size", "48"]
     arguments += ["-o", str(out), "--force", "--json", "--quiet"]
@@ -66,7 +66,7 @@ def test_a_palette_is_reported_and_brings_the_colours_nearer(work, capsys, monke
     ],
 )
 def test_another_name_is_refused_with_those_there_are(work, capsys, table, field, choices):
-    (work / "bad.toml").write_text(f'base = "draft"\n[{table}]\n{field} = "sinkhorn"\n')
+    (work / "bad.toml").write_text(f'base = "sketch"\n[{table}]\n{field} = "sinkhorn"\n')
     arguments = ["--style", str(work / "painting.png"), "--recipe", str(work / "bad.toml")]
     assert main([str(work / "photo.png"), *arguments]) == 2
     (complaint,) = capsys.readouterr().err.splitlines()

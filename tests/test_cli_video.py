@@ -23,7 +23,7 @@ from impasto.video.clip import open_clip
 from impasto.video.flow import Dis
 from impasto.video.measure import Steadiness
 
-QUICK = ["--style", "painting.png", "--quality", "draft", "--iterations", "4", "--later", "2"]
+QUICK = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "4", "--later", "2"]
 QUICK += ["--quiet"]
 FRAMES = panning(6)
 
@@ -55,7 +55,7 @@ def test_a_film_keeps_time_size_and_sound_and_leaves_nothing_behind(capsys):
     assert all(np.abs(a.astype(int) - b).mean() > 4 for a, b in zip(painted, FRAMES, strict=True))
     assert {each.name for each in Path().iterdir()} - before == {"film.mp4"}
     with av.open("film.mp4") as container:
-        assert json.loads(container.metadata["comment"])["recipe"]["name"] == "draft"
+        assert json.loads(container.metadata["comment"])["recipe"]["name"] == "sketch"
 
 
 def rmse(path, count=6):

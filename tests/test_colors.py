@@ -18,7 +18,7 @@ from impasto.media.gamut import Excess, pixels_of, soft_limit
 from impasto.media.picture import Picture
 from impasto.media.recolor import ColorStatistics, grey, matched, monge_kantorovich
 
-JOB = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "4"]
+JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "4"]
 RNG = np.random.default_rng(3)
 
 
@@ -256,7 +256,7 @@ def test_colours_in_tiles_snapshots_replay_and_python(mode):
     tiled = made("tiled.png", *flags[:4], "--set", "tile=32")
     assert np.abs(tiled - whole).mean() < 2e-3
     paintings = ["painting.png", second]
-    result = stylize("photo.png", paintings, quality="draft", iterations=4, colors=mode)
+    result = stylize("photo.png", paintings, recipe="sketch", iterations=4, colors=mode)
     assert np.array_equal(srgb_to_oklab(np.asarray(result.image) / np.float32(255)), whole)
 
 

@@ -192,6 +192,6 @@ def test_everybody_measures_with_the_same_network(encoder, monkeypatch, tmp_path
 def test_held_out_layers_are_held_out_of_our_recipes():
     from impasto.recipe import load_recipe
 
-    for name in ("draft", "standard", "best"):
+    for name in ("sketch", "standard", "best"):
         assert not set(load_recipe(name).style.layers) & set(metrics.HELD_OUT)
     assert load_encoder("vgg19", metrics.HELD_OUT).taps == metrics.HELD_OUT

@@ -21,7 +21,7 @@ from impasto.media.print_size import PrintSize
 
 pytestmark = pytest.mark.usefixtures("in_work")
 
-JOB = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "1"]
+JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "1"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_command_line_its_replay_and_python_write_it():
         assert np.array_equal(image, again)
     changes = {"dpi": 100, "size": 48}
     result = impasto.stylize(
-        "photo.png", "painting.png", quality="draft", iterations=1, changes=changes
+        "photo.png", "painting.png", recipe="sketch", iterations=1, changes=changes
     )
     result.save("python.png")
     with Image.open("python.png") as image:
@@ -138,7 +138,7 @@ def test_a_bad_print_is_one_line(flags, code, says, capsys):
 
 
 def test_python_takes_a_size_of_paper():
-    job = {"quality": "draft", "iterations": 2}
+    job = {"recipe": "sketch", "iterations": 2}
     made = impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **job)
     assert (made.picture.width, made.picture.height) == (57, 43)
     made.save("out.tif")

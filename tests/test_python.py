@@ -25,7 +25,7 @@ from impasto.recipe_tables import Start
 MEMORY = Storage(torch.device("cpu"))
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
-TINY = impasto.load_recipe("draft").with_changes({"schedule.total": 3, "size": 48})
+TINY = impasto.load_recipe("sketch").with_changes({"schedule.total": 3, "size": 48})
 
 
 def test_five_lines(tmp_path):
@@ -128,7 +128,7 @@ def test_a_step_that_is_kept_shows_its_own_picture(kind):
 
 
 def test_steps_tell_where_the_run_is():
-    recipe = impasto.load_recipe("draft").with_changes(
+    recipe = impasto.load_recipe("sketch").with_changes(
         {
             "schedule.coarsest": 24,
             "schedule.iterations": 2,

@@ -18,7 +18,7 @@ from impasto.recipe_fields import parse_setting
 
 pytestmark = pytest.mark.usefixtures("in_work")
 
-JOB = ["photo.png", "--style", "painting.png", "--quality", "draft", "--iterations", "6", "--quiet"]
+JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "6", "--quiet"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_an_unknown_field_names_its_like(key, says):
 
 def test_every_layer_removed_is_refused():
     with pytest.raises(RecipeError, match=r"content\.layers"):
-        load_recipe("draft").with_changes(
+        load_recipe("sketch").with_changes(
             {"content.layers.relu4_2": 0, "content.layers.relu2_1": 0}
         )
 
@@ -90,7 +90,7 @@ def test_set_changes_the_picture_and_is_replayed():
     assert main(["replay", "set.png", "--quiet"]) == 0
     assert np.array_equal(read_picture("set-replay.png").pixels, changed)
     changes = {"style.layers.relu3_1": 0, "content.weight": 3}
-    made = stylize("photo.png", "painting.png", quality="draft", iterations=6, changes=changes)
+    made = stylize("photo.png", "painting.png", recipe="sketch", iterations=6, changes=changes)
     assert np.array_equal(np.asarray(made.image), np.rint(changed * 255).astype(np.uint8))
 
 

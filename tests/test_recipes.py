@@ -20,7 +20,7 @@ TUTORIALS = ("gatys-2015", "tf-vgg19", "tf2-epochs", "torch-lbfgs", "keras-lbfgs
 
 
 def test_all_are_there():
-    assert {*TUTORIALS, "draft", "standard", "best"} <= set(recipe_names())
+    assert {*TUTORIALS, "draft", "sketch", "standard", "best"} <= set(recipe_names())
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -134,7 +134,7 @@ def test_our_own_loss_is_its_formula():
     style = sum(w * numpy_bures(f[k], s[k]) for k, w in weights.items())
     assert losses["content"] == pytest.approx(content, rel=1e-3)
     assert losses["style"] == pytest.approx(style, rel=1e-3)
-    for other in ("draft", "best"):
+    for other in ("sketch", "best"):
         assert load_recipe(other).style == recipe.style
 
 
@@ -214,7 +214,7 @@ def test_anything_else_is_a_recipe_error(value):
 )
 def test_a_bad_recipe_file_is_one_recipe_error(text, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "other.toml").write_text('base = "draft"')
+    (tmp_path / "other.toml").write_text('base = "sketch"')
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(RecipeError, match=says):
         load_recipe("mine.toml")

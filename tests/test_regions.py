@@ -28,7 +28,7 @@ from test_tiles import assert_equal_evaluations, narrow_vgg, picture
 MEMORY = Storage(torch.device("cpu"))
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 OTHER = PAINTING[::-1, :, ::-1]
-QUICK = load_recipe("draft").with_changes({"schedule.total": 8, "size": 64})
+QUICK = load_recipe("sketch").with_changes({"schedule.total": 8, "size": 64})
 
 
 def half(width: int = 64, height: int = 48) -> np.ndarray:
@@ -108,7 +108,7 @@ def numbers(mean: float) -> list[Moments]:
 
 def recipe_of(**changes) -> Recipe:
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
-    return load_recipe("draft").with_changes({"style.layers": {"relu1_1": 1.0}, **dotted})
+    return load_recipe("sketch").with_changes({"style.layers": {"relu1_1": 1.0}, **dotted})
 
 
 def mean_of(targets: Sequence[Sequence[Moments]]) -> list[float]:

@@ -26,7 +26,7 @@ from test_cli_replay import replayed
 pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
-JOB += ["--quality", "draft"]
+JOB += ["--recipe", "sketch"]
 
 
 def scene(width: int = 96, height: int = 64) -> np.ndarray:
@@ -242,7 +242,7 @@ def test_an_object_is_cut_out_of_scribbles_of_any_size(work):
 
 
 def test_words_work_from_python(work):
-    options = {"masks": ["auto:2"], "size": 32, "iterations": 1, "quality": "draft"}
+    options = {"masks": ["auto:2"], "size": 32, "iterations": 1, "recipe": "sketch"}
     result = impasto.stylize(two_grounds(False), synthetic_painting(), **options)
     assert [name for name, _ in result.provenance.masks] == ["auto:2#1", "auto:2#2"]
 

@@ -72,7 +72,7 @@ def test_lists_and_their_products():
     assert axes("--vary", "style.weights=[1, 0], [0, 1]").choices[1].changes == {
         "style.weights": [0, 1]
     }
-    assert labels("--recipes", "draft,best", "--seeds", "1") == ["draft, seed 1", "best, seed 1"]
+    assert labels("--recipes", "sketch,best", "--seeds", "1") == ["sketch, seed 1", "best, seed 1"]
     assert len(axes("--recipes").choices) == len({*recipe_names()} - {"magenta-fast"})
     assert axes("--recipes").columns == 4
     both = axes("--styles", "--style", "b.png", "--seeds", "1,2")
@@ -103,7 +103,7 @@ def test_a_grid_has_the_paintings_at_its_corners(paintings):
         (["--seeds", "1,2", "--vary", "seed=3"], "seed is varied or set twice"),
         (["--seeds", "1,2", "--set", "seed=3"], "seed is varied or set twice"),
         (["--styles-grid"], "takes 2 to 4 paintings"),
-        (["--recipes", "--quality", "draft"], "both choose"),
+        (["--recipes", "--recipe", "sketch"], "both choose"),
         (["--style", "b.png", "--style-weight", "1", "--style-weight", "2"], "each cell has one"),
         (["--style", "b.png", "--strength", "1", "--strength", ".2"], "give one --strength"),
     ],
@@ -151,7 +151,7 @@ def test_cells_are_what_the_main_job_makes_and_the_network_is_loaded_once(monkey
         "impasto: photo-sheet.png (4 of 4 cells)",
     ]
     found = cells("photo-sheet.png", 2, above=2)
-    common = {"quality": "draft", "size": 32, "iterations": 2, "colors": "match"}
+    common = {"recipe": "sketch", "size": 32, "iterations": 2, "colors": "match"}
     for row, name in enumerate(("painting.png", "second.png")):
         for column, scale in enumerate((0.5, 1)):
             made = stylize("photo.png", name, style_scale=scale, **common).image
@@ -182,13 +182,13 @@ def test_a_grid_of_two_paintings_and_other_recipes():
             "photo.png",
             ["painting.png", "second.png"],
             style_weights=[first, 1 - first],
-            quality="draft",
+            recipe="sketch",
             size=32,
             iterations=2,
         )
         assert np.array_equal(found, np.asarray(made.image))
     assert len({cell.tobytes() for cell in grid}) == 3
-    assert main([*job, "--recipes", "draft,tf-vgg19", "-o", "recipes.png", "--quiet"]) == 0
+    assert main([*job, "--recipes", "sketch,tf-vgg19", "-o", "recipes.png", "--quiet"]) == 0
     one, other = cells("recipes.png", 2, above=2)[0]
     assert np.abs(one.astype(int) - other).mean() > 2
 
@@ -245,7 +245,7 @@ def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):
     [
         (["--vary", "style.sclae=1,2"], "did you mean style.scale"),
         (["--style-scales", "1,99"], "style.scale"),
-        (["--recipes", "draft,nothing"], "no recipe 'nothing'"),
+        (["--recipes", "sketch,nothing"], "no recipe 'nothing'"),
         (["--print", "9cm@9dpi"], "--print is for one picture"),
         (["-o", "photo.png", "--force"], "originals are never replaced"),
         (["-o", "painting.xyz"], "pictures are written as"),

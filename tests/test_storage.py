@@ -32,7 +32,7 @@ from impasto.recipe_tables import Canvas, Solver
 
 CPU = torch.device("cpu")
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
-SMALL = impasto.load_recipe("draft").with_changes({"schedule.total": 4, "size": 96})
+SMALL = impasto.load_recipe("sketch").with_changes({"schedule.total": 4, "size": 96})
 ADAM = impasto.load_recipe("noise-blend").with_changes(
     {"schedule.iterations": 3, "size": 96, "solver.average": 0.5, "solver.clip_gradient": 1.0}
 )
@@ -311,8 +311,8 @@ def seam(picture: Picture, tile: int) -> float:
 
 
 def in_tiles(monkeypatch, side: int) -> Picture:
-    """What a short run of ``draft`` makes; side 0: as a whole."""
-    recipe = impasto.load_recipe("draft").with_changes({"schedule.total": 8, "size": 192})
+    """What a short run of ``sketch`` makes; side 0: as a whole."""
+    recipe = impasto.load_recipe("sketch").with_changes({"schedule.total": 8, "size": 192})
     monkeypatch.setattr(fitting, "choose_layout", lambda *_: Layout(side))
     *_, last = impasto.Stylizer(recipe).run(synthetic_photo(192, 144), PAINTING)
     assert last.tile == side
@@ -343,7 +343,7 @@ def test_tiles_leave_no_seam_unless_they_see_too_little(monkeypatch):
 
 
 TILED = {
-    "bounded": "draft",
+    "bounded": "sketch",
     "average": "noise-blend",
     "adam": "tf-vgg19",
     "lbfgs": "torch-lbfgs",
@@ -353,7 +353,7 @@ TILED = {
 
 @pytest.mark.parametrize(
     ("name", "layout"),
-    [("draft", Layout(32)), *((name, Layout(48, "host")) for name in TILED.values())],
+    [("sketch", Layout(32)), *((name, Layout(48, "host")) for name in TILED.values())],
     ids=["bounded-device", *TILED],
 )
 def test_every_solver_makes_the_same_picture_in_tiles(name, layout, monkeypatch):

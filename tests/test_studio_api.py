@@ -36,7 +36,7 @@ def test_a_job_of_parts(client):
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
     assert (job["state"], job["title"], job["depth"]) == ("queued", "my holiday", 8)
     assert job["recipe"]["size"] == 32
-    assert job["recipe"]["name"] == "draft"
+    assert job["recipe"]["name"] == "sketch"
     assert job["photo"] == {"name": "holiday.png", "width": 64, "height": 48, "style_name": None}
     assert [each["name"] for each in job["paintings"]] == ["wall-0.png"]
     assert client.get(job["links"]["self"]).json() == job
@@ -47,7 +47,7 @@ def test_a_job_of_json_is_the_job_of_parts(client):
     body = {
         "photo": {"data": base64.b64encode(PHOTO).decode()},
         "styles": [{"data": base64.b64encode(PAINTING).decode()}],
-        "recipe": "draft",
+        "recipe": "sketch",
         "set": {"size": 32, "schedule.total": 5},
     }
     job = accepted(client.post("/v1/jobs", json=body))
@@ -99,7 +99,7 @@ def test_paintings_come_in_the_order_that_is_asked_for(client):
 
 def _ordered(order, *files):
     found = parts(styles=files)
-    job = {"recipe": "draft", "set": {"size": 48}, "styles": order}
+    job = {"recipe": "sketch", "set": {"size": 48}, "styles": order}
     return [each for each in found if each[0] != "job"] + [("job", (None, json.dumps(job)))]
 
 

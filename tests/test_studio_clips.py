@@ -48,7 +48,7 @@ def eager(monkeypatch):
 
 
 def post(client, clip, *others, name="walk.mp4", **job):
-    job = {"recipe": "draft", "set": QUICK, **job}
+    job = {"recipe": "sketch", "set": QUICK, **job}
     files = [("clip", (name, clip)), ("style", ("p.png", PAINTING))]
     return client.post("/v1/jobs", files=[*files, ("job", (None, json.dumps(job))), *others])
 
@@ -83,7 +83,7 @@ def test_the_film_is_that_of_the_command_line(client, clip, whole, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clip.mp4").write_bytes(clip)
     (tmp_path / "p.png").write_bytes(PAINTING)
-    flags = ["--quality", "draft", "--iterations", "3", "--size", "48", "--quiet"]
+    flags = ["--recipe", "sketch", "--iterations", "3", "--size", "48", "--quiet"]
     assert main(["video", "clip.mp4", "--style", "p.png", *flags, "-o", "own.mp4"]) == 0
     own = [frame.load() for frame in open_clip("own.mp4").frames()]
     assert len(own) == len(frames) == 5
@@ -114,7 +114,7 @@ def test_a_preview_is_a_sheet_and_the_first_seconds(client, tmp_path):
     ]
     # The whole clip by its name, which is not sent again.
     source = {"clip": {"job": job["id"], "what": "clip"}, "styles": [{"style_name": "pond"}]}
-    again = accepted(client.post("/v1/jobs", json={**source, "recipe": "draft", "set": QUICK}))
+    again = accepted(client.post("/v1/jobs", json={**source, "recipe": "sketch", "set": QUICK}))
     assert (again["clip"]["frames"], again["photo"]["name"]) == (12, "walk.mp4")
     assert again["links"]["sheet"] is None
     client.delete(f"/v1/jobs/{again['id']}")
@@ -226,7 +226,7 @@ def test_a_stop_comes_within_a_frame_and_a_draft_goes_ahead(client, clip, monkey
 
     def between(self, row, progress, *arguments):
         if row.id == job["id"] and not draft:
-            fields = {"recipe": "draft", "set": {"size": 32, "schedule.total": 2}, "draft": True}
+            fields = {"recipe": "sketch", "set": {"size": 32, "schedule.total": 2}, "draft": True}
             files = [("photo", ("a.png", PHOTO)), ("style", ("p.png", PAINTING))]
             sent = [*files, ("job", (None, json.dumps(fields)))]
             draft.append(accepted(client.post("/v1/jobs", files=sent)))

@@ -76,7 +76,7 @@ def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4", panning(8), rate=8, sound=True).read_bytes()
 
     def sent(client):
-        job = {"recipe": "draft", "set": {"size": 64, "schedule.total": 8}}
+        job = {"recipe": "sketch", "set": {"size": 64, "schedule.total": 8}}
         files = [("clip", ("clip.mp4", clip)), ("style", ("p.png", PAINTING))]
         return accepted(client.post("/v1/jobs", files=[*files, ("job", (None, json.dumps(job)))]))[
             "id"

@@ -115,7 +115,7 @@ def drop(page, target: str, name: str, data: bytes, kind: str = "image/png") -> 
     )
 
 
-def settle(page, recipe="draft", size="", steps="3"):
+def settle(page, recipe="sketch", size="", steps="3"):
     """As little effort as shows anything."""
     page.select_option("#recipe", recipe)
     page.select_option("#size", size)
@@ -207,18 +207,40 @@ def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
 
 
 def test_a_draft_outlives_a_reload_and_the_picture_follows(page, server):
+    reloaded = False
+
+    def before_only_the_draft(route):  # what follows it is never answered
+        if reloaded or b'"draft":false' not in (route.request.post_data_buffer or b""):
+            route.continue_()
+
     settle(page, "standard", steps="40")
+    page.route("**/v1/jobs", before_only_the_draft)
     drop(page, "photo", "reloaded.png", png(synthetic_photo()))
     page.click("[data-style=pond]")
-    api.expect(page.locator("#time")).to_contain_text("left")
-    assert "draft" in page.inner_text("#status").lower()
+    api.expect(page.locator("#status")).to_have_text("The draft is there")
     (draft,) = [each["id"] for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
+    reloaded = True
     page.reload()
     page.locator("html[data-ready]").wait_for()
     job = finished(page)
     (made,) = [each for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
     assert made["id"] == job != draft
     assert (made["recipe"]["name"], made["recipe"]["schedule"]["total"]) == ("standard", 40)
+
+
+def test_a_network_is_not_asked_for_steps(page, server):
+    settle(page, steps="3")
+    page.select_option("#recipe", "draft")
+    api.expect(page.locator("#steps")).to_be_disabled()
+    api.expect(page.locator("#steps")).to_have_value("")
+    drop(page, "photo", "quick.png", png(synthetic_photo()))
+    page.click("[data-style=pond]")
+    job = finished(page)
+    recipe = server.job(job)["recipe"]
+    assert (recipe["name"], recipe["engine"]["kind"]) == ("draft", "network")
+    assert page.inner_text("#time").endswith("1 step")
+    page.select_option("#recipe", "sketch")
+    api.expect(page.locator("#steps")).to_be_enabled()
 
 
 def test_what_another_client_began_is_watched_and_not_given_up(browser, server):
@@ -376,7 +398,7 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     assert found["recipe"]["colors"] == "content"
     page.locator("#recipe-box summary").click()
     text = page.input_value("#recipe-text")
-    assert 'base = "draft"' in text
+    assert 'base = "sketch"' in text
     assert "weights = [1, 0.5]" in text
     # A finished picture brings all of it back.
     with page.expect_download() as saved:

@@ -80,7 +80,7 @@ def test_the_result_is_that_of_the_library(client):
     assert done["progress"]["iteration"] == done["progress"]["iterations"] == 5
     assert set(done["progress"]["losses"]) == {"total", "content", "style"}
     expected = impasto.stylize(
-        synthetic_photo(), synthetic_painting(), quality="draft", size=32, iterations=5
+        synthetic_photo(), synthetic_painting(), recipe="sketch", size=32, iterations=5
     )
     found = pixels_of(result_of(client, job))
     np.testing.assert_array_equal(found, np.asarray(expected.image))
@@ -449,7 +449,7 @@ def test_a_word_finds_the_mask_that_the_library_finds(client):
     assert made["state"] == "done", made["problem"]
     expected = impasto.stylize(
         *(synthetic_photo(), synthetic_painting()),
-        **{"quality": "draft", "size": 32, "iterations": 5, "masks": [word]},
+        **{"recipe": "sketch", "size": 32, "iterations": 5, "masks": [word]},
     )
     np.testing.assert_array_equal(pixels_of(result_of(client, job)), np.asarray(expected.image))
     mask = pixels_of(client.get(made["links"]["masks"][0]).content)
@@ -472,7 +472,7 @@ def test_regions_are_found_in_photo_and_painting(client):
     np.testing.assert_allclose(np.sum(masks, 0, dtype=float), 255, atol=8)
     expected = impasto.stylize(
         *(synthetic_photo(), synthetic_painting()),
-        **{"quality": "draft", "size": 32, "iterations": 5, "masks": ["auto:3"]},
+        **{"recipe": "sketch", "size": 32, "iterations": 5, "masks": ["auto:3"]},
     )
     np.testing.assert_array_equal(pixels_of(result_of(client, job)), np.asarray(expected.image))
 

@@ -137,7 +137,7 @@ def test_chromium_shows_what_comes():
         browser.close()
 
 
-ARGUMENTS = ["--style", "painting.png", "--quality", "draft", "--iterations", "2", "--later", "1"]
+ARGUMENTS = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "2", "--later", "1"]
 ARGUMENTS += ["--port", "0"]
 
 
@@ -173,7 +173,7 @@ def test_live_opens_a_window_of_the_browser_unless_told_not_to(work, monkeypatch
 
 def test_live_stops_when_it_is_told(work):
     write_clip(work / "clip.mp4", panning(60))
-    arguments = ["--live", "clip.mp4", "--style", "painting.png", "--quality", "draft"]
+    arguments = ["--live", "clip.mp4", "--style", "painting.png", "--recipe", "sketch"]
     process = subprocess.Popen(
         [sys.executable, "-m", "impasto", "video", *arguments, "--port", "0", "--no-open"],
         cwd=work,

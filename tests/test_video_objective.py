@@ -132,7 +132,7 @@ def test_every_solver_follows_the_pull_where_it_is_reliable(solver):
 
 
 def test_the_past_is_part_of_what_a_checkpoint_is_of(tmp_path):
-    recipe = load_recipe("draft").with_changes({"size": 64, "schedule.total": 3})
+    recipe = load_recipe("sketch").with_changes({"size": 64, "schedule.total": 3})
     engine, photo = Stylizer(recipe), read_picture(PHOTO)
     mask = Mask(np.ones(PHOTO.shape[:2], np.float32), "sure")
     steps = engine.run(
@@ -154,14 +154,14 @@ def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
 
 
 def test_later_frames_take_a_share_of_the_first_ones_work():
-    recipe = load_recipe("draft").with_changes({"size": 256})
+    recipe = load_recipe("sketch").with_changes({"size": 256})
     flat = recipe.with_changes({"schedule": {"iterations": 50}})
     assert work_after(flat, (256, 144)) == round(SHARE * 50)
     assert work_after(recipe.with_changes({"schedule.total": 2}), (256, 144)) == 2
 
 
 def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
-    recipe = load_recipe("draft").with_changes({"schedule.total": 1, "colors": "match"})
+    recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
     engine = Optimiser(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)
     frame = read_picture(PHOTO).pixels
     engine.begin(frame)

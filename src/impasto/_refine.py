@@ -78,7 +78,8 @@ def refine(
         picture: the result, any kind of image that :func:`impasto.read_picture` takes.
         photo: that it was made from.
         painting: its style, or another one, or a list of them.
-        recipe: of the result, ``result.recipe``, changed as wished; or the name of one.
+        recipe: of the result, ``result.recipe``, changed as wished; or the name of one. In place
+            of a network's, which goes on from no pixels, it is :func:`optimizers`'s.
         region: (left, top, width, height) in pixels of the result.
         mask: in place of the region: white where to paint, any image or word as of
             :func:`stylize`.
@@ -96,7 +97,8 @@ def refine(
     made, content, styles = read_picture(picture), read_picture(photo), read_pictures(sources)
     wanted, box = _wanted(made, region, mask, content, styles)
     regions, parts = found_masks(content, styles, where, of_paintings)
-    entire = (recipe if isinstance(recipe, Recipe) else load_recipe(recipe)).with_changes(
+    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    entire = optimizers(given).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
     )
     around = box.grown(MARGIN, made.width, made.height)
@@ -126,6 +128,23 @@ def refine(
         (box.left, box.top, box.width, box.height),
         part.recipe,
         part.paintings,
+    )
+
+
+def optimizers(recipe: Recipe) -> Recipe:
+    """The recipe, or in place of a network's the standard one, as strong, in the same colours and
+    with strokes as large."""
+    if recipe.engine.kind == "optimizer":
+        return recipe
+    style = recipe.style
+    return load_recipe("standard").with_changes(
+        {
+            "colors": recipe.colors,
+            "strength": recipe.strength,
+            "style.scale": style.scale,
+            "style.weights": style.weights,
+            "style.strengths": style.strengths,
+        }
     )
 
 

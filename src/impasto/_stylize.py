@@ -122,7 +122,8 @@ def stylize(
             :class:`Picture`.
         painting: likewise, or a list of them to blend.
         recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
-        quality: ``draft``, ``standard`` or ``best``: a shipped recipe, unless ``recipe`` is given.
+        quality: ``draft`` (a network, in one pass), ``standard`` or ``best``: a shipped recipe,
+            unless ``recipe`` is given.
         size: longer side of the result in pixels.
         print_size: in its place, paper and resolution, as ``60x40cm@300dpi``.
         iterations: evaluations of the objective over all scales.

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from impasto.errors import InputError, RecipeError, counted
-from impasto.recipe_fields import change_field
+from impasto.recipe_fields import change_field, check_heeded
 from impasto.recipe_tables import (
     Canvas,
     ContentTerm,
@@ -164,12 +164,16 @@ class Recipe(Table):
         single layers (``"style.layers.relu3_1"``), which 0 removes.
 
         Raises:
-            RecipeError: an unknown field, or a value out of its range.
+            RecipeError: an unknown field, a value out of its range, or a network is asked for what
+                only the optimiser knows.
         """
         data = self.model_dump(mode="json")
         for key, value in changes.items():
             change_field(data, key, value)
-        return _validated(data, self.name)
+        changed = _validated(data, self.name)
+        if changed.engine.kind != "optimizer":
+            check_heeded(self, changed, changes)
+        return changed
 
     def to_json(self) -> str:
         """One line of JSON that :func:`parse_recipe` reads back to an equal recipe."""

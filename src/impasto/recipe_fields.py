@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from impasto.encoders.layers import canonical_layer
 from impasto.errors import RecipeError
+
+NETWORKS_TOO = {"style": ("scale", "weights", "strengths"), "photorealism": ("filter", "epsilon")}
+"""Fields that a network heeds, of tables that are the optimiser's."""
+OPTIMIZERS = (
+    *("encoder", "content", "style", "palette", "neighbors", "smoothness", "photorealism"),
+    *("temporal", "start", "canvas", "schedule", "solver"),
+)
+FLAGS = {"schedule.total": "iterations", "schedule.until": "until", "start": "init"}
+"""By which a user knows them."""
+
+
+def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
+    """That nothing which only the optimiser knows is changed of a network's recipe.
+
+    Args:
+        before, after: recipes.
+        keys: dotted, of the fields that were set.
+
+    Raises:
+        RecipeError: something is.
+    """
+    for key in keys:
+        table, _, field = key.partition(".")
+        heeded = table not in OPTIMIZERS or field in NETWORKS_TOO.get(table, ())
+        if not heeded and getattr(before, table) != getattr(after, table):
+            raise RecipeError(
+                f"recipe {after.name!r} is a network's, which paints in one pass and takes no "
+                f"{FLAGS.get(key, key)}: the optimiser's quickest is the recipe sketch"
+            )
 
 
 def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:

@@ -30,7 +30,7 @@ def run(argv: list[str]) -> int:
 
     model = network_file(None if options.model == "draft" else options.model)
     painter, _ = read_painter(model)
-    folder = Path(options.output or f"{model.stem}-onnx")
+    folder = Path(options.output or f"{Path(options.model).stem}-onnx")
     if folder.is_dir():
         targets = [folder / name for name in (STYLE, PICTURE)]
         check_targets(targets, [model], overwrite=options.force)

@@ -34,7 +34,8 @@ def build_parser() -> Parser:
     words = "white where to paint, of any size; or a word for one that is found"
     where.add_argument("--mask", metavar="MASK", help=words)
     add("-o", "--output", metavar="OUT", help="default: RESULT-refined.png")
-    add("--quality", choices=("draft", "standard", "best"), help="another recipe than its own")
+    add("--recipe", metavar="NAME|FILE", help="another than its own; of a network's: standard")
+    add("--quality", choices=("standard", "best"), help="likewise")
     add(
         "--iterations",
         metavar="N",
@@ -138,9 +139,16 @@ def _inputs(
 
 def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     """Its own or another one, as for the whole result."""
+    from impasto._refine import optimizers
+    from impasto.errors import InputError
     from impasto.recipe import load_recipe
 
-    chosen = load_recipe(options.quality) if options.quality else own
+    if options.quality and options.recipe:
+        raise InputError("--quality and --recipe both choose a recipe: give one of them")
+    named = options.recipe or options.quality
+    chosen = load_recipe(named) if named else optimizers(own)
+    if chosen.engine.kind != "optimizer":
+        raise InputError(f"recipe {chosen.name!r} is a network's: none goes on from a result")
     changes: dict[str, Any] = {
         "style.weights": [] if options.style else own.style.weights,
         "style.strengths": [] if options.style else own.style.strengths,

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from impasto.media.print_size import PrintSize
     from impasto.recipe import Recipe
 
+STEPS = ("checkpoint", "resume", "snapshots", "timelapse", "loss_plot")
+"""Flags that keep or show a run's steps."""
+
 
 def settings_from(
     texts: Sequence[str], asked: Mapping[str, Any], *, printed: bool
@@ -37,6 +40,22 @@ def settings_from(
         if key in asked or key.split(".")[0] in asked:
             raise InputError(f"--set {key} and another flag both choose it: give one of them")
     return settings
+
+
+def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str] = STEPS) -> None:
+    """That flags which are about a run's steps are not given for a network.
+
+    Raises:
+        InputError: one of them is.
+    """
+    from impasto.errors import InputError
+
+    for flag in flags:
+        if recipe.engine.kind != "optimizer" and getattr(options, flag):
+            raise InputError(
+                f"--{flag.replace('_', '-')}: recipe {recipe.name!r} is a network's, which paints "
+                "in one pass: the optimiser's quickest is --recipe sketch"
+            )
 
 
 def for_print(recipe: Recipe, options: argparse.Namespace, photo: Picture) -> Recipe:

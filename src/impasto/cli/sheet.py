@@ -54,7 +54,7 @@ def build_parser() -> Parser:
     varied("--style-scales", metavar="LIST", help="such as 0.5,1,2")
     varied("--seeds", metavar="LIST", help="such as 0,1,2")
     varied("--vary", metavar="KEY=LIST", action="append", help="any field of the recipe")
-    add_recipe_flags(parser.add_argument_group("what to do (a cell is 256 px, a draft)"))
+    add_recipe_flags(parser.add_argument_group("what to do (a cell is 256 px, a sketch)"))
     add_region_flags(parser.add_argument_group("how strong, and where"))
     add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
     add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
@@ -190,7 +190,7 @@ def _recipe(options: argparse.Namespace, choice: Choice) -> Recipe:
     if choice.recipe is not None:
         chosen |= {"recipe": choice.recipe}
     elif not options.recipe and not options.quality:
-        chosen |= {"quality": "draft"}
+        chosen |= {"recipe": "sketch"}
     if choice.painting is not None:
         chosen |= {"style": [options.style[choice.painting]]}
     recipe = recipe_from(argparse.Namespace(**chosen))

@@ -18,7 +18,7 @@ from impasto.cli.regions import (
     spell_out,
     strength_fields,
 )
-from impasto.cli.settings import for_print, settings_from
+from impasto.cli.settings import check_steps, for_print, settings_from
 from impasto.media.print_size import PrintSize
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.targets import output_from
 
     recipe = recipe_from(options)
+    check_steps(recipe, options)
     output = output_from(options)
     _check_files(options, recipe, output)
     photo, paintings = read_inputs(options, recipe)

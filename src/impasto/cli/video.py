@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, say, whole
 from impasto.cli.regions import add_strength_flag
+from impasto.cli.settings import check_steps
 from impasto.cli.stylize import add_recipe_flags, recipe_from
 from impasto.cli.video_flags import frame_rate, raw_format, time_range
 
@@ -144,6 +145,7 @@ def run(argv: list[str]) -> int:
     if options.print:
         raise InputError("--print is for one picture, not for a film")
     recipe = recipe_from(options)
+    check_steps(recipe, options, ["later"])
     if options.live is not None:
         from impasto.cli.video_live import run_live
 

@@ -16,7 +16,6 @@ from impasto.media.atomic import replacing
 from impasto.media.picture import to_levels
 from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import default_longer_side
-from impasto.optimize.loop import Stylizer
 from impasto.optimize.schedule import SHORTEST
 from impasto.recipe import parse_recipe
 from impasto.studio import folder as files
@@ -91,7 +90,6 @@ class FilmJob:
 
     def _engine(self) -> Engine:
         settings = self._attempt.worker.settings
-        painter = self._painter
         return film_engine(
             self._recipe,
             self._paintings,
@@ -102,7 +100,7 @@ class FilmJob:
             max_memory=settings.job_memory,
             scratch=settings.scratch,
             on_step=lambda _: self._look(),
-            like=painter if isinstance(painter, Stylizer) else None,
+            like=self._painter,
         )
 
     def _facts(self) -> dict[str, Any]:

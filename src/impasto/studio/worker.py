@@ -74,8 +74,9 @@ class Worker:
 
     def warm_up(self) -> None:
         """Load what every first job would wait for; what is missing, the first job tells."""
-        with contextlib.suppress(ImpastoError):
-            self.queue.note("device", self.engine(load_recipe("draft")).device.type)
+        for name in ("standard", "draft"):
+            with contextlib.suppress(ImpastoError):
+                self.queue.note("device", self.engine(load_recipe(name)).device.type)
 
     def work(self) -> None:
         """Take jobs until told to end, or until a fresh process is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from impasto.fast.engine import OnePass
 from impasto.media.picture import Picture
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.step import Step
@@ -26,7 +27,7 @@ def film_engine(
     max_memory: int | None = None,
     scratch: str | Path | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
-    like: Stylizer | None = None,
+    like: Stylizer | OnePass | None = None,
 ) -> Engine:
     """The optimiser, or the network that the recipe is of.
 
@@ -34,14 +35,22 @@ def film_engine(
         recipe: of a first frame.
         paintings: the styles.
         size: (width, height) of the frames.
-        stability, iterations, on_step, like: of the optimiser, see :class:`Optimiser`.
+        stability, iterations, on_step: of the optimiser, see :class:`Optimiser`.
+        like: another engine, whose networks are used too if they are the ones this recipe needs.
         device, weights, max_memory, scratch: as of :class:`Stylizer`.
 
     Raises:
         ImpastoError: as :class:`Stylizer`.
     """
     if recipe.engine.kind != "optimizer":
-        return Network(recipe, paintings, device=device, weights=weights, max_memory=max_memory)
+        return Network(
+            recipe,
+            paintings,
+            device=device,
+            weights=weights,
+            max_memory=max_memory,
+            like=like if isinstance(like, OnePass) else None,
+        )
     return Optimiser(
         recipe,
         paintings,
@@ -53,5 +62,5 @@ def film_engine(
         max_memory=max_memory,
         scratch=scratch,
         on_step=on_step,
-        like=like,
+        like=like if isinstance(like, Stylizer) else None,
     )

@@ -29,13 +29,14 @@ class Network:
         device: str = "auto",
         weights: str | Path | None = None,
         max_memory: int | None = None,
+        like: OnePass | None = None,
     ) -> None:
         """Load the network.
 
         Args:
             recipe: whose engine is a network.
             paintings: the styles.
-            device, weights, max_memory: as of :class:`OnePass`.
+            device, weights, max_memory, like: as of :class:`OnePass`.
 
         Raises:
             ImpastoError: as :class:`OnePass`.
@@ -43,7 +44,9 @@ class Network:
         self._recipe = recipe
         self._paintings = list(paintings)
         plain = recipe.with_changes({"colors": "style"})
-        self._engine = OnePass(plain, device=device, weights=weights, max_memory=max_memory)
+        self._engine = OnePass(
+            plain, device=device, weights=weights, max_memory=max_memory, like=like
+        )
 
     def begin(self, frame: Floats) -> None:
         """Codes of the paintings and statistics of the frame, for the whole shot."""

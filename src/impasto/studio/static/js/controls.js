@@ -1,6 +1,7 @@
 /** Sliders, colours, recipe and size, and the button that begins. */
 
 import { byId, guarded, make } from "./dom.js";
+import { ONE_PASS } from "./request.js";
 import { on, set, stale, state } from "./state.js";
 import { followChanges, isReady, isRunning, paint } from "./run.js";
 
@@ -10,7 +11,7 @@ const COLORS = {
   content: "The photo's colours, carried along by the brush.",
   luminance: "The photo's colours, exactly where they were.",
 };
-const OURS = ["draft", "standard", "best"];
+const OURS = ["draft", "sketch", "standard", "best"];
 
 /** @param {string} name */
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
@@ -21,6 +22,12 @@ function fillRecipes() {
   const others = make("optgroup", { label: "As published" });
   others.append(...names.filter((name) => !OURS.includes(name)).map(option));
   byId("recipe").replaceChildren(...OURS.filter((name) => names.includes(name)).map(option), others);
+}
+
+/** Whether a recipe is a network's. @param {any} recipe  Name of a shipped one, or one whole. */
+function isOnePass(recipe) {
+  const whole = state.recipes.find(({ name }) => name === recipe)?.recipe ?? recipe;
+  return (whole.engine?.kind ?? "optimizer") !== "optimizer";
 }
 
 /** A recipe that came with a picture has an entry of its own while it is in use. */
@@ -36,7 +43,7 @@ function renderRecipe() {
 }
 
 function render() {
-  const { strength, scale, colors, size, iterations, stability } = state.settings;
+  const { recipe, strength, scale, colors, size, iterations, stability } = state.settings;
   byId("strength").value = String(strength);
   byId("strength").previousElementSibling.value = `${Math.round(100 * strength)} %`;
   byId("scale").value = String(Math.log2(scale));
@@ -49,7 +56,9 @@ function render() {
   for (const radio of byId("colors").querySelectorAll("input")) radio.checked = radio.value === colors;
   byId("colors-help").textContent = COLORS[colors];
   renderSize(size);
-  if (document.activeElement !== byId("steps")) byId("steps").value = iterations ?? "";
+  const steps = byId("steps");
+  steps.disabled = isOnePass(recipe);
+  if (steps.disabled || document.activeElement !== steps) steps.value = iterations ?? "";
   renderRecipe();
   renderButton();
 }
@@ -79,7 +88,9 @@ export function startControls() {
   byId("scale").addEventListener("input", ({ target }) => set({ scale: 2 ** Number(target.value) }));
   byId("stability").addEventListener("input", ({ target }) => set({ stability: Number(target.value) }));
   byId("colors").addEventListener("change", ({ target }) => set({ colors: target.value }));
-  byId("recipe").addEventListener("change", ({ target }) => set({ recipe: target.value, init: null }));
+  byId("recipe").addEventListener("change", ({ target: { value } }) =>
+    set({ recipe: value, init: null, ...(isOnePass(value) && ONE_PASS) }),
+  );
   byId("size").addEventListener("change", ({ target }) => set({ size: Number(target.value) || null }));
   byId("steps").addEventListener("input", ({ target }) => set({ iterations: Number(target.value) || null }));
   byId("panel").addEventListener(

@@ -76,7 +76,7 @@ function detail(progress, running) {
   const isWhole = !running && iteration === iterations;
   const parts = [
     `${width} × ${height}`,
-    isWhole ? `${iterations} ${unit}s` : `${unit} ${iteration} of ${iterations}`,
+    isWhole ? `${iterations} ${unit}${iterations === 1 ? "" : "s"}` : `${unit} ${iteration} of ${iterations}`,
   ];
   if (running && progress.seconds_left != null) parts.push(`${spoken(progress.seconds_left)} left`);
   return parts.join(" · ");

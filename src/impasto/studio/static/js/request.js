@@ -7,6 +7,9 @@ import { titleOf } from "./titles.js";
 /** @typedef {import("./types.js").Painting} Painting */
 /** @typedef {import("./types.js").Settings} Settings */
 
+/** What of the panel a network cannot heed, left out. */
+export const ONE_PASS = { iterations: null, init: null };
+
 /**
  * The paintings as a job takes them: those with a place of their own first, one more for the rest.
  *

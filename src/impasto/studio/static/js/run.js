@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { announce, complain, guarded, notify } from "./dom.js";
-import { forgetReferences, jobForm, remember } from "./request.js";
+import { forgetReferences, jobForm, ONE_PASS, remember } from "./request.js";
 import { agree, disagree, emit, on, state } from "./state.js";
 
 /** @typedef {import("./types.js").Job} Job */
@@ -10,10 +10,10 @@ import { agree, disagree, emit, on, state } from "./state.js";
 /** @typedef {{photo: any, paintings: import("./types.js").Painting[], settings: any, title?: string}} Inputs */
 
 const PAUSE = 450; // ms without a change before the next picture is begun
-const DRAFT = { side: 192, iterations: 30 }; // a few seconds on two CPU cores
+const DRAFT_SIDE = 512; // pixels, a network's pass
 const LEFT = "draft"; // in the tab's own storage: the draft that a reload finds again
 const BEGUN = "begun"; // there too: the job that this tab began last
-const DRAFTED = ["standard", "best"]; // of the same objective as the recipe "draft"
+const DRAFTED = ["standard", "best"]; // which look as the recipe "draft" does, others do not
 
 let follower = new AbortController();
 let waiting = 0;
@@ -96,8 +96,8 @@ async function put(inputs, kind, mine) {
 const draftOf = ({ settings, photo }) => ({
   ...settings,
   recipe: "draft",
-  size: Math.min(DRAFT.side, settings.size ?? photo.side ?? DRAFT.side),
-  iterations: Math.min(DRAFT.iterations, settings.iterations ?? DRAFT.iterations),
+  size: Math.min(DRAFT_SIDE, settings.size ?? photo.side ?? DRAFT_SIDE),
+  ...ONE_PASS,
 });
 
 /** @param {string} job @param {any} settings  Of the picture that the draft is of. */

@@ -5,13 +5,12 @@ import { byId, closable, guarded, make, notify } from "./dom.js";
 import { painting } from "./paintings.js";
 import { fromShipped, loaded } from "./sources.js";
 import { edited, state } from "./state.js";
-import { remember } from "./request.js";
+import { ONE_PASS, remember } from "./request.js";
 import { drop, send } from "./run.js";
 
 /** @typedef {{label: string, settings?: any, paintings?: any[]}} Cell */
 
 const SIDE = 256; // pixels, of a draft
-const STEPS = 36;
 const AT_ONCE = 2; // so that a sheet leaves room in the queue
 const SAVED = { cell: 256, gap: 12, line: 28 };
 
@@ -71,7 +70,7 @@ function choose({ settings, paintings }) {
 const small = () => ({
   recipe: "draft",
   size: Math.min(SIDE, state.settings.size ?? state.photo.side ?? SIDE),
-  iterations: Math.min(STEPS, state.settings.iterations ?? STEPS),
+  ...ONE_PASS,
 });
 
 /** @param {ReturnType<typeof tile>} made @param {AbortSignal} signal */
