@@ -111,6 +111,28 @@ def test_a_region_of_a_draft_is_refined_by_the_optimiser():
     assert note["recipe"]["strength"] == 0.8
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'base = "draft"\n[schedule]\niterations = 9',
+        '[engine]\nkind = "network"\n[start]\nnoise_ratio = 1',
+    ],
+)
+def test_a_file_that_asks_a_network_for_steps_is_refused(tmp_path, text):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(impasto.RecipeError, match="'mine' is a network's"):
+        impasto.load_recipe(file)
+
+
+def test_a_file_may_change_what_a_network_heeds(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "draft"\nstrength = 0.5\n[style]\nscale = 2.0')
+    assert impasto.load_recipe(file).style.scale == 2
+    file.write_text('base = "standard"\n[engine]\nkind = "network"')
+    assert impasto.load_recipe(file).engine.kind == "network"
+
+
 def test_from_python_it_is_the_picture_of_the_command_line():
     result = impasto.stylize("photo.png", "painting.png", quality="draft")
     assert (result.recipe.name, result.iterations) == ("draft", 1)

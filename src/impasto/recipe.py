@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from impasto.errors import InputError, RecipeError, counted
-from impasto.recipe_fields import change_field, check_heeded
+from impasto.recipe_fields import change_field, check_heeded, dotted
 from impasto.recipe_tables import (
     Canvas,
     ContentTerm,
@@ -242,15 +242,20 @@ def _from_toml(text: str, name: str) -> Recipe:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also numbers of 4300 digits
         raise RecipeError(f"recipe {name!r} is not valid TOML: {error}") from None
-    base = data.pop("base", None)
+    base, below = data.pop("base", None), Recipe()
+    fields = list(dotted(data))
     if base is not None:
         if base not in recipe_names():
             raise RecipeError(
                 f"recipe {name!r}: base must be a shipped recipe, one of "
                 f"{', '.join(recipe_names())} (got {_shown(base)})"
             )
-        data = _overlaid(load_recipe(base).model_dump(mode="json"), data)
-    return _validated({**data, "name": name}, name)
+        below = load_recipe(base)
+        data = _overlaid(below.model_dump(mode="json"), data)
+    recipe = _validated({**data, "name": name}, name)
+    if recipe.engine.kind != "optimizer":
+        check_heeded(below, recipe, fields)
+    return recipe
 
 
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,12 @@ def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
             )
 
 
+def dotted(tables: dict[str, Any]) -> Iterator[str]:
+    """The keys of a recipe's fields, of as many as there are."""
+    for key, value in tables.items():
+        yield from (f"{key}.{field}" for field in value) if isinstance(value, dict) else (key,)
+
+
 def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:
     """Replace one field of a recipe that was dumped whole.
 

@@ -1,0 +1,80 @@
+"""CPU seconds to an objective, begun with the photo or with the one-pass network's draft.
+
+Run: ``python benchmarks/draft_start.py --size 512 --pairs 2``. The objective is that of the last
+scale, of the picture clamped to what can be saved; the aims are multiples of what `standard` ends
+with. Uses the benchmark pairs of ``shared/data``; prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from statistics import fmean
+
+from fast import pairs
+
+from impasto.fast.choice import engine_for
+from impasto.media.decode import read_picture
+from impasto.recipe import Recipe, load_recipe
+
+AIMS = (2.0, 1.5, 1.2, 1.0)
+"""Times the objective that ``standard`` ends with."""
+
+
+def ways(size: int) -> dict[str, Recipe]:
+    """What is compared: the same objective, begun in different ways and at different scales."""
+    standard = load_recipe("standard").with_changes({"size": size})
+    last = {"schedule.coarsest": size}
+    draft = {"start.base": "draft"}
+    return {
+        "photo, all scales (`standard`)": standard,
+        "draft, all scales": standard.with_changes(draft),
+        "photo, last scale": standard.with_changes(last),
+        "draft, last scale": standard.with_changes({**draft, **last}),
+    }
+
+
+def course(recipe: Recipe, photo: Path, painting: Path) -> list[tuple[float, float]]:
+    """CPU seconds since the beginning and the objective, of the iterations of the last scale."""
+    engine = engine_for(recipe, device="cpu")
+    content, style = read_picture(photo), read_picture(painting)
+    began = time.process_time()
+    return [
+        (time.process_time() - began, step.losses["total"])
+        for step in engine.run(content, [style])
+        if step.scale == step.scales - 1
+    ]
+
+
+def first_at(course: list[tuple[float, float]], aim: float) -> float | None:
+    """When an objective is reached, if it is."""
+    return next((seconds for seconds, objective in course if objective <= aim), None)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--pairs", type=int, default=2)
+    options = parser.parse_args()
+    courses = {
+        name: [course(recipe, *pair) for pair in pairs(options.pairs)]
+        for name, recipe in ways(options.size).items()
+    }
+    ends = [each[-1][1] for each in next(iter(courses.values()))]
+    print("| begun with | " + " | ".join(f"to {aim:g} x" for aim in AIMS) + " | end, s | end |")
+    print("|---" * (len(AIMS) + 3) + "|")
+    for name, found in courses.items():
+        cells = []
+        for aim in AIMS:
+            at = [first_at(each, aim * end) for each, end in zip(found, ends, strict=True)]
+            reached = [seconds for seconds in at if seconds is not None]
+            cells.append(f"{fmean(reached):.0f} s" if len(reached) == len(at) else "never")
+        ratio = fmean(each[-1][1] / end for each, end in zip(found, ends, strict=True))
+        cells += [f"{fmean(each[-1][0] for each in found):.0f}", f"{ratio:.2f} x"]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
