@@ -14,7 +14,7 @@ from impasto.cli import main
 from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
-from impasto.fast.files import read_painter
+from impasto.fast.files import network_file, read_painter
 from impasto.fast.photos import Photos, pictures_in
 from impasto.fast.train import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 
@@ -182,6 +182,19 @@ def test_a_step_that_is_not_finite_is_skipped(folders, tmp_path, monkeypatch):
     assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
     painter, _ = read_painter(tmp_path / "painter.safetensors")
     assert not painter.to_pixels.weight.any()
+
+
+def test_impastos_own_network_is_trained_on(folders, tmp_path):
+    assert main(arguments(folders, tmp_path, "--steps", 2, "--from", "draft")) == 0
+    own, trained = (
+        read_painter(path)[0].state_dict()
+        for path in (network_file(None), tmp_path / "painter.safetensors")
+    )
+    assert torch.equal(own["book.center"], trained["book.center"])
+    moved = (own["strokes.0.weight"] - trained["strokes.0.weight"]).abs().max()
+    assert 0 < float(moved) < 0.1 * float(own["strokes.0.weight"].abs().max())
+    about = read_painter(tmp_path / "painter.safetensors")[1]
+    assert about["doubling"] == 0
 
 
 def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):

@@ -28,7 +28,7 @@ def run(argv: list[str]) -> int:
     from impasto.fast.export import PICTURE, STYLE, export
     from impasto.fast.files import network_file, read_painter
 
-    model = network_file(None if options.model == "draft" else options.model)
+    model = network_file(options.model)
     painter, _ = read_painter(model)
     folder = Path(options.output or f"{Path(options.model).stem}-onnx")
     if folder.is_dir():

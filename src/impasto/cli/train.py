@@ -43,6 +43,9 @@ def build_parser() -> Parser:
         "`torchrun --nproc-per-node N -m impasto train arbitrary ...`.",
     )
     any_style.add_argument("--paintings", metavar="DIR", type=Path, required=True)
+    any_style.add_argument(
+        "--from", dest="base", metavar="NETWORK", help="to begin with; draft: impasto's own (none)"
+    )
     _add_common(any_style, steps=20_000, batch=8, rate=1e-3)
     own = kinds.add_parser(
         "style",
@@ -86,6 +89,8 @@ def run(argv: list[str]) -> int:
     chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}
     if options.kind == "style":
         chosen |= {"variants": OWN_SIZES, "fitted": "all" if options.full else "normalization"}
+    if options.kind == "arbitrary" and session.base is not None:
+        chosen["doubling"] = options.doubling or 0  # it knows strokes
     plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
     where, rank = _device_of_this_process(options.device)
     quiet = options.quiet or rank > 0
@@ -116,15 +121,15 @@ def _session(options: argparse.Namespace) -> Any:
     from impasto.fast.session import Session
 
     paintings: Any = getattr(options, "paintings", None)
-    base = None
+    base = None if options.base is None else network_file(options.base)
     if options.kind == "style":
         paintings = tuple(options.styles)
         missing = [path for path in paintings if not path.is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such painting")
         # All of a network can also be trained from nothing.
-        if options.base is not None or not options.full:
-            base = network_file(options.base)
+        if base is None and not options.full:
+            base = network_file(None)
     return Session(
         photos=options.photos,
         paintings=paintings,
