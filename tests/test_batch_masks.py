@@ -197,4 +197,7 @@ def test_a_network_paints_photos_with_masks_one_by_one(network_file):
         assert (
             main([f"t/{name}.png", *STYLE, "-o", "x.png", "--force", *weights, *common, *more]) == 0
         )
-        assert Path("x.png").read_bytes() == Path(f"out/{name}.png").read_bytes()
+        alone, of_batch = (
+            np.asarray(Image.open(p)).astype(int) for p in ("x.png", f"out/{name}.png")
+        )
+        assert np.abs(alone - of_batch).max() <= 1  # a batch's threads may add up otherwise

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from impasto.cli import main
-from impasto.evaluate.metrics import palette
+from impasto.evaluate.compare import compare
+from impasto.media.decode import read_picture
+from impasto.media.picture import Picture
 
 TERMS = {
     "wasserstein": '[style]\ndistance = "wasserstein"',
@@ -53,8 +55,11 @@ def test_a_palette_is_reported_and_brings_the_colours_nearer(work, capsys, monke
     assert sum(losses.values()) - losses["total"] == pytest.approx(losses["total"], rel=1e-5)
     monkeypatch.setitem(TERMS, "palette", "[style]\nweight = 0.1")
     _, without = painted(work, "palette", capsys)
-    painting = np.asarray(Image.open(work / "painting.png"), np.float32) / 255
-    assert palette(painting, after) < 0.8 * palette(painting, without)
+    painting = read_picture(work / "painting.png")
+    nearer, far = (
+        compare(painting, painting, Picture(each))["palette"] for each in (after, without)
+    )
+    assert nearer < 0.8 * far
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.fast import runtime
 from impasto.fast.engine import OnePass
-from impasto.fast.files import write_painter
+from impasto.fast.files import network_file, write_painter
 from impasto.fast.network import Painter
 from impasto.fast.session import fitted_book
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +117,10 @@ def test_style_scale_and_colors_change_the_picture(folder, network):
         assert apart(plain, made(folder, network, *flags, name=f"{number}.png")) > 0.5
 
 
-def test_tiles_leave_no_seams(folder, network, monkeypatch):
-    size = ("--size", 700)
+def test_tiles_leave_no_seams(folder, monkeypatch):
+    for name in ("photo", "painting"):
+        Image.open(EXAMPLES / f"{name}.jpg").save(folder / f"{name}.png")
+    size, network = ("--size", 700), network_file(None)
     monkeypatch.setattr(runtime, "THUMBNAIL", 700)
     whole = made(folder, network, *size)
     tiled = made(folder, network, *size, "--set", "tile=256", name="tiled.png")

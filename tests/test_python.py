@@ -11,6 +11,7 @@ from PIL import Image
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
+from impasto.fast.choice import engine_for
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import checkpoint, fitting, room
@@ -101,8 +102,10 @@ def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monke
 
 @pytest.mark.parametrize("name", sorted({*recipe_names()} - {"magenta-fast"}))
 def test_flat_pictures_stay_finite(name):
-    recipe = impasto.load_recipe(name).with_changes({"schedule.total": 4, "size": 32})
-    engine = impasto.Stylizer(recipe)
+    recipe = impasto.load_recipe(name).with_changes({"size": 32})
+    if recipe.engine.kind == "optimizer":
+        recipe = recipe.with_changes({"schedule.total": 4})
+    engine = engine_for(recipe)
     black, white, red = (np.full((30, 32, 3), color, np.uint8) for color in (0, 255, [200, 30, 30]))
     for photo, painting in (
         (black, PAINTING),

@@ -136,7 +136,7 @@ class Painter(nn.Module):
             statistics: [N, STATISTICS] of :meth:`statistics`; none: this photo's own.
         """
         height, width = photo.shape[2:]
-        painted = self.painted(photo, style, statistics)
+        painted = padded(self.painted(photo, style, statistics)[:, :, :height, :width])
         own = None if statistics is None else statistics[:, -GRADE_NUMBERS:]
         masks = None if style.masks is None else padded(style.masks)
         return graded(painted, own, style.grades, masks)[:, :, :height, :width]
@@ -144,7 +144,7 @@ class Painter(nn.Module):
     def statistics(self, photo: Tensor, style: Style) -> Tensor:
         """What everything is normalised by: [N, STATISTICS]."""
         normalizer = _Normalizer(style, None)
-        painted = self._painted(padded(photo), normalizer)
+        painted = self._painted(padded(photo), normalizer)[:, :, : photo.shape[2], : photo.shape[3]]
         return torch.cat([grade(photo), *normalizer.found, grade(painted)], 1)
 
     def painted(self, photo: Tensor, style: Style, statistics: Tensor | None = None) -> Tensor:

@@ -159,11 +159,16 @@ def recipe_of(job: JobRequest) -> Recipe:
         if len(text) > RECIPE_BYTES:
             raise Problem("bad_recipe", f"a recipe has at most {RECIPE_BYTES} bytes")
         recipe = parse_recipe(text)
+    _refuse_paths(recipe, job)
     recipe = recipe.with_changes(job.set)
+    _refuse_paths(recipe, job)
+    if job.init is not None:
+        recipe = recipe.with_changes({"start.base": "image", "start.image": files.START})
+    return recipe
+
+
+def _refuse_paths(recipe: Recipe, job: JobRequest) -> None:
     if recipe.engine.file is not None:
         raise Problem("path_refused", "engine.file: networks are not taken over HTTP")
     if recipe.start.image is not None and job.init is None:
         raise Problem("path_refused", "start.image: send the picture itself as init")
-    if job.init is not None:
-        recipe = recipe.with_changes({"start.base": "image", "start.image": files.START})
-    return recipe
