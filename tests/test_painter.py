@@ -143,6 +143,12 @@ def test_a_code_is_read_relative_to_the_paintings_of_the_book(encoder):
     assert book.reading(code * 100).abs().max() <= 5
 
 
+def test_a_book_of_one_painting_can_be_read(encoder):
+    moments, book = some_moments(encoder, [1]), CodeBook()
+    book.fit(moments)
+    assert book.reading(book.code(moments)).isfinite().all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (37, 51), (17, 16)])
 def test_a_pyramid_is_the_picture(height, width):
     image = noise(2, 3, height, width, dtype=torch.float64)
