@@ -247,6 +247,16 @@ def test_masks_lay_styles_side_by_side(painter, encoder):
     assert (first - second).abs().mean() > 0.01
 
 
+def test_statistics_of_masked_styles_are_what_the_picture_is_painted_by(painter, encoder):
+    photo = picture(1, 57, 71)
+    codes = torch.stack([code_of(painter, encoder, picture(s)) for s in (2, 3)], 1)
+    top = torch.zeros(1, 2, 57, 71)
+    top[:, 0, :23] = top[:, 1, 23:] = 1
+    style = painter.style(codes, top)
+    given = painter(photo, style, painter.statistics(photo, style))
+    torch.testing.assert_close(given, painter(photo, style), atol=1e-4, rtol=0)
+
+
 def random_moments(seed, number=2):
     generator = torch.Generator().manual_seed(seed)
     points = [torch.randn(number, c, 9, generator=generator).double() for c in (5, 4)]
