@@ -143,6 +143,12 @@ def test_a_code_is_read_relative_to_the_paintings_of_the_book(encoder):
     assert book.reading(code * 100).abs().max() <= 5
 
 
+def test_a_book_of_one_painting_can_be_read(encoder):
+    moments, book = some_moments(encoder, [1]), CodeBook()
+    book.fit(moments)
+    assert book.reading(book.code(moments)).isfinite().all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (37, 51), (17, 16)])
 def test_a_pyramid_is_the_picture(height, width):
     image = noise(2, 3, height, width, dtype=torch.float64)
@@ -239,6 +245,16 @@ def test_masks_lay_styles_side_by_side(painter, encoder):
     torch.testing.assert_close(both[..., :32], first[..., :32], atol=1e-4, rtol=0)
     torch.testing.assert_close(both[..., -32:], second[..., -32:], atol=1e-4, rtol=0)
     assert (first - second).abs().mean() > 0.01
+
+
+def test_statistics_of_masked_styles_are_what_the_picture_is_painted_by(painter, encoder):
+    photo = picture(1, 57, 71)
+    codes = torch.stack([code_of(painter, encoder, picture(s)) for s in (2, 3)], 1)
+    top = torch.zeros(1, 2, 57, 71)
+    top[:, 0, :23] = top[:, 1, 23:] = 1
+    style = painter.style(codes, top)
+    given = painter(photo, style, painter.statistics(photo, style))
+    torch.testing.assert_close(given, painter(photo, style), atol=1e-4, rtol=0)
 
 
 def random_moments(seed, number=2):

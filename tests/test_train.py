@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ import torch
 from PIL import Image
 
 from impasto.cli import main
+from impasto.errors import InputError
+from impasto.fast import keeping
 from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
@@ -55,7 +60,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
     assert main(arguments(folders, whole, "--steps", 6, "--sample-every", 6)) == 0
     # The horizon of the learning rate is what --steps says, so it stays the same; a signal comes
     # while the third step is worked on.
-    original = session_module.json.dumps
+    original = keeping.json.dumps
     seen = []
 
     def interrupted(record):
@@ -65,7 +70,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
         return original(record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session_module.json, "dumps", interrupted)
+        patch.setattr(keeping.json, "dumps", interrupted)
         assert main(arguments(folders, parts, "--steps", 6)) == 130
     assert len(seen) <= 4
     assert main(arguments(folders, parts, "--steps", 6)) == 0
@@ -81,26 +86,41 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
     assert torch.isfinite(painter.to_pixels.weight).all()
 
 
-def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
-    import os
-    import subprocess
-    import sys
+SMALL = """
+import os, signal, sys
+from impasto.fast import paintings, photos, session, train
+photos.SQUARE, session.BOOK_OF = 72, 4
+paintings.SIDES = session.SIDES = (72, 64, 48)
+draw = train.draw_batch
+def interrupted(plan, photos, paintings, step, rank=0):
+    if (step, rank) == (1, 1) and plan.steps > 1:
+        signal.raise_signal(signal.SIGTERM)
+    return draw(plan, photos, paintings, step, rank)
+train.draw_batch = interrupted
+from impasto.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
-    alone, both = tmp_path / "alone", tmp_path / "both"
+
+def in_two_processes(tmp_path, command):
+    """Exit status of a training by torchrun, one of whose processes is stopped in its 2nd step."""
     script = tmp_path / "small.py"
-    script.write_text(
-        "import sys\n"
-        "from impasto.fast import paintings, photos, session\n"
-        "photos.SQUARE, session.BOOK_OF = 72, 4\n"
-        "paintings.SIDES = session.SIDES = (72, 64, 48)\n"
-        "from impasto.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    script.write_text(SMALL)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun += ["--nproc-per-node", "2", str(script), *command]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [*torchrun, "--master-port", "29541", str(script)]
-    command += arguments(folders, both, "--steps", 1)
-    subprocess.run(command, check=True, env=environment, capture_output=True)
+    return subprocess.run(torchrun, env=environment, capture_output=True, check=False).returncode
+
+
+def test_processes_that_train_together_stop_after_the_same_step(folders, tmp_path):
+    assert in_two_processes(tmp_path, arguments(folders, tmp_path / "both", "--steps", 9)) != 0
+    assert torch.load(tmp_path / "both" / "state.pt", weights_only=True)["step"] == 2
+    assert [line["step"] for line in logged(tmp_path / "both")] == [1, 2]
+
+
+def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    assert in_two_processes(tmp_path, arguments(folders, both, "--steps", 1)) == 0
     assert main(arguments(folders, alone, "--steps", 1)) == 0
     states = [torch.load(w / "state.pt", weights_only=True) for w in (alone, both)]
     assert [state["step"] for state in states] == [1, 1]
@@ -166,9 +186,14 @@ def test_the_learning_rate_rises_and_falls_to_the_horizon():
 
 @pytest.mark.parametrize(
     ("flags", "complaint"),
-    [(["--photos", "nowhere"], "no such folder"), (["--seed", "4"], "seed 0, not 4")],
+    [
+        (["--photos", "nowhere"], "no such folder"),
+        (["--photos", "."], "--work"),
+        (["--seed", "4"], "seed 0, not 4"),
+    ],
 )
-def test_bad_runs_are_told_in_a_line(folders, tmp_path, capsys, flags, complaint):
+def test_bad_runs_are_told_in_a_line(folders, tmp_path, capsys, monkeypatch, flags, complaint):
+    monkeypatch.chdir(tmp_path)
     if "--seed" in flags:
         assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
     assert main(arguments(folders, tmp_path, "--steps", 1, *flags)) == 2
@@ -197,22 +222,109 @@ def test_impastos_own_network_is_trained_on(folders, tmp_path):
     assert about["doubling"] == 0
 
 
+def own_style(root, work, *more, painting="03.png"):
+    """The command for one painting, beginning with impasto's own network."""
+    command = ["train", "style", str(root / "paintings" / painting), "--work", str(work)]
+    command += ["--photos", str(root / "photos"), "--side", "64", "--batch", "1", "--quiet"]
+    return [*command, "--device", "cpu", *map(str, more)]
+
+
 def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
-    base, mine = tmp_path / "base", tmp_path / "mine.safetensors"
+    base, mine, work = tmp_path / "base", tmp_path / "mine.safetensors", tmp_path / "own"
     assert main(arguments(folders, base, "--steps", 1)) == 0
-    painting = folders / "paintings" / "03.png"
-    command = ["train", "style", str(painting), "--photos", str(folders / "photos")]
-    command += ["--from", str(base / "painter.safetensors"), "--work", str(tmp_path / "own")]
-    command += ["--side", "64", "--batch", "1", "--steps", "2", "--quiet", "--device", "cpu"]
-    assert main([*command, "-o", str(mine)]) == 0
-    before, after = (
-        read_painter(path)[0].state_dict() for path in (base / "painter.safetensors", mine)
-    )
+    network = base / "painter.safetensors"
+    steps = ["--steps", 12, "--rate", 0.02]
+    assert main(own_style(folders, work, "--from", network, "-o", mine, *steps)) == 0
+    before, after = (read_painter(path)[0].state_dict() for path in (network, mine))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"reader.4.bias"}
-    full = tmp_path / "full.safetensors"
-    command[command.index("--work") + 1] = str(tmp_path / "fully")
-    assert main([*command, "-o", str(full), "--full", "--steps", "1"]) == 0
-    fully = read_painter(full)[0].state_dict()
-    assert not torch.equal(before["strokes.0.weight"], fully["strokes.0.weight"])
-    assert main([*command[:2], "gone.png", *command[3:]]) == 2
+    losses = [line["total"] for line in logged(work) if "deviation" in line]
+    assert min(losses[-3:]) < losses[0]
+    assert main(own_style(folders, tmp_path / "gone", painting="gone.png")) == 2
+
+
+def test_all_weights_are_trained_for_ones_own_paintings_if_asked(folders, tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    assert main(own_style(folders, tmp_path, "--full", "--steps", 1, "-o", mine)) == 0
+    before, after = (read_painter(path)[0].state_dict() for path in (network_file(None), mine))
+    assert not torch.equal(before["strokes.0.weight"], after["strokes.0.weight"])
+    assert all(value.isfinite().all() for value in after.values())
+
+
+def test_a_run_is_not_gone_on_with_for_another_painting(folders, tmp_path, capsys):
+    work, mine, again = (tmp_path / n for n in ("work", "mine.safetensors", "again.safetensors"))
+    assert main(own_style(folders, work, "--steps", 1, "-o", mine)) == 0
+    other = own_style(folders, work, "--steps", 1, "-o", tmp_path / "o.safetensors")
+    other[2] = str(folders / "paintings" / "04.png")
+    assert main(other) == 2
+    assert "other paintings" in capsys.readouterr().err
+    assert main(own_style(folders, work, "--steps", 1, "--full", "-o", again)) == 2
+    assert "fitted" in capsys.readouterr().err
+    # All steps are done, and the file is wanted by another name.
+    assert main(own_style(folders, work, "--steps", 1, "-o", again)) == 0
+    assert again.read_bytes() == mine.read_bytes()
+    assert len(list((work / "samples").glob("*.jpg"))) == 1
+
+
+def test_the_folder_of_a_run_has_the_name_of_its_network(folders, tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    command = own_style(folders, "x", "--steps", 1, "-o", mine)
+    del command[3:5]
+    assert main(command) == 0
+    assert (tmp_path / "mine-training" / "state.pt").exists()
+
+
+def test_a_network_file_is_not_written_over_other_files(folders, tmp_path, capsys):
+    there = tmp_path / "there.safetensors"
+    there.write_bytes(b"mine")
+    for flags, complaint in (
+        (["-o", there], "--force"),
+        (["-o", tmp_path / "style.png"], ".safetensors"),
+        (["-o", there, "--from", there, "--force"], "originals"),
+        (["-o", tmp_path / "no" / "x.safetensors"], "no such folder"),
+        (["--from", tmp_path / "gone.safetensors"], "gone.safetensors"),
+    ):
+        assert main(own_style(folders, tmp_path / "work", "--steps", 1, *flags)) == 2
+        assert complaint in capsys.readouterr().err
+    assert there.read_bytes() == b"mine"
+    assert not (tmp_path / "work").exists()
+
+
+def test_what_a_killed_run_logged_after_its_checkpoint_is_forgotten(folders, tmp_path):
+    assert main(arguments(folders, tmp_path, "--steps", 2)) == 0
+    before = logged(tmp_path)
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write(json.dumps({"step": 3, "total": 99.0}) + '\n{"step": 4, "to')
+    assert main(arguments(folders, tmp_path, "--steps", 4)) == 0
+    after = logged(tmp_path)
+    assert [line["step"] for line in after] == [1, 2, 3, 4]
+    assert after[:2] == before
+    assert after[2]["total"] < 99
+    assert after[3]["seconds"] >= after[2]["seconds"] >= before[1]["seconds"]
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind"])
+def test_a_damaged_state_is_told_in_a_line(folders, tmp_path, capsys, content):
+    (tmp_path / "state.pt").write_bytes(content)
+    assert main(arguments(folders, tmp_path, "--steps", 1)) == 2
+    assert "state.pt" in capsys.readouterr().err
+    torch.save({"format": "impasto painter 1"}, tmp_path / "state.pt")
+    assert main(arguments(folders, tmp_path, "--steps", 1)) == 2
+    assert "impasto painter 2" in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_read_are_passed_over(folders, tmp_path):
+    for kind in ("photos", "paintings"):
+        (tmp_path / kind).mkdir()
+        for index, path in enumerate(sorted((folders / kind).iterdir())):
+            content = path.read_bytes()
+            (tmp_path / kind / path.name).write_bytes(content[: len(content) // (1 + index % 2)])
+    assert main(arguments(tmp_path, tmp_path / "work", "--steps", 2, "--doubling", 0)) == 0
+    photos, _ = pictures_in(tmp_path / "photos")
+    packed = Photos.of(photos, tmp_path / "work" / "cache")
+    assert 0 < len(packed) < len(photos)
+    with pytest.raises(InputError, match="none of its 2 pictures"):
+        photos_module.readable([tmp_path / "no.png", tmp_path / "nothing.png"], 1)
+    damaged = own_style(folders, tmp_path / "own", "--steps", 1)
+    damaged[2] = str(tmp_path / "paintings" / "01.png")
+    assert main(damaged) == 2

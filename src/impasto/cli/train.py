@@ -25,6 +25,7 @@ WEIGHTS = (
     "grid",
     "identity",
 )
+DEFAULT_WORK = Path("impasto-training")
 OWN_SIZES = 3
 """Variants of a painting of one's own: its sizes, in its own colours."""
 
@@ -64,7 +65,8 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
     add = parser.add_argument
     add("--photos", metavar="DIR", type=Path, required=True)
     add("-o", "--output", metavar="FILE", type=Path, help="(painter.safetensors in --work)")
-    add("--work", metavar="DIR", type=Path, default=Path("impasto-training"), help="kept state")
+    add("--work", metavar="DIR", type=Path, help="kept state (beside FILE; impasto-training)")
+    add("--force", action="store_true", help="replace a FILE of something else")
     add("--steps", metavar="N", type=whole(1, 10**9), default=steps, help=f"({steps})")
     add("--batch", metavar="N", type=whole(1, 4096), default=batch, help=f"({batch})")
     add("--side", metavar="PX", type=whole(64, 256), default=128, help="of the crops (128)")
@@ -97,12 +99,12 @@ def run(argv: list[str]) -> int:
     silent = (lambda _: None) if quiet else say
     told = time.monotonic() - LINE_EVERY_S
     steps = train(session, plan, where, silent, rank)
-    with stoppable() as stop:
+    with stoppable(lambda: silent("stopping after this step; again: at once")) as stop:
         for losses in steps:
             if not quiet and time.monotonic() - told >= LINE_EVERY_S:
                 told = time.monotonic()
                 print(_line(losses, plan.steps), file=sys.stderr, flush=True)
-            if stop:
+            if _asked_of_any(bool(stop), where):
                 steps.close()  # keeps where it stands
                 silent(f"stopped at step {losses['step']:.0f}; the same command goes on")
                 return INTERRUPTED
@@ -114,37 +116,66 @@ def _session(options: argparse.Namespace) -> Any:
     """The folders and files of the run.
 
     Raises:
-        InputError: a painting, or the network to begin with, is not there.
+        InputError: a painting is not there, or the network's file cannot be written or is another.
     """
     from impasto.errors import InputError
     from impasto.fast.files import network_file
     from impasto.fast.session import Session
 
     paintings: Any = getattr(options, "paintings", None)
-    base = None if options.base is None else network_file(options.base)
+    output: Path | None = options.output
+    work = options.work or (output.with_name(f"{output.stem}-training") if output else DEFAULT_WORK)
+    begin = options.base or ("draft" if options.kind == "style" else None)
+    base = None if begin is None else network_file(begin)
     if options.kind == "style":
         paintings = tuple(options.styles)
         missing = [path for path in paintings if not path.is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such painting")
-        # All of a network can also be trained from nothing.
-        if base is None and not options.full:
-            base = network_file(None)
+    for folder in (options.photos, paintings):
+        if isinstance(folder, Path) and work.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"--work {work}: is in {folder}, whose pictures are to be trained on")
+    if output is not None:
+        inputs = [*getattr(options, "styles", ()), *([] if base is None else [base])]
+        _check_output(output, inputs, work, overwrite=options.force)
     return Session(
         photos=options.photos,
         paintings=paintings,
-        work=options.work,
-        output=options.output or options.work / "painter.safetensors",
+        work=work,
+        output=output or work / "painter.safetensors",
         base=base,
         checkpoint_every=options.checkpoint_every,
         sample_every=options.sample_every,
     )
 
 
+def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bool) -> None:
+    from impasto.cli.targets import check_targets
+    from impasto.errors import InputError
+    from impasto.fast.session import STATE
+    from impasto.recipe import NETWORK_SUFFIX
+
+    if output.suffix != NETWORK_SUFFIX:
+        raise InputError(f"{output}: a network's file ends in {NETWORK_SUFFIX}")
+    check_targets([output], inputs, overwrite=overwrite or (work / STATE).exists())
+
+
 def _line(losses: dict[str, float], steps: int) -> str:
     named = {k: v for k, v in losses.items() if k not in ("step", "seconds")}
     told = "  ".join(f"{name} {value:.3g}" for name, value in named.items())
     return f"step {losses['step']:.0f} of {steps}  {told}"
+
+
+def _asked_of_any(here: bool, where: Any) -> bool:
+    """Whether this process, or another that trains with it, was asked to stop: all of them leave
+    after the same step, for each waits for the gradients of the others."""
+    import torch
+
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return here
+    asked = torch.tensor(float(here), device=where)
+    torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
+    return bool(asked)
 
 
 def _device_of_this_process(asked: str) -> tuple[Any, int]:

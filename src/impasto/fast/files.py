@@ -29,6 +29,17 @@ def network_file(path: str | None) -> Path:
     return Path(path)
 
 
+def network_there(path: Path) -> Path:
+    """The file itself.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no network file {path}")
+    return path
+
+
 def network_in(recipe: Recipe) -> Engine:
     """The network that has a part in a recipe: its engine, or what paints its optimiser's draft."""
     return Engine(kind="network") if recipe.start.base == "draft" else recipe.engine
@@ -42,9 +53,7 @@ def network_used(engine: Engine) -> tuple[str, str] | None:
     """
     if engine.kind != "network":
         return None
-    path = network_file(engine.file)
-    if not path.is_file():
-        raise WeightsError(f"no network file {path}")
+    path = network_there(network_file(engine.file))
     return path.name, file_sha256(path)
 
 
@@ -74,10 +83,8 @@ def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise WeightsError(f"no network file {path}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(network_there(path), framework="pt") as file:
             note = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:

@@ -136,23 +136,21 @@ class Painter(nn.Module):
             statistics: [N, STATISTICS] of :meth:`statistics`; none: this photo's own.
         """
         height, width = photo.shape[2:]
-        painted = padded(self.painted(photo, style, statistics)[:, :, :height, :width])
+        painted = self.painted(photo, style, statistics)
         own = None if statistics is None else statistics[:, -GRADE_NUMBERS:]
         masks = None if style.masks is None else padded(style.masks)
         return graded(painted, own, style.grades, masks)[:, :, :height, :width]
 
     def statistics(self, photo: Tensor, style: Style) -> Tensor:
         """What everything is normalised by: [N, STATISTICS]."""
-        normalizer = _Normalizer(style, None)
-        painted = self._painted(padded(photo), normalizer)[:, :, : photo.shape[2], : photo.shape[3]]
+        normalizer = _Normalizer(_with_padded_masks(style), None)
+        painted = self._painted(padded(photo), normalizer)
         return torch.cat([grade(photo), *normalizer.found, grade(painted)], 1)
 
     def painted(self, photo: Tensor, style: Style, statistics: Tensor | None = None) -> Tensor:
         """The picture before it is given its style's grade, padded as :func:`padded` does;
         arguments as of :meth:`forward`."""
-        if style.masks is not None:
-            style = replace(style, masks=padded(style.masks))
-        return self._painted(padded(photo), _Normalizer(style, statistics))
+        return self._painted(padded(photo), _Normalizer(_with_padded_masks(style), statistics))
 
     def _painted(self, photo: Tensor, normalized: _Normalizer) -> Tensor:
         style = normalized.style
@@ -212,6 +210,10 @@ class _Normalizer:
         maps = (each.transpose(1, 2) @ where for each in (gains, offsets))
         gain, offset = (each.view_as(x) for each in maps)
         return torch.addcmul(offset, gain, x)
+
+
+def _with_padded_masks(style: Style) -> Style:
+    return style if style.masks is None else replace(style, masks=padded(style.masks))
 
 
 def _enlarged(x: Tensor) -> Tensor:

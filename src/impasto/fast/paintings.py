@@ -13,9 +13,8 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.fast.grading import GRADE_NUMBERS
-from impasto.fast.photos import as_batch, fingerprint, on_shorter_side
+from impasto.fast.photos import as_batch, fingerprint, on_shorter_side, readable
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
-from impasto.media.decode import read_picture
 
 SIDES = (256, 192, 128)
 """Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
@@ -74,7 +73,7 @@ class Paintings:
     def _row(self, index: int, variant: int) -> NDArray[np.float16]:
         row: NDArray[np.float16] = self._rows[index * VARIANTS + variant]
         if not row[:GRADE_NUMBERS].any():  # no picture has moments that are all 0, but for black
-            picture = on_shorter_side(read_picture(self.paths[index]), SIDES[variant % len(SIDES)])
+            picture = on_shorter_side(readable(self.paths, index), SIDES[variant % len(SIDES)])
             image = variant_of(as_batch(picture.pixels), variant, index)
             found = _packed(moments_of(image.to(self.encoder.device), self.encoder, self.book))
             row[GRADE_NUMBERS:] = found[GRADE_NUMBERS:]

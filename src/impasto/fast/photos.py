@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.errors import ImageError, InputError
+from impasto.errors import ImageError, InputError, LimitError
 from impasto.media.atomic import replacing
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
@@ -45,6 +46,22 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def _is_held_out(path: Path) -> bool:
     return hashlib.sha256(path.name.encode()).digest()[0] % HELD_OUT == 0
+
+
+def readable(paths: Sequence[Path], index: int) -> Picture:
+    """The picture at a place in a list; if it cannot be read, the next one that can.
+
+    Raises:
+        InputError: there is none.
+    """
+    for path in [*paths[index:], *paths[:index]]:
+        with suppress(ImageError, LimitError):
+            return read_picture(path)
+    raise _none_of(paths)
+
+
+def _none_of(paths: Sequence[Path]) -> InputError:
+    return InputError(f"{paths[0].parent}: none of its {len(paths)} pictures can be read")
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
@@ -80,15 +97,14 @@ class Photos:
     @classmethod
     def of(cls, paths: Sequence[Path], cache: Path) -> Photos:
         """Pack the middles of photos, or map what was packed of the same files before."""
-        target = cache / f"photos-{fingerprint(paths)}.npy"
+        target = cache / f"photos-{fingerprint(paths)}-{SQUARE}.u8"
         if not target.exists():
             cache.mkdir(parents=True, exist_ok=True)
-            squares = [square for path in paths if (square := _square(path)) is not None]
-            if not squares:
-                raise InputError(f"{paths[0].parent}: none of its {len(paths)} photos can be read")
             with replacing(target) as temporary, temporary.open("wb") as file:
-                np.save(file, np.stack(squares))
-        return cls(np.load(target, mmap_mode="r"))
+                squares = map(_square, paths)
+                if not sum(file.write(each.tobytes()) for each in squares if each is not None):
+                    raise _none_of(paths)
+        return cls(np.memmap(target, np.uint8, "r").reshape(-1, SQUARE, SQUARE, 3))
 
     def __len__(self) -> int:
         return len(self.squares)
@@ -115,7 +131,7 @@ def _square(path: Path) -> NDArray[np.uint8] | None:
     """The middle of a photo; none if it cannot be read."""
     try:
         picture = on_shorter_side(read_picture(path), SQUARE)
-    except ImageError:
+    except (ImageError, LimitError):
         return None
     top, left = (picture.height - SQUARE) // 2, (picture.width - SQUARE) // 2
     part = picture.pixels[top : top + SQUARE, left : left + SQUARE]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -89,32 +90,44 @@ class Runtime:
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
         """
-        height, width = photo.shape[2:]
         style = self.painter.style(codes.to(self.device))
         side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // CELL * CELL)
-        if max(height, width) <= side:
+        if max(photo.shape[2:]) <= side:
             where = None if masks is None else masks[None].to(self.device)
             whole: Tensor = self.painter(photo.to(self.device), _masked(style, where))
             return whole.clamp(0, 1).to(photo.device)
-        return self._in_tiles(photo, style, masks, side)
-
-    def _in_tiles(self, photo: Tensor, style: Style, masks: Tensor | None, side: int) -> Tensor:
-        """Layers are normalised by a thumbnail's statistics; grades, which are of octaves and so of
-        the size, are measured on the picture itself."""
         statistics = self._statistics(photo, style, masks)
-        statistics[:, :GRADE_NUMBERS] = grade_in_strips(photo, STRIP).to(self.device)
+        strokes = self._strokes(photo, style, masks, side, statistics)
+        own = grade_in_strips(strokes, STRIP).to(self.device)
+        return self._finished(strokes, style, masks, side, own, photo.shape[2:])
+
+    def _strokes(
+        self, photo: Tensor, style: Style, masks: Tensor | None, side: int, statistics: Tensor
+    ) -> Tensor:
+        """The pictures before they are given their styles' grades, in tiles; padded."""
 
         def painted(part: Tensor, there: Style) -> Tensor:
             return self.painter.painted(part, there, statistics)
 
-        strokes = self._mapped(photo, style, masks, side, HALO, painted)
-        own = grade_in_strips(strokes, STRIP).to(self.device)
+        return self._mapped(photo, style, masks, side, HALO, painted)
+
+    def _finished(
+        self,
+        strokes: Tensor,
+        style: Style,
+        masks: Tensor | None,
+        side: int,
+        own: Tensor,
+        size: Sequence[int],
+    ) -> Tensor:
+        """:meth:`_strokes`, whose grade is ``own``, with their styles', at the photos' size."""
 
         def finished(part: Tensor, there: Style) -> Tensor:
             where = None if there.masks is None else padded(there.masks)
             return graded(padded(part), own, there.grades, where).clamp_(0, 1)
 
-        return self._mapped(strokes, style, masks, side, SEEN, finished)
+        height, width = size
+        return self._mapped(strokes, style, masks, side, SEEN, finished)[:, :, :height, :width]
 
     def _mapped(
         self,
@@ -125,15 +138,17 @@ class Runtime:
         halo: int,
         change: Callable[[Tensor, Style], Tensor],
     ) -> Tensor:
-        """What a change makes of an image, tile by tile."""
-        result = torch.empty_like(image)
-        for seen, kept, inner in _tiles(image.shape[2], image.shape[3], side, halo):
+        """What a change makes of an image, tile by tile; padded as the whole would be."""
+        height, width = (length + -length % CELL for length in image.shape[2:])
+        result = image.new_empty((*image.shape[:2], height, width))
+        for seen, kept, inner in _tiles(height, width, side, halo):
             part = image[:, :, seen[0], seen[1]].to(self.device)
             where = None if masks is None else masks[None, :, seen[0], seen[1]].to(self.device)
             made = change(part, _masked(style, where))
             result[:, :, kept[0], kept[1]] = made[:, :, inner[0], inner[1]]
         return result
 
+    @torch.inference_mode()
     def frozen(self, first: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
         """What paints photos of one size, [1, 3, H, W] in [0, 1], by the statistics of the first.
 
@@ -141,19 +156,30 @@ class Runtime:
             first: likewise.
             codes: [1, NUMBERS].
         """
-        with torch.inference_mode():
-            style = self.painter.style(codes[None].to(self.device))
-            statistics = self._statistics(first, style, None)
+        style = self.painter.style(codes[None].to(self.device))
+        statistics = self._statistics(first, style, None)
+        if max(first.shape[2:]) <= LARGEST_TILE:
+
+            @torch.inference_mode()
+            def whole(photo: Tensor) -> Tensor:
+                made: Tensor = self.painter(photo.to(self.device), style, statistics)
+                return made.clamp(0, 1).to(photo.device)
+
+            return whole
+        strokes = self._strokes(first, style, None, LARGEST_TILE, statistics)
+        own = grade_in_strips(strokes, STRIP).to(self.device)
 
         @torch.inference_mode()
-        def paint(photo: Tensor) -> Tensor:
-            made: Tensor = self.painter(photo.to(self.device), style, statistics)
-            return made.clamp(0, 1).to(photo.device)
+        def in_tiles(photo: Tensor) -> Tensor:
+            strokes = self._strokes(photo, style, None, LARGEST_TILE, statistics)
+            return self._finished(strokes, style, None, LARGEST_TILE, own, photo.shape[2:])
 
-        return paint
+        return in_tiles
 
     def _statistics(self, photo: Tensor, style: Style, masks: Tensor | None) -> Tensor:
-        """Of the whole picture, as large as it is looked at in one piece."""
+        """Of the whole picture: layers are normalised by those of a thumbnail that is looked at in
+        one piece; the grade, which is of octaves and so of the size, is measured on the picture
+        itself. That of what was painted, which comes last, is the thumbnail's."""
         height, width = photo.shape[2:]
         scale = min(1.0, THUMBNAIL / max(height, width))
         size = max(16, round(height * scale)), max(16, round(width * scale))
@@ -161,11 +187,13 @@ class Runtime:
         where = None
         if masks is not None:
             where = F.interpolate(masks[None], size, mode="area").to(self.device)
-        return self.painter.statistics(small, _masked(style, where))
+        statistics = self.painter.statistics(small, _masked(style, where))
+        statistics[:, :GRADE_NUMBERS] = grade_in_strips(photo, STRIP).to(self.device)
+        return statistics
 
 
 def _masked(style: Style, masks: Tensor | None) -> Style:
-    return Style(style.gains, style.offsets, style.grades, masks)
+    return replace(style, masks=masks)
 
 
 Window = tuple[slice, slice]

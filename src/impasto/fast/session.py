@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -15,12 +13,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from impasto.encoders.weights import load_encoder
-from impasto.errors import InputError
-from impasto.fast.files import read_painter, write_painter
+from impasto.encoders.weights import file_sha256, load_encoder
+from impasto.fast.files import network_there, read_painter, write_painter
+from impasto.fast.keeping import Log, read_state, write_state
 from impasto.fast.network import Painter
 from impasto.fast.paintings import SIDES, Paintings, moments_of
-from impasto.fast.photos import Photos, as_batch, on_shorter_side, pictures_in
+from impasto.fast.photos import (
+    Photos,
+    as_batch,
+    fingerprint,
+    on_shorter_side,
+    pictures_in,
+    readable,
+)
 from impasto.fast.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.fast.train import Plan, Trainer
 from impasto.media.atomic import replacing
@@ -29,9 +34,11 @@ from impasto.record.contact_sheet import ContactSheet
 
 BOOK_OF = 160
 """Paintings that the code book is fitted on."""
+STATE = "state.pt"
 SHEET = (4, 7)
 """Held-out photos and paintings on a sheet of samples."""
-BATCHES_DEPEND_ON = ("batch", "side", "seed")
+FIXED = ("batch", "side", "seed", "variants", "fitted")
+"""Settings that a run keeps: its batches, or what it trains, depend on them."""
 Say = Callable[[str], None]
 
 
@@ -67,21 +74,26 @@ def train(
 
     Args:
         session: the folders.
-        plan: the settings; a run that goes on may have other weights, rates and numbers of steps.
+        plan: the settings; a run that goes on may have other weights, rates and numbers of steps,
+            but not other pictures.
         device: to train on.
         say: told what is being done before the first step.
         rank: of this process, where several train together; only the first one writes.
 
     Raises:
-        InputError: folders without pictures, or a run of other settings.
+        ImageError: a painting that the network is for cannot be read.
+        InputError: folders without pictures, or the session's folder is another run's.
+        WeightsError: the network to begin with is missing or damaged.
         ResourceError: the disk is full.
     """
+    run = _identity(session, plan)
+    state = read_state(session.work / STATE, run)
     trainer, photos, paintings = trainer_of(session, plan, device, say, rank)
-    state = session.work / "state.pt"
-    if state.exists():
-        _go_on(trainer, torch.load(state, map_location="cpu", weights_only=True))
-        say(f"going on from step {trainer.step}")
-    yield from _recorded(session, trainer, photos, paintings)
+    if state is not None:
+        trainer.restore(state)
+        there = "; a larger --steps goes on" if trainer.step >= plan.steps else ""
+        say(f"going on from step {trainer.step}{there}")
+    yield from _recorded(session, run, trainer, photos, paintings)
 
 
 def trainer_of(
@@ -119,6 +131,8 @@ def _data(
     """Photos and paintings, to train on and held out; the painter's code book is set."""
     photos = pictures_in(session.photos)
     if isinstance(session.paintings, tuple):  # all are trained on, and judged by
+        for path in session.paintings:
+            read_picture(path)  # complains of it before any work
         paintings = list(session.paintings), list(session.paintings)
     else:
         paintings = pictures_in(session.paintings)
@@ -131,47 +145,56 @@ def _data(
     return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
 
 
-def _go_on(trainer: Trainer, state: dict[str, Any]) -> None:
-    now, then = asdict(trainer.plan), state["plan"]
-    for name in BATCHES_DEPEND_ON:
-        if now[name] != then[name]:
-            raise InputError(
-                f"the run to go on with has {name} {then[name]}, not {now[name]}; "
-                "another --work begins another run"
-            )
-    trainer.restore(state)
+def _identity(session: Session, plan: Plan) -> dict[str, Any]:
+    """What makes a run this one: to go on with another's state would be to mix them."""
+    settings = asdict(plan)
+
+    def all_in(folder: Path) -> str:
+        rest, held = pictures_in(folder)
+        return fingerprint([*rest, *held])
+
+    given, base = session.paintings, session.base
+    return {
+        "photos": all_in(session.photos),
+        "paintings": fingerprint(given) if isinstance(given, tuple) else all_in(given),
+        "weights to begin with": "" if base is None else file_sha256(network_there(base)),
+        **{name: settings[name] for name in FIXED},
+    }
 
 
 def _recorded(
-    session: Session, trainer: Trainer, photos: Photos, paintings: Paintings
+    session: Session,
+    run: dict[str, Any],
+    trainer: Trainer,
+    photos: Photos,
+    paintings: Paintings,
 ) -> Generator[dict[str, float], None, None]:
-    first = trainer.rank == 0
-    log, began = session.work / "log.jsonl", time.monotonic()
-    for losses in trainer.run(trainer.plan.steps):
+    if trainer.rank > 0:
+        yield from trainer.run(trainer.plan.steps)
+        return
+    log, last = Log(session.work / "log.jsonl", trainer.step), trainer.plan.steps
+    if trainer.step >= last:  # the file may be wanted under another name
+        save(session, run, trainer)
+    for losses in trainer.run(last):
         step = trainer.step
-        if first:
-            if step % session.sample_every == 0:
-                found = trainer.held_out(photos, paintings)
-                losses |= {f"held_out_{name}": value for name, value in found.items()}
-                write_samples(trainer, photos, paintings, session.work / "samples")
-            with log.open("a") as file:
-                seconds = round(time.monotonic() - began, 2)
-                file.write(json.dumps(losses | {"seconds": seconds}) + "\n")
-            if step % session.checkpoint_every == 0 or step == trainer.plan.steps:
-                save(session, trainer)
+        if step % session.sample_every == 0 or step == last:
+            found = trainer.held_out(photos, paintings)
+            losses |= {f"held_out_{name}": value for name, value in found.items()}
+            write_samples(trainer, photos, paintings, session.work / "samples")
+        log.write(losses)
+        if step % session.checkpoint_every == 0 or step == last:
+            save(session, run, trainer)
         try:
             yield losses
         except GeneratorExit:
-            if first:
-                save(session, trainer)
+            save(session, run, trainer)
             raise
 
 
-def save(session: Session, trainer: Trainer) -> None:
-    """Write checkpoint and network, whole or not at all."""
-    with replacing(session.work / "state.pt") as temporary, temporary.open("wb") as file:
-        torch.save(trainer.state(), file)
-    about = {"steps": trainer.step, **asdict(trainer.plan)}
+def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
+    """Write checkpoint and network, each whole or not at all."""
+    write_state(session.work / STATE, run, trainer.state())
+    about = {**asdict(trainer.plan), "steps": trainer.step}
     write_painter(trainer.averaged, session.output, about)
 
 
@@ -198,7 +221,7 @@ def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:
     chosen = torch.randperm(len(paintings), generator=generator)[:BOOK_OF].tolist()
     found = []
     for index in chosen:
-        picture = on_shorter_side(read_picture(paintings[index]), SIDES[1])
+        picture = on_shorter_side(readable(paintings, index), SIDES[1])
         found.append(moments_of(as_batch(picture.pixels), encoder, book))
     book.fit(
         PictureMoments(
@@ -226,7 +249,7 @@ def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder
     for row in range(down):
         index = row * len(paintings) // down
         place = (row + 1) * (across + 1)
-        sheet.place(place, "", read_picture(paintings.paths[index]).to_pil())
+        sheet.place(place, "", readable(paintings.paths, index).to_pil())
         code = paintings.book.code(paintings.moments([(index, 0)]))
         style = painter.style(code[:, None])
         for column, photo in enumerate(chosen):

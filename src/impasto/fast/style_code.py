@@ -51,11 +51,9 @@ class PictureMoments:
         def mixed(a: Tensor, b: Tensor) -> Tensor:
             return torch.lerp(a, b, share.view(-1, *(1,) * (a.dim() - 1)))
 
-        pairs = (zip(self.means, other.means, strict=True),)
-        seconds = zip(self.seconds, other.seconds, strict=True)
         return PictureMoments(
-            [mixed(*pair) for pair in pairs[0]],
-            [mixed(*pair) for pair in seconds],
+            list(map(mixed, self.means, other.means)),
+            list(map(mixed, self.seconds, other.seconds)),
             mixed(self.grade, other.grade),
         )
 
@@ -107,7 +105,7 @@ class CodeBook(nn.Module):
 
     def reading(self, code: Tensor) -> Tensor:
         """What the network sees of a code: means, log deviations, correlations along the axes,
-        each relative to paintings at large. [N, NUMBERS - 12] of [N, NUMBERS]."""
+        each relative to paintings at large. [N, NUMBERS - 60] of [N, NUMBERS]."""
         return ((self.unscaled(code) - self.center) / self.width).clamp(-LIMIT, LIMIT)
 
     def unscaled(self, code: Tensor) -> Tensor:
@@ -146,7 +144,7 @@ class CodeBook(nn.Module):
         )
         numbers = self.unscaled(self.code(scaled))
         self.center.copy_(numbers.mean(0))
-        self.width.copy_(numbers.std(0).clamp(min=0.02))
+        self.width.copy_(numbers.std(0, correction=0).clamp(min=0.02))
 
 
 def _pairs(device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,145 @@
+"""Style codes of one's own: measured, kept in a file, blended, and laid side by side.
+
+>>> atelier = Atelier()  # doctest: +SKIP
+>>> wave, night = atelier.code("wave.jpg"), atelier.code("night.jpg")  # doctest: +SKIP
+>>> write_code(0.3 * wave + 0.7 * night, "mine.safetensors", atelier)  # doctest: +SKIP
+>>> atelier.paint("photo.jpg", [wave, night], masks=["sky.png"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from impasto.errors import InputError
+from impasto.fast.artist import side_by_side
+from impasto.fast.files import network_file
+from impasto.fast.runtime import CODE_SIDE, Runtime
+from impasto.fast.style_code import NUMBERS
+from impasto.media.atomic import replacing
+from impasto.media.decode import read_picture
+from impasto.media.masks import read_mask
+from impasto.media.picture import Picture
+from impasto.objective.storage import Storage
+from impasto.optimize import canvas
+from impasto.optimize.areas import Areas, mixed
+from impasto.optimize.device import resolve_device
+from impasto.optimize.schedule import painting_size, result_size
+from impasto.recipe import load_recipe
+
+Code = NDArray[np.float32]
+KIND = "impasto style code 1"
+
+
+class Atelier:
+    """A one-pass network that paints by codes, [NUMBERS] float32 each.
+
+    A code holds moments, so means of codes are codes, and the code of the photo changes least:
+    ``(1 - strength) * code(photo) + strength * code(painting)``.
+    """
+
+    def __init__(self, network: str | Path | None = None, *, device: str = "auto") -> None:
+        """Load a network file; none: impasto's own.
+
+        Raises:
+            InputError: the device does not exist.
+            WeightsError: the network's file, or VGG's, is missing or damaged.
+        """
+        path = network_file(None if network is None else str(network))
+        self._runtime = Runtime.load(path, resolve_device(device))
+        book = self._runtime.painter.book.state_dict()
+        numbers = b"".join(value.cpu().numpy().tobytes() for value in book.values())
+        self.units = hashlib.sha256(numbers).hexdigest()
+        """Tells codes that this network can read from others."""
+
+    def code(self, painting: Any, *, scale: float = 1.0) -> Code:
+        """The code of a painting, or of a photo.
+
+        Args:
+            painting: a picture, as :func:`impasto.read_picture` takes it.
+            scale: how large its strokes are to be, beside those of ``style.scale`` 1.
+
+        Raises:
+            ImageError, LimitError: it cannot be read.
+        """
+        picture = read_picture(painting)
+        size = painting_size((picture.width, picture.height), (CODE_SIDE, CODE_SIDE), scale)
+        image = canvas.to_tensor(picture, *size, Storage(torch.device("cpu")))
+        found: Code = self._runtime.code(image).cpu().numpy()
+        return found
+
+    def paint(
+        self,
+        photo: Any,
+        codes: Sequence[Code],
+        *,
+        masks: Sequence[Any] = (),
+        size: int | None = None,
+    ) -> Picture:
+        """A photo in the style of a code, or of several, each in its place.
+
+        Args:
+            photo: a picture.
+            codes: one; or as many as masks, or one more, which is for the rest.
+            masks: where each is the style, as ``impasto.stylize`` takes them; what none shows is
+                kept, if there is no code for it.
+            size: longer side of the result; none: the photo's own, or less on a CPU.
+
+        Raises:
+            InputError: numbers of codes and masks that do not go together, or no code.
+            ImageError, LimitError: a picture cannot be read, or is too large.
+        """
+        if len(codes) != 1 and not masks:
+            raise InputError(f"{len(codes)} codes and no masks: blend them to one, or give masks")
+        if any(np.shape(code) != (NUMBERS,) for code in codes):
+            raise InputError(f"a style code has {NUMBERS} numbers")
+        picture, storage = read_picture(photo), Storage(torch.device("cpu"))
+        wanted = result_size(picture.width, picture.height, size, self._runtime.device)
+        areas = Areas.of(load_recipe("draft"), len(codes), map(read_mask, masks))
+        image = canvas.to_tensor(picture, *wanted, storage)
+        given = torch.from_numpy(np.stack(codes).astype(np.float32))[None]
+        where = side_by_side(areas, wanted) if masks else None
+        painted, kept = self._runtime.paint(image, given, where), areas.kept(*wanted, storage)
+        if kept is not None:
+            painted = mixed(painted, image, kept, storage)
+        return canvas.to_picture(painted, picture)
+
+
+def write_code(code: Code, path: str | Path, atelier: Atelier) -> None:
+    """Keep a code in a file, with the units of the network it is for.
+
+    Raises:
+        ResourceError: the folder cannot be written or the disk is full.
+    """
+    from safetensors.numpy import save_file
+
+    with replacing(Path(path)) as temporary:
+        note = {"format": KIND, "units": atelier.units}
+        save_file({"code": np.asarray(code, np.float32)}, temporary, metadata=note)
+
+
+def read_code(path: str | Path, atelier: Atelier) -> Code:
+    """What :func:`write_code` kept.
+
+    Raises:
+        InputError: no such file, not one of these, or of a network with other units.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            note = file.metadata() or {}
+            code: Code | None = file.get_tensor("code") if note.get("format") == KIND else None
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: holds no style code ({error})") from None
+    if code is None or code.shape != (NUMBERS,):
+        raise InputError(f"{path}: holds no style code ({KIND!r} expected)")
+    if note.get("units") != atelier.units:
+        raise InputError(f"{path}: is of a network that measures styles in other units")
+    return code
