@@ -7,6 +7,7 @@ let painter = null;
 field("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const say = (text) => { field("status").textContent = text; };
+  field("paint").disabled = true; // a session runs one picture at a time
   try {
     say("loading the network");
     painter ??= await Painter.load("./models/");
@@ -25,5 +26,7 @@ field("form").addEventListener("submit", async (event) => {
     say(`${image.width} x ${image.height} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   } catch (error) {
     say(`failed: ${error.message}`);
+  } finally {
+    field("paint").disabled = false;
   }
 });
