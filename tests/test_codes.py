@@ -48,7 +48,7 @@ def test_a_code_that_was_kept_paints_the_same_picture(atelier, codes, tmp_path):
 
 def test_it_is_the_draft_of_the_command_line(atelier):
     photo = synthetic_photo(384, 384)
-    made = levels(atelier.paint(photo, [atelier.code(PAINTING)]))
+    made = levels(atelier.paint(photo, [atelier.code(PAINTING, size=384)]))
     draft = impasto.stylize(photo, PAINTING, quality="draft", device="cpu")
     assert np.abs(made - np.asarray(draft.image.convert("RGB"))).max() <= 1
     assert apart(made, photo) > 10
@@ -60,7 +60,7 @@ def test_codes_are_blended_and_the_photos_own_is_the_weakest(atelier, codes):
     )
     assert max(apart(mean, one), apart(mean, two)) < apart(one, two)
     photo = synthetic_photo(384, 384)
-    own = atelier.code(photo)
+    own = atelier.code(photo, size=384)
     weak, strong = (levels(atelier.paint(photo, [code])) for code in (own, codes[0]))
     assert apart(weak, photo) < 0.4 * apart(strong, photo)
 

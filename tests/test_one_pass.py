@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,10 +14,16 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.fast import runtime
+from impasto.fast.artist import code_beside
 from impasto.fast.engine import OnePass
 from impasto.fast.files import write_painter
+from impasto.fast.grading import GRADE_NUMBERS, grade
 from impasto.fast.network import Painter
 from impasto.fast.session import fitted_book
+from impasto.media.decode import read_picture
+from impasto.objective.storage import Storage
+from impasto.optimize import canvas
+from impasto.optimize.schedule import painting_size
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +122,49 @@ def test_style_scale_and_colors_change_the_picture(folder, network):
 
 
 @pytest.mark.parametrize("size", [528, 700])
-def test_tiles_leave_no_seams(folder, monkeypatch, size):
-    """Of the network that is shipped: how far it sees in effect, its weights say."""
-    monkeypatch.setattr(runtime, "THUMBNAIL", size)
+def test_what_is_made_in_strips_has_no_seams(folder, monkeypatch, size):
+    monkeypatch.setattr(runtime, "WORK", 256)
     whole = made(folder, "draft", "--size", size)
-    tiled = made(folder, "draft", "--size", size, "--set", "tile=256", name="tiled.png")
-    assert np.abs(whole - tiled).max() <= 1
+    monkeypatch.setattr(runtime, "STRIP", 64)
+    assert np.abs(whole - made(folder, "draft", "--size", size, name="strips.png")).max() <= 1
 
 
-def test_frames_larger_than_a_tile_are_graded_as_pictures_are(network):
+def test_a_large_picture_has_the_strokes_of_a_smaller_one_and_the_photos_detail(network):
+    engine = runtime.Runtime.load(network, torch.device("cpu"))
+    photo = torch.rand(1, 3, 96, 160, generator=torch.Generator().manual_seed(0))
+    code = engine.code(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)))
+    small = torch.nn.functional.interpolate(photo, (48, 80), mode="bilinear", antialias=True)
+    strokes = engine.paint(small, code[None, None])
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(runtime, "WORK", math.sqrt(48 * 80))
+        large = engine.paint(photo, code[None, None])
+    coarse, wanted = (
+        torch.nn.functional.avg_pool2d(each, side) for each, side in ((large, 8), (strokes, 4))
+    )
+    assert (coarse - wanted).abs().mean() < 0.2 * wanted.std()
+    enlarged = torch.nn.functional.interpolate(strokes, (96, 160), mode="bicubic")
+    fine, photos = (detail(each).flatten() for each in (large, photo))
+    assert torch.corrcoef(torch.stack([fine, photos]))[0, 1] > 0.5
+    assert fine.std() > 3 * detail(enlarged).std()
+
+
+def detail(image):
+    coarse = torch.nn.functional.avg_pool2d(image.mean(1, keepdim=True), 2)
+    return image.mean(1, keepdim=True) - coarse.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+@pytest.mark.parametrize("painting", [(128, 128), (300, 200)])
+def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, painting):
+    picture = read_picture(synthetic_painting(*painting))
+    loaded = runtime.Runtime.load(network, torch.device("cpu"))
+    code = code_beside(loaded, picture, (512, 512))
+    size = painting_size((picture.width, picture.height), (512, 512), 1.0)
+    image = canvas.to_tensor(picture, *size, Storage(torch.device("cpu")))
+    torch.testing.assert_close(code[-GRADE_NUMBERS:], grade(image)[0])
+
+
+def test_large_frames_are_painted_as_pictures_are(network, monkeypatch):
+    monkeypatch.setattr(runtime, "WORK", 256)
     engine = runtime.Runtime.load(network, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     coarse, noise = (torch.rand(1, 3, *s, generator=generator) for s in ((4, 40), (128, 1280)))
@@ -171,11 +212,11 @@ def test_the_optimisers_engine_refuses_a_networks_recipe(network):
         impasto.Stylizer(impasto.load_recipe(network))
 
 
-def test_a_plan_tells_size_and_tiles(folder, network, capsys):
+def test_a_plan_tells_size_and_time(folder, network, capsys):
     given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
     assert main(["plan", *given, "--recipe", str(network), "--size", "1200", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert (plan["width"], plan["height"], plan["tile"]) == (1200, 900, 1024)
+    assert (plan["width"], plan["height"], plan["tile"]) == (1200, 900, 0)
     assert plan["seconds"] > 0
 
 

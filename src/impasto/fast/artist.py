@@ -16,6 +16,7 @@ from torch import Tensor
 from impasto.errors import InputError
 from impasto.fast import runtime
 from impasto.fast.files import network_file
+from impasto.fast.grading import GRADE_NUMBERS, grade
 from impasto.fast.runtime import Runtime
 from impasto.fast.style_code import NUMBERS
 from impasto.media.masks import Mask
@@ -32,8 +33,9 @@ SCALES = (0.25, 2.0)
 PROBE = 192
 """Side in pixels of what is timed for a plan."""
 TINY = 1e-6
-CODES = 64
-"""Kept: paintings come again, and reading a code takes longer than painting a small photo."""
+KNOWN = 128
+"""Measurements kept: paintings come again, and take longer than painting a small photo."""
+Known = OrderedDict[tuple[str, int, int, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,15 @@ class Sitting:
 class Artist(Protocol):
     """A network, loaded."""
 
-    def paint(self, images: Tensor, sittings: Sequence[Sitting], tile: int) -> Tensor:
+    def paint(self, images: Tensor, sittings: Sequence[Sitting]) -> Tensor:
         """Photos [N, 3, H, W] in [0, 1] at their results' size, repainted.
 
         Args:
             images: the photos, on the CPU.
             sittings: of each: the pictures, and what is asked of them. Several have no masks.
-            tile: side in pixels of what is painted at a time; 0: all at once.
         """
 
-    def seconds(self, pixels: int, tile: int, paintings: int) -> float:
+    def seconds(self, pixels: int, paintings: int) -> float:
         """About how long that takes."""
 
 
@@ -87,22 +88,22 @@ class CodeArtist:
 
     def __init__(self, loaded: Runtime) -> None:
         self._runtime = loaded
-        self._codes_known: OrderedDict[tuple[str, int, int], Tensor] = OrderedDict()
+        self._known: Known = OrderedDict()
 
-    def paint(self, images: Tensor, sittings: Sequence[Sitting], tile: int) -> Tensor:
+    def paint(self, images: Tensor, sittings: Sequence[Sitting]) -> Tensor:
         """As :class:`Artist`."""
         size = images.shape[3], images.shape[2]
         codes = torch.stack([self._codes(size, sitting) for sitting in sittings])
-        return self._runtime.paint(images, codes, _masks(size, sittings), tile)
+        return self._runtime.paint(images, codes, _masks(size, sittings))
 
-    def seconds(self, pixels: int, tile: int, paintings: int) -> float:
+    def seconds(self, pixels: int, paintings: int) -> float:
         """As :class:`Artist`; a small picture is painted and timed."""
         began = time.monotonic()
         self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, 1, NUMBERS))
         pace = (time.monotonic() - began) / PROBE**2
-        halo = (1 + 2 * runtime.HALO / tile) ** 2 if tile else 1.0
+        at_work = min(pixels, runtime.WORK**2)
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
-        return pace * (pixels * halo + codes)
+        return pace * (at_work + runtime.DETAIL_WORK * (pixels - at_work) + codes)
 
     def frozen(self, first: Tensor, sitting: Sitting) -> Callable[[Tensor], Tensor]:
         """What paints the frames of a shot, as :meth:`Runtime.frozen`, given its first."""
@@ -126,22 +127,52 @@ class CodeArtist:
     def _code(
         self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
     ) -> Tensor:
-        shrink = min(1.0, runtime.CODE_SIDE / math.sqrt(math.prod(size)))
+        return code_beside(self._runtime, picture, size, scale, part, self._known)
+
+
+def code_beside(
+    loaded: Runtime,
+    picture: Picture,
+    size: tuple[int, int],
+    scale: float = 1.0,
+    part: Mask | None = None,
+    known: Known | None = None,
+) -> Tensor:
+    """The code [NUMBERS] of a painting for results of a size: how strong its octaves of detail are
+    is measured beside the strokes, the rest, which takes VGG, on less.
+
+    Args:
+        loaded: the network.
+        picture: the painting.
+        size: (width, height) of the results.
+        scale: of strokes, as a recipe's ``style.scale``.
+        part: which part of it counts; none: all.
+        known: what was measured before, of whole paintings; it is added to.
+    """
+
+    def measured(side: int, measure: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
+        shrink = min(1.0, side / math.sqrt(math.prod(size)))
         beside = round(size[0] * shrink), round(size[1] * shrink)
-        scale = min(max(scale, SCALES[0]), SCALES[1])
-        width, height = painting_size((picture.width, picture.height), beside, scale)
-        known = picture.sha256(), width, height
-        if part is None and known in self._codes_known:
-            self._codes_known.move_to_end(known)
-            return self._codes_known[known]
+        own = picture.width, picture.height
+        width, height = painting_size(own, beside, min(max(scale, SCALES[0]), SCALES[1]))
+        key = picture.sha256(), side, width, height
+        if part is None and known is not None and key in known:
+            known.move_to_end(key)
+            return known[key]
         image = canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
-        if part is None:
-            self._codes_known[known] = self._runtime.code(image)
-            if len(self._codes_known) > CODES:
-                self._codes_known.popitem(last=False)
-            return self._codes_known[known]
-        shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
-        return self._runtime.code(image, shown[None, None].float())
+        if part is not None:
+            shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
+            return measure(image, shown[None, None].float())
+        found = measure(image, None)
+        if known is not None:
+            known[key] = found
+            if len(known) > KNOWN:
+                known.popitem(last=False)
+        return found
+
+    code = measured(runtime.CODE_SIDE, loaded.code)
+    strength = measured(runtime.WORK, lambda image, shown: grade(image, shown)[0])
+    return torch.cat([code[:-GRADE_NUMBERS], strength.to(code)])
 
 
 def _masks(size: tuple[int, int], sittings: Sequence[Sitting]) -> Tensor | None:

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from impasto.errors import InputError
-from impasto.fast.artist import side_by_side
+from impasto.fast.artist import code_beside, side_by_side
 from impasto.fast.files import network_file
-from impasto.fast.runtime import CODE_SIDE, Runtime
+from impasto.fast.runtime import Runtime
 from impasto.fast.style_code import NUMBERS
 from impasto.media.atomic import replacing
 from impasto.media.decode import read_picture
@@ -30,7 +30,7 @@ from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
 from impasto.optimize.device import resolve_device
-from impasto.optimize.schedule import painting_size, result_size
+from impasto.optimize.schedule import result_size
 from impasto.recipe import load_recipe
 
 Code = NDArray[np.float32]
@@ -58,20 +58,20 @@ class Atelier:
         self.units = hashlib.sha256(numbers).hexdigest()
         """Tells codes that this network can read from others."""
 
-    def code(self, painting: Any, *, scale: float = 1.0) -> Code:
+    def code(self, painting: Any, *, scale: float = 1.0, size: int = 512) -> Code:
         """The code of a painting, or of a photo.
 
         Args:
             painting: a picture, as :func:`impasto.read_picture` takes it.
             scale: how large its strokes are to be, beside those of ``style.scale`` 1.
+            size: of the results it is for, the square root of their pixels; it tells how strong
+                octaves of detail are, and does up to 1024 px.
 
         Raises:
             ImageError, LimitError: it cannot be read.
         """
         picture = read_picture(painting)
-        size = painting_size((picture.width, picture.height), (CODE_SIDE, CODE_SIDE), scale)
-        image = canvas.to_tensor(picture, *size, Storage(torch.device("cpu")))
-        found: Code = self._runtime.code(image).cpu().numpy()
+        found: Code = code_beside(self._runtime, picture, (size, size), scale).cpu().numpy()
         return found
 
     def paint(

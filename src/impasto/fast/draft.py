@@ -50,4 +50,4 @@ class NetworkDraft:
     ) -> Tensor:
         """See :class:`impasto.optimize.draft.Draft`."""
         sitting = Sitting(photo, paintings, areas, self._recipe)
-        return self._artist.paint(image.cpu(), [sitting], 0).to(image)
+        return self._artist.paint(image.cpu(), [sitting]).to(image)

@@ -92,8 +92,9 @@ class OnePass:
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
-        tile = self._tile(size) if plan is None else plan.tile
-        return self._steps(photo, paintings, areas, size, tile)
+        if plan is None:
+            self._check_room(size)
+        return self._steps(photo, paintings, areas, size)
 
     def plan(
         self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
@@ -102,21 +103,21 @@ class OnePass:
         photo, paintings = read_picture(content), self._paintings_of(styles)
         width, height = self.size_for(photo)
         self._areas(paintings, masks, style_masks)
-        tile = self._tile((width, height))
+        self._check_room((width, height))
         taken, free = taken_memory(self.device), self._free()
         return Plan(
             width=width,
             height=height,
             scales=(Scale(width, height, 1),),
             at_most=False,
-            tile=tile,
+            tile=0,
             state="device",
-            bytes_needed=taken + _bytes_for((width, height), tile),
+            bytes_needed=taken + _bytes_for((width, height)),
             bytes_free=None if free is None else free + taken,
             bytes_on_host=0,
             bytes_on_disk=0,
             scratch=None,
-            seconds=self._artist.seconds(width * height, tile, len(paintings)),
+            seconds=self._artist.seconds(width * height, len(paintings)),
             device=str(self.device),
             precision=self.precision,
         )
@@ -137,7 +138,7 @@ class OnePass:
         artist = self._artist
         if isinstance(artist, CodeArtist):
             return artist.frozen(image, sitting)
-        return lambda photo: artist.paint(photo, [sitting], 0)
+        return lambda photo: artist.paint(photo, [sitting])
 
     def run_together(self, contents: Sequence[Picture], styles: Sequence[Picture]) -> list[Step]:
         """Repaint photos whose results have one size, in one pass for all of them.
@@ -155,13 +156,10 @@ class OnePass:
         """
         (size,) = {self.size_for(content) for content in contents}
         began, areas = time.monotonic(), self._areas(styles, (), ())
-        tile = self._tile(size, len(contents))
-        made = self._painted(contents, styles, areas, size, tile)
+        self._check_room(size, len(contents))
+        made = self._painted(contents, styles, areas, size)
         share = (time.monotonic() - began) / len(contents)
-        return [
-            self._step(photo, *each, tile, share)
-            for photo, each in zip(contents, made, strict=True)
-        ]
+        return [self._step(photo, *each, share) for photo, each in zip(contents, made, strict=True)]
 
     def _steps(
         self,
@@ -169,11 +167,10 @@ class OnePass:
         paintings: Sequence[Picture],
         areas: Areas,
         size: tuple[int, int],
-        tile: int,
     ) -> Generator[Step, None, None]:
         began = time.monotonic()
-        ((painted, kept),) = self._painted([photo], paintings, areas, size, tile)
-        yield self._step(photo, painted, kept, tile, time.monotonic() - began)
+        ((painted, kept),) = self._painted([photo], paintings, areas, size)
+        yield self._step(photo, painted, kept, time.monotonic() - began)
 
     def _painted(
         self,
@@ -181,7 +178,6 @@ class OnePass:
         paintings: Sequence[Picture],
         areas: Areas,
         size: tuple[int, int],
-        tile: int,
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Of each photo: [1, 3, H, W] in [0, 1], and how much of the photo is kept, if any is."""
         storage, recipe = Storage(torch.device("cpu")), self.recipe
@@ -192,14 +188,12 @@ class OnePass:
             painted = images
         else:
             sittings = [Sitting(shown, styles, areas, recipe) for shown, styles in looks]
-            painted = self._artist.paint(images, sittings, tile)
+            painted = self._artist.paint(images, sittings)
             if kept is not None:
                 painted = mixed(painted, images, kept, storage)
         return [(each[None], kept) for each in painted.unbind()]
 
-    def _step(
-        self, photo: Picture, painted: Tensor, kept: Tensor | None, tile: int, seconds: float
-    ) -> Step:
+    def _step(self, photo: Picture, painted: Tensor, kept: Tensor | None, seconds: float) -> Step:
         height, width = painted.shape[2:]
         return Step(
             iteration=1,
@@ -211,7 +205,7 @@ class OnePass:
             losses={},
             elapsed_s=seconds,
             eta_s=0.0,
-            tile=tile,
+            tile=0,
             fell_back=False,
             last=True,
             _image=painted,
@@ -243,28 +237,17 @@ class OnePass:
         left = self._max_memory - taken_memory(self.device)
         return left if free is None else min(free, left)
 
-    def _tile(self, size: tuple[int, int], photos: int = 1) -> int:
-        """Side of the tiles that fit into memory; 0: none are needed."""
-        free, asked = self._free(), self.recipe.tile
-        side = asked if isinstance(asked, int) and asked else runtime.LARGEST_TILE
-        if free is None:
-            return side if max(size) > side else 0
-        while photos * _bytes_for(size, side) > free and side > runtime.SMALLEST_TILE:
-            side = max(runtime.SMALLEST_TILE, side // 2)
-        needed = photos * _bytes_for(size, side)
-        if needed > free:
+    def _check_room(self, size: tuple[int, int], photos: int = 1) -> None:
+        """Raise ResourceError if there is too little memory."""
+        free, needed = self._free(), photos * _bytes_for(size)
+        if free is not None and needed > free:
             raise ResourceError(
                 f"{size[0]}x{size[1]} px need {needed / 2**30:.1f} GiB of memory, "
                 f"{max(0, free) / 2**30:.1f} are free: ask for a smaller --size"
             )
-        return side if max(size) > side else 0
 
 
-def _bytes_for(size: tuple[int, int], tile: int) -> int:
-    """Of one photo: a tile or, if larger, the thumbnail that tiles have their statistics from."""
-    at_once = math.prod(size)
-    if tile and max(size) > tile:
-        shrink = min(1.0, runtime.THUMBNAIL / max(size))
-        inside = math.prod(min(side, tile + 2 * runtime.HALO) for side in size)
-        at_once = max(inside, round(shrink**2 * at_once))
-    return PICTURE_BYTES * math.prod(size) + runtime.BYTES_PER_PIXEL * at_once
+def _bytes_for(size: tuple[int, int]) -> int:
+    """Of one photo."""
+    pixels = math.prod(size)
+    return PICTURE_BYTES * pixels + runtime.BYTES_PER_PIXEL * min(pixels, runtime.WORK**2)

@@ -115,6 +115,8 @@ def _mapped(level: Tensor, matrices: Tensor, offsets: Tensor, masks: Tensor | No
 def padded(image: Tensor) -> Tensor:
     """Reflected at the lower right up to multiples of :data:`CELL`, by indices: what ONNX makes of
     a padding whose width depends on the size is not the same everywhere."""
+    if not torch.compiler.is_exporting() and not any(side % CELL for side in image.shape[2:]):
+        return image
     rows, columns = (_reflected(side, image.device) for side in image.shape[2:])
     return image[:, :, rows][..., columns]
 

@@ -34,7 +34,7 @@ class Magenta:
         self._network: Any = StyleTransfer(device="cpu")
         self._refusal: type[Exception] = StyleTransferError
 
-    def paint(self, images: Tensor, sittings: Sequence[Sitting], tile: int) -> Tensor:  # noqa: ARG002
+    def paint(self, images: Tensor, sittings: Sequence[Sitting]) -> Tensor:
         """One painting for all of a photo, or each in its place; their results laid together."""
         each = zip(images.unbind(), sittings, strict=True)
         return torch.cat([self._repainted(image[None], sitting) for image, sitting in each])
@@ -54,7 +54,7 @@ class Magenta:
             None
         ]
 
-    def seconds(self, pixels: int, tile: int, paintings: int) -> float:  # noqa: ARG002
+    def seconds(self, pixels: int, paintings: int) -> float:  # noqa: ARG002
         """Whatever the size."""
         return SECONDS * paintings
 

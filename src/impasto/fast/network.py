@@ -192,8 +192,10 @@ class _Normalizer:
         here = slice(begin, self._channel)
         if self.given is None:
             x = x.float()
-            mean = x.mean((2, 3))
-            variance = (x - mean[..., None, None]).square().mean((2, 3))
+            places = x.flatten(2)  # of whose one dimension sums are quickly taken
+            mean = places.mean(2)
+            spread = torch.linalg.vector_norm(places - mean[..., None], dim=2)
+            variance = spread.square() / places.shape[2]
             self.found.append(torch.cat([mean, (variance + EPSILON).rsqrt()], 1))
             both = self.found[-1]
         else:

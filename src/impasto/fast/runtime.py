@@ -1,8 +1,9 @@
-"""Painting with a network at any size: codes of pictures, and tiles without seams."""
+"""Painting with a network at any size: codes of pictures, strokes, and the detail between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,26 +13,24 @@ from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.fast.files import read_painter
-from impasto.fast.grading import CELL, GRADE_NUMBERS, SEEN, grade_in_strips, graded, padded
+from impasto.fast.grading import SEEN, grade_in_strips, graded, padded
 from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
 
 CODE_SIDE = 384
-"""A code is taken of at most this many pixels squared: strokes of paintings that the network was
-trained on are no larger, and it is what a result takes most of its time for."""
-THUMBNAIL = 1024
-"""Longer side in pixels of what the statistics of a larger picture are measured on."""
-HALO = 64
-"""Pixels around a tile that the network looks at: what lies beyond changed it by 0.06 of 255 levels
-at most, on three pictures; beyond 48 by 1, and beyond 32 by 16."""
-LARGEST_TILE = 1024
+"""A code's features are taken of at most this many pixels squared: strokes of paintings that the
+network was trained on are no larger, and it is what a result takes most of its time for."""
+WORK = 1024
+"""Strokes are painted at this many pixels squared at most. Painted at its own size, a larger
+picture would have finer ones, until it is a photo in other colours."""
 STRIP = 512
-"""Rows that a grade is measured of at a time."""
-SMALLEST_TILE = 256
+"""Rows that a grade is measured of, or given to, at a time."""
 CODE_WORK = 2.0
 """Of a pixel that a code is taken of, against one that is painted."""
+DETAIL_WORK = 0.2
+"""Likewise of one that only gets detail."""
 BYTES_PER_PIXEL = 350
-"""Of a tile and its halo: activations at their peak, measured."""
+"""Of what is painted at a time: activations at their peak, measured."""
 
 
 class Runtime:
@@ -76,77 +75,19 @@ class Runtime:
         return code
 
     @torch.inference_mode()
-    def paint(
-        self, photo: Tensor, codes: Tensor, masks: Tensor | None = None, tile: int = 0
-    ) -> Tensor:
+    def paint(self, photo: Tensor, codes: Tensor, masks: Tensor | None = None) -> Tensor:
         """Photos of one size, each in the styles of its codes.
 
         Args:
             photo: [N, 3, H, W] in [0, 1], on any device, at least 16 px a side.
             codes: [N, K, NUMBERS].
             masks: [K, H, W], where each of them is in every photo, adding up to 1; none: K is 1.
-            tile: side in pixels of what is painted at a time; 0: as large as pays.
 
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
         """
-        style = self.painter.style(codes.to(self.device))
-        side = max(SMALLEST_TILE, (tile or LARGEST_TILE) // CELL * CELL)
-        if max(photo.shape[2:]) <= side:
-            where = None if masks is None else masks[None].to(self.device)
-            whole: Tensor = self.painter(photo.to(self.device), _masked(style, where))
-            return whole.clamp(0, 1).to(photo.device)
-        statistics = self._statistics(photo, style, masks)
-        strokes = self._strokes(photo, style, masks, side, statistics)
-        own = grade_in_strips(strokes, STRIP).to(self.device)
-        return self._finished(strokes, style, masks, side, own, photo.shape[2:])
-
-    def _strokes(
-        self, photo: Tensor, style: Style, masks: Tensor | None, side: int, statistics: Tensor
-    ) -> Tensor:
-        """The pictures before they are given their styles' grades, in tiles; padded."""
-
-        def painted(part: Tensor, there: Style) -> Tensor:
-            return self.painter.painted(part, there, statistics)
-
-        return self._mapped(photo, style, masks, side, HALO, painted)
-
-    def _finished(
-        self,
-        strokes: Tensor,
-        style: Style,
-        masks: Tensor | None,
-        side: int,
-        own: Tensor,
-        size: Sequence[int],
-    ) -> Tensor:
-        """:meth:`_strokes`, whose grade is ``own``, with their styles', at the photos' size."""
-
-        def finished(part: Tensor, there: Style) -> Tensor:
-            where = None if there.masks is None else padded(there.masks)
-            return graded(padded(part), own, there.grades, where).clamp_(0, 1)
-
-        height, width = size
-        return self._mapped(strokes, style, masks, side, SEEN, finished)[:, :, :height, :width]
-
-    def _mapped(
-        self,
-        image: Tensor,
-        style: Style,
-        masks: Tensor | None,
-        side: int,
-        halo: int,
-        change: Callable[[Tensor, Style], Tensor],
-    ) -> Tensor:
-        """What a change makes of an image, tile by tile; padded as the whole would be."""
-        height, width = (length + -length % CELL for length in image.shape[2:])
-        result = image.new_empty((*image.shape[:2], height, width))
-        for seen, kept, inner in _tiles(height, width, side, halo):
-            part = image[:, :, seen[0], seen[1]].to(self.device)
-            where = None if masks is None else masks[None, :, seen[0], seen[1]].to(self.device)
-            made = change(part, _masked(style, where))
-            result[:, :, kept[0], kept[1]] = made[:, :, inner[0], inner[1]]
-        return result
+        style = replace(self.painter.style(codes.to(self.device)), masks=masks)
+        return self._painted(photo, style)
 
     @torch.inference_mode()
     def frozen(self, first: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
@@ -157,60 +98,63 @@ class Runtime:
             codes: [1, NUMBERS].
         """
         style = self.painter.style(codes[None].to(self.device))
-        statistics = self._statistics(first, style, None)
-        if max(first.shape[2:]) <= LARGEST_TILE:
-
-            @torch.inference_mode()
-            def whole(photo: Tensor) -> Tensor:
-                made: Tensor = self.painter(photo.to(self.device), style, statistics)
-                return made.clamp(0, 1).to(photo.device)
-
-            return whole
-        strokes = self._strokes(first, style, None, LARGEST_TILE, statistics)
-        own = grade_in_strips(strokes, STRIP).to(self.device)
+        small = _shrunk(first, at_work(first.shape[2:])).to(self.device)
+        statistics = self.painter.statistics(small, style)
+        own = grade_in_strips(first, STRIP)
 
         @torch.inference_mode()
-        def in_tiles(photo: Tensor) -> Tensor:
-            strokes = self._strokes(photo, style, None, LARGEST_TILE, statistics)
-            return self._finished(strokes, style, None, LARGEST_TILE, own, photo.shape[2:])
+        def paint(photo: Tensor) -> Tensor:
+            return self._painted(photo, style, statistics, own)
 
-        return in_tiles
+        return paint
 
-    def _statistics(self, photo: Tensor, style: Style, masks: Tensor | None) -> Tensor:
-        """Of the whole picture: layers are normalised by those of a thumbnail that is looked at in
-        one piece; the grade, which is of octaves and so of the size, is measured on the picture
-        itself. That of what was painted, which comes last, is the thumbnail's."""
-        height, width = photo.shape[2:]
-        scale = min(1.0, THUMBNAIL / max(height, width))
-        size = max(16, round(height * scale)), max(16, round(width * scale))
-        small = F.interpolate(photo, size, mode="area").to(self.device)
-        where = None
-        if masks is not None:
-            where = F.interpolate(masks[None], size, mode="area").to(self.device)
-        statistics = self.painter.statistics(small, _masked(style, where))
-        statistics[:, :GRADE_NUMBERS] = grade_in_strips(photo, STRIP).to(self.device)
-        return statistics
+    def _painted(
+        self,
+        photo: Tensor,
+        style: Style,
+        statistics: Tensor | None = None,
+        own: Tensor | None = None,
+    ) -> Tensor:
+        """Photos in their styles, by given statistics of the network and a grade of the photo, or
+        by their own. What is larger than :data:`WORK` is painted there, and gets the photo's finer
+        detail, as strong as the style's."""
+        shrink = at_work(photo.shape[2:])
+        small = _shrunk(photo, shrink).to(self.device)
+        there = None if style.masks is None else _shrunk(style.masks[None], shrink).to(self.device)
+        made: Tensor = self.painter(small, replace(style, masks=there), statistics).clamp_(0, 1)
+        made = made.to(photo.device)
+        if shrink == 1:
+            return made
+        result = self._toned(photo, style, grade_in_strips(photo, STRIP) if own is None else own)
+        for channel in range(3):  # one after the other: what is between takes a third of the memory
+            toned = result[:, channel : channel + 1]
+            change = made[:, channel : channel + 1] - _shrunk(toned, shrink)
+            toned += F.interpolate(change, toned.shape[2:], mode="bicubic")
+        return result.clamp_(0, 1)
+
+    def _toned(self, photo: Tensor, style: Style, own: Tensor) -> Tensor:
+        """Photos whose grade is ``own`` with their styles', so many rows at a time."""
+        result = torch.empty_like(photo)
+        height, own = photo.shape[2], own.to(self.device)
+        for start in range(0, height, STRIP):
+            first, stop = max(0, start - SEEN), min(height, start + STRIP)
+            rows = slice(first, stop + SEEN)
+            where = style.masks
+            if where is not None:
+                where = padded(where[None, :, rows].to(self.device))
+            made = graded(padded(photo[:, :, rows].to(self.device)), own, style.grades, where)
+            result[:, :, start:stop] = made[:, :, start - first : stop - first, : photo.shape[3]]
+        return result
 
 
-def _masked(style: Style, masks: Tensor | None) -> Style:
-    return replace(style, masks=masks)
+def at_work(size: Sequence[int]) -> float:
+    """How much smaller a picture of such sides is when strokes are painted; 1: not at all."""
+    return min(1.0, WORK / math.sqrt(math.prod(size)))
 
 
-Window = tuple[slice, slice]
-
-
-def _tiles(
-    height: int, width: int, side: int, halo: int
-) -> Iterator[tuple[Window, Window, Window]]:
-    """What is looked at, what is kept of it in the picture, and where that lies in what is seen."""
-    for rows in _spans(height, side, halo):
-        for columns in _spans(width, side, halo):
-            seen, kept, inner = zip(rows, columns, strict=True)
-            yield seen, kept, inner
-
-
-def _spans(length: int, side: int, halo: int) -> Iterator[tuple[slice, slice, slice]]:
-    for start in range(0, length, side):
-        stop = min(start + side, length)
-        first, last = max(0, start - halo), min(length, stop + halo)
-        yield slice(first, last), slice(start, stop), slice(start - first, stop - first)
+def _shrunk(image: Tensor, factor: float) -> Tensor:
+    """[N, C, H, W] with sides of that factor, at least 16 px."""
+    if factor == 1:
+        return image
+    size = [max(16, round(side * factor)) for side in image.shape[2:]]
+    return F.interpolate(image, size, mode="bilinear", antialias=True)
