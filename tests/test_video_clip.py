@@ -170,6 +170,23 @@ def test_sound_that_does_not_fit_is_left_out_and_told(tmp_path):
     assert open_clip(tmp_path / "again.webm").sound is None
 
 
+def test_the_same_frames_make_the_same_film_wherever_memory_lies(tmp_path):
+    """By itself x264 makes another one of these about every twentieth time."""
+    form, times = Format(48, 36, Fraction(1), Fraction(1, 15_360)), range(6)
+    grain = np.random.default_rng(0).normal(0, 12, (6, 36, 48, 3))
+    frames = [
+        np.clip(each[:36, :48] + more, 0, 255).astype(np.uint8)
+        for each, more in zip(FRAMES, grain, strict=True)
+    ]
+    path, other, found = tmp_path / "film.mp4", [], set()
+    for number in range(50):
+        other.append(np.full(1 + 9_973 * number % 400_000, number, np.uint8))
+        del other[: len(other) - 5]
+        write_film(path, timed(frames, times), form)
+        found.add(path.read_bytes())
+    assert len(found) == 1
+
+
 def test_the_record_is_in_the_film(tmp_path):
     path = tmp_path / "film.mp4"
     write_film(path, timed(FRAMES, range(6)), Format(64, 48, Fraction(1), Fraction(1)), record="me")

@@ -31,7 +31,9 @@ CODECS = {
     ".webm": "libvpx-vp9",
 }
 OPTIONS = {
-    "libx264": {"crf": "17", "preset": "medium"},
+    # Else what x264 reckons with the processor's own instructions hangs on where memory happens to
+    # lie, and the same frames do not always make the same film.
+    "libx264": {"crf": "17", "preset": "medium", "x264-params": "cpu-independent=1"},
     "libvpx-vp9": {"crf": "24", "b": "0", "row-mt": "1", "cpu-used": "4"},
 }
 PALETTED = ".gif"
