@@ -63,7 +63,8 @@ def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture
 
 def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], count: int) -> None:
     """Append a row for each pair and strength that there is none of yet."""
-    rows = [row for row in known() if row["tool"] != tool or row["weights"] == weights]
+    before = known()
+    rows = [row for row in before if row["tool"] != tool or row["weights"] == weights]
     done = {tuple(row[name] for name in KEY) for row in rows}
     encoder = reference_encoder()
     kept: dict[tuple[Path, int, int], Measured] = {}
@@ -75,7 +76,7 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
         return kept[key]
 
     engines = {s: OnePass(recipe.with_changes({"strength": s}), device="cpu") for s in strengths}
-    with PAIRS.open("w" if len(rows) < len(known()) else "a", newline="") as file:
+    with PAIRS.open("w" if len(rows) < len(before) else "a", newline="") as file:
         writer = csv.DictWriter(file, [*KEY, "cpu_s", *METRICS])
         if not file.tell():
             writer.writeheader()

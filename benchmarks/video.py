@@ -8,7 +8,9 @@ is, and metrics of style and content on every third frame, against per-frame sty
 and seconds are kept in ``.cache/video``, and what is there of the same version is not made again.
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
-iterations as ours; likewise but from the warped result; ours.
+iterations as ours; likewise but from the warped result; ours. A network begins from nothing: there
+``previous`` has the last result blended in where it was, as much as ours blends in, ``frozen`` has
+the statistics of the first frame and no more.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import impasto
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
@@ -32,8 +36,10 @@ from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Dis
 from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
+from impasto.video.motion import Flow
+from impasto.video.network import Network
 from impasto.video.optimiser import PULL, SHARE, Optimiser
-from impasto.video.stabilize import Stabilizer
+from impasto.video.stabilize import Engine, Stabilizer
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / ".cache" / "video"
@@ -73,6 +79,22 @@ WAYS: dict[str, tuple[type[Optimiser], float | None]] = {
 }
 
 
+class Still:
+    """An estimator for which nothing moves."""
+
+    def flow(self, frame: Floats, other: Floats) -> Flow:  # noqa: ARG002
+        """See :class:`impasto.video.flow.Estimator`."""
+        return np.zeros((*frame.shape[:2], 2), np.float32)
+
+
+NETWORK_WAYS: dict[str, tuple[type[Dis | Still], float | None]] = {
+    "per frame": (Dis, 0.0),
+    "frozen": (Dis, NOTHING),
+    "previous": (Still, None),
+    "ours": (Dis, None),
+}
+
+
 def main() -> None:
     """Print a Markdown table; the frames stay in ``.cache/video``."""
     parser = argparse.ArgumentParser()
@@ -82,23 +104,25 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--stability", type=float, default=0.8)
-    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--ways", nargs="+", help="some of them; none: all")
     options = parser.parse_args()
     keep_freed_memory()
     recipe, painting = load_recipe(options.quality), read_picture(options.style)
+    is_network = recipe.engine.kind != "optimizer"
+    ways = options.ways or list(NETWORK_WAYS if is_network else WAYS)
     print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)
     for folder in options.clips:
         clip = frames_of(folder, options.frames, options.size)
         films: dict[str, list[Levels]] = {}
         seconds: dict[str, float] = {}
-        for way in options.ways:
+        for way in ways:
             given = way, clip, recipe, painting, options.stability
             films[way], seconds[way] = kept(folder.name, *given) or made(*given)
             keep(folder.name, films[way], seconds[way], *given)
         found, shares = measured(clip, films, painting)
         for name, values in found.items():
-            cost = f"{seconds[name]:.1f}" if name in seconds else ""
+            cost = f"{seconds[name]:.2f}" if name in seconds else ""
             cells = [f"{values[c]:.4f}" if c in values else "" for c in COLUMNS]
             print(f"| {folder.name} | {name} | {cost} |", " | ".join(cells), "|", flush=True)
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
@@ -115,11 +139,17 @@ def made(
     way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> tuple[list[Levels], float]:
     """A film, and CPU seconds a frame of making it, the network's loading left out."""
-    kind, fixed = WAYS[way]
-    strength = stability if fixed is None else fixed
-    size = clip[0].shape[1], clip[0].shape[0]
-    engine = kind(recipe, [painting], size, stability=strength)
-    stabilizer = Stabilizer(engine, Dis(), strength)
+    engine: Engine
+    if recipe.engine.kind != "optimizer":
+        flow, fixed = NETWORK_WAYS[way]
+        strength = stability if fixed is None else fixed
+        engine = Network(recipe, [painting])
+    else:
+        kind, fixed = WAYS[way]
+        strength, flow = stability if fixed is None else fixed, Dis
+        size = clip[0].shape[1], clip[0].shape[0]
+        engine = kind(recipe, [painting], size, stability=strength)
+    stabilizer = Stabilizer(engine, flow(), strength)
     began = time.process_time()
     film = [stabilizer.stylised(frame)[1] for frame in clip]
     return film, (time.process_time() - began) / len(clip)
