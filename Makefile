@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/impasto examples/photo.jpg --style examples/painting.jpg -o demo-out/demo.png --force
 	@echo "The picture is at $(CURDIR)/demo-out/demo.png"
 
-test: .venv/installed-test chromium
+test: .venv/installed-test chromium docs/browser/node_modules
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
@@ -25,6 +25,11 @@ chromium:
 	  { apt-get -qq -o Acquire::Retries=1 update; \
 	    DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium; \
 	  } >/dev/null 2>&1; } || echo "No Chromium: the tests of the studio's page will be skipped"
+
+# And the page that runs an exported network is, where npm has its runtime.
+docs/browser/node_modules: docs/browser/package.json
+	@npm install --prefix docs/browser --no-package-lock --no-audit --no-fund --silent || \
+	  echo "No onnxruntime-web: the test of the page in docs/browser will be skipped"
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -57,4 +62,4 @@ bench-peers: .venv/installed
 	$(BENCH)/reach.py
 
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv demo-out docs/browser/node_modules

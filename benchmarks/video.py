@@ -199,9 +199,10 @@ def folder_of(
     name: str, way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> Path:
     """Where a film is kept: one folder for everything that it depends on."""
-    facts = impasto.__version__, recipe.to_json(), painting.sha256(), stability, SHARE, PULL
+    facts = impasto.__version__, recipe.to_json(), painting.sha256(), stability
+    engine = (SHARE, PULL) if recipe.engine.kind == "optimizer" else (Network.doubt,)
     shape = len(clip), clip[0].shape
-    made_by = hashlib.sha256(repr((facts, shape)).encode()).hexdigest()[:8]
+    made_by = hashlib.sha256(repr((facts, engine, shape)).encode()).hexdigest()[:8]
     return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
 
 

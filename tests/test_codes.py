@@ -47,8 +47,8 @@ def test_a_code_that_was_kept_paints_the_same_picture(atelier, codes, tmp_path):
 
 
 def test_it_is_the_draft_of_the_command_line(atelier):
-    photo = synthetic_photo(384, 384)
-    made = levels(atelier.paint(photo, [atelier.code(PAINTING, size=384)]))
+    photo = synthetic_photo(500, 500)
+    made = levels(atelier.paint(photo, [atelier.code(PAINTING, size=500)]))
     draft = impasto.stylize(photo, PAINTING, quality="draft", device="cpu")
     assert np.abs(made - np.asarray(draft.image.convert("RGB"))).max() <= 1
     assert apart(made, photo) > 10

@@ -121,12 +121,29 @@ def test_style_scale_and_colors_change_the_picture(folder, network):
         assert apart(plain, made(folder, network, *flags, name=f"{number}.png")) > 0.5
 
 
-@pytest.mark.parametrize("size", [528, 700])
-def test_what_is_made_in_strips_has_no_seams(folder, monkeypatch, size):
+@pytest.mark.parametrize(("size", "masked"), [(528, False), (700, True)])
+def test_what_is_made_in_strips_has_no_seams(folder, monkeypatch, size, masked):
     monkeypatch.setattr(runtime, "WORK", 256)
-    whole = made(folder, "draft", "--size", size)
+    flags = ["--size", size, *(["--mask", folder / "left.png"] if masked else [])]
+    style = ("painting.png", "second.png") if masked else ("painting.png",)
+    whole = made(folder, "draft", *flags, style=style)
     monkeypatch.setattr(runtime, "STRIP", 64)
-    assert np.abs(whole - made(folder, "draft", "--size", size, name="strips.png")).max() <= 1
+    strips = made(folder, "draft", *flags, name="strips.png", style=style)
+    assert np.abs(whole - strips).max() <= 1
+    if masked:
+        alone = made(folder, "draft", "--size", size, name="alone.png", style=style[1:])
+        assert apart(strips[:, 600:], alone[:, 600:]) < apart(strips[:, :100], alone[:, :100])
+
+
+def test_large_photos_are_painted_together_as_alone(network, monkeypatch):
+    monkeypatch.setattr(runtime, "WORK", 64)
+    engine = runtime.Runtime.load(network, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    photos = torch.rand(2, 3, 48, 200, generator=generator)
+    paintings = torch.rand(2, 1, 3, 64, 64, generator=generator)
+    codes = torch.stack([engine.code(each) for each in paintings])[:, None]
+    alone = [engine.paint(p[None], c[None]) for p, c in zip(photos, codes, strict=True)]
+    torch.testing.assert_close(engine.paint(photos, codes), torch.cat(alone), atol=2e-3, rtol=0)
 
 
 def test_a_large_picture_has_the_strokes_of_a_smaller_one_and_the_photos_detail(network):
@@ -160,7 +177,12 @@ def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, paint
     code = code_beside(loaded, picture, (512, 512))
     size = painting_size((picture.width, picture.height), (512, 512), 1.0)
     image = canvas.to_tensor(picture, *size, Storage(torch.device("cpu")))
+    features = painting_size((picture.width, picture.height), (384, 384), 1.0)
     torch.testing.assert_close(code[-GRADE_NUMBERS:], grade(image)[0])
+    seen = loaded.code(canvas.to_tensor(picture, *features, Storage(torch.device("cpu"))))
+    torch.testing.assert_close(code[:-GRADE_NUMBERS], seen[:-GRADE_NUMBERS])
+    large, larger = (code_beside(loaded, picture, (side, side)) for side in (1024, 2048))
+    torch.testing.assert_close(large, larger)
 
 
 def test_large_frames_are_painted_as_pictures_are(network, monkeypatch):

@@ -43,6 +43,7 @@ class Negative:
     """Inverts, flickers, and adds what it has seen: the shot's first frame, what is remembered."""
 
     blend = 1.0
+    doubt = 1.0
 
     def begin(self, frame):
         self.opening = frame.mean()

@@ -178,6 +178,8 @@ def test_blending_takes_what_is_reliable_within_the_range_of_the_new():
     assert np.array_equal(blended(new, Memory(old, old, sure), 0.0), new)
     half = blended(new, Memory(old, old, sure), 0.5)
     assert np.allclose(half, (new + made) / 2, atol=1e-6)
+    less_doubt = blended(new, Memory(old, old, 0.5 * sure), 0.25, 1 / 3)
+    assert np.allclose(less_doubt, half, atol=1e-6)  # the third root of an eighth
 
 
 def test_neither_ghosts_nor_darkness_are_remembered():

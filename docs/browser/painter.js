@@ -5,7 +5,8 @@ ort.env.wasm.wasmPaths = new URL("./node_modules/onnxruntime-web/dist/", import.
 // More threads need the page to be isolated from other origins, which a plain file server is not.
 ort.env.wasm.numThreads = 1;
 
-// A code is taken of at most this many pixels squared, as impasto does.
+// A code is taken of at most this many pixels squared. impasto measures the strength of octaves, its
+// last 60 numbers, at the size of the result instead, so that larger ones differ a little.
 const CODE_SIDE = 384;
 const SHORTEST = 16;
 

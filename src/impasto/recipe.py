@@ -74,7 +74,7 @@ class Recipe(Table):
     """Of the convolutions; losses are always float32."""
     tile: Annotated[int, Field(ge=0, le=65_535)] | Literal["auto"] = "auto"
     """Side in pixels of the tiles a large picture is worked on in, which changes its memory and not
-    what is computed; 0 or auto: as free memory demands."""
+    what is computed; 0 or auto: as free memory demands. A network needs none."""
     snapshot_every: Annotated[int, Field(ge=1)] | None = None
     """Iterations between snapshots, where snapshots are asked for."""
     engine: Engine = Engine()

@@ -162,7 +162,7 @@ def _steps(
         resume=job.resume,
         plan=plan,
     )
-    # A network's tiles ask for the same few blocks again and again.
+    # A network's strips ask for the same few blocks again and again.
     if plan.is_roomy or job.recipe.engine.kind != "optimizer":
         keep_freed_memory()
     if job.resume and not job.quiet:

@@ -102,8 +102,9 @@ class CodeArtist:
         self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, 1, NUMBERS))
         pace = (time.monotonic() - began) / PROBE**2
         at_work = min(pixels, runtime.WORK**2)
+        detail = pixels - at_work + paintings * at_work
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
-        return pace * (at_work + runtime.DETAIL_WORK * (pixels - at_work) + codes)
+        return pace * (at_work + runtime.DETAIL_WORK * detail + codes)
 
     def frozen(self, first: Tensor, sitting: Sitting) -> Callable[[Tensor], Tensor]:
         """What paints the frames of a shot, as :meth:`Runtime.frozen`, given its first."""
@@ -150,12 +151,14 @@ def code_beside(
         known: what was measured before, of whole paintings; it is added to.
     """
 
+    digest = picture.sha256() if part is None and known is not None else ""
+
     def measured(side: int, measure: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
         shrink = min(1.0, side / math.sqrt(math.prod(size)))
         beside = round(size[0] * shrink), round(size[1] * shrink)
         own = picture.width, picture.height
         width, height = painting_size(own, beside, min(max(scale, SCALES[0]), SCALES[1]))
-        key = picture.sha256(), side, width, height
+        key = digest, side, width, height
         if part is None and known is not None and key in known:
             known.move_to_end(key)
             return known[key]
@@ -171,6 +174,8 @@ def code_beside(
         return found
 
     code = measured(runtime.CODE_SIDE, loaded.code)
+    if math.prod(size) <= runtime.CODE_SIDE**2:
+        return code
     strength = measured(runtime.WORK, lambda image, shown: grade(image, shown)[0])
     return torch.cat([code[:-GRADE_NUMBERS], strength.to(code)])
 

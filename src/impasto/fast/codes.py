@@ -30,7 +30,7 @@ from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
 from impasto.optimize.device import resolve_device
-from impasto.optimize.schedule import result_size
+from impasto.optimize.schedule import SHORTEST, result_size
 from impasto.recipe import load_recipe
 
 Code = NDArray[np.float32]
@@ -69,7 +69,10 @@ class Atelier:
 
         Raises:
             ImageError, LimitError: it cannot be read.
+            InputError: a size below 16 px.
         """
+        if size < SHORTEST:
+            raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
         picture = read_picture(painting)
         found: Code = code_beside(self._runtime, picture, (size, size), scale).cpu().numpy()
         return found

@@ -30,6 +30,8 @@ from impasto.recipe import Recipe
 
 PICTURE_BYTES = 60
 """A pixel of the result: photo, tensors, and the finished picture in its forms."""
+MASK_BYTES = 12
+"""Of each mask besides: itself, its share, and what it is made of."""
 
 
 class OnePass:
@@ -93,7 +95,7 @@ class OnePass:
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
         if plan is None:
-            self._check_room(size)
+            self._check_room(size, masks=len(masks))
         return self._steps(photo, paintings, areas, size)
 
     def plan(
@@ -103,7 +105,7 @@ class OnePass:
         photo, paintings = read_picture(content), self._paintings_of(styles)
         width, height = self.size_for(photo)
         self._areas(paintings, masks, style_masks)
-        self._check_room((width, height))
+        self._check_room((width, height), masks=len(masks))
         taken, free = taken_memory(self.device), self._free()
         return Plan(
             width=width,
@@ -112,7 +114,7 @@ class OnePass:
             at_most=False,
             tile=0,
             state="device",
-            bytes_needed=taken + _bytes_for((width, height)),
+            bytes_needed=taken + _bytes_for((width, height), len(masks)),
             bytes_free=None if free is None else free + taken,
             bytes_on_host=0,
             bytes_on_disk=0,
@@ -237,9 +239,9 @@ class OnePass:
         left = self._max_memory - taken_memory(self.device)
         return left if free is None else min(free, left)
 
-    def _check_room(self, size: tuple[int, int], photos: int = 1) -> None:
+    def _check_room(self, size: tuple[int, int], photos: int = 1, masks: int = 0) -> None:
         """Raise ResourceError if there is too little memory."""
-        free, needed = self._free(), photos * _bytes_for(size)
+        free, needed = self._free(), photos * _bytes_for(size, masks)
         if free is not None and needed > free:
             raise ResourceError(
                 f"{size[0]}x{size[1]} px need {needed / 2**30:.1f} GiB of memory, "
@@ -247,7 +249,8 @@ class OnePass:
             )
 
 
-def _bytes_for(size: tuple[int, int]) -> int:
+def _bytes_for(size: tuple[int, int], masks: int) -> int:
     """Of one photo."""
     pixels = math.prod(size)
-    return PICTURE_BYTES * pixels + runtime.BYTES_PER_PIXEL * min(pixels, runtime.WORK**2)
+    whole = PICTURE_BYTES + MASK_BYTES * masks
+    return whole * pixels + runtime.BYTES_PER_PIXEL * min(pixels, runtime.WORK**2)

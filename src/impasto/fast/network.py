@@ -6,8 +6,8 @@ its features and gives them the gains and offsets that a style asks for. Before 
 picture is given the painting's grade, see :mod:`impasto.fast.grading`: the network says where
 strokes go, and nothing at first; how strong they are at each size is known in closed form.
 
-All normalisation is by statistics of the whole picture. They can be measured once, on a thumbnail
-or the first frame of a shot, and given back: then tiles have no seams and clips do not flicker.
+All normalisation is by statistics of the whole picture. They can be measured once, on the first
+frame of a shot, and given back: then clips do not flicker, and a part is painted as in the whole.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Style:
     Attributes:
         gains, offsets: [N, K, sum(NORMALIZED)].
         grades: [N, K, 60].
-        masks: [N, K, H, W] in [0, 1], adding up to 1 everywhere; none if K is 1.
+        masks: [N or 1, K, H, W] in [0, 1], adding up to 1 everywhere; none if K is 1.
     """
 
     gains: Tensor

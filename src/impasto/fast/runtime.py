@@ -18,7 +18,7 @@ from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
 
 CODE_SIDE = 384
-"""A code's features are taken of at most this many pixels squared: strokes of paintings that the
+"""A code's features are taken of at most this many pixels squared, times the scale: strokes of paintings that the
 network was trained on are no larger, and it is what a result takes most of its time for."""
 WORK = 1024
 """Strokes are painted at this many pixels squared at most. Painted at its own size, a larger
@@ -62,7 +62,8 @@ class Runtime:
 
     @torch.inference_mode()
     def code(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The code [NUMBERS] of a picture [1, 3, H, W] at the size its strokes are to have.
+        """The code [NUMBERS] of a picture [1, 3, H, W] at the size its strokes are to have, and with
+        the grade it has there; that of results of other sizes is measured apart.
 
         Args:
             image: at least 16 px a side, in [0, 1].
@@ -86,7 +87,8 @@ class Runtime:
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
         """
-        style = replace(self.painter.style(codes.to(self.device)), masks=masks)
+        where = None if masks is None else masks[None]
+        style = replace(self.painter.style(codes.to(self.device)), masks=where)
         return self._painted(photo, style)
 
     @torch.inference_mode()
@@ -100,7 +102,7 @@ class Runtime:
         style = self.painter.style(codes[None].to(self.device))
         small = _shrunk(first, at_work(first.shape[2:])).to(self.device)
         statistics = self.painter.statistics(small, style)
-        own = grade_in_strips(first, STRIP)
+        own = None if at_work(first.shape[2:]) == 1 else grade_in_strips(first, STRIP)
 
         @torch.inference_mode()
         def paint(photo: Tensor) -> Tensor:
@@ -120,7 +122,7 @@ class Runtime:
         detail, as strong as the style's."""
         shrink = at_work(photo.shape[2:])
         small = _shrunk(photo, shrink).to(self.device)
-        there = None if style.masks is None else _shrunk(style.masks[None], shrink).to(self.device)
+        there = None if style.masks is None else _shrunk(style.masks, shrink).to(self.device)
         made: Tensor = self.painter(small, replace(style, masks=there), statistics).clamp_(0, 1)
         made = made.to(photo.device)
         if shrink == 1:
@@ -141,7 +143,7 @@ class Runtime:
             rows = slice(first, stop + SEEN)
             where = style.masks
             if where is not None:
-                where = padded(where[None, :, rows].to(self.device))
+                where = padded(where[:, :, rows].to(self.device))
             made = graded(padded(photo[:, :, rows].to(self.device)), own, style.grades, where)
             result[:, :, start:stop] = made[:, :, start - first : stop - first, : photo.shape[3]]
         return result

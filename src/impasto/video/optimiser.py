@@ -30,6 +30,7 @@ class Optimiser:
 
     blend = 0.25
     """Measured: more of it takes away strokes, and the temporal term already holds them still."""
+    doubt = 1.0
 
     def __init__(
         self,

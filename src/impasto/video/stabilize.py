@@ -26,9 +26,13 @@ class Engine(Protocol):
     Attributes:
         blend: in [0, 1], how much of the stability is left to blending: all, unless the engine
             itself keeps near what it is told of earlier frames.
+        doubt: in (0, 1], the power that what is blended in by is raised to: 1 for half of what is
+            half sure; less for an engine that paints another thing wherever a frame looks only a
+            little different.
     """
 
     blend: float
+    doubt: float
 
     def begin(self, frame: Floats) -> None:
         """A shot begins with this frame: freeze whatever is to stay the same throughout."""
@@ -156,7 +160,8 @@ class Stabilizer:
         return to_levels(self._engine.finished(from_levels(result), frame), 8)
 
     def _blended(self, result: Floats, memory: Memory) -> Floats:
-        return blended(result, memory, self._stability * self._engine.blend)
+        engine = self._engine
+        return blended(result, memory, self._stability * engine.blend, engine.doubt)
 
     def _memory(self, frame: Floats) -> Memory | None:
         """What is remembered of the shot; none: a shot begins."""
@@ -175,8 +180,8 @@ class Stabilizer:
         return combined(memories, shares)
 
 
-def blended(result: Floats, memory: Memory, stability: float) -> Floats:
-    """A result with as much of what is remembered as is reliable, times the stability.
+def blended(result: Floats, memory: Memory, stability: float, doubt: float = 1.0) -> Floats:
+    """A result with as much of what is remembered as is reliable, times the stability, to a power.
 
     What is remembered is first brought into the range of colours that the result has around each
     pixel, so that neither ghosts of what has gone nor a drift of brightness can build up.
@@ -185,9 +190,10 @@ def blended(result: Floats, memory: Memory, stability: float) -> Floats:
         result: [H, W, 3] in [0, 1], the engine's.
         memory: of the same size.
         stability: in [0, 1].
+        doubt: the power, see :class:`Engine`.
     """
     around = np.ones((REACH, REACH), np.uint8)
     lowest, highest = (np.asarray(f(result, around), np.float32) for f in (cv2.erode, cv2.dilate))
-    share = stability * memory.reliability[..., None]
+    share = (stability * memory.reliability[..., None]) ** doubt
     mixed = result + share * (memory.result.clip(lowest, highest) - result)
     return np.asarray(mixed, np.float32)
