@@ -18,8 +18,8 @@ from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
 
 CODE_SIDE = 384
-"""A code's features are taken of at most this many pixels squared, times the scale: strokes of paintings that the
-network was trained on are no larger, and it is what a result takes most of its time for."""
+"""A code's features are taken of at most this many pixels squared, times the scale: strokes of the
+paintings that the network was trained on are no larger, and it takes most of a result's time."""
 WORK = 1024
 """Strokes are painted at this many pixels squared at most. Painted at its own size, a larger
 picture would have finer ones, until it is a photo in other colours."""
@@ -62,8 +62,8 @@ class Runtime:
 
     @torch.inference_mode()
     def code(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The code [NUMBERS] of a picture [1, 3, H, W] at the size its strokes are to have, and with
-        the grade it has there; that of results of other sizes is measured apart.
+        """The code [NUMBERS] of a picture [1, 3, H, W] at the size its strokes are to have, with
+        the grade it has there: that for results of other sizes is measured apart.
 
         Args:
             image: at least 16 px a side, in [0, 1].
