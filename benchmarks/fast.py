@@ -3,7 +3,8 @@
 ``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
 ``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
 style against content; ``sizes`` CPU seconds and peak memory by size; ``int8`` what 8 bits cost the
-exported network; ``tables`` what is known so far. Pairs go to ``fast-pairs.csv`` as they are
+exported network; ``identity`` how far each photo is from itself in its own style; ``tables`` what
+is known so far. Pairs go to ``fast-pairs.csv`` as they are
 measured; what is there is not measured again, but for a network whose weights have changed. Needs
 ``pip install impasto[magenta,onnx]``.
 """
@@ -15,21 +16,24 @@ import csv
 import hashlib
 import itertools
 import json
+import math
 import sys
 import time
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 from peers import CACHE, ROOT, measured
 from PIL import Image
 
 from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
+from impasto.fast.codes import Atelier
 from impasto.fast.engine import OnePass
 from impasto.fast.export import PICTURE, STYLE, Quantize, export
 from impasto.fast.files import read_painter
 from impasto.media.decode import read_picture
-from impasto.media.picture import Picture
+from impasto.media.picture import Picture, fit_within
 from impasto.recipe import Recipe, load_recipe
 
 DATA = ROOT.parent / "shared" / "data" / "benchmark"
@@ -180,10 +184,24 @@ def eight_bits(count: int) -> None:
         print(f"| {kind} | {size / 1e6:.1f} | {means} |", flush=True)
 
 
+def identity() -> None:
+    """PSNR of photos at 512 px, painted by their own codes, with the photos themselves."""
+    atelier = Atelier(device="cpu")
+    found = []
+    for path in sorted((DATA / "content").iterdir()):
+        photo = read_picture(path)
+        photo = photo.resized(*fit_within(photo.width, photo.height, 512))
+        code = atelier.code(photo, size=round(math.sqrt(photo.width * photo.height)))
+        made = atelier.paint(photo, [code], size=max(photo.width, photo.height))
+        error = float(np.square(made.pixels - photo.pixels).mean())
+        found.append(-10 * math.log10(error))
+    print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {len(found)} photos")
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["pairs", "sizes", "int8", "tables"])
+    parser.add_argument("what", choices=["pairs", "sizes", "int8", "identity", "tables"])
     parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
     parser.add_argument("--pairs", type=int, default=800, help="how many of them")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
@@ -197,6 +215,9 @@ def main() -> None:
         (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
     elif options.what == "int8":
         eight_bits(options.pairs)
+        return
+    elif options.what == "identity":
+        identity()
         return
     elif options.what == "pairs":
         for tool in options.tools:
