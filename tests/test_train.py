@@ -229,11 +229,11 @@ def own_style(root, work, *more, painting="03.png"):
     return [*command, "--device", "cpu", *map(str, more)]
 
 
-def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
+def test_the_normalization_alone_is_fitted_if_asked(folders, tmp_path):
     base, mine, work = tmp_path / "base", tmp_path / "mine.safetensors", tmp_path / "own"
     assert main(arguments(folders, base, "--steps", 1)) == 0
     network = base / "painter.safetensors"
-    steps = ["--steps", 12, "--rate", 0.02]
+    steps = ["--normalization", "--steps", 12, "--rate", 0.02]
     assert main(own_style(folders, work, "--from", network, "-o", mine, *steps)) == 0
     before, after = (read_painter(path)[0].state_dict() for path in (network, mine))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -243,9 +243,11 @@ def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
     assert main(own_style(folders, tmp_path / "gone", painting="gone.png")) == 2
 
 
-def test_all_weights_are_trained_for_ones_own_paintings_if_asked(folders, tmp_path):
+def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
     mine = tmp_path / "mine.safetensors"
-    assert main(own_style(folders, tmp_path, "--full", "--steps", 1, "-o", mine)) == 0
+    assert main(own_style(folders, tmp_path, "--steps", 12, "-o", mine)) == 0
+    losses = [line["total"] for line in logged(tmp_path) if "deviation" in line]
+    assert min(losses[-3:]) < losses[0]
     before, after = (read_painter(path)[0].state_dict() for path in (network_file(None), mine))
     assert not torch.equal(before["strokes.0.weight"], after["strokes.0.weight"])
     assert all(value.isfinite().all() for value in after.values())
@@ -258,7 +260,7 @@ def test_a_run_is_not_gone_on_with_for_another_painting(folders, tmp_path, capsy
     other[2] = str(folders / "paintings" / "04.png")
     assert main(other) == 2
     assert "other paintings" in capsys.readouterr().err
-    assert main(own_style(folders, work, "--steps", 1, "--full", "-o", again)) == 2
+    assert main(own_style(folders, work, "--steps", 1, "--normalization", "-o", again)) == 2
     assert "fitted" in capsys.readouterr().err
     # All steps are done, and the file is wanted by another name.
     assert main(own_style(folders, work, "--steps", 1, "-o", again)) == 0

@@ -51,13 +51,17 @@ def build_parser() -> Parser:
     own = kinds.add_parser(
         "style",
         help="for one painting, or a few",
-        description="Bring the network closer to some paintings: in minutes, by fitting its "
-        "normalisation, or with --full by training all of it. Use: --recipe FILE --style PAINTING.",
+        description="Bring the network closer to some paintings, in minutes; to several by more "
+        "--steps. Use: --recipe FILE --style PAINTING.",
     )
     own.add_argument("styles", metavar="PAINTING", type=Path, nargs="+")
-    own.add_argument("--full", action="store_true", help="train all weights")
+    own.add_argument(
+        "--normalization",
+        action="store_true",
+        help="fit its gains and offsets only: hardly a change, but still a network for any style",
+    )
     own.add_argument("--from", dest="base", metavar="NETWORK", help="(the one of impasto's own)")
-    _add_common(own, steps=300, batch=2, rate=3e-3)
+    _add_common(own, steps=300, batch=2, rate=1e-3)
     return parser
 
 
@@ -90,7 +94,8 @@ def run(argv: list[str]) -> int:
     session = _session(options)
     chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}
     if options.kind == "style":
-        chosen |= {"variants": OWN_SIZES, "fitted": "all" if options.full else "normalization"}
+        chosen["variants"] = OWN_SIZES
+        chosen["fitted"] = "normalization" if options.normalization else "all"
     if options.kind == "arbitrary" and session.base is not None:
         chosen["doubling"] = options.doubling or 0  # it knows strokes
     plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
