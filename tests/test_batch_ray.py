@@ -79,26 +79,29 @@ def test_a_batch_whose_machines_are_all_lost_gives_up_and_goes_on_later(in_work:
     job += ["--iterations", "12", "--recipe", "sketch"]
     head = {"num_cpus": 0, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
+    ended = threading.Event()
     try:
         machine = cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
 
         def pull_the_plug() -> None:
-            while not list(Path("out").glob("*.png")):
-                time.sleep(0.01)
+            while not list(Path("out").glob("*.png")) and not ended.wait(0.01):
+                pass
             cluster.remove_node(machine, allow_graceful=False)
 
         plug = threading.Thread(target=pull_the_plug)
         plug.start()
-        ray_flags = ["--executor", "ray", "--ray-address", cluster.address, "--ray-timeout", "8"]
-        assert main([*job, *ray_flags]) == 4
+        ray_flags = ["--executor", "ray", "--ray-address", cluster.address, "--ray-timeout", "15"]
+        code = main([*job, *ray_flags])
+        ended.set()
         plug.join()
+        assert code == 4
     finally:
         ray.shutdown()
         cluster.shutdown()
     told = capsys.readouterr().err
     assert "no worker is to be had for" in told
-    assert "no worker was to be had for 8 s: " in told
+    assert "no worker was to be had for 15 s: " in told
     assert "to do: the same command goes on" in told
     there = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
     assert 1 <= len(there) < 5
