@@ -9,8 +9,8 @@ and seconds are kept in ``.cache/video``, and what is there of the same version 
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
 iterations as ours; likewise but from the warped result; ours. A network begins from nothing: there
-``previous`` has the last result blended in where it was, as much as ours blends in, ``frozen`` has
-the statistics of the first frame and no more.
+``previous`` has the last result mixed in where it was, as much as ours mixes in; ``frozen`` is ours
+with every frame normalised by the statistics of the shot's first.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,21 @@ from typing import Any
 import numpy as np
 
 import impasto
+from impasto.fast.codes import Atelier
+from impasto.fast.files import network_file
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Floats, Picture, fit_within, to_levels
 from impasto.optimize.allocation import keep_freed_memory
 from impasto.recipe import Recipe, load_recipe
+from impasto.video.blending import REACH
 from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Dis
 from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
-from impasto.video.motion import Flow
-from impasto.video.network import Network
-from impasto.video.optimiser import PULL, SHARE, Optimiser
+from impasto.video.motion import ALIKE, MARGIN, Flow
+from impasto.video.network import DOUBT, Network
+from impasto.video.optimiser import BLEND, PULL, SHARE, Optimiser
 from impasto.video.stabilize import Engine, Stabilizer
 
 ROOT = Path(__file__).parents[1]
@@ -87,11 +91,30 @@ class Still:
         return np.zeros((*frame.shape[:2], 2), np.float32)
 
 
-NETWORK_WAYS: dict[str, tuple[type[Dis | Still], float | None]] = {
-    "per frame": (Dis, 0.0),
-    "frozen": (Dis, NOTHING),
-    "previous": (Still, None),
-    "ours": (Dis, None),
+class Frozen(Network):
+    """Every frame by the statistics of the shot's first."""
+
+    def __init__(self, recipe: Recipe, paintings: Sequence[Picture]) -> None:
+        """Load the network."""
+        super().__init__(recipe, paintings)
+        self._atelier = Atelier(recipe.engine.file, device="cpu")
+
+    def begin(self, frame: Floats) -> None:
+        """See :class:`impasto.video.stabilize.Engine`."""
+        height, width = frame.shape[:2]
+        self._opening = frame
+        self._code = self._atelier.code(self._paintings[0], size=round(math.sqrt(height * width)))
+
+    def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
+        """See :class:`impasto.video.stabilize.Engine`."""
+        return self._atelier.paint(frame, [self._code], like=self._opening).pixels
+
+
+NETWORK_WAYS: dict[str, tuple[type[Network], type[Dis | Still], float | None]] = {
+    "per frame": (Network, Dis, 0.0),
+    "previous": (Network, Still, None),
+    "frozen": (Frozen, Dis, None),
+    "ours": (Network, Dis, None),
 }
 
 
@@ -141,9 +164,9 @@ def made(
     """A film, and CPU seconds a frame of making it, the network's loading left out."""
     engine: Engine
     if recipe.engine.kind != "optimizer":
-        flow, fixed = NETWORK_WAYS[way]
+        network, flow, fixed = NETWORK_WAYS[way]
         strength = stability if fixed is None else fixed
-        engine = Network(recipe, [painting])
+        engine = network(recipe, [painting])
     else:
         kind, fixed = WAYS[way]
         strength, flow = stability if fixed is None else fixed, Dis
@@ -195,13 +218,18 @@ def kept(name: str, way: str, clip: list[Levels], *facts: Any) -> tuple[list[Lev
     return [to_levels(each.pixels, 8) for each in pictures], seconds
 
 
+def shipped() -> str:
+    """Which weights."""
+    return hashlib.sha256(network_file(None).read_bytes()).hexdigest()
+
+
 def folder_of(
     name: str, way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> Path:
     """Where a film is kept: one folder for everything that it depends on."""
     facts = impasto.__version__, recipe.to_json(), painting.sha256(), stability
-    engine = (SHARE, PULL) if recipe.engine.kind == "optimizer" else (Network.doubt,)
-    shape = len(clip), clip[0].shape
+    engine = (SHARE, PULL, BLEND) if recipe.engine.kind == "optimizer" else (DOUBT, shipped())
+    shape = len(clip), clip[0].shape, ALIKE, MARGIN, REACH
     made_by = hashlib.sha256(repr((facts, engine, shape)).encode()).hexdigest()[:8]
     return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
 

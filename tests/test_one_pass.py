@@ -185,20 +185,24 @@ def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, paint
     torch.testing.assert_close(large, larger)
 
 
-def test_large_frames_are_painted_as_pictures_are(network, monkeypatch):
-    monkeypatch.setattr(runtime, "WORK", 256)
+@pytest.mark.parametrize("work", [256, 512], ids=["shrunk to a half", "at its own size"])
+def test_a_part_is_painted_as_in_the_whole(network, monkeypatch, work):
+    monkeypatch.setattr(runtime, "WORK", work)
     engine = runtime.Runtime.load(network, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
-    coarse, noise = (torch.rand(1, 3, *s, generator=generator) for s in ((4, 40), (128, 1280)))
-    coarse = torch.nn.functional.interpolate(coarse, (128, 1280), mode="bicubic").clamp(0, 1)
-    first = 0.7 * coarse + 0.3 * noise
-    code = engine.code(torch.rand(1, 3, 64, 64, generator=generator))[None]
-    paint = engine.frozen(first, code)
-    still = engine.paint(first, code[None])
-    torch.testing.assert_close(paint(first), still, atol=1 / 255, rtol=0)
-    assert (
-        paint(first.flip(3) * 0.5) - engine.paint(first.flip(3) * 0.5, code[None])
-    ).abs().max() > 0.1
+    coarse, noise = (torch.rand(1, 3, *s, generator=generator) for s in ((4, 64), (128, 2048)))
+    coarse = torch.nn.functional.interpolate(coarse, (128, 2048), mode="bicubic").clamp(0, 1)
+    photo = 0.7 * coarse + 0.3 * noise
+    codes = engine.code(torch.rand(1, 3, 64, 64, generator=generator))[None, None]
+    whole = engine.paint(photo, codes)
+    torch.testing.assert_close(engine.paint(photo, codes, like=photo), whole, atol=1 / 255, rtol=0)
+    part, inner = slice(512, 1536), slice(256, 768)
+
+    def apart(made):
+        return (made - whole[..., part])[..., inner].abs().max()
+
+    assert apart(engine.paint(photo[..., part], codes, like=photo)) < 2 / 255
+    assert apart(engine.paint(photo[..., part], codes)) > 10 / 255
 
 
 def test_a_replay_is_the_same_picture_and_knows_its_network(folder, network, tmp_path, capsys):

@@ -302,7 +302,19 @@ def test_a_grid_of_squares_is_seen_wherever_it_begins_and_a_ramp_has_none():
     # One step of four is 4, three are 0: a variance of 3, and a mean of 1.
     for shift in range(4):
         moved = squares[..., shift:, shift:]
-        assert float(losses.grid_loss(moved)) == pytest.approx(3, rel=1e-5)
+        rest = float(losses.grid_loss(moved) - losses.checkers(moved))
+        assert rest == pytest.approx(3, rel=1e-5)
+
+
+def test_a_chessboard_of_pixels_is_seen_and_neither_noise_nor_edges_are_one():
+    board = ((torch.arange(66)[:, None] + torch.arange(66)) % 2).float().expand(1, 3, 66, 66)
+    assert float(losses.checkers(0.5 + 0.01 * board)) == pytest.approx(1, rel=1e-3)
+    # Detail's variance is 0.6406 of the noise's, a mean of 64 signed values has 1/64 of it.
+    assert float(losses.checkers(noise(4, 3, 258, 258))) == pytest.approx(0.0244, rel=0.1)
+    edge = (torch.arange(66) > 30).float().expand(1, 3, 66, 66)
+    assert float(losses.checkers(edge)) < 1e-3
+    slope = noise(1, 3, 34, 34, dtype=torch.float64).requires_grad_()
+    assert gradcheck(losses.checkers, slope, fast_mode=True)
 
 
 def test_features_are_enlarged_by_equal_steps():

@@ -10,6 +10,7 @@ import pytest
 
 from clips import panning
 from impasto.errors import ClipError, InputError
+from impasto.video.blending import blended
 from impasto.video.clip import Format, Frame
 from impasto.video.flow import Dis
 from impasto.video.job import run, run_backwards, sized
@@ -42,9 +43,6 @@ class Clip:
 class Negative:
     """Inverts, flickers, and adds what it has seen: the shot's first frame, what is remembered."""
 
-    blend = 1.0
-    doubt = 1.0
-
     def begin(self, frame):
         self.opening = frame.mean()
 
@@ -54,6 +52,9 @@ class Negative:
         if memory is not None:
             made = made + 0.1 * (memory.result - made) * memory.reliability[..., None]
         return made.clip(0, 1).astype(np.float32)
+
+    def steadied(self, painted, memory, stability):
+        return blended(painted, memory, stability)
 
     def finished(self, result, frame):
         return (0.5 * result + 0.5 * frame).astype(np.float32)

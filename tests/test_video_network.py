@@ -1,21 +1,24 @@
-"""The network as an engine of frames: what is frozen, and that it makes films."""
+"""The network as an engine of frames: what it paints and gives back, and that it makes films."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+import impasto
 from clips import panning, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
-from impasto.fast.engine import OnePass
 from impasto.fast.files import write_painter
 from impasto.fast.network import Painter
 from impasto.media.decode import read_picture
 from impasto.recipe import load_recipe
+from impasto.video.blending import blended
 from impasto.video.clip import from_levels, open_clip
-from impasto.video.network import Network
+from impasto.video.history import Memory
+from impasto.video.network import DOUBT, Network
 
 FRAMES = [from_levels(each) for each in panning(3)]
 
@@ -31,21 +34,39 @@ def network_file(tmp_path_factory):
     return path
 
 
-def test_a_shot_is_painted_by_the_statistics_of_its_first_frame(network_file):
+def network(network_file):
     recipe = load_recipe(str(network_file)).with_changes({"size": 64})
-    painting = read_picture(synthetic_painting())
-    engine = Network(recipe, [painting])
+    return Network(recipe, [read_picture(synthetic_painting())])
+
+
+def test_a_frame_is_painted_as_a_photo_is(network_file):
+    engine = network(network_file)
     engine.begin(FRAMES[0])
-    made = [engine.painted(frame, None) for frame in FRAMES]
-    for step in OnePass(recipe).run(FRAMES[0], painting):
-        alone = step.picture().pixels
-    assert np.abs(made[0] - alone).max() < 2e-3
     dark = (FRAMES[1] * 0.5).astype(np.float32)
-    kept = engine.painted(dark, None)
-    engine.begin(dark)
-    # Its own statistics would lift it to the brightness of the painting.
-    assert engine.painted(dark, None).mean() > kept.mean() + 0.05
-    assert np.array_equal(engine.painted(dark, None), engine.painted(dark, None))
+    for frame in (FRAMES[0], dark):  # the shot's first frame has no say in the second's statistics
+        alone = impasto.stylize(
+            frame, synthetic_painting(), recipe=str(network_file), size=max(frame.shape)
+        )
+        assert np.abs(engine.painted(frame, None) - alone.picture.pixels).max() < 2e-3
+
+
+def test_what_mixing_takes_of_strokes_is_given_back(network_file):
+    engine = network(network_file)
+    engine.begin(FRAMES[0])
+    painted = engine.painted(FRAMES[0], None)
+    blurred = cv2.GaussianBlur(painted, (0, 0), 0.7)
+    memory = Memory(blurred, FRAMES[0], np.ones(painted.shape[:2], np.float32))
+
+    def top_octave(image):
+        return float((image - cv2.GaussianBlur(image, (0, 0), 1)).std())
+
+    mixed = blended(painted, memory, 0.8, DOUBT)
+    made = engine.steadied(painted, memory, 0.8)
+    assert top_octave(mixed) < 0.8 * top_octave(painted)
+    assert 1.2 * top_octave(mixed) < top_octave(made) < 1.05 * top_octave(painted)
+    assert made.mean() == pytest.approx(painted.mean(), abs=2e-3)
+    nothing = Memory(blurred, FRAMES[0], np.zeros(painted.shape[:2], np.float32))
+    assert np.abs(engine.steadied(painted, nothing, 0.8) - painted).max() < 1e-3
 
 
 def test_a_film_by_the_network(work, monkeypatch, network_file):

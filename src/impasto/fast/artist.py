@@ -106,9 +106,10 @@ class CodeArtist:
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
         return pace * (at_work + runtime.DETAIL_WORK * detail + codes)
 
-    def frozen(self, first: Tensor, sitting: Sitting) -> Callable[[Tensor], Tensor]:
-        """What paints the frames of a shot, as :meth:`Runtime.frozen`, given its first."""
-        return self._runtime.frozen(first, self._codes((first.shape[3], first.shape[2]), sitting))
+    def told(self, size: tuple[int, int], sitting: Sitting) -> Callable[[Tensor], Tensor]:
+        """What paints photos [1, 3, H, W] of a size, (width, height), by the codes of one."""
+        codes = self._codes(size, sitting)[None]
+        return lambda photo: self._runtime.paint(photo, codes)
 
     def _codes(self, size: tuple[int, int], sitting: Sitting) -> Tensor:
         """[K, NUMBERS] of the styles that are laid side by side."""

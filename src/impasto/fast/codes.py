@@ -84,6 +84,7 @@ class Atelier:
         *,
         masks: Sequence[Any] = (),
         size: int | None = None,
+        like: Any = None,
     ) -> Picture:
         """A photo in the style of a code, or of several, each in its place.
 
@@ -93,25 +94,39 @@ class Atelier:
             masks: where each is the style, as ``impasto.stylize`` takes them; what none shows is
                 kept, if there is no code for it.
             size: longer side of the result; none: the photo's own, or less on a CPU.
+            like: another photo, by whose statistics this one is painted: the whole that it is a
+                part of, at the same scale, or one of its series, so that all are painted alike;
+                none: its own.
 
         Raises:
-            InputError: numbers of codes and masks that do not go together, or no code.
+            InputError: numbers of codes and masks that do not go together, or no code; masks and
+                another photo's statistics.
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
         if len(codes) != 1 and not masks:
             raise InputError(f"{len(codes)} codes and no masks: blend them to one, or give masks")
         if any(np.shape(code) != (NUMBERS,) for code in codes):
             raise InputError(f"a style code has {NUMBERS} numbers")
+        if masks and like is not None:
+            raise InputError("statistics of another photo are for one code without masks")
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
         wanted = result_size(picture.width, picture.height, size, self._runtime.device)
         areas = Areas.of(load_recipe("draft"), len(codes), map(read_mask, masks))
         image = canvas.to_tensor(picture, *wanted, storage)
         given = torch.from_numpy(np.stack(codes).astype(np.float32))[None]
         where = side_by_side(areas, wanted) if masks else None
-        painted, kept = self._runtime.paint(image, given, where), areas.kept(*wanted, storage)
+        whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
+        painted = self._runtime.paint(image, given, where, whole)
+        kept = areas.kept(*wanted, storage)
         if kept is not None:
             painted = mixed(painted, image, kept, storage)
         return canvas.to_picture(painted, picture)
+
+
+def _at_scale(picture: Picture, scale: float) -> torch.Tensor:
+    """[1, 3, H, W], at least 16 px a side."""
+    width, height = (max(SHORTEST, round(n * scale)) for n in (picture.width, picture.height))
+    return canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
 
 
 def write_code(code: Code, path: str | Path, atelier: Atelier) -> None:

@@ -124,22 +124,20 @@ class OnePass:
             precision=self.precision,
         )
 
-    def frozen(
+    def told(
         self, content: Picture, styles: Sequence[Picture], size: tuple[int, int]
     ) -> Callable[[Tensor], Tensor]:
-        """What paints the frames of a shot, [1, 3, H, W] in [0, 1] each: every one with the codes
-        and the statistics of the first, so that neither follows what comes into view.
+        """What paints frames [1, 3, H, W] in [0, 1], the paintings looked at once for all of them.
 
         Args:
-            content: the first frame.
+            content: the first frame: how weak a strength below 1 is, is told by it.
             styles: the paintings, in the colours they are wanted in.
             size: (width, height) of the frames.
         """
         sitting = Sitting(content, styles, Areas.of(self.recipe, len(styles)), self.recipe)
-        image = canvas.to_tensor(content, *size, Storage(torch.device("cpu")))
         artist = self._artist
         if isinstance(artist, CodeArtist):
-            return artist.frozen(image, sitting)
+            return artist.told(size, sitting)
         return lambda photo: artist.paint(photo, [sitting])
 
     def run_together(self, contents: Sequence[Picture], styles: Sequence[Picture]) -> list[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,63 +76,52 @@ class Runtime:
         return code
 
     @torch.inference_mode()
-    def paint(self, photo: Tensor, codes: Tensor, masks: Tensor | None = None) -> Tensor:
-        """Photos of one size, each in the styles of its codes.
+    def paint(
+        self,
+        photo: Tensor,
+        codes: Tensor,
+        masks: Tensor | None = None,
+        like: Tensor | None = None,
+    ) -> Tensor:
+        """Photos of one size, each in the styles of its codes. What is larger than :data:`WORK` is
+        painted there, and gets the photo's finer detail, as strong as the style's.
 
         Args:
             photo: [N, 3, H, W] in [0, 1], on any device, at least 16 px a side.
             codes: [N, K, NUMBERS].
             masks: [K, H, W], where each of them is in every photo, adding up to 1; none: K is 1.
+            like: [1, 3, H', W'], the photo by whose statistics all are normalised, at the same
+                scale: parts of it are painted as in the whole; none: each by its own. No masks.
 
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
         """
         where = None if masks is None else masks[None]
         style = replace(self.painter.style(codes.to(self.device)), masks=where)
-        return self._painted(photo, style)
-
-    @torch.inference_mode()
-    def frozen(self, first: Tensor, codes: Tensor) -> Callable[[Tensor], Tensor]:
-        """What paints photos of one size, [1, 3, H, W] in [0, 1], by the statistics of the first.
-
-        Args:
-            first: likewise.
-            codes: [1, NUMBERS].
-        """
-        style = self.painter.style(codes[None].to(self.device))
-        small = _shrunk(first, at_work(first.shape[2:])).to(self.device)
-        statistics = self.painter.statistics(small, style)
-        own = None if at_work(first.shape[2:]) == 1 else grade_in_strips(first, STRIP)
-
-        @torch.inference_mode()
-        def paint(photo: Tensor) -> Tensor:
-            return self._painted(photo, style, statistics, own)
-
-        return paint
-
-    def _painted(
-        self,
-        photo: Tensor,
-        style: Style,
-        statistics: Tensor | None = None,
-        own: Tensor | None = None,
-    ) -> Tensor:
-        """Photos in their styles, by given statistics of the network and a grade of the photo, or
-        by their own. What is larger than :data:`WORK` is painted there, and gets the photo's finer
-        detail, as strong as the style's."""
-        shrink = at_work(photo.shape[2:])
-        small = _shrunk(photo, shrink).to(self.device)
-        there = None if style.masks is None else _shrunk(style.masks, shrink).to(self.device)
-        made: Tensor = self.painter(small, replace(style, masks=there), statistics).clamp_(0, 1)
-        made = made.to(photo.device)
+        whole = photo if like is None else like
+        shrink = at_work(whole.shape[2:])
+        statistics = None
+        if like is not None:
+            small = _shrunk(like, shrink).to(self.device)
+            statistics = self.painter.statistics(small, replace(style, masks=None))
+        made = self._strokes(photo, shrink, style, statistics)
         if shrink == 1:
             return made
-        result = self._toned(photo, style, grade_in_strips(photo, STRIP) if own is None else own)
+        result = self._toned(photo, style, grade_in_strips(whole, STRIP))
         for channel in range(3):  # one after the other: what is between takes a third of the memory
             toned = result[:, channel : channel + 1]
             change = made[:, channel : channel + 1] - _shrunk(toned, shrink)
             toned += F.interpolate(change, toned.shape[2:], mode="bicubic")
         return result.clamp_(0, 1)
+
+    def _strokes(
+        self, photo: Tensor, shrink: float, style: Style, statistics: Tensor | None
+    ) -> Tensor:
+        """What the network makes of photos that are shrunk to its working size, where they are."""
+        small = _shrunk(photo, shrink).to(self.device)
+        there = None if style.masks is None else _shrunk(style.masks, shrink).to(self.device)
+        made: Tensor = self.painter(small, replace(style, masks=there), statistics)
+        return made.clamp_(0, 1).to(photo.device)
 
     def _toned(self, photo: Tensor, style: Style, own: Tensor) -> Tensor:
         """Photos whose grade is ``own`` with their styles', so many rows at a time."""

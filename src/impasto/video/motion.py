@@ -17,9 +17,9 @@ from impasto.media.picture import Floats
 
 Flow = NDArray[np.float32]
 
-ALIKE = 0.06
+ALIKE = 0.12
 """Difference of colours, in [0, 1], at which two views of a thing count e^-1/2 of a sure one."""
-MARGIN = 5
+MARGIN = 3
 """Pixels, odd: what is unsure makes its neighbours so, within half of this."""
 CUTS = ((0.01, 1.0), (0.1, 0.8), (0.3, 0.5))
 """A new shot, any of: mean reliability below the first, overlap of luma histograms not above the
@@ -105,7 +105,7 @@ def reliability(there: Flow, back: Flow, frame: Floats, other: Floats) -> Floats
     sure *= likeness(frame, warped(other, there, sharply=False))
     shrunk = cv2.erode(sure, np.ones((MARGIN, MARGIN), np.uint8))
     soft: Any = cv2.GaussianBlur(shrunk, (0, 0), 1.0)
-    return soft.clip(0, 1)  # type: ignore[no-any-return]
+    return np.minimum(soft, sure)
 
 
 def is_cut(frame: Floats, other: Floats, sure: Floats) -> bool:

@@ -1,4 +1,4 @@
-"""The one-pass network as an engine of frames, its statistics frozen for a shot."""
+"""The one-pass network as an engine of frames."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from pathlib import Path
 import torch
 
 from impasto.fast.engine import OnePass
+from impasto.fast.grading import grade, graded, padded
 from impasto.media.picture import Floats, Picture
 from impasto.objective.storage import Storage
 from impasto.optimize.canvas import to_picture, to_tensor
 from impasto.optimize.colors import seen, shown
 from impasto.recipe import Recipe
+from impasto.video.blending import blended
 from impasto.video.history import Memory
+
+DOUBT = 1 / 3
+"""Of 1, 1/2 and 1/3 the last made the steadiest films, and no less in the style."""
 
 
 class Network:
     """Frames in one pass each; see :class:`impasto.video.stabilize.Engine`."""
-
-    blend = 1.0
-    doubt = 1 / 3
-    """Of 1, 1/2 and 1/3 the last made the steadiest films, and no less in the style."""
 
     def __init__(
         self,
@@ -51,16 +52,27 @@ class Network:
         )
 
     def begin(self, frame: Floats) -> None:
-        """Codes of the paintings and statistics of the frame, for the whole shot."""
+        """Codes of the paintings, for the whole shot; each frame is painted by its own statistics.
+
+        By those of the first one, which is then another scene, films had up to a half more distance
+        from the style, and were no steadier.
+        """
         photo, styles = self._seen(frame)
-        self._paint = self._engine.frozen(photo, styles, (photo.width, photo.height))
+        self._paint = self._engine.told(photo, styles, (photo.width, photo.height))
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
-        """See :class:`impasto.video.stabilize.Engine`; what is remembered is for the blending."""
+        """See :class:`impasto.video.stabilize.Engine`; what is remembered is for the mixing."""
         photo, _ = self._seen(frame)
-        storage = Storage(torch.device("cpu"))
-        image = to_tensor(photo, photo.width, photo.height, storage)
-        return to_picture(self._paint(image), photo).pixels
+        return to_picture(self._paint(_tensor(photo)), photo).pixels
+
+    def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
+        """Mixed, and given back the colour and contrast of every octave that was painted: a mean of
+        strokes that are not quite alike has less of them, warp by warp."""
+        mixed = _tensor(Picture(blended(painted, memory, stability, DOUBT)))
+        wanted = grade(_tensor(Picture(painted)))[:, None]
+        height, width = mixed.shape[2:]
+        restored = graded(padded(mixed), None, wanted)[:, :, :height, :width]
+        return to_picture(restored.clamp(0, 1), Picture(painted)).pixels
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
         """In the colours that the user asked for."""
@@ -70,3 +82,8 @@ class Network:
         size = frame.shape[1], frame.shape[0]
         photo, ratio = Picture(frame), self._recipe.style.scale
         return seen(self._recipe.colors, photo, self._paintings, size, ratio)
+
+
+def _tensor(picture: Picture) -> torch.Tensor:
+    """[1, 3, H, W] in [0, 1], at its own size."""
+    return to_tensor(picture, picture.width, picture.height, Storage(torch.device("cpu")))

@@ -17,20 +17,20 @@ from impasto.optimize.loop import Stylizer
 from impasto.optimize.schedule import plan_scales
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe
+from impasto.video.blending import blended
 from impasto.video.history import Memory
 
 SHARE = 0.3
 """Of the first frame's work that each later one takes."""
 PULL = 25.0
 """Weight of the temporal term at stability 1."""
+BLEND = 0.25
+"""Of the stability, how much is left to blending. Measured: more of it takes away strokes, and the
+temporal term already holds them still."""
 
 
 class Optimiser:
     """Frames by optimisation; see :class:`impasto.video.stabilize.Engine`."""
-
-    blend = 0.25
-    """Measured: more of it takes away strokes, and the temporal term already holds them still."""
-    doubt = 1.0
 
     def __init__(
         self,
@@ -110,6 +110,10 @@ class Optimiser:
         for step in engine.run(photo, self._shown, before=before):
             self._on_step(step)
         return finished_picture(step, photo, engine.recipe).pixels
+
+    def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
+        """See :class:`impasto.video.stabilize.Engine`."""
+        return blended(painted, memory, BLEND * stability)
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
         """In the colours that the user asked for."""

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from impasto.media.picture import Floats, to_levels
@@ -16,23 +15,9 @@ from impasto.video.flow import Estimator
 from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import is_cut
 
-REACH = 5
-"""Pixels, odd: a remembered colour may be any that the new result has within half of this."""
-
 
 class Engine(Protocol):
-    """What stylises a frame.
-
-    Attributes:
-        blend: in [0, 1], how much of the stability is left to blending: all, unless the engine
-            itself keeps near what it is told of earlier frames.
-        doubt: in (0, 1], the power that what is blended in by is raised to: 1 for half of what is
-            half sure; less for an engine that paints another thing wherever a frame looks only a
-            little different.
-    """
-
-    blend: float
-    doubt: float
+    """What stylises a frame."""
 
     def begin(self, frame: Floats) -> None:
         """A shot begins with this frame: freeze whatever is to stay the same throughout."""
@@ -43,6 +28,16 @@ class Engine(Protocol):
         Args:
             frame: [H, W, 3] float32 RGB in [0, 1].
             memory: what earlier frames of the shot say about it; none: it is the first.
+        """
+
+    def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
+        """What it painted, mixed with what is remembered as far as the engine leaves that to
+        mixing; see :func:`impasto.video.blending.blended`.
+
+        Args:
+            painted: of :meth:`painted`, with the same memory.
+            memory: what earlier frames of the shot say about it.
+            stability: in [0, 1].
         """
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
@@ -121,7 +116,7 @@ class Stabilizer:
             self._engine.begin(frame)
         result = self._engine.painted(frame, memory)
         if memory is not None:
-            result = self._blended(result, memory)
+            result = self._engine.steadied(result, memory, self._stability)
         rounded = to_levels(result, 8)
         self._done.append(Shown(levels, rounded))
         self.index += 1
@@ -143,7 +138,8 @@ class Stabilizer:
             shares.append(share_of[distance] / 2)
             shares[0] -= shares[-1]
         memory = combined(memories, shares)
-        result = self._blended(self._engine.painted(frame, memory), memory)
+        painted = self._engine.painted(frame, memory)
+        result = self._engine.steadied(painted, memory, self._stability)
         rounded = to_levels(result, 8)
         return rounded, self._finished(rounded, frame)
 
@@ -158,10 +154,6 @@ class Stabilizer:
 
     def _finished(self, result: Levels, frame: Floats) -> Levels:
         return to_levels(self._engine.finished(from_levels(result), frame), 8)
-
-    def _blended(self, result: Floats, memory: Memory) -> Floats:
-        engine = self._engine
-        return blended(result, memory, self._stability * engine.blend, engine.doubt)
 
     def _memory(self, frame: Floats) -> Memory | None:
         """What is remembered of the shot; none: a shot begins."""
@@ -178,22 +170,3 @@ class Stabilizer:
                 memories.append(recalled(frame, self._done[-distance], self._estimator))
                 shares.append(share)
         return combined(memories, shares)
-
-
-def blended(result: Floats, memory: Memory, stability: float, doubt: float = 1.0) -> Floats:
-    """A result with as much of what is remembered as is reliable, times the stability, to a power.
-
-    What is remembered is first brought into the range of colours that the result has around each
-    pixel, so that neither ghosts of what has gone nor a drift of brightness can build up.
-
-    Args:
-        result: [H, W, 3] in [0, 1], the engine's.
-        memory: of the same size.
-        stability: in [0, 1].
-        doubt: the power, see :class:`Engine`.
-    """
-    around = np.ones((REACH, REACH), np.uint8)
-    lowest, highest = (np.asarray(f(result, around), np.float32) for f in (cv2.erode, cv2.dilate))
-    share = (stability * memory.reliability[..., None]) ** doubt
-    mixed = result + share * (memory.result.clip(lowest, highest) - result)
-    return np.asarray(mixed, np.float32)
