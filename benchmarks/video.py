@@ -4,7 +4,8 @@ Run: ``OMP_NUM_THREADS=1 python benchmarks/video.py --clips ../shared/data/video
 (folders of pictures in the order of their names). For each clip and way: CPU seconds a frame, the
 warped difference between frames at distances of 1 and 10 (root mean square over what is consistent
 in the clip's own flow, mean over pairs; the clip's own as ``source``), how much of the frames that
-is, and metrics of style and content on every third frame, against per-frame stylisation. Frames
+is, and metrics of style and content on every third frame, against per-frame stylisation. Where a
+folder has ``transforms.json``, also by the exact flow, which flatters nobody. Frames
 and seconds are kept in ``.cache/video``, and what is there of the same version is not made again.
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
@@ -37,7 +38,7 @@ from impasto.optimize.allocation import keep_freed_memory
 from impasto.recipe import Recipe, load_recipe
 from impasto.video.blending import REACH
 from impasto.video.clip import Levels, from_levels
-from impasto.video.flow import Dis
+from impasto.video.flow import Dis, Estimator
 from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
 from impasto.video.motion import ALIKE, MARGIN, Flow
@@ -81,6 +82,26 @@ WAYS: dict[str, tuple[type[Optimiser], float | None]] = {
     "warped": (Warped, NOTHING),
     "ours": (Optimiser, None),
 }
+
+
+class Exact:
+    """The true flow of a clip whose maps to one still picture are in ``transforms.json``."""
+
+    def __init__(self, clip: list[Levels], transforms: Path) -> None:
+        """Read the maps, for frames of the size of these."""
+        told = json.loads(transforms.read_text())
+        height, width = clip[0].shape[:2]
+        shrunk = np.diag([told["size"][0] / width, told["size"][1] / height, 1.0])
+        maps = (np.vstack([np.reshape(each, (2, 3)), [0, 0, 1]]) @ shrunk for each in told["A"])
+        self._maps = dict(zip((each.tobytes() for each in clip), maps, strict=False))
+
+    def flow(self, frame: Floats, other: Floats) -> Flow:
+        """See :class:`impasto.video.flow.Estimator`."""
+        here, there = (self._maps[to_levels(each, 8).tobytes()] for each in (frame, other))
+        height, width = frame.shape[:2]
+        y, x = np.mgrid[:height, :width] + 0.5
+        places = np.stack([x, y, np.ones_like(x)], -1) @ (np.linalg.inv(there) @ here).T
+        return np.asarray(places[..., :2] - np.stack([x, y], -1), np.float32)
 
 
 class Still:
@@ -143,12 +164,20 @@ def main() -> None:
             given = way, clip, recipe, painting, options.stability
             films[way], seconds[way] = kept(folder.name, *given) or made(*given)
             keep(folder.name, films[way], seconds[way], *given)
-        found, shares = measured(clip, films, painting)
-        for name, values in found.items():
-            cost = f"{seconds[name]:.2f}" if name in seconds else ""
-            cells = [f"{values[c]:.4f}" if c in values else "" for c in COLUMNS]
-            print(f"| {folder.name} | {name} | {cost} |", " | ".join(cells), "|", flush=True)
+        found, shares = measured(clip, films, painting, Dis())
+        report(folder.name, found, seconds)
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
+        if (folder / "transforms.json").exists():
+            exact = Exact(clip, folder / "transforms.json")
+            report(f"{folder.name}, exact flow", *measured(clip, films, painting, exact))
+
+
+def report(clip: str, found: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
+    """Print rows of the table."""
+    for name, values in found.items():
+        cost = f"{seconds[name]:.2f}" if name in seconds else ""
+        cells = [f"{values[c]:.4f}" if c in values else "" for c in COLUMNS]
+        print(f"| {clip} | {name} | {cost} |", " | ".join(cells), "|", flush=True)
 
 
 def frames_of(folder: Path, count: int, size: int) -> list[Levels]:
@@ -179,10 +208,10 @@ def made(
 
 
 def measured(
-    clip: list[Levels], films: dict[str, list[Levels]], painting: Picture
+    clip: list[Levels], films: dict[str, list[Levels]], painting: Picture, estimator: Estimator
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Everything in the table, by name, the source's own first; and how much was compared."""
-    steady, style = Steadiness(Dis()), StyleOnFrames(painting, EVERY)
+    steady, style = Steadiness(estimator), StyleOnFrames(painting, EVERY)
     for source, made_of_it in zip(clip, by_frame(films), strict=True):
         steady.see(from_levels(source), made_of_it)
         style.see(from_levels(source), made_of_it)

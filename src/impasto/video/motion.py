@@ -105,7 +105,8 @@ def reliability(there: Flow, back: Flow, frame: Floats, other: Floats) -> Floats
     sure *= likeness(frame, warped(other, there, sharply=False))
     shrunk = cv2.erode(sure, np.ones((MARGIN, MARGIN), np.uint8))
     soft: Any = cv2.GaussianBlur(shrunk, (0, 0), 1.0)
-    return np.minimum(soft, sure)
+    result: Floats = np.minimum(soft, sure)
+    return result
 
 
 def is_cut(frame: Floats, other: Floats, sure: Floats) -> bool:

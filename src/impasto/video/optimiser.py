@@ -22,9 +22,9 @@ from impasto.video.history import Memory
 
 SHARE = 0.3
 """Of the first frame's work that each later one takes."""
-PULL = 25.0
+PULL = 12.5
 """Weight of the temporal term at stability 1."""
-BLEND = 0.25
+BLEND = 0.1
 """Of the stability, how much is left to blending. Measured: more of it takes away strokes, and the
 temporal term already holds them still."""
 
