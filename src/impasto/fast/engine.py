@@ -14,6 +14,7 @@ from torch import Tensor
 from impasto.errors import InputError, ResourceError
 from impasto.fast import runtime
 from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for
+from impasto.fast.grading import SEEN
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
 from impasto.media.picture import Picture
@@ -32,6 +33,8 @@ PICTURE_BYTES = 60
 """A pixel of the result: photo, tensors, and the finished picture in its forms."""
 MASK_BYTES = 12
 """Of each mask besides: itself, its share, and what it is made of."""
+STRIP_BYTES = 30
+"""Of a strip that gets its detail, beyond what the finished picture will take there; measured."""
 
 
 class OnePass:
@@ -250,5 +253,8 @@ class OnePass:
 def _bytes_for(size: tuple[int, int], masks: int) -> int:
     """Of one photo."""
     pixels = math.prod(size)
-    whole = PICTURE_BYTES + MASK_BYTES * masks
-    return whole * pixels + runtime.BYTES_PER_PIXEL * min(pixels, runtime.WORK**2)
+    needed = (PICTURE_BYTES + MASK_BYTES * masks) * pixels
+    needed += runtime.BYTES_PER_PIXEL * min(pixels, runtime.WORK**2)
+    if runtime.at_work(size) < 1:
+        needed += STRIP_BYTES * size[0] * min(size[1], runtime.STRIP + 2 * SEEN)
+    return needed
