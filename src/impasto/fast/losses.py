@@ -102,8 +102,7 @@ def grid_loss(images: Tensor) -> Tensor:
     are: its variance over the columns, and rows, of the grid, relative to its square mean.
 
     A network that enlarges its features can tell the places of their grid, and strokes that keep to
-    it look like a mosaic. To that is added :func:`checkers`, of which this sees nothing, for all
-    steps are alike on a chessboard.
+    it look like a mosaic.
 
     Args:
         images: [N, 3, H, W], sides at least 16 px; taken together, for the chances of one even out.
@@ -116,24 +115,7 @@ def grid_loss(images: Tensor) -> Tensor:
         steps = images.diff(dim=dimension).abs().mean((0, 1, other))
         phases = steps[: len(steps) // GRID * GRID].view(-1, GRID).mean(0)
         losses.append(phases.var(correction=0) / phases.mean().square().clamp(min=1e-6))
-    return torch.stack(losses).mean() + checkers(images)
-
-
-def checkers(images: Tensor) -> Tensor:
-    """How much of the finest detail is a chessboard of single pixels: of [N, 3, H, W], a number in
-    [0, 1]. Of photos and paintings it is 0.002, of white noise 0.024.
-
-    Detail is what a binomial filter of 3 px takes away; the chessboard is what is left of it, times
-    the signs of one, in the mean of :data:`GRID` px a side.
-    """
-    binomial = images.new_tensor((0.25, 0.5, 0.25))
-    kernel = (binomial[:, None] * binomial).expand(images.shape[1], 1, 3, 3)
-    inner = images[:, :, 1:-1, 1:-1]
-    detail = inner - F.conv2d(images, kernel, groups=images.shape[1])
-    rows, columns = (torch.arange(n, device=images.device) % 2 for n in inner.shape[2:])
-    signs = 1 - 2 * (rows[:, None] ^ columns).to(images)
-    boards = F.avg_pool2d(detail * signs, GRID).square().mean()
-    return boards / detail.square().mean().clamp(min=1e-6)
+    return torch.stack(losses).mean()
 
 
 def out_of_range(image: Tensor) -> Tensor:
