@@ -6,7 +6,7 @@ warped difference between frames at distances of 1 and 10 (root mean square over
 in the clip's own flow, mean over pairs; the clip's own as ``source``), how much of the frames that
 is, and metrics of style and content on every third frame, against per-frame stylisation. Where a
 folder has ``transforms.json``, also by the exact flow, which flatters nobody. Frames
-and seconds are kept in ``.cache/video``, and what is there of the same version is not made again.
+and seconds are kept in ``.cache/video``, and what is there of the same code is not made again.
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
 iterations as ours; likewise but from the warped result; ours. A network begins from nothing: there
@@ -28,23 +28,20 @@ from typing import Any
 
 import numpy as np
 
-import impasto
 from impasto.fast.codes import Atelier
-from impasto.fast.files import network_file
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Floats, Picture, fit_within, to_levels
 from impasto.optimize.allocation import keep_freed_memory
 from impasto.recipe import Recipe, load_recipe
-from impasto.video.blending import REACH
 from impasto.video.clip import Levels, from_levels
 from impasto.video.flow import Dis, Estimator
 from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
-from impasto.video.motion import ALIKE, MARGIN, Flow
-from impasto.video.network import DOUBT, Network
-from impasto.video.optimiser import BLEND, PULL, SHARE, Optimiser
-from impasto.video.stabilize import Engine, Stabilizer
+from impasto.video.motion import Flow
+from impasto.video.network import Network
+from impasto.video.optimiser import Optimiser
+from impasto.video.stabilize import Engine, Links, Stabilizer
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / ".cache" / "video"
@@ -169,7 +166,9 @@ def main() -> None:
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
         if (folder / "transforms.json").exists():
             exact = Exact(clip, folder / "transforms.json")
-            report(f"{folder.name}, exact flow", *measured(clip, films, painting, exact))
+            found, shares = measured(clip, films, painting, exact)
+            report(f"{folder.name}, exact flow", found, {})
+            print(f"<!-- {folder.name}, exact flow: compared {json.dumps(shares)} -->")
 
 
 def report(clip: str, found: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
@@ -201,7 +200,8 @@ def made(
         strength, flow = stability if fixed is None else fixed, Dis
         size = clip[0].shape[1], clip[0].shape[0]
         engine = kind(recipe, [painting], size, stability=strength)
-    stabilizer = Stabilizer(engine, flow(), strength)
+    links = Links((1,), (1.0,)) if way == "previous" else None
+    stabilizer = Stabilizer(engine, flow(), strength, links)
     began = time.process_time()
     film = [stabilizer.stylised(frame)[1] for frame in clip]
     return film, (time.process_time() - began) / len(clip)
@@ -238,7 +238,7 @@ def keep(
 
 
 def kept(name: str, way: str, clip: list[Levels], *facts: Any) -> tuple[list[Levels], float] | None:
-    """What an earlier run of the same version made, if it did."""
+    """What an earlier run of the same code made, if it did."""
     folder = folder_of(name, way, clip, *facts)
     if not (folder / "seconds").exists():
         return None
@@ -247,19 +247,22 @@ def kept(name: str, way: str, clip: list[Levels], *facts: Any) -> tuple[list[Lev
     return [to_levels(each.pixels, 8) for each in pictures], seconds
 
 
-def shipped() -> str:
-    """Which weights."""
-    return hashlib.sha256(network_file(None).read_bytes()).hexdigest()
+def code() -> str:
+    """Hash of the source and the weights that come with it."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "src").rglob("*.*")):
+        if path.suffix in (".py", ".safetensors", ".toml"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def folder_of(
     name: str, way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> Path:
     """Where a film is kept: one folder for everything that it depends on."""
-    facts = impasto.__version__, recipe.to_json(), painting.sha256(), stability
-    engine = (SHARE, PULL, BLEND) if recipe.engine.kind == "optimizer" else (DOUBT, shipped())
-    shape = len(clip), clip[0].shape, ALIKE, MARGIN, REACH
-    made_by = hashlib.sha256(repr((facts, engine, shape)).encode()).hexdigest()[:8]
+    frames = hashlib.sha256(b"".join(each.tobytes() for each in clip)).hexdigest()
+    facts = code(), recipe.to_json(), painting.sha256(), stability, frames
+    made_by = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
     return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
 
 

@@ -139,6 +139,51 @@ def test_another_jobs_frames_are_not_mixed_in(capsys):
     assert Path("mine/letter.txt").exists()
 
 
+def killed_after(frames, arguments, **more):
+    """Kill a job once so many frames are done."""
+    writes = str(frames + 2)  # of the job itself, one of each frame; in the midst of the next
+    code = [sys.executable, "-c", DYING, writes, "video", *arguments]
+    assert subprocess.run(code, check=False, **more).returncode == -signal.SIGKILL
+
+
+def test_a_pipe_does_not_go_on_with_another_clip(monkeypatch, capsys):
+    raw = ["-", "--raw", "64x48@12", *QUICK, "-o", "film.mkv"]
+    clips = [b"".join(f.tobytes() for f in frames) for frames in (FRAMES[:4], panning(4, step=3))]
+    killed_after(2, raw, input=clips[0])
+    for data, code in ((clips[1], 2), (clips[0], 0)):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        assert main(["video", *raw]) == code
+        told = capsys.readouterr().err
+        assert ("holds the frames of another clip (frame" in told) == (code == 2)
+    assert len(frames_of("film.mkv")) == 4
+
+
+def test_another_rate_is_another_job(capsys):
+    Path("in").mkdir()
+    for index, frame in enumerate(FRAMES[:3]):
+        Image.fromarray(frame).save(f"in/{index}.png")
+    arguments = ["in/%d.png", *QUICK, "-o", "film.mp4", "--fps"]
+    killed_after(1, [*arguments, "12"])
+    assert main(["video", *arguments, "6"]) == 2
+    assert "another job (the rate is another)" in capsys.readouterr().err
+
+
+def test_nothing_is_kept_of_a_pipe_to_a_pipe(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    data = b"".join(frame.tobytes() for frame in FRAMES[:3])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    counts = []
+
+    class Sink(io.BytesIO):
+        def flush(self):
+            counts.append(len(list(tmp_path.glob("*/*.png"))))
+
+    quiet = SimpleNamespace(buffer=Sink(), isatty=lambda: False, flush=lambda: None)
+    monkeypatch.setattr(sys, "stdout", quiet)
+    assert main(["video", "-", "--raw", "64x48@24", *QUICK, "-o", "-"]) == 0
+    assert counts == [1, 1, 1]
+
+
 def test_range_and_every(capsys):
     assert main(["video", "clip.mp4", *QUICK, "--range", "0.1-0.45", "-o", "part.mkv"]) == 0
     part = open_clip("part.mkv")
@@ -159,6 +204,17 @@ def test_a_preview_is_a_sheet_and_a_short_film():
     assert len(frames_of("film-preview.mp4")) == 3
     with Image.open("film-preview.png") as sheet:
         assert sheet.width > 3 * 64
+
+
+def test_a_preview_that_was_killed_goes_on_with_its_sheet(capsys):
+    arguments = ["clip.mp4", *QUICK, "--range", "0-0.25", "--preview", "-o", "film.mp4"]
+    killed_after(2, arguments)  # of which one is the sheet's note
+    sheet = Path("film-preview.png").stat()
+    assert main(["video", *arguments]) == 0
+    assert Path("film-preview.png").stat().st_mtime_ns == sheet.st_mtime_ns
+    assert len(frames_of("film-preview.mp4")) == 3
+    assert main(["video", *arguments]) == 2
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_odd_sides_are_cut_and_told(capsys):
@@ -220,9 +276,41 @@ def test_numbered_frames_are_not_replaced_unless_they_are_a_part(capsys):
     assert main(arguments) == 2
     assert "out/1.png: exists already; --force" in capsys.readouterr().err
     assert Path("out/1.png").read_bytes() == b"mine"
+    Path("out/1.png").rename("out/2.png")
+    assert main(arguments) == 2
+    assert "out/2.png: exists already; --force" in capsys.readouterr().err
     assert main([*arguments, "--force"]) == 0
     with Image.open("out/1.png") as image:
         assert image.size == (64, 48)
+
+
+def test_pictures_that_a_kill_left_are_replaced():
+    arguments = ["clip.mp4", *QUICK, "--range", "0-0.2", "-o", "out/%d.png"]
+    Path("out").mkdir()
+    dying = """
+import os, signal, sys
+from impasto.video import film
+write = film.write_picture
+def once(picture, path, **more):
+    write(picture, path, **more)
+    os.kill(os.getpid(), signal.SIGKILL)
+film.write_picture = once
+from impasto.cli import main
+main(sys.argv[1:])
+"""
+    code = [sys.executable, "-c", dying, "video", *arguments]
+    assert subprocess.run(code, check=False).returncode == -signal.SIGKILL
+    assert [each.name for each in Path("out").glob("*.png")] == ["1.png"]
+    assert main(["video", *arguments]) == 0
+    assert len(list(Path("out").glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("target", ["film.gif", "out/%d.png"])
+def test_sound_without_a_place_is_left_out_and_told(target, capsys):
+    Path("out").mkdir()
+    loud = [each for each in QUICK if each != "--quiet"]
+    assert main(["video", "clip.mp4", *loud, "--range", "0-0.1", "-o", target]) == 0
+    assert "no place for it, it is left out" in capsys.readouterr().err
 
 
 BAD = [

@@ -212,6 +212,21 @@ def test_what_cannot_be_shown_is_one_line(source, words, work, monkeypatch, caps
     assert words in line
 
 
+def test_live_is_the_network_unless_something_else_is_asked_for(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    write_clip(work / "clip.mp4", FRAMES[:1])
+    chosen = []
+    monkeypatch.setattr(
+        "impasto.cli.video_live.run_live", lambda _, recipe: chosen.append(recipe.name) or 0
+    )
+    live = ["video", "--live", "clip.mp4", "--style", "painting.png"]
+    for more in ([], ["--quality", "standard"], ["--recipe", "sketch"]):
+        assert main([*live, *more]) == 0
+    assert chosen == ["draft", "standard", "sketch"]
+    assert main([*live, "-o", "film.mp4", "--passes", "2"]) == 2
+    assert "--output, --passes 2: not with --live" in capsys.readouterr().err
+
+
 def test_a_clip_or_live_but_not_both(capsys):
     for arguments in ([], ["clip.mp4", "--live"]):
         with pytest.raises(SystemExit):

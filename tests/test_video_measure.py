@@ -11,9 +11,10 @@ from PIL import Image
 
 from clips import panning, write_clip
 from impasto.cli import main
+from impasto.media.decode import read_picture
 from impasto.video.clip import from_levels
 from impasto.video.flow import Dis
-from impasto.video.measure import Steadiness, mask_of_consistency, warped_rmse
+from impasto.video.measure import Steadiness, StyleOnFrames, mask_of_consistency, warped_rmse
 
 CLIP = [from_levels(each) for each in panning(12)]
 
@@ -101,6 +102,15 @@ def test_the_command_tells_films_apart_and_plots_them(films, capsys):
     table = capsys.readouterr().out
     assert "rmse_1" in table
     assert "source: rmse_1" in table
+
+
+def test_a_clip_that_ends_before_it_is_said_to_is_still_measured(work):
+    seen = StyleOnFrames(read_picture(work / "painting.png"), 16)
+    frame = panning(1)[0].astype(np.float32) / 255
+    seen.see(frame, {"film": frame})
+    found = seen.results()["film"]
+    assert found["content_ssim"] == pytest.approx(1)
+    assert found["style_gram"] > 0
 
 
 def test_films_that_cannot_be_compared(films, capsys):

@@ -11,14 +11,18 @@ import impasto
 from clips import panning, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
+from impasto.errors import ResourceError
 from impasto.fast.files import write_painter
 from impasto.fast.network import Painter
 from impasto.media.decode import read_picture
 from impasto.recipe import load_recipe
 from impasto.video.blending import blended
 from impasto.video.clip import from_levels, open_clip
+from impasto.video.flow import Dis
 from impasto.video.history import Memory
+from impasto.video.measure import Steadiness
 from impasto.video.network import DOUBT, Network
+from impasto.video.stabilize import Stabilizer
 
 FRAMES = [from_levels(each) for each in panning(3)]
 
@@ -67,6 +71,45 @@ def test_what_mixing_takes_of_strokes_is_given_back(network_file):
     assert made.mean() == pytest.approx(painted.mean(), abs=2e-3)
     nothing = Memory(blurred, FRAMES[0], np.zeros(painted.shape[:2], np.float32))
     assert np.abs(engine.steadied(painted, nothing, 0.8) - painted).max() < 1e-3
+
+
+def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
+    painter = Painter()
+    torch.manual_seed(1)
+    with torch.no_grad():
+        painter.to_pixels.weight.normal_(0, 0.02)  # strokes that jump with what is seen
+    write_painter(painter.state_dict(), network_file.with_name("wild.safetensors"), {})
+    recipe = load_recipe(str(network_file.with_name("wild.safetensors")))
+    rng = np.random.default_rng(0)
+    clip = [np.clip(f + rng.normal(0, 4, f.shape), 0, 255).astype(np.uint8) for f in panning(6)]
+    found = {}
+    for stability in (0.0, 0.8):
+        engine = Network(recipe.with_changes({"size": 64}), [read_picture(synthetic_painting())])
+        stabilizer, seen = Stabilizer(engine, Dis(), stability), Steadiness(Dis())
+        for frame in clip:
+            seen.see(from_levels(frame), {"film": from_levels(stabilizer.stylised(frame)[1])})
+        found[stability] = seen.results()["film"]["rmse_1"]
+    assert found[0.8] < 0.6 * found[0.0]
+
+
+def test_what_a_photo_is_told_a_film_is_too(network_file):
+    painting = read_picture(synthetic_painting())
+    recipe = load_recipe(str(network_file))
+    engine = Network(recipe.with_changes({"strength": 0}), [painting])
+    engine.begin(FRAMES[0])
+    assert np.array_equal(engine.painted(FRAMES[0], None), FRAMES[0])
+    small = Network(recipe, [painting], max_memory=2**20)
+    with pytest.raises(ResourceError, match="memory"):
+        small.begin(FRAMES[0])
+
+
+def test_the_paintings_are_looked_at_once_a_shot(network_file, monkeypatch):
+    recipe = load_recipe(str(network_file)).with_changes({"colors": "match"})
+    engine = Network(recipe, [read_picture(synthetic_painting())])
+    engine.begin(FRAMES[0])
+    first = engine.painted(FRAMES[0], None)
+    monkeypatch.setattr("impasto.optimize.colors.matched", None)
+    assert np.array_equal(engine.painted(FRAMES[0], None), first)
 
 
 def test_a_film_by_the_network(work, monkeypatch, network_file):

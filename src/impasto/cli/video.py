@@ -144,6 +144,8 @@ def run(argv: list[str]) -> int:
         raise InputError("--preview reads the clip twice: give a file")
     if options.print:
         raise InputError("--print is for one picture, not for a film")
+    if options.live is not None:
+        _check_live(options)
     recipe = recipe_from(options)
     check_steps(recipe, options, ["later"])
     if options.live is not None:
@@ -168,6 +170,19 @@ def run(argv: list[str]) -> int:
         output=output,
     )
     return preview(film) if options.preview else make(film)
+
+
+def _check_live(options: argparse.Namespace) -> None:
+    """Choose the network if nothing is chosen; refuse what is for films that are kept."""
+    from impasto.errors import InputError
+
+    if not (options.quality or options.recipe):
+        options.quality = "draft"
+    given = ("output", "range", "preview", "work", "raw", "fps")
+    wrong = [f"--{name}" for name in given if getattr(options, name)]
+    wrong += ["--passes 2"] * (options.passes == 2) + ["--every"] * (options.every > 1)
+    if wrong:
+        raise InputError(f"{', '.join(wrong)}: not with --live, which keeps nothing")
 
 
 def _clip(options: argparse.Namespace) -> Clip:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
-from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import say
 from impasto.cli.paint import stoppable
 from impasto.cli.video_work import Film, Stopped, engine_of, make
@@ -15,6 +15,7 @@ from impasto.media.encode import check_target, write_picture
 from impasto.video.clip import NUMBERED
 from impasto.video.preview import painted_alone, put, sheet_of
 from impasto.video.selection import beginning, sheet_places
+from impasto.video.work import Work
 
 
 def preview(film: Film) -> int:
@@ -22,8 +23,22 @@ def preview(film: Film) -> int:
     output = film.output
     if output is None or NUMBERED.search(output.name):
         raise InputError("--preview needs an OUT that is one file")
-    sheet_path = output.with_name(f"{output.stem}-preview.png")
-    check_target(sheet_path, overwrite=film.options.force)
+    target = output.with_name(f"{output.stem}-preview{output.suffix}")
+    short = beginning(film.selection)
+    options = argparse.Namespace(
+        **{**vars(film.options), "preview": False, "range": (short.begin, short.end)}
+    )
+    sheet = target.with_suffix(".png")
+    return make(
+        replace(film, options=options, output=target), lambda work: _sheet(film, work, sheet)
+    )
+
+
+def _sheet(film: Film, work: Work, target: Path) -> bool:
+    """Frames painted by themselves, unless they are from an earlier run; whether all are there."""
+    if work.made_part(target) and target.exists():
+        return True
+    check_target(target, overwrite=film.options.force)
     sheet = sheet_of(film.size, len(sheet_places(film.selection.count(film.clip))))
     placed = 0
     with stoppable() as stop:
@@ -32,17 +47,12 @@ def preview(film: Film) -> int:
             for place, time, frame in painted_alone(film.clip, film.selection, film.size, engine):
                 put(sheet, place, time, frame)
                 placed += 1
+                if stop:
+                    return False
         except Stopped:
-            return INTERRUPTED
-    write_picture(read_picture(sheet.image), sheet_path, overwrite=film.options.force)
+            return False
+    write_picture(read_picture(sheet.image), target, overwrite=film.options.force)
+    work.note_part(target)
     if not film.options.quiet:
-        say(f"{sheet_path} ({placed} frames, each by itself)")
-    short = beginning(film.selection)
-    options = argparse.Namespace(
-        **{**vars(film.options), "preview": False, "range": (short.begin, short.end)}
-    )
-    return make(
-        replace(
-            film, options=options, output=output.with_name(f"{output.stem}-preview{output.suffix}")
-        )
-    )
+        say(f"{target} ({placed} frames, each by itself)")
+    return True

@@ -20,7 +20,9 @@ from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import notice_for, say
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
-from impasto.errors import ImpastoError
+from impasto.encoders.weights import file_sha256
+from impasto.errors import ImpastoError, InputError
+from impasto.fast.files import network_file, network_there
 from impasto.media.encode import check_target
 from impasto.media.picture import Picture
 from impasto.optimize.allocation import keep_freed_memory
@@ -83,7 +85,9 @@ class Film:
         return {
             "version": __version__,
             "clip": source,
+            "rate": str(self.clip.format.rate),
             "recipe": json.loads(essence(self.recipe)),
+            "network": _network(self.recipe, options.weights),
             "painting": [each.sha256() for each in self.paintings],
             "size": list(self.size),
             "stability": options.stability,
@@ -94,10 +98,25 @@ class Film:
         }
 
 
-def make(film: Film) -> int:
-    """Do the job; 0, or 130 if it was stopped."""
+def _network(recipe: Recipe, weights: str | None) -> list[str]:
+    """Hashes of the files of weights that the user named, or that paint in one pass."""
+    files = [] if weights is None else [Path(weights)]
+    if recipe.engine.kind == "network":
+        files.append(network_file(recipe.engine.file))
+    return [file_sha256(network_there(each)) for each in files]
+
+
+def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
+    """Do the job; 0, or 130 if it was stopped.
+
+    Args:
+        film: to be made.
+        first: what is to be done before it, told where its frames go; false: stopped.
+    """
     with _work_of(film) as work:
         _check_output(film, work)
+        if not first(work):
+            return INTERRUPTED
         try:
             return _made(film, work)
         except ImpastoError:
@@ -143,6 +162,8 @@ def _frames(film: Film, work: Work, engine: Engine) -> Iterator[Progress]:
     for progress in run(film.clip, film.selection, film.size, stabilizer, work, twice=twice):
         if pipe:
             write_raw(pipe, work.levels(progress.index))
+            if film.options.work is None:
+                work.forget(progress.index)  # nothing can go on from a temporary folder
         yield progress
     if twice:
         yield from run_backwards(stabilizer, work)
@@ -199,8 +220,14 @@ def _check_output(film: Film, work: Work) -> None:
     output, overwrite = film.output, film.options.force
     if output is None:
         return
-    first = _first_file(output)
-    check_target(first, overwrite=overwrite or work.made_part(first))
+    numbered = NUMBERED.search(output.name) is not None
+    target = _first_file(output)
+    mine = overwrite or work.made_part(target)
+    check_target(target, overwrite=mine)
+    others = output.parent.glob(NUMBERED.sub("[0-9]*", output.name)) if numbered else ()
+    there = min(others, default=None)
+    if there is not None and not mine:
+        raise InputError(f"{there}: exists already; --force replaces pictures of these names")
 
 
 def _first_file(output: Path) -> Path:
@@ -210,6 +237,8 @@ def _first_file(output: Path) -> Path:
 def _write(film: Film, work: Work, output: Path) -> None:
     """The film of what is done."""
     options = film.options
+    if NUMBERED.search(output.name):
+        work.note_part(_first_file(output))  # a kill may leave some of them
     write_done(
         output,
         work,

@@ -136,8 +136,15 @@ class OnePass:
             content: the first frame: how weak a strength below 1 is, is told by it.
             styles: the paintings, in the colours they are wanted in.
             size: (width, height) of the frames.
+
+        Raises:
+            ResourceError: there is too little memory for one.
         """
-        sitting = Sitting(content, styles, Areas.of(self.recipe, len(styles)), self.recipe)
+        self._check_room(size)
+        areas = Areas.of(self.recipe, len(styles))
+        if areas.changes_nothing:
+            return lambda photo: photo
+        sitting = Sitting(content, styles, areas, self.recipe)
         artist = self._artist
         if isinstance(artist, CodeArtist):
             return artist.told(size, sitting)

@@ -6,8 +6,8 @@ its features and gives them the gains and offsets that a style asks for. Before 
 picture is given the painting's grade, see :mod:`impasto.fast.grading`: the network says where
 strokes go, and nothing at first; how strong they are at each size is known in closed form.
 
-All normalisation is by statistics of the whole picture. They can be measured once, on the first
-frame of a shot, and given back: then clips do not flicker, and a part is painted as in the whole.
+All normalisation is by statistics of the whole picture. They can be measured of another and given
+back: then a part is painted as in the whole.
 """
 
 from __future__ import annotations
@@ -224,9 +224,8 @@ def _mean(places: Tensor) -> Tensor:
 
 
 def _smoothed(x: Tensor) -> Tensor:
-    """[N, 3, H, W] by a binomial filter of 3 px, which takes every pattern of a period of 2 px away:
-    stripes and chessboards that a network draws for fine detail, who puts together each 2 x 2 px
-    on its own."""
+    """[N, 3, H, W] by a binomial filter of 3 px, which takes away patterns of a period of 2 px: the
+    stripes and chessboards that a network which fills squares of 2 x 2 px draws for detail."""
     channels = x.shape[1]
     kernel = x.new_tensor((0.25, 0.5, 0.25)).view(1, 1, 3, 1).expand(channels, 1, 3, 1)
     x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), kernel, groups=channels)

@@ -99,7 +99,7 @@ class Runtime:
         where = None if masks is None else masks[None]
         style = replace(self.painter.style(codes.to(self.device)), masks=where)
         whole = photo if like is None else like
-        shrink = at_work(whole.shape[2:])
+        shrink = min(at_work(whole.shape[2:]), at_work(photo.shape[2:]))
         statistics = None
         if like is not None:
             small = _shrunk(like, shrink).to(self.device)

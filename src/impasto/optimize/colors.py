@@ -36,6 +36,8 @@ def seen(
     """
     if colors not in ("match", "luminance"):
         return photo, list(paintings)
+    if not paintings and colors == "match":
+        return photo, []
     reduced = _reduced(photo, size)
     wanted = ColorStatistics.of(reduced)
     fitting = [

@@ -131,7 +131,7 @@ class FilmJob:
         alone = painted_alone(clip, selection, self._size, engine, work.done)
         for place, seen, frame in alone:
             levels = to_levels(frame, 8)
-            work.save(place, Saved(seen, 0, levels), levels)
+            work.save(place, Saved(seen, 0, levels, ""), levels)  # alone: of no clip to go on with
             put(sheet, place, seen, frame)
             began = self._count(began)
             self._look(lambda: sheet.image)

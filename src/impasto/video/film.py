@@ -194,7 +194,7 @@ def _packets(source: Any, made: dict[int, Any], sound: Sound) -> Iterator[tuple[
             if packet.pts is None or packet.dts is None:
                 continue
             time = packet.pts * packet.time_base - start_of(source)
-            if time < sound.begin:
+            if sound.begin and time < sound.begin:  # the clip's own begins a little before 0
                 continue
             if sound.end is not None and time >= sound.end:
                 return

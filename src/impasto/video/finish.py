@@ -59,6 +59,9 @@ def write_done(
     Raises:
         ResourceError: the disk is full or the folder cannot be written; what was there stays.
     """
+    if sound and clip.sound is not None and not is_halved(target):
+        kind = "numbered pictures have" if NUMBERED.search(target.name) else f"{target.suffix} has"
+        notice(f"sound: {kind} no place for it, it is left out")
     if NUMBERED.search(target.name):
         write_numbered(target, work.shown())
         return

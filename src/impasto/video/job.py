@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from impasto.errors import InputError
 from impasto.media.picture import Picture, to_levels
 from impasto.video.clip import Clip, Frame, Levels, from_levels
 from impasto.video.history import Shown
 from impasto.video.selection import Selection
 from impasto.video.stabilize import Stabilizer
-from impasto.video.work import Saved, Work
+from impasto.video.work import Saved, Work, fingerprint
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def run(
         twice: whether :func:`run_backwards` is to follow.
 
     Raises:
+        InputError: the folder's frames are of another clip.
         ImpastoError: whatever reading, stylising and writing raise.
     """
     done, total = work.done, selection.count(clip)
@@ -73,7 +75,7 @@ def run(
         began = time.monotonic()
         pixels = sized(source, size)
         result, shown = stabilizer.stylised(pixels)
-        saved = Saved(source.time, stabilizer.shot, result)
+        saved = Saved(source.time, stabilizer.shot, result, fingerprint(pixels))
         work.save(index, saved, shown, pixels if twice else None)
         seconds = time.monotonic() - began
         if stabilizer.shot != index or total == 1:  # the first of a shot takes far longer
@@ -112,7 +114,7 @@ def run_backwards(stabilizer: Stabilizer, work: Work) -> Generator[Progress, Non
             if other < total and work.read(other).shot == saved.shot
         ]
         result, shown = stabilizer.again(Shown(work.source(index), saved.result), following)
-        work.save(index, Saved(saved.time, saved.shot, result), shown, again=True)
+        work.save(index, replace(saved, result=result), shown, again=True)
         paces.append(time.monotonic() - began)
         yield Progress(index, total, saved.shot, paces[-1], index * sum(paces) / len(paces))
 
@@ -133,11 +135,21 @@ class _Recalled:
         return index == self.shot or index >= self._first
 
     def see(self, index: int, frame: Levels) -> None:
-        """Note it."""
+        """Note it.
+
+        Raises:
+            InputError: it is not what the clip showed when the frame was made.
+        """
+        saved = self._work.read(index)
+        if fingerprint(frame) != saved.seen:
+            raise InputError(
+                f"{self._work.folder}: holds the frames of another clip (frame {index} differs); "
+                "--restart throws them away, --work names another folder"
+            )
         if index == self.shot:
             self.opening = frame
         if index >= self._first:
-            self.shown.append(Shown(frame, self._work.read(index).result))
+            self.shown.append(Shown(frame, saved.result))
 
 
 def sized(frame: Frame, size: tuple[int, int]) -> Levels:

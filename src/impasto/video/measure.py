@@ -121,23 +121,30 @@ class StyleOnFrames:
         self._every = every
         self._encoder = reference_encoder()
         self._index = 0
+        self._latest: tuple[Floats, Mapping[str, Floats]] | None = None
         self._found: dict[str, list[dict[str, float]]] = {}
 
     def see(self, source: Floats, films: Mapping[str, Floats]) -> None:
         """The next frame, as of :meth:`Steadiness.see`."""
+        self._latest = source, films
         if self._index % self._every == self._every // 2:
-            photo = Measured.of(Picture(source), self._encoder)
-            size = (source.shape[1], source.shape[0])
-            if self._target is None:  # every frame has the same size
-                beside = painting_beside(self._painting, size)
-                self._target = Measured.of(beside, self._encoder)
-            for name, frame in films.items():
-                found = figures(photo, self._target, Measured.of(Picture(frame), self._encoder))
-                self._found.setdefault(name, []).append(found)
+            self._measure(source, films)
         self._index += 1
 
+    def _measure(self, source: Floats, films: Mapping[str, Floats]) -> None:
+        photo = Measured.of(Picture(source), self._encoder)
+        size = (source.shape[1], source.shape[0])
+        if self._target is None:  # every frame has the same size
+            beside = painting_beside(self._painting, size)
+            self._target = Measured.of(beside, self._encoder)
+        for name, frame in films.items():
+            found = figures(photo, self._target, Measured.of(Picture(frame), self._encoder))
+            self._found.setdefault(name, []).append(found)
+
     def results(self) -> dict[str, dict[str, float]]:
-        """By film, the means."""
+        """By film, the means; of the last frame, if the clip had fewer than it was said to have."""
+        if not self._found and self._latest is not None:
+            self._measure(*self._latest)
         return {
             name: {key: sum(each[key] for each in found) / len(found) for key in self.NAMES}
             for name, found in self._found.items()

@@ -54,15 +54,15 @@ class Network:
     def begin(self, frame: Floats) -> None:
         """Codes of the paintings, for the whole shot; each frame is painted by its own statistics.
 
-        By those of the first one, which is then another scene, films had up to a half more distance
-        from the style, and were no steadier.
+        By those of the first one, films were no steadier, and up to a fifth further from the style
+        where something else comes into view.
         """
-        photo, styles = self._seen(frame)
+        photo, styles = self._seen(frame, self._paintings)
         self._paint = self._engine.told(photo, styles, (photo.width, photo.height))
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
         """See :class:`impasto.video.stabilize.Engine`; what is remembered is for the mixing."""
-        photo, _ = self._seen(frame)
+        photo, _ = self._seen(frame, ())
         return to_picture(self._paint(_tensor(photo)), photo).pixels
 
     def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
@@ -78,10 +78,9 @@ class Network:
         """In the colours that the user asked for."""
         return shown(self._recipe.colors, Picture(result), Picture(frame)).pixels
 
-    def _seen(self, frame: Floats) -> tuple[Picture, list[Picture]]:
+    def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:
         size = frame.shape[1], frame.shape[0]
-        photo, ratio = Picture(frame), self._recipe.style.scale
-        return seen(self._recipe.colors, photo, self._paintings, size, ratio)
+        return seen(self._recipe.colors, Picture(frame), paintings, size, self._recipe.style.scale)
 
 
 def _tensor(picture: Picture) -> torch.Tensor:

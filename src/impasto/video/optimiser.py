@@ -93,11 +93,11 @@ class Optimiser:
 
     def begin(self, frame: Floats) -> None:
         """The paintings as this frame's colours want them."""
-        _, self._shown = self._seen(frame)
+        _, self._shown = self._seen(frame, self._paintings)
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:
         """See :class:`impasto.video.stabilize.Engine`."""
-        photo, _ = self._seen(frame)
+        photo, _ = self._seen(frame, ())
         if memory is None:
             engine, before = self._first, None
         else:
@@ -119,9 +119,9 @@ class Optimiser:
         """In the colours that the user asked for."""
         return shown(self._colors, Picture(result), Picture(frame)).pixels
 
-    def _seen(self, frame: Floats) -> tuple[Picture, list[Picture]]:
+    def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:
         size = frame.shape[1], frame.shape[0]
-        return seen(self._colors, Picture(frame), self._paintings, size, self._ratio)
+        return seen(self._colors, Picture(frame), paintings, size, self._ratio)
 
 
 def work_after(recipe: Recipe, size: tuple[int, int]) -> int:

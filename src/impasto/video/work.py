@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import json
@@ -22,7 +23,7 @@ from impasto.media.atomic import write_atomically
 from impasto.video.clip import Levels
 from impasto.video.film import Timed
 
-JOB = "job.json"
+JOB, PART = "job.json", "part.json"
 SHOWN, RAW, SOURCE = "", "-raw", "-source"
 AGAIN = "-again"
 """Of the second pass, before the above."""
@@ -37,11 +38,18 @@ class Saved:
         time: in seconds, in the clip.
         shot: index of the frame that its shot began with.
         result: [H, W, 3] uint8, what later frames remember.
+        seen: :func:`fingerprint` of what the clip shows there.
     """
 
     time: Fraction
     shot: int
     result: Levels
+    seen: str
+
+
+def fingerprint(frame: Levels) -> str:
+    """Tells what a clip shows from what another does."""
+    return hashlib.sha256(frame.tobytes()).hexdigest()[:16]
 
 
 class Work:
@@ -60,6 +68,7 @@ class Work:
             ResourceError: it cannot be made or written.
         """
         self.folder = folder
+        self._forgotten = 0
         self._job = json.loads(json.dumps({"format": FORMAT, **job}))
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; --work names a folder for the frames")
@@ -82,7 +91,14 @@ class Work:
     @property
     def done(self) -> int:
         """How many frames are, from the first without a gap."""
-        return next(index for index in itertools.count() if not self._file(index).exists())
+        begin = self._forgotten
+        return next(index for index in itertools.count(begin) if not self._file(index).exists())
+
+    def forget(self, index: int) -> None:
+        """Delete a frame that nobody will ask for again; it and those before it count as done."""
+        for of in (SHOWN, RAW, SOURCE):
+            self._file(index, of).unlink(missing_ok=True)
+        self._forgotten = index + 1
 
     def again(self, index: int) -> bool:
         """Whether the second pass is done with a frame."""
@@ -109,7 +125,7 @@ class Work:
         Raises:
             ResourceError: the disk is full or the folder not writable.
         """
-        text = {"time": str(saved.time), "shot": str(saved.shot)}
+        text = {"time": str(saved.time), "shot": str(saved.shot), "seen": saved.seen}
         of = AGAIN if again else ""
         if source is not None:
             self._write(self._file(index, SOURCE).name, _png(source, {}))
@@ -125,9 +141,9 @@ class Work:
             InputError: it is damaged.
         """
         of = AGAIN if again else ""
-        time, shot = self._facts(index)
+        time, shot, seen = self._facts(index)
         path, raw = self._file(index, of + SHOWN), self._file(index, of + RAW)
-        return Saved(time, shot, self._pixels(raw if raw.exists() else path))
+        return Saved(time, shot, self._pixels(raw if raw.exists() else path), seen)
 
     def source(self, index: int) -> Levels:
         """What the clip shows, kept for the second pass."""
@@ -152,20 +168,25 @@ class Work:
         return self._pixels(self._file(index, AGAIN if self.again(index) else SHOWN))
 
     def note_part(self, target: Path) -> None:
-        """Remember that a file is a part of this job's film."""
-        self._write("part.json", json.dumps(_mark(target)).encode())
+        """Remember that a file is made of this job's frames; one not there yet, that it will be."""
+        noted = {**self._noted(), str(target.absolute()): _mark(target)}
+        self._write(PART, json.dumps(noted).encode())
 
     def made_part(self, target: Path) -> bool:
         """Whether a file is what :meth:`note_part` was told of, unchanged since."""
+        name, noted = str(target.absolute()), self._noted()
+        return name in noted and noted[name] in (None, _mark(target))
+
+    def _noted(self) -> dict[str, list[int] | None]:
         try:
-            noted: list[int] = json.loads((self.folder / "part.json").read_text())
-            return noted == _mark(target)
+            noted: dict[str, list[int] | None] = json.loads((self.folder / PART).read_text())
         except (OSError, ValueError):
-            return False
+            return {}
+        return noted
 
     def remove(self) -> None:
         """Delete the folder and what this class puts there."""
-        for pattern in (JOB, "part.json", "*.png", ".impasto-*"):
+        for pattern in (JOB, PART, "*.png", ".impasto-*"):
             for path in self.folder.glob(pattern):
                 path.unlink()
         if not any(self.folder.iterdir()):
@@ -183,10 +204,10 @@ class Work:
     def _file(self, index: int, of: str = SHOWN) -> Path:
         return self.folder / f"{index:08d}{of}.png"
 
-    def _facts(self, index: int) -> tuple[Fraction, int]:
-        """A frame's time and shot."""
+    def _facts(self, index: int) -> tuple[Fraction, int, str]:
+        """A frame's time and shot, and the fingerprint of what the clip shows."""
         with self._opened(self._file(index)) as image:
-            return Fraction(image.info["time"]), int(image.info["shot"])
+            return Fraction(image.info["time"]), int(image.info["shot"]), str(image.info["seen"])
 
     def _pixels(self, path: Path) -> Levels:
         with self._opened(path) as image:
@@ -213,8 +234,12 @@ def _png(pixels: Levels, texts: dict[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def _mark(path: Path) -> list[int]:
-    facts = path.stat()
+def _mark(path: Path) -> list[int] | None:
+    """What tells a file from what it may be changed to; none: it is not there."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
     return [facts.st_size, facts.st_mtime_ns]
 
 
