@@ -21,7 +21,7 @@ from impasto.fast.grading import (
     padded,
     pyramid,
 )
-from impasto.fast.network import STATISTICS, Painter, _enlarged, _smoothed
+from impasto.fast.network import STATISTICS, Painter, _enlarged
 from impasto.fast.recoloring import color_map, color_moments, roots
 from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
 from impasto.media.recolor import monge_kantorovich
@@ -303,17 +303,6 @@ def test_a_grid_of_squares_is_seen_wherever_it_begins_and_a_ramp_has_none():
     for shift in range(4):
         moved = squares[..., shift:, shift:]
         assert float(losses.grid_loss(moved)) == pytest.approx(3, rel=1e-5)
-
-
-def test_patterns_of_two_pixels_are_smoothed_away_and_nothing_else_is_shifted():
-    board = ((torch.arange(20)[:, None] + torch.arange(24)) % 2).float().expand(2, 3, 20, 24)
-    stripes = (torch.arange(24) % 2).float().expand(2, 3, 20, 24)
-    for pattern in (board, stripes):
-        torch.testing.assert_close(_smoothed(pattern), torch.full((2, 3, 20, 24), 0.5))
-    ramp = torch.arange(24.0).expand(2, 3, 20, 24)
-    torch.testing.assert_close(_smoothed(ramp)[..., 3:-3], ramp[..., 3:-3])
-    wave = torch.cos(torch.pi / 2 * torch.arange(24.0)).expand(2, 3, 20, 24)  # 1 - sin(pi / 4)^6
-    torch.testing.assert_close(_smoothed(wave)[..., 3:-3], 7 / 8 * wave[..., 3:-3])
 
 
 def test_features_are_enlarged_by_equal_steps():

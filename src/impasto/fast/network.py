@@ -26,7 +26,6 @@ HALF, QUARTER, EIGHTH = 24, 48, 96
 NORMALIZED = (*(EIGHTH,) * 6, QUARTER, QUARTER, QUARTER, QUARTER, HALF, HALF)
 """Channels of the normalised layers, in the order of the data."""
 HIDDEN = 256
-SHAPIRO = tuple(n / 64 for n in (1, -6, 15, 44, 15, -6, 1))
 EPSILON = 1e-5
 STATISTICS = 2 * (GRADE_NUMBERS + sum(NORMALIZED))
 """Numbers of a picture's statistics: the photo's grade, mean and inverse deviation of what is
@@ -176,7 +175,7 @@ class Painter(nn.Module):
         x = x + normalized(second(F.relu(normalized(first(x)))))
         x = F.relu(normalized(self.to_half(_enlarged(x))))
         x = x + self.gates[1] * normalized(half)
-        return _smoothed(F.pixel_shuffle(self.to_pixels(x), 2))
+        return F.pixel_shuffle(self.to_pixels(x), 2)
 
 
 class _Normalizer:
@@ -222,16 +221,6 @@ def _with_padded_masks(style: Style) -> Style:
 def _mean(places: Tensor) -> Tensor:
     """[N, C] of [N, P, C], as a product, which is the quickest way along that dimension."""
     return (places.new_ones(1, places.shape[1]) @ places)[:, 0] / places.shape[1]
-
-
-def _smoothed(x: Tensor) -> Tensor:
-    """[N, 3, H, W] without patterns of a period of 2 px: the stripes and chessboards that a network
-    which fills squares of 2 x 2 px draws for detail. By Shapiro's filter of the third order (1970),
-    whose response is 1 - sin^6, so that of a period of 4 px it still leaves seven eighths."""
-    channels, reach = x.shape[1], len(SHAPIRO) // 2
-    kernel = x.new_tensor(SHAPIRO).view(1, 1, -1, 1).expand(channels, 1, -1, 1)
-    x = F.conv2d(F.pad(x, (reach,) * 4, mode="reflect"), kernel, groups=channels)
-    return F.conv2d(x, kernel.transpose(2, 3), groups=channels)
 
 
 def _enlarged(x: Tensor) -> Tensor:
