@@ -277,6 +277,7 @@ def test_numbered_frames_are_not_replaced_unless_they_are_a_part(capsys):
     assert "out/1.png: exists already; --force" in capsys.readouterr().err
     assert Path("out/1.png").read_bytes() == b"mine"
     Path("out/1.png").rename("out/2.png")
+    Path("out/3-notes.png").write_bytes(b"of another name")
     assert main(arguments) == 2
     assert "out/2.png: exists already; --force" in capsys.readouterr().err
     assert main([*arguments, "--force"]) == 0

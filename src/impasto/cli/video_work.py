@@ -29,7 +29,7 @@ from impasto.optimize.allocation import keep_freed_memory
 from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
 from impasto.recipe import Recipe
-from impasto.video.clip import NUMBERED, Clip, numbered_files
+from impasto.video.clip import NUMBERED, Clip, numbered_files, numbers_there
 from impasto.video.engines import film_engine
 from impasto.video.film import write_raw
 from impasto.video.finish import write_done
@@ -220,14 +220,12 @@ def _check_output(film: Film, work: Work) -> None:
     output, overwrite = film.output, film.options.force
     if output is None:
         return
-    numbered = NUMBERED.search(output.name) is not None
     target = _first_file(output)
     mine = overwrite or work.made_part(target)
     check_target(target, overwrite=mine)
-    others = output.parent.glob(NUMBERED.sub("[0-9]*", output.name)) if numbered else ()
-    there = min(others, default=None)
-    if there is not None and not mine:
-        raise InputError(f"{there}: exists already; --force replaces pictures of these names")
+    there = {} if mine or not NUMBERED.search(output.name) else numbers_there(str(output))
+    if there:
+        raise InputError(f"{there[min(there)]}: exists already; --force replaces such pictures")
 
 
 def _first_file(output: Path) -> Path:

@@ -212,6 +212,22 @@ def numbered_files(pattern: str) -> list[Path]:
     Raises:
         ClipError: there is none, a number is missing, or the pattern has two.
     """
+    named = numbers_there(pattern)
+    if not named:
+        raise ClipError(f"{pattern}: no such files")
+    first, last = min(named), max(named)
+    if len(named) <= last - first:
+        missing = next(n for n in range(first, last) if n not in named)
+        raise ClipError(f"{Path(pattern % missing)}: is missing between the others")
+    return [named[n] for n in range(first, last + 1)]
+
+
+def numbers_there(pattern: str) -> dict[int, Path]:
+    """The files that a pattern with one ``%d`` names, by their numbers, in any order.
+
+    Raises:
+        ClipError: the pattern has two.
+    """
     found = NUMBERED.search(pattern)
     if found is None or NUMBERED.search(pattern, found.end()):
         raise ClipError(f"{pattern}: one %d or %05d is to stand for the frame's number")
@@ -224,11 +240,4 @@ def numbered_files(pattern: str) -> list[Path]:
     there = folder.iterdir() if folder.is_dir() else ()
     matches = ((name.fullmatch(each.name), each) for each in there)
     numbers = {int(match[1]): path for match, path in matches if match}
-    named = {n: path for n, path in numbers.items() if str(path) == str(Path(pattern % n))}
-    if not named:
-        raise ClipError(f"{pattern}: no such files")
-    first, last = min(named), max(named)
-    if len(named) <= last - first:
-        missing = next(n for n in range(first, last) if n not in named)
-        raise ClipError(f"{Path(pattern % missing)}: is missing between the others")
-    return [named[n] for n in range(first, last + 1)]
+    return {n: path for n, path in numbers.items() if str(path) == str(Path(pattern % n))}
