@@ -53,6 +53,7 @@ class Previous(Optimiser):
     """Begins a frame where the last one ended, warped or not, and keeps to nothing."""
 
     warps = False
+    _count: int
     _last: Floats | None = None
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:
@@ -60,9 +61,14 @@ class Previous(Optimiser):
         if memory is not None and not self.warps and self._last is not None:
             memory = replace(memory, result=self._last, frame=frame)
         if memory is not None:
+            self._count = super().iterations(memory)
             memory = replace(memory, reliability=0 * memory.reliability)
         self._last = super().painted(frame, memory)
         return self._last
+
+    def iterations(self, memory: Memory) -> int:  # noqa: ARG002
+        """As many as ours."""
+        return self._count
 
 
 class Warped(Previous):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from impasto.encoders.weights import load_encoder
@@ -14,6 +15,8 @@ from impasto.fast.files import read_painter, write_painter
 from impasto.fast.grading import (
     CELL,
     GRADE_NUMBERS,
+    _doubled,
+    _halved,
     collapsed,
     grade,
     grade_in_strips,
@@ -21,7 +24,7 @@ from impasto.fast.grading import (
     padded,
     pyramid,
 )
-from impasto.fast.network import STATISTICS, Painter, _enlarged
+from impasto.fast.network import STATISTICS, Painter, _enlarged, smoothed
 from impasto.fast.recoloring import color_map, color_moments, roots
 from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
 from impasto.media.recolor import monge_kantorovich
@@ -161,6 +164,27 @@ def test_a_pyramid_is_the_picture(height, width):
         grade(image), torch.cat([color_moments(level) for level in levels], 1)
     )
     torch.testing.assert_close(grade_in_strips(image, CELL), grade(image))
+
+
+def test_pictures_are_halved_by_the_weights_that_double_them():
+    draws = torch.Generator().manual_seed(0)
+    picture = torch.rand(2, 3, 24, 32, generator=draws, dtype=torch.float64)
+    other = torch.rand(2, 3, 12, 16, generator=draws, dtype=torch.float64)
+    other[:, :, 0] = other[:, :, -1] = other[..., 0] = other[..., -1] = 0  # borders repeat
+    there, back = (picture * _doubled(other)).sum(), (4 * _halved(picture) * other).sum()
+    torch.testing.assert_close(there, back)
+
+
+def test_what_is_graded_hardly_depends_on_where_its_grid_lies():
+    draws = torch.Generator().manual_seed(0)
+    picture, painting = (
+        F.avg_pool2d(torch.rand(1, 3, 180, 180, generator=draws), side, 1) for side in (9, 5)
+    )
+    grades = grade(picture), grade(2 * painting - 0.5)[:, None]
+    whole = graded(picture[:, :, :160, :160], *grades)
+    part = graded(picture[:, :, 8:168, 8:168], *grades)
+    error = (whole[:, :, 48:112, 48:112] - part[:, :, 40:104, 40:104]).square().mean().sqrt()
+    assert error < 0.02 * whole.std()  # 0.054 of halves that are means of 2 x 2 px
 
 
 def test_every_octave_gets_the_grade_of_another_picture():
@@ -303,6 +327,17 @@ def test_a_grid_of_squares_is_seen_wherever_it_begins_and_a_ramp_has_none():
     for shift in range(4):
         moved = squares[..., shift:, shift:]
         assert float(losses.grid_loss(moved)) == pytest.approx(3, rel=1e-5)
+
+
+def test_patterns_of_two_pixels_are_smoothed_away_and_nothing_else_is_shifted():
+    rows, columns = torch.arange(20.0)[:, None], torch.arange(24.0)
+    for pattern in ((rows + columns) % 2, columns % 2 + 0 * rows, rows % 2 + 0 * columns):
+        every = pattern.expand(2, 3, 20, 24)
+        torch.testing.assert_close(smoothed(every), torch.full((2, 3, 20, 24), 0.5))
+    ramp = columns.expand(2, 3, 20, 24)
+    torch.testing.assert_close(smoothed(ramp)[..., 3:-3], ramp[..., 3:-3])
+    wave = torch.cos(torch.pi / 2 * columns).expand(2, 3, 20, 24)  # 1 - sin(pi / 4)^6
+    torch.testing.assert_close(smoothed(wave)[..., 3:-3], 7 / 8 * wave[..., 3:-3])
 
 
 def test_features_are_enlarged_by_equal_steps():

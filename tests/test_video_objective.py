@@ -20,7 +20,7 @@ from impasto.optimize.film import Before
 from impasto.optimize.loop import Stylizer
 from impasto.recipe import load_recipe
 from impasto.video.history import Memory, combined
-from impasto.video.optimiser import SHARE, Optimiser, starting, work_after
+from impasto.video.optimiser import SURE, UNSURE, Optimiser, starting, work_after, work_of
 from test_tiles import assert_equal_evaluations, narrow_vgg, picture
 
 
@@ -153,11 +153,31 @@ def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
     assert np.allclose(begun[:, :2], 0.5)
 
 
-def test_later_frames_take_a_share_of_the_first_ones_work():
-    recipe = load_recipe("sketch").with_changes({"size": 256})
-    flat = recipe.with_changes({"schedule": {"iterations": 50}})
-    assert work_after(flat, (256, 144)) == round(SHARE * 50)
-    assert work_after(recipe.with_changes({"schedule.total": 2}), (256, 144)) == 2
+def test_later_frames_take_the_more_of_the_first_ones_work_the_less_is_sure_of_them():
+    flat = load_recipe("sketch").with_changes({"size": 256, "schedule": {"iterations": 50}})
+    assert work_of(flat, (256, 144)) == 50
+    assert [work_after(50, sure) for sure in (0, 0.5, 1)] == [50 * UNSURE, 30, 50 * SURE]
+    assert work_after(3, 1.0) == 2
+
+
+@pytest.mark.parametrize(("later", "counts"), [(None, [10, 6, 2]), (3, [3, 3, 3])])
+def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
+    recipe = load_recipe("sketch").with_changes({"schedule": {"iterations": 10}})
+    frame = read_picture(PHOTO).pixels
+    taken: list[int] = []
+    engine = Optimiser(
+        recipe,
+        [read_picture(PAINTING)],
+        (PHOTO.shape[1], PHOTO.shape[0]),
+        stability=0.8,
+        iterations=later,
+        on_step=lambda step: taken.append(step.iteration),
+    )
+    engine.begin(frame)
+    for sure, count in zip((0.0, 0.5, 1.0), counts, strict=True):
+        taken.clear()
+        engine.painted(frame, Memory(frame, frame, np.full(frame.shape[:2], sure, np.float32)))
+        assert taken == list(range(1, count + 1))
 
 
 def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
@@ -166,7 +186,9 @@ def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
     frame = read_picture(PHOTO).pixels
     engine.begin(frame)
     shown: list[object] = []
-    engine._first = SimpleNamespace(run=lambda *given, **_: shown.append(given[1]) or iter(()))
+    engine._first = SimpleNamespace(
+        run=lambda *given, **_: shown.append(given[1]) or (_ for _ in ())
+    )
     for each in (frame, frame[..., ::-1]):
         with pytest.raises(UnboundLocalError):
             engine.painted(np.ascontiguousarray(each), None)

@@ -66,7 +66,8 @@ def _add_motion(group: argparse._ArgumentGroup) -> None:
         "--later",
         metavar="N",
         type=whole(1, 1_000_000),
-        help="iterations of every frame but a shot's first (default: 0.3 of that one's work)",
+        help="iterations of every frame but a shot's first (default: 0.2 of that one's work if "
+        "all of a frame is known from the last, up to all of it if nothing is)",
     )
 
     add(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.fast.grading import GRADE_NUMBERS
+from impasto.fast.grading import GRADE_NUMBERS, GRADED
 from impasto.fast.photos import as_batch, fingerprint, on_shorter_side, readable
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
 
@@ -57,7 +57,7 @@ class Paintings:
         self.paths, self.encoder, self.book = list(paths), encoder, book
         cache.mkdir(parents=True, exist_ok=True)
         units = book.units.cpu().numpy().tobytes().hex()[:8]
-        name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}.f16"
+        name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}-{GRADED}.f16"
         shape = (len(self.paths) * VARIANTS, _NUMBERS)
         mode: Literal["r+", "w+"] = "r+" if (cache / name).exists() else "w+"
         self._rows: NDArray[np.float16] = np.memmap(cache / name, np.float16, mode, shape=shape)

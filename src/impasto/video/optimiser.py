@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,10 @@ from impasto.recipe import Recipe
 from impasto.video.blending import blended
 from impasto.video.history import Memory
 
-SHARE = 0.3
-"""Of the first frame's work that each later one takes."""
-PULL = 12.5
+SURE, UNSURE = 0.2, 1.0
+"""Of the first frame's work, what a later one takes of which everything is sure, and nothing: the
+work is done for what is not."""
+PULL = 6.0
 """Weight of the temporal term at stability 1."""
 BLEND = 0.1
 """Of the stability, how much is left to blending. Measured: more of it takes away strokes, and the
@@ -54,8 +57,7 @@ class Optimiser:
             paintings: the styles.
             size: (width, height) of the frames.
             stability: in [0, 1], scales the temporal term.
-            iterations: of every later frame, unless the recipe weighs the temporal term itself;
-                none: :data:`SHARE` of the work of the first.
+            iterations: of every later frame; none: what :func:`work_after` says.
             device, weights, max_memory, scratch: as of :class:`Stylizer`.
             on_step: called after every iteration.
             like: another engine, whose network is used if it is the one this recipe needs.
@@ -76,9 +78,11 @@ class Optimiser:
             scratch=scratch,
             like=like,
         )
+        self._fixed = iterations
+        self._work = work_of(plain, size)
         later = plain.with_changes(
             {
-                "schedule": {"total": iterations or work_after(plain, size)},
+                "schedule": {"total": iterations or work_after(self._work, sure=0.0)},
                 "temporal.weight": recipe.temporal.weight or PULL * stability,
             }
         )
@@ -99,7 +103,7 @@ class Optimiser:
         """See :class:`impasto.video.stabilize.Engine`."""
         photo, _ = self._seen(frame, ())
         if memory is None:
-            engine, before = self._first, None
+            engine, before, most = self._first, None, None
         else:
             engine = self._later
             before = Before(
@@ -107,9 +111,15 @@ class Optimiser:
                 Picture(np.ascontiguousarray(memory.result)),
                 Mask(memory.reliability, "reliability"),
             )
-        for step in engine.run(photo, self._shown, before=before):
-            self._on_step(step)
+            most = self.iterations(memory)
+        with closing(engine.run(photo, self._shown, before=before)) as steps:
+            for step in islice(steps, most):
+                self._on_step(step)
         return finished_picture(step, photo, engine.recipe).pixels
+
+    def iterations(self, memory: Memory) -> int:
+        """How many a frame takes of which so much is remembered."""
+        return self._fixed or work_after(self._work, float(memory.reliability.mean()))
 
     def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
         """See :class:`impasto.video.stabilize.Engine`."""
@@ -124,12 +134,21 @@ class Optimiser:
         return seen(self._colors, Picture(frame), paintings, size, self._ratio)
 
 
-def work_after(recipe: Recipe, size: tuple[int, int]) -> int:
-    """Iterations at full size of a frame after the first: :data:`SHARE` of its work, at least 2."""
+def work_of(recipe: Recipe, size: tuple[int, int]) -> float:
+    """Of a first frame, as iterations at full size."""
     pixels = size[0] * size[1]
     scales = plan_scales(recipe.schedule, *size)
-    work = sum(each.iterations * each.width * each.height / pixels for each in scales)
-    return max(2, round(SHARE * work))
+    return sum(each.iterations * each.width * each.height / pixels for each in scales)
+
+
+def work_after(first: float, sure: float) -> int:
+    """Iterations of a frame after the first, at least 2.
+
+    Args:
+        first: work of the first, of :func:`work_of`.
+        sure: mean reliability of what is remembered, in [0, 1].
+    """
+    return max(2, round(first * (SURE * sure + UNSURE * (1 - sure))))
 
 
 def starting(frame: Floats, memory: Memory) -> Floats:
