@@ -253,6 +253,22 @@ def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
     assert all(value.isfinite().all() for value in after.values())
 
 
+def test_a_network_of_some_paintings_alone_is_trained_from_random_weights(folders, tmp_path):
+    mine, more = tmp_path / "mine.safetensors", str(folders / "paintings" / "04.png")
+    steps = ["--seed", 5, "--steps", 30, "--doubling", 1]  # 0 is the seed of impasto's own
+    command = own_style(folders, tmp_path, "--scratch", *steps, "-o", mine)
+    assert main([*command[:2], more, *command[2:]]) == 0
+    losses = [line["total"] for line in logged(tmp_path) if "deviation" in line]
+    assert min(losses[-5:]) < min(losses[:5])
+    (own, _), (trained, _) = read_painter(network_file(None)), read_painter(mine)
+    apart = (own.state_dict()["strokes.0.weight"] - trained.state_dict()["strokes.0.weight"]).abs()
+    assert apart.mean() > 0.5 * own.state_dict()["strokes.0.weight"].abs().mean()
+    assert torch.equal(own.book.center, trained.book.center)
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--from", "draft"])
+    assert stopped.value.code == 2
+
+
 def test_a_run_is_not_gone_on_with_for_another_painting(folders, tmp_path, capsys):
     work, mine, again = (tmp_path / n for n in ("work", "mine.safetensors", "again.safetensors"))
     assert main(own_style(folders, work, "--steps", 1, "-o", mine)) == 0

@@ -119,6 +119,15 @@ def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
     assert is_cut(first, (other * 0.6).astype(np.float32), little)
 
 
+@pytest.mark.parametrize(("hidden", "cut"), [(0.28, False), (0.4, True)])
+def test_something_large_that_comes_into_view_is_no_cut(hidden, cut):
+    x, y = np.meshgrid(np.arange(100.0), np.arange(64.0))
+    first, hardly = texture(x, y), np.full((64, 100), 0.04, np.float32)
+    frame = first.copy()
+    frame[:, : round(100 * hidden)] = 0  # no luma of the other's
+    assert is_cut(frame, first, hardly) is cut
+
+
 def memory(value, sure, shape=(8, 9)):
     return Memory(
         np.full((*shape, 3), value, np.float32),

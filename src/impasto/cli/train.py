@@ -60,7 +60,13 @@ def build_parser() -> Parser:
         action="store_true",
         help="fit its gains and offsets only: hardly a change, but still a network for any style",
     )
-    own.add_argument("--from", dest="base", metavar="NETWORK", help="(the one of impasto's own)")
+    begin = own.add_mutually_exclusive_group()
+    begin.add_argument("--from", dest="base", metavar="NETWORK", help="(the one of impasto's own)")
+    begin.add_argument(
+        "--scratch",
+        action="store_true",
+        help="from random weights: a network of these paintings alone, for some thousand --steps",
+    )
     _add_common(own, steps=300, batch=2, rate=1e-3)
     return parser
 
@@ -130,7 +136,9 @@ def _session(options: argparse.Namespace) -> Any:
     paintings: Any = getattr(options, "paintings", None)
     output: Path | None = options.output
     work = options.work or (output.with_name(f"{output.stem}-training") if output else DEFAULT_WORK)
-    begin = options.base or ("draft" if options.kind == "style" else None)
+    begin = options.base
+    if options.kind == "style" and not options.scratch:
+        begin = begin or "draft"
     base = None if begin is None else network_file(begin)
     if options.kind == "style":
         paintings = tuple(options.styles)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from impasto.encoders.weights import file_sha256, load_encoder
-from impasto.fast.files import network_there, read_painter, write_painter
+from impasto.fast.files import network_file, network_there, read_painter, write_painter
 from impasto.fast.keeping import Log, read_state, write_state
 from impasto.fast.network import Painter
 from impasto.fast.paintings import SIDES, Paintings, moments_of
@@ -139,7 +139,9 @@ def _data(
     say(f"{len(photos[0])} photos, {len(paintings[0])} paintings; packing what is not packed yet")
     cache = session.work / "cache"
     packed = [Photos.of(paths, cache) for paths in photos]
-    if session.base is None:
+    if session.base is None and isinstance(session.paintings, tuple):  # too few for a book
+        painter.book.load_state_dict(read_painter(network_file(None))[0].book.state_dict())
+    elif session.base is None:
         painter.book.load_state_dict(_book(session, paintings[0], plan, say))
     book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
     return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
