@@ -131,13 +131,18 @@ def _reflected(side: int, device: torch.device) -> Tensor:
 def _halved(x: Tensor) -> Tensor:
     """Half the size, by weights 1, 3, 3, 1: those by which :func:`_doubled` doubles it. Levels of
     means of 2 x 2 px depend on where their grid lies, and what is graded shows its squares."""
-    return _halved_rows(_halved_rows(x).transpose(2, 3)).transpose(2, 3)
+    for dimension in (2, 3):
+        first, count = x.narrow(dimension, 0, 1), x.shape[dimension]
+        x = torch.cat([first, x, x.narrow(dimension, count - 1, 1)], dimension)
+        even, odd = (_alternate(x, dimension, start) for start in (0, 1))
+        outer = even.narrow(dimension, 0, count // 2) + odd.narrow(dimension, 1, count // 2)
+        inner = odd.narrow(dimension, 0, count // 2) + even.narrow(dimension, 1, count // 2)
+        x = outer.add_(inner, alpha=3).div_(8)
+    return x
 
 
-def _halved_rows(x: Tensor) -> Tensor:
-    x = F.pad(x, (0, 0, 1, 1), mode="replicate")
-    outer, inner = x[:, :, :-3:2] + x[:, :, 3::2], x[:, :, 1:-2:2] + x[:, :, 2:-1:2]
-    return torch.add(outer, inner, alpha=3) / 8
+def _alternate(x: Tensor, dimension: int, start: int) -> Tensor:
+    return x[:, :, start::2] if dimension == 2 else x[..., start::2]
 
 
 def _doubled(x: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ HALF, QUARTER, EIGHTH = 24, 48, 96
 NORMALIZED = (*(EIGHTH,) * 6, QUARTER, QUARTER, QUARTER, QUARTER, HALF, HALF)
 """Channels of the normalised layers, in the order of the data."""
 HIDDEN = 256
+SHAPIRO = (1, -6, 15, 44, 15, -6, 1)
 EPSILON = 1e-5
 STATISTICS = 2 * (GRADE_NUMBERS + sum(NORMALIZED))
 """Numbers of a picture's statistics: the photo's grade, mean and inverse deviation of what is
@@ -218,15 +219,12 @@ def smoothed(x: Tensor) -> Tensor:
     """[N, C, H, W] without patterns of a period of 2 px: the stripes and chessboards that a network
     which fills squares of 2 x 2 px draws for detail. By the filter of Shapiro 1970, third order,
     whose response is 1 - sin^6: of a period of 4 px it still leaves seven eighths."""
-    return _smoothed_rows(_smoothed_rows(x).transpose(2, 3)).transpose(2, 3)
-
-
-def _smoothed_rows(x: Tensor) -> Tensor:
-    x = F.pad(x, (0, 0, 3, 3), mode="reflect")
-    height = x.shape[2] - 6
-    shifted = [x[:, :, k : k + height] for k in range(7)]
-    pairs = [shifted[k] + shifted[6 - k] for k in range(3)]
-    return (44 * shifted[3] + 15 * pairs[2] - 6 * pairs[1] + pairs[0]) / 64
+    for dimension, padding in ((2, (0, 0, 3, 3)), (3, (3, 3, 0, 0))):
+        wide, size = F.pad(x, padding, mode="reflect"), x.shape[dimension]
+        x = wide.narrow(dimension, 0, size) * (SHAPIRO[0] / 64)
+        for first, weight in enumerate(SHAPIRO[1:], 1):
+            x = x.add_(wide.narrow(dimension, first, size), alpha=weight / 64)
+    return x
 
 
 def _with_padded_masks(style: Style) -> Style:
