@@ -131,18 +131,7 @@ def _reflected(side: int, device: torch.device) -> Tensor:
 def _halved(x: Tensor) -> Tensor:
     """Half the size, by weights 1, 3, 3, 1: those by which :func:`_doubled` doubles it. Levels of
     means of 2 x 2 px depend on where their grid lies, and what is graded shows its squares."""
-    for dimension in (2, 3):
-        first, count = x.narrow(dimension, 0, 1), x.shape[dimension]
-        x = torch.cat([first, x, x.narrow(dimension, count - 1, 1)], dimension)
-        even, odd = (_alternate(x, dimension, start) for start in (0, 1))
-        outer = even.narrow(dimension, 0, count // 2) + odd.narrow(dimension, 1, count // 2)
-        inner = odd.narrow(dimension, 0, count // 2) + even.narrow(dimension, 1, count // 2)
-        x = outer.add_(inner, alpha=3).div_(8)
-    return x
-
-
-def _alternate(x: Tensor, dimension: int, start: int) -> Tensor:
-    return x[:, :, start::2] if dimension == 2 else x[..., start::2]
+    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _doubled(x: Tensor) -> Tensor:

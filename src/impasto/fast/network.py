@@ -219,7 +219,7 @@ def smoothed(x: Tensor) -> Tensor:
     """[N, C, H, W] without patterns of a period of 2 px: the stripes and chessboards that a network
     which fills squares of 2 x 2 px draws for detail. By the filter of Shapiro 1970, third order,
     whose response is 1 - sin^6: of a period of 4 px it still leaves seven eighths."""
-    for dimension, padding in ((2, (0, 0, 3, 3)), (3, (3, 3, 0, 0))):
+    for padding, dimension in (((0, 0, 3, 3), 2), ((3, 3, 0, 0), 3)):
         wide, size = F.pad(x, padding, mode="reflect"), x.shape[dimension]
         x = wide.narrow(dimension, 0, size) * (SHAPIRO[0] / 64)
         for first, weight in enumerate(SHAPIRO[1:], 1):
