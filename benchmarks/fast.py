@@ -5,7 +5,7 @@
 style against content; ``sizes`` CPU seconds and peak memory by size; ``int8`` what 8 bits cost the
 exported network; ``identity`` how far each photo is from itself in its own style; ``tables`` what
 is known so far. Pairs go to ``fast-pairs.csv`` as they are
-measured; what is there is not measured again, but for a network whose weights have changed. Needs
+measured; what is there is not measured again, but where weights, or the code that paints, have changed. Needs
 ``pip install impasto[magenta,onnx]``.
 """
 
@@ -46,6 +46,8 @@ METRICS = (
     *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
     *("palette", "noise", "blockiness"),
 )
+PAINTING = ("codes", "grading", "network", "recoloring", "runtime", "style_code")
+"""Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
 SIZES = (512, 1024, 2048, 4096)
@@ -56,6 +58,13 @@ def pairs(count: int) -> list[tuple[Path, Path]]:
     photos, paintings = (sorted((DATA / kind).iterdir()) for kind in ("content", "style"))
     every = list(itertools.product(photos, paintings))
     return [every[k * STRIDE % len(every)] for k in range(min(count, len(every)))]
+
+
+def painter_hash(network: Path) -> str:
+    """Of the weights, and of the code that paints with them."""
+    code = [ROOT / "src" / "impasto" / "fast" / f"{name}.py" for name in PAINTING]
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in [network, *code]))
+    return digest.hexdigest()[:8]
 
 
 def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture, float]:
@@ -223,7 +232,7 @@ def main() -> None:
         for tool in options.tools:
             recipe = load_recipe(names[tool])
             file = Path(options.network) if options.network else SHIPPED
-            weights = hashlib.sha256(file.read_bytes()).hexdigest()[:8] if tool == OURS else "wheel"
+            weights = painter_hash(file) if tool == OURS else "wheel"
             measure(tool, recipe, weights, options.strengths, options.pairs)
     print(tables(known()))
 

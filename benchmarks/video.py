@@ -61,12 +61,12 @@ class Previous(Optimiser):
         if memory is not None and not self.warps and self._last is not None:
             memory = replace(memory, result=self._last, frame=frame)
         if memory is not None:
-            self._count = super().iterations(memory)
+            self._count = super().iterations_for(memory)
             memory = replace(memory, reliability=0 * memory.reliability)
         self._last = super().painted(frame, memory)
         return self._last
 
-    def iterations(self, memory: Memory) -> int:  # noqa: ARG002
+    def iterations_for(self, memory: Memory) -> int:  # noqa: ARG002
         """As many as ours."""
         return self._count
 

@@ -184,6 +184,24 @@ def test_nothing_is_kept_of_a_pipe_to_a_pipe(tmp_path, monkeypatch):
     assert counts == [1, 1, 1]
 
 
+def test_a_stopped_pipe_promises_nothing(monkeypatch, capsys):
+    data = b"".join(frame.tobytes() for frame in FRAMES[:3])
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+
+    class Sink(io.BytesIO):
+        def flush(self):
+            signal.raise_signal(signal.SIGINT)
+
+    quiet = SimpleNamespace(buffer=Sink(), isatty=lambda: False, flush=lambda: None)
+    monkeypatch.setattr(sys, "stdout", quiet)
+    arguments = [each for each in QUICK if each != "--quiet"]
+    assert main(["video", "-", "--raw", "64x48@24", *arguments, "-o", "-"]) == 130
+    told = capsys.readouterr().err
+    assert "stopped after 1 frame\n" in told
+    assert "goes on" not in told
+    assert "kept" not in told
+
+
 def test_range_and_every(capsys):
     assert main(["video", "clip.mp4", *QUICK, "--range", "0.1-0.45", "-o", "part.mkv"]) == 0
     part = open_clip("part.mkv")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from conftest import synthetic_painting, synthetic_photo
+from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.masks import Mask
 from impasto.media.picture import Picture
@@ -186,11 +187,14 @@ def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
     frame = read_picture(PHOTO).pixels
     engine.begin(frame)
     shown: list[object] = []
-    engine._first = SimpleNamespace(
-        run=lambda *given, **_: shown.append(given[1]) or (_ for _ in ())
-    )
+
+    def run(photo, paintings, **_):
+        shown.append(paintings)
+        raise InputError("enough seen")
+
+    engine._first = SimpleNamespace(run=run)
     for each in (frame, frame[..., ::-1]):
-        with pytest.raises(UnboundLocalError):
+        with pytest.raises(InputError, match="enough seen"):
             engine.painted(np.ascontiguousarray(each), None)
     assert shown[0] is shown[1]
     assert np.abs(shown[0][0].pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 0.08

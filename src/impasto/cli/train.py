@@ -28,6 +28,8 @@ WEIGHTS = (
 DEFAULT_WORK = Path("impasto-training")
 OWN_SIZES = 3
 """Variants of a painting of one's own: its sizes, in its own colours."""
+SCRATCH_STEPS = 4000
+"""That a network of some paintings alone takes, unless told otherwise."""
 
 
 def build_parser() -> Parser:
@@ -65,7 +67,7 @@ def build_parser() -> Parser:
     begin.add_argument(
         "--scratch",
         action="store_true",
-        help="from random weights: a network of these paintings alone, for some thousand --steps",
+        help=f"from random weights: a network of these paintings alone ({SCRATCH_STEPS} steps)",
     )
     _add_common(own, steps=300, batch=2, rate=1e-3)
     return parser
@@ -77,7 +79,8 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
     add("-o", "--output", metavar="FILE", type=Path, help="(painter.safetensors in --work)")
     add("--work", metavar="DIR", type=Path, help="kept state (beside FILE; impasto-training)")
     add("--force", action="store_true", help="replace a FILE of something else")
-    add("--steps", metavar="N", type=whole(1, 10**9), default=steps, help=f"({steps})")
+    parser.set_defaults(usual_steps=steps)
+    add("--steps", metavar="N", type=whole(1, 10**9), help=f"({steps})")
     add("--batch", metavar="N", type=whole(1, 4096), default=batch, help=f"({batch})")
     add("--side", metavar="PX", type=whole(64, 256), default=128, help="of the crops (128)")
     add("--rate", metavar="R", type=number(0), default=rate, help=f"learning rate ({rate:g})")
@@ -99,6 +102,8 @@ def run(argv: list[str]) -> int:
 
     session = _session(options)
     chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}
+    scratch = getattr(options, "scratch", False)
+    chosen["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
     if options.kind == "style":
         chosen["variants"] = OWN_SIZES
         chosen["fitted"] = "normalization" if options.normalization else "all"
@@ -137,14 +142,15 @@ def _session(options: argparse.Namespace) -> Any:
     output: Path | None = options.output
     work = options.work or (output.with_name(f"{output.stem}-training") if output else DEFAULT_WORK)
     begin = options.base
-    if options.kind == "style" and not options.scratch:
-        begin = begin or "draft"
-    base = None if begin is None else network_file(begin)
     if options.kind == "style":
+        if options.scratch and options.normalization:
+            raise InputError("--normalization is of a trained network: not with --scratch")
+        begin = None if options.scratch else begin or "draft"
         paintings = tuple(options.styles)
         missing = [path for path in paintings if not path.is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such painting")
+    base = None if begin is None else network_file(begin)
     for folder in (options.photos, paintings):
         if isinstance(folder, Path) and work.resolve().is_relative_to(folder.resolve()):
             raise InputError(f"--work {work}: is in {folder}, whose pictures are to be trained on")
@@ -165,12 +171,12 @@ def _session(options: argparse.Namespace) -> Any:
 def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bool) -> None:
     from impasto.cli.targets import check_targets
     from impasto.errors import InputError
-    from impasto.fast.session import STATE
+    from impasto.fast.session import wrote
     from impasto.recipe import NETWORK_SUFFIX
 
     if output.suffix != NETWORK_SUFFIX:
         raise InputError(f"{output}: a network's file ends in {NETWORK_SUFFIX}")
-    check_targets([output], inputs, overwrite=overwrite or (work / STATE).exists())
+    check_targets([output], inputs, overwrite=overwrite or wrote(work, output))
 
 
 def _line(losses: dict[str, float], steps: int) -> str:

@@ -69,7 +69,6 @@ def _add_motion(group: argparse._ArgumentGroup) -> None:
         help="iterations of every frame but a shot's first (default: 0.2 of that one's work if "
         "all of a frame is known from the last, up to all of it if nothing is)",
     )
-
     add(
         "--passes",
         type=int,
@@ -159,8 +158,9 @@ def run(argv: list[str]) -> int:
     paintings = [read_picture(Path(each), notice=notice) for each in options.style]
     clip = _clip(options)
     size = size_of(clip, recipe, options, output)
+    from impasto.cli.film_asked import Film
     from impasto.cli.video_preview import preview
-    from impasto.cli.video_work import Film, make
+    from impasto.cli.video_work import make
 
     film = Film(
         options=options,

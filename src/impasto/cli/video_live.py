@@ -10,9 +10,10 @@ from pathlib import Path
 
 from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import say
+from impasto.cli.film_asked import Film
 from impasto.cli.paint import stoppable
 from impasto.cli.video import size_of
-from impasto.cli.video_work import LINE_EVERY_S, Film, Stopped, engine_of
+from impasto.cli.video_work import LINE_EVERY_S, Stopped, engine_of
 from impasto.media.decode import read_picture
 from impasto.recipe import Recipe
 from impasto.video.clip import open_clip

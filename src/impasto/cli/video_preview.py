@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from impasto.cli.arguments import say
+from impasto.cli.film_asked import Film
 from impasto.cli.paint import stoppable
-from impasto.cli.video_work import Film, Stopped, engine_of, make
+from impasto.cli.video_work import Stopped, engine_of, make
 from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.encode import check_target, write_picture

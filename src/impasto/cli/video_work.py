@@ -2,108 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from impasto._version import __version__
 from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import notice_for, say
+from impasto.cli.film_asked import Film
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
-from impasto.encoders.weights import file_sha256
 from impasto.errors import ImpastoError, InputError
-from impasto.fast.files import network_file, network_there
 from impasto.media.encode import check_target
-from impasto.media.picture import Picture
 from impasto.optimize.allocation import keep_freed_memory
-from impasto.optimize.checkpoint import essence
 from impasto.optimize.device import peak_memory_mb, resolve_device
-from impasto.recipe import Recipe
-from impasto.video.clip import NUMBERED, Clip, numbered_files, numbers_there
+from impasto.video.clip import NUMBERED, numbers_there
 from impasto.video.engines import film_engine
 from impasto.video.film import write_raw
 from impasto.video.finish import write_done
 from impasto.video.flow import Dis
 from impasto.video.job import Progress, run, run_backwards
-from impasto.video.selection import Selection
 from impasto.video.stabilize import Engine, Stabilizer
 from impasto.video.work import Work
 
 LINE_EVERY_S = 5.0
+GOES_ON = "; the same command goes on"
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error
     """The user wants to stop; raised between two iterations."""
-
-
-@dataclass(frozen=True)
-class Film:
-    """One to make.
-
-    Attributes:
-        options: of the command line.
-        recipe: with its size.
-        clip: the source.
-        paintings: the styles.
-        size: (width, height) of the film.
-        output: none: raw frames to standard output.
-    """
-
-    options: argparse.Namespace
-    recipe: Recipe
-    clip: Clip
-    paintings: list[Picture]
-    size: tuple[int, int]
-    output: Path | None
-
-    @property
-    def selection(self) -> Selection:
-        """Of the clip's frames."""
-        begin, end = self.options.range or (Fraction(0), None)
-        return Selection(begin, end, self.options.every)
-
-    def facts(self) -> dict[str, Any]:
-        """Everything that the frames depend on."""
-        options, selection = self.options, self.selection
-        source: dict[str, Any] = {"name": Path(options.clip).name}
-        if options.clip != "-" and not NUMBERED.search(options.clip):
-            facts = os.stat(options.clip)  # noqa: PTH116
-            source |= {"bytes": facts.st_size, "changed": facts.st_mtime_ns}
-        elif options.clip != "-":
-            changed = [each.stat().st_mtime_ns for each in numbered_files(options.clip)]
-            source |= {"pictures": len(changed), "changed": max(changed)}
-        return {
-            "version": __version__,
-            "clip": source,
-            "rate": str(self.clip.format.rate),
-            "recipe": json.loads(essence(self.recipe)),
-            "network": _network(self.recipe, options.weights),
-            "painting": [each.sha256() for each in self.paintings],
-            "size": list(self.size),
-            "stability": options.stability,
-            "later": options.later,
-            "range": [str(selection.begin), str(selection.end)],
-            "every": selection.every,
-            "passes": options.passes,
-        }
-
-
-def _network(recipe: Recipe, weights: str | None) -> list[str]:
-    """Hashes of the files of weights that the user named, or that paint in one pass."""
-    files = [] if weights is None else [Path(weights)]
-    if recipe.engine.kind == "network":
-        files.append(network_file(recipe.engine.file))
-    return [file_sha256(network_there(each)) for each in files]
 
 
 def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
@@ -120,8 +52,8 @@ def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
         try:
             return _made(film, work)
         except ImpastoError:
-            if work.done:
-                say(f"{work.done} frames are in {work.folder}; the same command goes on")
+            if work.done and film.is_kept:
+                say(f"{_frames_of(work.done)} in {work.folder}{GOES_ON}")
             raise
 
 
@@ -133,7 +65,8 @@ def _made(film: Film, work: Work) -> int:
     elif not quiet:
         total = film.selection.count(film.clip)
         many = "" if total is None else f"{total} frames of "
-        say(f"{many}{film.size[0]}x{film.size[1]} px; frames are kept in {work.folder}")
+        kept = f"; frames are kept in {work.folder}" if film.is_kept else ""
+        say(f"{many}{film.size[0]}x{film.size[1]} px{kept}")
     stopped = False
     with stoppable() as stop:
         told = Lines(quiet=quiet)
@@ -162,7 +95,7 @@ def _frames(film: Film, work: Work, engine: Engine) -> Iterator[Progress]:
     for progress in run(film.clip, film.selection, film.size, stabilizer, work, twice=twice):
         if pipe:
             write_raw(pipe, work.levels(progress.index))
-            if film.options.work is None:
+            if not film.is_kept:
                 work.forget(progress.index)  # nothing can go on from a temporary folder
         yield progress
     if twice:
@@ -260,17 +193,21 @@ def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -
     options, done = film.options, work.done
     where = film.output or "standard output"
     if stopped:
-        what = f"{where} has what is done; " if done and film.output else ""
-        say(f"stopped after {done} frames; {what}the same command goes on")
+        what = f"; {where} has what is done" if done and film.output else ""
+        say(f"stopped after {_frames_of(done)}{what}{GOES_ON if film.is_kept else ''}")
         if film.output is not None and done:
             work.note_part(_first_file(film.output))
     elif not options.quiet:
         pace = f", {seconds / made:.2f} s a frame" if made else ""
-        say(f"{where} ({film.size[0]}x{film.size[1]}, {done} frames{pace})")
+        say(f"{where} ({film.size[0]}x{film.size[1]}, {_frames_of(done)}{pace})")
     if options.json:
         print(json.dumps(_report(film, done, seconds, stopped=stopped)))
     if not stopped and options.work is None:
         work.remove()
+
+
+def _frames_of(count: int) -> str:
+    return f"{count} frame" if count == 1 else f"{count} frames"
 
 
 def _report(film: Film, done: int, seconds: float, *, stopped: bool) -> dict[str, Any]:

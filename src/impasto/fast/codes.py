@@ -34,7 +34,7 @@ from impasto.optimize.schedule import SHORTEST, result_size
 from impasto.recipe import load_recipe
 
 Code = NDArray[np.float32]
-KIND = "impasto style code 1"
+KIND = "impasto style code 2"
 
 
 class Atelier:

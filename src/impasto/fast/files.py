@@ -18,7 +18,7 @@ from impasto.media.atomic import replacing
 from impasto.recipe import Recipe
 from impasto.recipe_tables import Engine
 
-KIND = "impasto painter 2"
+KIND = "impasto painter 3"
 SHIPPED = "painter.safetensors"
 
 

@@ -26,7 +26,8 @@ HALF, QUARTER, EIGHTH = 24, 48, 96
 NORMALIZED = (*(EIGHTH,) * 6, QUARTER, QUARTER, QUARTER, QUARTER, HALF, HALF)
 """Channels of the normalised layers, in the order of the data."""
 HIDDEN = 256
-SHAPIRO = (1, -6, 15, 44, 15, -6, 1)
+SHAPIRO = tuple(weight / 64 for weight in (1, -6, 15, 44, 15, -6, 1))
+"""Weights of the filter of :func:`smoothed`."""
 EPSILON = 1e-5
 STATISTICS = 2 * (GRADE_NUMBERS + sum(NORMALIZED))
 """Numbers of a picture's statistics: the photo's grade, mean and inverse deviation of what is
@@ -176,7 +177,7 @@ class Painter(nn.Module):
         x = x + normalized(second(F.relu(normalized(first(x)))))
         x = F.relu(normalized(self.to_half(_enlarged(x))))
         x = x + self.gates[1] * normalized(half)
-        return smoothed(F.pixel_shuffle(self.to_pixels(x), 2))
+        return smoothed(F.pixel_shuffle(self.to_pixels(x), 2).float())
 
 
 class _Normalizer:
@@ -221,9 +222,9 @@ def smoothed(x: Tensor) -> Tensor:
     whose response is 1 - sin^6: of a period of 4 px it still leaves seven eighths."""
     for padding, dimension in (((0, 0, 3, 3), 2), ((3, 3, 0, 0), 3)):
         wide, size = F.pad(x, padding, mode="reflect"), x.shape[dimension]
-        x = wide.narrow(dimension, 0, size) * (SHAPIRO[0] / 64)
+        x = wide.narrow(dimension, 0, size) * SHAPIRO[0]
         for first, weight in enumerate(SHAPIRO[1:], 1):
-            x = x.add_(wide.narrow(dimension, first, size), alpha=weight / 64)
+            x = x.add_(wide.narrow(dimension, first, size), alpha=weight)
     return x
 
 

@@ -28,13 +28,15 @@ from impasto.fast.photos import (
 )
 from impasto.fast.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.fast.train import Plan, Trainer
-from impasto.media.atomic import replacing
+from impasto.media.atomic import replacing, write_atomically
 from impasto.media.decode import read_picture
 from impasto.record.contact_sheet import ContactSheet
 
 BOOK_OF = 160
 """Paintings that the code book is fitted on."""
 STATE = "state.pt"
+WRITTEN = "network.sha256"
+"""Hash of the network as it was last written, which the run may write over."""
 SHEET = (4, 7)
 """Held-out photos and paintings on a sheet of samples."""
 FIXED = ("batch", "side", "seed", "variants", "fitted")
@@ -139,9 +141,7 @@ def _data(
     say(f"{len(photos[0])} photos, {len(paintings[0])} paintings; packing what is not packed yet")
     cache = session.work / "cache"
     packed = [Photos.of(paths, cache) for paths in photos]
-    if session.base is None and isinstance(session.paintings, tuple):  # too few for a book
-        painter.book.load_state_dict(read_painter(network_file(None))[0].book.state_dict())
-    elif session.base is None:
+    if session.base is None:
         painter.book.load_state_dict(_book(session, paintings[0], plan, say))
     book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
     return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
@@ -198,13 +198,24 @@ def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
     write_state(session.work / STATE, run, trainer.state())
     about = {**asdict(trainer.plan), "steps": trainer.step}
     write_painter(trainer.averaged, session.output, about)
+    write_atomically(session.work / WRITTEN, file_sha256(session.output).encode())
+
+
+def wrote(work: Path, output: Path) -> bool:
+    """Whether a file is the network that the run in a folder wrote last."""
+    note = work / WRITTEN
+    return note.exists() and output.is_file() and note.read_text() == file_sha256(output)
 
 
 def _book(
     session: Session, paintings: Sequence[Path], plan: Plan, say: Say
 ) -> dict[str, torch.Tensor]:
-    """The code book of the run, fitted on some of its paintings if there is none yet."""
+    """The code book of the run, fitted on some of its paintings if there is none yet; for
+    paintings named one by one, too few for a book, impasto's own."""
     from safetensors.torch import load_file, save_file
+
+    if isinstance(session.paintings, tuple):
+        return read_painter(network_file(None))[0].book.state_dict()
 
     path = session.work / "book.safetensors"
     if not path.exists():

@@ -24,7 +24,7 @@ MARGIN = 3
 CUTS = ((0.01, 1.0), (0.025, 0.8), (0.1, 0.65), (0.3, 0.5))
 """A new shot, any of: mean reliability below the first, overlap of luma histograms not above the
 second. Fast motion alone leaves the histogram nearly as it was; something large that comes into
-view left 0.03 and 0.72 (``sintel_ambush_4``), where other shots left 0.02 and 0.65 at most."""
+view does not quite. A cut that is missed costs little: what is unsure is painted anew."""
 
 
 def places(flow: Flow) -> tuple[Floats, Floats]:

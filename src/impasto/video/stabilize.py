@@ -15,6 +15,9 @@ from impasto.video.flow import Estimator
 from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import is_cut
 
+STABILISER = 2
+"""What is remembered, and how: films of another number are not gone on with."""
+
 
 class Engine(Protocol):
     """What stylises a frame."""
