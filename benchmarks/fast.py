@@ -4,8 +4,8 @@
 ``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
 style against content; ``sizes`` CPU seconds and peak memory by size; ``int8`` what 8 bits cost the
 exported network; ``identity`` how far each photo is from itself in its own style; ``tables`` what
-is known so far. Pairs go to ``fast-pairs.csv`` as they are
-measured; what is there is not measured again, but where weights, or the code that paints, have changed. Needs
+is known so far. Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured
+again, but where weights, or the code that paints, have changed. Needs
 ``pip install impasto[magenta,onnx]``.
 """
 
