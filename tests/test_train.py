@@ -19,7 +19,7 @@ from impasto.fast import keeping
 from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
-from impasto.fast.files import network_file, read_painter
+from impasto.fast.files import KIND, network_file, read_painter
 from impasto.fast.photos import Photos, pictures_in
 from impasto.fast.train import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 
@@ -299,6 +299,16 @@ def test_the_network_of_another_run_is_not_written_over(folders, tmp_path, capsy
     assert main(own_style(folders, tmp_path / "a", "--steps", 2, "-o", mine)) == 0
 
 
+@pytest.mark.parametrize(
+    ("flags", "steps"), [([], 300), (["--scratch"], 4000), (["--scratch", "--steps", "7"], 7)]
+)
+def test_from_random_weights_it_takes_more_steps(folders, tmp_path, monkeypatch, flags, steps):
+    plans = []
+    monkeypatch.setattr(session_module, "train", lambda _, plan, *__: plans.append(plan) or ())
+    assert main(own_style(folders, tmp_path, *flags)) == 0
+    assert [plan.steps for plan in plans] == [steps]
+
+
 def test_the_folder_of_a_run_has_the_name_of_its_network(folders, tmp_path):
     mine = tmp_path / "mine.safetensors"
     command = own_style(folders, "x", "--steps", 1, "-o", mine)
@@ -343,7 +353,7 @@ def test_a_damaged_state_is_told_in_a_line(folders, tmp_path, capsys, content):
     assert "state.pt" in capsys.readouterr().err
     torch.save({"format": "impasto painter 1"}, tmp_path / "state.pt")
     assert main(arguments(folders, tmp_path, "--steps", 1)) == 2
-    assert "impasto painter 2" in capsys.readouterr().err
+    assert KIND in capsys.readouterr().err
 
 
 def test_pictures_that_cannot_be_read_are_passed_over(folders, tmp_path):

@@ -120,7 +120,7 @@ def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
 
 
 @pytest.mark.parametrize(("hidden", "cut"), [(0.28, False), (0.4, True)])
-def test_something_large_that_comes_into_view_is_no_cut(hidden, cut):
+def test_something_that_comes_into_view_is_a_cut_only_if_it_fills_much_of_the_frame(hidden, cut):
     x, y = np.meshgrid(np.arange(100.0), np.arange(64.0))
     first, hardly = texture(x, y), np.full((64, 100), 0.04, np.float32)
     frame = first.copy()

@@ -53,7 +53,7 @@ def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
             return _made(film, work)
         except ImpastoError:
             if work.done and film.is_kept:
-                say(f"{_frames_of(work.done)} in {work.folder}{GOES_ON}")
+                say(f"{work.folder} keeps {_frames_of(work.done)}{GOES_ON}")
             raise
 
 

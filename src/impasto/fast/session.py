@@ -35,8 +35,8 @@ from impasto.record.contact_sheet import ContactSheet
 BOOK_OF = 160
 """Paintings that the code book is fitted on."""
 STATE = "state.pt"
-WRITTEN = "network.sha256"
-"""Hash of the network as it was last written, which the run may write over."""
+WRITTEN = "written.txt"
+"""Files that the run wrote its network to, and may write over."""
 SHEET = (4, 7)
 """Held-out photos and paintings on a sheet of samples."""
 FIXED = ("batch", "side", "seed", "variants", "fitted")
@@ -197,14 +197,21 @@ def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
     """Write checkpoint and network, each whole or not at all."""
     write_state(session.work / STATE, run, trainer.state())
     about = {**asdict(trainer.plan), "steps": trainer.step}
+    if not wrote(session.work, session.output):  # noted first: a kill may come between
+        before = _written(session.work)
+        lines = "".join(f"{path}\n" for path in [*before, str(session.output.resolve())])
+        write_atomically(session.work / WRITTEN, lines.encode())
     write_painter(trainer.averaged, session.output, about)
-    write_atomically(session.work / WRITTEN, file_sha256(session.output).encode())
 
 
 def wrote(work: Path, output: Path) -> bool:
-    """Whether a file is the network that the run in a folder wrote last."""
+    """Whether a file is one that the run in a folder writes its network to."""
+    return str(output.resolve()) in _written(work)
+
+
+def _written(work: Path) -> list[str]:
     note = work / WRITTEN
-    return note.exists() and output.is_file() and note.read_text() == file_sha256(output)
+    return note.read_text().splitlines() if note.exists() else []
 
 
 def _book(

@@ -16,7 +16,8 @@ from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import is_cut
 
 STABILISER = 2
-"""What is remembered, and how: films of another number are not gone on with."""
+"""To be raised with every change of what is remembered, how, and what engines make of it: films of
+another number are not gone on with."""
 
 
 class Engine(Protocol):
