@@ -162,7 +162,7 @@ def test_a_large_picture_has_the_strokes_of_a_smaller_one_and_the_photos_detail(
     enlarged = torch.nn.functional.interpolate(strokes, (96, 160), mode="bicubic")
     fine, photos = (detail(each).flatten() for each in (large, photo))
     assert torch.corrcoef(torch.stack([fine, photos]))[0, 1] > 0.5
-    assert fine.std() > 3 * detail(enlarged).std()
+    assert fine.std() > 2 * detail(enlarged).std()
 
 
 def detail(image):
@@ -276,15 +276,14 @@ def test_a_bad_network_file_is_told_by_name(folder, capsys, name):
 
 def test_the_code_of_a_part_is_that_of_the_part_alone(network):
     engine = runtime.Runtime.load(network, torch.device("cpu"))
-    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    colors = [engine.code(x, m)[-12:] for x, m in ((image, half_mask()), (image[..., :32], None))]
-    torch.testing.assert_close(*colors, atol=1e-4, rtol=0)
-
-
-def half_mask():
-    mask = torch.zeros(1, 1, 64, 64)
-    mask[..., :32] = 1
-    return mask
+    image = torch.rand(1, 3, 64, 256, generator=torch.Generator().manual_seed(0))
+    image[..., 128:] *= 0.5
+    mask = torch.zeros(1, 1, 64, 256)
+    mask[..., :128] = 1
+    given = (image, mask), (image[..., :128], None), (image, None)
+    part, alone, whole = (engine.code(*each)[-12:] for each in given)
+    torch.testing.assert_close(part, alone, atol=0.01, rtol=0)  # levels look across the border
+    assert (whole - alone).abs().max() > 0.1
 
 
 @pytest.fixture
