@@ -371,3 +371,17 @@ def test_pictures_that_cannot_be_read_are_passed_over(folders, tmp_path):
     damaged = own_style(folders, tmp_path / "own", "--steps", 1)
     damaged[2] = str(tmp_path / "paintings" / "01.png")
     assert main(damaged) == 2
+
+
+@pytest.mark.parametrize("count", [2, 3, 8])
+def test_of_few_pictures_one_is_held_out_too(tmp_path, count):
+    for index in range(count):
+        (tmp_path / f"{index}.avif").touch()
+    rest, held = pictures_in(tmp_path)
+    assert len(rest) + len(held) == count
+    assert rest
+    assert held
+    for path in list(tmp_path.iterdir())[1:]:
+        path.unlink()
+    with pytest.raises(InputError, match="needs 2 at least"):
+        pictures_in(tmp_path)

@@ -19,10 +19,11 @@ from impasto.media.atomic import replacing
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif")
 SQUARE = 256
 HELD_OUT = 10
-"""One picture in so many is for judging by, chosen by the hash of its name."""
+"""About one picture in so many is for judging by, chosen by the hash of its name; at least one."""
+FEWEST = 2
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -34,18 +35,19 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    held = [p for p in found if _is_held_out(p)]
-    rest = [p for p in found if not _is_held_out(p)]
-    if not rest or not held:
+    if len(found) < FEWEST:
         raise InputError(
-            f"{folder}: {len(found)} picture(s); training needs some tens, of which one in "
-            f"{HELD_OUT} is held out"
+            f"{folder}: {len(found)} picture(s) ({', '.join(each[1:] for each in SUFFIXES)}); "
+            f"training needs {FEWEST} at least, and some tens to learn from"
         )
-    return rest, held
+    held = {p for p in found if _hash(p) % HELD_OUT == 0} or {min(found, key=_hash)}
+    if len(held) == len(found):
+        held.remove(max(found, key=_hash))
+    return [p for p in found if p not in held], [p for p in found if p in held]
 
 
-def _is_held_out(path: Path) -> bool:
-    return hashlib.sha256(path.name.encode()).digest()[0] % HELD_OUT == 0
+def _hash(path: Path) -> int:
+    return hashlib.sha256(path.name.encode()).digest()[0]
 
 
 def readable(paths: Sequence[Path], index: int) -> Picture:
