@@ -168,6 +168,14 @@ def test_another_rate_is_another_job(capsys):
     assert "another job (the rate is another)" in capsys.readouterr().err
 
 
+def test_films_of_another_stabiliser_are_not_gone_on_with(monkeypatch, capsys):
+    arguments = ["clip.mp4", *QUICK, "--range", "0-0.3", "-o", "film.mkv"]
+    killed_after(1, arguments)
+    monkeypatch.setattr("impasto.cli.film_asked.STABILISER", 1)
+    assert main(["video", *arguments]) == 2
+    assert "another job (the version is another)" in capsys.readouterr().err
+
+
 def test_nothing_is_kept_of_a_pipe_to_a_pipe(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     data = b"".join(frame.tobytes() for frame in FRAMES[:3])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.optimize.plan import PROBE_SIDES, TILED_WORK, probe_scale, total_work
+from impasto.optimize.plan import TILED_WORK, total_work
+from impasto.optimize.probe import PROBE_SIDES, probe_scale
 from impasto.optimize.schedule import SHORTEST, Scale, is_over, painting_size, plan_scales
 from impasto.recipe import load_recipe
 from impasto.recipe_tables import Schedule

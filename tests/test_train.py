@@ -373,6 +373,29 @@ def test_pictures_that_cannot_be_read_are_passed_over(folders, tmp_path):
     assert main(damaged) == 2
 
 
+def test_a_kill_right_after_the_network_is_written_costs_nothing(folders, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.safetensors"
+    command = own_style(folders, tmp_path / "work", "--steps", 1, "-o", mine)
+    write = session_module.write_painter
+
+    def killed(*given):
+        write(*given)
+        raise SystemExit(137)
+
+    with monkeypatch.context() as context:
+        context.setattr(session_module, "write_painter", killed)
+        with pytest.raises(SystemExit):
+            main(command)
+    assert mine.stat().st_mode & 0o444 == 0o444 & ~current_umask()
+    assert main(command) == 0
+
+
+def current_umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_of_few_pictures_one_is_held_out_too(tmp_path, count):
     for index in range(count):

@@ -181,6 +181,19 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
         assert taken == list(range(1, count + 1))
 
 
+def test_later_frames_also_end_when_they_have_converged():
+    recipe = load_recipe("sketch").with_changes(
+        {"schedule.total": 10, "schedule.until": "converged", "schedule.tolerance": 0.5}
+    )
+    frame, taken = read_picture(PHOTO).pixels, list[int]()
+    size = PHOTO.shape[1], PHOTO.shape[0]
+    paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
+    engine = Optimiser(recipe, paintings, size, stability=0.8, iterations=40, on_step=see)
+    engine.begin(frame)
+    engine.painted(frame, Memory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
+    assert len(taken) < 40
+
+
 def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
     recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
     engine = Optimiser(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)

@@ -63,7 +63,7 @@ def write_painter(weights: Mapping[str, Tensor], path: Path, about: Mapping[str,
     Raises:
         ResourceError: the folder cannot be written or the disk is full.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # The book's numbers stay exact: codes that were saved are in its units.
     tensors = {
@@ -72,7 +72,7 @@ def write_painter(weights: Mapping[str, Tensor], path: Path, about: Mapping[str,
     }
     note = {"format": KIND, "about": json.dumps(dict(about))}
     with replacing(path) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=note)
+        temporary.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}, note))
 
 
 def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:

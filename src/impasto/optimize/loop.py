@@ -35,7 +35,8 @@ from impasto.optimize.film import Before
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
 from impasto.optimize.objectives import AnyObjective, objective_of
-from impasto.optimize.plan import Pace, Plan, probe_scale, seconds_per_pixel, total_work
+from impasto.optimize.plan import Pace, Plan, total_work
+from impasto.optimize.probe import probe_scale, probed_pace
 from impasto.optimize.room import scratch_folder
 from impasto.optimize.run import Run
 from impasto.optimize.schedule import (
@@ -211,8 +212,12 @@ class Stylizer:
         needs = self._fitting.needs(layout, size, paintings, areas)
         room = self._fitting.room(taken)
         scales = self._scales(size, areas)
-        pace = self._pace(
-            photo, paintings, areas, probe_scale(*size, self.device.type, layout.tile)
+        pace = probed_pace(
+            *(self.recipe, self._encoder, photo, paintings),
+            probe_scale(*size, self.device.type, layout.tile),
+            areas=areas,
+            autocast=self._autocast,
+            known=self._known,
         )
         return Plan(
             width=size[0],
@@ -230,29 +235,6 @@ class Stylizer:
             device=str(self.device),
             precision=self.precision,
         )
-
-    def _pace(
-        self, photo: Picture, paintings: Sequence[Picture], areas: Areas, probe: Scale
-    ) -> float:
-        """Seconds a pixel of an evaluation. The paintings are no larger than the probe: they do not
-        count, and may not take what a run in tiles would not.
-        """
-        memory, size = Storage(self.device), (probe.width, probe.height)
-        image = canvas.to_tensor(photo, *size, memory)
-        ratio = min(1.0, self.recipe.style.scale)
-        styles = [
-            canvas.to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
-            for p in paintings
-        ]
-        objective = objective_of(
-            *(self.recipe, self._encoder, image, styles, probe),
-            tile=0,
-            storage=memory,
-            areas=areas,
-            autocast=self._autocast,
-            known=self._known,
-        )
-        return seconds_per_pixel(objective.evaluate, image)
 
     def _paintings_of(self, styles: Any) -> list[Picture]:
         paintings = read_pictures(styles)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
 
 from impasto.optimize.memory import State
-from impasto.optimize.schedule import SHORTEST, Scale
+from impasto.optimize.schedule import Scale
 
-PROBE_SIDES = {"cpu": 192}
-PROBE_SIDE = 768
-"""Longer side in pixels of what is timed, on a CPU and elsewhere: cheap, and large enough to cost
-what pixels cost."""
 TILED_WORK = 1.45
 """Work of a tile's pixel against an untiled one's: two passes forward (for the moments and for the
 gradient) where one does, and one backward, which costs 1.2 of them."""
@@ -97,23 +90,6 @@ class Pace:
             self._work += work
             self._seconds = taken / self._work
         return self._seconds
-
-
-def probe_scale(width: int, height: int, device: str = "cpu", tile: int = 0) -> Scale:
-    """A scale of the result's shape to time, whatever the recipe's own are; no larger than a tile,
-    if memory calls for tiles."""
-    side = min(PROBE_SIDES.get(device, PROBE_SIDE), tile or PROBE_SIDE)
-    ratio = max(side / max(width, height), SHORTEST / min(width, height))
-    ratio = min(1.0, ratio)
-    return Scale(max(1, round(width * ratio)), max(1, round(height * ratio)), 1)
-
-
-def seconds_per_pixel(evaluate: Callable[[Tensor], Any], image: Tensor) -> float:
-    """Of one evaluation, the second of two: the first one also fills caches."""
-    evaluate(image)
-    began = time.monotonic()
-    evaluate(image)
-    return (time.monotonic() - began) / (image.shape[2] * image.shape[3])
 
 
 def work(scale: Scale, tile: int, halo: int) -> float:
