@@ -46,7 +46,7 @@ METRICS = (
     *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
     *("palette", "noise", "blockiness"),
 )
-PAINTING = ("codes", "grading", "network", "recoloring", "runtime", "style_code")
+PAINTING = ("codes", "grading", "grain", "network", "recoloring", "runtime", "style_code")
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""

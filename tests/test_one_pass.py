@@ -303,9 +303,9 @@ def test_a_batch_paints_photos_of_one_size_together(photos, network, flags, monk
     passes = []
     paint = runtime.Runtime.paint
 
-    def counted(self, photo, *rest):
+    def counted(self, photo, *rest, **named):
         passes.append(len(photo))
-        return paint(self, photo, *rest)
+        return paint(self, photo, *rest, **named)
 
     monkeypatch.setattr(runtime.Runtime, "paint", counted)
     given = [str(photos / "photos"), "--style", str(photos / "painting.png"), *flags]

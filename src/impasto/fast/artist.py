@@ -94,7 +94,8 @@ class CodeArtist:
         """As :class:`Artist`."""
         size = images.shape[3], images.shape[2]
         codes = torch.stack([self._codes(size, sitting) for sitting in sittings])
-        return self._runtime.paint(images, codes, _masks(size, sittings))
+        strengths = torch.stack([_strengths(sitting.areas) for sitting in sittings])
+        return self._runtime.paint(images, codes, _masks(size, sittings), strengths=strengths)
 
     def seconds(self, pixels: int, paintings: int) -> float:
         """As :class:`Artist`; a small picture is painted and timed."""
@@ -107,7 +108,8 @@ class CodeArtist:
         return pace * (at_work + runtime.DETAIL_WORK * detail + codes)
 
     def told(self, size: tuple[int, int], sitting: Sitting) -> Callable[[Tensor], Tensor]:
-        """What paints photos [1, 3, H, W] of a size, (width, height), by the codes of one."""
+        """What paints frames [1, 3, H, W] of a size, (width, height), by the codes of one: without
+        grain, which would stay where it is when they move."""
         codes = self._codes(size, sitting)[None]
         return lambda photo: self._runtime.paint(photo, codes)
 
@@ -123,8 +125,7 @@ class CodeArtist:
             codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
         if areas.masks:
             return codes
-        shares = torch.tensor(areas.weights) / sum(areas.weights)
-        return shares.to(codes)[None] @ codes
+        return _shares(areas).to(codes) @ codes
 
     def _code(
         self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
@@ -179,6 +180,17 @@ def code_beside(
         return code
     strength = measured(runtime.WORK, lambda image, shown: grade(image, shown)[0])
     return torch.cat([code[:-GRADE_NUMBERS], strength.to(code)])
+
+
+def _shares(areas: Areas) -> Tensor:
+    """[1, K] of paintings that are blended."""
+    return torch.tensor([areas.weights]) / sum(areas.weights)
+
+
+def _strengths(areas: Areas) -> Tensor:
+    """[K] of the styles that are laid side by side."""
+    each = torch.tensor(areas.strengths)
+    return each if areas.masks else _shares(areas) @ each
 
 
 def _masks(size: tuple[int, int], sittings: Sequence[Sitting]) -> Tensor | None:

@@ -95,8 +95,8 @@ class Atelier:
                 kept, if there is no code for it.
             size: longer side of the result; none: the photo's own, or less on a CPU.
             like: another photo, by whose statistics this one is painted: the whole that it is a
-                part of, at the same scale, or one of its series, so that all are painted alike;
-                none: its own.
+                part of, at the same scale, or one of its series, so that all are painted alike,
+                and without grain; none: its own.
 
         Raises:
             InputError: numbers of codes and masks that do not go together, or no code; masks and
@@ -116,7 +116,8 @@ class Atelier:
         given = torch.from_numpy(np.stack(codes).astype(np.float32))[None]
         where = side_by_side(areas, wanted) if masks else None
         whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
-        painted = self._runtime.paint(image, given, where, whole)
+        strengths = torch.ones(given.shape[:2]) if whole is None else None
+        painted = self._runtime.paint(image, given, where, whole, strengths)
         kept = areas.kept(*wanted, storage)
         if kept is not None:
             painted = mixed(painted, image, kept, storage)

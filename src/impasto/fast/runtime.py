@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
+from impasto.fast import grain
 from impasto.fast.files import read_painter
 from impasto.fast.grading import SEEN, grade_in_strips, graded, padded
 from impasto.fast.network import Painter, Style
@@ -82,6 +83,7 @@ class Runtime:
         codes: Tensor,
         masks: Tensor | None = None,
         like: Tensor | None = None,
+        strengths: Tensor | None = None,
     ) -> Tensor:
         """Photos of one size, each in the styles of its codes. What is larger than :data:`WORK` is
         painted there, and gets the photo's finer detail, as strong as the style's.
@@ -92,6 +94,8 @@ class Runtime:
             masks: [K, H, W], where each of them is in every photo, adding up to 1; none: K is 1.
             like: [1, 3, H', W'], the photo by whose statistics all are normalised, at the same
                 scale: parts of it are painted as in the whole; none: each by its own. No masks.
+            strengths: [N, K] in [0, 1], of the :mod:`impasto.fast.grain` they are painted with;
+                none: without, as frames of films and parts of pictures are, for it stays in place.
 
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
@@ -104,7 +108,7 @@ class Runtime:
         if like is not None:
             small = _shrunk(like, shrink).to(self.device)
             statistics = self.painter.statistics(small, replace(style, masks=None))
-        made = self._strokes(photo, shrink, style, statistics)
+        made = self._strokes(photo, shrink, style, statistics, strengths)
         if shrink == 1:
             return made
         result = self._toned(photo, style, grade_in_strips(whole, STRIP))
@@ -115,11 +119,21 @@ class Runtime:
         return result.clamp_(0, 1)
 
     def _strokes(
-        self, photo: Tensor, shrink: float, style: Style, statistics: Tensor | None
+        self,
+        photo: Tensor,
+        shrink: float,
+        style: Style,
+        statistics: Tensor | None,
+        strengths: Tensor | None,
     ) -> Tensor:
         """What the network makes of photos that are shrunk to its working size, where they are."""
         small = _shrunk(photo, shrink).to(self.device)
         there = None if style.masks is None else _shrunk(style.masks, shrink).to(self.device)
+        if strengths is not None:
+            shares = strengths.to(self.device)[:, :, None, None]
+            share = shares if there is None else (shares * there).sum(1, keepdim=True)
+            grains = grain.grain(*small.shape[2:]).to(self.device)
+            small = torch.addcmul(small, share, grains, value=grain.DEVIATION)
         made: Tensor = self.painter(small, replace(style, masks=there), statistics)
         return made.clamp_(0, 1).to(photo.device)
 

@@ -14,7 +14,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from impasto.encoders.vgg import Encoder
-from impasto.fast import losses
+from impasto.fast import grain, losses
 from impasto.fast.network import Painter
 from impasto.fast.paintings import VARIANTS, Paintings
 from impasto.fast.photos import Photos
@@ -83,11 +83,12 @@ class Plan:
 @dataclass(frozen=True)
 class Batch:
     """Crops [N, 3, S, S]; which (painting, variant) each is to imitate, and how far [N]; or none of
-    them, for a batch of identities."""
+    them, for a batch of identities; and the grain [N, 1, S, S] they are painted with."""
 
     photos: Tensor
     styles: list[tuple[int, int]]
     strengths: Tensor
+    grain: Tensor
 
 
 def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int = 0) -> Batch:
@@ -103,8 +104,12 @@ def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int 
     styles = list(zip(chosen, indices(plan.variants), strict=True))
     draws = torch.rand(2, plan.batch, generator=generator)
     strengths = torch.where(draws[0] < BLENDED, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
-    identity = step % IDENTITY_EVERY == IDENTITY_EVERY - 1
-    return Batch(torch.cat(crops), [] if identity else styles, strengths)
+    if step % IDENTITY_EVERY == IDENTITY_EVERY - 1:
+        return Batch(torch.cat(crops), [], strengths, torch.zeros(()))
+    places = zip(indices(grain.SIDE), indices(grain.SIDE), strict=True)
+    grains = torch.cat([grain.grain(plan.side, plan.side, *place) for place in places])
+    deviations = 2 * grain.DEVIATION * torch.rand(plan.batch, 1, 1, 1, generator=generator)
+    return Batch(torch.cat(crops), styles, strengths, deviations * grains)
 
 
 def introduced(plan: Plan, paintings: int, step: int) -> int:
@@ -209,7 +214,8 @@ class Trainer:
             features = self._features(photos)
             own = self.painter.book.moments(photos, features)
         wanted = own if not batch.styles else self._wanted(own, batch)
-        painted = self._forward(photos, self.painter.book.code(wanted))
+        grained = photos + batch.grain.to(self.device)
+        painted = self._forward(grained, self.painter.book.code(wanted))
         if not batch.styles:
             identity = (painted - photos).abs().mean()
             return {"identity": identity, "total": self.plan.identity * identity}
@@ -265,7 +271,7 @@ class Trainer:
         """Losses of the averaged network on pairs it is not trained on, always the same."""
         plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1, "doubling": 0})
         batch = draw_batch(plan, photos, len(paintings), 0)
-        full = Batch(batch.photos, batch.styles, torch.ones(pairs))
+        full = replace(batch, strengths=torch.ones(pairs))
         trained = {k: v.clone() for k, v in self.painter.state_dict().items()}
         theirs, self.paintings = self.paintings, paintings
         try:

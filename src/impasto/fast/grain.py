@@ -1,0 +1,46 @@
+"""Something for strokes to begin from where a photo is flat.
+
+The network knows no chance: an even wall stays even whatever the painting, or the blocks of the
+photo's JPEG become its strokes. So photos get a little grain before they are painted, which shows
+as the texture of the style. It is the same at the same place of every picture.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+DEVIATION = 0.01
+"""Of grain in a photo in [0, 1]: less than is seen in the photo, enough to be painted."""
+SIDE = 512
+"""Pixels after which it repeats itself."""
+PERIODS = (3.0, 24.0)
+"""Pixels of its waves, every octave of them alike."""
+
+
+@cache
+def _tile() -> Tensor:
+    across, along = torch.meshgrid(
+        torch.fft.fftfreq(SIDE, dtype=torch.float64),
+        torch.fft.rfftfreq(SIDE, dtype=torch.float64),
+        indexing="ij",
+    )
+    frequency = torch.hypot(across, along)
+    inside = (frequency * PERIODS[0] <= 1) & (frequency * PERIODS[1] >= 1)
+    phases = torch.rand(frequency.shape, generator=torch.Generator().manual_seed(0)).double()
+    waves = torch.polar(inside / frequency.clamp(min=1 / SIDE), 2 * math.pi * phases)
+    tile: Tensor = torch.fft.irfft2(waves, s=(SIDE, SIDE))
+    return ((tile - tile.mean()) / tile.std(correction=0)).float()
+
+
+def grain(height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
+    """[1, 1, H, W] of mean 0 and deviation 1, to be added to every colour alike; from any place of
+    it on."""
+    rows, columns = (
+        torch.arange(first, first + count) % SIDE for first, count in ((top, height), (left, width))
+    )
+    found: Tensor = _tile()[rows][:, columns]
+    return found[None, None]

@@ -1,0 +1,94 @@
+"""Grain, exactly, and where it goes."""
+
+import numpy as np
+import pytest
+import torch
+
+from impasto.fast import runtime
+from impasto.fast.codes import Atelier
+from impasto.fast.files import read_painter, write_painter
+from impasto.fast.grain import DEVIATION, PERIODS, SIDE, grain
+
+
+def test_a_tile_has_mean_zero_and_deviation_one_and_repeats_itself():
+    tile = grain(SIDE, SIDE)
+    assert tile.shape == (1, 1, SIDE, SIDE)
+    assert abs(float(tile.mean())) < 1e-6
+    assert float(tile.std(correction=0)) == pytest.approx(1, abs=1e-6)
+    larger = grain(SIDE + 40, SIDE + 30)
+    torch.testing.assert_close(larger[..., SIDE:, :30], tile[..., :40, :30], atol=0, rtol=0)
+    torch.testing.assert_close(grain(20, 30, 500, 700), grain(520, 730)[..., 500:, 700:])
+
+
+def test_its_waves_have_the_periods_asked_for_and_octaves_are_alike():
+    power = torch.fft.fft2(grain(SIDE, SIDE)[0, 0].double()).abs().square() / SIDE**4
+    across = torch.fft.fftfreq(SIDE, dtype=torch.float64)
+    frequency = torch.hypot(across[:, None], across)
+    inside = (frequency * PERIODS[0] <= 1) & (frequency * PERIODS[1] >= 1)
+    assert float(power[~inside].sum()) < 1e-9
+    octaves = [
+        float(power[(frequency >= low) & (frequency < 2 * low)].sum()) for low in (1 / 24, 1 / 12)
+    ]
+    assert octaves[0] == pytest.approx(octaves[1], rel=0.05)
+
+
+@pytest.fixture
+def graded_only(network_file, tmp_path):
+    """A network without strokes of its own: what it is given gets a painting's grade."""
+    painter, about = read_painter(network_file)
+    with torch.no_grad():
+        painter.to_pixels.weight.zero_()
+    write_painter(painter.state_dict(), tmp_path / "graded.safetensors", about)
+    return tmp_path / "graded.safetensors"
+
+
+@pytest.fixture
+def loaded(graded_only):
+    return runtime.Runtime.load(graded_only, torch.device("cpu"))
+
+
+def code_and_photo(loaded):
+    generator = torch.Generator().manual_seed(0)
+    code = loaded.code(torch.rand(1, 3, 64, 64, generator=generator))
+    return code, torch.full((1, 3, 48, 64), 0.4)
+
+
+def test_a_flat_photo_gets_strokes_and_none_at_strength_zero(loaded):
+    code, photo = code_and_photo(loaded)
+    codes = code[None, None]
+
+    def made(strengths):
+        return loaded.paint(photo, codes, strengths=strengths)
+
+    plain, none = made(None), made(torch.zeros(1, 1))
+    torch.testing.assert_close(none, plain, atol=0, rtol=0)
+    assert float(plain.std(dim=(2, 3)).mean()) < 1e-3
+    assert float(made(torch.ones(1, 1)).std(dim=(2, 3)).mean()) > DEVIATION
+
+
+def test_each_place_has_the_grain_of_its_styles_strength(loaded, monkeypatch):
+    code, photo = code_and_photo(loaded)
+    seen = []
+    paint = type(loaded.painter).forward
+
+    def watched(self, small, *rest):
+        seen.append(small - 0.4)
+        return paint(self, small, *rest)
+
+    monkeypatch.setattr(type(loaded.painter), "forward", watched)
+    masks = torch.zeros(2, 48, 64)
+    masks[0, :, :32], masks[1, :, 32:] = 1, 1
+    strengths = torch.tensor([[1.0, 0.25]])
+    loaded.paint(photo, torch.stack([code, code])[None], masks, strengths=strengths)
+    wanted = DEVIATION * grain(48, 64).expand(1, 3, 48, 64).clone()
+    wanted[..., 32:] *= 0.25
+    torch.testing.assert_close(seen[0], wanted, atol=1e-6, rtol=0)
+
+
+def test_pictures_have_it_and_those_of_a_series_have_not(graded_only):
+    atelier = Atelier(str(graded_only), device="cpu")
+    photo = np.full((48, 64, 3), 0.4, np.float32)
+    painting = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    code = atelier.code(painting, size=64)
+    alone, of_series = (atelier.paint(photo, [code], like=like).pixels for like in (None, photo))
+    assert alone.std(axis=(0, 1)).mean() > 10 * of_series.std(axis=(0, 1)).mean()
