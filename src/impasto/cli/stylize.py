@@ -92,7 +92,7 @@ def add_recipe_flags(group: Group, *, styles_may_come_later: bool = False) -> No
         help="60x40cm@300dpi: as large as fits that sheet, turned as the photo lies; "
         "60cm@300dpi: the longer side; also mm and in",
     )
-    add("--quality", choices=QUALITIES, help="time for beauty (default: standard)")
+    add("--quality", choices=QUALITIES, help="time for beauty (default: standard; more: --recipe)")
     add(
         "--recipe",
         metavar="NAME|FILE",

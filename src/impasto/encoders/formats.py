@@ -201,7 +201,7 @@ def _read_safetensors(path: Path) -> Parameters:
 
 
 def _write_safetensors(parameters: Parameters, path: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {"gain": parameters.gain, "offset": parameters.offset}
     for name, (weight, bias) in parameters.layers.items():
@@ -212,7 +212,7 @@ def _write_safetensors(parameters: Parameters, path: Path) -> None:
         "origin": parameters.origin,
         "licence": parameters.licence,
     }
-    save_file(tensors, path, metadata={"impasto": json.dumps(about)})
+    path.write_bytes(save(tensors, {"impasto": json.dumps(about)}))
 
 
 def _in_convention(

@@ -22,7 +22,7 @@ from impasto.fast.artist import code_beside, side_by_side
 from impasto.fast.files import network_file
 from impasto.fast.runtime import Runtime
 from impasto.fast.style_code import NUMBERS
-from impasto.media.atomic import replacing
+from impasto.media.atomic import write_atomically
 from impasto.media.decode import read_picture
 from impasto.media.masks import read_mask
 from impasto.media.picture import Picture
@@ -136,11 +136,10 @@ def write_code(code: Code, path: str | Path, atelier: Atelier) -> None:
     Raises:
         ResourceError: the folder cannot be written or the disk is full.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    with replacing(Path(path)) as temporary:
-        note = {"format": KIND, "units": atelier.units}
-        save_file({"code": np.asarray(code, np.float32)}, temporary, metadata=note)
+    note = {"format": KIND, "units": atelier.units}
+    write_atomically(Path(path), save({"code": np.asarray(code, np.float32)}, note))
 
 
 def read_code(path: str | Path, atelier: Atelier) -> Code:

@@ -14,7 +14,7 @@ from torch import Tensor
 from impasto.encoders.weights import file_sha256
 from impasto.errors import WeightsError
 from impasto.fast.network import Painter
-from impasto.media.atomic import replacing
+from impasto.media.atomic import write_atomically
 from impasto.recipe import Recipe
 from impasto.recipe_tables import Engine
 
@@ -71,8 +71,7 @@ def write_painter(weights: Mapping[str, Tensor], path: Path, about: Mapping[str,
         for name, value in weights.items()
     }
     note = {"format": KIND, "about": json.dumps(dict(about))}
-    with replacing(path) as temporary:
-        temporary.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}, note))
+    write_atomically(path, save({k: v.contiguous() for k, v in tensors.items()}, note))
 
 
 def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from impasto.encoders.weights import file_sha256, load_encoder
+from impasto.errors import counted
 from impasto.fast.files import network_file, network_there, read_painter, write_painter
 from impasto.fast.keeping import Log, read_state, write_state
 from impasto.fast.network import Painter
@@ -138,7 +139,8 @@ def _data(
         paintings = list(session.paintings), list(session.paintings)
     else:
         paintings = pictures_in(session.paintings)
-    say(f"{len(photos[0])} photos, {len(paintings[0])} paintings; packing what is not packed yet")
+    given = counted(len(photos[0]), "photo"), counted(len(paintings[0]), "painting")
+    say(f"{', '.join(given)}; packing what is not packed yet")
     cache = session.work / "cache"
     packed = [Photos.of(paths, cache) for paths in photos]
     if session.base is None:
@@ -219,7 +221,7 @@ def _book(
 ) -> dict[str, torch.Tensor]:
     """The code book of the run, fitted on some of its paintings if there is none yet; for
     paintings named one by one, too few for a book, impasto's own."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     if isinstance(session.paintings, tuple):
         return read_painter(network_file(None))[0].book.state_dict()
@@ -229,8 +231,7 @@ def _book(
         say("measuring what paintings are like")
         book = fitted_book(paintings, plan.seed)
         session.work.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            save_file(book.state_dict(), temporary)
+        write_atomically(path, save(book.state_dict()))
     return load_file(path)
 
 
