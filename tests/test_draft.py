@@ -204,9 +204,9 @@ def test_a_batch_of_drafts_takes_photos_of_one_size_together(monkeypatch, capsys
     passes = []
     paint = runtime.Runtime.paint
 
-    def counted(self, photo, *rest):
+    def counted(self, photo, *rest, **named):
         passes.append(len(photo))
-        return paint(self, photo, *rest)
+        return paint(self, photo, *rest, **named)
 
     monkeypatch.setattr(runtime.Runtime, "paint", counted)
     job = ["batch", "photos", *JOB[1:], "-o", "out", "--executor", "serial", "--json"]

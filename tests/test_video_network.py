@@ -12,6 +12,7 @@ from clips import panning, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
 from impasto.errors import ResourceError
+from impasto.fast import grain
 from impasto.fast.files import write_painter
 from impasto.fast.network import Painter
 from impasto.media.decode import read_picture
@@ -43,7 +44,8 @@ def network(network_file):
     return Network(recipe, [read_picture(synthetic_painting())])
 
 
-def test_a_frame_is_painted_as_a_photo_is(network_file):
+def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkeypatch):
+    monkeypatch.setattr(grain, "DEVIATION", 0.0)
     engine = network(network_file)
     engine.begin(FRAMES[0])
     dark = (FRAMES[1] * 0.5).astype(np.float32)

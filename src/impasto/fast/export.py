@@ -3,7 +3,7 @@
 Both take any size of at least 16 px a side. Codes are blended, and strengths set, between the two:
 ``(1 - strength) * code(photo) + strength * code(painting)``. They do what they are given: that
 codes are taken of 384 x 384 px, their grades at the size of the result, and pictures painted at
-1024 x 1024 at most, is up to who calls them.
+1024 x 1024 at most and with a little grain, is up to who calls them.
 """
 
 from __future__ import annotations
