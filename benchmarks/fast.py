@@ -46,7 +46,7 @@ METRICS = (
     *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
     *("palette", "noise", "blockiness"),
 )
-PAINTING = ("codes", "grading", "grain", "network", "recoloring", "runtime", "style_code")
+PAINTING = ("artist", "codes", "grading", "grain", "network", "recoloring", "runtime", "style_code")
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
@@ -201,7 +201,7 @@ def identity() -> None:
         photo = read_picture(path)
         photo = photo.resized(*fit_within(photo.width, photo.height, 512))
         code = atelier.code(photo, size=round(math.sqrt(photo.width * photo.height)))
-        made = atelier.paint(photo, [code], size=max(photo.width, photo.height))
+        made = atelier.paint(photo, [code], size=max(photo.width, photo.height), grain=0)
         error = float(np.square(made.pixels - photo.pixels).mean())
         found.append(-10 * math.log10(error))
     print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {len(found)} photos")

@@ -54,6 +54,21 @@ def test_it_is_the_draft_of_the_command_line(atelier):
     assert apart(made, photo) > 10
 
 
+def test_so_it_is_at_half_the_strength(atelier):
+    photo = synthetic_photo(384, 384)
+    own, theirs = (atelier.code(each, size=384) for each in (photo, PAINTING))
+    made = levels(atelier.paint(photo, [(own + theirs) / 2], grain=0.5))
+    draft = impasto.stylize(photo, PAINTING, quality="draft", strength=0.5, device="cpu")
+    assert np.abs(made - np.asarray(draft.image.convert("RGB"))).max() <= 1
+    full = levels(atelier.paint(photo, [(own + theirs) / 2]))
+    assert np.abs(made - full).max() > 1
+
+
+def test_grain_is_a_share(atelier, codes):
+    with pytest.raises(InputError, match=r"grain 1\.5: from 0 to 1"):
+        atelier.paint(PHOTO, codes[:1], grain=1.5)
+
+
 def test_codes_are_blended_and_the_photos_own_is_the_weakest(atelier, codes):
     one, two, mean = (
         levels(atelier.paint(PHOTO, [code])) for code in (*codes, (codes[0] + codes[1]) / 2)

@@ -19,9 +19,10 @@ from impasto.fast import keeping
 from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
+from impasto.fast.batches import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 from impasto.fast.files import KIND, network_file, read_painter
+from impasto.fast.grain import DEVIATION
 from impasto.fast.photos import Photos, pictures_in
-from impasto.fast.train import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,13 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
     assert not torch.equal(first.photos, other.photos)
     assert first.photos.shape == (4, 3, 64, 64)
     assert 0 <= first.photos.min() < first.photos.max() <= 1
-    assert draw_batch(plan, photos, 9, 7).styles == []
+    assert torch.equal(first.grained(), again.grained())
+    assert not torch.equal(first.grain, later.grain)
+    grains = (first.grained() - first.photos).std(dim=(1, 2, 3))
+    assert 0 < grains.min() < grains.max() < 2.5 * DEVIATION
+    identities = draw_batch(plan, photos, 9, 7)
+    assert identities.styles == []
+    assert torch.equal(identities.grained(), identities.photos)
 
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):

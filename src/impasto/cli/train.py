@@ -97,8 +97,8 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
 def run(argv: list[str]) -> int:
     """Train until the number of steps is reached, or until interrupted."""
     options = build_parser().parse_args(argv)
+    from impasto.fast.batches import Plan
     from impasto.fast.session import train
-    from impasto.fast.train import Plan
 
     session = _session(options)
     chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}

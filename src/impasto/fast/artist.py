@@ -94,8 +94,8 @@ class CodeArtist:
         """As :class:`Artist`."""
         size = images.shape[3], images.shape[2]
         codes = torch.stack([self._codes(size, sitting) for sitting in sittings])
-        strengths = torch.stack([_strengths(sitting.areas) for sitting in sittings])
-        return self._runtime.paint(images, codes, _masks(size, sittings), strengths=strengths)
+        grain = torch.stack([_strengths(sitting.areas) for sitting in sittings])
+        return self._runtime.paint(images, codes, _masks(size, sittings), grain=grain)
 
     def seconds(self, pixels: int, paintings: int) -> float:
         """As :class:`Artist`; a small picture is painted and timed."""

@@ -85,6 +85,7 @@ class Atelier:
         masks: Sequence[Any] = (),
         size: int | None = None,
         like: Any = None,
+        grain: float = 1.0,
     ) -> Picture:
         """A photo in the style of a code, or of several, each in its place.
 
@@ -96,11 +97,13 @@ class Atelier:
             size: longer side of the result; none: the photo's own, or less on a CPU.
             like: another photo, by whose statistics this one is painted: the whole that it is a
                 part of, at the same scale, or one of its series, so that all are painted alike,
-                and without grain; none: its own.
+                and without grain, which would stay in place; none: its own.
+            grain: how much of it the photo is painted with, in [0, 1]: less for codes that are
+                close to its own.
 
         Raises:
             InputError: numbers of codes and masks that do not go together, or no code; masks and
-                another photo's statistics.
+                another photo's statistics; grain outside [0, 1].
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
         if len(codes) != 1 and not masks:
@@ -109,6 +112,8 @@ class Atelier:
             raise InputError(f"a style code has {NUMBERS} numbers")
         if masks and like is not None:
             raise InputError("statistics of another photo are for one code without masks")
+        if not 0 <= grain <= 1:
+            raise InputError(f"grain {grain}: from 0 to 1")
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
         wanted = result_size(picture.width, picture.height, size, self._runtime.device)
         areas = Areas.of(load_recipe("draft"), len(codes), map(read_mask, masks))
@@ -116,8 +121,8 @@ class Atelier:
         given = torch.from_numpy(np.stack(codes).astype(np.float32))[None]
         where = side_by_side(areas, wanted) if masks else None
         whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
-        strengths = torch.ones(given.shape[:2]) if whole is None else None
-        painted = self._runtime.paint(image, given, where, whole, strengths)
+        amounts = torch.full(given.shape[:2], grain) if whole is None else None
+        painted = self._runtime.paint(image, given, where, whole, amounts)
         kept = areas.kept(*wanted, storage)
         if kept is not None:
             painted = mixed(painted, image, kept, storage)

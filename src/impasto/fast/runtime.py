@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
-from impasto.fast import grain
 from impasto.fast.files import read_painter
 from impasto.fast.grading import SEEN, grade_in_strips, graded, padded
+from impasto.fast.grain import grained
 from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
 
@@ -30,7 +30,7 @@ CODE_WORK = 2.0
 """Of a pixel that a code is taken of, against one that is painted."""
 DETAIL_WORK = 0.2
 """Likewise of one that only gets detail."""
-BYTES_PER_PIXEL = 350
+BYTES_PER_PIXEL = 365
 """Of what is painted at a time: activations at their peak, measured."""
 
 
@@ -83,7 +83,7 @@ class Runtime:
         codes: Tensor,
         masks: Tensor | None = None,
         like: Tensor | None = None,
-        strengths: Tensor | None = None,
+        grain: Tensor | None = None,
     ) -> Tensor:
         """Photos of one size, each in the styles of its codes. What is larger than :data:`WORK` is
         painted there, and gets the photo's finer detail, as strong as the style's.
@@ -94,8 +94,9 @@ class Runtime:
             masks: [K, H, W], where each of them is in every photo, adding up to 1; none: K is 1.
             like: [1, 3, H', W'], the photo by whose statistics all are normalised, at the same
                 scale: parts of it are painted as in the whole; none: each by its own. No masks.
-            strengths: [N, K] in [0, 1], of the :mod:`impasto.fast.grain` they are painted with;
-                none: without, as frames of films and parts of pictures are, for it stays in place.
+            grain: [N, K] in [0, 1], how much of :mod:`impasto.fast.grain` each style begins from,
+                as strong as it is; none: without, as frames of films and parts of pictures, for it
+                stays in place.
 
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
@@ -108,7 +109,7 @@ class Runtime:
         if like is not None:
             small = _shrunk(like, shrink).to(self.device)
             statistics = self.painter.statistics(small, replace(style, masks=None))
-        made = self._strokes(photo, shrink, style, statistics, strengths)
+        made = self._strokes(photo, shrink, style, statistics, grain)
         if shrink == 1:
             return made
         result = self._toned(photo, style, grade_in_strips(whole, STRIP))
@@ -124,16 +125,16 @@ class Runtime:
         shrink: float,
         style: Style,
         statistics: Tensor | None,
-        strengths: Tensor | None,
+        grain: Tensor | None,
     ) -> Tensor:
         """What the network makes of photos that are shrunk to its working size, where they are."""
         small = _shrunk(photo, shrink).to(self.device)
         there = None if style.masks is None else _shrunk(style.masks, shrink).to(self.device)
-        if strengths is not None:
-            shares = strengths.to(self.device)[:, :, None, None]
-            share = shares if there is None else (shares * there).sum(1, keepdim=True)
-            grains = grain.grain(*small.shape[2:]).to(self.device)
-            small = torch.addcmul(small, share, grains, value=grain.DEVIATION)
+        if grain is not None:
+            amounts = grain.to(self.device)[:, :, None, None]
+            if there is not None:
+                amounts = (amounts * there).sum(1, keepdim=True)
+            small = grained(small, amounts)
         made: Tensor = self.painter(small, replace(style, masks=there), statistics)
         return made.clamp_(0, 1).to(photo.device)
 

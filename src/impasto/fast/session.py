@@ -15,7 +15,9 @@ from PIL import Image
 
 from impasto.encoders.weights import file_sha256, load_encoder
 from impasto.errors import counted
+from impasto.fast.batches import Plan
 from impasto.fast.files import network_file, network_there, read_painter, write_painter
+from impasto.fast.grain import DEVIATION, PERIODS, SIDE, grained
 from impasto.fast.keeping import Log, read_state, write_state
 from impasto.fast.network import Painter
 from impasto.fast.paintings import SIDES, Paintings, moments_of
@@ -28,7 +30,7 @@ from impasto.fast.photos import (
     readable,
 )
 from impasto.fast.style_code import LAYERS, CodeBook, PictureMoments
-from impasto.fast.train import Plan, Trainer
+from impasto.fast.train import Trainer
 from impasto.media.atomic import replacing, write_atomically
 from impasto.media.decode import read_picture
 from impasto.record.contact_sheet import ContactSheet
@@ -162,6 +164,7 @@ def _identity(session: Session, plan: Plan) -> dict[str, Any]:
         "photos": all_in(session.photos),
         "paintings": fingerprint(given) if isinstance(given, tuple) else all_in(given),
         "weights to begin with": "" if base is None else file_sha256(network_there(base)),
+        "grain": [DEVIATION, SIDE, *PERIODS],
         **{name: settings[name] for name in FIXED},
     }
 
@@ -275,7 +278,7 @@ def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder
         style = painter.style(code[:, None])
         for column, photo in enumerate(chosen):
             content = as_batch(photos.squares[photo]).to(trainer.device)
-            made = painter(content, style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+            made = painter(grained(content), style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
             picture = Image.fromarray(np.rint(made * 255).astype(np.uint8))
             sheet.place(place + column + 1, "", picture)
     folder.mkdir(parents=True, exist_ok=True)

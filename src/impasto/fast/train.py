@@ -1,146 +1,28 @@
-"""Training of the arbitrary-style network: batches, losses, one step after the other.
-
-A batch is a function of the seed and the step alone, so that a run that was stopped goes on as if
-it had not been. Of eight batches seven ask for the style of a painting, for a fifth of the photos
-blended with their own; the eighth asks for each photo's own style, which is to change nothing.
-
-It begins with one painting, and they become twice as many again and again: of a few, strokes are
-learnt in some hundred steps, and then which are whose; of all at once, their mean, which is none.
-"""
+"""Training of the one-pass network: its losses, one step after the other."""
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from impasto.encoders.vgg import Encoder
-from impasto.fast import grain, losses
+from impasto.fast import losses
+from impasto.fast.batches import Batch, Plan, draw_batch, drawn_ahead, learning_rate
 from impasto.fast.network import Painter
-from impasto.fast.paintings import VARIANTS, Paintings
+from impasto.fast.paintings import Paintings
 from impasto.fast.photos import Photos
 from impasto.fast.style_code import PictureMoments
 
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.3}
 COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
 """Of the layers; a crop has few positions for the covariance of the deepest."""
-IDENTITY_EVERY = 8
-BLENDED = 0.2
-"""Share of the photos whose style is mixed with their own."""
-SHUFFLE = 10_007
-"""A prime: paintings are introduced in an order that has nothing to do with their names."""
 AHEAD = 8
 """Batches that are drawn before a GPU asks for them."""
-WARM_UP = 100
-LAST_RATE = 0.02
-"""Of the learning rate, at the horizon."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Settings of a training run.
-
-    Attributes:
-        steps: horizon of the learning rate's cosine; more of them on going on lengthen it.
-        batch: pairs a step and process.
-        side: of the crops, in pixels.
-        rate: largest learning rate of AdamW.
-        seed: of batches and first weights.
-        variants: how many of each painting are imitated, see :mod:`impasto.fast.paintings`.
-        doubling: steps after which there are twice as many paintings, one at first, until all are
-            imitated; 0: all from the first.
-        fitted: ``all`` weights, or only what the gains and offsets of normalisation are given
-            besides what the code asks for: enough to come closer to one painting.
-        deviation, covariance, content, structure, roughness, bounds, grid, identity: loss
-            weights.
-    """
-
-    steps: int = 20_000
-    batch: int = 8
-    side: int = 128
-    rate: float = 1e-3
-    seed: int = 0
-    variants: int = VARIANTS
-    doubling: int = 60
-    fitted: Literal["all", "normalization"] = "all"
-    deviation: float = 10.0
-    covariance: float = 10.0
-    content: float = 0.5
-    structure: float = 0.15
-    roughness: float = 0.1
-    bounds: float = 10.0
-    grid: float = 20.0
-    identity: float = 10.0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Crops [N, 3, S, S]; which (painting, variant) each is to imitate, and how far [N]; or none of
-    them, for a batch of identities; and the grain [N, 1, S, S] they are painted with."""
-
-    photos: Tensor
-    styles: list[tuple[int, int]]
-    strengths: Tensor
-    grain: Tensor
-
-
-def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int = 0) -> Batch:
-    """The batch of a step, the same whenever it is drawn."""
-    generator = torch.Generator().manual_seed(plan.seed + 1_000_003 * step + 7919 * rank)
-
-    def indices(limit: int) -> list[int]:
-        return torch.randint(limit, (plan.batch,), generator=generator).tolist()
-
-    crops = [photos.crop(i, plan.side, generator) for i in indices(len(photos))]
-    known = introduced(plan, paintings, step)
-    chosen = [k * SHUFFLE % paintings for k in indices(known)]
-    styles = list(zip(chosen, indices(plan.variants), strict=True))
-    draws = torch.rand(2, plan.batch, generator=generator)
-    strengths = torch.where(draws[0] < BLENDED, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
-    if step % IDENTITY_EVERY == IDENTITY_EVERY - 1:
-        return Batch(torch.cat(crops), [], strengths, torch.zeros(()))
-    places = zip(indices(grain.SIDE), indices(grain.SIDE), strict=True)
-    grains = torch.cat([grain.grain(plan.side, plan.side, *place) for place in places])
-    deviations = 2 * grain.DEVIATION * torch.rand(plan.batch, 1, 1, 1, generator=generator)
-    return Batch(torch.cat(crops), styles, strengths, deviations * grains)
-
-
-def introduced(plan: Plan, paintings: int, step: int) -> int:
-    """How many of the paintings are imitated at a step."""
-    doublings = step // plan.doubling if plan.doubling else paintings.bit_length()
-    return min(paintings, 1 << min(doublings, paintings.bit_length()))
-
-
-def drawn_ahead(
-    draw: Callable[[int], Batch], steps: range, ahead: int
-) -> Generator[Batch, None, None]:
-    """The batches of steps, in order; so many of them are drawn, by threads, before they are asked
-    for."""
-    if not ahead:
-        yield from map(draw, steps)
-        return
-    with ThreadPoolExecutor(ahead) as pool:
-        waiting: deque[Future[Batch]] = deque()
-        for step in steps:
-            waiting.append(pool.submit(draw, step))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def learning_rate(plan: Plan, step: int) -> float:
-    """Rising over the first steps, then a cosine down to a fiftieth at the horizon."""
-    rise = min(1.0, (step + 1) / WARM_UP)
-    share = min(1.0, step / plan.steps)
-    return plan.rate * rise * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2)
 
 
 class Trainer:
@@ -214,8 +96,7 @@ class Trainer:
             features = self._features(photos)
             own = self.painter.book.moments(photos, features)
         wanted = own if not batch.styles else self._wanted(own, batch)
-        grained = photos + batch.grain.to(self.device)
-        painted = self._forward(grained, self.painter.book.code(wanted))
+        painted = self._forward(batch.grained().to(self.device), self.painter.book.code(wanted))
         if not batch.styles:
             identity = (painted - photos).abs().mean()
             return {"identity": identity, "total": self.plan.identity * identity}
@@ -271,7 +152,7 @@ class Trainer:
         """Losses of the averaged network on pairs it is not trained on, always the same."""
         plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1, "doubling": 0})
         batch = draw_batch(plan, photos, len(paintings), 0)
-        full = replace(batch, strengths=torch.ones(pairs))
+        full = replace(batch, strengths=torch.ones(pairs), amounts=torch.ones_like(batch.amounts))
         trained = {k: v.clone() for k, v in self.painter.state_dict().items()}
         theirs, self.paintings = self.paintings, paintings
         try:
