@@ -12,7 +12,8 @@ def run(argv: list[str]) -> int:
     parser = Parser(
         prog="impasto export",
         description="Write a one-pass network as two graphs: style.onnx, from a painting to its "
-        "code, and stylize.onnx, from a photo and a code to the picture. Any size, RGB in [0, 1].",
+        "code, and stylize.onnx, from a photo and a code to the picture. Any size, RGB in [0, 1]; "
+        "without the grain that impasto paints stills with.",
     )
     parser.add_argument("model", metavar="MODEL", help="a network.safetensors, or draft: our own")
     parser.add_argument("--format", choices=["onnx"], default="onnx")
