@@ -14,7 +14,7 @@ test: .venv/installed-test chromium docs/browser/node_modules
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/ruff format --check src tests benchmarks examples
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 # The studio's page is tested in a browser. Where there is none and this is root's Debian, it is
 # installed; where that does not work, those tests skip and say so.

@@ -204,7 +204,8 @@ def identity() -> None:
         made = atelier.paint(photo, [code], size=max(photo.width, photo.height), grain=0)
         error = float(np.square(made.pixels - photo.pixels).mean())
         found.append(-10 * math.log10(error))
-    print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {len(found)} photos")
+    enough = sum(each >= 32 for each in found)
+    print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {enough} of {len(found)} at 32 dB")
 
 
 def main() -> None:
