@@ -205,7 +205,7 @@ def identity() -> None:
         error = float(np.square(made.pixels - photo.pixels).mean())
         found.append(-10 * math.log10(error))
     enough = sum(each >= 32 for each in found)
-    print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {enough} of {len(found)} at 32 dB")
+    print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {enough} of {len(found)} at 32")
 
 
 def main() -> None:
