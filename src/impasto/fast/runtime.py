@@ -31,7 +31,7 @@ CODE_WORK = 2.0
 DETAIL_WORK = 0.2
 """Likewise of one that only gets detail."""
 BYTES_PER_PIXEL = 365
-"""Of what is painted at a time: activations at their peak, measured."""
+"""Of what is painted at a time: activations at their peak, 350 as measured, and grain."""
 
 
 class Runtime:
