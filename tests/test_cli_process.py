@@ -8,23 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from impasto.media.decode import read_picture
+from processes import running
 
 pytestmark = pytest.mark.usefixtures("in_work")
 
 IMPASTO = [sys.executable, "-m", "impasto"]
 
 
-def start(*arguments: str) -> subprocess.Popen:
+def start(*arguments: str) -> AbstractContextManager[subprocess.Popen]:
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32"]
     job += ["--iterations", "100000", "--snapshots", "s", "--snapshot-every", "2"]
-    return subprocess.Popen(
-        [*IMPASTO, *job, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    return running([*IMPASTO, *job, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def wait_for_work(process: subprocess.Popen) -> None:
@@ -179,9 +179,8 @@ def test_on_a_real_terminal_the_bar_runs_to_the_end():
     terminal, inner = pty.openpty()
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        [*IMPASTO, *job, "--iterations", "5"], stderr=inner, env=environment
-    ) as process:
+    painting = [*IMPASTO, *job, "--iterations", "5"]
+    with running(painting, stderr=inner, env=environment) as process:
         os.close(inner)
         shown = b""
         while True:
@@ -189,6 +188,7 @@ def test_on_a_real_terminal_the_bar_runs_to_the_end():
                 shown += os.read(terminal, 65_536)
             except OSError:  # how Linux says that the other end has closed
                 break
+        process.wait()
     os.close(terminal)
     assert process.returncode == 0, shown.decode()
     assert b"5/5" in shown

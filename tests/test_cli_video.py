@@ -22,6 +22,7 @@ from impasto.cli import main
 from impasto.video.clip import open_clip
 from impasto.video.flow import Dis
 from impasto.video.measure import Steadiness
+from processes import running
 
 QUICK = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "4", "--later", "2"]
 QUICK += ["--quiet"]
@@ -107,12 +108,12 @@ def test_a_film_killed_twice_is_the_film_that_was_not():
 
 def test_a_stopped_film_has_what_is_done_and_goes_on():
     arguments = ["clip.mp4", *QUICK, "-o", "film.mp4"]
-    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
-    while not Path("film.mp4.frames/00000002.png").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
+    with running(command(*arguments), stderr=subprocess.PIPE, text=True) as process:
+        while not Path("film.mp4.frames/00000002.png").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
     assert process.returncode == 130
     assert "film.mp4 has what is done; the same command goes on" in told
     part = len(frames_of("film.mp4"))

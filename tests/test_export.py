@@ -23,6 +23,7 @@ from impasto.cli import main
 from impasto.fast.export import PICTURE, STYLE, Coding, Painting, quantize_kernels
 from impasto.fast.files import read_painter
 from impasto.fast.style_code import NUMBERS
+from processes import running
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -160,13 +161,11 @@ def test_the_page_paints_what_pytorch_paints(exported, tmp_path):
         address = f"http://127.0.0.1:{server.server_address[1]}/test.html"
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
         flags += [f"--user-data-dir={tmp_path / 'profile'}"]
-        with subprocess.Popen(
-            [CHROMIUM, *flags, address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as browser:
-            try:
-                assert server.reported.wait(240), "the page never finished"
-            finally:
-                browser.terminate()
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with running([CHROMIUM, *flags, address], **silent) as browser:
+            assert server.reported.wait(240), "the page never finished"
+            browser.terminate()
+            browser.wait()
         server.shutdown()
     report = json.loads(server.report)
     assert "failed" not in report["status"], report["status"]

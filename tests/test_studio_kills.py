@@ -23,13 +23,21 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 JOB = {"size": 48, "schedule.total": 36}
 
 
-def test_a_job_survives_everything_and_is_the_same(tmp_path):
+@pytest.fixture
+def server(tmp_path):
+    """One that does not outlive the test, whatever comes of it."""
+    started = Server(tmp_path / "wild").start()
+    yield started
+    if started.process.poll() is None:
+        started.kill()
+
+
+def test_a_job_survives_everything_and_is_the_same(tmp_path, server):
     with inside(tmp_path / "calm") as calm:
         whole = accepted(post(calm, set=JOB))
         work(calm)
         expected = calm.get(f"/v1/jobs/{whole['id']}/result").content
 
-    server = Server(tmp_path / "wild").start()
     job = server.post(set=JOB, title="unlucky")
     others = [server.post(set={"size": 40, "schedule.total": 2}) for _ in range(2)]
     server.until_iteration(job, 3)
@@ -56,22 +64,20 @@ def test_a_job_survives_everything_and_is_the_same(tmp_path):
     server.wait(lambda: not any(map(is_alive, processes)), 20)  # nobody works on unseen
 
     server.start()
-    try:
-        assert server.until(job)["state"] == "done"
-        assert server.result(job) == expected
-        for other in others:
-            assert server.until(other)["state"] == "done"
-        listed = server.client.get("/v1/jobs").json()["jobs"]
-        assert [each["id"] for each in listed] == [*others[::-1], job]
-        figures = server.client.get("/metrics").text
-        assert 'impasto_jobs_ended_total{state="done"} 3.0' in figures
-        assert "impasto_workers_lost_total 1.0" in figures
-        assert not list(folder.glob(".impasto*"))
-    finally:
-        server.end()
+    assert server.until(job)["state"] == "done"
+    assert server.result(job) == expected
+    for other in others:
+        assert server.until(other)["state"] == "done"
+    listed = server.client.get("/v1/jobs").json()["jobs"]
+    assert [each["id"] for each in listed] == [*others[::-1], job]
+    figures = server.client.get("/metrics").text
+    assert 'impasto_jobs_ended_total{state="done"} 3.0' in figures
+    assert "impasto_workers_lost_total 1.0" in figures
+    assert not list(folder.glob(".impasto*"))
+    assert server.end() == 0
 
 
-def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path):
+def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path, server):
     pytest.importorskip("cv2")
     clip = write_clip(tmp_path / "clip.mp4", panning(8), rate=8, sound=True).read_bytes()
 
@@ -87,25 +93,22 @@ def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path):
         work(calm)
         expected = calm.get(f"/v1/jobs/{whole}/result").content
 
-    server = Server(tmp_path / "wild").start()
-    try:
-        job = sent(server.client)
-        frames = tmp_path / "wild" / "jobs" / job / "frames"
-        server.until_iteration(job, 2)
-        (worker,) = server.workers()
-        os.kill(worker, signal.SIGKILL)
-        kept = {each.name: each.read_bytes() for each in frames.glob("*[0-9].png")}
-        assert len(kept) >= 2
-        server.until_iteration(job, len(kept) + 1)
-        assert all((frames / name).read_bytes() == data for name, data in kept.items())
-        server.kill()
-        server.start()
-        assert server.until(job)["state"] == "done"
-        assert server.job(job)["progress"]["iteration"] == 8
-        assert server.result(job) == expected
-        assert not frames.exists()
-    finally:
-        server.end()
+    job = sent(server.client)
+    frames = tmp_path / "wild" / "jobs" / job / "frames"
+    server.until_iteration(job, 2)
+    (worker,) = server.workers()
+    os.kill(worker, signal.SIGKILL)
+    kept = {each.name: each.read_bytes() for each in frames.glob("*[0-9].png")}
+    assert len(kept) >= 2
+    server.until_iteration(job, len(kept) + 1)
+    assert all((frames / name).read_bytes() == data for name, data in kept.items())
+    server.kill()
+    server.start()
+    assert server.until(job)["state"] == "done"
+    assert server.job(job)["progress"]["iteration"] == 8
+    assert server.result(job) == expected
+    assert not frames.exists()
+    assert server.end() == 0
 
 
 def test_two_servers_do_not_share_a_folder_and_the_client_of_the_docs_works(tmp_path, pictures):
@@ -126,8 +129,7 @@ def test_two_servers_do_not_share_a_folder_and_the_client_of_the_docs_works(tmp_
         assert first.client.get("/healthz").status_code == 200
 
 
-def test_ctrl_c_ends_it_while_somebody_follows_a_job(tmp_path):
-    server = Server(tmp_path).start()
+def test_ctrl_c_ends_it_while_somebody_follows_a_job(server):
     job = server.post(set={"size": 256, "schedule.total": 2000})
     with server.client.stream("GET", f"/v1/jobs/{job}/events") as answer:
         lines = answer.iter_lines()

@@ -25,6 +25,7 @@ from impasto.video import container
 from impasto.video.clip import Format, Frame
 from impasto.video.container import Camera
 from impasto.video.live import Screen, play, served
+from processes import running
 
 FRAMES = panning(12)
 
@@ -69,7 +70,9 @@ def read_part(stream):
     """One picture of a multipart stream, and the head of the next."""
     data = b""
     while not data.endswith(b"\r\n--frame\r\n"):
-        data += stream.readline()
+        line = stream.readline()
+        assert line, "the stream has ended"
+        data += line
     assert stream.readline() == b"Content-Type: image/jpeg\r\n"
     assert stream.readline() == b"\r\n"
     return np.asarray(Image.open(io.BytesIO(data)))
@@ -141,20 +144,20 @@ ARGUMENTS = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "2
 ARGUMENTS += ["--port", "0"]
 
 
+def live(folder, *arguments):
+    command = [sys.executable, "-m", "impasto", "video", "--live", "clip.mp4", "--no-open"]
+    return running([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
 def test_live_serves_a_file_painted_and_ends_with_it(work):
     write_clip(work / "clip.mp4", panning(24))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "impasto", "video", "--live", "clip.mp4", *ARGUMENTS, "--no-open"],
-        cwd=work,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = process.stderr.readline().split()[1]
-    with urllib.request.urlopen(address + "stream") as stream:
-        read_start(stream)
-        painted = read_part(stream).astype(int)
-        stream.read()  # the rest, to its end
-    _, told = process.communicate()
+    with live(work, *ARGUMENTS) as process:
+        address = process.stderr.readline().split()[1]
+        with urllib.request.urlopen(address + "stream") as stream:
+            read_start(stream)
+            painted = read_part(stream).astype(int)
+            stream.read()  # the rest, to its end
+        _, told = process.communicate()
     assert (process.returncode, "frames shown" in told) == (0, True), told
     assert painted.shape == (48, 64, 3)
     assert min(np.abs(painted - each).mean() for each in panning(24)) > 4
@@ -173,16 +176,10 @@ def test_live_opens_a_window_of_the_browser_unless_told_not_to(work, monkeypatch
 
 def test_live_stops_when_it_is_told(work):
     write_clip(work / "clip.mp4", panning(60))
-    arguments = ["--live", "clip.mp4", "--style", "painting.png", "--recipe", "sketch"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "impasto", "video", *arguments, "--port", "0", "--no-open"],
-        cwd=work,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert "shows it" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate()
+    with live(work, "--style", "painting.png", "--recipe", "sketch", "--port", "0") as process:
+        assert "shows it" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
     assert process.returncode == 130
     assert "frames shown" in told
 
