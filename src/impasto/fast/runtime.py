@@ -49,7 +49,9 @@ class Runtime:
             WeightsError: there are none, or they are damaged.
         """
         self.device = device
-        self.painter = painter.to(device).eval().requires_grad_(False)
+        # As the features are laid, or every convolution lays its weights anew.
+        painter = painter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.painter = painter.eval().requires_grad_(False)
         self._encoder = load_encoder("vgg19", LAYERS, weights=vgg, device=device)
 
     @classmethod
