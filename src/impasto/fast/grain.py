@@ -24,16 +24,16 @@ PERIODS = (3.0, 24.0)
 @cache
 def _tile() -> Tensor:
     across, along = torch.meshgrid(
-        torch.fft.fftfreq(SIDE, dtype=torch.float64),
-        torch.fft.rfftfreq(SIDE, dtype=torch.float64),
+        torch.fft.fftfreq(SIDE),
+        torch.fft.rfftfreq(SIDE),
         indexing="ij",
     )
     frequency = torch.hypot(across, along)
     inside = (frequency * PERIODS[0] <= 1) & (frequency * PERIODS[1] >= 1)
-    phases = torch.rand(frequency.shape, generator=torch.Generator().manual_seed(0)).double()
+    phases = torch.rand(frequency.shape, generator=torch.Generator().manual_seed(0))
     waves = torch.polar(inside / frequency.clamp(min=1 / SIDE), 2 * math.pi * phases)
     tile: Tensor = torch.fft.irfft2(waves, s=(SIDE, SIDE))
-    return ((tile - tile.mean()) / tile.std(correction=0)).float()
+    return (tile - tile.mean()) / tile.std(correction=0)
 
 
 def grain(height: int, width: int, top: int = 0, left: int = 0) -> Tensor:

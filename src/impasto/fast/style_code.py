@@ -88,9 +88,9 @@ class CodeBook(nn.Module):
         """
         means, seconds = [], []
         for unit, layer in zip(self.units, LAYERS, strict=True):
-            mean, second = moments_of_places(features[layer] / unit, mask)
-            means.append(mean)
-            seconds.append(second)
+            mean, second = moments_of_places(features[layer], mask)
+            means.append(mean / unit)
+            seconds.append(second / unit.square())
         return PictureMoments(means, seconds, grade(image, mask))
 
     def code(self, moments: PictureMoments) -> Tensor:
