@@ -117,11 +117,13 @@ def test_films_that_cannot_be_compared(films, capsys):
     write_clip(Path("short.mp4"), panning(3))
     write_clip(Path("small.mp4"), [f[:32] for f in panning(12)])
     for arguments, words in (
-        (["short.mp4"], "short.mp4: has fewer frames than the clip"),
+        (["short.mp4"], "short.mp4: has fewer frames than clip.mp4, the clip"),
         (["clip.mp4", "small.mp4"], "is 64x32 px, the first film 64x48"),
         (["clip.mp4", "--plot", "plot.gif"], "a plot is written as .png or .svg"),
     ):
         assert main(["compare", "--video", "clip.mp4", "painting.png", *arguments]) == 2
         assert words in capsys.readouterr().err
+    assert main(["compare", "--video", "painting.png", "painting.png", "clip.mp4"]) == 2
+    assert "has more frames than painting.png, the clip: 1 or so" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["compare", "clip.mp4", "painting.png", "clip.mp4", "--plot", "plot.png"])

@@ -37,7 +37,7 @@ def run_video(options: argparse.Namespace) -> int:
     films = {path: open_clip(path, notice=say) for path in options.results}
     every = max(1, round((clip.format.frames or FRAMES) / FRAMES))
     steady, style = Steadiness(Dis()), StyleOnFrames(painting, every)
-    for source, made in _together(clip, films):
+    for source, made in _together(clip, films, options.photo):
         steady.see(source, made)
         style.see(source, made)
     still, styled = steady.results(), style.results()
@@ -53,8 +53,8 @@ def run_video(options: argparse.Namespace) -> int:
     return 0
 
 
-def _together(clip: Clip, films: dict[str, Clip]) -> Any:
-    """Frames of a clip and of films, in 8 bits, all at the size of the first film.
+def _together(clip: Clip, films: dict[str, Clip], name: str) -> Any:
+    """Frames of a clip of that name and of films, in 8 bits, all at the size of the first film.
 
     Raises:
         InputError: they are of different sizes or lengths.
@@ -75,9 +75,10 @@ def _together(clip: Clip, films: dict[str, Clip]) -> Any:
         source, *made = frames
         for path, frame in zip(films, made, strict=True):
             if (frame is None) != (source is None):
+                other = "fewer" if frame is None else "more"
                 raise InputError(
-                    f"{path}: has {'fewer' if frame is None else 'more'} frames than the clip: "
-                    f"{index} or so; films made with --range or --every cannot be compared"
+                    f"{path}: has {other} frames than {name}, the clip: {index} or so; "
+                    "films made with --range or --every cannot be compared"
                 )
         shown, *pixels = [from_levels(sized(frame, size)) for frame in frames]
         yield shown, dict(zip(films, pixels, strict=True))
