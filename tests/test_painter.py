@@ -25,7 +25,7 @@ from impasto.fast.grading import (
     pyramid,
 )
 from impasto.fast.network import STATISTICS, Painter, _enlarged, smoothed
-from impasto.fast.recoloring import color_map, color_moments, roots
+from impasto.fast.recoloring import LEAST, color_map, color_moments, roots
 from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
 from impasto.media.recolor import monge_kantorovich
 
@@ -83,6 +83,15 @@ def test_roots_are_those_of_the_eigenvalues():
     root, inverse = roots(matrix)
     torch.testing.assert_close(root @ root, matrix)
     torch.testing.assert_close(root @ inverse, torch.eye(3).double().expand(2, 3, 3))
+
+
+@pytest.mark.parametrize("middle", [1.0, 1e-2, LEAST])
+def test_roots_reach_down_to_the_least_eigenvalue(middle):
+    turn = torch.linalg.qr(covariance(2)[0])[0]
+    matrix = (turn * torch.tensor([1.0, middle, 2 * LEAST])) @ turn.T
+    root, inverse = roots(matrix[None])
+    torch.testing.assert_close(root[0] @ root[0], matrix)
+    torch.testing.assert_close(root[0] @ inverse[0], torch.eye(3).double())
 
 
 def test_color_map_is_monge_kantorovichs():
