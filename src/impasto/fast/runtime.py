@@ -26,7 +26,7 @@ WORK = 1024
 picture would have finer ones, until it is a photo in other colours."""
 STRIP = 512
 """Rows that a grade is measured of, or given to, at a time."""
-CODE_WORK = 2.0
+CODE_WORK = 3.5
 """Of a pixel that a code is taken of, against one that is painted."""
 DETAIL_WORK = 0.2
 """Likewise of one that only gets detail."""
