@@ -2,7 +2,8 @@
 
 ``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
 ``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
-style against content; ``sizes`` CPU seconds and peak memory by size; ``int8`` what 8 bits cost the
+style against content; ``sizes`` CPU seconds and peak memory by size; ``again`` seconds of photos
+after the first in a style; ``int8`` what 8 bits cost the
 exported network; ``identity`` how far each photo is from itself in its own style; ``tables`` what
 is known so far. Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured
 again, but where weights, or the code that paints, have changed. Needs
@@ -20,7 +21,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -208,10 +209,30 @@ def identity() -> None:
     print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {enough} of {len(found)} at 32")
 
 
+def again(recipes: dict[str, Recipe], photos: int) -> None:
+    """Seconds at 512 px in one process, loaded: the first photo in a style, and those after it."""
+    engines = {
+        tool: OnePass(recipe.with_changes({"size": 512}), device="cpu")
+        for tool, recipe in recipes.items()
+    }
+    pictures = [read_picture(path) for path in sorted((DATA / "content").iterdir())]
+    first, second, *_ = (read_picture(path) for path in sorted((DATA / "style").iterdir()))
+    for engine in engines.values():
+        painted(engine, pictures[0], first)  # what is made once a process
+    found: dict[str, list[float]] = {tool: [] for tool in engines}
+    for photo in pictures[: photos + 1]:
+        for tool, engine in engines.items():
+            began = time.perf_counter()
+            painted(engine, photo, second)
+            found[tool].append(time.perf_counter() - began)
+    for tool, (new, *later) in found.items():
+        print(f"{tool}: first {new:.2f} s, later {median(later):.2f} s, least {min(later):.2f} s")
+
+
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["pairs", "sizes", "int8", "identity", "tables"])
+    parser.add_argument("what", choices=["pairs", "sizes", "again", "int8", "identity", "tables"])
     parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
     parser.add_argument("--pairs", type=int, default=800, help="how many of them")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
@@ -223,6 +244,9 @@ def main() -> None:
     if options.what == "sizes":
         rows = by_size({tool: names[tool] for tool in options.tools})
         (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
+    elif options.what == "again":
+        again({tool: load_recipe(names[tool]) for tool in options.tools}, min(options.pairs, 15))
+        return
     elif options.what == "int8":
         eight_bits(options.pairs)
         return

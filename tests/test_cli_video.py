@@ -288,12 +288,18 @@ def test_a_second_pass_is_what_the_film_is_made_of(capsys):
 def test_a_cut_begins_a_shot_that_owes_nothing_to_the_last():
     other = [(255 - np.rot90(f, 2)[::-1] // 2).astype(np.uint8) for f in panning(2, step=1)]
     dark = [(f // 6).astype(np.uint8) for f in other]
-    write_clip(Path("cut.mp4"), [*FRAMES[:2], *dark])
-    write_clip(Path("second.mp4"), dark)
-    folder = ["--work", "frames"]
-    assert main(["video", "cut.mp4", *QUICK, *folder, "-o", "film.mp4"]) == 0
-    with Image.open("frames/00000002.png") as third, Image.open("frames/00000003.png") as fourth:
-        assert (third.info["shot"], fourth.info["shot"]) == ("2", "2")
+    for name, frames in (("cut", [*FRAMES[:2], *dark]), ("second", dark)):
+        Path(name).mkdir()
+        for index, frame in enumerate(frames):
+            Image.fromarray(frame).save(f"{name}/{index}.png")
+        Path(f"{name}-film").mkdir()
+        job = ["video", f"{name}/%d.png", *QUICK, "--work", f"{name}-work"]
+        assert main([*job, "-o", f"{name}-film/%d.png"]) == 0
+    with Image.open("cut-work/00000003.png") as fourth:
+        assert fourth.info["shot"] == "2"
+    whole, alone = frames_of("cut-film/%d.png"), frames_of("second-film/%d.png")
+    assert len(alone) == 2
+    assert all(np.array_equal(*each) for each in zip(whole[2:], alone, strict=True))
 
 
 def test_numbered_frames_are_not_replaced_unless_they_are_a_part(capsys):

@@ -222,6 +222,8 @@ def test_live_is_the_network_unless_something_else_is_asked_for(work, monkeypatc
     assert chosen == ["draft", "standard", "sketch"]
     assert main([*live, "-o", "film.mp4", "--passes", "2"]) == 2
     assert "--output, --passes 2: not with --live" in capsys.readouterr().err
+    assert main([*live, "--json", "--no-sound"]) == 2
+    assert "--json, --no-sound: not with --live" in capsys.readouterr().err
 
 
 def test_a_clip_or_live_but_not_both(capsys):

@@ -85,7 +85,7 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
     add("--side", metavar="PX", type=whole(64, 256), default=128, help="of the crops (128)")
     add("--rate", metavar="R", type=number(0), default=rate, help=f"learning rate ({rate:g})")
     add("--seed", metavar="N", type=whole(0, 2**31), default=0)
-    add("--doubling", metavar="N", type=whole(0, 10**9), help="steps to twice as many paintings")
+    add("--doubling", metavar="N", type=whole(0, 10**9), help="steps to twice as many paintings (60)")
     for weight in WEIGHTS:
         add(f"--{weight}", metavar="W", type=number(0), help=f"weight of the loss {weight}")
     add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=200, help="(200)")
@@ -107,7 +107,7 @@ def run(argv: list[str]) -> int:
     if options.kind == "style":
         chosen["variants"] = OWN_SIZES
         chosen["fitted"] = "normalization" if options.normalization else "all"
-    if options.kind == "arbitrary" and session.base is not None:
+    if session.base is not None:
         chosen["doubling"] = options.doubling or 0  # it knows strokes
     plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
     where, rank = _device_of_this_process(options.device)

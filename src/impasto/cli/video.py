@@ -179,8 +179,9 @@ def _check_live(options: argparse.Namespace) -> None:
 
     if not (options.quality or options.recipe):
         options.quality = "draft"
-    given = ("output", "range", "preview", "work", "raw", "fps")
-    wrong = [f"--{name}" for name in given if getattr(options, name)]
+    kept = ("output", "range", "preview", "work", "raw", "fps", "restart", "force", "json")
+    given = [*kept, "no_sound", "no_embed"]
+    wrong = [f"--{name.replace('_', '-')}" for name in given if getattr(options, name)]
     wrong += ["--passes 2"] * (options.passes == 2) + ["--every"] * (options.every > 1)
     if wrong:
         raise InputError(f"{', '.join(wrong)}: not with --live, which keeps nothing")

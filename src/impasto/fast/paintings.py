@@ -24,7 +24,13 @@ _NUMBERS = GRADE_NUMBERS + sum(c + c * c for c in CHANNELS)
 
 
 def variant_of(image: Tensor, variant: int, index: int) -> Tensor:
-    """A painting [1, 3, H, W] as it is in the first half of its variants, else changed."""
+    """A painting [1, 3, H, W] as it is in the first half of its variants, else changed.
+
+    Args:
+        image: the painting, at the size of the variant.
+        variant: below :data:`VARIANTS`.
+        index: of the painting: which colours are exchanged depends on it too.
+    """
     if variant < len(SIDES):
         return image
     turns = [[1, 2, 0], [2, 0, 1], [0, 2, 1], [1, 0, 2], [2, 1, 0]]

@@ -259,7 +259,11 @@ def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:
 
 @torch.no_grad()
 def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder: Path) -> None:
-    """A sheet of held-out photos in the styles of held-out paintings, by the averaged network."""
+    """A sheet of held-out photos in the styles of held-out paintings, by the averaged network.
+
+    Raises:
+        ResourceError: the folder cannot be written or the disk is full.
+    """
     across, down = (
         min(wanted, have) for wanted, have in zip(SHEET, (len(photos), len(paintings)), strict=True)
     )

@@ -149,7 +149,15 @@ class Trainer:
 
     @torch.no_grad()
     def held_out(self, photos: Photos, paintings: Paintings, pairs: int = 16) -> dict[str, float]:
-        """Losses of the averaged network on pairs it is not trained on, always the same."""
+        """Losses of the averaged network on pairs it is not trained on, always the same.
+
+        Args:
+            photos, paintings: that were held out.
+            pairs: how many, in one batch.
+
+        Returns:
+            Every loss by name, unweighted, and ``total``, at full strength.
+        """
         plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1, "doubling": 0})
         batch = draw_batch(plan, photos, len(paintings), 0)
         full = replace(batch, strengths=torch.ones(pairs), amounts=torch.ones_like(batch.amounts))

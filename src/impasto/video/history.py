@@ -37,7 +37,13 @@ class Memory:
 
 
 def recalled(frame: Floats, before: Shown, estimator: Estimator) -> Memory:
-    """What one earlier frame says about this one."""
+    """What one earlier frame says about this one, [H, W, 3] in [0, 1].
+
+    Args:
+        frame: this one, as it is in the clip.
+        before: the earlier one, and what was made of it.
+        estimator: of the flow between them.
+    """
     other = from_levels(before.frame)
     there, back = estimator.flow(frame, other), estimator.flow(other, frame)
     return Memory(

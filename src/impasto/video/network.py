@@ -18,7 +18,7 @@ from impasto.video.blending import blended
 from impasto.video.history import Memory
 
 DOUBT = 1 / 3
-"""Of 1, 1/2 and 1/3 the last made the steadiest films, and no less in the style."""
+"""Of 1, 1/2 and 1/3 the last made the steadiest films, at 2 % of the style."""
 
 
 class Network:
@@ -54,8 +54,8 @@ class Network:
     def begin(self, frame: Floats) -> None:
         """Codes of the paintings, for the whole shot; each frame is painted by its own statistics.
 
-        By those of the first one, films were no steadier, and up to a fifth further from the style
-        where something else comes into view.
+        By those of the first one, films were hardly steadier, and up to three quarters further from
+        the style where something else comes into view.
         """
         photo, styles = self._seen(frame, self._paintings)
         self._paint = self._engine.told(photo, styles, (photo.width, photo.height))
