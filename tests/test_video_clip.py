@@ -229,10 +229,12 @@ def test_ten_bits_are_told_and_hdr_is_refused(tmp_path):
     notices = []
     assert close([p for _, p in loaded(open_clip(deep, notice=notices.append))], FRAMES)
     assert notices == [f"{deep}: its 10 bits a channel are read as 8"]
-    tags = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
-    hdr = write_clip(tmp_path / "hdr.mp4", FRAMES, pix_fmt="yuv420p10le", tags=tags)
-    with pytest.raises(ClipError, match=r"hdr.mp4: is HDR \(PQ\); bring it to BT.709 first"):
-        open_clip(hdr)
+    for transfer, name in ((16, "PQ"), (18, "HLG")):
+        tags = {"colorspace": 9, "color_primaries": 9, "color_trc": transfer}
+        hdr = write_clip(tmp_path / "hdr.mp4", FRAMES, pix_fmt="yuv420p10le", tags=tags)
+        words = rf"hdr.mp4: is HDR \({name}\); bring it to BT.709 first"
+        with pytest.raises(ClipError, match=words):
+            open_clip(hdr)
 
 
 def test_what_is_no_clip_is_refused_in_a_line(tmp_path):
