@@ -14,7 +14,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ import torch
 from PIL import Image
 
 from conftest import synthetic_photo
-from impasto import _stylize
 from impasto.batch import drive
 from impasto.batch import watch as module
 from impasto.batch.executors import Serial
@@ -35,7 +33,6 @@ from impasto.cli.batch_report import BYTES_A_PIXEL
 from impasto.media import atomic
 from impasto.media.decode import read_picture
 from impasto.optimize import loop
-from impasto.record import provenance
 from impasto.record.provenance import read_provenance
 
 SHALLOW = ["style.distance=gram", "style.layers={ relu2_1 = 1 }", "content.layers={ relu2_1 = 1 }"]
@@ -66,7 +63,6 @@ def one_network():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "load_encoder", load_once)
-        patch.setattr(_stylize, "weights_used", lru_cache(provenance.weights_used))
         yield
 
 

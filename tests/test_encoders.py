@@ -294,6 +294,27 @@ def test_the_wheels_file_is_checked(monkeypatch, tmp_path):
     weights.wheel_parameters.cache_clear()
 
 
+def test_a_hash_is_remembered_until_the_file_is_another(monkeypatch, tmp_path):
+    from impasto.encoders import weights
+
+    read = []
+    whole = weights.file_hash
+    monkeypatch.setattr(weights, "file_hash", lambda *given: read.append(1) or whole(*given))
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    times = file.stat()
+    assert weights.file_sha256(file) == weights.file_sha256(file)
+    assert len(read) == 2  # too new for its times to tell it from what may come
+    monkeypatch.setattr(weights, "SETTLED_S", -1.0)
+    one = weights.file_sha256(file)
+    assert weights.file_sha256(file) == one
+    assert len(read) == 3
+    while file.stat().st_ctime_ns == times.st_ctime_ns:  # a coarse clock
+        file.write_bytes(b"two")
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert weights.file_sha256(file) != one
+
+
 def test_weights_command_lists_and_converts(tmp_path, capsys):
     from impasto.cli import main
 

@@ -85,7 +85,8 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
     add("--side", metavar="PX", type=whole(64, 256), default=128, help="of the crops (128)")
     add("--rate", metavar="R", type=number(0), default=rate, help=f"learning rate ({rate:g})")
     add("--seed", metavar="N", type=whole(0, 2**31), default=0)
-    add("--doubling", metavar="N", type=whole(0, 10**9), help="steps to twice as many paintings (60)")
+    twice = "steps to twice as many paintings (60)"
+    add("--doubling", metavar="N", type=whole(0, 10**9), help=twice)
     for weight in WEIGHTS:
         add(f"--{weight}", metavar="W", type=number(0), help=f"weight of the loss {weight}")
     add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=200, help="(200)")
