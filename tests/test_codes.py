@@ -96,6 +96,8 @@ def test_what_cannot_be_is_told(atelier, codes, tmp_path, network_file):
         atelier.paint(PHOTO, [])
     with pytest.raises(InputError, match=f"{NUMBERS} numbers"):
         atelier.paint(PHOTO, [codes[0][:-1]])
+    with pytest.raises(InputError, match="codes are a list"):
+        atelier.paint(PHOTO, codes[0])
     path = tmp_path / "mine.safetensors"
     with pytest.raises(InputError, match=r"mine\.safetensors"):
         read_code(path, atelier)
@@ -103,6 +105,8 @@ def test_what_cannot_be_is_told(atelier, codes, tmp_path, network_file):
         path.write_bytes(content)
         with pytest.raises(InputError, match="no style code"):
             read_code(path, atelier)
-    write_code(codes[0], path, atelier)
+    with pytest.raises(InputError, match="exists already"):
+        write_code(codes[0], path, atelier)
+    write_code(codes[0], path, atelier, overwrite=True)
     with pytest.raises(InputError, match="other units"):
         read_code(path, Atelier(network_file, device="cpu"))

@@ -19,8 +19,8 @@ from impasto.fast.grading import (
     _halved,
     collapsed,
     grade,
-    grade_in_strips,
     graded,
+    grades_in_strips,
     padded,
     pyramid,
 )
@@ -172,7 +172,25 @@ def test_a_pyramid_is_the_picture(height, width):
     torch.testing.assert_close(
         grade(image), torch.cat([color_moments(level) for level in levels], 1)
     )
-    torch.testing.assert_close(grade_in_strips(image, CELL), grade(image))
+    torch.testing.assert_close(grades_in_strips(image, CELL)[:, 0], grade(image))
+
+
+def test_a_part_gets_the_whole_contrast_of_its_style():
+    """Though the rest of the photo has another one."""
+    photo = noise(1, 3, 64, 96, seed=3, dtype=torch.float64)
+    photo[..., 48:] = 0.5 + 0.05 * (photo[..., 48:] - 0.5)
+    left = torch.zeros(1, 1, 64, 96, dtype=torch.float64)
+    left[..., :48] = 1
+    masks = torch.cat([left, 1 - left], 1)
+    styles = [noise(1, 3, 64, 64, seed=s, dtype=torch.float64) for s in (4, 5)]
+    wanted = torch.stack([grade(each) for each in styles], 1)
+    made = graded(photo, None, wanted, masks)
+    for k, part in enumerate((slice(0, 32), slice(64, 96))):
+        alone = graded(photo[..., 48 * k : 48 * (k + 1)], None, wanted[:, k : k + 1])
+        there = alone[..., part.start - 48 * k : part.stop - 48 * k]
+        assert float(made[..., part].std()) == pytest.approx(float(there.std()), rel=0.1)
+    strips = grades_in_strips(photo, CELL, masks)
+    torch.testing.assert_close(graded(photo, strips, wanted, masks), made)
 
 
 def test_pictures_are_halved_by_the_weights_that_double_them():
@@ -280,14 +298,17 @@ def test_masks_lay_styles_side_by_side(painter, encoder):
     assert (first - second).abs().mean() > 0.01
 
 
-def test_statistics_of_masked_styles_are_what_the_picture_is_painted_by(painter, encoder):
-    photo = picture(1, 57, 71)
+def test_a_region_is_normalised_by_itself(painter, encoder):
+    """Whatever is beside it, but for what strokes see across the border."""
     codes = torch.stack([code_of(painter, encoder, picture(s)) for s in (2, 3)], 1)
-    top = torch.zeros(1, 2, 57, 71)
-    top[:, 0, :23] = top[:, 1, 23:] = 1
-    style = painter.style(codes, top)
-    given = painter(photo, style, painter.statistics(photo, style))
-    torch.testing.assert_close(given, painter(photo, style), atol=1e-4, rtol=0)
+    left = torch.zeros(1, 2, 64, 192)
+    left[:, 0, :, :96] = left[:, 1, :, 96:] = 1
+    style = painter.style(codes, left)
+    photo = picture(1, 64, 192)
+    other = photo.clone()
+    other[..., 160:] = 0.3 * other[..., 160:]
+    change = (painter(photo, style) - painter(other, style)).abs()
+    assert float(change[..., :32].mean()) < 0.1 * float(change[..., 112:].mean())
 
 
 def random_moments(seed, number=2):

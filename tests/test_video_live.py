@@ -99,6 +99,10 @@ def test_a_browser_sees_the_newest_picture():
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(address + "etc/passwd")
         caught.value.close()
+        foreign = urllib.request.Request(address, headers={"Host": "elsewhere.example"})
+        with pytest.raises(urllib.error.HTTPError, match="421") as caught:
+            urllib.request.urlopen(foreign)
+        caught.value.close()
         screen.show(jpeg(FRAMES[0]))
         with urllib.request.urlopen(address + "stream") as stream:
             assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]

@@ -89,7 +89,7 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
     add("--doubling", metavar="N", type=whole(0, 10**9), help=twice)
     for weight in WEIGHTS:
         add(f"--{weight}", metavar="W", type=number(0), help=f"weight of the loss {weight}")
-    add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=200, help="(200)")
+    add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=50, help="(50)")
     add("--sample-every", metavar="N", type=whole(1, 10**9), default=1000, help="(1000)")
     add("--device", type=device, default="auto")
     add("--quiet", action="store_true")

@@ -2,7 +2,7 @@
 
 >>> atelier = Atelier()  # doctest: +SKIP
 >>> wave, night = atelier.code("wave.jpg"), atelier.code("night.jpg")  # doctest: +SKIP
->>> write_code(0.3 * wave + 0.7 * night, "mine.safetensors", atelier)  # doctest: +SKIP
+>>> write_code(0.3 * wave + 0.7 * night, "mine-code.safetensors", atelier)  # doctest: +SKIP
 >>> atelier.paint("photo.jpg", [wave, night], masks=["sky.png"])  # doctest: +SKIP
 """
 
@@ -106,6 +106,8 @@ class Atelier:
                 another photo's statistics; grain outside [0, 1].
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
+        if np.ndim(codes) == 1 and np.size(codes) == NUMBERS:
+            raise InputError("codes are a list: [code], if there is but one")
         if len(codes) != 1 and not masks:
             raise InputError(f"{len(codes)} codes and no masks: blend them to one, or give masks")
         if any(np.shape(code) != (NUMBERS,) for code in codes):
@@ -135,14 +137,23 @@ def _at_scale(picture: Picture, scale: float) -> torch.Tensor:
     return canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
 
 
-def write_code(code: Code, path: str | Path, atelier: Atelier) -> None:
+def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: bool = False) -> None:
     """Keep a code in a file, with the units of the network it is for.
 
+    Args:
+        code: of :meth:`Atelier.code`, or a mean of such.
+        path: a .safetensors.
+        atelier: whose network it is for.
+        overwrite: whether an existing file may be replaced.
+
     Raises:
+        InputError: the file exists.
         ResourceError: the folder cannot be written or the disk is full.
     """
     from safetensors.numpy import save
 
+    if Path(path).exists() and not overwrite:
+        raise InputError(f"{path}: exists already; overwrite=True replaces it")
     note = {"format": KIND, "units": atelier.units}
     write_atomically(Path(path), save({"code": np.asarray(code, np.float32)}, note))
 

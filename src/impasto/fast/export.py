@@ -24,7 +24,7 @@ from impasto.encoders.weights import load_parameters
 from impasto.errors import InputError
 from impasto.fast.network import Painter
 from impasto.fast.style_code import LAYERS, NUMBERS, CodeBook
-from impasto.media.atomic import replacing
+from impasto.media.atomic import write_atomically
 
 STYLE, PICTURE = "style.onnx", "stylize.onnx"
 OPSET = 18
@@ -81,15 +81,15 @@ def export(
         (PICTURE, Painting(painter).eval(), {"photo": example, "code": code}, "picture"),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    made = {}
     for name, module, inputs, output in graphs:
         graph = _graph(module, inputs, output)
         if quantize == "int8":
             quantize_kernels(graph)
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(graph.SerializeToString())
-        written.append(folder / name)
-    return written
+        made[folder / name] = graph.SerializeToString()
+    for path, graph in made.items():  # both at the end: one alone would be in the next one's way
+        write_atomically(path, graph)
+    return list(made)
 
 
 def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> Any:

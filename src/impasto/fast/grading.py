@@ -15,6 +15,7 @@ from torch import Tensor
 from impasto.fast.recoloring import (
     COLOR_NUMBERS,
     RIDGE,
+    TINY,
     color_map,
     color_moments,
 )
@@ -62,16 +63,41 @@ def grade(image: Tensor, mask: Tensor | None = None) -> Tensor:
     return torch.cat([color_moments(level, mask) for level in pyramid(padded(image))], 1)
 
 
-def grade_in_strips(image: Tensor, rows: int) -> Tensor:
-    """As :func:`grade`, looking at so many rows at a time, a multiple of :data:`CELL`."""
-    height, sums = image.shape[2], []
-    for start in range(0, height, rows):
+def grades_in_strips(image: Tensor, rows: int, masks: Tensor | None = None) -> Tensor:
+    """As :func:`grade` where each of some masks is, looking at so many rows at a time.
+
+    Args:
+        image: [N, 3, H, W].
+        rows: a multiple of :data:`CELL`.
+        masks: [N or 1, K, H, W] >= 0; none: one, of all places alike.
+
+    Returns:
+        [N, K, GRADE_NUMBERS].
+    """
+    if masks is None:
+        masks = image.new_ones(1, 1, 1, 1).expand(1, 1, *image.shape[2:])
+    total = torch.zeros((), device=image.device)
+    weight = total
+    for start in range(0, image.shape[2], rows):
         first, stop = max(0, start - SEEN), start + rows
         levels = pyramid(padded(image[:, :, first : stop + SEEN]))
         inner = [x[:, :, (start - first) >> k : (stop - first) >> k] for k, x in enumerate(levels)]
-        sums.append(inner[0].shape[2] * torch.cat([color_moments(x) for x in inner], 1))
-    mean: Tensor = torch.stack(sums).sum(0) / (height + -height % CELL)
+        where = padded(masks[:, :, first : stop + SEEN].to(image.device))
+        where = where[:, :, start - first : stop - first]
+        share = where.sum((2, 3)).unsqueeze(2)
+        total = total + share * _grades(inner, where)
+        weight = weight + share
+    mean: Tensor = total / weight.clamp(min=TINY)
     return mean
+
+
+def _grades(levels: list[Tensor], masks: Tensor) -> Tensor:
+    """[N, K, GRADE_NUMBERS] of levels, where each of masks [N or 1, K, h, w] is."""
+    each = [
+        torch.cat([color_moments(level, mask) for level in levels], 1)
+        for mask in masks.split(1, 1)  # type: ignore[no-untyped-call]
+    ]
+    return torch.stack(each, 1)
 
 
 def graded(
@@ -81,17 +107,22 @@ def graded(
 
     Args:
         image: [N, 3, H, W], sides multiples of :data:`CELL`.
-        own: [N, GRADE_NUMBERS], of what they are parts of; none: of the pictures.
+        own: [N, GRADE_NUMBERS] or [N, K, GRADE_NUMBERS], of what they are parts of; none: of the
+            pictures, where each of the masks is, so that a part of one has all of its style.
         wanted: [N, K, GRADE_NUMBERS].
         masks: [N, K, H, W], where each of them is, adding up to 1; none: K is 1.
     """
     levels = pyramid(image)
-    if own is None:
+    if own is None and masks is not None:
+        own = _grades(levels, masks)
+    elif own is None:
         own = torch.cat([color_moments(level) for level in levels], 1)
+    if own.dim() == 2:
+        own = own[:, None]
     shape = (*wanted.shape[:2], OCTAVES + 1)
     ridges = own.new_tensor((*(DETAIL_RIDGE,) * OCTAVES, RIDGE)).view(-1, 1, 1)
     matrices, offsets = color_map(
-        own[:, None].expand_as(wanted).reshape(-1, COLOR_NUMBERS),
+        own.expand_as(wanted).reshape(-1, COLOR_NUMBERS),
         wanted.reshape(-1, COLOR_NUMBERS),
         ridges.repeat(shape[0] * shape[1], 1, 1),
     )

@@ -144,8 +144,8 @@ class Painter(nn.Module):
         return graded(painted, own, style.grades, masks)[:, :, :height, :width]
 
     def statistics(self, photo: Tensor, style: Style) -> Tensor:
-        """What everything is normalised by: [N, STATISTICS]."""
-        normalizer = _Normalizer(_with_padded_masks(style), None)
+        """What everything is normalised by: [N, STATISTICS]; the style is one, without masks."""
+        normalizer = _Normalizer(style, None)
         painted = self._painted(padded(photo), normalizer)
         return torch.cat([grade(photo), *normalizer.found, grade(painted)], 1)
 
@@ -194,21 +194,38 @@ class _Normalizer:
         begin, self._channel = self._channel, self._channel + channels
         here = slice(begin, self._channel)
         gains, offsets = self.style.gains[:, :, here], self.style.offsets[:, :, here]
-        if self.given is None:
+        where = self._where(x)
+        if self.given is None and where is None:
             x, found = standardized(x.float())
             self.found.append(found)
         else:
-            at = GRADE_NUMBERS + 2 * begin
-            mean, inverse = self.given[:, at : at + 2 * channels].chunk(2, 1)
-            gains = gains * inverse[:, None]
-            offsets = offsets - gains * mean[:, None]
-        if self.style.masks is None:
+            if where is not None and self.given is None:
+                mean, inverse = _of_regions(x.float(), where)
+            else:
+                assert self.given is not None
+                at = GRADE_NUMBERS + 2 * begin
+                mean, inverse = self.given[:, None, at : at + 2 * channels].chunk(2, 2)
+            gains = gains * inverse
+            offsets = offsets - gains * mean
+        if where is None:
             return torch.addcmul(offsets[:, 0, :, None, None], gains[:, 0, :, None, None], x)
-        masks = F.adaptive_avg_pool2d(self.style.masks, (x.shape[2], x.shape[3]))
-        where = masks.flatten(2)
         maps = (each.transpose(1, 2) @ where for each in (gains, offsets))
         gain, offset = (each.view_as(x) for each in maps)
         return torch.addcmul(offset, gain, x)
+
+    def _where(self, x: Tensor) -> Tensor | None:
+        """[N or 1, K, P]: where each style is, of the places of features; none: there is one."""
+        if self.style.masks is None:
+            return None
+        return F.adaptive_avg_pool2d(self.style.masks, (x.shape[2], x.shape[3])).flatten(2)
+
+
+def _of_regions(x: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and inverse deviations [N, K, C] of features [N, C, H, W] in each of some regions."""
+    shares, places = where / where.sum(2, keepdim=True).clamp(min=EPSILON), x.flatten(2)
+    mean = shares @ places.transpose(1, 2)
+    square = shares @ places.square().transpose(1, 2)
+    return mean, ((square - mean.square()).clamp(min=0) + EPSILON).rsqrt()
 
 
 def standardized(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.fast.files import read_painter
-from impasto.fast.grading import SEEN, grade_in_strips, graded, padded
+from impasto.fast.grading import SEEN, graded, grades_in_strips, padded
 from impasto.fast.grain import grained
 from impasto.fast.network import Painter, Style
 from impasto.fast.style_code import LAYERS
@@ -114,7 +114,7 @@ class Runtime:
         made = self._strokes(photo, shrink, style, statistics, grain)
         if shrink == 1:
             return made
-        result = self._toned(photo, style, grade_in_strips(whole, STRIP))
+        result = self._toned(photo, style, grades_in_strips(whole, STRIP, style.masks))
         for channel in range(3):  # one after the other: what is between takes a third of the memory
             toned = result[:, channel : channel + 1]
             change = made[:, channel : channel + 1] - _shrunk(toned, shrink)

@@ -66,7 +66,7 @@ class Session:
     work: Path
     output: Path
     base: Path | None = None
-    checkpoint_every: int = 200
+    checkpoint_every: int = 50
     sample_every: int = 1000
 
 

@@ -70,7 +70,10 @@ def served(screen: Screen, port: int) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/stream":
+            # A page elsewhere whose name is made to point here would see what the camera sees.
+            if self.headers.get("Host", HOST).partition(":")[0] not in (HOST, "localhost"):
+                self._answer(421, "text/plain", b"for this machine only")
+            elif self.path == "/stream":
                 self._stream()
             elif self.path == "/":
                 self._answer(200, "text/html", PAGE)
