@@ -529,6 +529,7 @@ def test_version(capsys):
 
 
 def test_recipes_are_listed_and_shown(capsys):
+    from impasto.fast.files import network_file
     from impasto.recipe import recipe_names
 
     assert main(["recipes"]) == 0
@@ -536,6 +537,8 @@ def test_recipes_are_listed_and_shown(capsys):
     assert all(name in listed for name in recipe_names())
     assert main(["recipes", "tf-vgg19"]) == 0
     assert "learning_rate = 5.0" in capsys.readouterr().out
+    assert main(["recipes", str(network_file(None))]) == 0
+    assert '"kind": "network"' in capsys.readouterr().out
     assert main(["recipes", "nope"]) == 2
     assert main(["recipes", "--json"]) == 0
 

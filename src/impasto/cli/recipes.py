@@ -13,12 +13,12 @@ def run(argv: list[str]) -> int:
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(argv)
-    from impasto.recipe import load_recipe, recipe_names, recipe_text
+    from impasto.recipe import NETWORK_SUFFIX, load_recipe, recipe_names, recipe_text
 
     if options.name:
         shown = (
             load_recipe(options.name).model_dump_json(indent=2)
-            if options.json or options.name.endswith(".toml")
+            if options.json or options.name.endswith((".toml", NETWORK_SUFFIX))
             else recipe_text(options.name).rstrip()
         )
         print(shown)
