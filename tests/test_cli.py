@@ -539,7 +539,8 @@ def test_recipes_are_listed_and_shown(capsys):
     assert "learning_rate = 5.0" in capsys.readouterr().out
     assert main(["recipes", str(network_file(None))]) == 0
     assert '"kind": "network"' in capsys.readouterr().out
-    assert main(["recipes", "nope"]) == 2
+    for name in ("nope", "nope.safetensors"):
+        assert main(["recipes", name]) == 2
     assert main(["recipes", "--json"]) == 0
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from impasto.cli.arguments import Parser
+from impasto.errors import InputError
 
 
 def run(argv: list[str]) -> int:
@@ -16,6 +18,8 @@ def run(argv: list[str]) -> int:
     from impasto.recipe import NETWORK_SUFFIX, load_recipe, recipe_names, recipe_text
 
     if options.name:
+        if options.name.endswith(NETWORK_SUFFIX) and not Path(options.name).is_file():
+            raise InputError(f"no network file {options.name}")
         shown = (
             load_recipe(options.name).model_dump_json(indent=2)
             if options.json or options.name.endswith((".toml", NETWORK_SUFFIX))
