@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -565,6 +566,8 @@ def test_doctor_says_that_all_is_well(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["ready"]
     assert found["weights"]["sha256"].startswith("c34748d2")
+    extras = set(metadata.metadata("impasto").get_all("Provides-Extra")) - {"test"}
+    assert set(found["extras"]) == extras
     assert main(["doctor"]) == 0
     assert "bfloat16" in capsys.readouterr().out
 

