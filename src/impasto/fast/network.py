@@ -6,8 +6,8 @@ its features and gives them the gains and offsets that a style asks for. Before 
 picture is given the painting's grade, see :mod:`impasto.fast.grading`: the network says where
 strokes go, and nothing at first; how strong they are at each size is known in closed form.
 
-All normalisation is by statistics of the whole picture. They can be measured of another and given
-back: then a part is painted as in the whole.
+All normalisation is by statistics of the whole picture, or of each region of one. Those of a whole
+can be measured of another picture and given back: then a part is painted as in the whole.
 """
 
 from __future__ import annotations
