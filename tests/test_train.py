@@ -218,6 +218,20 @@ def test_a_step_that_is_not_finite_is_skipped(folders, tmp_path, monkeypatch):
     assert not painter.to_pixels.weight.any()
 
 
+def test_convolutions_in_bfloat16_train_much_the_same(folders, tmp_path):
+    took = {}
+    for precision in ("float32", "bfloat16"):
+        work = tmp_path / precision
+        flags = "--steps", 2, "--from", "draft", "--precision", precision
+        assert main(arguments(folders, work, *flags)) == 0
+        took[precision] = logged(work)
+    for step, exact in zip(took["bfloat16"], took["float32"], strict=True):
+        assert step["total"] == pytest.approx(exact["total"], rel=0.02)
+        assert step["total"] != exact["total"]
+    state = torch.load(tmp_path / "bfloat16" / "state.pt", weights_only=True)
+    assert {each.dtype for each in state["averaged"].values()} == {torch.float32}
+
+
 def test_impastos_own_network_is_trained_on(folders, tmp_path):
     assert main(arguments(folders, tmp_path, "--steps", 2, "--from", "draft")) == 0
     own, trained = (

@@ -92,6 +92,12 @@ def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate
     add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=50, help="(50)")
     add("--sample-every", metavar="N", type=whole(1, 10**9), default=1000, help="(1000)")
     add("--device", type=device, default="auto")
+    add(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="of convolutions (bfloat16 where the device is made for it)",
+    )
     add("--quiet", action="store_true")
 
 

@@ -51,6 +51,8 @@ class Plan:
             imitated; 0: all from the first.
         fitted: ``all`` weights, or only what the gains and offsets of normalisation are given
             besides what the code asks for: enough to come closer to one painting.
+        precision: of convolutions: ``float32``, ``bfloat16``, or that where the device multiplies
+            it natively; weights, colours and sums are float32.
         deviation, covariance, content, structure, roughness, bounds, grid, identity: loss
             weights.
     """
@@ -63,6 +65,7 @@ class Plan:
     variants: int = VARIANTS
     doubling: int = 60
     fitted: Literal["all", "normalization"] = "all"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     deviation: float = 10.0
     covariance: float = 10.0
     content: float = 0.5

@@ -78,7 +78,7 @@ class Painter(nn.Module):
         super().__init__()
         self.book = CodeBook()
         self.half_precision = False
-        """Whether convolutions are in bfloat16, on a GPU; colours never are."""
+        """Whether convolutions are in bfloat16; colours never are."""
         self.reader = nn.Sequential(
             nn.Linear(NUMBERS - GRADE_NUMBERS, HIDDEN),
             nn.SiLU(),
@@ -159,7 +159,7 @@ class Painter(nn.Module):
         own = None if normalized.given is None else normalized.given[:, :GRADE_NUMBERS]
         toned = graded(photo, own, style.grades, style.masks)
         if self.half_precision:
-            with torch.autocast("cuda", torch.bfloat16):
+            with torch.autocast(photo.device.type, torch.bfloat16):
                 return toned + self._strokes(photo, toned, normalized).float()
         return toned + self._strokes(photo, toned, normalized)
 

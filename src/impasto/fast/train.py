@@ -17,6 +17,7 @@ from impasto.fast.network import Painter
 from impasto.fast.paintings import Paintings
 from impasto.fast.photos import Photos
 from impasto.fast.style_code import PictureMoments
+from impasto.optimize.device import autocast_dtype
 
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.3}
 COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
@@ -54,7 +55,7 @@ class Trainer:
         self.photos, self.paintings = photos, paintings
         self.rank, self.average, self.step = rank, average, 0
         self.device = next(painter.parameters()).device
-        painter.half_precision = self.device.type == "cuda"
+        painter.half_precision = autocast_dtype(plan.precision, self.device) is not None
         self.averaged = {k: v.detach().clone() for k, v in painter.state_dict().items()}
         painter.requires_grad_(plan.fitted == "all")
         painter.normalization.requires_grad_(True)
@@ -103,9 +104,10 @@ class Trainer:
         return self._weighed(photos, painted, features, self._features(painted), wanted)
 
     def _features(self, images: Tensor) -> dict[str, Tensor]:
-        """Of VGG, whose convolutions are in bfloat16 where that is fast; what comes of them, and
-        everything that is summed, is in float32."""
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.painter.half_precision):
+        """Of VGG, whose convolutions may be in bfloat16; what comes of them, and everything that
+        is summed, is in float32."""
+        half = self.painter.half_precision
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             found = self.encoder(images)
         return {layer: values.float() for layer, values in found.items()}
 
