@@ -40,7 +40,7 @@ from impasto.video.history import Memory
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
 from impasto.video.motion import Flow
 from impasto.video.network import Network
-from impasto.video.optimiser import Optimiser
+from impasto.video.optimiser import Effort, Optimiser
 from impasto.video.stabilize import Engine, Links, Stabilizer
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ class Previous(Optimiser):
     """Begins a frame where the last one ended, warped or not, and keeps to nothing."""
 
     warps = False
-    _count: int
+    _effort: Effort
     _last: Floats | None = None
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:
@@ -61,14 +61,14 @@ class Previous(Optimiser):
         if memory is not None and not self.warps and self._last is not None:
             memory = replace(memory, result=self._last, frame=frame)
         if memory is not None:
-            self._count = super().iterations_for(memory)
+            self._effort = super().effort_for(memory)
             memory = replace(memory, reliability=0 * memory.reliability)
         self._last = super().painted(frame, memory)
         return self._last
 
-    def iterations_for(self, memory: Memory) -> int:  # noqa: ARG002
-        """As many as ours."""
-        return self._count
+    def effort_for(self, memory: Memory) -> Effort:  # noqa: ARG002
+        """As much as ours."""
+        return self._effort
 
 
 class Warped(Previous):

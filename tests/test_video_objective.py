@@ -19,9 +19,19 @@ from impasto.objective.temporal import Past, temporal_energy
 from impasto.objective.tiled import TiledObjective
 from impasto.optimize.film import Before
 from impasto.optimize.loop import Stylizer
+from impasto.optimize.step import Step
 from impasto.recipe import load_recipe
 from impasto.video.history import Memory, combined
-from impasto.video.optimiser import SURE, UNSURE, Optimiser, starting, work_after, work_of
+from impasto.video.optimiser import (
+    ENOUGH,
+    SURE,
+    UNSURE,
+    Effort,
+    Optimiser,
+    effort_after,
+    starting,
+    work_of,
+)
 from test_tiles import assert_equal_evaluations, narrow_vgg, picture
 
 
@@ -154,11 +164,28 @@ def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
     assert np.allclose(begun[:, :2], 0.5)
 
 
+def evenly(sure):
+    return np.full((144, 256), sure, np.float32)
+
+
 def test_later_frames_take_the_more_of_the_first_ones_work_the_less_is_sure_of_them():
     flat = load_recipe("sketch").with_changes({"size": 256, "schedule": {"iterations": 50}})
     assert work_of(flat, (256, 144)) == 50
-    assert [work_after(50, sure) for sure in (0, 0.5, 1)] == [50 * UNSURE, 30, 50 * SURE]
-    assert work_after(3, 1.0) == 2
+    taken = [effort_after(50, evenly(sure), cell=8) for sure in (0, 0.5, 1)]
+    assert taken == [Effort(count) for count in (50 * UNSURE, 30, 50 * SURE)]
+    assert effort_after(3, evenly(1.0), cell=8) == Effort(2)
+
+
+def test_where_little_is_unsure_the_work_goes_there():
+    sure = evenly(1.0)
+    sure[32:96, 32:96] = 0
+    effort = effort_after(50, sure, cell=8)
+    assert (effort.everywhere, effort.there) == (50 * SURE, 50 * (UNSURE - SURE))
+    assert effort.focus is not None
+    assert effort.focus.cost == pytest.approx(96 * 96 / (144 * 256))
+    in_the_mean = effort_after(50, sure, cell=None)
+    assert in_the_mean == Effort(round(50 * (SURE + (UNSURE - SURE) * 64 * 64 / (144 * 256))))
+    assert effort_after(5 * ENOUGH - 5, sure, cell=8).focus is None
 
 
 @pytest.mark.parametrize(("later", "counts"), [(None, [10, 6, 2]), (3, [3, 3, 3])])
@@ -179,6 +206,31 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
         taken.clear()
         engine.painted(frame, Memory(frame, frame, np.full(frame.shape[:2], sure, np.float32)))
         assert taken == list(range(1, count + 1))
+
+
+def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
+    recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"iterations": 30}})
+    frame = read_picture(PHOTO).resized(192, 144).pixels
+    steps: list[Step] = []
+    painting = [read_picture(PAINTING)]
+    engine = Optimiser(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)
+    engine.begin(frame)
+    sure = np.ones((144, 192), np.float32)
+    sure[32:96, 64:128] = 0
+    engine.painted(frame, Memory(frame, frame, sure))
+    assert [each.scale for each in steps] == [0] * 24 + [1] * 6
+    apart = np.abs(steps[23].picture().pixels - frame).max(2)
+    assert apart[sure == 1].max() < 1e-6
+    assert apart[sure == 0].max() > 0.05
+
+
+def test_neighbours_are_matched_with_all_of_the_frame():
+    recipe = load_recipe("nnst").with_changes({"size": 64, "schedule.total": 60})
+    engine = Optimiser(recipe, [read_picture(PAINTING)], (256, 144), stability=0.8)
+    sure = evenly(1.0)
+    sure[32:96, 32:96] = 0
+    frame = np.zeros((144, 256, 3), np.float32)
+    assert engine.effort_for(Memory(frame, frame, sure)).focus is None
 
 
 def test_later_frames_also_end_when_they_have_converged():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import PIXELS
+from impasto.encoders.layers import PIXELS, cell_of
 from impasto.encoders.vgg import Encoder
 from impasto.objective.losses import (
     content_divisor,
@@ -22,10 +22,11 @@ from impasto.objective.losses import (
     total_variation,
 )
 from impasto.objective.matting import matting_loss
-from impasto.objective.statistic import Found, Gauge, added, losses_of
+from impasto.objective.statistic import Features, Found, Gauge, added, losses_of
 from impasto.objective.storage import Storage
 from impasto.objective.temporal import Past, temporal_energy
 from impasto.objective.terms import Known, terms_of
+from impasto.objective.tiles import Tile
 from impasto.recipe import Recipe
 
 TERMS = ("content", "style", "palette", "smoothness", "photorealism", "temporal")
@@ -100,11 +101,11 @@ class Objective:
         self._past = past if recipe.temporal.weight else None
         with torch.no_grad():
             self._terms = terms_of(
-                recipe, content, styles, masks, style_masks, storage, self._measured, known
+                recipe, content, styles, masks, style_masks, storage, self._targets, known
             )
             self._content: dict[str, Tensor] = {}
             if recipe.content.kind == "features":
-                features = self._features(content)
+                features = self.features(content)
                 self._content = {layer: features[layer] for layer in recipe.content.layers}
                 del features  # the layers of the style term, which may be the largest
         self._content_divisors = {
@@ -120,17 +121,8 @@ class Objective:
         Args:
             image: [1, 3, H, W] RGB in [0, 1], of the photo's size.
         """
-        recipe, zero = self.recipe, torch.zeros((), dtype=image.dtype, device=self._encoder.device)
-        features = self._features(image)
-        content = zero + sum(
-            recipe.content.layers[layer]
-            / self._content_divisors[layer]
-            * squared_error(features[layer], target)
-            for layer, target in self._content.items()
-        )
-        found = [term.gauge.measured(features) for term in self._terms]
-        smooth = smoothness_of(recipe, image, self._photo, self._past, zero)
-        return Losses.of(recipe, {"content": content}, smooth, losses_of(self._terms, found))
+        content, found = self.measured(self.features(image))
+        return self.losses_of(image, content, found)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
@@ -141,11 +133,33 @@ class Objective:
         with torch.no_grad():
             return self(image).as_numbers()
 
-    def _features(self, image: Tensor) -> dict[str, Tensor]:
+    def features(self, image: Tensor) -> Features:
+        """What the losses look at of a picture [1, 3, H, W] in [0, 1], or of a part of one."""
         return features_of(self._encoder, image, self.recipe, self._autocast)
 
-    def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
-        features = self._features(image)
+    def measured(self, features: Features, tile: Tile | None = None) -> tuple[Tensor, list[Found]]:
+        """The content loss, without its weight, and what the terms of statistics look at.
+
+        Args:
+            features: of a picture, or those that a tile owns.
+            tile: whose; none: the picture's.
+        """
+        content = torch.zeros((), device=self._encoder.device)
+        for layer, target in self._content.items():
+            here = target if tile is None else tile.part(target, cell_of(layer))
+            share = self.recipe.content.layers[layer] / self._content_divisors[layer]
+            content = content + share * squared_error(features[layer], here)
+        return content, [term.gauge.measured(features, tile) for term in self._terms]
+
+    def losses_of(self, image: Tensor, content: Tensor, found: Sequence[Found]) -> Losses:
+        """Of a picture [1, 3, H, W], all of which is :meth:`measured`."""
+        zero = torch.zeros((), dtype=image.dtype, device=self._encoder.device)
+        smooth = smoothness_of(self.recipe, image, self._photo, self._past, zero)
+        others = losses_of(self._terms, found)
+        return Losses.of(self.recipe, {"content": content}, smooth, others)
+
+    def _targets(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
+        features = self.features(image)
         return [gauge.measured(features) for gauge in gauges]
 
 

@@ -45,6 +45,11 @@ class Tile:
     rows: Span
     columns: Span
 
+    @property
+    def area(self) -> int:
+        """Pixels that it sees."""
+        return (self.rows.last - self.rows.first) * (self.columns.last - self.columns.first)
+
     def seen(self, image: Tensor) -> Tensor:
         """The tile's pixels of [..., H, W], halo included: a view."""
         return image[..., self.rows.first : self.rows.last, self.columns.first : self.columns.last]
@@ -89,3 +94,20 @@ def _spans(length: int, side: int, halo: int, cell: int) -> Sequence[Span]:
         Span(start, stop, max(0, start - halo), min(length, stop + halo), stop == length)
         for start, stop in zip(starts, stops, strict=True)
     ]
+
+
+def tile_of(rows: slice, columns: slice, size: tuple[int, int], side: int, halo: int) -> Tile:
+    """A tile that owns some of a picture's squares.
+
+    Args:
+        rows, columns: of squares; the last ones also own what is left over of the picture.
+        size: (height, width) of the picture, in pixels.
+        side: of a square, whole cells.
+        halo: pixels around them, whole cells.
+    """
+    spans = []
+    for squares, length in zip((rows, columns), size, strict=True):
+        ends = squares.stop >= max(1, length // side)
+        start, stop = squares.start * side, length if ends else squares.stop * side
+        spans.append(Span(start, stop, max(0, start - halo), min(length, stop + halo), ends))
+    return Tile(*spans)

@@ -9,6 +9,7 @@ from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.objective.temporal import Past
 from impasto.optimize.canvas import mask_to_tensor, to_tensor
+from impasto.optimize.focus import Focus
 from impasto.optimize.schedule import Scale
 
 
@@ -20,11 +21,15 @@ class Before:
         start: in place of the recipe's.
         picture: earlier results, brought to where things are in this frame.
         reliability: how sure that is; black all over: not at all.
+        focus: where to work first; none: nowhere in particular.
+        there: iterations in these places, before those on all of the frame.
     """
 
     start: Picture
     picture: Picture
     reliability: Mask
+    focus: Focus | None = None
+    there: int = 0
 
     @property
     def hashes(self) -> list[str]:

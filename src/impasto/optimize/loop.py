@@ -7,6 +7,7 @@ and cancellation are consumers of that stream; the engine prints nothing and kee
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -189,6 +190,9 @@ class Stylizer:
             taken = self._fitting.taken([photo, *paintings])
             layout = self._fitting.layout(size, paintings, areas, taken, tile)
         scales = self._scales(size, areas)
+        if before is not None and before.focus is not None:
+            first = replace(scales[-1], iterations=before.there, focus=before.focus)
+            scales = (first, *scales)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle, every_s)
         identity = (essence(self.recipe), inputs)
@@ -248,6 +252,11 @@ class Stylizer:
         if areas.changes_nothing:
             schedule = schedule.model_copy(update={"total": 1})
         return plan_scales(schedule, *size)
+
+    @property
+    def cell(self) -> int:
+        """Of the network's deepest layer, in pixels."""
+        return self._encoder.cell
 
     @property
     def halo(self) -> int:

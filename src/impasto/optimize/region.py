@@ -47,6 +47,20 @@ class Box:
         bottom = min(height, self.top + self.height + margin)
         return Box(left, top, right - left, bottom - top)
 
+    def meets(self, other: Box) -> bool:
+        """Whether they have pixels in common."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right = min(self.left + self.width, other.left + other.width)
+        bottom = min(self.top + self.height, other.top + other.height)
+        return left < right and top < bottom
+
+    def around(self, other: Box) -> Box:
+        """The smallest that holds both."""
+        left, top = min(self.left, other.left), min(self.top, other.top)
+        right = max(self.left + self.width, other.left + other.width)
+        bottom = max(self.top + self.height, other.top + other.height)
+        return Box(left, top, right - left, bottom - top)
+
     def of(self, picture: Picture, width: int, height: int) -> Picture:
         """What it shows of a picture brought to a size; opaque."""
         strip = picture.resized_rows(width, height, self.rows)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from impasto.media.picture import Picture, to_levels
+from impasto.objective.focused import FocusedObjective
+from impasto.objective.objective import Objective
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, Kept, mixed
@@ -87,6 +89,8 @@ class Run:
         self._recipe, self._inputs = identity
         self._pace = pace
         self._before = before
+        self._whole: ObjectiveLike | None = None
+        self._worked: Tensor | None = None
         self._iteration = 0
         self._elapsed_before = 0.0
         self._began = 0.0
@@ -107,6 +111,8 @@ class Run:
         """What a scale begins with: the picture of the one before, or the recipe's start."""
         stylizer, scale = self._stylizer, self._scales[index]
         recipe = stylizer.recipe
+        if self._worked is not None:
+            return self._worked
         if coarser is not None:
             start = canvas.enlarged(coarser.picture, scale.width, scale.height, self._storage)
             detail, before = recipe.schedule.detail, self._scales[index - 1]
@@ -164,6 +170,7 @@ class Run:
                 pace = self._pace.after(self._work(scale))
                 left = pace * self._work_left(index, scale.iterations if over else len(seen))
                 yield self._step(index, losses, left, picture, last=finest and over)
+            self._worked = None if scale.focus is None else picture
             return solver
         except GeneratorExit:
             self._keeper.keep(self._state(index, seen, solver))
@@ -201,7 +208,8 @@ class Run:
         return here + total_work(finer, self._layout.tile, self._stylizer.halo)
 
     def _work(self, scale: Scale) -> float:
-        return work(scale, self._layout.tile, self._stylizer.halo)
+        part = 1.0 if scale.focus is None else scale.focus.cost
+        return part * work(scale, self._layout.tile, self._stylizer.halo)
 
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._began
@@ -253,18 +261,29 @@ class Run:
         return saved
 
     def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
-        return lambda: self._stylizer.objective(
-            self._content,
-            self._styles,
-            scale,
-            self._layout.tile,
-            self._storage,
-            self._areas,
-            self._begun,
-            None if self._before is None else self._before.past(scale, self._storage),
+        def made() -> ObjectiveLike:
+            whole, self._whole = self._whole or self._whole_at(scale), None
+            if scale.focus is None:
+                return whole
+            self._whole = whole  # for the iterations on all of the frame
+            if not isinstance(whole, Objective):  # whose features are not at hand
+                return whole
+            start = self._start(0, None)
+            return FocusedObjective(whole, start, scale.focus.worked, scale.focus.still)
+
+        return made
+
+    def _whole_at(self, scale: Scale) -> ObjectiveLike:
+        past = None if self._before is None else self._before.past(scale, self._storage)
+        return self._stylizer.objective(
+            *(self._content, self._styles, scale, self._layout.tile, self._storage),
+            *(self._areas, self._begun, past),
         )
 
     def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:
+        if scale.focus is not None:
+            outside = scale.focus.outside(scale.height, scale.width)
+            return Kept(objective, self._storage, self._start(0, None), outside)
         kept = self._kept = self._areas.kept(scale.width, scale.height, self._storage)
         if kept is None:
             return Kept(objective, self._storage)
@@ -273,6 +292,7 @@ class Run:
 
     def _smaller(self, scale: Scale) -> bool:
         """Go on in tiles of half the side, the first time that memory runs out."""
+        self._whole = None
         longest = max(scale.width, scale.height)
         present = min(self._layout.tile or longest, longest)
         tile = next((tile for tile in TILES if tile <= present // 2), TILES[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from impasto.media.masks import Mask
 from impasto.media.picture import Floats, Picture
 from impasto.optimize.colors import seen, shown
 from impasto.optimize.film import Before
+from impasto.optimize.focus import Focus, focus_of
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.schedule import plan_scales
 from impasto.optimize.step import Step
@@ -25,6 +27,9 @@ from impasto.video.history import Memory
 SURE, UNSURE = 0.2, 1.0
 """Of the first frame's work, what a later one takes of which everything is sure, and nothing.
 Measured: with less for what is sure films lose style, for warps blur."""
+ENOUGH = 5
+"""Iterations on all of a frame that are left when others are spent in boxes. Measured: two or three
+after a solver has begun anew lose more style than the boxes gain."""
 PULL = 6.0
 """Weight of the temporal term at stability 1."""
 BLEND = 0.1
@@ -57,7 +62,7 @@ class Optimiser:
             paintings: the styles.
             size: (width, height) of the frames.
             stability: in [0, 1], scales the temporal term.
-            iterations: of every later frame; none: what :func:`work_after` says.
+            iterations: on all of every later frame; none: what :func:`effort_after` says.
             device, weights, max_memory, scratch: as of :class:`Stylizer`.
             on_step: called after every iteration.
             like: another engine, whose network is used if it is the one this recipe needs.
@@ -84,7 +89,7 @@ class Optimiser:
         later = plain.with_changes(
             {
                 "schedule": {
-                    "total": iterations or work_after(self._work, sure=0.0),
+                    "total": iterations or iterations_after(self._work, unsure=1.0),
                     "until": schedule.until,
                     "tolerance": schedule.tolerance,
                 },
@@ -99,6 +104,8 @@ class Optimiser:
             scratch=scratch,
             like=self._first,
         )
+        matched = later.style.distance == "neighbors"  # with all of the frame at once
+        self._cell = None if matched else self._later.cell
 
     def begin(self, frame: Floats) -> None:
         """The paintings as this frame's colours want them."""
@@ -110,21 +117,25 @@ class Optimiser:
         if memory is None:
             engine, before, most = self._first, None, None
         else:
-            engine = self._later
+            engine, effort = self._later, self.effort_for(memory)
             before = Before(
                 Picture(starting(frame, memory)),
                 Picture(np.ascontiguousarray(memory.result)),
                 Mask(memory.reliability, "reliability"),
+                effort.focus,
+                effort.there,
             )
-            most = self.iterations_for(memory)
+            most = effort.everywhere + effort.there
         with closing(engine.run(photo, self._shown, before=before)) as steps:
             for step in islice(steps, most):
                 self._on_step(step)
         return finished_picture(step, photo, engine.recipe).pixels
 
-    def iterations_for(self, memory: Memory) -> int:
-        """How many a frame takes of which so much is remembered."""
-        return self._fixed or work_after(self._work, float(memory.reliability.mean()))
+    def effort_for(self, memory: Memory) -> Effort:
+        """What a frame takes of which so much is remembered."""
+        if self._fixed:
+            return Effort(self._fixed)
+        return effort_after(self._work, memory.reliability, self._cell)
 
     def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
         """See :class:`impasto.video.stabilize.Engine`."""
@@ -146,14 +157,48 @@ def work_of(recipe: Recipe, size: tuple[int, int]) -> float:
     return sum(each.iterations * each.width * each.height / pixels for each in scales)
 
 
-def work_after(first: float, sure: float) -> int:
-    """Iterations of a frame after the first, at least 2.
+@dataclass(frozen=True)
+class Effort:
+    """Of a frame after the first.
+
+    Attributes:
+        everywhere: iterations on all of it.
+        there: those before, on what is least sure of it.
+        focus: which places these are.
+    """
+
+    everywhere: int
+    there: int = 0
+    focus: Focus | None = None
+
+
+def effort_after(first: float, reliability: Floats, cell: int | None) -> Effort:
+    """What a frame after the first takes: :data:`SURE` of the first's work on all of it, and
+    before that up to :data:`UNSURE` in boxes around what is least sure. Where there are no such
+    places, or too little work to be shared, all of it takes what it needs in the mean.
 
     Args:
         first: work of the first, of :func:`work_of`.
-        sure: mean reliability of what is remembered, in [0, 1].
+        reliability: [H, W] in [0, 1], of what is remembered.
+        cell: of the network's deepest layer, in pixels; none: there can be no boxes.
     """
-    return max(2, round(first * (SURE * sure + UNSURE * (1 - sure))))
+    unsure, everywhere = 1 - reliability, iterations_after(first, 0.0)
+    focus = focus_of(reliability, cell) if cell and everywhere >= ENOUGH else None
+    if focus is None:
+        return Effort(iterations_after(first, float(unsure.mean())))
+    inside = focus.outside(*unsure.shape).numpy() == 0
+    there = iterations_after(first, float(unsure[inside].mean())) - everywhere
+    return Effort(everywhere, there, focus)
+
+
+def iterations_after(first: float, unsure: float) -> int:
+    """At least 2.
+
+    Args:
+        first: work of the first, of :func:`work_of`.
+        unsure: of what is remembered, the mean over pixels, in [0, 1].
+    """
+    return max(2, round(first * (SURE + (UNSURE - SURE) * unsure)))
 
 
 def starting(frame: Floats, memory: Memory) -> Floats:

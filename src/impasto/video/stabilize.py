@@ -15,7 +15,7 @@ from impasto.video.flow import Estimator
 from impasto.video.history import Memory, Shown, combined, recalled
 from impasto.video.motion import is_cut
 
-STABILISER = 2
+STABILISER = 3
 """To be raised with every change of what is remembered, how, and what engines make of it: films of
 another number are not gone on with."""
 
