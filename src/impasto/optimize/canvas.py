@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto.media.bands import bands
 from impasto.media.decode import read_picture
 from impasto.media.masks import Mask
-from impasto.media.picture import Floats, Picture
+from impasto.media.picture import Floats, Picture, to_levels
 from impasto.media.resample import resized_rows
 from impasto.objective.storage import Storage
 from impasto.optimize.schedule import Scale
@@ -37,6 +37,15 @@ def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Ten
         values[rows] = torch.from_numpy(mask.resized_rows(width, height, rows))
         storage.settle()
     return values
+
+
+def saved(image: Tensor, storage: Storage) -> Tensor:
+    """A picture [1, 3, H, W] as 8 bits will hold it, rounded by the code that writes them."""
+    rounded = storage.like(image)
+    for rows in storage.bands(image):
+        levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
+        rounded[0, :, rows] = torch.from_numpy(levels.astype(np.float32) / 255)
+    return rounded
 
 
 def to_picture(image: Tensor, photo: Picture) -> Picture:

@@ -191,8 +191,7 @@ class Stylizer:
             layout = self._fitting.layout(size, paintings, areas, taken, tile)
         scales = self._scales(size, areas)
         if before is not None and before.focus is not None:
-            first = replace(scales[-1], iterations=before.there, focus=before.focus)
-            scales = (first, *scales)
+            scales = (replace(scales[-1], iterations=before.there), *scales)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle, every_s)
         identity = (essence(self.recipe), inputs)

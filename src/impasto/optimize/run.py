@@ -7,11 +7,10 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.media.picture import Picture, to_levels
+from impasto.media.picture import Picture
 from impasto.objective.focused import FocusedObjective
 from impasto.objective.objective import Objective
 from impasto.objective.storage import Storage
@@ -21,6 +20,7 @@ from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.colors import seen
 from impasto.optimize.film import Before
+from impasto.optimize.focus import Focus
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.plan import Pace, total_work, work
 from impasto.optimize.pyramid_adam import PyramidAdam
@@ -66,7 +66,7 @@ class Run:
             content: the photo.
             styles: the paintings.
             areas: of the photo.
-            scales: coarse to fine.
+            scales: coarse to fine; before those of a frame with a focus, the one for that.
             layout: of the run in memory.
             storage: of everything as large as the picture.
             keeper: of the checkpoint.
@@ -170,7 +170,7 @@ class Run:
                 pace = self._pace.after(self._work(scale))
                 left = pace * self._work_left(index, scale.iterations if over else len(seen))
                 yield self._step(index, losses, left, picture, last=finest and over)
-            self._worked = None if scale.focus is None else picture
+            self._worked = None if self._focus(scale) is None else picture
             return solver
         except GeneratorExit:
             self._keeper.keep(self._state(index, seen, solver))
@@ -208,8 +208,13 @@ class Run:
         return here + total_work(finer, self._layout.tile, self._stylizer.halo)
 
     def _work(self, scale: Scale) -> float:
-        part = 1.0 if scale.focus is None else scale.focus.cost
+        focus = self._focus(scale)
+        part = 1.0 if focus is None else focus.cost
         return part * work(scale, self._layout.tile, self._stylizer.halo)
+
+    def _focus(self, scale: Scale) -> Focus | None:
+        """Where the iterations of a scale are spent; none: everywhere."""
+        return self._before.focus if self._before and scale is self._scales[0] else None
 
     def _elapsed(self) -> float:
         return self._elapsed_before + time.monotonic() - self._began
@@ -250,26 +255,18 @@ class Run:
         )
 
     def _losses_saved(self, sturdy: Sturdy, objective: Kept, picture: Tensor) -> dict[str, float]:
-        return sturdy.attempted(lambda: objective.losses(self._saved(picture)))
-
-    def _saved(self, image: Tensor) -> Tensor:
-        """The picture as 8 bits will hold it, rounded by the code that writes them."""
-        saved = self._storage.like(image)
-        for rows in self._storage.bands(image):
-            levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
-            saved[0, :, rows] = torch.from_numpy(levels.astype(np.float32) / 255)
-        return saved
+        return sturdy.attempted(lambda: objective.losses(canvas.saved(picture, self._storage)))
 
     def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
         def made() -> ObjectiveLike:
             whole, self._whole = self._whole or self._whole_at(scale), None
-            if scale.focus is None:
+            focus = self._focus(scale)
+            if focus is None:
                 return whole
             self._whole = whole  # for the iterations on all of the frame
             if not isinstance(whole, Objective):  # whose features are not at hand
                 return whole
-            start = self._start(0, None)
-            return FocusedObjective(whole, start, scale.focus.worked, scale.focus.still)
+            return FocusedObjective(whole, self._start(0, None), focus.worked, focus.still)
 
         return made
 
@@ -281,8 +278,9 @@ class Run:
         )
 
     def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:
-        if scale.focus is not None:
-            outside = scale.focus.outside(scale.height, scale.width)
+        focus = self._focus(scale)
+        if focus is not None:
+            outside = focus.outside(scale.height, scale.width)
             return Kept(objective, self._storage, self._start(0, None), outside)
         kept = self._kept = self._areas.kept(scale.width, scale.height, self._storage)
         if kept is None:

@@ -12,7 +12,6 @@ import torch
 from impasto.errors import LimitError
 from impasto.media.picture import fit_within
 from impasto.optimize.device import default_longer_side
-from impasto.optimize.focus import Focus
 from impasto.recipe_tables import Schedule
 
 SHORTEST = 16
@@ -32,8 +31,6 @@ class Scale:
     iterations: int
     refines: bool = False
     """Whether it is the second pass at the finest size."""
-    focus: Focus | None = None
-    """Where the iterations are spent; none: everywhere."""
 
 
 def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
