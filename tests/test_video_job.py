@@ -143,6 +143,8 @@ def test_selections():
     assert indices(Fraction(0), None, 4) == [0, 4, 8]
     assert Selection(Fraction(1, 5), Fraction(3, 5)).count(clip) == 4
     assert Selection(Fraction(0), None, 4).count(clip) == 3
+    assert Selection(Fraction(1, 5), Fraction(61, 100)).count(clip) == 5
+    assert len(list(Selection(Fraction(1, 5), Fraction(61, 100)).of(clip))) == 5
     with pytest.raises(ClipError, match="no frame at 3 s or later"):
         indices(Fraction(3))
 

@@ -64,7 +64,7 @@ def _made(film: Film, work: Work) -> int:
         say(f"going on at frame {before}: those before it are in {work.folder}")
     elif not quiet:
         total = film.selection.count(film.clip)
-        many = "" if total is None else f"{total} frames of "
+        many = "" if total is None else f"{counted(total, 'frame')} of "
         kept = f"; frames are kept in {work.folder}" if film.is_kept else ""
         say(f"{many}{film.size[0]}x{film.size[1]} px{kept}")
     stopped = False

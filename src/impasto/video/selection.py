@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 
 from impasto.errors import ClipError
 from impasto.video.clip import Clip, Frame
@@ -51,7 +52,8 @@ class Selection:
             return None
         last = form.frames / form.rate
         end = last if self.end is None else min(self.end, last)
-        return max(1, -(-round((end - self.begin) * form.rate) // self.every))
+        taken = ceil(end * form.rate) - ceil(self.begin * form.rate)  # one is at every n / rate
+        return max(1, ceil(Fraction(taken, self.every)))
 
 
 def beginning(selection: Selection) -> Selection:
