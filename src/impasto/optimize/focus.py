@@ -22,6 +22,9 @@ from impasto.optimize.region import Box
 SQUARE = 32
 """Side in pixels of the squares that boxes are made of, about a patch that the deepest layer of
 ``standard`` sees."""
+MOST = 30
+"""Squares along the longer side, which in larger frames are larger: the time that joining boxes
+takes grows with the cube of their number."""
 UNSURE = 0.4
 """Of a square, the mean unsureness from which on it is worked at."""
 HALO = 16
@@ -62,7 +65,8 @@ def focus_of(reliability: Floats, cell: int) -> Focus | None:
         cell: of the network's deepest layer, in pixels.
     """
     size = height, width = reliability.shape
-    side, margin = (-(-length // cell) * cell for length in (SQUARE, HALO))
+    square = max(SQUARE, max(size) // MOST)
+    side, margin = (-(-length // cell) * cell for length in (square, HALO))
     unsure = _means(1 - reliability, side) > UNSURE
     boxes = _joined(list(_runs(unsure)), margin / side, unsure.shape)
     still = np.ones_like(unsure)
