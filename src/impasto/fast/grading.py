@@ -155,15 +155,17 @@ def padded(image: Tensor) -> Tensor:
 
 
 def _reflected(side: int, device: torch.device) -> Tensor:
-    places = torch.arange(side + (CELL - side % CELL) % CELL, device=device)
+    places = torch.arange((side + CELL - 1) // CELL * CELL, device=device)
     return torch.minimum(places, 2 * (side - 1) - places)
 
 
 def _halved(x: Tensor) -> Tensor:
     """Half the size, by weights 1, 3, 3, 1: those by which :func:`_doubled` doubles it. Levels of
     means of 2 x 2 px depend on where their grid lies, and what is graded shows its squares."""
-    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True)
+    size = x.shape[2] // 2, x.shape[3] // 2
+    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    size = 2 * x.shape[2], 2 * x.shape[3]
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
