@@ -58,7 +58,7 @@ def logged(work):
     return [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path, capsys):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main(arguments(folders, whole, "--steps", 6, "--sample-every", 6)) == 0
     # The horizon of the learning rate is what --steps says, so it stays the same; a signal comes
@@ -76,7 +76,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path):
         patch.setattr(keeping.json, "dumps", interrupted)
         assert main(arguments(folders, parts, "--steps", 6)) == 130
     assert len(seen) <= 4
-    assert main(arguments(folders, parts, "--steps", 6)) == 0
+    loud = [each for each in arguments(folders, parts, "--steps", 6) if each != "--quiet"]
+    assert main(loud) == 0
+    assert "step 6 of 6" in capsys.readouterr().err
     a, b = (torch.load(w / "state.pt", weights_only=True) for w in (whole, parts))
     assert a["step"] == b["step"] == 6
     for name, value in a["painter"].items():

@@ -124,7 +124,8 @@ def run(argv: list[str]) -> int:
     steps = train(session, plan, where, silent, rank)
     with stoppable(lambda: silent("stopping after this step; again: at once")) as stop:
         for losses in steps:
-            if not quiet and time.monotonic() - told >= LINE_EVERY_S:
+            last = losses["step"] == plan.steps
+            if not quiet and (last or time.monotonic() - told >= LINE_EVERY_S):
                 told = time.monotonic()
                 print(_line(losses, plan.steps), file=sys.stderr, flush=True)
             if _asked_of_any(bool(stop), where):

@@ -9,6 +9,9 @@ from pathlib import Path
 from impasto.errors import InputError
 from impasto.media.atomic import write_atomically
 
+ROOM = 1.25
+"""Of the largest values: for the names of the points there."""
+
 
 def check_plot(target: Path) -> None:
     """See that a plot can be written.
@@ -62,9 +65,9 @@ def write_plot(
                     fontsize=8,
                 )
         axes.set_xlabel(f"warped RMSE at a distance of {key.removeprefix('rmse_')} (stiller: left)")
-        axes.margins(0.15)
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
+        across = [values[key] for values in films.values() if key in values]
+        axes.set_xlim(0, ROOM * max([floor[key], *across]) or 1)
+        axes.set_ylim(0, ROOM * max(values["style_gram"] for values in films.values()) or 1)
     panels[0].set_ylabel("style_gram (more of the painting: down)")
     stream = io.BytesIO()
     figure.savefig(stream, format=target.suffix[1:].lower(), dpi=110)
