@@ -94,6 +94,18 @@ def test_roots_reach_down_to_the_least_eigenvalue(middle):
     torch.testing.assert_close(root[0] @ inverse[0], torch.eye(3).double())
 
 
+@pytest.mark.parametrize(("share", "most"), [(0.0, 1e-3), (0.005, 0.01), (0.02, 0.02)])
+def test_a_photo_after_a_grey_painting_is_as_grey(share, most):
+    photo, painting = picture(1), picture(2)
+    dull = painting.mean(1, keepdim=True).lerp(painting, share)
+    matrix, offset = color_map(color_moments(photo), color_moments(dull))
+    mapped = matrix @ photo.flatten(2) + offset
+    colour, wanted = (
+        float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2))
+    )
+    assert wanted - 1e-6 <= colour < most
+
+
 def test_color_map_is_monge_kantorovichs():
     source, target = (color_moments(noise(2, 3, 9, 8, seed=s, dtype=torch.float64)) for s in (1, 2))
     matrix, offset = color_map(source, target)

@@ -17,6 +17,9 @@ COLOR_NUMBERS = 12
 """Of a picture's colour moments: the mean [3] and the second moment [3, 3], row by row."""
 RIDGE = 5e-4
 """Added to the variances, 0.02 in RGB: a photo's noise is not spread over a painting's palette."""
+GREY = 0.1
+"""Of the ridge: variance of colour, down to which a target's ridge has all of its colour. A photo
+after an engraving shall be as grey as that."""
 TINY = 1e-12
 LEAST = 1e-5
 """Eigenvalue, of the trace, down to which roots are exact."""
@@ -53,14 +56,16 @@ def color_map(
 
     Args:
         source, target: [N, 12] of :func:`color_moments`.
-        ridge: added to the variances of both; one, or [N, 1, 1].
+        ridge: added to the variances of both; one, or [N, 1, 1]. To those of a target's colours
+            only so far as it has any.
 
     Returns:
         Matrix [N, 3, 3] and offset [N, 3, 1]: ``matrix @ pixels + offset``.
     """
-    (mean_s, cov_s), (mean_t, cov_t) = (
-        _mean_and_covariance(moments, ridge) for moments in (source, target)
-    )
+    (mean_s, cov_s), (mean_t, cov_t) = map(_mean_and_covariance, (source, target))
+    identity = torch.eye(3, dtype=cov_s.dtype, device=cov_s.device)
+    cov_s = cov_s + ridge * identity
+    cov_t = cov_t + ridge * _without_colour_of_grey(cov_t, ridge, identity)
     root, inverse = roots(cov_s)
     matrix = inverse @ roots(root @ cov_t @ root)[0] @ inverse
     return matrix, mean_t - matrix @ mean_s
@@ -93,8 +98,15 @@ def _scaled() -> Iterator[tuple[float, float]]:
 _SCALED = tuple(_scaled())
 
 
-def _mean_and_covariance(moments: Tensor, ridge: float | Tensor) -> tuple[Tensor, Tensor]:
+def _mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
     mean = moments[:, :3].unsqueeze(2)
-    second = moments[:, 3:].view(-1, 3, 3)
-    least = ridge * torch.eye(3, dtype=moments.dtype, device=moments.device)
-    return mean, second - mean @ mean.transpose(1, 2) + least
+    return mean, moments[:, 3:].view(-1, 3, 3) - mean @ mean.transpose(1, 2)
+
+
+def _without_colour_of_grey(covariance: Tensor, ridge: float | Tensor, identity: Tensor) -> Tensor:
+    """The identity [N, 3, 3], in whose plane of colours there is as little as there is colour."""
+    grey = torch.full_like(identity, 1 / 3)
+    total = covariance.diagonal(dim1=1, dim2=2).sum(1).view(-1, 1, 1)
+    colour = (total - (covariance * grey).sum((1, 2), keepdim=True)).clamp(min=0) / 2
+    share = (colour / (GREY * ridge)).clamp(max=1)
+    return grey + share * (identity - grey)
