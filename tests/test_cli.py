@@ -309,6 +309,7 @@ def test_endless_standard_input_is_counted(monkeypatch, capsys):
         (["--style-weight", "1e309"], "not a number"),
         (["--seed", "x"], "whole number"),
         (["--quality", "superb"], "invalid choice"),
+        (["--quality", "sketch"], "`impasto recipes` lists what --recipe has besides"),
         (["--recipe", "unknown"], "no recipe 'unknown'"),
         (["--recipe", "none.toml"], "cannot read recipe"),
         (["--recipe", "draft", "--quality", "best"], "give one of them"),

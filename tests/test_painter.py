@@ -100,9 +100,7 @@ def test_a_photo_after_a_grey_painting_is_as_grey(share, most):
     dull = painting.mean(1, keepdim=True).lerp(painting, share)
     matrix, offset = color_map(color_moments(photo), color_moments(dull))
     mapped = matrix @ photo.flatten(2) + offset
-    colour, wanted = (
-        float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2))
-    )
+    colour, wanted = (float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2)))
     assert wanted - 1e-6 <= colour < most
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from fractions import Fraction
 
 import av
@@ -240,11 +241,13 @@ def test_ten_bits_are_told_and_hdr_is_refused(tmp_path):
 def test_what_is_no_clip_is_refused_in_a_line(tmp_path):
     (tmp_path / "text.mp4").write_text("no film, only words\n" * 100)
     (tmp_path / "text.txt").write_text("no film, only words\n" * 100)
+    (tmp_path / "text.jpg").write_text("no picture, only words\n" * 100)
     (tmp_path / "empty.mp4").write_bytes(b"")
     write_sound(tmp_path / "tone.mp4")
     for name, words in (
         ("text.mp4", "not a clip"),
         ("text.txt", "not a clip"),
+        ("text.jpg", "no frame that can be decoded"),
         ("empty.mp4", "not a clip"),
         ("tone.mp4", "no moving picture, only sound"),
         ("gone.mp4", "no such file"),
@@ -255,6 +258,20 @@ def test_what_is_no_clip_is_refused_in_a_line(tmp_path):
         with pytest.raises(ClipError, match=words) as caught:
             open_clip(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_an_mp4_whose_index_is_at_its_end_does_not_come_through_a_pipe(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (12, 240, 320, 3), np.uint8)
+    path = write_clip(tmp_path / "clip.mp4", frames)
+    data = path.read_bytes()
+    assert data.index(b"mdat") < data.index(b"moov")
+    told = []
+    with (
+        subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process,
+        pytest.raises(ClipError, match="cannot come through a pipe: name the file"),
+    ):
+        open_clip(process.stdout, notice=told.append)
+    assert not told
 
 
 def test_a_clip_without_frames(tmp_path):

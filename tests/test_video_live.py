@@ -21,9 +21,9 @@ from PIL import Image
 from clips import panning, write_clip
 from impasto.cli import main
 from impasto.errors import ResourceError
-from impasto.video import container
+from impasto.video import camera
+from impasto.video.camera import Camera
 from impasto.video.clip import Format, Frame
-from impasto.video.container import Camera
 from impasto.video.live import Screen, play, served
 from processes import running
 
@@ -192,7 +192,7 @@ def test_live_stops_when_it_is_told(work):
 def test_a_camera_that_is_a_device_of_ffmpegs(work, monkeypatch, capsys):
     """A test pattern stands in for it: a device without a file or a length."""
     pattern = ("lavfi", "testsrc=size=64x48:rate=12:duration=0.5")
-    monkeypatch.setitem(container.CAMERAS, sys.platform, pattern)
+    monkeypatch.setitem(camera.CAMERAS, sys.platform, pattern)
     monkeypatch.chdir(work)
     frames = [frame.load() for frame in Camera(print).frames()]
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 6

@@ -21,6 +21,8 @@ class Parser(argparse.ArgumentParser):
             options = [flag for flag in flags if flag.startswith("--")]
             near = difflib.get_close_matches(unknown.split()[0], options, 1)
             message = f"unknown argument {unknown}" + (f", did you mean {near[0]}?" if near else "")
+        if message.startswith("argument --quality: invalid choice"):
+            message += "; `impasto recipes` lists what --recipe has besides"
         self.exit(2, f"impasto: error: {one_line(message)} (see {self.prog} --help)\n")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import Parser, device, number, say, whole
 from impasto.cli.paint import stoppable
+from impasto.cli.progress import clock
 
 LINE_EVERY_S = 30.0
 WEIGHTS = (
@@ -121,13 +122,18 @@ def run(argv: list[str]) -> int:
     quiet = options.quiet or rank > 0
     silent = (lambda _: None) if quiet else say
     told = time.monotonic() - LINE_EVERY_S
+    first: tuple[float, float] | None = (
+        None  # when a step of this command was first done, and which
+    )
     steps = train(session, plan, where, silent, rank)
     with stoppable(lambda: silent("stopping after this step; again: at once")) as stop:
         for losses in steps:
-            last = losses["step"] == plan.steps
-            if not quiet and (last or time.monotonic() - told >= LINE_EVERY_S):
-                told = time.monotonic()
-                print(_line(losses, plan.steps), file=sys.stderr, flush=True)
+            now, left = time.monotonic(), plan.steps - losses["step"]
+            first = first or (now, losses["step"])
+            if not quiet and (not left or now - told >= LINE_EVERY_S):
+                told, done = now, losses["step"] - first[1]
+                eta = f"  {clock(left * (now - first[0]) / done)} left" if left and done else ""
+                print(_line(losses, plan.steps) + eta, file=sys.stderr, flush=True)
             if _asked_of_any(bool(stop), where):
                 steps.close()  # keeps where it stands
                 silent(f"stopped at step {losses['step']:.0f}; the same command goes on")

@@ -16,8 +16,8 @@ from impasto.cli.video import size_of
 from impasto.cli.video_work import LINE_EVERY_S, Stopped, engine_of
 from impasto.media.decode import read_picture
 from impasto.recipe import Recipe
+from impasto.video.camera import Camera
 from impasto.video.clip import open_clip
-from impasto.video.container import Camera
 from impasto.video.flow import Dis
 from impasto.video.live import Screen, play, served
 from impasto.video.stabilize import Stabilizer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
@@ -58,13 +57,14 @@ class Container:
         """
         self._source = source
         self._name = name or (str(source) if isinstance(source, Path) else "standard input")
-        self._notice = notice
+        held: list[str] = []
+        self._notice: Notice = held.append  # of a file without a frame the reason is enough
         self._kind = kind
         self._opened = self._open()
         stream = self._stream(self._opened)
-        context = stream.codec_context
-        size = max(1, context.width), max(1, context.height)
-        (limits or Limits()).check_size(*size, self._name)
+        context, limits = stream.codec_context, limits or Limits()
+        if context.width and context.height:
+            limits.check_size(context.width, context.height, self._name)
         self._codec = context.name
         self._decoded = self._decode(self._opened.demux(stream))
         try:
@@ -73,7 +73,11 @@ class Container:
             self._opened.close()
             raise
         if self._first is None:
-            raise ClipError(f"{self._name}: holds no frame that can be decoded")
+            raise ClipError(f"{self._name}: holds no frame that can be decoded{self._why()}")
+        limits.check_size(self._first.width, self._first.height, self._name)
+        self._notice = notice
+        for line in held:
+            notice(line)
         self._turns = round(self._first.rotation / 90) % 4
         self.format = self._format(stream)
         self.sound = None
@@ -195,6 +199,12 @@ class Container:
             if packet is None:
                 return
 
+    def _why(self) -> str:
+        """What may be wrong with a file that has no frame."""
+        if isinstance(self._source, Path) or "mp4" not in self._opened.format.name:
+            return ""
+        return "; an MP4 whose index is at its end cannot come through a pipe: name the file"
+
     def _format(self, stream: Any) -> Format:
         frame = self._first
         colors = Colors(
@@ -256,34 +266,6 @@ class Container:
                 f"{width}x{height} px on the way, which is not handled"
             )
         return np.ascontiguousarray(pixels)
-
-
-CAMERAS = {
-    "linux": ("v4l2", "/dev/video0"),
-    "darwin": ("avfoundation", "0"),
-    "win32": ("vfwcap", "0"),
-}
-
-
-class Camera(Container):
-    """The machine's first camera."""
-
-    def __init__(self, notice: Notice) -> None:
-        """Begin to take pictures.
-
-        Raises:
-            ClipError: there is none, or somebody else uses it.
-        """
-        super().__init__(Path("camera"), notice)
-        self.sound = None
-
-    def _open(self) -> Any:
-        kind, name = CAMERAS.get(sys.platform, CAMERAS["linux"])
-        try:
-            return av.open(name, format=kind)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ClipError(f"camera: {name} cannot be opened ({reason})") from None
 
 
 def _duration(container: Any, stream: Any) -> tuple[Fraction, bool]:
