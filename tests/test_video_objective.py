@@ -17,6 +17,7 @@ from impasto.objective.matching import MatchingObjective
 from impasto.objective.objective import Objective
 from impasto.objective.temporal import Past, temporal_energy
 from impasto.objective.tiled import TiledObjective
+from impasto.optimize import focus
 from impasto.optimize.film import Before
 from impasto.optimize.loop import Stylizer
 from impasto.optimize.step import Step
@@ -186,6 +187,13 @@ def test_where_little_is_unsure_the_work_goes_there():
     in_the_mean = effort_after(50, sure, cell=None)
     assert in_the_mean == Effort(round(50 * (SURE + (UNSURE - SURE) * 64 * 64 / (144 * 256))))
     assert effort_after(5 * ENOUGH - 5, sure, cell=8).focus is None
+
+
+def test_boxes_that_are_hardly_unsure_have_an_iteration_at_least(monkeypatch):
+    monkeypatch.setattr(focus, "UNSURE", 0.001)
+    sure = np.ones((192, 256), np.float32)
+    sure[32:64, 64:96] = 0.995
+    assert effort_after(50, sure, cell=8).there == 1
 
 
 @pytest.mark.parametrize(("later", "counts"), [(None, [10, 6, 2]), (3, [3, 3, 3])])

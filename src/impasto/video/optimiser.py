@@ -187,7 +187,7 @@ def effort_after(first: float, reliability: Floats, cell: int | None) -> Effort:
     if focus is None:
         return Effort(iterations_after(first, float(unsure.mean())))
     inside = focus.outside(*unsure.shape).numpy() == 0
-    there = iterations_after(first, float(unsure[inside].mean())) - everywhere
+    there = max(1, iterations_after(first, float(unsure[inside].mean())) - everywhere)
     return Effort(everywhere, there, focus)
 
 
