@@ -3,6 +3,7 @@ all the rest stays as it is meanwhile."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import synthetic_painting, synthetic_photo
+from impasto.errors import InputError
 from impasto.media.decode import read_picture
 from impasto.media.masks import Mask
 from impasto.media.picture import Picture
@@ -63,7 +65,7 @@ def test_boxes_own_every_pixel_once_and_hold_all_that_is_unsure(height, width, p
         return
     assert (owners(focus, height, width) == 1).all()
     assert 0 < focus.cost <= WORTH
-    outside = focus.outside(height, width).numpy()
+    outside = focus.outside().numpy()
     assert all(not outside[square].any() for square in unsure)
     assert sum(tile.area for tile in focus.worked) == pytest.approx(focus.cost * height * width)
     for tile in (*focus.worked, *focus.still):
@@ -150,7 +152,7 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
     steps = list(engine.run(photo, painting, before=before))
     assert [each.iteration for each in steps] == list(range(1, 8))
     assert [each.total for each in steps] == [7] * 7
-    outside = focus.outside(144, 192).numpy() == 1
+    outside = focus.outside().numpy() == 1
     pictures = [photo.pixels, *(each.picture().pixels for each in steps)]
     moved = [np.abs(b - a) for a, b in pairwise(pictures)]
     assert max(each[outside].max() for each in moved[:4]) < 1e-6
@@ -159,6 +161,102 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
     losses = [each.losses["total"] for each in steps]
     assert losses[3] < losses[0]
     assert losses[6] < losses[3]
+
+
+def frame(total=3, size=(192, 144)):
+    """Engine, photo, painting, and a past that looks like neither; four iterations in a box."""
+    recipe = load_recipe("standard").with_changes({"size": size[0], "schedule": {"total": total}})
+    engine = Stylizer(recipe)
+    photo, painting = (
+        Picture(read_picture(each).resized(*size).pixels)
+        for each in (synthetic_photo(), synthetic_painting())
+    )
+    past = Picture(np.ascontiguousarray(photo.pixels[::-1, :, ::-1]))
+    sure = reliability(size[1], size[0], (32, 32, 32, 32))
+    before = Before(past, past, Mask(sure, "sure"), focus_of(sure, engine.cell), there=4)
+    return engine, photo, painting, before
+
+
+def test_what_stays_is_what_the_frame_begins_with_and_not_the_photo():
+    engine, photo, painting, before = frame()
+    step = next(engine.run(photo, painting, before=before))
+    outside = before.focus.outside().numpy() == 1
+    made = step.picture().pixels
+    assert np.abs(made - before.start.pixels)[outside].max() < 1e-6
+    assert np.abs(made - photo.pixels)[outside].mean() > 0.05
+
+
+def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
+    seen = []
+    init = FocusedObjective.__init__
+
+    def noted(self, whole, image, *tiles):
+        seen.append(image)
+        init(self, whole, image, *tiles)
+
+    monkeypatch.setattr(FocusedObjective, "__init__", noted)
+    engine, photo, painting, before = frame()
+    next(engine.run(photo, painting, before=before))
+    (image,) = seen
+    np.testing.assert_allclose(image[0].permute(1, 2, 0), before.start.pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize("stop", [3, 4, 5])
+def test_a_run_that_is_stopped_in_boxes_or_after_them_resumes_to_the_bit(stop, tmp_path):
+    engine, photo, painting, before = frame(size=(96, 64))
+    *_, whole = engine.run(photo, painting, before=before)
+    steps = engine.run(photo, painting, before=before, checkpoint=tmp_path / "state")
+    for _ in range(stop):
+        next(steps)
+    steps.close()
+    rest = list(engine.run(photo, painting, before=before, resume=tmp_path / "state"))
+    assert [each.iteration for each in rest] == list(range(stop + 1, 8))
+    assert np.array_equal(rest[-1].picture().pixels, whole.picture().pixels)
+    elsewhere = focus_of(reliability(64, 96, (0, 0, 32, 32)), engine.cell)
+    for other in (replace(before, focus=elsewhere), replace(before, focus=None, there=0)):
+        with pytest.raises(InputError, match="belongs to another"):
+            engine.run(photo, painting, before=other, resume=tmp_path / "state")
+
+
+def test_a_focus_that_is_not_for_the_run_is_refused():
+    engine, photo, painting, before = frame(size=(96, 64))
+    scales = Stylizer(load_recipe("standard").with_changes({"size": 96, "schedule.coarsest": 48}))
+    matched = Stylizer(load_recipe("nnst").with_changes({"size": 96, "schedule": {"total": 2}}))
+    larger = focus_of(reliability(96, 128, (0, 0, 32, 32)), CELL)
+    for run, past in (
+        (scales, before),
+        (matched, before),
+        (engine, replace(before, there=0)),
+        (engine, replace(before, focus=larger)),
+    ):
+        with pytest.raises(InputError, match=r"a focus of|no focus"):
+            run.run(photo, painting, before=past)
+
+
+def test_in_tiles_there_are_no_boxes():
+    engine, photo, painting, before = frame(total=2)
+    tiled = Stylizer(engine.recipe.with_changes({"tile": 64}))
+    steps = list(tiled.run(photo, painting, before=before))
+    assert [(each.scale, each.tile) for each in steps] == [(1, 64)] * 2
+
+
+def test_scattered_squares_are_joined_and_boxes_do_not_meet():
+    generator = np.random.default_rng(3)
+    for share in (0.05, 0.3, 0.6):
+        sure = np.kron(generator.random((12, 16)) > share, np.ones((32, 32))).astype(np.float32)
+        focus = focus_of(sure, CELL)
+        if share < 0.3:
+            assert focus is not None
+        if focus is not None:
+            assert (owners(focus, 384, 512) == 1).all()
+
+
+def test_squares_of_large_frames_are_larger():
+    focus = focus_of(reliability(1080, 1920, (512, 512, 128, 128)), CELL)
+    assert focus is not None
+    (tile,) = focus.worked
+    assert tile.rows.start % 64 == tile.columns.start % 64 == 0
+    assert (tile.rows.stop - tile.rows.start) % 64 == 0
 
 
 def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
@@ -174,5 +272,5 @@ def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
     monkeypatch.setattr(FocusedObjective, "evaluate", none_left)
     monkeypatch.setattr("impasto.optimize.run.TILES", (64,))
     steps = list(engine.run(photo, synthetic_painting(), before=before))
-    assert [each.fell_back for each in steps] == [True] * 4
+    assert [(each.scale, each.fell_back) for each in steps] == [(0, True), (1, True), (1, True)]
     assert steps[-1].losses["total"] < steps[0].losses["total"]

@@ -181,10 +181,11 @@ def test_where_little_is_unsure_the_work_goes_there():
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     effort = effort_after(50, sure, cell=8)
-    assert (effort.everywhere, effort.there) == (50 * SURE, 50 * (UNSURE - SURE))
+    assert (effort.after, effort.there) == (50 * SURE, 50 * (UNSURE - SURE))
     assert effort.focus is not None
     assert effort.focus.cost == pytest.approx(96 * 96 / (144 * 256))
     in_the_mean = effort_after(50, sure, cell=None)
+    assert effort.alone == in_the_mean.alone
     assert in_the_mean == Effort(round(50 * (SURE + (UNSURE - SURE) * 64 * 64 / (144 * 256))))
     assert effort_after(5 * ENOUGH - 5, sure, cell=8).focus is None
 
@@ -230,6 +231,15 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     apart = np.abs(steps[23].picture().pixels - frame).max(2)
     assert apart[sure == 1].max() < 1e-6
     assert apart[sure == 0].max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("scales", "done"), [([0, 0, 1, 1, 1, 1], 4), ([0, 1, 1, 1], 3), ([1] * 9, 7)]
+)
+def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
+    effort = Effort(alone=7, after=2, there=2)
+    steps = [SimpleNamespace(scale=scale, scales=2) for scale in scales]
+    assert len(list(effort.of(steps))) == done
 
 
 def test_neighbours_are_matched_with_all_of_the_frame():

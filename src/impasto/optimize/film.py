@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from impasto.errors import InputError
 from impasto.media.masks import Mask
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
@@ -11,18 +14,20 @@ from impasto.objective.temporal import Past
 from impasto.optimize.canvas import mask_to_tensor, to_tensor
 from impasto.optimize.focus import Focus
 from impasto.optimize.schedule import Scale
+from impasto.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Before:
-    """What a frame begins with, and what it is kept near. All of any size.
+    """What a frame begins with, and what it is kept near. Pictures are of any size.
 
     Attributes:
         start: in place of the recipe's.
         picture: earlier results, brought to where things are in this frame.
         reliability: how sure that is; black all over: not at all.
-        focus: where to work first; none: nowhere in particular.
-        there: iterations in these places, before those on all of the frame.
+        focus: where to work first, of the result's size; none: nowhere in particular. Where a run
+            is in tiles it works everywhere.
+        there: iterations in these places, at least 1, before those on all of the frame.
     """
 
     start: Picture
@@ -34,7 +39,28 @@ class Before:
     @property
     def hashes(self) -> list[str]:
         """What tells this past from others."""
-        return [each.sha256() for each in (self.start, self.picture, self.reliability)]
+        pictures = [each.sha256() for each in (self.start, self.picture, self.reliability)]
+        if self.focus is None:
+            return pictures
+        boxes = repr((self.focus.worked, self.there)).encode()
+        return [*pictures, hashlib.sha256(boxes).hexdigest()]
+
+    def check(self, recipe: Recipe, scales: Sequence[Scale]) -> None:
+        """See that a run can begin in the boxes of the focus.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if self.focus is None:
+            return
+        size = self.focus.size
+        if len(scales) != 1 or size != (scales[0].height, scales[0].width) or self.there < 1:
+            raise InputError(
+                f"a focus of {size[1]}x{size[0]} px and {self.there} iterations is for a recipe of "
+                "one scale of that size, and at least one iteration"
+            )
+        if recipe.style.distance == "neighbors":
+            raise InputError("neighbours are matched with all of a frame: no focus is possible")
 
     def past(self, scale: Scale, storage: Storage) -> Past:
         """At the size of a scale."""

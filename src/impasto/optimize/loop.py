@@ -167,7 +167,7 @@ class Stylizer:
         Raises:
             ImageError: a picture cannot be read.
             InputError: no painting, weights or masks that do not match, a mask that is black all
-                over, or a checkpoint of another run.
+                over, a checkpoint of another run, or a focus that is not for this recipe.
             LimitError: the result would be too small for the network.
             ResourceError: the result is too large for the memory there is.
         """
@@ -191,6 +191,7 @@ class Stylizer:
             layout = self._fitting.layout(size, paintings, areas, taken, tile)
         scales = self._scales(size, areas)
         if before is not None and before.focus is not None:
+            before.check(self.recipe, scales)
             scales = (replace(scales[-1], iterations=before.there), *scales)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle, every_s)

@@ -105,6 +105,8 @@ class Run:
             self._elapsed_before = state.elapsed_s
         for index in range(first, len(self._scales)):
             resumed = state if index == first else None
+            if resumed is None and self._layout.tile and self._focus(self._scales[index]):
+                continue  # in tiles boxes would cost what all of the frame does
             done.append((yield from self._at_scale(index, done, resumed)))
 
     def _start(self, index: int, coarser: SolverLike | None) -> Tensor:
@@ -151,8 +153,13 @@ class Run:
         coarser = None  # with its objective: their memory is wanted
         seen = [] if state is None else list(state.seen)
         self._pace.begin()
-        finest = index == len(self._scales) - 1
-        over = is_over(seen, scale, schedule)
+        finest, focus = index == len(self._scales) - 1, self._focus(scale)
+
+        def ended() -> bool:
+            in_vain = focus is not None and self._layout.tile != 0
+            return in_vain or is_over(seen, scale, schedule)
+
+        over = ended()
         try:
             if finest and over:
                 picture = sturdy.attempted(lambda: objective.shown(solver.picture))
@@ -162,7 +169,7 @@ class Run:
                 losses = sturdy.attempted(solver.step)
                 seen.append(losses["total"])
                 self._iteration += 1
-                over = is_over(seen, scale, schedule)
+                over = ended()
                 picture = sturdy.attempted(lambda: objective.shown(solver.picture))
                 if finest and over:
                     losses = self._losses_saved(sturdy, objective, picture)
@@ -170,7 +177,8 @@ class Run:
                 pace = self._pace.after(self._work(scale))
                 left = pace * self._work_left(index, scale.iterations if over else len(seen))
                 yield self._step(index, losses, left, picture, last=finest and over)
-            self._worked = None if self._focus(scale) is None else picture
+            if focus is not None:
+                self._worked = sturdy.attempted(lambda: objective.shown(solver.picture))
             return solver
         except GeneratorExit:
             self._keeper.keep(self._state(index, seen, solver))
@@ -280,8 +288,7 @@ class Run:
     def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:
         focus = self._focus(scale)
         if focus is not None:
-            outside = focus.outside(scale.height, scale.width)
-            return Kept(objective, self._storage, self._start(0, None), outside)
+            return Kept(objective, self._storage, self._start(0, None), focus.outside())
         kept = self._kept = self._areas.kept(scale.width, scale.height, self._storage)
         if kept is None:
             return Kept(objective, self._storage)

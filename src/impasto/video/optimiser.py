@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +114,7 @@ class Optimiser:
         """See :class:`impasto.video.stabilize.Engine`."""
         photo, _ = self._seen(frame, ())
         if memory is None:
-            engine, before, most = self._first, None, None
+            engine, before, effort = self._first, None, None
         else:
             engine, effort = self._later, self.effort_for(memory)
             before = Before(
@@ -125,9 +124,8 @@ class Optimiser:
                 effort.focus,
                 effort.there,
             )
-            most = effort.everywhere + effort.there
         with closing(engine.run(photo, self._shown, before=before)) as steps:
-            for step in islice(steps, most):
+            for step in steps if effort is None else effort.of(steps):
                 self._on_step(step)
         return finished_picture(step, photo, engine.recipe).pixels
 
@@ -162,14 +160,28 @@ class Effort:
     """Of a frame after the first.
 
     Attributes:
-        everywhere: iterations on all of it.
-        there: those before, on what is least sure of it.
-        focus: which places these are.
+        alone: iterations on all of it, if there are no others.
+        after: those on all of it after others on what is least sure.
+        there: these others.
+        focus: which places they are spent on.
     """
 
-    everywhere: int
+    alone: int
+    after: int = 0
     there: int = 0
     focus: Focus | None = None
+
+    def of(self, steps: Iterable[Step]) -> Iterator[Step]:
+        """As many of a run's steps; boxes that converged early leave no more for all of it."""
+        left = None
+        for step in steps:
+            everywhere = step.scale == step.scales - 1
+            if left is None:
+                left = self.alone if everywhere else self.after
+            left -= everywhere
+            yield step
+            if not left:
+                return
 
 
 def effort_after(first: float, reliability: Floats, cell: int | None) -> Effort:
@@ -182,13 +194,13 @@ def effort_after(first: float, reliability: Floats, cell: int | None) -> Effort:
         reliability: [H, W] in [0, 1], of what is remembered.
         cell: of the network's deepest layer, in pixels; none: there can be no boxes.
     """
-    unsure, everywhere = 1 - reliability, iterations_after(first, 0.0)
-    focus = focus_of(reliability, cell) if cell and everywhere >= ENOUGH else None
+    unsure, after = 1 - reliability, iterations_after(first, 0.0)
+    alone = iterations_after(first, float(unsure.mean()))
+    focus = focus_of(reliability, cell) if cell and after >= ENOUGH else None
     if focus is None:
-        return Effort(iterations_after(first, float(unsure.mean())))
-    inside = focus.outside(*unsure.shape).numpy() == 0
-    there = max(1, iterations_after(first, float(unsure[inside].mean())) - everywhere)
-    return Effort(everywhere, there, focus)
+        return Effort(alone)
+    inside = float(unsure[focus.outside().numpy() == 0].mean())
+    return Effort(alone, after, max(1, iterations_after(first, inside) - after), focus)
 
 
 def iterations_after(first: float, unsure: float) -> int:
