@@ -19,16 +19,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from impasto.fast.codes import Atelier
 from impasto.media.decode import read_picture
 from impasto.media.encode import write_picture
 from impasto.media.picture import Floats, Picture, fit_within, to_levels
@@ -115,31 +113,13 @@ class Still:
         return np.zeros((*frame.shape[:2], 2), np.float32)
 
 
-class Frozen(Network):
-    """Every frame by the statistics of the shot's first."""
-
-    def __init__(self, recipe: Recipe, paintings: Sequence[Picture]) -> None:
-        """Load the network."""
-        super().__init__(recipe, paintings)
-        self._atelier = Atelier(recipe.engine.file, device="cpu")
-
-    def begin(self, frame: Floats) -> None:
-        """See :class:`impasto.video.stabilize.Engine`."""
-        height, width = frame.shape[:2]
-        self._opening = frame
-        self._code = self._atelier.code(self._paintings[0], size=round(math.sqrt(height * width)))
-
-    def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
-        """See :class:`impasto.video.stabilize.Engine`."""
-        return self._atelier.paint(frame, [self._code], like=self._opening).pixels
-
-
-NETWORK_WAYS: dict[str, tuple[type[Network], type[Dis | Still], float | None]] = {
-    "per frame": (Network, Dis, 0.0),
-    "previous": (Network, Still, None),
-    "frozen": (Frozen, Dis, None),
-    "ours": (Network, Dis, None),
+NETWORK_WAYS: dict[str, tuple[bool, type[Dis | Still], float | None]] = {
+    "per frame": (False, Dis, 0.0),
+    "previous": (False, Still, None),
+    "frozen": (True, Dis, None),
+    "ours": (False, Dis, None),
 }
+"""Whether statistics are frozen, what estimates flow, stability if it is fixed."""
 
 
 def main() -> None:
@@ -198,9 +178,9 @@ def made(
     """A film, and CPU seconds a frame of making it, the network's loading left out."""
     engine: Engine
     if recipe.engine.kind != "optimizer":
-        network, flow, fixed = NETWORK_WAYS[way]
+        frozen, flow, fixed = NETWORK_WAYS[way]
         strength = stability if fixed is None else fixed
-        engine = network(recipe, [painting])
+        engine = Network(recipe, [painting], frozen=frozen)
     else:
         kind, fixed = WAYS[way]
         strength, flow = stability if fixed is None else fixed, Dis

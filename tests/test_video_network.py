@@ -11,7 +11,7 @@ import impasto
 from clips import panning, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
-from impasto.errors import ResourceError
+from impasto.errors import InputError, ResourceError
 from impasto.fast import grain
 from impasto.fast.files import write_painter
 from impasto.fast.network import Painter
@@ -19,6 +19,7 @@ from impasto.media.decode import read_picture
 from impasto.recipe import load_recipe
 from impasto.video.blending import blended
 from impasto.video.clip import from_levels, open_clip
+from impasto.video.engines import film_engine
 from impasto.video.flow import Dis
 from impasto.video.history import Memory
 from impasto.video.measure import Steadiness
@@ -54,6 +55,23 @@ def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkey
             frame, synthetic_painting(), recipe=str(network_file), size=max(frame.shape)
         )
         assert np.abs(engine.painted(frame, None) - alone.picture.pixels).max() < 2e-3
+
+
+def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
+    recipe = load_recipe(str(network_file)).with_changes({"size": 64})
+    painting = read_picture(synthetic_painting())
+    frozen, own = (Network(recipe, [painting], frozen=each) for each in (True, False))
+    dark = (FRAMES[1] * 0.5).astype(np.float32)
+    for engine in (frozen, own):
+        engine.begin(FRAMES[0])
+    first, alone = frozen.painted(FRAMES[0], None), own.painted(FRAMES[0], None)
+    assert np.abs(first - alone).max() < 2e-3
+    alone = own.painted(dark, None)
+    assert np.abs(frozen.painted(dark, None) - alone).mean() > 0.02
+    frozen.begin(dark)
+    assert np.abs(frozen.painted(dark, None) - alone).max() < 2e-3
+    with pytest.raises(InputError, match="for a network"):
+        film_engine(load_recipe("sketch"), [painting], (64, 48), stability=0.8, frozen=True)
 
 
 def test_what_mixing_takes_of_strokes_is_given_back(network_file):

@@ -75,6 +75,7 @@ class Film:
             "range": [str(selection.begin), str(selection.end)],
             "every": selection.every,
             "passes": options.passes,
+            "statistics": options.statistics,
         }
 
 

@@ -70,6 +70,12 @@ def _add_motion(group: argparse._ArgumentGroup) -> None:
         "all of a frame is known from the last, up to all of it if nothing is)",
     )
     add(
+        "--statistics",
+        choices=("frame", "shot"),
+        default="frame",
+        help="a network normalises every frame by its own, or by those of the shot's first (frame)",
+    )
+    add(
         "--passes",
         type=int,
         choices=(1, 2),

@@ -124,6 +124,7 @@ def engine_of(film: Film, stop: list[int]) -> Engine:
         max_memory=options.max_memory,
         scratch=options.scratch,
         on_step=look,
+        frozen=options.statistics == "shot",
     )
 
 

@@ -107,11 +107,16 @@ class CodeArtist:
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
         return pace * (at_work + runtime.DETAIL_WORK * detail + codes)
 
-    def told(self, size: tuple[int, int], sitting: Sitting) -> Callable[[Tensor], Tensor]:
-        """What paints frames [1, 3, H, W] of a size, (width, height), by the codes of one: without
-        grain, which would stay where it is when they move."""
+    def told(
+        self, size: tuple[int, int], sitting: Sitting, *, frozen: bool
+    ) -> Callable[[Tensor], Tensor]:
+        """What paints frames [1, 3, H, W] of a size, (width, height), by the codes of one, and by
+        its statistics if they are frozen: without grain, which would stay where it is as they move.
+        """
         codes = self._codes(size, sitting)[None]
-        return lambda photo: self._runtime.paint(photo, codes)
+        like = canvas.to_tensor(sitting.photo, *size, Storage(torch.device("cpu")))
+        whole = like if frozen else None
+        return lambda photo: self._runtime.paint(photo, codes, like=whole)
 
     def _codes(self, size: tuple[int, int], sitting: Sitting) -> Tensor:
         """[K, NUMBERS] of the styles that are laid side by side."""

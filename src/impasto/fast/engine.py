@@ -128,7 +128,12 @@ class OnePass:
         )
 
     def told(
-        self, content: Picture, styles: Sequence[Picture], size: tuple[int, int]
+        self,
+        content: Picture,
+        styles: Sequence[Picture],
+        size: tuple[int, int],
+        *,
+        frozen: bool = False,
     ) -> Callable[[Tensor], Tensor]:
         """What paints frames [1, 3, H, W] in [0, 1], the paintings looked at once for all of them.
 
@@ -136,6 +141,7 @@ class OnePass:
             content: the first frame: how weak a strength below 1 is, is told by it.
             styles: the paintings, in the colours they are wanted in.
             size: (width, height) of the frames.
+            frozen: whether all are normalised by the statistics of the first; impasto's networks.
 
         Raises:
             ResourceError: there is too little memory for one.
@@ -147,7 +153,7 @@ class OnePass:
         sitting = Sitting(content, styles, areas, self.recipe)
         artist = self._artist
         if isinstance(artist, CodeArtist):
-            return artist.told(size, sitting)
+            return artist.told(size, sitting, frozen=frozen)
         return lambda photo: artist.paint(photo, [sitting])
 
     def run_together(self, contents: Sequence[Picture], styles: Sequence[Picture]) -> list[Step]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from impasto.errors import InputError
 from impasto.fast.engine import OnePass
 from impasto.media.picture import Picture
 from impasto.optimize.loop import Stylizer
@@ -28,6 +29,7 @@ def film_engine(
     scratch: str | Path | None = None,
     on_step: Callable[[Step], None] = lambda _: None,
     like: Stylizer | OnePass | None = None,
+    frozen: bool = False,
 ) -> Engine:
     """The optimiser, or the network that the recipe is of.
 
@@ -38,8 +40,10 @@ def film_engine(
         stability, iterations, on_step: of the optimiser, see :class:`Optimiser`.
         like: another engine, whose networks are used too if they are the ones this recipe needs.
         device, weights, max_memory, scratch: as of :class:`Stylizer`.
+        frozen: of the network, see :class:`Network`.
 
     Raises:
+        InputError: statistics that are frozen, of the optimiser.
         ImpastoError: as :class:`Stylizer`.
     """
     if recipe.engine.kind != "optimizer":
@@ -50,7 +54,10 @@ def film_engine(
             weights=weights,
             max_memory=max_memory,
             like=like if isinstance(like, OnePass) else None,
+            frozen=frozen,
         )
+    if frozen:
+        raise InputError("statistics of a shot are for a network, such as --quality draft")
     return Optimiser(
         recipe,
         paintings,

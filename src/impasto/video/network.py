@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from impasto.errors import InputError
 from impasto.fast.engine import OnePass
 from impasto.fast.grading import grade, graded, padded
 from impasto.media.picture import Floats, Picture
@@ -33,6 +34,7 @@ class Network:
         weights: str | Path | None = None,
         max_memory: int | None = None,
         like: OnePass | None = None,
+        frozen: bool = False,
     ) -> None:
         """Load the network.
 
@@ -40,25 +42,29 @@ class Network:
             recipe: whose engine is a network.
             paintings: the styles.
             device, weights, max_memory, like: as of :class:`OnePass`.
+            frozen: whether features are normalised by the statistics of a shot's first frame; else
+                by each frame's own. Hardly steadier, half as long again, and up to three quarters
+                further from the style where something else comes into view.
 
         Raises:
+            InputError: frozen, and the network is Magenta's.
             ImpastoError: as :class:`OnePass`.
         """
         self._recipe = recipe
         self._paintings = list(paintings)
+        self._frozen = frozen
+        if frozen and recipe.engine.kind != "network":
+            raise InputError("statistics of a shot are for networks of impasto's kind")
         plain = recipe.with_changes({"colors": "style"})
         self._engine = OnePass(
             plain, device=device, weights=weights, max_memory=max_memory, like=like
         )
 
     def begin(self, frame: Floats) -> None:
-        """Codes of the paintings, for the whole shot; each frame is painted by its own statistics.
-
-        By those of the first one, films were hardly steadier, and up to three quarters further from
-        the style where something else comes into view.
-        """
+        """Codes of the paintings, for the whole shot, and if so wanted this frame's statistics."""
         photo, styles = self._seen(frame, self._paintings)
-        self._paint = self._engine.told(photo, styles, (photo.width, photo.height))
+        size = photo.width, photo.height
+        self._paint = self._engine.told(photo, styles, size, frozen=self._frozen)
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
         """See :class:`impasto.video.stabilize.Engine`; what is remembered is for the mixing."""
