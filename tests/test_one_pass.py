@@ -298,9 +298,9 @@ def photos(folder):
     return folder
 
 
-@pytest.mark.parametrize("flags", [[], ["--strength", "0.7", "--colors", "match"]])
-def test_a_batch_paints_photos_of_one_size_together(photos, network, flags, monkeypatch, capsys):
-    passes = []
+@pytest.mark.parametrize("more", [[], ["--strength", "0.7", "--colors", "match"]])
+def test_a_batch_paints_photos_of_one_size_together(photos, network, more, monkeypatch, capsys):
+    passes, flags = [], ["--set", "precision=float32", *more]
     paint = runtime.Runtime.paint
 
     def counted(self, photo, *rest, **named):

@@ -357,7 +357,7 @@ TILED = {
     ids=["bounded-device", *TILED],
 )
 def test_every_solver_makes_the_same_picture_in_tiles(name, layout, monkeypatch):
-    changes = {"size": 80, "schedule.coarsest": None, "schedule.total": 3}
+    changes = {"size": 80, "schedule.coarsest": None, "schedule.total": 3, "precision": "float32"}
     if name == "noise-blend":
         changes["solver.average"] = 0.5
     recipe = impasto.load_recipe(name).with_changes(changes)

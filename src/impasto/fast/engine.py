@@ -22,7 +22,7 @@ from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
 from impasto.optimize.colors import seen
-from impasto.optimize.device import resolve_device
+from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.plan import Plan
 from impasto.optimize.room import available_memory, taken_memory
 from impasto.optimize.schedule import Scale, result_size
@@ -39,8 +39,6 @@ STRIP_BYTES = 30
 
 class OnePass:
     """A network for one recipe, loaded once for any number of runs."""
-
-    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __init__(
         self,
@@ -67,9 +65,17 @@ class OnePass:
         self.recipe, self.device = recipe, resolve_device(device)
         self.weights = None if weights is None else Path(weights)
         self._max_memory = max_memory
-        same = recipe.engine, self.device, self.weights
-        known = like is not None and (like.recipe.engine, like.device, like.weights) == same
-        self._artist: Artist = like._artist if like is not None and known else artist_for(*same)
+        autocast = autocast_dtype(recipe.precision, self.device)
+        self._loaded = recipe.engine, self.device, self.weights, autocast
+        known = like is not None and like._loaded == self._loaded
+        self._artist: Artist = (
+            like._artist if like is not None and known else artist_for(*self._loaded)
+        )
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """As :attr:`Stylizer.precision`."""
+        return self._artist.precision
 
     def size_for(self, photo: Any) -> tuple[int, int]:
         """As :meth:`Stylizer.size_for`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ SECONDS = 1.0
 
 class Magenta:
     """An artist, see :class:`impasto.fast.artist.Artist`."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __init__(self) -> None:
         """Load both networks.

