@@ -47,11 +47,14 @@ METRICS = (
     *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
     *("palette", "noise", "blockiness"),
 )
+COLUMNS = (*KEY, "cpu_s", *METRICS)
 PAINTING = ("artist", "codes", "grading", "grain", "network", "recoloring", "runtime", "style_code")
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
 SIZES = (512, 1024, 2048, 4096)
+PAUSE = 0.2
+"""Seconds: a tool's threads look for more work for a while, on cores that the next one needs."""
 
 
 def pairs(count: int) -> list[tuple[Path, Path]]:
@@ -90,11 +93,10 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
         return kept[key]
 
     engines = {s: OnePass(recipe.with_changes({"strength": s}), device="cpu") for s in strengths}
-    with PAIRS.open("w" if len(rows) < len(before) else "a", newline="") as file:
-        writer = csv.DictWriter(file, [*KEY, "cpu_s", *METRICS])
-        if not file.tell():
-            writer.writeheader()
-            writer.writerows(rows)
+    if len(rows) < len(before) or not before:
+        write_rows(rows)
+    with PAIRS.open("a", newline="") as file:  # so that two runs can add to it side by side
+        writer = csv.DictWriter(file, COLUMNS)
         for content, style in pairs(count):
             photo, painting = read_picture(content), read_picture(style)
             for strength, engine in engines.items():
@@ -111,6 +113,14 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
                 told = {name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **found}.items()}
                 writer.writerow({**dict(zip(KEY, key, strict=True)), **told})
                 file.flush()
+
+
+def write_rows(rows: list[dict[str, str]]) -> None:
+    """In place of those measured so far."""
+    with PAIRS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def known() -> list[dict[str, str]]:
@@ -222,6 +232,7 @@ def again(recipes: dict[str, Recipe], photos: int) -> None:
     found: dict[str, list[float]] = {tool: [] for tool in engines}
     for photo in pictures[: photos + 1]:
         for tool, engine in engines.items():
+            time.sleep(PAUSE)
             began = time.perf_counter()
             painted(engine, photo, second)
             found[tool].append(time.perf_counter() - began)
