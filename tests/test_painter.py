@@ -26,7 +26,7 @@ from impasto.fast.grading import (
 )
 from impasto.fast.network import STATISTICS, Painter, _enlarged, smoothed
 from impasto.fast.recoloring import LEAST, color_map, color_moments, roots
-from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, CodeBook, PictureMoments
+from impasto.fast.style_code import CHANNELS, LAYERS, NUMBERS, SLICE, CodeBook, PictureMoments
 from impasto.media.recolor import monge_kantorovich
 
 
@@ -137,6 +137,18 @@ def test_moments_are_sums_over_places(encoder):
     total = sum(torch.outer(p, p) for p in points) / len(points)
     torch.testing.assert_close(found.seconds[1][0], total, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(found.means[1][0], points.mean(0))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_code_measured_at_once_is_that_of_all_moments(painter, encoder, masked):
+    image, book = torch.cat([picture(1, 72, 96), picture(2, 72, 96)]), painter.book
+    mask = torch.cat([picture(seed, 72, 96)[:, :1] for seed in (3, 4)]) if masked else None
+    features = encoder(image)
+    wanted = book.code(book.moments(image, features, mask))
+    assert features["relu1_1"][0, 0].numel() > SLICE
+    torch.testing.assert_close(book.measured(image, features, mask), wanted, rtol=1e-4, atol=1e-4)
+    halves = {layer: each.bfloat16() for layer, each in features.items()}
+    assert (book.measured(image, halves, mask) - wanted).norm() < 0.01 * wanted.norm()
 
 
 def test_blending_codes_blends_moments(painter, encoder):

@@ -36,9 +36,22 @@ def moments_of_places(features: Tensor, mask: Tensor | None = None) -> tuple[Ten
     points = features.flatten(2)
     if mask is None:
         return points.mean(2), points @ points.transpose(1, 2) / points.shape[2]
-    shares = F.adaptive_avg_pool2d(mask, (features.shape[2], features.shape[3])).flatten(2)
-    weighted = points * (shares / shares.sum(2, keepdim=True).clamp(min=TINY))
+    weighted = points * shares_of_places(features, mask)
     return weighted.sum(2), weighted @ points.transpose(1, 2)
+
+
+def shares_of_places(features: Tensor, mask: Tensor | None) -> Tensor:
+    """How much each place of [N, C, H, W] counts, [N or 1, 1, H * W] adding up to 1 in float32.
+
+    Args:
+        features: only their size is read.
+        mask: as of :func:`moments_of_places`.
+    """
+    height, width = features.shape[2:]
+    if mask is None:
+        mask = torch.ones(1, 1, height, width, device=features.device)
+    shares = F.adaptive_avg_pool2d(mask, (height, width)).flatten(2)
+    return shares / shares.sum(2, keepdim=True).clamp(min=TINY)
 
 
 def color_moments(image: Tensor, mask: Tensor | None = None) -> Tensor:

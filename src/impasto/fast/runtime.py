@@ -88,12 +88,10 @@ class Runtime:
         """
         image = image.to(self.device)
         mask = None if mask is None else mask.to(self.device)
-        book, half = self.painter.book, self.autocast is not None
+        half = self.autocast is not None
         with torch.autocast(self.device.type, self.autocast, enabled=half):
             features = self._encoder(image)
-        features = {layer: each.float() for layer, each in features.items()}
-        code: Tensor = book.code(book.moments(image, features, mask))[0]
-        return code
+        return self.painter.book.measured(image, features, mask)[0]
 
     @torch.inference_mode()
     def paint(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from impasto.encoders.layers import BLOCK_CHANNELS
 from impasto.fast.grading import GRADE_NUMBERS, grade
-from impasto.fast.recoloring import moments_of_places
+from impasto.fast.recoloring import moments_of_places, shares_of_places
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CHANNELS = BLOCK_CHANNELS[: len(LAYERS)]
@@ -29,6 +29,8 @@ LIMIT = 5.0
 """Standard deviations from the mean painting that a number is believed."""
 FLOOR = 1e-3
 """Least variance, of a layer whose mean square is 1."""
+SLICE = 4096
+"""Places whose features are read at once: 1 MB of the first layer's stays in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,21 @@ class CodeBook(nn.Module):
             along.append((axes.T @ second @ axes)[:, rows, columns])
         return torch.cat([*moments.means, *squares, *along, moments.grade], 1)
 
+    def measured(
+        self, image: Tensor, features: dict[str, Tensor], mask: Tensor | None = None
+    ) -> Tensor:
+        """:meth:`code` of :meth:`moments`, in a third of the time: of second moments only those
+        that are in it. Features may be in half precision; sums are in float32."""
+        means, squares, along = [], [], []
+        rows, columns = _pairs(image.device)
+        for unit, layer in zip(self.units, LAYERS, strict=True):
+            axes = getattr(self, f"axes_{layer}")
+            mean, square, second = _moments_along(features[layer], axes, mask)
+            means.append(mean / unit)
+            squares.append(square / unit.square())
+            along.append(second[:, rows, columns] / unit.square())
+        return torch.cat([*means, *squares, *along, grade(image, mask)], 1)
+
     def reading(self, code: Tensor) -> Tensor:
         """What the network sees of a code: means, log deviations, correlations along the axes,
         each relative to paintings at large. [N, NUMBERS - 60] of [N, NUMBERS]."""
@@ -145,6 +162,22 @@ class CodeBook(nn.Module):
         numbers = self.unscaled(self.code(scaled))
         self.center.copy_(numbers.mean(0))
         self.width.copy_(numbers.std(0, correction=0).clamp(min=0.02))
+
+
+def _moments_along(
+    features: Tensor, axes: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Means [N, C], mean squares [N, C] and second moments along axes [C, K], [N, K, K]."""
+    places, shares = features.flatten(2), shares_of_places(features, mask)
+    mean = square = second = torch.zeros(1, device=features.device)
+    for start in range(0, places.shape[2], SLICE):
+        values = places[..., start : start + SLICE].float()
+        share = shares[..., start : start + SLICE]
+        weighted = values * share
+        mean = mean + weighted.sum(2)
+        square = square + (weighted * values).sum(2)
+        second = second + (axes.T @ weighted) @ (axes.T @ values).transpose(1, 2)
+    return mean, square, second
 
 
 def _pairs(device: torch.device) -> tuple[Tensor, Tensor]:
