@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
@@ -20,7 +21,7 @@ LEFT[:, :32] = 255
 
 @pytest.fixture(scope="module")
 def atelier():
-    return Atelier(device="cpu")
+    return Atelier(device="cpu", **EXACT)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,55 @@ def test_so_it_is_at_half_the_strength(atelier):
     assert np.abs(made - full).max() > 1
 
 
+@pytest.mark.parametrize("strength", [1.05, 1.5, 3])
+def test_a_strength_beyond_the_painting_is_a_picture_too(atelier, codes, strength):
+    own = atelier.code(PHOTO)
+    full, beyond = (
+        atelier.paint(PHOTO, [own + share * (codes[0] - own)]).pixels for share in (1, strength)
+    )
+    assert np.isfinite(beyond).all()
+    assert 0 < np.abs(beyond - full).mean() < 0.3
+
+
+def plain(colour, height, width, noise=0):
+    drawn = np.random.default_rng(0).integers(0, noise + 1, (height, width, 1))
+    return (np.full((height, width, 3), colour) + drawn).astype(np.uint8)
+
+
+def ruled():
+    painting = plain((236, 226, 204), 1024, 1024)
+    painting[511:513, 40:-40] = 90, 60, 40
+    return painting
+
+
+@pytest.mark.parametrize(
+    ("painting", "size"),
+    [(plain((30, 60, 200), 512, 640), 768), (plain(200, 600, 800, 1), 1100), (ruled(), 512)],
+    ids=["blue", "hardly any noise", "one line"],
+)
+def test_a_photo_after_a_plain_painting_is_as_plain(atelier, painting, size):
+    made = atelier.paint(PHOTO, [atelier.code(painting, size=size)], size=size).pixels
+    wanted = painting.mean((0, 1)) / 255
+    assert np.abs(made.mean((0, 1)) - wanted).max() < 0.02
+
+
+def test_what_is_no_number_is_not_painted(atelier):
+    photo, code = torch.full((1, 3, 32, 32), 0.5), torch.full((1, 1, NUMBERS), torch.nan)
+    with pytest.raises(InputError, match="no picture of this style"):
+        atelier._runtime.paint(photo, code)
+
+
+def test_what_is_no_code_is_neither_painted_by_nor_kept(atelier, codes, tmp_path):
+    for bad in (codes[0][:5], codes[0] * np.nan):
+        with pytest.raises(InputError, match="finite numbers"):
+            atelier.paint(PHOTO, [bad])
+        with pytest.raises(InputError, match="finite numbers"):
+            write_code(bad, tmp_path / "bad.safetensors", atelier)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="scale -1"):
+        atelier.code(PAINTING, scale=-1)
+
+
 def test_grain_is_a_share(atelier, codes):
     with pytest.raises(InputError, match=r"grain 1\.5: from 0 to 1"):
         atelier.paint(PHOTO, codes[:1], grain=1.5)
@@ -96,7 +146,7 @@ def test_what_cannot_be_is_told(atelier, codes, tmp_path, network_file):
         atelier.paint(PHOTO, codes)
     with pytest.raises(InputError, match="0 codes"):
         atelier.paint(PHOTO, [])
-    with pytest.raises(InputError, match=f"{NUMBERS} numbers"):
+    with pytest.raises(InputError, match=f"{NUMBERS} finite numbers"):
         atelier.paint(PHOTO, [codes[0][:-1]])
     with pytest.raises(InputError, match="codes are a list"):
         atelier.paint(PHOTO, codes[0])

@@ -184,6 +184,11 @@ def test_other_commands_say_so_too(arguments, capsys):
     assert "recipe 'draft' is a network's" in complaint(capsys)
 
 
+def test_a_network_has_no_tiles(capsys):
+    assert main([*JOB, "--set", "tile=64", "-o", "out.png"]) == 2
+    assert "a network knows no tiles" in complaint(capsys)
+
+
 def test_what_a_network_heeds_it_takes():
     plain = made()
     for flags in (["--style-scale", "2"], ["--colors", "content"], ["--set", "colors=match"]):

@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import synthetic_painting, synthetic_photo
+from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.fast import export as export_module
 from impasto.fast.export import PICTURE, STYLE, Coding, Painting
@@ -84,6 +84,10 @@ def test_existing_graphs_are_kept_without_force(exported, capsys):
     assert main(["export", str(network), "-o", str(folder)]) == 2
     assert STYLE in capsys.readouterr().err
     assert main(["export", "gone.safetensors"]) == 2
+    capsys.readouterr()
+    for place, why in ((network, "is a file"), (network / "graphs", "cannot be made")):
+        assert main(["export", str(network), "-o", str(place)]) == 4
+        assert f"{place}: {why}" in complaint(capsys)
 
 
 PAGE = Path(__file__).parents[1] / "docs" / "browser"

@@ -8,6 +8,7 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
+from impasto.fast.codes import Atelier
 from impasto.fast.draft import NetworkDraft
 from impasto.fast.engine import OnePass
 from impasto.fast.runtime import Runtime
@@ -57,6 +58,8 @@ def test_a_network_takes_the_precision_that_is_native(native, network_file, monk
     assert engine.precision == engine.plan(PHOTO, [PAINTING]).precision == wanted
     asked = OnePass(recipe.with_changes({"precision": "float32"}), device="cpu", like=engine)
     assert asked.precision == "float32"
+    cast = Atelier(network_file, device="cpu")._runtime.painter.autocast
+    assert cast == (torch.bfloat16 if native else None)
 
 
 def test_a_network_paints_the_same_but_for_rounding():

@@ -105,16 +105,20 @@ class Recipe(Table):
     @model_validator(mode="after")
     def _neighbors_are_of_the_whole_picture(self) -> Recipe:
         if self.style.distance == "neighbors":
-            if self.tile not in (0, "auto"):
-                raise ValueError(
-                    'style.distance "neighbors" knows no tiles: tile must be 0 or "auto"'
-                )
             content = self.content
             if self.palette.weight or content.kind != "features" or content.structure:
                 raise ValueError(
                     'style.distance "neighbors" goes with content.kind "features" alone: '
                     "no content.structure, no palette"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_are_for_losses_that_are_sums_over_places(self) -> Recipe:
+        neighbors, network = self.style.distance == "neighbors", self.engine.kind != "optimizer"
+        if (neighbors or network) and self.tile not in (0, "auto"):
+            what = 'style.distance "neighbors"' if neighbors else "a network"
+            raise ValueError(f'{what} knows no tiles: tile must be 0 or "auto"')
         return self
 
     def strengths(self, paintings: int) -> tuple[float, ...]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from impasto.batch import places
 from impasto.batch.job import Job, Share
 from impasto.batch.manifest import NONE
-from impasto.errors import ImpastoError, InputError, ResourceError
+from impasto.errors import ImpastoError, InputError
+from impasto.media.atomic import make_folder
 
 if TYPE_CHECKING:
     from impasto._stylize import Result
@@ -130,18 +131,6 @@ def _steps(begun: Begun) -> Iterable[Step]:
         except InputError:  # of another recipe or photo, or damaged
             checkpoint.unlink()
     return run(checkpoint=checkpoint, every_s=CHECKPOINT_S)
-
-
-def make_folder(folder: Path) -> None:
-    """For an output.
-
-    Raises:
-        ResourceError: it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{folder}: cannot be made ({error.strerror})") from None
 
 
 def _result(begun: Begun, step: Step) -> Result:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from impasto.batch import places
 from impasto.batch.job import Job, Outcome, Probe, Settings, Share
-from impasto.batch.painting import Begun, Made, alone, make_folder, masks_of, of_one_size, together
+from impasto.batch.painting import Begun, Made, alone, masks_of, of_one_size, together
 from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
+from impasto.media.atomic import make_folder
 
 if TYPE_CHECKING:
     from impasto._stylize import Result

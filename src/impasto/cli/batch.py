@@ -98,6 +98,7 @@ def _check(options: argparse.Namespace) -> None:
     from impasto.batch import places
     from impasto.batch.manifest import mask_file
     from impasto.errors import InputError, ResourceError
+    from impasto.media.atomic import make_folder
     from impasto.media.decode import read_picture
     from impasto.segment.words import expanded
 
@@ -123,10 +124,7 @@ def _check(options: argparse.Namespace) -> None:
             raise InputError(f"{source}: only a folder can be watched")
     if options.dry_run:
         return
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"{output}: cannot be made ({error.strerror})") from None
+    make_folder(output)
     if not os.access(output, os.W_OK):
         raise ResourceError(f"{output}: the folder cannot be written")
 

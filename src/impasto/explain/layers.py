@@ -19,9 +19,8 @@ import torch
 from PIL import Image
 
 from impasto.encoders.weights import load_encoder
-from impasto.errors import ResourceError
 from impasto.explain.page import ACTIVATIONS, CONTENT, INDEX, LAYERS, STYLE, page, picture_name
-from impasto.media.atomic import write_atomically
+from impasto.media.atomic import make_folder, write_atomically
 from impasto.media.encode import write_picture
 from impasto.media.picture import Picture, fit_within
 from impasto.objective.storage import Storage
@@ -63,10 +62,7 @@ def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
     Raises:
         ResourceError: the folder cannot be made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResourceError(f"cannot make folder {folder}: {error.strerror}") from None
+    make_folder(folder)
     sheets = activation_sheets(inspection)
     for layer in LAYERS:
         picture, loss = reconstruction(inspection, layer)

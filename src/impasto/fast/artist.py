@@ -32,6 +32,7 @@ SCALES = (0.25, 2.0)
 """Of strokes, that a code can be taken for."""
 PROBE = 192
 """Side in pixels of what is timed for a plan."""
+PROBES = 3
 TINY = 1e-6
 KNOWN = 128
 """Measurements kept: paintings come again, and take longer than painting a small photo."""
@@ -100,7 +101,7 @@ class CodeArtist:
     def __init__(self, loaded: Runtime) -> None:
         self._runtime = loaded
         self.precision: Literal["float32", "bfloat16"] = (
-            "float32" if loaded.autocast is None else "bfloat16"
+            "float32" if loaded.painter.autocast is None else "bfloat16"
         )
         self._known: Known = OrderedDict()
 
@@ -112,14 +113,18 @@ class CodeArtist:
         return self._runtime.paint(images, codes, _masks(size, sittings), grain=grain)
 
     def seconds(self, pixels: int, paintings: int) -> float:
-        """As :class:`Artist`; a small picture is painted and timed."""
-        began = time.monotonic()
-        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, 1, NUMBERS))
-        pace = (time.monotonic() - began) / PROBE**2
+        """As :class:`Artist`; a small picture is painted and timed, some times: the first of a
+        process waits for threads and kernels."""
+        pace = min(self._probe() for _ in range(PROBES)) / PROBE**2
         at_work = min(pixels, runtime.WORK**2)
         detail = pixels - at_work + paintings * at_work
         codes = paintings * runtime.CODE_SIDE**2 * runtime.CODE_WORK
         return pace * (at_work + runtime.DETAIL_WORK * detail + codes)
+
+    def _probe(self) -> float:
+        began = time.monotonic()
+        self._runtime.paint(torch.full((1, 3, PROBE, PROBE), 0.5), torch.zeros(1, 1, NUMBERS))
+        return time.monotonic() - began
 
     def told(
         self, size: tuple[int, int], sitting: Sitting, *, frozen: bool

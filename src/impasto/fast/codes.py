@@ -21,7 +21,7 @@ from impasto.errors import InputError
 from impasto.fast.artist import code_beside, side_by_side
 from impasto.fast.files import network_file
 from impasto.fast.runtime import Runtime
-from impasto.fast.style_code import NUMBERS
+from impasto.fast.style_code import NUMBERS, possible
 from impasto.media.atomic import write_atomically
 from impasto.media.decode import read_picture
 from impasto.media.masks import read_mask
@@ -29,7 +29,7 @@ from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, mixed
-from impasto.optimize.device import resolve_device
+from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.schedule import SHORTEST, result_size
 from impasto.recipe import load_recipe
 
@@ -41,18 +41,28 @@ class Atelier:
     """A one-pass network that paints by codes, [NUMBERS] float32 each.
 
     A code holds moments, so means of codes are codes, and the code of the photo changes least:
-    ``(1 - strength) * code(photo) + strength * code(painting)``.
+    ``(1 - strength) * code(photo) + strength * code(painting)``. A strength above 1 goes beyond the
+    painting, as far as there are pictures of such moments.
     """
 
-    def __init__(self, network: str | Path | None = None, *, device: str = "auto") -> None:
+    def __init__(
+        self, network: str | Path | None = None, *, device: str = "auto", precision: str = "auto"
+    ) -> None:
         """Load a network file; none: impasto's own.
 
+        Args:
+            network: its path.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            precision: of the convolutions, as a recipe's: ``auto``, ``float32`` or ``bfloat16``.
+
         Raises:
-            InputError: the device does not exist.
+            InputError: the device, or the precision, does not exist.
             WeightsError: the network's file, or VGG's, is missing or damaged.
         """
         path = network_file(None if network is None else str(network))
-        self._runtime = Runtime.load(path, resolve_device(device))
+        on = resolve_device(device)
+        recipe = load_recipe("draft").with_changes({"precision": precision})
+        self._runtime = Runtime.load(path, on, autocast=autocast_dtype(recipe.precision, on))
         book = self._runtime.painter.book.state_dict()
         numbers = b"".join(value.cpu().numpy().tobytes() for value in book.values())
         self.units = hashlib.sha256(numbers).hexdigest()
@@ -69,8 +79,10 @@ class Atelier:
 
         Raises:
             ImageError, LimitError: it cannot be read.
-            InputError: a size below 16 px.
+            InputError: a size below 16 px, or a scale that is not above 0.
         """
+        if not scale > 0:
+            raise InputError(f"scale {scale}: how large strokes are to be, above 0")
         if size < SHORTEST:
             raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
         picture = read_picture(painting)
@@ -102,7 +114,7 @@ class Atelier:
                 close to its own.
 
         Raises:
-            InputError: numbers of codes and masks that do not go together, or no code; masks and
+            InputError: numbers of codes and masks that do not go together, or no codes; masks and
                 another photo's statistics; grain outside [0, 1].
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
@@ -110,8 +122,8 @@ class Atelier:
             raise InputError("codes are a list: [code], if there is but one")
         if len(codes) != 1 and not masks:
             raise InputError(f"{len(codes)} codes and no masks: blend them to one, or give masks")
-        if any(np.shape(code) != (NUMBERS,) for code in codes):
-            raise InputError(f"a style code has {NUMBERS} numbers")
+        for code in codes:
+            _check(code)
         if masks and like is not None:
             raise InputError("statistics of another photo are for one code without masks")
         if not 0 <= grain <= 1:
@@ -120,7 +132,7 @@ class Atelier:
         wanted = result_size(picture.width, picture.height, size, self._runtime.device)
         areas = Areas.of(load_recipe("draft"), len(codes), map(read_mask, masks))
         image = canvas.to_tensor(picture, *wanted, storage)
-        given = torch.from_numpy(np.stack(codes).astype(np.float32))[None]
+        given = possible(torch.from_numpy(np.stack(codes).astype(np.float32)))[None]
         where = side_by_side(areas, wanted) if masks else None
         whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
         amounts = torch.full(given.shape[:2], grain) if whole is None else None
@@ -129,6 +141,11 @@ class Atelier:
         if kept is not None:
             painted = mixed(painted, image, kept, storage)
         return canvas.to_picture(painted, picture)
+
+
+def _check(code: Code) -> None:
+    if np.shape(code) != (NUMBERS,) or not np.isfinite(code).all():
+        raise InputError(f"a style code has {NUMBERS} finite numbers")
 
 
 def _at_scale(picture: Picture, scale: float) -> torch.Tensor:
@@ -147,11 +164,12 @@ def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: boo
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: the file exists.
+        InputError: the file exists, or it is no code.
         ResourceError: the folder cannot be written or the disk is full.
     """
     from safetensors.numpy import save
 
+    _check(code)
     if Path(path).exists() and not overwrite:
         raise InputError(f"{path}: exists already; overwrite=True replaces it")
     note = {"format": KIND, "units": atelier.units}

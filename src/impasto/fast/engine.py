@@ -261,19 +261,22 @@ class OnePass:
 
     def _check_room(self, size: tuple[int, int], photos: int = 1, masks: int = 0) -> None:
         """Raise ResourceError if there is too little memory."""
-        free, needed = self._free(), photos * _bytes_for(size, masks)
+        free, needed = self._free(), _bytes_for(size, masks, photos)
         if free is not None and needed > free:
+            limit = self._max_memory
+            of = "" if limit is None else f" of the {limit / 2**30:.2f} that all of it may take"
             raise ResourceError(
-                f"{size[0]}x{size[1]} px need {needed / 2**30:.1f} GiB of memory, "
-                f"{max(0, free) / 2**30:.1f} are free: ask for a smaller --size"
+                f"{size[0]}x{size[1]} px need {needed / 2**30:.2f} GiB of memory, "
+                f"{max(0, free) / 2**30:.2f} are free{of}: ask for a smaller --size"
             )
 
 
-def _bytes_for(size: tuple[int, int], masks: int) -> int:
-    """Of one photo."""
-    pixels = math.prod(size)
+def _bytes_for(size: tuple[int, int], masks: int, photos: int = 1) -> int:
+    """Of photos that are painted together, after the codes of their paintings."""
+    pixels = photos * math.prod(size)
     needed = (PICTURE_BYTES + MASK_BYTES * masks) * pixels
-    needed += runtime.BYTES_PER_PIXEL * min(pixels, runtime.WORK**2)
+    strokes = runtime.BYTES_PER_PIXEL * min(pixels, photos * runtime.WORK**2)
+    needed += max(runtime.CODE_BYTES, strokes)
     if runtime.at_work(size) < 1:
-        needed += STRIP_BYTES * size[0] * min(size[1], runtime.STRIP + 2 * SEEN)
+        needed += photos * STRIP_BYTES * size[0] * min(size[1], runtime.STRIP + 2 * SEEN)
     return needed

@@ -24,7 +24,7 @@ from impasto.encoders.weights import load_parameters
 from impasto.errors import InputError
 from impasto.fast.network import Painter
 from impasto.fast.style_code import LAYERS, NUMBERS, CodeBook
-from impasto.media.atomic import write_atomically
+from impasto.media.atomic import make_folder, write_atomically
 
 STYLE, PICTURE = "style.onnx", "stylize.onnx"
 OPSET = 18
@@ -80,7 +80,7 @@ def export(
         (STYLE, coding, {"painting": example}, "code"),
         (PICTURE, Painting(painter).eval(), {"photo": example, "code": code}, "picture"),
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     made = {}
     for name, module, inputs, output in graphs:
         graph = _graph(module, inputs, output)

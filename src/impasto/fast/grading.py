@@ -18,6 +18,7 @@ from impasto.fast.recoloring import (
     TINY,
     color_map,
     color_moments,
+    mean_and_covariance,
 )
 
 OCTAVES = 4
@@ -61,6 +62,16 @@ def grade(image: Tensor, mask: Tensor | None = None) -> Tensor:
     """
     mask = None if mask is None else padded(mask)
     return torch.cat([color_moments(level, mask) for level in pyramid(padded(image))], 1)
+
+
+def possible_grade(grades: Tensor) -> Tensor:
+    """The nearest grades [N, GRADE_NUMBERS] that pictures can have: covariances are not negative,
+    which those of codes beyond a painting's may be."""
+    mean, covariance = mean_and_covariance(grades.reshape(-1, COLOR_NUMBERS))
+    values, axes = torch.linalg.eigh(covariance)
+    covariance = axes @ torch.diag_embed(values.clamp(min=0)) @ axes.transpose(1, 2)
+    second = covariance + mean @ mean.transpose(1, 2)
+    return torch.cat([mean.flatten(1), second.flatten(1)], 1).view_as(grades)
 
 
 def grades_in_strips(image: Tensor, rows: int, masks: Tensor | None = None) -> Tensor:

@@ -77,8 +77,8 @@ class Painter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.book = CodeBook()
-        self.half_precision = False
-        """Whether convolutions are in bfloat16; colours never are."""
+        self.autocast: torch.dtype | None = None
+        """Of the convolutions; none: float32, which colours are in any case."""
         self.reader = nn.Sequential(
             nn.Linear(NUMBERS - GRADE_NUMBERS, HIDDEN),
             nn.SiLU(),
@@ -158,10 +158,10 @@ class Painter(nn.Module):
         style = normalized.style
         own = None if normalized.given is None else normalized.given[:, :GRADE_NUMBERS]
         toned = graded(photo, own, style.grades, style.masks)
-        if self.half_precision:
-            with torch.autocast(photo.device.type, torch.bfloat16):
-                return toned + self._strokes(photo, toned, normalized).float()
-        return toned + self._strokes(photo, toned, normalized)
+        if self.autocast is None:
+            return toned + self._strokes(photo, toned, normalized)
+        with torch.autocast(photo.device.type, self.autocast):
+            return toned + self._strokes(photo, toned, normalized).float()
 
     def _strokes(self, photo: Tensor, toned: Tensor, normalized: _Normalizer) -> Tensor:
         x = F.pixel_unshuffle(torch.cat([photo, toned], 1) - 0.5, 2)

@@ -15,6 +15,7 @@ from impasto.encoders.vgg import Encoder
 from impasto.fast.grading import GRADE_NUMBERS, GRADED
 from impasto.fast.photos import as_batch, fingerprint, on_shorter_side, readable
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
+from impasto.media.atomic import make_folder
 
 SIDES = (256, 192, 128)
 """Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
@@ -61,7 +62,7 @@ class Paintings:
             book: fitted, since moments are kept in its units; on the encoder's device.
         """
         self.paths, self.encoder, self.book = list(paths), encoder, book
-        cache.mkdir(parents=True, exist_ok=True)
+        make_folder(cache)
         units = book.units.cpu().numpy().tobytes().hex()[:8]
         name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}-{GRADED}.f16"
         shape = (len(self.paths) * VARIANTS, _NUMBERS)

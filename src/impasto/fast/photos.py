@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImageError, InputError, LimitError
-from impasto.media.atomic import replacing
+from impasto.media.atomic import make_folder, replacing
 from impasto.media.decode import read_picture
 from impasto.media.picture import Picture
 
@@ -34,7 +34,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if len(found) < FEWEST:
         raise InputError(
             f"{folder}: {len(found)} picture(s) ({', '.join(each[1:] for each in SUFFIXES)}); "
@@ -101,7 +101,7 @@ class Photos:
         """Pack the middles of photos, or map what was packed of the same files before."""
         target = cache / f"photos-{fingerprint(paths)}-{SQUARE}.u8"
         if not target.exists():
-            cache.mkdir(parents=True, exist_ok=True)
+            make_folder(cache)
             with replacing(target) as temporary, temporary.open("wb") as file:
                 squares = map(_square, paths)
                 if not sum(file.write(each.tobytes()) for each in squares if each is not None):

@@ -23,6 +23,9 @@ after an engraving shall be as grey as that."""
 TINY = 1e-12
 LEAST = 1e-5
 """Eigenvalue, of the trace, down to which roots are exact."""
+ROUNDING = 5e-7
+"""Added to all variances besides: moments in float32 are not quite those of a picture,
+and what is below zero has no root. A tint of less than a fifth of an 8-bit level."""
 ITERATIONS = 10
 
 
@@ -55,9 +58,18 @@ def shares_of_places(features: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def color_moments(image: Tensor, mask: Tensor | None = None) -> Tensor:
-    """[N, 12] of the RGB values of [N, 3, H, W], and a mask as of :func:`moments_of_places`."""
-    mean, second = moments_of_places(image, mask)
-    return torch.cat([mean, second.flatten(1)], 1)
+    """[N, 12] of the RGB values of [N, 3, H, W], and a mask as of :func:`moments_of_places`.
+
+    Summed around the mean: squares of a million bright pixels are rounded by more than an even
+    picture varies, and its covariance would not be positive.
+    """
+    points = image.flatten(2)
+    shares = None if mask is None else shares_of_places(image, mask)
+    mean = points.mean(2, True) if shares is None else (points * shares).sum(2, True)
+    around = points - mean
+    weighted = around / points.shape[2] if shares is None else around * shares
+    second = weighted @ around.transpose(1, 2) + mean @ mean.transpose(1, 2)
+    return torch.cat([mean.flatten(1), second.flatten(1)], 1)
 
 
 def color_map(
@@ -75,10 +87,10 @@ def color_map(
     Returns:
         Matrix [N, 3, 3] and offset [N, 3, 1]: ``matrix @ pixels + offset``.
     """
-    (mean_s, cov_s), (mean_t, cov_t) = map(_mean_and_covariance, (source, target))
+    (mean_s, cov_s), (mean_t, cov_t) = map(mean_and_covariance, (source, target))
     identity = torch.eye(3, dtype=cov_s.dtype, device=cov_s.device)
-    cov_s = cov_s + ridge * identity
-    cov_t = cov_t + ridge * _without_colour_of_grey(cov_t, ridge, identity)
+    cov_s = cov_s + (ridge + ROUNDING) * identity
+    cov_t = cov_t + ridge * _without_colour_of_grey(cov_t, ridge, identity) + ROUNDING * identity
     root, inverse = roots(cov_s)
     matrix = inverse @ roots(root @ cov_t @ root)[0] @ inverse
     return matrix, mean_t - matrix @ mean_s
@@ -111,7 +123,8 @@ def _scaled() -> Iterator[tuple[float, float]]:
 _SCALED = tuple(_scaled())
 
 
-def _mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
+    """[N, 3, 1] and [N, 3, 3] of [N, 12] as of :func:`color_moments`."""
     mean = moments[:, :3].unsqueeze(2)
     return mean, moments[:, 3:].view(-1, 3, 3) - mean @ mean.transpose(1, 2)
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
+from impasto.errors import InputError
 from impasto.fast.files import read_painter
 from impasto.fast.grading import SEEN, graded, grades_in_strips, padded
 from impasto.fast.grain import grained
@@ -30,6 +31,8 @@ CODE_WORK = 3.5
 """Of a pixel that a code is taken of, against one that is painted."""
 DETAIL_WORK = 0.2
 """Likewise of one that only gets detail."""
+CODE_BYTES = 190 << 20
+"""That a code takes, VGG-19's kernels as they are laid included; measured."""
 BYTES_PER_PIXEL = 365
 """Of what is painted at a time: activations at their peak, 350 as measured, and grain."""
 
@@ -55,11 +58,11 @@ class Runtime:
         Raises:
             WeightsError: there are none, or they are damaged.
         """
-        self.device, self.autocast = device, autocast
+        self.device = device
         # As the features are laid, or every convolution lays its weights anew.
         painter = painter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.painter = painter.eval().requires_grad_(False)
-        self.painter.half_precision = autocast is not None
+        self.painter.autocast = autocast
         self._encoder = load_encoder("vgg19", LAYERS, weights=vgg, device=device)
 
     @classmethod
@@ -88,8 +91,8 @@ class Runtime:
         """
         image = image.to(self.device)
         mask = None if mask is None else mask.to(self.device)
-        half = self.autocast is not None
-        with torch.autocast(self.device.type, self.autocast, enabled=half):
+        dtype = self.painter.autocast
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             features = self._encoder(image)
         return self.painter.book.measured(image, features, mask)[0]
 
@@ -117,6 +120,9 @@ class Runtime:
 
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.
+
+        Raises:
+            InputError: the numbers that came of it are not finite.
         """
         where = None if masks is None else masks[None]
         style = replace(self.painter.style(codes.to(self.device)), masks=where)
@@ -128,13 +134,13 @@ class Runtime:
             statistics = self.painter.statistics(small, replace(style, masks=None))
         made = self._strokes(photo, shrink, style, statistics, grain)
         if shrink == 1:
-            return made
+            return _checked(made)
         result = self._toned(photo, style, grades_in_strips(whole, STRIP, style.masks))
         for channel in range(3):  # one after the other: what is between takes a third of the memory
             toned = result[:, channel : channel + 1]
             change = made[:, channel : channel + 1] - _shrunk(toned, shrink)
             toned += F.interpolate(change, toned.shape[2:], mode="bicubic")
-        return result.clamp_(0, 1)
+        return _checked(result).clamp_(0, 1)
 
     def _strokes(
         self,
@@ -168,6 +174,13 @@ class Runtime:
             made = graded(padded(photo[:, :, rows].to(self.device)), own, style.grades, where)
             result[:, :, start:stop] = made[:, :, start - first : stop - first, : photo.shape[3]]
         return result
+
+
+def _checked(image: Tensor) -> Tensor:
+    """Itself: what is not a number would be saved as black."""
+    if not bool(image.sum().isfinite()):
+        raise InputError("the network makes no picture of this style; the recipe sketch may")
+    return image
 
 
 def at_work(size: Sequence[int]) -> float:

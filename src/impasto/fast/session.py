@@ -31,7 +31,7 @@ from impasto.fast.photos import (
 )
 from impasto.fast.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.fast.train import Trainer
-from impasto.media.atomic import replacing, write_atomically
+from impasto.media.atomic import make_folder, replacing, write_atomically
 from impasto.media.decode import read_picture
 from impasto.record.contact_sheet import ContactSheet
 
@@ -233,7 +233,7 @@ def _book(
     if not path.exists():
         say("measuring what paintings are like")
         book = fitted_book(paintings, plan.seed)
-        session.work.mkdir(parents=True, exist_ok=True)
+        make_folder(session.work)
         write_atomically(path, save(book.state_dict()))
     return load_file(path)
 
@@ -285,6 +285,6 @@ def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder
             made = painter(grained(content), style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
             picture = Image.fromarray(np.rint(made * 255).astype(np.uint8))
             sheet.place(place + column + 1, "", picture)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with replacing(folder / f"{trainer.step:07d}.jpg") as temporary:
         sheet.image.save(temporary, "JPEG", quality=90)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.layers import BLOCK_CHANNELS
-from impasto.fast.grading import GRADE_NUMBERS, grade
+from impasto.fast.grading import GRADE_NUMBERS, grade, possible_grade
 from impasto.fast.recoloring import moments_of_places, shares_of_places
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
@@ -108,8 +108,8 @@ class CodeBook(nn.Module):
     def measured(
         self, image: Tensor, features: dict[str, Tensor], mask: Tensor | None = None
     ) -> Tensor:
-        """:meth:`code` of :meth:`moments`, in a third of the time: of second moments only those
-        that are in it. Features may be in half precision; sums are in float32."""
+        """:meth:`code` of :meth:`moments`, in half the time: of second moments only those that are
+        in it. Features may be in half precision; sums are in float32. Export cannot trace it."""
         means, squares, along = [], [], []
         rows, columns = _pairs(image.device)
         for unit, layer in zip(self.units, LAYERS, strict=True):
@@ -162,6 +162,12 @@ class CodeBook(nn.Module):
         numbers = self.unscaled(self.code(scaled))
         self.center.copy_(numbers.mean(0))
         self.width.copy_(numbers.std(0, correction=0).clamp(min=0.02))
+
+
+def possible(codes: Tensor) -> Tensor:
+    """Codes [K, NUMBERS] as they are, but for grades that no picture has."""
+    rest, grades = codes[:, :-GRADE_NUMBERS], codes[:, -GRADE_NUMBERS:]
+    return torch.cat([rest, possible_grade(grades)], 1)
 
 
 def _moments_along(

@@ -55,7 +55,7 @@ class Trainer:
         self.photos, self.paintings = photos, paintings
         self.rank, self.average, self.step = rank, average, 0
         self.device = next(painter.parameters()).device
-        painter.half_precision = autocast_dtype(plan.precision, self.device) is not None
+        painter.autocast = autocast_dtype(plan.precision, self.device)
         self.averaged = {k: v.detach().clone() for k, v in painter.state_dict().items()}
         painter.requires_grad_(plan.fitted == "all")
         painter.normalization.requires_grad_(True)
@@ -65,7 +65,7 @@ class Trainer:
         forward = _Forward(painter)
         # Buffers are the code book, the same everywhere; the first process also paints alone.
         self._forward: nn.Module = (
-            DistributedDataParallel(forward, broadcast_buffers=False) if together else forward
+            DistributedDataParallel(forward, forward_sync_buffers=False) if together else forward
         )
 
     def run(self, until: int) -> Iterator[dict[str, float]]:
@@ -106,8 +106,8 @@ class Trainer:
     def _features(self, images: Tensor) -> dict[str, Tensor]:
         """Of VGG, whose convolutions may be in bfloat16; what comes of them, and everything that
         is summed, is in float32."""
-        half = self.painter.half_precision
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        dtype = self.painter.autocast
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             found = self.encoder(images)
         return {layer: values.float() for layer, values in found.items()}
 

@@ -38,6 +38,20 @@ def replacing(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """And those above it, where there are none yet.
+
+    Raises:
+        ResourceError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ResourceError(f"{folder}: is a file, a folder is needed") from None
+    except OSError as error:
+        raise ResourceError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
 def remove_orphans(folder: Path) -> None:
     """Temporary files in a folder whose processes, of this machine, were killed."""
     for path in folder.glob(f"{PREFIX}*-*"):

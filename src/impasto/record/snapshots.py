@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.errors import ResourceError
+from impasto.media.atomic import make_folder
 from impasto.media.encode import write_picture
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ class Snapshots:
         Raises:
             ResourceError: the folder cannot be made.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ResourceError(f"cannot make folder {folder}: {error.strerror}") from None
+        make_folder(folder)
         self._folder = folder
         self._every = every
 
