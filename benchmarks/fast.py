@@ -95,7 +95,7 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
     engines = {s: OnePass(recipe.with_changes({"strength": s}), device="cpu") for s in strengths}
     if len(rows) < len(before) or not before:
         write_rows(rows)
-    with PAIRS.open("a", newline="") as file:  # so that two runs can add to it side by side
+    with PAIRS.open("a", newline="") as file:  # two runs of the same weights can add to it
         writer = csv.DictWriter(file, COLUMNS)
         for content, style in pairs(count):
             photo, painting = read_picture(content), read_picture(style)
