@@ -92,7 +92,8 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
             kept[key] = Measured.of(picture, encoder)
         return kept[key]
 
-    engines = {s: OnePass(recipe.with_changes({"strength": s}), device="cpu") for s in strengths}
+    exact = recipe.with_changes({"precision": "float32"})  # whatever the machine's own is
+    engines = {s: OnePass(exact.with_changes({"strength": s}), device="cpu") for s in strengths}
     if len(rows) < len(before) or not before:
         write_rows(rows)
     with PAIRS.open("a", newline="") as file:  # two runs of the same weights can add to it

@@ -16,6 +16,7 @@ from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.evaluate.compare import compare, reference_encoder
 from impasto.fast import export, runtime
+from impasto.fast.artist import CodeArtist
 from impasto.fast.files import network_file, network_used, read_painter
 from impasto.media.decode import read_picture
 from impasto.record.provenance import read_provenance
@@ -182,6 +183,17 @@ def test_other_commands_say_so_too(arguments, capsys):
         made()
     assert main(arguments) == 2
     assert "recipe 'draft' is a network's" in complaint(capsys)
+
+
+def test_for_lightness_alone_a_network_sees_colours_all_the_same(monkeypatch):
+    sittings, paint = [], CodeArtist.paint
+    monkeypatch.setattr(
+        CodeArtist, "paint", lambda *given: sittings.extend(given[2]) or paint(*given)
+    )
+    luminance = made("--colors", "luminance")
+    (painting,) = sittings[0].paintings
+    assert np.ptp(painting.pixels, axis=2).max() > 0.1
+    assert apart(luminance, made("--colors", "match")) > 0.5
 
 
 def test_a_network_has_no_tiles(capsys):

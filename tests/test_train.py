@@ -26,6 +26,7 @@ from impasto.fast.files import KIND, network_file, read_painter
 from impasto.fast.grain import DEVIATION
 from impasto.fast.photos import Photos, pictures_in
 from impasto.fast.session import Session, trainer_of
+from impasto.media.atomic import lock
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +203,7 @@ def test_the_learning_rate_rises_and_falls_to_the_horizon():
         (["--photos", "nowhere"], "no such folder"),
         (["--photos", "."], "--work"),
         (["--seed", "4"], "seed 0, not 4"),
-        (["--work", "file"], "file/cache: cannot be made"),
+        (["--work", "file"], "file: is a file"),
     ],
 )
 def test_bad_runs_are_told_in_a_line(folders, tmp_path, capsys, monkeypatch, flags, complaint):
@@ -378,6 +379,40 @@ def test_what_a_killed_run_logged_after_its_checkpoint_is_forgotten(folders, tmp
     assert after[:2] == before
     assert after[2]["total"] < 99
     assert after[3]["seconds"] >= after[2]["seconds"] >= before[1]["seconds"]
+
+
+def test_two_runs_do_not_share_a_folder(folders, tmp_path, capsys):
+    (tmp_path / "work").mkdir()
+    with (tmp_path / "work" / "lock").open("wb") as file:
+        assert lock(file)
+        assert main(arguments(folders, tmp_path / "work", "--steps", 1)) == 2
+    assert "another training is at work here" in capsys.readouterr().err
+    assert main(arguments(folders, tmp_path / "work", "--steps", 1)) == 0
+
+
+def test_another_painting_of_the_same_name_and_size_is_another(tmp_path):
+    first, second = tmp_path / "a" / "own.bmp", tmp_path / "b" / "own.bmp"
+    for path, colour in ((first, "red"), (second, "blue")):
+        path.parent.mkdir()
+        Image.new("RGB", (64, 64), colour).save(path)
+    assert first.stat().st_size == second.stat().st_size
+    assert photos_module.fingerprint([first]) != photos_module.fingerprint([second])
+
+
+def test_what_a_folder_lost_is_made_again_or_told(folders, tmp_path, capsys):
+    work = tmp_path / "work"
+    assert main(arguments(folders, work, "--steps", 2)) == 0
+    for path in [work / "log.jsonl", *work.glob("cache/photos-*")]:
+        path.write_bytes(path.read_bytes()[:-7])
+    assert main(arguments(folders, work, "--steps", 3)) == 0
+    assert [json.loads(line)["step"] for line in (work / "log.jsonl").read_text().splitlines()] == [
+        1,
+        3,
+    ]
+    book = work / "book.safetensors"
+    book.write_bytes(book.read_bytes()[:99])
+    assert main(arguments(folders, work, "--steps", 4)) == 2
+    assert "book.safetensors: is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind"])

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 from impasto._version import __version__
 from impasto.batch.job import Job, Outcome
 from impasto.errors import InputError, ResourceError
+from impasto.media.atomic import lock
 
 NAME = "impasto-batch.jsonl"
 HEADER = {"event": "batch", "format": 1, "impasto": __version__}
@@ -153,17 +154,11 @@ class Record:
         os.fsync(self._file.fileno())
 
     def _hold(self) -> None:
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._file):
             self._file.close()
             raise InputError(
                 f"{self.path}: another batch is at work with this record: wait for its end"
-            ) from None
+            )
 
     def _read(self, *, complete: bool) -> None:
         line = self._file.readline()

@@ -24,6 +24,7 @@ from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas
+from impasto.optimize.colors import Colors
 from impasto.optimize.schedule import painting_size
 from impasto.recipe import Recipe
 from impasto.recipe_tables import Engine
@@ -53,6 +54,12 @@ class Sitting:
     paintings: Sequence[Picture]
     areas: Areas
     recipe: Recipe
+
+
+def colors_seen(recipe: Recipe) -> Colors:
+    """What a network is shown: trained on paintings, it has hardly a stroke after grey ones, so
+    that where only lightness is wanted it sees the painting in the photo's colours."""
+    return "match" if recipe.colors == "luminance" else recipe.colors
 
 
 class Artist(Protocol):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.errors import InputError, ResourceError
 from impasto.fast import runtime
-from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for
+from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for, colors_seen
 from impasto.fast.grading import SEEN
 from impasto.media.decode import read_picture, read_pictures
 from impasto.media.masks import read_mask
@@ -203,7 +203,8 @@ class OnePass:
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Of each photo: [1, 3, H, W] in [0, 1], and how much of the photo is kept, if any is."""
         storage, recipe = Storage(torch.device("cpu")), self.recipe
-        looks = [seen(recipe.colors, each, paintings, size, recipe.style.scale) for each in photos]
+        colors, scale = colors_seen(recipe), recipe.style.scale
+        looks = [seen(colors, each, paintings, size, scale) for each in photos]
         images = torch.cat([canvas.to_tensor(shown, *size, storage) for shown, _ in looks])
         kept = areas.kept(*size, storage)
         if areas.changes_nothing:

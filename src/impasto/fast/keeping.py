@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,22 @@ import torch
 
 from impasto.errors import InputError
 from impasto.fast.files import KIND
-from impasto.media.atomic import replacing, write_atomically
+from impasto.media.atomic import lock, make_folder, replacing, write_atomically
+
+
+@contextmanager
+def alone_in(work: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made if need be.
+
+    Raises:
+        InputError: one is at work there.
+        ResourceError: the folder cannot be made.
+    """
+    make_folder(work)
+    with (work / "lock").open("wb") as file:
+        if not lock(file):
+            raise InputError(f"{work}: another training is at work here: wait for its end")
+        yield
 
 
 def write_state(path: Path, run: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -60,7 +76,7 @@ class Log:
     def __init__(self, path: Path, step: int) -> None:
         """Go on after a step: what a run that was killed wrote of later ones is forgotten."""
         self._path, self._began = path, time.monotonic()
-        kept = path.read_text().splitlines()[:step] if path.exists() else []
+        kept = _whole(path.read_text().splitlines()[:step]) if path.exists() else []
         self._before = json.loads(kept[-1])["seconds"] if kept else 0.0
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
@@ -69,3 +85,15 @@ class Log:
         seconds = round(self._before + time.monotonic() - self._began, 2)
         with self._path.open("a") as file:
             file.write(json.dumps({**losses, "seconds": seconds}) + "\n")
+
+
+def _whole(lines: Sequence[str]) -> list[str]:
+    """Those before one that is damaged."""
+    kept = []
+    for line in lines:
+        try:
+            json.loads(line)
+        except ValueError:
+            break
+        kept.append(line)
+    return kept

@@ -24,6 +24,8 @@ SQUARE = 256
 HELD_OUT = 10
 """About one picture in so many is for judging by, chosen by the hash of its name; at least one."""
 FEWEST = 2
+HASHED = 1 << 16
+"""Bytes at the beginning of a picture that tell it from others of its name and size."""
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -67,9 +69,13 @@ def _none_of(paths: Sequence[Path]) -> InputError:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """Of names and sizes of files: what was made of them before is of the same ones."""
-    text = "\n".join(f"{path.name} {path.stat().st_size}" for path in paths)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Of names, sizes and beginnings of files: what was made of them before is of the same ones."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            begin = file.read(HASHED)
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + begin)
+    return digest.hexdigest()[:16]
 
 
 def on_shorter_side(picture: Picture, side: int) -> Picture:
@@ -100,7 +106,7 @@ class Photos:
     def of(cls, paths: Sequence[Path], cache: Path) -> Photos:
         """Pack the middles of photos, or map what was packed of the same files before."""
         target = cache / f"photos-{fingerprint(paths)}-{SQUARE}.u8"
-        if not target.exists():
+        if not target.exists() or target.stat().st_size % (SQUARE * SQUARE * 3):
             make_folder(cache)
             with replacing(target) as temporary, temporary.open("wb") as file:
                 squares = map(_square, paths)

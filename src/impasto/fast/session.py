@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from impasto.encoders.weights import file_sha256, load_encoder
-from impasto.errors import counted
+from impasto.errors import InputError, counted
 from impasto.fast.batches import Plan
 from impasto.fast.files import network_file, network_there, read_painter, write_painter
 from impasto.fast.grain import DEVIATION, PERIODS, SIDE, grained
-from impasto.fast.keeping import Log, read_state, write_state
+from impasto.fast.keeping import Log, alone_in, read_state, write_state
 from impasto.fast.network import Painter
 from impasto.fast.paintings import SIDES, Paintings, moments_of
 from impasto.fast.photos import (
@@ -87,18 +87,20 @@ def train(
 
     Raises:
         ImageError: a painting that the network is for cannot be read.
-        InputError: folders without pictures, or the session's folder is another run's.
+        InputError: folders without pictures; the session's folder is another run's, or one is at
+            work there.
         WeightsError: the network to begin with is missing or damaged.
         ResourceError: the disk is full.
     """
     run = _identity(session, plan)
-    state = read_state(session.work / STATE, run)
-    trainer, photos, paintings = trainer_of(session, plan, device, say, rank)
-    if state is not None:
-        trainer.restore(state)
-        there = "; a larger --steps goes on" if trainer.step >= plan.steps else ""
-        say(f"going on from step {trainer.step}{there}")
-    yield from _recorded(session, run, trainer, photos, paintings)
+    with nullcontext() if rank else alone_in(session.work):
+        state = read_state(session.work / STATE, run)
+        trainer, photos, paintings = trainer_of(session, plan, device, say, rank)
+        if state is not None:
+            trainer.restore(state)
+            there = "; a larger --steps goes on" if trainer.step >= plan.steps else ""
+            say(f"going on from step {trainer.step}{there}")
+        yield from _recorded(session, run, trainer, photos, paintings)
 
 
 def trainer_of(
@@ -224,6 +226,7 @@ def _book(
 ) -> dict[str, torch.Tensor]:
     """The code book of the run, fitted on some of its paintings if there is none yet; for
     paintings named one by one, too few for a book, impasto's own."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
     if isinstance(session.paintings, tuple):
@@ -235,7 +238,10 @@ def _book(
         book = fitted_book(paintings, plan.seed)
         make_folder(session.work)
         write_atomically(path, save(book.state_dict()))
-    return load_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError:
+        raise InputError(f"{path}: is damaged; without it the run measures anew") from None
 
 
 def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:

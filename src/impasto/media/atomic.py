@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from impasto.errors import ResourceError
 
@@ -50,6 +51,20 @@ def make_folder(folder: Path) -> None:
         raise ResourceError(f"{folder}: is a file, a folder is needed") from None
     except OSError as error:
         raise ResourceError(f"{folder}: cannot be made ({error.strerror})") from None
+
+
+def lock(file: IO[bytes]) -> bool:
+    """Keep other processes from a file for as long as it is open; whether none has it. Windows,
+    which has no such locks, keeps nobody out."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def remove_orphans(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from impasto.errors import InputError, ResourceError
-from impasto.media.atomic import remove_orphans
+from impasto.media.atomic import lock, remove_orphans
 
 ID = re.compile(r"[0-9a-f]{32}")
 PHOTO, CLIP, START, RESULT = "photo", "clip", "start.png", "result.png"
@@ -129,17 +129,11 @@ class Folder:
             InputError: another server has it.
         """
         file = (self.path / "lock").open("wb")
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not lock(file):
             file.close()
             raise InputError(
                 f"{self.path}: another `impasto serve` uses this folder; give another --data"
-            ) from None
+            )
         return file
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from impasto.errors import InputError
+from impasto.fast.artist import colors_seen
 from impasto.fast.engine import OnePass
 from impasto.fast.grading import grade, graded, padded
 from impasto.media.picture import Floats, Picture
@@ -85,8 +86,8 @@ class Network:
         return shown(self._recipe.colors, Picture(result), Picture(frame)).pixels
 
     def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:
-        size = frame.shape[1], frame.shape[0]
-        return seen(self._recipe.colors, Picture(frame), paintings, size, self._recipe.style.scale)
+        size, scale = (frame.shape[1], frame.shape[0]), self._recipe.style.scale
+        return seen(colors_seen(self._recipe), Picture(frame), paintings, size, scale)
 
 
 def _tensor(picture: Picture) -> torch.Tensor:
