@@ -370,6 +370,21 @@ def test_content_losses_see_structure_and_have_the_right_slope(name):
     assert gradcheck(lambda x: loss(x, a[..., :54, :54]), small, fast_mode=True)
 
 
+def test_similarity_is_of_pairs_of_places_whatever_their_strength():
+    a, b = (noise(2, 3, 4, 5, seed=s, dtype=torch.float64) for s in (1, 2))
+    strength = noise(2, 1, 4, 5, seed=3, dtype=torch.float64) + 0.1
+    torch.testing.assert_close(losses.similarity_loss(strength * a, a), torch.zeros(2).double())
+    points, others = (x[1].flatten(1).T for x in (a, b))
+    apart = [
+        F.cosine_similarity(points[i], points[k], 0) - F.cosine_similarity(others[i], others[k], 0)
+        for i in range(20)
+        for k in range(20)
+    ]
+    expected = torch.stack(apart).abs().mean()
+    torch.testing.assert_close(losses.similarity_loss(a, b)[1], expected)
+    assert gradcheck(lambda x: losses.similarity_loss(x, b), a.requires_grad_(), fast_mode=True)
+
+
 def test_a_grid_of_squares_is_seen_wherever_it_begins_and_a_ramp_has_none():
     ramp = torch.arange(64.0).expand(1, 3, 64, 64) / 64
     assert float(losses.grid_loss(ramp + ramp.transpose(2, 3))) == pytest.approx(0, abs=1e-8)

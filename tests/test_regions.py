@@ -15,6 +15,7 @@ from impasto.errors import InputError
 from impasto.media import bands
 from impasto.media.decode import read_picture
 from impasto.media.masks import Mask, read_mask
+from impasto.media.picture import Picture
 from impasto.objective.moments import Moments, blend, measure
 from impasto.objective.objective import Objective
 from impasto.objective.regions import MomentsOf, Regions
@@ -270,6 +271,26 @@ def test_masks_that_cannot_be_meant_are_refused_in_one_line():
 
 
 # Whole runs
+
+
+@pytest.mark.parametrize("recipe", [QUICK, load_recipe("draft")], ids=["optimiser", "network"])
+def test_what_is_transparent_in_a_painting_is_not_looked_at(recipe):
+    levels = np.asarray(PAINTING)
+    alpha = np.round(255 * half(*levels.shape[1::-1])).astype(np.uint8)
+    cut = read_picture(np.dstack([levels, alpha]))
+    found = painted(painting=cut, recipe=recipe)
+    whole = Picture(cut.pixels)  # its hidden pixels have no colour of their own
+    masked = painted(painting=whole, style_masks=[cut.alpha], recipe=recipe)
+    unmasked = painted(painting=whole, recipe=recipe)
+    near, far = (np.abs(found - each).mean() for each in (masked, unmasked))
+    assert near < far / 3, (near, far)  # resized by itself, what is seen gets nothing of the rest
+    evenly = painted(painting=cut, style_masks=[1 - half() / 2], recipe=recipe)
+    assert np.abs(found - evenly).mean() < far / 3
+    quarter = half() * np.roll(half(), -16, 1)
+    for hidden in (np.zeros_like(alpha), 255 - alpha):
+        nothing = read_picture(np.dstack([levels, hidden]))
+        with pytest.raises(InputError, match="transparent wherever"):
+            painted(painting=nothing, style_masks=[quarter], recipe=recipe)
 
 
 @pytest.mark.parametrize("name", ["standard", "gatys-2015", "keras-lbfgs"])

@@ -24,6 +24,7 @@ from impasto.fast import session as session_module
 from impasto.fast.batches import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 from impasto.fast.files import KIND, network_file, read_painter
 from impasto.fast.grain import DEVIATION
+from impasto.fast.paintings import VARIANTS, variant_of
 from impasto.fast.photos import Photos, pictures_in
 from impasto.fast.session import Session, trainer_of
 from impasto.media.atomic import lock
@@ -167,6 +168,17 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
     identities = draw_batch(plan, photos, 9, 7)
     assert identities.styles == []
     assert torch.equal(identities.grained(), identities.photos)
+
+
+def test_a_painting_is_imitated_as_it_is_mirrored_and_in_greys():
+    painting = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    made = [variant_of(painting, variant, index) for index in (0, 1) for variant in range(VARIANTS)]
+    (first, *_, grey), others = made[:VARIANTS], made[VARIANTS:]
+    assert torch.equal(first, painting)
+    assert torch.equal(grey, painting.mean(1, keepdim=True).expand(1, 3, 6, 8))
+    for one, other in zip(made[3:6], others[3:6], strict=True):
+        assert not torch.equal(one, other)  # which colours are exchanged depends on the painting
+        assert torch.equal(one.sort(1).values, painting.flip(3).sort(1).values)
 
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):

@@ -20,6 +20,7 @@ WEIGHTS = (
     "deviation",
     "covariance",
     "content",
+    "similarity",
     "structure",
     "roughness",
     "bounds",

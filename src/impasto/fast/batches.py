@@ -53,8 +53,8 @@ class Plan:
             besides what the code asks for: enough to come closer to one painting.
         precision: of convolutions: ``float32``, ``bfloat16``, or that where the device multiplies
             it natively; weights, colours and sums are float32.
-        deviation, covariance, content, structure, roughness, bounds, grid, identity: loss
-            weights.
+        deviation, covariance, content, similarity, structure, roughness, bounds, grid, identity:
+            loss weights.
     """
 
     steps: int = 20_000
@@ -69,6 +69,7 @@ class Plan:
     deviation: float = 10.0
     covariance: float = 10.0
     content: float = 0.5
+    similarity: float = 3.0
     structure: float = 0.15
     roughness: float = 0.1
     bounds: float = 10.0

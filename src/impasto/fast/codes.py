@@ -24,7 +24,7 @@ from impasto.fast.runtime import Runtime
 from impasto.fast.style_code import NUMBERS, possible
 from impasto.media.atomic import write_atomically
 from impasto.media.decode import read_picture
-from impasto.media.masks import read_mask
+from impasto.media.masks import read_mask, visible
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
@@ -79,15 +79,17 @@ class Atelier:
 
         Raises:
             ImageError, LimitError: it cannot be read.
-            InputError: a size below 16 px, or a scale that is not above 0.
+            InputError: a size below 16 px, a scale not above 0, or all of it is transparent.
         """
         if not scale > 0:
             raise InputError(f"scale {scale}: how large strokes are to be, above 0")
         if size < SHORTEST:
             raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
         picture = read_picture(painting)
-        found: Code = code_beside(self._runtime, picture, (size, size), scale).cpu().numpy()
-        return found
+        shown = visible(picture)
+        found = code_beside(self._runtime, picture, (size, size), scale, shown)
+        code: Code = found.cpu().numpy()
+        return code
 
     def paint(
         self,

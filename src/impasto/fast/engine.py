@@ -16,11 +16,10 @@ from impasto.fast import runtime
 from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for, colors_seen
 from impasto.fast.grading import SEEN
 from impasto.media.decode import read_picture, read_pictures
-from impasto.media.masks import read_mask
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
-from impasto.optimize.areas import Areas, mixed
+from impasto.optimize.areas import Areas, mixed, read_areas
 from impasto.optimize.colors import seen
 from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.plan import Plan
@@ -153,7 +152,7 @@ class OnePass:
             ResourceError: there is too little memory for one.
         """
         self._check_room(size)
-        areas = Areas.of(self.recipe, len(styles))
+        areas = self._areas(styles)
         if areas.changes_nothing:
             return lambda photo: photo
         sitting = Sitting(content, styles, areas, self.recipe)
@@ -177,7 +176,7 @@ class OnePass:
                 all together.
         """
         (size,) = {self.size_for(content) for content in contents}
-        began, areas = time.monotonic(), self._areas(styles, (), ())
+        began, areas = time.monotonic(), self._areas(styles)
         self._check_room(size, len(contents))
         made = self._painted(contents, styles, areas, size)
         share = (time.monotonic() - began) / len(contents)
@@ -238,14 +237,14 @@ class OnePass:
         )
 
     def _areas(
-        self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
+        self,
+        paintings: Sequence[Picture],
+        masks: Sequence[Any] = (),
+        style_masks: Sequence[Any] = (),
     ) -> Areas:
-        return Areas.of(
-            self.recipe,
-            len(paintings),
-            map(read_mask, masks),
-            (None if each is None else read_mask(each) for each in style_masks),
-        )
+        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
+        whole = self.recipe.engine.kind == "magenta"  # which cannot look at a part
+        return areas if whole else areas.without_hidden(paintings)
 
     def _paintings_of(self, styles: Any) -> list[Picture]:
         paintings = read_pictures(styles)

@@ -75,6 +75,16 @@ def content_loss(found: Tensor, target: Tensor) -> Tensor:
     return (_normalized(found) - _normalized(target)).square().mean((1, 2, 3))
 
 
+def similarity_loss(found: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of the cosine similarities of all pairs of places: [N] of
+    features [N, C, H, W].
+
+    What belongs together in the photo shall do so in the picture, whatever both look like
+    (Kolkin et al., arXiv:1904.12785).
+    """
+    return (_similarities(found) - _similarities(target)).abs().mean((1, 2))
+
+
 def structure_loss(found: Tensor, target: Tensor) -> Tensor:
     """One less the contrast and structure factors of SSIM on luma, mean of two octaves: [N].
 
@@ -135,6 +145,11 @@ def _normalized(features: Tensor) -> Tensor:
     centered = features - features.mean((2, 3), keepdim=True)
     variance = centered.square().mean((2, 3), keepdim=True)
     return centered / (variance + 1e-3 * variance.mean(1, keepdim=True) + 1e-8).sqrt()
+
+
+def _similarities(features: Tensor) -> Tensor:
+    unit = F.normalize(features.flatten(2), dim=1)
+    return unit.transpose(1, 2) @ unit
 
 
 def _centered(image: Tensor) -> Tensor:

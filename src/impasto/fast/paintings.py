@@ -19,13 +19,14 @@ from impasto.media.atomic import make_folder
 
 SIDES = (256, 192, 128)
 """Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
-VARIANTS = 2 * len(SIDES)
-"""Of a painting: every size as it is, and mirrored with its colour channels exchanged."""
+VARIANTS = 2 * len(SIDES) + 1
+"""Of a painting: every size as it is, every size mirrored with its colour channels exchanged, and
+one size in greys."""
 _NUMBERS = GRADE_NUMBERS + sum(c + c * c for c in CHANNELS)
 
 
 def variant_of(image: Tensor, variant: int, index: int) -> Tensor:
-    """A painting [1, 3, H, W] as it is in the first half of its variants, else changed.
+    """A painting [1, 3, H, W] as it is in the first of its variants, changed in the others.
 
     Args:
         image: the painting, at the size of the variant.
@@ -34,6 +35,8 @@ def variant_of(image: Tensor, variant: int, index: int) -> Tensor:
     """
     if variant < len(SIDES):
         return image
+    if variant == VARIANTS - 1:
+        return image.mean(1, keepdim=True).expand_as(image)
     turns = [[1, 2, 0], [2, 0, 1], [0, 2, 1], [1, 0, 2], [2, 1, 0]]
     return image[:, turns[(index + variant) % len(turns)]].flip(3)
 

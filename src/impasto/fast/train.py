@@ -20,6 +20,7 @@ from impasto.fast.style_code import PictureMoments
 from impasto.optimize.device import autocast_dtype
 
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.3}
+SIMILARITY_LAYER = "relu4_1"
 COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
 """Of the layers; a crop has few positions for the covariance of the deepest."""
 AHEAD = 8
@@ -132,6 +133,9 @@ class Trainer:
             "deviation": losses.deviation_loss(moments, wanted),
             "covariance": losses.covariance_loss(moments, wanted, COVARIANCE_WEIGHTS),
             "content": content,
+            "similarity": losses.similarity_loss(
+                made[SIMILARITY_LAYER], features[SIMILARITY_LAYER]
+            ),
             "structure": losses.structure_loss(painted, photos),
             "roughness": losses.roughness(painted),
             "bounds": losses.out_of_range(painted),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import InputError
 from impasto.media.decode import read_picture
+from impasto.media.picture import Picture
 from impasto.media.resample import resized_rows
 
 Floats = NDArray[np.float32]
@@ -81,6 +82,33 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
     if picture.alpha is not None:
         values *= picture.alpha
     return checked(Mask(values, name, path))
+
+
+def visible(picture: Picture, part: Mask | None = None) -> Mask | None:
+    """What of a painting counts: of a part, or of all of it, what is not transparent.
+
+    Args:
+        picture: the painting.
+        part: of it, at any size; none: all.
+
+    Returns:
+        None where all of it counts.
+
+    Raises:
+        InputError: none of it can be seen.
+    """
+    if picture.alpha is None:
+        return part
+    if part is None:
+        return _seen(Mask(picture.alpha))
+    values = part.resized_rows(picture.width, picture.height, slice(0, picture.height))
+    return _seen(replace(part, values=values * picture.alpha))
+
+
+def _seen(mask: Mask) -> Mask:
+    if not bool((mask.values > FAINTEST).any()):
+        raise InputError("the painting is transparent wherever it is looked at")
+    return mask
 
 
 def checked(mask: Mask) -> Mask:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.errors import InputError
 from impasto.media.bands import bands
-from impasto.media.masks import Mask, read_mask
+from impasto.media.masks import Mask, read_mask, visible
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize.canvas import mask_to_tensor
@@ -58,6 +58,16 @@ class Areas:
         recipe.check_counts(paintings, len(masks), len(style_masks))
         weights = recipe.style.weights or (1.0,) * paintings
         return cls(masks, style_masks, recipe.strengths(paintings), weights)
+
+    def without_hidden(self, paintings: Sequence[Picture]) -> Areas:
+        """The same, but that nothing transparent of the paintings is looked at.
+
+        Raises:
+            InputError: none of a painting can be seen.
+        """
+        parts = self.style_masks or (None,) * len(paintings)
+        shown = tuple(map(visible, paintings, parts))
+        return replace(self, style_masks=shown) if any(shown) else self
 
     @property
     def hashes(self) -> list[str]:

@@ -173,7 +173,7 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
+        areas = self._areas(paintings, masks, style_masks)
         inputs = [*(picture.sha256() for picture in (photo, *paintings)), *areas.hashes]
         inputs += [] if before is None else before.hashes
         state = None
@@ -210,7 +210,7 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), self._paintings_of(styles)
         size = self.size_for(photo)
-        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
+        areas = self._areas(paintings, masks, style_masks)
         taken = self._fitting.taken([photo, *paintings])
         layout = self._fitting.layout(size, paintings, areas, taken)
         needs = self._fitting.needs(layout, size, paintings, areas)
@@ -245,6 +245,12 @@ class Stylizer:
         if not paintings:
             raise InputError("no painting given: a style is needed")
         return paintings
+
+    def _areas(
+        self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
+    ) -> Areas:
+        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
+        return areas.without_hidden(paintings)
 
     def _scales(self, size: tuple[int, int], areas: Areas) -> tuple[Scale, ...]:
         """Of a run; a single iteration if the photo comes back in any case."""
