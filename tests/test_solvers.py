@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impasto.objective.storage import Storage
 from impasto.optimize.pyramid_adam import PyramidAdam
-from impasto.optimize.run import SOLVERS
+from impasto.optimize.solver_choice import SOLVERS
 from impasto.recipe_tables import Canvas, Solver
 
 KINDS = {

@@ -26,7 +26,7 @@ from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.canvas import to_tensor
 from impasto.optimize.checkpoint import RunState, load_state, save_state
 from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, layouts
-from impasto.optimize.run import SOLVERS
+from impasto.optimize.solver_choice import SOLVERS
 from impasto.optimize.sturdy import Sturdy
 from impasto.recipe_tables import Canvas, Solver
 

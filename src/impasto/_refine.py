@@ -12,7 +12,7 @@ from typing import Any
 from impasto._stylize import finished_picture
 from impasto.errors import InputError
 from impasto.fast.choice import engine_for
-from impasto.media.decode import read_picture, read_pictures
+from impasto.media.decode import read_paintings, read_picture
 from impasto.media.encode import write_picture
 from impasto.media.masks import Mask
 from impasto.media.picture import Floats, Picture
@@ -94,7 +94,7 @@ def refine(
     """
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, of_paintings = expanded(masks, sources, style_masks)
-    made, content, styles = read_picture(picture), read_picture(photo), read_pictures(sources)
+    made, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
     wanted, box = _wanted(made, region, mask, content, styles)
     regions, parts = found_masks(content, styles, where, of_paintings)
     given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)

@@ -12,7 +12,7 @@ from impasto.errors import InputError
 from impasto.fast.choice import engine_for
 from impasto.fast.engine import OnePass
 from impasto.fast.files import network_in, network_used
-from impasto.media.decode import read_picture, read_pictures
+from impasto.media.decode import read_paintings, read_picture
 from impasto.media.encode import write_picture
 from impasto.media.guided import guided_filter
 from impasto.media.masks import Mask
@@ -172,7 +172,7 @@ def stylize(
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, parts = expanded(masks, sources, style_masks)
-    styles = read_pictures(sources)
+    styles = read_paintings(sources)
     regions = found_masks(content, styles, where, parts)
     engine = engine_for(
         chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch

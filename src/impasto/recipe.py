@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from impasto.errors import InputError, RecipeError, counted
-from impasto.recipe_fields import change_field, check_heeded, dotted
+from impasto.recipe_fields import change_field, check_heeded, dotted, first_complaint, shown
 from impasto.recipe_tables import (
     Canvas,
     ContentTerm,
@@ -121,6 +121,12 @@ class Recipe(Table):
             raise ValueError(f'{what} knows no tiles: tile must be 0 or "auto"')
         return self
 
+    @model_validator(mode="after")
+    def _magenta_is_of_float32(self) -> Recipe:
+        if self.engine.kind == "magenta" and self.precision == "bfloat16":
+            raise ValueError('engine.kind "magenta" computes in float32: precision must be that')
+        return self
+
     def strengths(self, paintings: int) -> tuple[float, ...]:
         """Of each painting: its own times the recipe's."""
         return tuple(self.strength * own for own in self.style.strengths or (1.0,) * paintings)
@@ -193,7 +199,7 @@ def parse_recipe(text: str) -> Recipe:
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise RecipeError(_first_complaint(error, "the recipe")) from None
+        raise RecipeError(first_complaint(error, "the recipe")) from None
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -252,7 +258,7 @@ def _from_toml(text: str, name: str) -> Recipe:
         if base not in recipe_names():
             raise RecipeError(
                 f"recipe {name!r}: base must be a shipped recipe, one of "
-                f"{', '.join(recipe_names())} (got {_shown(base)})"
+                f"{', '.join(recipe_names())} (got {shown(base)})"
             )
         below = load_recipe(base)
         data = _overlaid(below.model_dump(mode="json"), data)
@@ -275,7 +281,7 @@ def _validated(data: dict[str, Any], name: str) -> Recipe:
     try:
         return Recipe.model_validate_json(_to_json(data))
     except ValidationError as error:
-        raise RecipeError(_first_complaint(error, f"recipe {name!r}")) from None
+        raise RecipeError(first_complaint(error, f"recipe {name!r}")) from None
 
 
 def _to_json(data: dict[str, Any]) -> str:
@@ -285,22 +291,3 @@ def _to_json(data: dict[str, Any]) -> str:
         return json.dumps(data)
     except (TypeError, ValueError, RecursionError) as error:
         raise RecipeError(f"a recipe holds numbers, text and tables only: {error}") from None
-
-
-def _first_complaint(error: ValidationError, what: str) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "no such field"
-    # What fields contradict each other is a whole table, and the message names them.
-    whole = first["type"] == "value_error" and isinstance(first["input"], dict)
-    got = "" if whole else f" (got {_shown(first['input'])})"
-    return f"{what}: {where + ': ' if where else ''}{message}{got}"
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(str(value)[:60])
-    except (ValueError, RecursionError):  # a number of thousands of digits, a list as deep
-        return f"a {type(value).__name__} too large to show"

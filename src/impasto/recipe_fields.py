@@ -1,4 +1,4 @@
-"""The fields of a recipe by dotted key, and how one is written on a command line."""
+"""The fields of a recipe by dotted key, how one is written on a command line, and what is wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from pydantic import ValidationError
 
 from impasto.encoders.layers import canonical_layer
 from impasto.errors import RecipeError
@@ -118,3 +120,24 @@ def parse_setting(text: str) -> tuple[str, Any]:
         if value[:1] not in ("[", "{", '"', "'", ""):
             return key, value
     raise RecipeError(f"{text!r}: {value!r} is not a value of TOML, nor a bare word")
+
+
+def first_complaint(error: ValidationError, what: str) -> str:
+    """One line of what pydantic found, and where; ``what`` is the whole it is of."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "no such field"
+    # What fields contradict each other is a whole table, and the message names them.
+    whole = first["type"] == "value_error" and isinstance(first["input"], dict)
+    got = "" if whole else f" (got {shown(first['input'])})"
+    return f"{what}: {where + ': ' if where else ''}{message}{got}"
+
+
+def shown(value: object) -> str:
+    """A value in a message, cut where it is long."""
+    try:
+        return repr(str(value)[:60])
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list as deep
+        return f"a {type(value).__name__} too large to show"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from impasto.cli.inputs import read_inputs
 from impasto.cli.plan_text import in_full
 from impasto.cli.regions import read_masks, spell_out
 from impasto.cli.settings import for_print
-from impasto.cli.stylize import build_parser, read_inputs, recipe_from
+from impasto.cli.stylize import build_parser, recipe_from
 
 
 def run(argv: list[str]) -> int:

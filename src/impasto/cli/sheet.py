@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from impasto.cli import INTERRUPTED
 from impasto.cli.arguments import Parser, device, gigabytes, say, whole
+from impasto.cli.inputs import read_inputs
 from impasto.cli.regions import add_region_flags, mask_files, read_masks, spell_out
-from impasto.cli.stylize import add_recipe_flags, read_inputs, recipe_from
+from impasto.cli.stylize import add_recipe_flags, recipe_from
 
 if TYPE_CHECKING:
     from impasto.cli.sheet_axes import Choice

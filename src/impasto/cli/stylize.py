@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto._version import __version__
 from impasto.cli import COMMANDS
-from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, whole
+from impasto.cli.arguments import Parser, device, gigabytes, number, whole
+from impasto.cli.inputs import read_inputs
 from impasto.cli.regions import (
     add_region_flags,
     mask_files,
@@ -22,7 +22,6 @@ from impasto.cli.settings import check_steps, for_print, settings_from
 from impasto.media.print_size import PrintSize
 
 if TYPE_CHECKING:
-    from impasto.media.picture import Picture
     from impasto.recipe import Recipe
 
 Group = argparse._ArgumentGroup
@@ -187,15 +186,6 @@ def run(argv: list[str]) -> int:
     return paint(job, recorders, films)
 
 
-def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, list[Picture]]:
-    """The photo and the paintings; the start's picture is read too, to see that it can be."""
-    photo = _read_photo(options)
-    paintings = [_read(path, options) for path in options.style]
-    if recipe.start.image is not None:
-        _read(recipe.start.image, options)
-    return photo, paintings
-
-
 def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | None) -> None:
     """What is read is there, what is written may be."""
     from impasto.cli.targets import check_no_run_in, check_snapshots, check_targets
@@ -293,20 +283,3 @@ def _recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[Any], 
 
         watching.append(Snapshots(Path(options.snapshots), recipe.snapshot_every))
     return [*watching, *written], written
-
-
-def _read_photo(options: argparse.Namespace) -> Picture:
-    from impasto.errors import InputError
-    from impasto.media.decode import read_picture
-
-    if options.photo != "-":
-        return _read(options.photo, options)
-    if sys.stdin is None:
-        raise InputError("-: standard input is closed, give the photo's path or pipe it in")
-    return read_picture(sys.stdin.buffer, notice=notice_for(quiet=options.quiet))
-
-
-def _read(path: str, options: argparse.Namespace) -> Picture:
-    from impasto.media.decode import read_picture
-
-    return read_picture(Path(path), notice=notice_for(quiet=options.quiet))

@@ -213,13 +213,20 @@ def _asked_of_any(here: bool, where: Any) -> bool:
 
 
 def _device_of_this_process(asked: str) -> tuple[Any, int]:
-    """The device, and the rank among processes that torchrun started; 0 if it did not."""
+    """The device, and the rank among processes that torchrun started; 0 if it did not.
+
+    Raises:
+        InputError: there is no such device, or all processes are to have one and the same GPU.
+    """
     import torch
 
+    from impasto.errors import InputError
     from impasto.optimize.device import resolve_device
 
     if "WORLD_SIZE" not in os.environ:
         return resolve_device(asked), 0
+    if asked not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {asked}: each process of torchrun takes its own; auto or cpu")
     cuda = asked != "cpu" and torch.cuda.is_available()
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if cuda else "gloo")

@@ -15,7 +15,7 @@ from impasto.errors import InputError, ResourceError
 from impasto.fast import runtime
 from impasto.fast.artist import Artist, CodeArtist, Sitting, artist_for, colors_seen
 from impasto.fast.grading import SEEN
-from impasto.media.decode import read_picture, read_pictures
+from impasto.media.decode import read_paintings, read_picture
 from impasto.media.picture import Picture
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
@@ -99,7 +99,7 @@ class OnePass:
         """
         if checkpoint is not None or resume is not None:
             raise InputError("a network paints in one pass: there is no checkpoint to keep or read")
-        photo, paintings = read_picture(content), self._paintings_of(styles)
+        photo, paintings = read_picture(content), read_paintings(styles)
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
         if plan is None:
@@ -110,7 +110,7 @@ class OnePass:
         self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
     ) -> Plan:
         """What a run would take, as :meth:`Stylizer.plan`."""
-        photo, paintings = read_picture(content), self._paintings_of(styles)
+        photo, paintings = read_picture(content), read_paintings(styles)
         width, height = self.size_for(photo)
         self._areas(paintings, masks, style_masks)
         self._check_room((width, height), masks=len(masks))
@@ -245,12 +245,6 @@ class OnePass:
         areas = read_areas(self.recipe, len(paintings), masks, style_masks)
         whole = self.recipe.engine.kind == "magenta"  # which cannot look at a part
         return areas if whole else areas.without_hidden(paintings)
-
-    def _paintings_of(self, styles: Any) -> list[Picture]:
-        paintings = read_pictures(styles)
-        if not paintings:
-            raise InputError("no painting given: a style is needed")
-        return paintings
 
     def _free(self) -> int | None:
         free = available_memory(self.device)

@@ -83,10 +83,18 @@ def read_picture(
     raise InputError(f"a {type(source).__name__} is not an image: give a path, bytes or an array")
 
 
-def read_pictures(sources: Any) -> list[Picture]:
-    """One image or a list of them, each as :func:`read_picture` takes it."""
+def read_paintings(sources: Any) -> list[Picture]:
+    """One image or a list of them, each as :func:`read_picture` takes it.
+
+    Raises:
+        ImageError, LimitError: as for pictures.
+        InputError: there are none.
+    """
     several = isinstance(sources, list | tuple)
-    return [read_picture(each) for each in (sources if several else [sources])]
+    paintings = [read_picture(each) for each in (sources if several else [sources])]
+    if not paintings:
+        raise InputError("no painting given: a style is needed")
+    return paintings
 
 
 def _silently(_: str) -> None:

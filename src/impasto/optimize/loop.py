@@ -16,7 +16,7 @@ from torch import Tensor
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, RecipeError
-from impasto.media.decode import read_picture, read_pictures
+from impasto.media.decode import read_paintings, read_picture
 from impasto.media.picture import Picture
 from impasto.objective.objective import taps
 from impasto.objective.storage import Storage
@@ -24,12 +24,7 @@ from impasto.objective.temporal import Past
 from impasto.objective.terms import Known
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, read_areas
-from impasto.optimize.checkpoint import (
-    Keeper,
-    check_same_run,
-    essence,
-    load_state,
-)
+from impasto.optimize.checkpoint import Keeper, check_same_run, essence, load_state
 from impasto.optimize.device import autocast_dtype, resolve_device
 from impasto.optimize.draft import Draft
 from impasto.optimize.film import Before
@@ -40,12 +35,7 @@ from impasto.optimize.plan import Pace, Plan, total_work
 from impasto.optimize.probe import probe_scale, probed_pace
 from impasto.optimize.room import scratch_folder
 from impasto.optimize.run import Run
-from impasto.optimize.schedule import (
-    Scale,
-    painting_size,
-    plan_scales,
-    result_size,
-)
+from impasto.optimize.schedule import Scale, painting_size, plan_scales, result_size
 from impasto.optimize.step import Step
 from impasto.recipe import Recipe
 
@@ -171,7 +161,7 @@ class Stylizer:
             LimitError: the result would be too small for the network.
             ResourceError: the result is too large for the memory there is.
         """
-        photo, paintings = read_picture(content), self._paintings_of(styles)
+        photo, paintings = read_picture(content), read_paintings(styles)
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
         inputs = [*(picture.sha256() for picture in (photo, *paintings)), *areas.hashes]
@@ -208,7 +198,7 @@ class Stylizer:
         Raises:
             ImpastoError: whatever ``run`` would raise before it starts.
         """
-        photo, paintings = read_picture(content), self._paintings_of(styles)
+        photo, paintings = read_picture(content), read_paintings(styles)
         size = self.size_for(photo)
         areas = self._areas(paintings, masks, style_masks)
         taken = self._fitting.taken([photo, *paintings])
@@ -239,12 +229,6 @@ class Stylizer:
             device=str(self.device),
             precision=self.precision,
         )
-
-    def _paintings_of(self, styles: Any) -> list[Picture]:
-        paintings = read_pictures(styles)
-        if not paintings:
-            raise InputError("no painting given: a style is needed")
-        return paintings
 
     def _areas(
         self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
@@ -295,7 +279,7 @@ class Stylizer:
         """
         storage = storage or Storage(self.device)
         photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
-        paintings = self.paintings(read_pictures(styles), scale, storage)
+        paintings = self.paintings(read_paintings(styles), scale, storage)
         return objective_of(
             *(self.recipe, self._encoder, photo, paintings, scale),
             tile=tile,

@@ -16,30 +16,20 @@ from impasto.objective.objective import Objective
 from impasto.objective.storage import Storage
 from impasto.optimize import canvas
 from impasto.optimize.areas import Areas, Kept, mixed
-from impasto.optimize.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.checkpoint import Keeper, RunState
 from impasto.optimize.colors import seen
 from impasto.optimize.film import Before
 from impasto.optimize.focus import Focus
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.plan import Pace, total_work, work
-from impasto.optimize.pyramid_adam import PyramidAdam
 from impasto.optimize.schedule import Scale, is_over
-from impasto.optimize.scipy_lbfgsb import ScipyLbfgsb
-from impasto.optimize.solvers import Adam, Evaluate, SolverLike, TorchLbfgs
+from impasto.optimize.solver_choice import solver_for
+from impasto.optimize.solvers import Evaluate, SolverLike
 from impasto.optimize.step import Step
 from impasto.optimize.sturdy import ObjectiveLike, Sturdy
-from impasto.recipe_tables import Solver
 
 if TYPE_CHECKING:
     from impasto.optimize.loop import Stylizer
-
-SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate, Storage], SolverLike]] = {
-    "adam": Adam,
-    "lbfgs": TorchLbfgs,
-    "lbfgsb": ScipyLbfgsb,
-    "bounded": BoundedLbfgs,
-}
 
 
 class Run:
@@ -198,11 +188,7 @@ class Run:
         start = self._start(index, coarser) if state is None else self._shape(index)
         if recipe.style.distance == "neighbors":
             self._begun = start.clone() if state is None else state.begun
-        solver: SolverLike
-        if recipe.canvas.kind == "laplacian":
-            solver = PyramidAdam(recipe.solver, recipe.canvas, start, evaluate, self._storage)
-        else:
-            solver = SOLVERS[recipe.solver.kind](recipe.solver, start, evaluate, self._storage)
+        solver = solver_for(recipe, start, evaluate, self._storage)
         if state is not None:
             solver.load(state.solver)
         elif coarser is not None and recipe.schedule.carry:
