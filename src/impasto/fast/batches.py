@@ -68,9 +68,9 @@ class Plan:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     deviation: float = 10.0
     covariance: float = 10.0
-    content: float = 0.5
-    similarity: float = 3.0
-    structure: float = 0.15
+    content: float = 0.1
+    similarity: float = 6.0
+    structure: float = 0.03
     roughness: float = 0.1
     bounds: float = 10.0
     grid: float = 20.0
