@@ -16,6 +16,7 @@ from PIL import Image
 
 from impasto.cli import main
 from impasto.cli.train import OWN_SIZES
+from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError
 from impasto.fast import keeping
 from impasto.fast import paintings as paintings_module
@@ -23,10 +24,13 @@ from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
 from impasto.fast.batches import Plan, draw_batch, drawn_ahead, introduced, learning_rate
 from impasto.fast.files import KIND, network_file, read_painter
+from impasto.fast.grading import OCTAVES, grade
 from impasto.fast.grain import DEVIATION
-from impasto.fast.paintings import VARIANTS, variant_of
+from impasto.fast.paintings import VARIANTS, Paintings, variant_of
 from impasto.fast.photos import Photos, pictures_in
+from impasto.fast.recoloring import COLOR_NUMBERS, color_map
 from impasto.fast.session import Session, trainer_of
+from impasto.fast.style_code import LAYERS
 from impasto.media.atomic import lock
 
 
@@ -185,6 +189,22 @@ def test_a_painting_is_imitated_as_it_is_mirrored_and_in_greys():
     for one, other in zip(made[3:6], others[3:6], strict=True):
         assert not torch.equal(one, other)  # which colours are exchanged depends on the painting
         assert torch.equal(one.sort(1).values, painting.flip(3).sort(1).values)
+
+
+def test_nearly_grey_paintings_are_kept_as_pictures_can_be(folders, tmp_path):
+    generator = np.random.default_rng(3)
+    for name in range(6):
+        grey = generator.normal(200, 20, (80, 96, 1)) + generator.normal(0, 0.7, (80, 96, 3))
+        Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    files = sorted(tmp_path.glob("*.png"))
+    book = read_painter(network_file(None))[0].book
+    paintings = Paintings(files, tmp_path / "cache", load_encoder("vgg19", LAYERS), book)
+    found = paintings.moments([(index, 0) for index in range(6)])
+    own = grade(torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    for level in range(OCTAVES + 1):
+        numbers = slice(level * COLOR_NUMBERS, (level + 1) * COLOR_NUMBERS)
+        matrix, _ = color_map(own[:, numbers], found.grade[:, numbers])
+        assert bool(matrix.isfinite().all()), level
 
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.fast.grading import GRADE_NUMBERS, GRADED
+from impasto.fast.grading import GRADE_NUMBERS, GRADED, possible_grade
 from impasto.fast.photos import as_batch, fingerprint, on_shorter_side, readable
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
 from impasto.media.atomic import make_folder
@@ -102,4 +102,5 @@ def _unpacked(rows: Tensor) -> PictureMoments:
     sizes = [GRADE_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
     grade, *parts = torch.split(rows, sizes, 1)
     seconds = [s.view(-1, c, c) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
-    return PictureMoments(list(parts[::2]), seconds, grade)
+    # Half precision rounds a nearly grey painting's variances of colour to less than nothing.
+    return PictureMoments(list(parts[::2]), seconds, possible_grade(grade))
