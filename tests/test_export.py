@@ -21,7 +21,7 @@ from PIL import Image
 from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.fast import export as export_module
-from impasto.fast.export import PICTURE, STYLE, Coding, Painting
+from impasto.fast.export import PICTURE, STYLE, Coding, Painting, quantize_kernels
 from impasto.fast.files import read_painter
 from processes import running
 
@@ -157,8 +157,16 @@ def site(folder, graphs):
 
 
 @in_a_browser
-def test_the_page_paints_what_pytorch_paints(exported, tmp_path):
+@pytest.mark.parametrize("bits", [32, 8])
+def test_the_page_paints_what_pytorch_paints(exported, tmp_path, bits):
     network, graphs = exported
+    if bits == 8:
+        graphs = tmp_path / "eight"
+        graphs.mkdir()
+        for name in (STYLE, PICTURE):
+            model = onnx.load(exported[1] / name)
+            quantize_kernels(model)
+            onnx.save(model, graphs / name)
     site(tmp_path, graphs)
     handler = functools.partial(Server, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -54,11 +54,13 @@ def test_paintings_cannot_be_blended(work, capsys):
     assert "one painting" in capsys.readouterr().err
 
 
-def test_it_takes_no_other_precision_than_its_own(work, capsys):
+def test_it_takes_no_other_precision_and_scale_than_its_own(work, capsys):
     given = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
     flags = ["--recipe", "magenta-fast", "--set", "precision=bfloat16", "-o", str(work / "o.png")]
     assert main([*given, *flags]) == 2
     assert "computes in float32" in capsys.readouterr().err
+    assert main([*given, "--recipe", "magenta-fast", "--style-scale", "2"]) == 2
+    assert "takes no style-scale" in capsys.readouterr().err
 
 
 def test_too_small_a_photo_is_told_in_a_line(work, capsys):

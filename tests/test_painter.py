@@ -440,3 +440,11 @@ def test_a_file_of_something_else_is_told_by_name(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"other\.safetensors"):
         read_painter(path)
+
+
+def test_a_damaged_note_is_told(painter, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    write_painter(painter.state_dict(), path, {"steps": 7})
+    path.write_bytes(path.read_bytes().replace(b'{\\"steps\\": 7}', b'{\\"steps\\": 7 '))
+    with pytest.raises(WeightsError, match="its note is damaged"):
+        read_painter(path)

@@ -17,7 +17,7 @@ from PIL import Image
 from impasto.cli import main
 from impasto.cli.train import OWN_SIZES
 from impasto.encoders.weights import load_encoder
-from impasto.errors import InputError
+from impasto.errors import InputError, ResourceError
 from impasto.fast import keeping
 from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
@@ -191,20 +191,45 @@ def test_a_painting_is_imitated_as_it_is_mirrored_and_in_greys():
         assert torch.equal(one.sort(1).values, painting.flip(3).sort(1).values)
 
 
-def test_nearly_grey_paintings_are_kept_as_pictures_can_be(folders, tmp_path):
+def test_nearly_grey_paintings_are_kept_as_pictures_can_be(tmp_path):
     generator = np.random.default_rng(3)
     for name in range(6):
         grey = generator.normal(200, 20, (80, 96, 1)) + generator.normal(0, 0.7, (80, 96, 3))
         Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
-    files = sorted(tmp_path.glob("*.png"))
-    book = read_painter(network_file(None))[0].book
-    paintings = Paintings(files, tmp_path / "cache", load_encoder("vgg19", LAYERS), book)
-    found = paintings.moments([(index, 0) for index in range(6)])
+    found = paintings_of(tmp_path, tmp_path / "cache").moments([(index, 0) for index in range(6)])
     own = grade(torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     for level in range(OCTAVES + 1):
         numbers = slice(level * COLOR_NUMBERS, (level + 1) * COLOR_NUMBERS)
         matrix, _ = color_map(own[:, numbers], found.grade[:, numbers])
         assert bool(matrix.isfinite().all()), level
+
+
+def paintings_of(folder, cache):
+    """Of all pictures in a folder, as our own network's book measures them."""
+    book = read_painter(network_file(None))[0].book
+    return Paintings(sorted(folder.glob("*.png")), cache, load_encoder("vgg19", LAYERS), book)
+
+
+def test_moments_are_kept_of_so_many_variants(folders, tmp_path, monkeypatch):
+    def measured():
+        return paintings_of(folders / "paintings", tmp_path).moments([(3, 1)]).grade
+
+    expected = measured()
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-3])  # of a run that was killed as it wrote
+    assert torch.equal(measured(), expected)
+    monkeypatch.setattr(paintings_module, "VARIANTS", VARIANTS - 1)
+    assert torch.equal(measured(), expected)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to be out of space on")
+def test_a_full_disk_is_told_in_a_line(folders, tmp_path):
+    paintings = paintings_of(folders / "paintings", tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.unlink()
+    kept.symlink_to("/dev/full")
+    with pytest.raises(ResourceError, match="the disk is full"):
+        paintings.moments([(0, 0)])
 
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
@@ -241,13 +266,14 @@ def test_the_learning_rate_rises_and_falls_to_the_horizon():
         (["--photos", "nowhere"], "no such folder"),
         (["--photos", "."], "--work"),
         (["--seed", "4"], "seed 0, not 4"),
+        (["--doubling", "7"], "doubling 60, not 7"),
         (["--work", "file"], "file: is a file"),
     ],
 )
 def test_bad_runs_are_told_in_a_line(folders, tmp_path, capsys, monkeypatch, flags, complaint):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    if "--seed" in flags:
+    if {"--seed", "--doubling"} & {*flags}:
         assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
     assert main(arguments(folders, tmp_path, "--steps", 1, *flags)) in {2, 4}
     assert complaint in capsys.readouterr().err
@@ -260,6 +286,7 @@ def test_a_step_that_is_not_finite_is_skipped(folders, tmp_path, monkeypatch):
     assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
     painter, _ = read_painter(tmp_path / "painter.safetensors")
     assert not painter.to_pixels.weight.any()
+    assert logged(tmp_path)[0]["gradient"] is None
 
 
 def test_convolutions_in_bfloat16_train_much_the_same(folders, tmp_path):

@@ -47,16 +47,23 @@ export class Painter {
   }
 }
 
-// [1, 3, height, width] in [0, 1] of anything that can be drawn.
+// [1, 3, height, width] in [0, 1] of anything that can be drawn; what is transparent has the mean
+// colour of the rest.
 function tensorOf(image, width, height) {
   const canvas = new OffscreenCanvas(width, height);
   const pen = canvas.getContext("2d", { colorSpace: "srgb" });
   pen.imageSmoothingQuality = "high";
   pen.drawImage(image, 0, 0, width, height);
   const levels = pen.getImageData(0, 0, width, height).data;
+  const sums = [0, 0, 0, 0];
+  for (let i = 0; i < levels.length; i++) sums[i % 4] += i % 4 < 3 ? levels[i] * levels[i | 3] : levels[i];
+  const mean = sums.map((sum) => (sums[3] ? sum / sums[3] : 127.5));
   const values = new Float32Array(3 * width * height);
-  for (let i = 0; i < width * height; i++)
-    for (let c = 0; c < 3; c++) values[c * width * height + i] = levels[4 * i + c] / 255;
+  for (let i = 0; i < width * height; i++) {
+    const share = levels[4 * i + 3] / 255;
+    for (let c = 0; c < 3; c++)
+      values[c * width * height + i] = (share * levels[4 * i + c] + (1 - share) * mean[c]) / 255;
+  }
   return new ort.Tensor("float32", values, [1, 3, height, width]);
 }
 

@@ -18,7 +18,12 @@ OPTIMIZERS = (
     *("encoder", "content", "style", "palette", "neighbors", "smoothness", "photorealism"),
     *("temporal", "start", "canvas", "schedule", "solver"),
 )
-FLAGS = {"schedule.total": "iterations", "schedule.until": "until", "start": "init"}
+FLAGS = {
+    "style.scale": "style-scale",
+    "schedule.total": "iterations",
+    "schedule.until": "until",
+    "start": "init",
+}
 """By which a user knows them."""
 
 
@@ -35,6 +40,7 @@ def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
     for key in keys:
         table, _, field = key.partition(".")
         heeded = table not in OPTIMIZERS or field in NETWORKS_TOO.get(table, ())
+        heeded = heeded and not (key == "style.scale" and after.engine.kind == "magenta")
         if not heeded and getattr(before, table) != getattr(after, table):
             raise RecipeError(
                 f"recipe {after.name!r} is a network's, which paints in one pass and takes no "

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from impasto.cli.paint import stoppable
 from impasto.cli.progress import clock
 
 LINE_EVERY_S = 30.0
+PACKING_HOURS = 6
+"""That other processes wait for the first, which packs the pictures of all."""
 WEIGHTS = (
     "deviation",
     "covariance",
@@ -127,7 +130,7 @@ def run(argv: list[str]) -> int:
         None  # when a step of this command was first done, and which
     )
     steps = train(session, plan, where, silent, rank)
-    with stoppable(lambda: silent("stopping after this step; again: at once")) as stop:
+    with stoppable(lambda: silent("stopping when what is begun is done; again: at once")) as stop:
         for losses in steps:
             now, left = time.monotonic(), plan.steps - losses["step"]
             first = first or (now, losses["step"])
@@ -229,7 +232,11 @@ def _device_of_this_process(asked: str) -> tuple[Any, int]:
         raise InputError(f"--device {asked}: each process of torchrun takes its own; auto or cpu")
     cuda = asked != "cpu" and torch.cuda.is_available()
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("nccl" if cuda else "gloo")
+        backend = "nccl" if cuda else "gloo"
+        torch.distributed.init_process_group(backend, timeout=timedelta(hours=PACKING_HOURS))
     rank = torch.distributed.get_rank()
-    local = int(os.environ.get("LOCAL_RANK", rank))
-    return torch.device("cuda", local) if cuda else torch.device("cpu"), rank
+    if not cuda:
+        return torch.device("cpu"), rank
+    own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", rank)))
+    torch.cuda.set_device(own)
+    return own, rank

@@ -152,7 +152,9 @@ def quantize_kernels(model: Any) -> None:
         scale = np.maximum(np.abs(values).max(axis=others), 1e-12).astype(np.float32) / 127
         levels = np.rint(values / scale.reshape(-1, *(1,) * len(others))).astype(np.int8)
         name = weights.name
-        parts = {f"{name}_levels": levels, f"{name}_scale": scale}
+        # The zero is said too: onnxruntime takes what is not for unsigned where it moves the node.
+        zero = np.zeros(scale.shape, np.int8)
+        parts = {f"{name}_levels": levels, f"{name}_scale": scale, f"{name}_zero": zero}
         kept += [numpy_helper.from_array(value, part) for part, value in parts.items()]
         nodes.append(onnx.helper.make_node("DequantizeLinear", list(parts), [name], axis=0))
     del graph.initializer[:]

@@ -95,4 +95,8 @@ def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
         painter.load_state_dict({k: v.float() for k, v in tensors.items()})
     except RuntimeError:
         raise WeightsError(f"{path}: its layers are not those of {KIND}; is it damaged?") from None
-    return painter.eval().requires_grad_(False), json.loads(note.get("about", "{}"))
+    try:
+        about = json.loads(note.get("about", "{}"))
+    except ValueError:
+        raise WeightsError(f"{path}: its note is damaged") from None
+    return painter.eval().requires_grad_(False), about

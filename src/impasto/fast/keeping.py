@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import torch
 
 from impasto.errors import InputError
 from impasto.fast.files import KIND
-from impasto.media.atomic import lock, make_folder, replacing, write_atomically
+from impasto.media.atomic import lock, make_folder, write_atomically
 
 
 @contextmanager
@@ -42,8 +44,9 @@ def write_state(path: Path, run: Mapping[str, Any], state: Mapping[str, Any]) ->
     Raises:
         ResourceError: the folder cannot be written or the disk is full.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save({"format": KIND, "run": dict(run), **state}, file)
+    whole = io.BytesIO()  # torch tells of a full disk in its own way
+    torch.save({"format": KIND, "run": dict(run), **state}, whole)
+    write_atomically(path, whole.getvalue())
 
 
 def read_state(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -81,10 +84,11 @@ class Log:
         write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
     def write(self, losses: Mapping[str, float]) -> None:
-        """Append a step's."""
+        """Append a step's; what is not finite, of a step that was left out, as null."""
         seconds = round(self._before + time.monotonic() - self._began, 2)
+        told = {name: value if math.isfinite(value) else None for name, value in losses.items()}
         with self._path.open("a") as file:
-            file.write(json.dumps({**losses, "seconds": seconds}) + "\n")
+            file.write(json.dumps({**told, "seconds": seconds}) + "\n")
 
 
 def _whole(lines: Sequence[str]) -> list[str]:

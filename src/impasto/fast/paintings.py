@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from impasto.encoders.vgg import Encoder
 from impasto.fast.grading import GRADE_NUMBERS, GRADED, possible_grade
 from impasto.fast.photos import as_batch, fingerprint, on_shorter_side, readable
 from impasto.fast.style_code import CHANNELS, CodeBook, PictureMoments
-from impasto.media.atomic import make_folder
+from impasto.media.atomic import make_folder, writing
 
 SIDES = (256, 192, 128)
 """Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
@@ -67,10 +66,11 @@ class Paintings:
         self.paths, self.encoder, self.book = list(paths), encoder, book
         make_folder(cache)
         units = book.units.cpu().numpy().tobytes().hex()[:8]
-        name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}-{GRADED}.f16"
-        shape = (len(self.paths) * VARIANTS, _NUMBERS)
-        mode: Literal["r+", "w+"] = "r+" if (cache / name).exists() else "w+"
-        self._rows: NDArray[np.float16] = np.memmap(cache / name, np.float16, mode, shape=shape)
+        kinds = "-".join(map(str, (*SIDES, VARIANTS)))
+        name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}-{GRADED}-{kinds}.f16"
+        self._file = cache / name
+        with writing(self._file):
+            self._file.touch()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -81,14 +81,25 @@ class Paintings:
         return _unpacked(rows.to(self.encoder.device).float())
 
     def _row(self, index: int, variant: int) -> NDArray[np.float16]:
-        row: NDArray[np.float16] = self._rows[index * VARIANTS + variant]
-        if not row[:GRADE_NUMBERS].any():  # no picture has moments that are all 0, but for black
-            picture = on_shorter_side(readable(self.paths, index), SIDES[variant % len(SIDES)])
-            image = variant_of(as_batch(picture.pixels), variant, index)
-            found = _packed(moments_of(image.to(self.encoder.device), self.encoder, self.book))
-            row[GRADE_NUMBERS:] = found[GRADE_NUMBERS:]
-            row[:GRADE_NUMBERS] = found[:GRADE_NUMBERS]
+        place = 2 * _NUMBERS * (index * VARIANTS + variant)
+        with writing(self._file), self._file.open("r+b") as file:
+            file.seek(place)
+            kept = file.read(2 * _NUMBERS)
+            row: NDArray[np.float16] = np.frombuffer(kept, np.float16, len(kept) // 2)
+            if len(row) == _NUMBERS and row[:GRADE_NUMBERS].any():
+                return row  # no picture has a grade that is all 0, but for black
+            row = self._measured(index, variant)
+            file.seek(place + 2 * GRADE_NUMBERS)
+            file.write(row[GRADE_NUMBERS:].tobytes())
+            file.flush()
+            file.seek(place)  # last, for what is there tells that the rest is
+            file.write(row[:GRADE_NUMBERS].tobytes())
         return row
+
+    def _measured(self, index: int, variant: int) -> NDArray[np.float16]:
+        picture = on_shorter_side(readable(self.paths, index), SIDES[variant % len(SIDES)])
+        image = variant_of(as_batch(picture.pixels), variant, index)
+        return _packed(moments_of(image.to(self.encoder.device), self.encoder, self.book))
 
 
 def _packed(moments: PictureMoments) -> NDArray[np.float16]:

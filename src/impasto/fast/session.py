@@ -42,7 +42,7 @@ WRITTEN = "written.txt"
 """Files that the run wrote its network to, and may write over."""
 SHEET = (4, 7)
 """Held-out photos and paintings on a sheet of samples."""
-FIXED = ("batch", "side", "seed", "variants", "fitted")
+FIXED = ("batch", "side", "seed", "variants", "doubling", "fitted")
 """Settings that a run keeps: its batches, or what it trains, depend on them."""
 Say = Callable[[str], None]
 
@@ -124,12 +124,15 @@ def trainer_of(
 @contextmanager
 def _first_in_turn(rank: int) -> Iterator[None]:
     """What the first of several processes does before the others, which then find its files."""
-    together = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if together and rank > 0:
+    if _together() and rank > 0:
         torch.distributed.barrier()
     yield
-    if together and rank == 0:
+    if _together() and rank == 0:
         torch.distributed.barrier()
+
+
+def _together() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _data(
@@ -167,6 +170,7 @@ def _identity(session: Session, plan: Plan) -> dict[str, Any]:
         "paintings": fingerprint(given) if isinstance(given, tuple) else all_in(given),
         "weights to begin with": "" if base is None else file_sha256(network_there(base)),
         "grain": [DEVIATION, SIDE, *PERIODS],
+        "processes": torch.distributed.get_world_size() if _together() else 1,
         **{name: settings[name] for name in FIXED},
     }
 

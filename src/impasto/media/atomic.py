@@ -26,17 +26,29 @@ def replacing(target: Path) -> Iterator[Path]:
     mark = zlib.crc32(os.fsencode(target.name))
     temporary = target.with_name(f"{PREFIX}{os.getpid()}-{mark:08x}")
     try:
-        yield temporary
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with writing(target):
+            yield temporary
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """What goes wrong in the block is told of a file.
+
+    Raises:
+        ResourceError: the disk is full, or the file cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or str(error)
         raise ResourceError(f"{target}: cannot be written ({reason})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
