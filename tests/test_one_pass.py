@@ -16,7 +16,7 @@ from impasto.cli import main
 from impasto.fast import runtime
 from impasto.fast.artist import code_beside
 from impasto.fast.engine import OnePass
-from impasto.fast.files import write_painter
+from impasto.fast.files import kept_paintings, read_painter, write_painter
 from impasto.fast.grading import GRADE_NUMBERS, grade
 from impasto.fast.network import Painter
 from impasto.fast.session import fitted_book
@@ -107,6 +107,27 @@ def test_masks_put_each_painting_in_its_place(folder, network):
     assert apart(alone[:, 40:], photo[:, 40:]) == 0
     assert apart(alone[:, :24], photo[:, :24]) > 5
     assert apart(made_both[:, 40:], photo[:, 40:]) > 5
+
+
+def test_a_network_for_some_paintings_has_them_in_its_file(folder, network, capsys, monkeypatch):
+    monkeypatch.setenv("IMPASTO_CACHE", str(folder / "cache"))
+    weights = read_painter(network)[0].state_dict()
+    one, both = folder / "one.safetensors", folder / "both.safetensors"
+    first, second = folder / "painting.png", folder / "second.png"
+    write_painter(weights, one, {}, kept_paintings((first,)))
+    write_painter(weights, both, {}, kept_paintings((first, second)))
+    assert np.array_equal(made(folder, one, style=()), made(folder, one, name="given.png"))
+    given = made(folder, one, name="second-given.png", style=("second.png",))
+    first.rename(folder / "gone.png")
+    second.rename(folder / "gone-too.png")
+    out = folder / "chosen.png"
+    flags = ["--recipe", str(both), "--quiet", "-o", str(out)]
+    assert main([str(folder / "photo.png"), "--style", "second", *flags]) == 0
+    assert np.array_equal(np.asarray(Image.open(out).convert("RGB")), given)
+    assert main([str(folder / "photo.png"), *flags, "--force"]) == 2
+    assert "choose one: --style painting or second" in capsys.readouterr().err
+    assert main([str(folder / "photo.png"), "-o", str(folder / "no.png"), "--quiet"]) == 2
+    assert "--style PAINTING is needed" in capsys.readouterr().err
 
 
 def test_a_style_mask_shows_a_part_of_the_painting(folder, network):

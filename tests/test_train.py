@@ -23,7 +23,7 @@ from impasto.fast import paintings as paintings_module
 from impasto.fast import photos as photos_module
 from impasto.fast import session as session_module
 from impasto.fast.batches import Plan, draw_batch, drawn_ahead, introduced, learning_rate
-from impasto.fast.files import KIND, network_file, read_painter
+from impasto.fast.files import KIND, network_file, paintings_in, read_painter
 from impasto.fast.grading import OCTAVES, grade
 from impasto.fast.grain import DEVIATION
 from impasto.fast.paintings import VARIANTS, Paintings, variant_of
@@ -364,6 +364,7 @@ def test_a_network_of_some_paintings_alone_is_trained_from_random_weights(folder
     apart = (own.state_dict()["strokes.0.weight"] - trained.state_dict()["strokes.0.weight"]).abs()
     assert apart.mean() > 0.5 * own.state_dict()["strokes.0.weight"].abs().mean()
     assert torch.equal(own.book.center, trained.book.center)
+    assert [*paintings_in(mine)] == ["04", "03"]
     assert main(own_style(folders, tmp_path / "n", "--scratch", "--normalization")) == 2
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--from", "draft"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto.cli.batch_flags import build_parser
+from impasto.cli.own_styles import with_own_styles
 from impasto.cli.stylize import recipe_from
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def run(argv: list[str]) -> int:
     """Find what there is to do, tell what it takes, do it, and say what came of it."""
-    options = build_parser().parse_args(argv)
+    options = with_own_styles(build_parser().parse_args(argv), needed=False)
     from impasto.batch import places
     from impasto.batch.job import Settings
     from impasto.batch.planning import Planner

@@ -29,7 +29,7 @@ def build_parser() -> Parser:
         "table (.csv, .jsonl) with a row a picture, or - for paths on standard input; or URLs",
     )
     add("-o", "--output", metavar="FOLDER", required=True, help="for the results, by path or URL")
-    add_recipe_flags(parser.add_argument_group("what to do"), styles_may_come_later=True)
+    add_recipe_flags(parser.add_argument_group("what to do"))
     add_region_flags(parser.add_argument_group("how strong, and where"))
     _add_results(parser.add_argument_group("what to write"))
     _add_work(parser.add_argument_group("how to work"))

@@ -36,7 +36,6 @@ def run(argv: list[str]) -> int:
         targets = [folder / name for name in (STYLE, PICTURE)]
         check_targets(targets, [model], overwrite=options.force)
     vgg = None if options.weights is None else Path(options.weights)
-    say("tracing the network; some minutes on a CPU")
-    for path in export(painter, folder, quantize=options.quantize, vgg=vgg):
+    for path in export(painter, folder, quantize=options.quantize, vgg=vgg, say=say):
         say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

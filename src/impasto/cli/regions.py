@@ -53,9 +53,15 @@ def strength_fields(strengths: list[float] | None) -> dict[str, Any]:
 
 
 def spell_out(options: argparse.Namespace) -> argparse.Namespace:
-    """The options with ``--mask auto`` as the flags that it stands for."""
+    """The options with ``--mask auto`` as the flags that it stands for, and a network's own styles.
+
+    Raises:
+        InputError, ResourceError, WeightsError: as of :func:`with_own_styles`.
+    """
+    from impasto.cli.own_styles import with_own_styles
     from impasto.segment.words import expanded
 
+    with_own_styles(options)
     options.mask, options.style, options.style_mask = expanded(
         options.mask, options.style, options.style_mask
     )

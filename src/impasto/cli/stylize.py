@@ -55,15 +55,14 @@ def build_parser() -> Parser:
     return parser
 
 
-def add_recipe_flags(group: Group, *, styles_may_come_later: bool = False) -> None:
+def add_recipe_flags(group: Group) -> None:
     """The flags that :func:`recipe_from` reads, ``--snapshot-every`` apart."""
     add = group.add_argument
     add(
         "--style",
         metavar="PAINTING",
         action="append",
-        required=not styles_may_come_later,
-        help="repeat to blend several",
+        help="repeat to blend several; a network for some paintings has its own",
     )
     add("--style-weight", metavar="W", action="append", type=number(0), help="one for each --style")
     add(

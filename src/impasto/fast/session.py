@@ -16,7 +16,13 @@ from PIL import Image
 from impasto.encoders.weights import file_sha256, load_encoder
 from impasto.errors import InputError, counted
 from impasto.fast.batches import Plan
-from impasto.fast.files import network_file, network_there, read_painter, write_painter
+from impasto.fast.files import (
+    kept_paintings,
+    network_file,
+    network_there,
+    read_painter,
+    write_painter,
+)
 from impasto.fast.grain import DEVIATION, PERIODS, SIDE, grained
 from impasto.fast.keeping import Log, alone_in, read_state, write_state
 from impasto.fast.network import Painter
@@ -212,7 +218,8 @@ def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
         before = _written(session.work)
         lines = "".join(f"{path}\n" for path in [*before, str(session.output.resolve())])
         write_atomically(session.work / WRITTEN, lines.encode())
-    write_painter(trainer.averaged, session.output, about)
+    own = session.paintings if isinstance(session.paintings, tuple) else ()
+    write_painter(trainer.averaged, session.output, about, kept_paintings(own))
 
 
 def wrote(work: Path, output: Path) -> bool:
