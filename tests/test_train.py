@@ -364,7 +364,7 @@ def test_a_network_of_some_paintings_alone_is_trained_from_random_weights(folder
     apart = (own.state_dict()["strokes.0.weight"] - trained.state_dict()["strokes.0.weight"]).abs()
     assert apart.mean() > 0.5 * own.state_dict()["strokes.0.weight"].abs().mean()
     assert torch.equal(own.book.center, trained.book.center)
-    assert [*paintings_in(mine)] == ["04", "03"]
+    assert {*paintings_in(mine)} == {"03", "04"}
     assert main(own_style(folders, tmp_path / "n", "--scratch", "--normalization")) == 2
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--from", "draft"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 from pathlib import Path
 
 
@@ -27,7 +28,8 @@ def with_own_styles(options: argparse.Namespace, *, needed: bool = True) -> argp
     own = _unpacked(network) if network.suffix == NETWORK_SUFFIX else {}
     if options.style:
         options.style = [
-            own.get(each, each) if not Path(each).is_file() else each for each in options.style
+            each if os.path.isfile(each) else own.get(each, each)  # noqa: PTH113 -- never raises
+            for each in options.style
         ]
     elif len(own) == 1:
         options.style = [*own.values()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
@@ -44,7 +45,7 @@ def network_there(path: Path) -> Path:
     Raises:
         WeightsError: there is no such file.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 -- never raises
         raise WeightsError(f"no network file {path}")
     return path
 
