@@ -18,10 +18,11 @@ Figures = NDArray[np.float64]
 DRAWINGS = 1000
 
 
-def measured() -> tuple[dict[tuple[str, float], Figures], int]:
-    """[pairs, metrics] of every tool and strength, of the pairs that all of them have."""
+def measured(rows: list[dict[str, str]]) -> tuple[dict[tuple[str, float], Figures], int]:
+    """[pairs, metrics] of every tool and strength in some rows, of the pairs that all of them
+    have, and how many these are."""
     found: dict[tuple[str, float], dict[tuple[str, str], list[float]]] = {}
-    for row in known():
+    for row in rows:
         here = found.setdefault((row["tool"], float(row["strength"])), {})
         here[row["photo"], row["painting"]] = [float(row[name]) for name in METRICS]
     common = sorted(set.intersection(*(set(pairs) for pairs in found.values())))
@@ -69,7 +70,8 @@ def compared(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
 
 def main() -> None:
     """Print all of it."""
-    every, pairs = measured()
+    rows = known()
+    every, pairs = measured(rows)
     print(f"{pairs} pairs\n\n| tool | strength | " + " | ".join(METRICS) + " |")
     print("| --- " * (2 + len(METRICS)) + "|")
     for (tool, strength), figures in every.items():
@@ -78,7 +80,8 @@ def main() -> None:
     print("\n| at | theirs | " + " | ".join(METRICS) + " |")
     print("| --- " * (2 + len(METRICS)) + "|")
     print("\n".join(compared(every, pairs)))
-    ours, theirs = (every[tool, 1.0] for tool in TOOLS)
+    full, pairs = measured([row for row in rows if float(row["strength"]) == 1])
+    ours, theirs = (full[tool, 1.0] for tool in TOOLS)
     better = ours < theirs
     better[:, 0] = ours[:, 0] > theirs[:, 0]
     print("\n| metric | ours | theirs | ours better in |\n| --- | --- | --- | --- |")
