@@ -10,8 +10,12 @@ from impasto.errors import InputError
 
 
 def run(argv: list[str]) -> int:
-    """List the recipes with a line each, or print one as TOML."""
-    parser = Parser(prog="impasto recipes", description="List the recipes, or show one as TOML.")
+    """List the recipes with a line each, or print one."""
+    parser = Parser(
+        prog="impasto recipes",
+        description="List the recipes, or show one: ours as TOML, a file with all it comes to, as "
+        "JSON.",
+    )
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(argv)
