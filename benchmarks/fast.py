@@ -47,7 +47,7 @@ METRICS = (
     *("palette", "noise", "blockiness"),
 )
 COLUMNS = (*KEY, "cpu_s", *METRICS)
-PAINTING = ("artist", "codes", "grading", "grain", "network", "recoloring", "runtime", "style_code")
+PAINTING = ("artist", "grading", "grain", "network", "recoloring", "runtime", "style_code")
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""

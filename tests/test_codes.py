@@ -114,6 +114,12 @@ def test_what_is_no_code_is_neither_painted_by_nor_kept(atelier, codes, tmp_path
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="scale -1"):
         atelier.code(PAINTING, scale=-1)
+    with pytest.raises(InputError, match="size nan"):
+        atelier.code(PAINTING, size=np.nan)
+    with pytest.raises(InputError, match="size 0"):
+        atelier.paint(PHOTO, codes[:1], size=0)
+    with pytest.raises(InputError, match=r"too far from any picture|no picture of this style"):
+        atelier.paint(PHOTO, [codes[0] * np.float32(1e30)])
 
 
 def test_grain_is_a_share(atelier, codes):

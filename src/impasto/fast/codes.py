@@ -73,7 +73,8 @@ class Atelier:
 
         Args:
             painting: a picture, as :func:`impasto.read_picture` takes it.
-            scale: how large its strokes are to be, beside those of ``style.scale`` 1.
+            scale: how large its strokes are to be, beside those of ``style.scale`` 1; what is below
+                1/4 or above 2 counts as these.
             size: of the results it is for, the square root of their pixels; it tells how strong
                 octaves of detail are, and does up to 1024 px.
 
@@ -83,7 +84,7 @@ class Atelier:
         """
         if not scale > 0:
             raise InputError(f"scale {scale}: how large strokes are to be, above 0")
-        if size < SHORTEST:
+        if not size >= SHORTEST:
             raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
         picture = read_picture(painting)
         shown = visible(picture)
@@ -130,11 +131,13 @@ class Atelier:
             raise InputError("statistics of another photo are for one code without masks")
         if not 0 <= grain <= 1:
             raise InputError(f"grain {grain}: from 0 to 1")
+        if size is not None and not size >= SHORTEST:
+            raise InputError(f"size {size}: results have {SHORTEST} px at least")
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
         wanted = result_size(picture.width, picture.height, size, self._runtime.device)
         areas = Areas.of(load_recipe("draft"), len(codes), map(read_mask, masks))
         image = canvas.to_tensor(picture, *wanted, storage)
-        given = possible(torch.from_numpy(np.stack(codes).astype(np.float32)))[None]
+        given = _possible(codes)[None]
         where = side_by_side(areas, wanted) if masks else None
         whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
         amounts = torch.full(given.shape[:2], grain) if whole is None else None
@@ -143,6 +146,13 @@ class Atelier:
         if kept is not None:
             painted = mixed(painted, image, kept, storage)
         return canvas.to_picture(painted, picture)
+
+
+def _possible(codes: Sequence[Code]) -> torch.Tensor:
+    try:
+        return possible(torch.from_numpy(np.stack(codes).astype(np.float32)))
+    except RuntimeError:  # eigenvalues that are not found
+        raise InputError("a code is too far from any picture's") from None
 
 
 def _check(code: Code) -> None:

@@ -9,9 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from impasto.encoders.weights import file_sha256, load_encoder
 from impasto.errors import InputError, counted
@@ -23,7 +21,7 @@ from impasto.fast.files import (
     read_painter,
     write_painter,
 )
-from impasto.fast.grain import DEVIATION, PERIODS, SIDE, grained
+from impasto.fast.grain import DEVIATION, PERIODS, SIDE
 from impasto.fast.keeping import Log, alone_in, read_state, write_state
 from impasto.fast.network import Painter
 from impasto.fast.paintings import SIDES, Paintings, moments_of
@@ -35,19 +33,17 @@ from impasto.fast.photos import (
     pictures_in,
     readable,
 )
+from impasto.fast.sample_sheet import write_samples
 from impasto.fast.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.fast.train import Trainer
-from impasto.media.atomic import make_folder, replacing, write_atomically
+from impasto.media.atomic import make_folder, write_atomically
 from impasto.media.decode import read_picture
-from impasto.record.contact_sheet import ContactSheet
 
 BOOK_OF = 160
 """Paintings that the code book is fitted on."""
 STATE = "state.pt"
 WRITTEN = "written.txt"
 """Files that the run wrote its network to, and may write over."""
-SHEET = (4, 7)
-"""Held-out photos and paintings on a sheet of samples."""
 FIXED = ("batch", "side", "seed", "variants", "doubling", "fitted")
 """Settings that a run keeps: its batches, or what it trains, depend on them."""
 Say = Callable[[str], None]
@@ -272,36 +268,3 @@ def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:
         )
     )
     return book
-
-
-@torch.no_grad()
-def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder: Path) -> None:
-    """A sheet of held-out photos in the styles of held-out paintings, by the averaged network.
-
-    Raises:
-        ResourceError: the folder cannot be written or the disk is full.
-    """
-    across, down = (
-        min(wanted, have) for wanted, have in zip(SHEET, (len(photos), len(paintings)), strict=True)
-    )
-    painter = Painter().to(trainer.device)
-    painter.load_state_dict(trainer.averaged)
-    chosen = [k * len(photos) // across for k in range(across)]
-    cell = photos.squares.shape[1:3]
-    sheet = ContactSheet((cell[1], cell[0]), across + 1, (down + 1) * (across + 1))
-    for column, index in enumerate(chosen):
-        sheet.place(column + 1, "", Image.fromarray(np.asarray(photos.squares[index])))
-    for row in range(down):
-        index = row * len(paintings) // down
-        place = (row + 1) * (across + 1)
-        sheet.place(place, "", readable(paintings.paths, index).to_pil())
-        code = paintings.book.code(paintings.moments([(index, 0)]))
-        style = painter.style(code[:, None])
-        for column, photo in enumerate(chosen):
-            content = as_batch(photos.squares[photo]).to(trainer.device)
-            made = painter(grained(content), style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-            picture = Image.fromarray(np.rint(made * 255).astype(np.uint8))
-            sheet.place(place + column + 1, "", picture)
-    make_folder(folder)
-    with replacing(folder / f"{trainer.step:07d}.jpg") as temporary:
-        sheet.image.save(temporary, "JPEG", quality=90)
