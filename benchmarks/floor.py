@@ -23,14 +23,14 @@ import torch
 
 from impasto.encoders.layers import cell_of, layers_up_to
 from impasto.encoders.winograd import MINIMUM_CHANNELS
-from impasto.media.decode import read_picture
-from impasto.objective.objective import taps
-from impasto.objective.storage import Storage
-from impasto.optimize import canvas
-from impasto.optimize.device import has_native_bfloat16
-from impasto.optimize.loop import Stylizer
-from impasto.optimize.schedule import Scale
-from impasto.recipe import Recipe, load_recipe
+from impasto.engine import tensors as canvas
+from impasto.engine.device import has_native_bfloat16
+from impasto.engine.sizes import Scale
+from impasto.engine.storage import Storage
+from impasto.image.files.decode import read_picture
+from impasto.objective.whole import taps
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("standard", "gatys-2015", "tf-vgg19")

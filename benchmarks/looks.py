@@ -27,14 +27,14 @@ from peers import measured as measured_process
 from PIL import Image
 
 from impasto.encoders.vgg import Encoder
+from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.sizes import plan_scales
 from impasto.evaluate.compare import compare, reference_encoder
-from impasto.media.decode import read_picture
-from impasto.media.encode import write_picture
-from impasto.media.picture import fit_within
-from impasto.optimize.allocation import keep_freed_memory
-from impasto.optimize.loop import Stylizer
-from impasto.optimize.schedule import plan_scales
-from impasto.recipe import Recipe, load_recipe
+from impasto.image.files.decode import read_picture
+from impasto.image.files.encode import write_picture
+from impasto.image.picture import fit_within
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.contact_sheet import ContactSheet
 
 FOLDER = CACHE / "looks"

@@ -25,7 +25,7 @@ from typing import Any
 from gallery import sheet
 
 from impasto.evaluate.compare import compare, reference_encoder
-from impasto.media.decode import read_picture
+from impasto.image.files.decode import read_picture
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data" / "eval" / "dev"

@@ -24,14 +24,14 @@ import numpy as np
 from peers import CACHE, PAIRS, measured, paths
 from PIL import Image
 
-from impasto.media.decode import read_picture
-from impasto.media.encode import write_picture
-from impasto.media.picture import Picture, to_levels
-from impasto.objective.storage import Storage
-from impasto.optimize.canvas import to_tensor
-from impasto.optimize.loop import Stylizer
-from impasto.optimize.schedule import Scale
-from impasto.recipe import load_recipe
+from impasto.engine.sizes import Scale
+from impasto.engine.storage import Storage
+from impasto.engine.tensors import to_tensor
+from impasto.image.files.decode import read_picture
+from impasto.image.files.encode import write_picture
+from impasto.image.picture import Picture, to_levels
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import load_recipe
 
 HERE = Path(__file__).parent
 KEPT = CACHE / "reach"

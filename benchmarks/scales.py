@@ -26,17 +26,17 @@ from sizes import pictures
 
 import impasto
 from impasto import stylize
+from impasto.engine.device import resolve_device
+from impasto.engine.sizes import plan_scales
+from impasto.engine.storage import Storage
+from impasto.engine.tensors import to_tensor
 from impasto.evaluate.compare import compare, reference_encoder
 from impasto.evaluate.metrics import content_ssim
-from impasto.media.color import srgb_to_oklab
-from impasto.media.decode import read_picture
-from impasto.media.picture import Picture
-from impasto.objective.storage import Storage
-from impasto.optimize.canvas import to_tensor
-from impasto.optimize.device import resolve_device
-from impasto.optimize.loop import Stylizer
-from impasto.optimize.schedule import plan_scales
-from impasto.recipe import Recipe, load_recipe
+from impasto.image.color.spaces import srgb_to_oklab
+from impasto.image.files.decode import read_picture
+from impasto.image.picture import Picture
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / ".cache" / "scales"

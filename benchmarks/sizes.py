@@ -28,11 +28,11 @@ import torch
 from floor import convolution_flop, product_rate
 from peers import DATA, ROOT, measured, paths
 
-from impasto.media.decode import read_picture
-from impasto.optimize.allocation import keep_freed_memory
-from impasto.optimize.device import peak_memory_mb
-from impasto.optimize.loop import Stylizer
-from impasto.recipe import load_recipe
+from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.device import peak_memory_mb
+from impasto.image.files.decode import read_picture
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import load_recipe
 
 BOTH = (512, 724, 1024)
 

@@ -15,10 +15,10 @@ import time
 import torch
 from torch import Tensor
 
-from impasto.objective.storage import Storage
-from impasto.optimize.bounded_lbfgs import BoundedLbfgs
-from impasto.optimize.room import scratch_folder
-from impasto.recipe import load_recipe
+from impasto.engine.capacity import scratch_folder
+from impasto.engine.storage import Storage
+from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
+from impasto.recipe.recipe import load_recipe
 
 
 class Squares:

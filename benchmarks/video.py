@@ -27,19 +27,19 @@ from typing import Any
 
 import numpy as np
 
-from impasto.media.decode import read_picture
-from impasto.media.encode import write_picture
-from impasto.media.picture import Floats, Picture, fit_within, to_levels
-from impasto.optimize.allocation import keep_freed_memory
-from impasto.recipe import Recipe, load_recipe
-from impasto.video.clip import Levels, from_levels
-from impasto.video.flow import Dis, Estimator
-from impasto.video.history import Memory
+from impasto.engine.allocation import keep_freed_memory
+from impasto.image.files.decode import read_picture
+from impasto.image.files.encode import write_picture
+from impasto.image.picture import Floats, Picture, fit_within, to_levels
+from impasto.recipe.recipe import Recipe, load_recipe
+from impasto.video.clip.clip import Levels, from_levels
+from impasto.video.engines.network_frames import Network
+from impasto.video.engines.optimizer_frames import Effort, Optimiser
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
-from impasto.video.motion import Flow
-from impasto.video.network import Network
-from impasto.video.optimiser import Effort, Optimiser
-from impasto.video.stabilize import Engine, Links, Stabilizer
+from impasto.video.stabilize.flow import Dis, Estimator
+from impasto.video.stabilize.history import Memory
+from impasto.video.stabilize.motion import Flow
+from impasto.video.stabilize.stabilizer import Engine, Links, Stabilizer
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / ".cache" / "video"
@@ -55,7 +55,7 @@ class Previous(Optimiser):
     _last: Floats | None = None
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:
-        """See :class:`impasto.video.stabilize.Engine`."""
+        """See :class:`impasto.video.stabilize.stabilizer.Engine`."""
         if memory is not None and not self.warps and self._last is not None:
             memory = replace(memory, result=self._last, frame=frame)
         if memory is not None:
@@ -97,7 +97,7 @@ class Exact:
         self._maps = dict(zip((each.tobytes() for each in clip), maps, strict=False))
 
     def flow(self, frame: Floats, other: Floats) -> Flow:
-        """See :class:`impasto.video.flow.Estimator`."""
+        """See :class:`impasto.video.stabilize.flow.Estimator`."""
         here, there = (self._maps[to_levels(each, 8).tobytes()] for each in (frame, other))
         height, width = frame.shape[:2]
         y, x = np.mgrid[:height, :width] + 0.5
@@ -109,7 +109,7 @@ class Still:
     """An estimator for which nothing moves."""
 
     def flow(self, frame: Floats, other: Floats) -> Flow:  # noqa: ARG002
-        """See :class:`impasto.video.flow.Estimator`."""
+        """See :class:`impasto.video.stabilize.flow.Estimator`."""
         return np.zeros((*frame.shape[:2], 2), np.float32)
 
 

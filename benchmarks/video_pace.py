@@ -24,17 +24,17 @@ from itertools import islice
 from pathlib import Path
 from statistics import mean
 
-from impasto.media.decode import read_picture
-from impasto.media.picture import Picture
-from impasto.optimize.allocation import keep_freed_memory
-from impasto.recipe import load_recipe
-from impasto.video.clip import Format, open_clip
-from impasto.video.film import Timed, write_film
-from impasto.video.flow import Dis
-from impasto.video.job import sized
-from impasto.video.network import Network
-from impasto.video.optimiser import Optimiser
-from impasto.video.stabilize import Engine, Stabilizer
+from impasto.engine.allocation import keep_freed_memory
+from impasto.image.files.decode import read_picture
+from impasto.image.picture import Picture
+from impasto.recipe.recipe import load_recipe
+from impasto.video.clip.clip import Format, open_clip
+from impasto.video.clip.film import Timed, write_film
+from impasto.video.engines.network_frames import Network
+from impasto.video.engines.optimizer_frames import Optimiser
+from impasto.video.job.film_run import sized
+from impasto.video.stabilize.flow import Dis
+from impasto.video.stabilize.stabilizer import Engine, Stabilizer
 
 ROOT = Path(__file__).parents[1]
 SIZE = 854, 480

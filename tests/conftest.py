@@ -58,7 +58,7 @@ def in_work(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run must end before the network is loaded."""
-    from impasto.optimize.loop import Stylizer
+    from impasto.optimize.stylizer import Stylizer
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("bad input was found too late")
@@ -78,8 +78,8 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A one-pass network of random weights."""
     import torch
 
-    from impasto.fast.files import write_painter
-    from impasto.fast.network import Painter
+    from impasto.network.model import Painter
+    from impasto.network.network_files import write_painter
 
     torch.manual_seed(4)
     painter = Painter()

@@ -22,12 +22,12 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from conftest import synthetic_painting, synthetic_photo
-from impasto.studio.app import create_app
+from impasto.studio.http.app import create_app
 from impasto.studio.problems import CODES
-from impasto.studio.rows import ENDED
+from impasto.studio.queue.rows import ENDED
 from impasto.studio.settings import Settings
 from impasto.studio.studio import Studio
-from impasto.studio.worker import Worker
+from impasto.studio.workers.studio_worker import Worker
 
 SMALL = {"size": 32, "schedule.total": 5}
 

@@ -15,16 +15,17 @@ SOURCE = Path(impasto.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     ("errors", "_version"),
-    ("media",),
+    ("image",),
     ("encoders",),
-    ("recipe_tables", "recipe_fields"),
     ("recipe",),
+    ("engine",),
     ("objective",),
+    ("canvas",),
     ("optimize",),
     ("evaluate", "record", "explain", "segment"),
-    ("fast",),
-    ("_stylize",),
-    ("_refine", "video"),
+    ("network",),
+    ("api",),
+    ("video",),
     ("batch",),
     ("studio",),
     ("__init__",),
@@ -90,8 +91,8 @@ def test_no_prints_outside_the_command_line_and_no_unsafe_loads(path):
     [
         "import impasto",
         "import impasto.cli",
-        "import impasto.media.decode, impasto.media.encode",
-        "from impasto.recipe import load_recipe; load_recipe('standard')",
+        "import impasto.image.files.decode, impasto.image.files.encode",
+        "from impasto.recipe.recipe import load_recipe; load_recipe('standard')",
     ],
 )
 def test_torch_is_not_imported_early(code):

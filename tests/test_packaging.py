@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.fast.files import SHIPPED
+from impasto.network.network_files import SHIPPED
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,15 +24,15 @@ def test_the_wheel_holds_recipes_the_page_and_types_and_nothing_else(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "impasto/py.typed" in names
-    assert "impasto/recipes/standard.toml" in names
-    assert "impasto/studio/static/js/main.js" in names
-    assert f"impasto/fast/weights/{SHIPPED}" in names
-    assert "impasto/studio/styles/pond.jpg" in names
+    assert "impasto/recipe/presets/standard.toml" in names
+    assert "impasto/studio/page/static/js/main.js" in names
+    assert f"impasto/network/weights/{SHIPPED}" in names
+    assert "impasto/studio/page/styles/pond.jpg" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert all(name.startswith(("impasto/", "impasto-")) for name in names)
     sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist()}
-    assert sizes.pop(f"impasto/fast/weights/{SHIPPED}") <= 8_000_000
+    assert sizes.pop(f"impasto/network/weights/{SHIPPED}") <= 8_000_000
     assert sum(sizes.values()) < 2_000_000
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from impasto._version import __version__
 
 if TYPE_CHECKING:
-    from impasto._refine import Refined, refine
-    from impasto._stylize import Result, stylize
+    from impasto.api.refine import Refined, refine
+    from impasto.api.stylize import Result, stylize
+    from impasto.engine.step import Step
     from impasto.errors import (
         ImageError,
         ImpastoError,
@@ -22,30 +23,29 @@ if TYPE_CHECKING:
         ResourceError,
         WeightsError,
     )
-    from impasto.media.decode import read_picture
-    from impasto.media.picture import Picture
-    from impasto.optimize.loop import Stylizer
-    from impasto.optimize.step import Step
-    from impasto.recipe import Recipe, load_recipe
+    from impasto.image.files.decode import read_picture
+    from impasto.image.picture import Picture
+    from impasto.optimize.stylizer import Stylizer
+    from impasto.recipe.recipe import Recipe, load_recipe
 
 _HOMES = {
     "ImageError": "impasto.errors",
     "ImpastoError": "impasto.errors",
     "InputError": "impasto.errors",
     "LimitError": "impasto.errors",
-    "Picture": "impasto.media.picture",
-    "Recipe": "impasto.recipe",
+    "Picture": "impasto.image.picture",
+    "Recipe": "impasto.recipe.recipe",
     "RecipeError": "impasto.errors",
-    "Refined": "impasto._refine",
+    "Refined": "impasto.api.refine",
     "ResourceError": "impasto.errors",
-    "Result": "impasto._stylize",
-    "Step": "impasto.optimize.step",
-    "Stylizer": "impasto.optimize.loop",
+    "Result": "impasto.api.stylize",
+    "Step": "impasto.engine.step",
+    "Stylizer": "impasto.optimize.stylizer",
     "WeightsError": "impasto.errors",
-    "load_recipe": "impasto.recipe",
-    "read_picture": "impasto.media.decode",
-    "refine": "impasto._refine",
-    "stylize": "impasto._stylize",
+    "load_recipe": "impasto.recipe.recipe",
+    "read_picture": "impasto.image.files.decode",
+    "refine": "impasto.api.refine",
+    "stylize": "impasto.api.stylize",
 }
 
 __all__ = [

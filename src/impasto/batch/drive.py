@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
-from impasto.batch.executors import Executor, WorkerLost
-from impasto.batch.job import Job, Outcome
-from impasto.batch.patience import Patience
-from impasto.batch.record import Record
+from impasto.batch.batch_job import Job, Outcome
+from impasto.batch.batch_record import Record
+from impasto.batch.workers.executors import Executor, WorkerLost
+from impasto.batch.workers.patience import Patience
 
 PATIENCE_S = 1.0
 """Between looks at a source, or at workers, that have nothing now but may have something later."""

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from impasto.batch import places
-from impasto.batch.job import Job, Outcome
-from impasto.batch.manifest import Row, respelt
-from impasto.batch.record import Entry, Record
-from impasto.batch.sources import Found
+from impasto.batch.batch_job import Job, Outcome
+from impasto.batch.batch_record import Entry, Record
+from impasto.batch.sources.manifest import Row, respelt
+from impasto.batch.sources.search import Found, places
 from impasto.batch.ways import Ways, files_of, sha256_of
 from impasto.errors import ImpastoError, InputError, counted
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from impasto.batch import places
-from impasto.batch.job import Job, Settings
-from impasto.batch.manifest import Row, mask_file, respelt
+from impasto.batch.batch_job import Job, Settings
+from impasto.batch.sources import places
+from impasto.batch.sources.manifest import Row, mask_file, respelt
 from impasto.errors import ImpastoError, InputError, WeightsError
-from impasto.media.decode import read_picture
-from impasto.recipe import Recipe
+from impasto.image.files.decode import read_picture
+from impasto.recipe.recipe import Recipe
 from impasto.segment.words import expanded
 
 RecipeFor = Callable[[str | None, Mapping[str, Any], Sequence[str]], Recipe]

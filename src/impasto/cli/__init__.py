@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- as long as the process
     try:
         command = _command(arguments)
-        code = int(import_module(f"impasto.cli.{command}").run(arguments))
+        code = int(import_module(f"impasto.cli.commands.{command}_command").run(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
@@ -77,7 +77,7 @@ def _command(arguments: list[str]) -> str:
 
 
 def _complain(error: ImpastoError) -> int:
-    from impasto.cli.arguments import one_line
+    from impasto.cli.options.arguments import one_line
 
     print(f"impasto: error: {one_line(str(error))}", file=sys.stderr)
     return error.exit_code

@@ -23,7 +23,7 @@ from impasto.encoders.parameters import (
     torchvision_convention,
 )
 from impasto.errors import WeightsError
-from impasto.media.atomic import replacing
+from impasto.image.files.atomic import replacing
 
 Layers = dict[str, tuple[Tensor, Tensor]]
 UNSTATED = "not stated in the file"

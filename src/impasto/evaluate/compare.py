@@ -9,10 +9,10 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import wheel_parameters
+from impasto.engine.sizes import SHORTEST, painting_size
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
-from impasto.media.picture import Picture
-from impasto.optimize.schedule import SHORTEST, painting_size
+from impasto.image.picture import Picture
 
 TAPS = tuple(
     dict.fromkeys((*metrics.GRAM_LAYERS, *metrics.HELD_OUT, metrics.SELF_SIMILARITY_LAYER))

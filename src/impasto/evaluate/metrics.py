@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.evaluate.statistics import gaussian, sliced_wasserstein, slices, wasserstein2
-from impasto.media.color import srgb_to_oklab
+from impasto.evaluate.distributions import gaussian, sliced_wasserstein, slices, wasserstein2
+from impasto.image.color.spaces import srgb_to_oklab
 
 GRAM_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 HELD_OUT = ("relu2_2", "relu3_2", "relu4_3")

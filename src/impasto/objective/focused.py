@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import cell_of
-from impasto.objective.objective import Losses, Objective, evaluated
-from impasto.objective.statistic import Found, merged
+from impasto.objective.statistics.statistic import Found, merged
 from impasto.objective.tiles import Tile
+from impasto.objective.whole import Losses, Objective, evaluated
 
 
 class FocusedObjective:

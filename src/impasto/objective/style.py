@@ -19,17 +19,17 @@ import torch
 from torch import Tensor
 
 from impasto.errors import InputError
-from impasto.objective.bures import bures_loss, bures_target
-from impasto.objective.earth_mover import relaxed_earth_mover
-from impasto.objective.losses import TINY, covariance_loss, gram_loss, mean_std_loss
-from impasto.objective.moments import Moments, blend
-from impasto.objective.palette import LEAST_SPREAD, oklab
-from impasto.objective.regions import TOO_LITTLE
-from impasto.objective.samples import Samples, mix
-from impasto.objective.statistic import Found, Statistic
-from impasto.objective.wasserstein import wasserstein_loss, wasserstein_target
-from impasto.recipe import Recipe
-from impasto.recipe_tables import StyleTerm
+from impasto.objective.losses.bures import bures_loss, bures_target
+from impasto.objective.losses.earth_mover import relaxed_earth_mover
+from impasto.objective.losses.layer_losses import TINY, covariance_loss, gram_loss, mean_std_loss
+from impasto.objective.losses.palette import LEAST_SPREAD, oklab
+from impasto.objective.losses.wasserstein import wasserstein_loss, wasserstein_target
+from impasto.objective.statistics.moments import Moments, blend
+from impasto.objective.statistics.regions import TOO_LITTLE
+from impasto.objective.statistics.samples import Samples, mix
+from impasto.objective.statistics.statistic import Found, Statistic
+from impasto.recipe.recipe import Recipe
+from impasto.recipe.tables import StyleTerm
 
 Target = Moments | Samples
 Distance = Callable[[Any], Tensor]

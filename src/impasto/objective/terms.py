@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import PIXELS
-from impasto.objective.regions import MomentsOf, Regions
-from impasto.objective.samples import Averages, Points, Samples
-from impasto.objective.self_similarity import distances, self_similarity_loss
-from impasto.objective.statistic import Found, Gauge, Term
-from impasto.objective.storage import Storage
+from impasto.engine.storage import Storage
+from impasto.objective.losses.self_similarity import distances, self_similarity_loss
+from impasto.objective.statistics.regions import MomentsOf, Regions
+from impasto.objective.statistics.samples import Averages, Points, Samples
+from impasto.objective.statistics.statistic import Found, Gauge, Term
 from impasto.objective.style import (
     Distance,
     StyleLoss,
@@ -26,7 +26,7 @@ from impasto.objective.style import (
     distance_of_samples,
     style_targets,
 )
-from impasto.recipe import Recipe
+from impasto.recipe.recipe import Recipe
 
 Measure = Callable[[Tensor, Sequence[Gauge]], list[Found]]
 """What the gauges find in a whole picture [1, 3, H, W]."""

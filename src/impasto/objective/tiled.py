@@ -18,15 +18,16 @@ from torch import Tensor
 
 from impasto.encoders.layers import cell_of
 from impasto.encoders.vgg import Encoder
-from impasto.objective.losses import (
+from impasto.engine.storage import Storage
+from impasto.objective.losses.layer_losses import (
     content_divisor,
     squared_error,
     squared_norm,
     variation_of,
 )
-from impasto.objective.matting import WINDOW, matting_energy
-from impasto.objective.objective import Losses, features_of
-from impasto.objective.statistic import (
+from impasto.objective.losses.matting import WINDOW, matting_energy
+from impasto.objective.losses.temporal import Past, temporal_energy
+from impasto.objective.statistics.statistic import (
     Found,
     Gauge,
     added,
@@ -36,15 +37,14 @@ from impasto.objective.statistic import (
     slopes,
     variables,
 )
-from impasto.objective.storage import Storage
-from impasto.objective.temporal import Past, temporal_energy
 from impasto.objective.terms import terms_of
 from impasto.objective.tiles import Tile, plan_tiles
-from impasto.recipe import Recipe
+from impasto.objective.whole import Losses, features_of
+from impasto.recipe.recipe import Recipe
 
 
 class TiledObjective:
-    """As :class:`impasto.objective.objective.Objective`, in the memory of a tile."""
+    """As :class:`impasto.objective.whole.Objective`, in the memory of a tile."""
 
     def __init__(
         self,

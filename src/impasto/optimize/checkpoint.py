@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from impasto.errors import InputError, ResourceError
-from impasto.media.atomic import replacing
-from impasto.recipe import Recipe
+from impasto.image.files.atomic import replacing
+from impasto.recipe.recipe import Recipe
 
 FORMAT = "impasto checkpoint 3"
 EVERY_S = 20.0

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 
+from impasto.engine.areas import Areas
+from impasto.engine.capacity import available_disk, available_memory, taken_memory
+from impasto.engine.sizes import painting_size
+from impasto.engine.storage import Storage
 from impasto.errors import InputError
-from impasto.media.picture import Picture, fit_within
-from impasto.objective.storage import Storage
-from impasto.optimize.areas import Areas
+from impasto.image.picture import Picture, fit_within
 from impasto.optimize.memory import (
     Demand,
     Layout,
@@ -22,9 +24,7 @@ from impasto.optimize.memory import (
     kept_features,
     layouts,
 )
-from impasto.optimize.room import available_disk, available_memory, taken_memory
-from impasto.optimize.schedule import painting_size
-from impasto.recipe import Recipe
+from impasto.recipe.recipe import Recipe
 
 LEAST = 2**20
 """Bytes that anybody would allow."""

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.media.picture import Floats
+from impasto.engine.boxes import Box
+from impasto.image.picture import Floats
 from impasto.objective.tiles import Tile, tile_of
-from impasto.optimize.region import Box
 
 SQUARE = 32
 """Side in pixels of the squares that boxes are made of: smaller ones would be mostly halo."""

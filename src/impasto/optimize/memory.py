@@ -6,15 +6,15 @@ import bisect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from impasto.encoders.layers import cell_of, convolutions
+from impasto.engine.colors import Colors, copied
+from impasto.engine.plan import State
+from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
-from impasto.media.bands import BAND
-from impasto.objective.neighbors import CELL, CHUNK
-from impasto.optimize.colors import Colors, copied
-from impasto.optimize.schedule import SHORTEST
-from impasto.recipe_tables import Canvas, ContentTerm, Solver, StyleTerm
+from impasto.image.bands import BAND
+from impasto.objective.losses.nearest import CELL, CHUNK
+from impasto.recipe.tables import Canvas, ContentTerm, Solver, StyleTerm
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 """A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
@@ -45,11 +45,9 @@ BANDS = 12
 TILES = (2048, 1536, 1024, 768, 512, 384, 256)
 """Sides to choose from, in pixels. With a halo of 80 px the largest sees 1.2 times the pixels of
 a large picture, the smallest 2.6 times, which are 1.7 and 3.8 times the work of the whole (see
-:data:`impasto.optimize.plan.TILED_WORK`), in a hundredth of its memory."""
+:data:`impasto.engine.plan.TILED_WORK`), in a hundredth of its memory."""
 SMALL, LARGE = 512, 1024
 """Of tiles: see :func:`layouts`."""
-
-State = Literal["device", "host", "disk"]
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class Demand:
         columns: numbers a pixel in its hypercolumns; see :func:`column_numbers`.
         regions: that have statistics of their own; 0: no masks.
         matting: whether photorealism counts.
-        colors: whose the result has; see :func:`impasto.optimize.colors.copied`.
+        colors: whose the result has; see :func:`impasto.engine.colors.copied`.
         masked: pixels of the masks as they were decoded.
         beside: whether the device has a memory of its own beside the machine's.
     """

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.objective.matching import MatchingObjective
-from impasto.objective.objective import Objective
-from impasto.objective.storage import Storage
-from impasto.objective.temporal import Past
+from impasto.engine.areas import Areas
+from impasto.engine.sizes import Scale
+from impasto.engine.storage import Storage
+from impasto.objective.losses.temporal import Past
+from impasto.objective.neighbors import MatchingObjective
 from impasto.objective.terms import Known
 from impasto.objective.tiled import TiledObjective
-from impasto.optimize.areas import Areas
-from impasto.optimize.schedule import Scale
-from impasto.recipe import Recipe
+from impasto.objective.whole import Objective
+from impasto.recipe.recipe import Recipe
 
 AnyObjective = Objective | TiledObjective | MatchingObjective
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.media.picture import Picture
-from impasto.objective.storage import Storage
+from impasto.engine import tensors as canvas
+from impasto.engine.areas import Areas
+from impasto.engine.sizes import SHORTEST, Scale, painting_size
+from impasto.engine.storage import Storage
+from impasto.image.picture import Picture
 from impasto.objective.terms import Known
-from impasto.optimize import canvas
-from impasto.optimize.areas import Areas
 from impasto.optimize.objectives import objective_of
-from impasto.optimize.schedule import SHORTEST, Scale, painting_size
-from impasto.recipe import Recipe
+from impasto.recipe.recipe import Recipe
 
 PROBE_SIDES = {"cpu": 192}
 PROBE_SIDE = 768

@@ -10,26 +10,27 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from impasto.media.picture import Picture
+from impasto.engine import tensors as canvas
+from impasto.engine.areas import Areas, mixed
+from impasto.engine.colors import seen
+from impasto.engine.plan import Pace, total_work, work
+from impasto.engine.sizes import Scale, is_over
+from impasto.engine.step import Step
+from impasto.engine.storage import Storage
+from impasto.image.picture import Picture
 from impasto.objective.focused import FocusedObjective
-from impasto.objective.objective import Objective
-from impasto.objective.storage import Storage
-from impasto.optimize import canvas
-from impasto.optimize.areas import Areas, Kept, mixed
+from impasto.objective.whole import Objective
 from impasto.optimize.checkpoint import Keeper, RunState
-from impasto.optimize.colors import seen
-from impasto.optimize.film import Before
 from impasto.optimize.focus import Focus
 from impasto.optimize.memory import TILES, Layout
-from impasto.optimize.plan import Pace, total_work, work
-from impasto.optimize.schedule import Scale, is_over
-from impasto.optimize.solver_choice import solver_for
-from impasto.optimize.solvers import Evaluate, SolverLike
-from impasto.optimize.step import Step
-from impasto.optimize.sturdy import ObjectiveLike, Sturdy
+from impasto.optimize.past_frames import Before
+from impasto.optimize.preserved import Kept
+from impasto.optimize.recovery import ObjectiveLike, Sturdy
+from impasto.optimize.solvers.choice import solver_for
+from impasto.optimize.solvers.solver import Evaluate, SolverLike
 
 if TYPE_CHECKING:
-    from impasto.optimize.loop import Stylizer
+    from impasto.optimize.stylizer import Stylizer
 
 
 class Run:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.errors import InputError
-from impasto.media.atomic import write_atomically
+from impasto.image.files.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from impasto.optimize.step import Step
+    from impasto.engine.step import Step
 
 
 class LossPlot:

@@ -15,10 +15,10 @@ from typing import Any
 from impasto._version import __version__
 from impasto.encoders.layers import Network
 from impasto.errors import ImageError, InputError
-from impasto.media.decode import read_picture
-from impasto.media.masks import Mask
-from impasto.media.metadata import read_record
-from impasto.recipe import Recipe, parse_recipe
+from impasto.image.files.decode import read_picture
+from impasto.image.files.metadata import read_record
+from impasto.image.masks import Mask
+from impasto.recipe.recipe import Recipe, parse_recipe
 
 Named = tuple[str, str]
 """A file's name without its folder, and a SHA-256."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.media.atomic import make_folder
-from impasto.media.encode import write_picture
+from impasto.image.files.atomic import make_folder
+from impasto.image.files.encode import write_picture
 
 if TYPE_CHECKING:
-    from impasto.optimize.step import Step
+    from impasto.engine.step import Step
 
 PATTERN = "step-*.png"
 """Of the files written into the folder, and of no others."""

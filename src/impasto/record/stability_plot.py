@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from impasto.errors import InputError
-from impasto.media.atomic import write_atomically
+from impasto.image.files.atomic import write_atomically
 
 ROOM = 1.25
 """Of the largest values: for the names of the points there."""

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import InputError
-from impasto.media.atomic import write_atomically
+from impasto.image.files.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from impasto.optimize.step import Step
+    from impasto.engine.step import Step
 
 FRAMES = 60
 """About how many; early steps change most, so they are not thinned more than late ones."""

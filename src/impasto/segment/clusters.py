@@ -21,11 +21,11 @@ from torch import Tensor
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import wheel_parameters
 from impasto.errors import InputError
-from impasto.media.color import srgb_to_oklab
-from impasto.media.masks import Mask
-from impasto.media.picture import Picture, fit_within
-from impasto.media.resample import resized_rows
-from impasto.segment.guided import softened, working
+from impasto.image.color.spaces import srgb_to_oklab
+from impasto.image.masks import Mask
+from impasto.image.picture import Picture, fit_within
+from impasto.image.resample import resized_rows
+from impasto.segment.soft_edges import softened, working
 
 SIDE = 256
 """Longer side in pixels of what the network sees."""

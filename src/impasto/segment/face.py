@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import InputError
-from impasto.media.masks import Mask, checked
-from impasto.media.picture import Picture, fit_within
+from impasto.image.masks import Mask, checked
+from impasto.image.picture import Picture, fit_within
 from impasto.segment.flatbuffer import read_tflite
-from impasto.segment.guided import softened, working
 from impasto.segment.networks import BLAZE
+from impasto.segment.soft_edges import softened, working
 from impasto.segment.tflite import computed
 from impasto.segment.wheels import member_bytes
 

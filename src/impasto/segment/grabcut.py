@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import InputError
-from impasto.media.decode import read_picture
-from impasto.media.masks import Mask, checked
-from impasto.media.picture import Picture
-from impasto.segment.guided import softened, working
+from impasto.image.files.decode import read_picture
+from impasto.image.masks import Mask, checked
+from impasto.image.picture import Picture
+from impasto.segment.soft_edges import softened, working
 
 ROUNDS = 5
 OUTSIDE, INSIDE, PROBABLY_OUTSIDE, PROBABLY_INSIDE = range(4)

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from impasto.errors import InputError
-from impasto.media.masks import Mask, checked
-from impasto.media.picture import Picture
+from impasto.image.masks import Mask, checked
+from impasto.image.picture import Picture
 from impasto.segment.flatbuffer import read_tflite
-from impasto.segment.guided import softened, working
 from impasto.segment.networks import SELFIE
+from impasto.segment.soft_edges import softened, working
 from impasto.segment.tflite import computed
 from impasto.segment.wheels import member_bytes
 

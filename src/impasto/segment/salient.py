@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import InputError
-from impasto.media.masks import Mask, checked
-from impasto.media.picture import Picture
-from impasto.segment.guided import softened, working
+from impasto.image.masks import Mask, checked
+from impasto.image.picture import Picture
 from impasto.segment.networks import U2NETP
 from impasto.segment.protobuf import Graph, Node, read_onnx
+from impasto.segment.soft_edges import softened, working
 from impasto.segment.wheels import member_bytes
 
 SIDE = 320

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from impasto.errors import InputError
 
 if TYPE_CHECKING:
-    from impasto.media.masks import Mask
-    from impasto.media.picture import Picture
+    from impasto.image.masks import Mask
+    from impasto.image.picture import Picture
     from impasto.segment.clusters import Correspondence
 
 T = TypeVar("T")
@@ -72,14 +72,14 @@ def found_masks(
 
     Args:
         photo, paintings: that they are of.
-        masks: of the photo: words, or anything that :func:`impasto.media.masks.read_mask` takes.
+        masks: of the photo: words, or anything that :func:`impasto.image.masks.read_mask` takes.
         style_masks: of the paintings, likewise, or none.
 
     Raises:
         InputError: a word that cannot be understood, or nothing is found.
         ImageError, LimitError: as for pictures.
     """
-    from impasto.media.masks import read_mask
+    from impasto.image.masks import read_mask
 
     finder = Finder(photo, paintings)
     return [finder.of_photo(m) if is_word(m) else read_mask(m) for m in masks], [

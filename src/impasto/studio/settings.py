@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.media.limits import MIB, Limits
+from impasto.image.files.limits import MIB, Limits
 
 MOST_PICTURES = 8
 """Paintings, or masks, of a job."""

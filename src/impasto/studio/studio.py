@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from impasto.studio import logs
-from impasto.studio.decoding import Decoder
-from impasto.studio.folder import Folder
-from impasto.studio.intake import Intake
+from impasto.studio.decoding.decoder import Decoder
+from impasto.studio.http.intake import Intake
+from impasto.studio.http.schema import Job
+from impasto.studio.http.views import job_view
 from impasto.studio.problems import Problem
-from impasto.studio.queue import Queue
-from impasto.studio.rows import Row
-from impasto.studio.schema import Job
+from impasto.studio.queue.folder import Folder
+from impasto.studio.queue.queue import Queue
+from impasto.studio.queue.rows import Row
 from impasto.studio.settings import Settings
-from impasto.studio.supervisor import Supervisor
-from impasto.studio.views import job_view
+from impasto.studio.workers.supervisor import Supervisor
 
 STREAMS = 100
 """Clients that may follow jobs at a time."""

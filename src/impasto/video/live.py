@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from PIL import Image, ImageDraw, ImageFont
 
 from impasto.errors import ResourceError
-from impasto.video.clip import Clip, Levels
-from impasto.video.job import sized
-from impasto.video.stabilize import Stabilizer
+from impasto.video.clip.clip import Clip, Levels
+from impasto.video.job.film_run import sized
+from impasto.video.stabilize.stabilizer import Stabilizer
 
 HOST = "127.0.0.1"
 BOUNDARY = "frame"

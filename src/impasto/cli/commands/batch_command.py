@@ -1,0 +1,254 @@
+"""``impasto batch SOURCE --style PAINTING -o FOLDER``: many pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto.cli.commands.stylize_command import recipe_from
+from impasto.cli.options.batch_options import build_parser
+from impasto.cli.options.own_styles import with_own_styles
+
+if TYPE_CHECKING:
+    from impasto.batch.batch_job import Job, Settings
+    from impasto.batch.batch_record import Record
+    from impasto.batch.planning import Plan, Planner
+    from impasto.batch.sources.manifest import Row
+    from impasto.batch.sources.search import Found, Sightings
+    from impasto.cli.reports.batch_report import Report
+    from impasto.recipe.recipe import Recipe
+
+
+def run(argv: list[str]) -> int:
+    """Find what there is to do, tell what it takes, do it, and say what came of it."""
+    options = with_own_styles(build_parser().parse_args(argv), needed=False)
+    from impasto.batch.batch_job import Settings
+    from impasto.batch.batch_record import Record
+    from impasto.batch.planning import Planner
+    from impasto.batch.sources.search import Sightings, places
+    from impasto.batch.ways import Ways
+    from impasto.cli.reports.batch_report import Report
+    from impasto.image.files.encode import output_format
+
+    _check(options)
+    suffix = f".{options.format}"
+    output_format(Path(f"any{suffix}"), options.depth)
+    settings = Settings(
+        device=options.device,
+        weights=options.weights,
+        scratch=options.scratch,
+        depth=options.depth,
+        embed=not options.no_embed,
+        keep_metadata=not options.no_metadata,
+        print_size=options.print,
+    )
+    with Record(_record_path(options), only_read=options.dry_run) as record:
+        planner = Planner(
+            options.output,
+            record,
+            Ways(
+                settings,
+                partial(_recipe_for, options),
+                options.style or (),
+                options.mask,
+                options.style_mask,
+            ),
+            suffix=suffix,
+            full_names=options.full_names,
+            force=options.force,
+            absolute=options.executor == "ray",
+        )
+        if not (options.dry_run or places.is_url(options.output)):
+            _tidy(Path(options.output), record)
+        if not options.watch:
+            met = Sightings()
+            plan = planner.plan(_found(options, options.source, met))
+            if not options.dry_run:
+                _note_saved(plan, record)
+            report = Report(plan, met, options, record.path)
+            del plan.jobs[report.todo :]
+            return _make(options, settings, planner, record, iter(plan.jobs), report)
+        from impasto.batch.planning import Plan
+
+        report = Report(Plan(), Sightings(), options, record.path)
+        jobs = _coming_in(options, planner, record, report)
+        return _make(options, settings, planner, record, jobs, report)
+
+
+def _tidy(output: Path, record: Record) -> None:
+    """Remove what a kill left half-written; while nothing is in the writing, here or elsewhere."""
+    from impasto.image.files.atomic import remove_orphans
+
+    for folder in {Path(output, key).parent for key in record.in_flight()}:
+        remove_orphans(folder)
+
+
+def _note_saved(plan: Plan, record: Record) -> None:
+    """What a kill kept from the record."""
+    for outcome in plan.saved:
+        record.ended(outcome)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from impasto.batch.sources import places
+    from impasto.batch.sources.manifest import mask_file
+    from impasto.errors import InputError, ResourceError
+    from impasto.image.files.atomic import make_folder
+    from impasto.image.files.decode import read_picture
+    from impasto.segment.words import expanded
+
+    if options.watch and options.limit:
+        raise InputError("--watch has no end that --limit could set: leave one of them out")
+    options.output = places.normalized(options.output)
+    if options.style:
+        masks, styles, parts = expanded(options.mask, options.style, options.style_mask)
+        _recipe_for(options, None, {}, styles).check_counts(len(styles), len(masks), len(parts))
+    for file in filter(None, map(mask_file, (*options.mask, *options.style_mask))):
+        read_picture(places.read(file), name=file)
+    if places.is_url(options.output):
+        if not options.record:
+            raise InputError("-o URL needs --record FILE: a store cannot be appended to")
+        return
+    output = Path(options.output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file, a folder is needed for the results")
+    for source in options.source:
+        if output.is_dir() and Path(source).is_dir() and output.samefile(source):
+            raise InputError(f"{output}: is the source too, results need a folder of their own")
+        if options.watch and not (places.is_url(source) or Path(source).is_dir()):
+            raise InputError(f"{source}: only a folder can be watched")
+    if options.dry_run:
+        return
+    make_folder(output)
+    if not os.access(output, os.W_OK):
+        raise ResourceError(f"{output}: the folder cannot be written")
+
+
+def _record_path(options: argparse.Namespace) -> Path:
+    from impasto.batch.batch_record import NAME
+
+    return Path(options.record) if options.record else Path(options.output, NAME)
+
+
+def _recipe_for(
+    options: argparse.Namespace,
+    name: str | None,
+    fields: Mapping[str, Any],
+    styles: Sequence[str],
+) -> Recipe:
+    """Of a row, or of the batch: the flags', or another by name, with fields changed."""
+    # How many masks there may be depends on the row, and is checked with it.
+    chosen = dict(vars(options)) | {"style": list(styles), "mask": [], "style_mask": []}
+    if name is not None:
+        chosen |= {"recipe": name, "quality": None}
+    recipe = recipe_from(argparse.Namespace(**chosen)).with_changes(fields)
+    recipe.check_counts(len(styles))
+    return recipe
+
+
+def _found(
+    options: argparse.Namespace, sources: Iterable[str], met: Sightings
+) -> Iterator[Found | Row]:
+    from impasto.batch.sources.manifest import is_table, read_rows
+    from impasto.batch.sources.search import found_in
+
+    for source in sources:
+        if is_table(source):
+            yield from read_rows(source)
+        else:
+            yield from found_in(
+                source, root=options.root, skipped=options.output, met=met, listed=_listed
+            )
+
+
+def _listed() -> list[str]:
+    """Paths on standard input, one a line, or with a zero byte between them."""
+    from impasto.errors import InputError
+
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed, pipe a list of paths in")
+    data = sys.stdin.buffer.read()
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def _coming_in(
+    options: argparse.Namespace, planner: Planner, record: Record, report: Report
+) -> Iterator[Job | None]:
+    from impasto.batch.sources.search import Sightings
+    from impasto.batch.sources.watch import watched
+    from impasto.errors import ImpastoError
+
+    def jobs_of(found: Found) -> Iterable[Job] | None:
+        try:
+            plan: Plan = planner.plan([found])
+        except ImpastoError as error:
+            report.refused(found.photo, str(error))
+            return ()
+        if plan.running:
+            return None
+        _note_saved(plan, record)
+        return report.planned(plan)
+
+    def look() -> Iterator[Any]:
+        met = Sightings()
+        for source in options.source:
+            try:
+                yield from _found(options, [source], met)
+            except (ImpastoError, OSError) as error:  # a disk that went away may come back
+                met.unreadable.append((source, str(error)))
+        report.looked(met)
+
+    return watched(look, jobs_of)
+
+
+def _make(
+    options: argparse.Namespace,
+    settings: Settings,
+    planner: Planner,
+    record: Record,
+    jobs: Iterator[Job | None],
+    report: Report,
+) -> int:
+    """Have the jobs done; the exit code."""
+    from impasto.batch.drive import drive
+    from impasto.batch.workers.groups import grouped
+    from impasto.batch.workers.patience import NoWorkersError, Patience
+    from impasto.cli.jobs.batch_workers import executor_of, probed
+    from impasto.cli.jobs.paint import stoppable
+    from impasto.cli.options.arguments import say
+
+    report.begin()
+    if not report.todo and not options.watch:
+        return report.end(interrupted=False)
+    patience = Patience(options.ray_timeout, say)
+    executor = executor_of(options, settings, patience)
+    stop: list[int] = []
+    at_once = True
+    try:
+        probe = probed(executor, report.first)
+        workers = executor.staffed(probe)
+        report.estimate(probe, workers)
+        if options.dry_run:
+            return report.end(interrupted=False)
+        with stoppable(_tell_of_the_end) as stop, report:
+            groups = grouped(jobs, planner)
+            try:
+                for outcome in drive(groups, executor, workers, record, stop, patience):
+                    report.see(outcome)
+            except NoWorkersError as error:
+                report.given_up(str(error))
+        at_once = False
+    finally:
+        executor.close(at_once=at_once)
+    return report.end(interrupted=bool(stop) and not options.watch)
+
+
+def _tell_of_the_end() -> None:
+    # Not by print, which a signal may have interrupted.
+    os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")

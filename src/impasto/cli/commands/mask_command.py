@@ -1,0 +1,62 @@
+"""``impasto mask PHOTO KIND -o MASK.png``: what ``--mask KIND`` would find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from impasto.cli.options.arguments import Parser, say
+
+
+def build_parser() -> Parser:
+    """The flags of the command."""
+    parser = Parser(
+        prog="impasto mask",
+        description="Write the mask that --mask KIND finds in a photo, to be looked at, changed in "
+        "any editor, and given as --mask MASK.png.",
+    )
+    add = parser.add_argument
+    add("photo", metavar="PHOTO")
+    add(
+        "kind",
+        metavar="KIND",
+        help="rect:X,Y,W,H, scribble:FILE, salient, person, face, or auto:COUNT#N, the N-th of "
+        "COUNT regions",
+    )
+    add("-o", "--output", metavar="MASK.png", required=True)
+    add(
+        "--style",
+        metavar="PAINTING",
+        action="append",
+        default=[],
+        help="whose regions correspond to the photo's, for auto; repeatable",
+    )
+    add("--force", action="store_true", help="replace an existing output")
+    return parser
+
+
+def run(argv: list[str]) -> int:
+    """Find the mask and write it in greys."""
+    options = build_parser().parse_args(argv)
+    import numpy as np
+
+    from impasto.cli.options.output_files import check_targets
+    from impasto.errors import InputError
+    from impasto.image.files.decode import read_picture
+    from impasto.image.files.encode import output_format, write_picture
+    from impasto.image.picture import Picture
+    from impasto.segment.words import file_of, found_masks, is_word
+
+    if not is_word(options.kind):
+        raise InputError(f"{options.kind}: is no kind of mask; see impasto mask --help")
+    if options.kind.startswith("auto") and not options.style:
+        raise InputError(f"{options.kind}: needs the painting, --style PAINTING")
+    output, scribbles = Path(options.output), file_of(options.kind)
+    output_format(output, 8)
+    read = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
+    check_targets([output], read, overwrite=options.force)
+    paintings = [read_picture(each) for each in options.style]
+    (mask,), _ = found_masks(read_picture(options.photo), paintings, [options.kind], [])
+    grey = Picture(np.repeat(mask.values[..., None], 3, axis=2))
+    write_picture(grey, output, overwrite=options.force)
+    say(f"{output} ({grey.width}x{grey.height}), {mask.values.mean():.0%} of the photo")
+    return 0

@@ -1,0 +1,253 @@
+"""What a batch says: what there is to do, how far it is, and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from impasto.cli import INTERRUPTED
+from impasto.cli.options.arguments import one_line, say
+from impasto.cli.reports.progress import LINE_EVERY_S, clock
+
+if TYPE_CHECKING:
+    from impasto.batch.batch_job import Job, Outcome, Probe
+    from impasto.batch.planning import Plan
+    from impasto.batch.sources.search import Sightings
+
+SOME_FAILED = 1
+PROBED = 5
+"""Photos that are tried until one can be read, to tell how long all will take."""
+LISTED = 20
+"""Failures that are told one by one; the record has all."""
+BYTES_A_PIXEL = {"png": 2.3, "tif": 2.9, "bmp": 3.0, "jpg": 0.95, "webp": 0.6, "avif": 0.65}
+"""Of painted pictures in 8 bits: the most that eight of 400 to 700 px had."""
+MIB = 2**20
+
+
+class Report:
+    """Of one batch; a context manager while pictures are made."""
+
+    def __init__(
+        self, plan: Plan, met: Sightings, options: argparse.Namespace, record: Path
+    ) -> None:
+        """Begin with what was found.
+
+        Args:
+            plan: what there is to do.
+            met: beside photos.
+            options: of the command.
+            record: where it is all written down.
+        """
+        self.met = met
+        self.first: Sequence[Job] = plan.jobs[:PROBED]
+        self.todo = min(len(plan.jobs), options.limit or len(plan.jobs))
+        self._later = len(plan.jobs) - self.todo
+        self._options = options
+        self._record = record
+        self._before = plan.done
+        self._changed = [job.output for job in plan.changed]
+        self._ours = plan.ours
+        self._failed: list[tuple[str, str]] = list(met.unreadable)
+        self._unreadable: set[str] = set()
+        self._made = self._ended = 0
+        self._ended_by = ""
+        self._began = self._last = time.monotonic()
+        self._bar: Any = None
+
+    def begin(self) -> None:
+        """Say what there is to do.
+
+        Raises:
+            InputError: nothing at all was found.
+        """
+        from impasto.errors import InputError
+
+        if not (self.todo or self._before or self._changed or self._failed or self._ours):
+            if self._options.watch:
+                self._say("watching: Ctrl-C ends it")
+                return
+            others = f" ({self.met.others} other files)" if self.met.others else ""
+            raise InputError(f"{', '.join(self._options.source)}: no pictures found{others}")
+        extra = [
+            f"{count} {what}"
+            for count, what in (
+                (self._later, "left for later"),
+                (self._before, "done already"),
+                (len(self._changed), "left as they are"),
+                (self._ours, "results of this batch passed over"),
+                (self.met.others, "other files passed over"),
+            )
+            if count
+        ]
+        self._say(", ".join([f"{self.todo} to make", *extra]))
+        if self._changed:
+            say(
+                f"{self._changed[0]}{_and_more(self._changed)}: made of another photo, painting or "
+                "recipe, or changed since; --force makes them again"
+            )
+
+    def estimate(self, probe: Probe | None, workers: int) -> None:
+        """Say what it will take.
+
+        Raises:
+            ResourceError: more than the disk has.
+        """
+        from impasto.batch.sources import places
+        from impasto.errors import ResourceError, counted
+
+        with_workers = f"with {counted(workers, 'worker')}"
+        if probe is None:
+            self._say(with_workers)
+            return
+        depth = self._options.depth / 8
+        each = probe.width * probe.height * BYTES_A_PIXEL[self._options.format] * depth
+        needed, seconds = each * self.todo, probe.seconds * self.todo / workers
+        room = ""
+        if not places.is_url(self._options.output):
+            free = shutil.disk_usage(_existing(Path(self._options.output))).free
+            room = f" of {free / MIB:,.0f} MiB free"
+            if needed > free:
+                raise ResourceError(
+                    f"{self._options.output}: the results need about {needed / MIB:,.0f} MiB, but "
+                    f"{free / MIB:,.0f} MiB are free; --limit N makes some"
+                )
+        self._say(f"about {clock(seconds)} {with_workers}, and {needed / MIB:,.1f} MiB{room}")
+
+    def planned(self, plan: Plan) -> list[Job]:
+        """A watched file has come in: what is to be made of it."""
+        self._before += plan.done
+        self._changed += [job.output for job in plan.changed]
+        for job in plan.changed:
+            say(f"{job.output}: is there of another photo or recipe; --force makes it again")
+        self.todo += len(plan.jobs)
+        return plan.jobs
+
+    def refused(self, photo: str, reason: str) -> None:
+        """A watched file cannot be made into anything."""
+        self._failed.append((photo, reason))
+        say(_with_name(photo, reason))
+
+    def looked(self, met: Sightings) -> None:
+        """Watched folders were looked into: those that cannot be read are told once."""
+        for folder, reason in met.unreadable:
+            if folder not in self._unreadable:
+                self._unreadable.add(folder)
+                self.refused(folder, reason)
+
+    def __enter__(self) -> Self:
+        self._began = time.monotonic()
+        if not self._options.quiet and not self._options.watch and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+            self._bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}"),
+                console=Console(file=sys.stderr),
+            )
+            self._bar.add_task("", total=self.todo)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def see(self, outcome: Outcome) -> None:
+        """A job has ended."""
+        if outcome.full:
+            self.given_up("the disk is full")
+        self._ended += 1
+        if outcome.done:
+            self._made += 1
+        else:
+            self._failed.append((outcome.job.photo, str(outcome.error)))
+        ended, now = self._ended, time.monotonic()
+        left = clock((now - self._began) / ended * (self.todo - ended))
+        if self._bar is not None:
+            name = one_line(outcome.job.key)[-40:]
+            self._bar.update(0, completed=ended, description=f"{left} left  {name}")
+        elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.done:
+            self._last = now
+            took = "" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
+            what = took if outcome.done else f"failed: {outcome.error}"
+            left = "" if self._options.watch else f"  {left} left"
+            self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
+
+    def given_up(self, why: str) -> None:
+        """Nothing more will be made, for want of something."""
+        self._ended_by = why
+
+    def end(self, *, interrupted: bool) -> int:
+        """Say what came of it all; the exit code."""
+        seconds = time.monotonic() - self._began
+        if not self._options.dry_run:
+            self._summary(seconds, interrupted=interrupted)
+        if self._options.json:
+            print(json.dumps(self._figures(seconds, interrupted=interrupted)))
+        if interrupted:
+            return INTERRUPTED
+        if self._ended_by:
+            from impasto.errors import ResourceError
+
+            return ResourceError.exit_code
+        return SOME_FAILED if self._failed or self._changed else 0
+
+    def _summary(self, seconds: float, *, interrupted: bool) -> None:
+        parts = [f"{self._made} made in {clock(seconds)}"]
+        parts += [f"{self._before} done before"] if self._before else []
+        parts += [f"{len(self._changed)} left as they are"] if self._changed else []
+        parts += [f"{len(self._failed)} failed"] if self._failed else []
+        line = ", ".join(parts)
+        if interrupted or self._ended_by:
+            why = self._ended_by or "stopped"
+            say(f"{why}: {line}, {self.todo - self._ended} to do: the same command goes on")
+        else:
+            self._say(line)
+        for photo, reason in self._failed[:LISTED]:
+            say(f"failed: {_with_name(photo, reason)}")
+        if len(self._failed) > LISTED:
+            say(f"and {len(self._failed) - LISTED} more, all in {self._record}")
+
+    def _figures(self, seconds: float, *, interrupted: bool) -> dict[str, Any]:
+        return {
+            "to_make": self.todo,
+            "made": self._made,
+            "done_before": self._before,
+            "left": self._changed,
+            "failed": [{"photo": photo, "error": reason} for photo, reason in self._failed],
+            "seconds": round(seconds, 3),
+            "record": str(self._record),
+            "interrupted": interrupted,
+        }
+
+    def _say(self, line: str) -> None:
+        if not self._options.quiet:
+            say(line)
+
+
+def _with_name(photo: str, reason: str) -> str:
+    return reason if photo in reason else f"{photo}: {reason}"
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

@@ -1,0 +1,114 @@
+"""How far the run is: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from impasto.engine.step import Step
+
+LINE_EVERY_S = 5.0
+"""Between plain lines; a change of scale gets one at once."""
+
+
+class Silent:
+    """``--quiet``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+    def see(self, step: Step) -> None:
+        """Note a step."""
+
+
+class Lines(Silent):
+    """A line every few seconds, for logs and pipes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = 0.0
+        self._scale = -1
+
+    def see(self, step: Step) -> None:
+        now = time.monotonic()
+        due = now - self._last >= LINE_EVERY_S or step.scale != self._scale
+        if due or step.last:
+            self._last, self._scale = now, step.scale
+            print(
+                f"{step.iteration:5d}/{step.total}  {step.width}x{step.height}  "
+                f"{described(step)}  {clock(step.eta_s)} left",
+                file=self._stream,
+                flush=True,
+            )
+
+
+class Bar(Silent):
+    """A live bar with losses and time left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._bar: Progress = Progress(
+            TextColumn("{task.fields[size]:>9}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[losses]}"),
+            TextColumn("{task.fields[left]} left"),
+            console=Console(file=stream),
+        )
+        self._task = self._bar.add_task("", total=1, size="", losses="", left="", visible=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def see(self, step: Step) -> None:
+        self._bar.update(
+            self._task,
+            visible=True,
+            total=step.total,
+            completed=step.iteration,
+            size=f"{step.width}x{step.height}",
+            losses=described(step),
+            left=clock(step.eta_s),
+        )
+
+
+def progress_for(stream: TextIO, *, quiet: bool) -> Silent:
+    """The progress display that suits a stream."""
+    if quiet:
+        return Silent()
+    return Bar(stream) if stream.isatty() else Lines(stream)
+
+
+def described(step: Step) -> str:
+    """The losses in a few characters."""
+    told = (name for name in ("total", "content", "style") if name in step.losses)
+    return "  ".join(f"{name} {step.losses[name]:.4g}" for name in told)
+
+
+def clock(seconds: float) -> str:
+    """``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,29 @@
+"""What the optimiser begins with, where ``start.base`` is ``"draft"``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from impasto.engine.areas import Areas
+from impasto.image.picture import Picture
+
+
+class Draft(Protocol):
+    """A one-pass network, as far as the optimiser needs it."""
+
+    def __call__(
+        self, image: Tensor, photo: Picture, paintings: Sequence[Picture], areas: Areas
+    ) -> Tensor:
+        """The photo, repainted.
+
+        Args:
+            image: [1, 3, H, W] in [0, 1], the photo at the size of the first scale.
+            photo, paintings: in the colours they are wanted in, any sizes.
+            areas: of the photo, where each painting is the style, and how much.
+
+        Returns:
+            [1, 3, H, W] in [0, 1].
+        """

@@ -1,0 +1,126 @@
+"""Which sizes to work at, for how many iterations, and how large the paintings are there."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from impasto.engine.device import default_longer_side
+from impasto.errors import LimitError
+from impasto.image.picture import fit_within
+from impasto.recipe.tables import Schedule
+
+SHORTEST = 16
+"""Pixels; below this VGG's fifth block has no position left."""
+
+WINDOW = 10
+"""Iterations over which a picture has to improve to be worth going on with. A line search that
+fails takes three or four of them."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the result and the iterations spent there."""
+
+    width: int
+    height: int
+    iterations: int
+    refines: bool = False
+    """Whether it is the second pass at the finest size."""
+
+
+def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
+    """The scales of a run, coarse to fine; the last one has the size asked for.
+
+    Args:
+        schedule: the recipe's.
+        width: of the result, in pixels.
+        height: of the result, in pixels.
+    """
+    longer = max(width, height)
+    fractions = [1.0]
+    if schedule.coarsest is not None:
+        smallest = max(schedule.coarsest / longer, SHORTEST / min(width, height))
+        count = max(0, round(math.log(1 / smallest, schedule.factor))) if smallest < 1 else 0
+        # The ratio is bent a little so that the coarsest scale is met exactly.
+        fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
+    wanted = [_iterations(schedule, fraction, longer) for fraction in fractions]
+    if schedule.refine:
+        fractions, wanted = [*fractions, 1.0], [*wanted, schedule.refine]
+    if schedule.total is not None:
+        wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
+    scales = [
+        Scale(max(1, round(width * fraction)), max(1, round(height * fraction)), iterations)
+        for fraction, iterations in zip(fractions, _apportioned(wanted), strict=True)
+    ]
+    if schedule.refine:
+        scales[-1] = replace(scales[-1], refines=True)
+    return tuple(scale for scale in scales if scale.iterations)
+
+
+def _iterations(schedule: Schedule, fraction: float, longer: int) -> float:
+    """Of a scale that is a fraction of the finest, whose longer side is given."""
+    steps = math.log((schedule.at or longer) / (fraction * longer), schedule.factor)
+    wanted = float(schedule.iterations * schedule.growth**steps)
+    return max(schedule.fewest, min(schedule.most, wanted))
+
+
+def is_over(seen: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
+    """Whether a scale is done with, given the loss of each of its iterations so far."""
+    if len(seen) >= scale.iterations:
+        return True
+    if schedule.until == "iterations" or len(seen) <= WINDOW:
+        return False
+    before = min(seen[:-WINDOW])
+    return before - min(seen) <= schedule.tolerance * abs(before)
+
+
+def _apportioned(amounts: Sequence[float]) -> list[int]:
+    """Integers with the rounded sum of the amounts, the finest first to get at least one."""
+    edges = [0.0]
+    for amount in reversed(amounts):
+        edges.append(edges[-1] + amount)
+    counts = [math.ceil(b - 1e-9) - math.ceil(a - 1e-9) for a, b in itertools.pairwise(edges)]
+    return counts[::-1]
+
+
+def painting_size(
+    painting: tuple[int, int], result: tuple[int, int], scale: float
+) -> tuple[int, int]:
+    """(width, height) of a painting beside a result: the same area, times ``scale`` squared.
+
+    Args:
+        painting: its own width and height.
+        result: width and height of the result at this scale.
+        scale: the recipe's ``style.scale``.
+    """
+    ratio = scale * math.sqrt(result[0] * result[1] / (painting[0] * painting[1]))
+    width, height = (max(SHORTEST, round(side * ratio)) for side in painting)
+    return width, height
+
+
+def result_size(
+    width: int, height: int, asked: int | None, device: torch.device
+) -> tuple[int, int]:
+    """(width, height) of the result for a photo of this size.
+
+    Args:
+        width, height: of the photo, in pixels.
+        asked: longer side of the result; none: what suits the device.
+        device: the run is on.
+
+    Raises:
+        LimitError: its shorter side is too short for the network.
+    """
+    longer = asked or default_longer_side(max(width, height), device)
+    width, height = fit_within(width, height, longer)
+    if min(width, height) < SHORTEST:
+        raise LimitError(
+            f"the result would be {width}x{height} px, but VGG needs {SHORTEST} px on the "
+            "shorter side: ask for a larger --size or crop the photo"
+        )
+    return width, height

@@ -1,0 +1,79 @@
+"""What the loop yields after every iteration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from impasto.engine.areas import restored
+from impasto.engine.colors import Colors, shown
+from impasto.engine.tensors import to_picture
+from impasto.image.picture import Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: one evaluation of the objective and its gradient.
+
+    A step that is kept keeps its own picture: 12 bytes a pixel on the device.
+
+    Attributes:
+        iteration: 1 for the first, over the whole run.
+        total: iterations of the whole run; at most, if its scales may end early.
+        scale: index of the scale, 0 the coarsest.
+        scales: how many there are.
+        width, height: of the picture at this scale, in pixels.
+        losses: none, of a network's one pass; else ``total``, ``content``, ``style``,
+            ``smoothness`` and, if the recipe weighs them, ``palette`` and ``photorealism``,
+            weighted. Those of the very last step are
+            measured on the 8-bit picture that will be saved, but before it is given the photo's
+            colours where the recipe asks for them.
+        elapsed_s: seconds worked so far, sessions before a resume included.
+        eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
+        tile: side of the tiles that scales larger than one are worked on in; 0: none.
+        fell_back: whether that is because memory ran out on the way.
+        last: whether this is the end of the run.
+    """
+
+    iteration: int
+    total: int
+    scale: int
+    scales: int
+    width: int
+    height: int
+    losses: dict[str, float]
+    elapsed_s: float
+    eta_s: float
+    tile: int
+    fell_back: bool
+    last: bool
+    _image: Tensor
+    _photo: Picture
+    _colors: Colors = "style"
+    _kept: Tensor | None = None
+
+    def picture(self) -> Picture:
+        """The best picture up to this step, at this scale's size, float32, in the result's
+        colours.
+        """
+        # Colours that were taken out and put back are not the photo's to the last bit.
+        return self.keeping(shown(self._colors, to_picture(self._image, self._photo), self._photo))
+
+    def of(self, photo: Picture, colors: Colors) -> Step:
+        """Of a run in the colours ``style`` that was shown what :func:`.colors.seen` makes of its
+        pictures: the step as if it had been shown the photo itself.
+        """
+        return replace(self, _photo=photo, _colors=colors)
+
+    def keeping(self, picture: Picture) -> Picture:
+        """A picture of this scale's size with the photo where all of it is kept."""
+        return picture if self._kept is None else restored(picture, self._photo, self._kept)
+
+    def preview(self) -> Image.Image:
+        """The best picture up to this step as a PIL image, 8 bit."""
+        return self.picture().to_pil()

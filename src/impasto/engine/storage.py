@@ -1,0 +1,95 @@
+"""Where the picture-sized tensors of a run live, and how they are walked through.
+
+A picture of 100 megapixels takes 1.2 GB, and L-BFGS keeps two dozen of them. They can lie in the
+memory of the device, in that of the host beside a GPU, or in files that are mapped into memory:
+read and written like any tensor, and no more of them resident than the rows being worked on.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ResourceError
+from impasto.image.bands import BAND, bands
+
+
+class Storage:
+    """Makes tensors; all that a run keeps between its evaluations comes from here."""
+
+    def __init__(self, device: torch.device, folder: Path | None = None) -> None:
+        """Nothing is made yet.
+
+        Args:
+            device: where tensors are computed with, and live unless there is a folder.
+            folder: for files without a name, gone with the tensor that lies in them.
+        """
+        self.device = torch.device("cpu") if folder else device
+        self._folder = folder
+        self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
+
+    def empty(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """A tensor to be filled.
+
+        Raises:
+            ResourceError: the disk is full or the folder cannot be written.
+        """
+        if self._folder is None:
+            return torch.empty(shape, dtype=dtype, device=self.device)
+        mapped = _unnamed_file(self._folder, math.prod(shape) * dtype.itemsize)
+        self._maps.add(mapped)
+        return torch.frombuffer(mapped, dtype=dtype).view(shape)
+
+    def like(self, image: Tensor) -> Tensor:
+        """A tensor of the same shape and dtype, to be filled."""
+        return self.empty(*image.shape, dtype=image.dtype)
+
+    def zeros(self, image: Tensor) -> Tensor:
+        """A tensor of the same shape and dtype, of zeros."""
+        if self._folder is not None:
+            return self.like(image)  # as every new file is
+        return torch.zeros_like(image, device=self.device)
+
+    def hold(self, image: Tensor) -> Tensor:
+        """A copy, [N, C, H, W], kept here."""
+        kept = self.like(image)
+        for rows in self.bands(image):
+            kept[..., rows, :] = image[..., rows, :]
+        return kept
+
+    def bands(self, image: Tensor) -> Iterator[slice]:
+        """The rows of an image [N, C, H, W], a band in a turn; all at once where it is small."""
+        for rows in bands(*image.shape[-2:]):
+            yield rows
+            self.settle()
+
+    def settle(self) -> None:
+        """Let go of the pages that were read and written; their contents stay in the files."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for each in self._maps:
+                each.madvise(mmap.MADV_DONTNEED)
+
+
+def _unnamed_file(folder: Path, size: int) -> mmap.mmap:
+    """Mapped, of zeros; its space is reserved now, since a full disk would kill the process."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                for _ in range(0, size, BAND):
+                    file.write(bytes(BAND))
+                file.flush()
+            return mmap.mmap(file.fileno(), size)
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: no room for {size / 2**30:.1f} GiB of the run's state: {error.strerror}"
+        ) from None

@@ -1,0 +1,155 @@
+"""Between pictures and what the solver moves: tensors at a size, the start, and the next scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.engine.sizes import Scale
+from impasto.engine.storage import Storage
+from impasto.image.bands import bands
+from impasto.image.files.decode import read_picture
+from impasto.image.masks import Mask
+from impasto.image.picture import Floats, Picture, to_levels
+from impasto.image.resample import resized_rows
+from impasto.recipe.tables import Start
+
+IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
+"""Mean colour, RGB in [0, 1], that VGG's preprocessing subtracts."""
+
+
+def to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:
+    """[1, 3, height, width] RGB in [0, 1], float32, of a picture resized to fit exactly."""
+    image = storage.empty(1, 3, height, width)
+    for rows in storage.bands(image):
+        pixels = picture.resized_rows(width, height, rows)
+        image[0, :, rows] = _channels_first(pixels)
+    return image
+
+
+def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
+    """[height, width] in [0, 1], float32, of a mask resized to fit exactly."""
+    values = storage.empty(height, width)
+    for rows in bands(height, width):
+        values[rows] = torch.from_numpy(mask.resized_rows(width, height, rows))
+        storage.settle()
+    return values
+
+
+def saved(image: Tensor, storage: Storage) -> Tensor:
+    """A picture [1, 3, H, W] as 8 bits will hold it, rounded by the code that writes them."""
+    rounded = storage.like(image)
+    for rows in storage.bands(image):
+        levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
+        rounded[0, :, rows] = torch.from_numpy(levels.astype(np.float32) / 255)
+    return rounded
+
+
+def to_picture(image: Tensor, photo: Picture) -> Picture:
+    """The picture of a tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
+    _, _, height, width = image.shape
+    pixels = np.empty((height, width, 3), np.float32)
+    for rows in bands(height, width):
+        levels = image[0, :, rows].detach().clamp(0, 1).permute(1, 2, 0)
+        pixels[rows] = levels.cpu().numpy()
+    alpha = None if photo.alpha is None else photo.resized(width, height).alpha
+    return Picture(pixels, alpha, photo.metadata)
+
+
+def starting_image(
+    start: Start,
+    content: Tensor,
+    styles: Sequence[Tensor],
+    seed: int,
+    storage: Storage,
+    read: Callable[[str], Picture] = read_picture,
+) -> Tensor:
+    """The first scale's first picture.
+
+    Args:
+        start: the recipe's.
+        content: [1, 3, H, W] the photo at this scale, or its draft.
+        styles: the paintings, any sizes; ``base = "style"`` takes the first, others none.
+        seed: of the noise, which is drawn on the CPU so that every device starts alike.
+        storage: of pictures that are read.
+        read: how ``start.image`` is read.
+
+    Returns:
+        [1, 3, H, W] in [0, 1].
+    """
+    _, _, height, width = content.shape
+    match start.base:
+        case "content" | "draft":
+            base = content
+        case "style":
+            base = _covering(styles[0], width, height, storage)
+        case "image":
+            base = to_tensor(read(str(start.image)), width, height, storage)
+    if not start.noise_ratio:
+        return base
+    generator = torch.Generator().manual_seed(seed)
+    if start.noise == "uniform":
+        noise = torch.rand(content.shape, generator=generator) * 2 - 1
+    else:
+        noise = torch.randn(content.shape, generator=generator)
+    center = torch.tensor(
+        IMAGENET_MEAN if start.noise_center == "mean" else [start.noise_center] * 3
+    )
+    noise = (center.view(1, 3, 1, 1) + start.noise_amplitude * noise).to(content)
+    return torch.lerp(base, noise, start.noise_ratio).clamp(0, 1)
+
+
+def enlarged(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
+    """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
+    image, result = image.cpu(), storage.empty(1, 3, height, width)
+    for rows in storage.bands(result):
+        result[..., rows, :] = rows_of(image, width, height, rows).clamp_(0, 1)
+    return result
+
+
+def with_detail(
+    image: Tensor, photo: Picture, coarser: Scale, share: float, storage: Storage
+) -> Tensor:
+    """An enlarged picture with some of what the photo shows at this size and not at the last.
+
+    Args:
+        image: [1, 3, H, W] in [0, 1], enlarged from the coarser scale.
+        photo: at any size.
+        coarser: the scale before.
+        share: of the detail that is added.
+        storage: of the result.
+    """
+    _, _, height, width = image.shape
+    known = to_tensor(photo, coarser.width, coarser.height, storage).cpu()
+    result = storage.like(image)
+    for rows in storage.bands(image):
+        fine = _channels_first(photo.resized_rows(width, height, rows))
+        detail = fine - rows_of(known, width, height, rows).clamp_(0, 1)
+        result[0, :, rows] = (image[0, :, rows].cpu() + share * detail).clamp_(0, 1)
+    return result
+
+
+def _channels_first(pixels: Floats) -> Tensor:
+    return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+
+
+def rows_of(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
+    """[C, stop - start, width] of an image tensor [1, C, h, w] on the CPU at another size, bicubic,
+    as it comes: not clamped.
+    """
+    channels = image[0].numpy()
+    made = [resized_rows(each, width, height, rows, "bicubic") for each in channels]
+    return torch.from_numpy(np.stack(made))
+
+
+def _covering(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
+    """Scaled to cover width x height, the overhang cropped evenly: shapes are not distorted."""
+    ratio = max(width / image.shape[3], height / image.shape[2])
+    wide = max(width, round(image.shape[3] * ratio))
+    high = max(height, round(image.shape[2] * ratio))
+    top, left = (high - height) // 2, (wide - width) // 2
+    large = enlarged(image, wide, high, storage)
+    return large[..., top : top + height, left : left + width].contiguous()

@@ -1,0 +1,148 @@
+"""Seeing inside: what a layer keeps of a picture's content, and what its Gram keeps of a style.
+
+The reconstructions of figure 1 of Gatys, Ecker and Bethge (arXiv:1508.06576), made with the same
+loop as every other picture: a recipe with the content term of one layer alone, or the style term
+of one layer alone, from noise.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from impasto.encoders.weights import load_encoder
+from impasto.engine.device import resolve_device
+from impasto.engine.storage import Storage
+from impasto.engine.tensors import to_tensor
+from impasto.explain.inspection_page import (
+    ACTIVATIONS,
+    CONTENT,
+    INDEX,
+    LAYERS,
+    STYLE,
+    page,
+    picture_name,
+)
+from impasto.image.files.atomic import make_folder, write_atomically
+from impasto.image.files.encode import write_picture
+from impasto.image.picture import Picture, fit_within
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import Recipe
+
+SHEET = 64
+"""Channels on an activation sheet."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What to look at, and how closely.
+
+    Attributes:
+        photo: reconstructed, and its activations shown.
+        painting: its texture is synthesised.
+        size: longer side in pixels.
+        iterations: of each reconstruction and each texture.
+        seed: of the noise they start from.
+        device: as everywhere.
+    """
+
+    photo: Picture
+    painting: Picture
+    size: int = 224
+    iterations: int = 60
+    seed: int = 0
+    device: str = "auto"
+
+
+def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
+    """Write every picture and ``index.html`` into a folder, yielding a line for each.
+
+    Files of these names, see :func:`impasto.explain.inspection_page.files`, are replaced.
+
+    Raises:
+        ResourceError: the folder cannot be made or written.
+    """
+    make_folder(folder)
+    sheets = activation_sheets(inspection)
+    for layer in LAYERS:
+        picture, loss = reconstruction(inspection, layer)
+        write_picture(picture, folder / picture_name(CONTENT, layer), overwrite=True)
+        yield f"{layer}: content reconstructed, relative squared error {loss:.2g}"
+        picture, loss = texture(inspection, layer)
+        write_picture(picture, folder / picture_name(STYLE, layer), overwrite=True)
+        yield f"{layer}: texture synthesised, relative squared Gram error {loss:.2g}"
+        sheet = io.BytesIO()
+        sheets[layer].save(sheet, "PNG")
+        write_atomically(folder / picture_name(ACTIVATIONS, layer), sheet.getvalue())
+    shown = page(inspection.iterations, inspection.size, inspection.seed)
+    write_atomically(folder / INDEX, shown.encode())
+
+
+def reconstruction(inspection: Inspection, layer: str) -> tuple[Picture, float]:
+    """The photo as that layer alone remembers it, and the relative error left."""
+    return _from_noise(
+        inspection,
+        {
+            "content": {"layers": {layer: 1.0}, "normalization": "relative"},
+            "style": {"layers": {layer: 1.0}, "weight": 0.0},
+        },
+    )
+
+
+def texture(inspection: Inspection, layer: str) -> tuple[Picture, float]:
+    """A texture whose Gram at that layer alone is the painting's, and the relative error left."""
+    return _from_noise(
+        inspection,
+        {
+            "content": {"layers": {layer: 1.0}, "weight": 0.0},
+            "style": {"layers": {layer: 1.0}, "normalization": "relative"},
+        },
+    )
+
+
+def _from_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Picture, float]:
+    recipe = Recipe.model_validate(
+        {
+            **terms,
+            "size": inspection.size,
+            "seed": inspection.seed,
+            "start": {"noise_ratio": 1.0, "noise_amplitude": 0.2},
+            "schedule": {"iterations": inspection.iterations},
+            "solver": {"kind": "bounded"},
+        }
+    )
+    steps = Stylizer(recipe, device=inspection.device).run(inspection.photo, [inspection.painting])
+    (last,) = deque(steps, maxlen=1)
+    return last.picture(), last.losses["total"]
+
+
+def activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
+    """For each layer, its strongest channels as grey pictures, brightest where most active."""
+    device = resolve_device(inspection.device)
+    encoder = load_encoder("vgg19", LAYERS, device=device)
+    size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)
+    with torch.no_grad():
+        features = encoder(to_tensor(inspection.photo, *size, Storage(device)))
+    return {layer: _sheet(features[layer][0].float().cpu().numpy()) for layer in LAYERS}
+
+
+def _sheet(channels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
+    strongest = np.argsort(-channels.mean((1, 2)), kind="stable")[:SHEET]
+    columns = math.isqrt(len(strongest))
+    height, width = channels.shape[1:]
+    cell = (max(48, min(96, width)), max(36, min(96, height)))
+    sheet = Image.new("L", (columns * (cell[0] + 2), -(-len(strongest) // columns) * (cell[1] + 2)))
+    for position, channel in enumerate(strongest):
+        values = channels[channel] / (channels[channel].max() + 1e-12)
+        tile = Image.fromarray((values * 255).astype(np.uint8)).resize(cell, Image.Resampling.BOX)
+        row, column = divmod(position, columns)
+        sheet.paste(tile, (column * (cell[0] + 2), row * (cell[1] + 2)))
+    return sheet

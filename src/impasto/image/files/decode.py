@@ -1,0 +1,297 @@
+"""Anything that is an image, to a :class:`Picture`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import struct
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from impasto.errors import ImageError, InputError, LimitError
+from impasto.image.color import spaces as color
+from impasto.image.files import deep
+from impasto.image.files.limits import Limits
+from impasto.image.files.metadata import UPRIGHT, clean_exif
+from impasto.image.files.sniff import HEAD, sniff
+from impasto.image.picture import Metadata, Picture
+
+Notice = Callable[[str], None]
+EXTENSIONS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+}
+
+
+def read_picture(
+    source: Any,
+    *,
+    limits: Limits | None = None,
+    notice: Notice | None = None,
+    name: str = "the data",
+) -> Picture:
+    """Decode a picture from wherever it is.
+
+    EXIF orientation is applied, ICC profiles and CMYK become sRGB, alpha is kept apart, 16 bits
+    stay 16 bits, and of an animation the first frame is taken.
+
+    Args:
+        source: a path, encoded bytes, a binary file, a PIL image, an array [H, W], [H, W, C] or
+            a tensor [C, H, W], [1, C, H, W] of uint8, uint16 or floats in [0, 1], or a picture,
+            which is returned as it is.
+        limits: on bytes, pixels, sides and aspect; none: the defaults.
+        notice: called with one line for each thing that was adapted or ignored.
+        name: of encoded bytes, in notices and errors.
+
+    Raises:
+        ImageError: missing, unreadable, damaged, not of an accepted format, or floats that are
+            not in [0, 1].
+        LimitError: over a limit.
+    """
+    if isinstance(source, Picture):
+        return source
+    limits = limits or Limits()
+    say = notice or _silently
+    if isinstance(source, str | Path):
+        return _from_file(Path(source), limits, say)
+    if isinstance(source, bytes | bytearray):
+        return _from_bytes(bytes(source), name, limits, say)
+    if isinstance(source, Image.Image):
+        limits.check_size(*source.size, "the image")
+        with _as_image_error("the image"):
+            return _from_pil(source, "the image", say)
+    if hasattr(source, "detach") and hasattr(source, "shape"):
+        return _from_array(_tensor_as_array(source), "the tensor", limits)
+    if isinstance(source, np.ndarray):
+        return _from_array(source, "the array", limits)
+    if hasattr(source, "read"):
+        data = source.read(limits.max_bytes + 1)
+        limits.check_bytes(len(data), "the stream")
+        return _from_bytes(data, "the stream", limits, say)
+    raise InputError(f"a {type(source).__name__} is not an image: give a path, bytes or an array")
+
+
+def read_paintings(sources: Any) -> list[Picture]:
+    """One image or a list of them, each as :func:`read_picture` takes it.
+
+    Raises:
+        ImageError, LimitError: as for pictures.
+        InputError: there are none.
+    """
+    several = isinstance(sources, list | tuple)
+    paintings = [read_picture(each) for each in (sources if several else [sources])]
+    if not paintings:
+        raise InputError("no painting given: a style is needed")
+    return paintings
+
+
+def _silently(_: str) -> None:
+    pass
+
+
+def _from_file(path: Path, limits: Limits, say: Notice) -> Picture:
+    try:
+        if path.is_dir():
+            raise ImageError(f"{path}: is a folder, a picture is needed")
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{path}: is not a regular file")
+        limits.check_bytes(path.stat().st_size, str(path))
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{path}: cannot be read ({reason})") from None
+    kind = sniff(data[:HEAD], str(path))
+    suffix = path.suffix.lower()
+    if any(suffix in known for known in EXTENSIONS.values()) and suffix not in EXTENSIONS[kind]:
+        say(f"{path}: is {kind} in spite of its name")
+    return _from_bytes(data, str(path), limits, say)
+
+
+def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
+    kind = sniff(data[:HEAD], name)
+    if kind == "HEIF":
+        _enable_heif(name)
+    limits.check_bytes(len(data), name)
+    if kind == "PNG" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        limits.check_size(width, height, name)
+    with _as_image_error(name):
+        samples = None
+        if kind == "TIFF":
+            samples = deep.read_deep_tiff(data, lambda w, h: limits.check_size(w, h, name))
+        try:
+            image: Image.Image = Image.open(io.BytesIO(data), formats=[kind])
+        except UnidentifiedImageError:
+            if samples is None:
+                raise
+            # Pillow knows no TIFF of three floats; without it there is no profile to apply.
+            image = Image.new("RGB", (samples.shape[1], samples.shape[0]))
+        with image:
+            limits.check_size(*image.size, name)
+            if getattr(image, "n_frames", 1) > 1:
+                say(f"{name}: has {getattr(image, 'n_frames', 1)} frames, the first is used")
+            if kind == "PNG" and deep.is_deep_png(data):
+                samples = deep.read_deep_png(image, data)
+            if samples is None:
+                _tell_of_lost_bits(image, name, say)
+                return _from_pil(image, name, say, kind)
+            return _from_deep(samples, image, name, say, kind)
+
+
+def _tell_of_lost_bits(image: Image.Image, name: str, say: Notice) -> None:
+    bits = max(getattr(image, "tag_v2", {}).get(TiffImagePlugin.BITSPERSAMPLE, (8,)))
+    if bits > 8 and image.mode in ("RGB", "RGBA", "CMYK", "LAB", "YCbCr"):
+        say(f"{name}: a TIFF of this kind is read at 8 of its {bits} bits")
+
+
+@contextlib.contextmanager
+def _as_image_error(name: str) -> Iterator[None]:
+    """One line for whatever a decoder raises about a damaged file."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # our own limits and notices say what matters
+            yield
+    except (ImageError, LimitError) as error:
+        raise type(error)(str(error) if name in str(error) else f"{name}: {error}") from None
+    except Image.DecompressionBombError as error:
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        pixels = f"{int(found[1]) / 1e6:.0f} megapixels" if found else "too many pixels"
+        raise LimitError(f"{name}: {pixels}, over the limit of what is decoded") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: damaged, or of a kind that is not read") from None
+    except MemoryError:
+        raise LimitError(f"{name}: too large to decode in the memory there is") from None
+    except Exception as error:  # Pillow's plugins raise many types for damaged files
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise ImageError(f"{name}: damaged or not readable ({reason})") from None
+
+
+def _enable_heif(name: str) -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ImageError(
+            f"{name}: HEIC needs an extra package: pip install 'impasto[heic]'"
+        ) from None
+    pillow_heif.register_heif_opener()
+
+
+def _from_pil(image: Image.Image, name: str, say: Notice, kind: str = "array") -> Picture:
+    image.load()
+    orientation, exif = clean_exif(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        samples = np.asarray(image)
+        if image.mode == "I":  # 32-bit integers that hold 16-bit samples
+            samples = np.clip(samples, 0, 65_535).astype(np.uint16)
+        return _finished(deep.to_unit(samples[..., None]), orientation, Metadata(exif, kind, 16))
+    alpha = None
+    if image.mode in ("PA", "La", "RGBa") or image.info.get("transparency") is not None:
+        image = image.convert("RGBA")
+    if image.mode in ("LA", "RGBA"):
+        alpha = np.asarray(image.getchannel("A"))
+        profile = image.info.get("icc_profile")
+        image = image.convert("L" if image.mode == "LA" else "RGB")
+    else:
+        profile = image.info.get("icc_profile")
+    if image.mode not in ("L", "RGB", "CMYK"):
+        image = image.convert("RGB")
+    image, complaint = color.to_srgb(image, profile)
+    if complaint:
+        say(f"{name}: {complaint}")
+    samples = np.asarray(image)
+    if alpha is not None:
+        samples = np.dstack([samples, alpha])
+    return _finished(deep.to_unit(samples), orientation, Metadata(exif, kind, 8))
+
+
+def _from_deep(
+    samples: NDArray[Any], image: Image.Image, name: str, say: Notice, kind: str
+) -> Picture:
+    orientation, exif = clean_exif(image)
+    depth = 16 if samples.dtype.itemsize == 2 else 32
+    values = deep.to_unit(samples)
+    profile = image.info.get("icc_profile")
+    if profile and values.shape[2] >= 3:
+        levels = Image.fromarray(np.rint(values[..., :3] * 255).astype(np.uint8))
+        converted, complaint = color.to_srgb(levels, profile)
+        if converted is not levels and complaint is None:
+            complaint = f"its colour profile was applied at 8 of its {depth} bits"
+            values = values.copy()
+            values[..., :3] = np.asarray(converted, dtype=np.float32) / 255
+        if complaint:
+            say(f"{name}: {complaint}")
+    return _finished(values, orientation, Metadata(exif, kind, depth))
+
+
+def _finished(values: NDArray[np.float32], orientation: int, metadata: Metadata) -> Picture:
+    """Grey to RGB, alpha apart, upright, and nothing invisible that could bleed into the result."""
+    values = _upright(values, orientation)
+    alpha = None
+    if values.shape[2] in (2, 4):
+        alpha = np.ascontiguousarray(values[..., -1])
+        values = values[..., :-1]
+        if bool((alpha == 1).all()):
+            alpha = None
+    pixels = np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
+    if alpha is not None:
+        pixels = _without_hidden_colors(pixels, alpha)
+    return Picture(pixels, alpha, metadata)
+
+
+def _without_hidden_colors(
+    pixels: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Fully transparent pixels take the mean visible colour: what they held was never seen."""
+    weight = float(alpha.sum())
+    mean = (pixels * alpha[..., None]).sum((0, 1)) / weight if weight else np.full(3, 0.5)
+    return np.where(alpha[..., None] > 0, pixels, mean.astype(np.float32))
+
+
+def _upright(values: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """EXIF orientations 2 to 8 undone; 1 and anything unknown left alone."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    return np.ascontiguousarray(values)
+
+
+def _tensor_as_array(tensor: Any) -> NDArray[Any]:
+    tensor = tensor.detach().to("cpu")
+    # NumPy has no bfloat16.
+    array = np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 3:
+        raise InputError(
+            f"a tensor of shape {tuple(array.shape)}: [C, H, W] or [1, C, H, W] needed"
+        )
+    return array.transpose(1, 2, 0)
+
+
+def _from_array(array: NDArray[Any], name: str, limits: Limits) -> Picture:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
+        raise InputError(f"{name} has shape {array.shape}: [H, W] or [H, W, 1 to 4] needed")
+    limits.check_size(array.shape[1], array.shape[0], name)
+    with _as_image_error(name):
+        depth = {1: 8, 2: 16}.get(array.dtype.itemsize, 32)
+        return _finished(deep.to_unit(array), UPRIGHT, Metadata(depth=depth))

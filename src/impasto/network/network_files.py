@@ -1,0 +1,165 @@
+"""Network files: one .safetensors with the weights in half precision, and what they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.encoders.weights import file_sha256
+from impasto.errors import WeightsError
+from impasto.image.files.atomic import write_atomically
+from impasto.image.files.decode import read_picture
+from impasto.image.files.encode import write_picture
+from impasto.network.model import Painter
+from impasto.recipe.recipe import Recipe
+from impasto.recipe.tables import Engine
+
+KIND = "impasto painter 3"
+SHIPPED = "painter.safetensors"
+OWN = "painting."
+"""Before the names of the paintings that a network is for, which are kept with it."""
+OWN_PIXELS = 1024**2
+"""Of a painting that is kept: no more of it is looked at."""
+
+
+def network_file(path: str | None) -> Path:
+    """The file of a network; none, or ``draft``: of the one that comes with impasto."""
+    if path is None or path == "draft":
+        return Path(str(resources.files("impasto") / "network" / "weights" / SHIPPED))
+    return Path(path)
+
+
+def network_there(path: Path) -> Path:
+    """The file itself.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if not os.path.isfile(path):  # noqa: PTH113 -- never raises
+        raise WeightsError(f"no network file {path}")
+    return path
+
+
+def network_in(recipe: Recipe) -> Engine:
+    """The network that has a part in a recipe: its engine, or what paints its optimiser's draft."""
+    return Engine(kind="network") if recipe.start.base == "draft" else recipe.engine
+
+
+def network_used(engine: Engine) -> tuple[str, str] | None:
+    """Name without folder and SHA-256 of the file of a network; none: it is not ours.
+
+    Raises:
+        WeightsError: there is no such file.
+    """
+    if engine.kind != "network":
+        return None
+    path = network_there(network_file(engine.file))
+    return path.name, file_sha256(path)
+
+
+def write_painter(
+    weights: Mapping[str, Tensor],
+    path: Path,
+    about: Mapping[str, Any],
+    paintings: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write a network's state, and a note of how it came about.
+
+    Args:
+        weights: the state.
+        path: of the file.
+        about: the note.
+        paintings: that it is for, of :func:`kept_paintings`; none: any.
+
+    Raises:
+        ResourceError: the folder cannot be written or the disk is full.
+    """
+    from safetensors.torch import save
+
+    # The book's numbers stay exact: codes that were saved are in its units.
+    tensors = {
+        name: value.detach().cpu().to(torch.float32 if name.startswith("book.") else torch.float16)
+        for name, value in weights.items()
+    }
+    for name, png in (paintings or {}).items():
+        tensors[OWN + name] = torch.frombuffer(bytearray(png), dtype=torch.uint8)
+    note = {"format": KIND, "about": json.dumps(dict(about))}
+    write_atomically(path, save({k: v.contiguous() for k, v in tensors.items()}, note))
+
+
+@lru_cache(maxsize=1)
+def kept_paintings(paths: tuple[Path, ...]) -> dict[str, bytes]:
+    """Paintings as they are kept with the network that is for them: PNG, by name without suffix.
+
+    Raises:
+        ImageError, LimitError: one cannot be read.
+    """
+    kept: dict[str, bytes] = {}
+    for path in paths:
+        picture = read_picture(path)
+        scale = min(1.0, math.sqrt(OWN_PIXELS / (picture.width * picture.height)))
+        sides = (max(1, round(side * scale)) for side in (picture.width, picture.height))
+        stream = io.BytesIO()
+        write_picture(picture.resized(*sides), stream, format="PNG", keep_metadata=False)
+        name = path.stem if path.stem not in kept else f"{path.stem}-{len(kept) + 1}"
+        kept[name] = stream.getvalue()
+    return kept
+
+
+def paintings_in(path: Path) -> dict[str, bytes]:
+    """What :func:`kept_paintings` gave for a network's file; nothing: it is for any painting.
+
+    Raises:
+        WeightsError: no such file, or not one of these.
+    """
+    tensors = _opened(path)[0]
+    found = {name: value for name, value in tensors.items() if name.startswith(OWN)}
+    return {name.removeprefix(OWN): value.numpy().tobytes() for name, value in found.items()}
+
+
+def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
+    """A network ready to paint, and the note in its file.
+
+    Raises:
+        WeightsError: no such file, or not one of these.
+    """
+    tensors, note = _opened(path)
+    painter = Painter()
+    try:
+        painter.load_state_dict({k: v.float() for k, v in tensors.items() if not k.startswith(OWN)})
+    except RuntimeError:
+        raise WeightsError(f"{path}: its layers are not those of {KIND}; is it damaged?") from None
+    try:
+        about = json.loads(note.get("about", "{}"))
+    except ValueError:
+        raise WeightsError(f"{path}: its note is damaged") from None
+    return painter.eval().requires_grad_(False), about
+
+
+def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a network's file, and what is noted of them.
+
+    Raises:
+        WeightsError: no such file, or not one of these.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(network_there(path), framework="pt") as file:
+            note = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from None
+    if note.get("format") != KIND:
+        raise WeightsError(f"{path}: holds {note.get('format', 'something else')!r}, not {KIND!r}")
+    return tensors, note

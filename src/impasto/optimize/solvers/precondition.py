@@ -1,0 +1,33 @@
+"""A first guess of the inverse Hessian that trusts coarse structure more than single pixels.
+
+Natural pictures, and what style losses ask of them, vary mostly at low frequencies, while a
+network's gradient is full of its own pooling grid. Solving in the coefficients of a pyramid, as
+STROTSS does, amounts to multiplying gradients by the pyramid times its transpose: a sum of blurs
+with growing gain. Used as L-BFGS's initial matrix it needs no pyramid and no other canvas.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from impasto.engine.blur import blur
+
+
+def emphasise_coarse(gradient: Tensor, octaves: int) -> Tensor:
+    """``g + sum over k of 2**k * blur(g, sigma = 2**(k-1))`` for k = 1 to ``octaves``.
+
+    Linear; symmetric and positive definite away from the border.
+
+    Args:
+        gradient: [N, C, H, W].
+        octaves: 0 leaves the gradient as it is.
+    """
+    result = gradient
+    for octave in range(1, octaves + 1):
+        result = result + 2.0**octave * blur(gradient, 2.0 ** (octave - 1))
+    return result
+
+
+def reach(octaves: int) -> int:
+    """How far, in pixels, :func:`emphasise_coarse` looks in each direction."""
+    return round(3 * 2.0 ** (octaves - 1)) if octaves else 0

@@ -1,0 +1,96 @@
+"""A long picture of a batch that is killed goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from impasto.batch.workers import painting
+from impasto.cli import main
+from impasto.optimize.checkpoint import Keeper
+
+TOTAL = 12
+JOB = ["--style", "painting.png", "--size", "48", "--iterations", str(TOTAL)]
+JOB += ["--set", "style.distance=gram", "--set", "style.layers={ relu2_1 = 1 }"]
+JOB += ["--set", "content.layers={ relu2_1 = 1 }", "--executor", "serial", "--json"]
+CHECKPOINT = Path("out/.photo.png.checkpoint")
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+@pytest.fixture(autouse=True)
+def always_kept(in_work, monkeypatch):
+    monkeypatch.setattr(painting, "CHECKPOINT_S", 0.0)
+
+
+@pytest.fixture
+def offered(monkeypatch):
+    """Iterations after which a state was offered; after the one in ``offered[0]`` comes a kill."""
+    seen, offer = [0], Keeper.offer
+
+    def noted(self, state):
+        offer(self, state)
+        seen.append(state.iteration)
+        if state.iteration == seen[0]:
+            monkeypatch.setattr(Keeper, "keep", lambda *_: None)  # the dead write nothing
+            raise Killed
+
+    monkeypatch.setattr(Keeper, "offer", noted)
+    return seen
+
+
+def batch(output: str, *more: str) -> int:
+    return main(["batch", "photo.png", "-o", output, *JOB, *more])
+
+
+def kill_at(offered, iteration):
+    keep, offered[:] = Keeper.keep, [iteration]
+    with pytest.raises(Killed):
+        batch("out")
+    Keeper.keep, offered[:] = keep, [0]
+
+
+def test_a_killed_picture_goes_on_and_is_the_one_that_was_not_killed(offered):
+    assert batch("whole") == 0
+    kill_at(offered, 7)
+    assert CHECKPOINT.exists()
+    assert not Path("out/photo.png").exists()
+    assert batch("out") == 0
+    assert min(offered[1:]) == 8
+    assert Path("out/photo.png").read_bytes() == Path("whole/photo.png").read_bytes()
+    assert not CHECKPOINT.exists()
+
+
+@pytest.mark.parametrize("why", ["recipe", "photo", "damage"])
+def test_a_checkpoint_of_something_else_is_not_gone_on_with(why, offered):
+    kill_at(offered, 7)
+    more = []
+    if why == "recipe":
+        more = ["--strength", "0.5"]
+    elif why == "photo":
+        Path("photo.png").write_bytes(Path("painting.png").read_bytes())
+    else:
+        CHECKPOINT.write_bytes(CHECKPOINT.read_bytes()[:-99])
+    assert batch("out", *more) == 0
+    assert min(offered[1:]) == 1
+    assert not CHECKPOINT.exists()
+    assert batch("whole", *more) == 0
+    assert Path("out/photo.png").read_bytes() == Path("whole/photo.png").read_bytes()
+
+
+def test_a_name_that_leaves_no_room_for_another_is_no_hindrance():
+    long = "x" * 250
+    Path("photo.png").rename(f"{long}.png")
+    assert main(["batch", f"{long}.png", "-o", "out", *JOB]) == 0
+    assert Path(f"out/{long}.png").exists()
+
+
+def test_short_pictures_have_none(monkeypatch, capsys):
+    monkeypatch.setattr(painting, "CHECKPOINT_S", 120.0)
+    monkeypatch.setattr(Keeper, "keep", lambda *_: pytest.fail("a checkpoint of a short picture"))
+    assert batch("out") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["made"] == 1

@@ -1,0 +1,314 @@
+"""What is left of a batch after kills, signals and lost workers: with real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import synthetic_photo
+from impasto.batch import drive as module
+from impasto.batch.batch_job import Job, Outcome
+from impasto.batch.batch_record import Record
+from impasto.batch.drive import drive
+from impasto.batch.workers.executors import WorkerLost
+from impasto.batch.workers.patience import NoWorkersError, Patience
+from impasto.cli import main
+from impasto.recipe.recipe import Recipe
+from impasto.record.provenance import read_provenance
+from processes import running
+
+PHOTOS = 12
+RECORD = Path("out/impasto-batch.jsonl")
+JOB = ["photos", "--style", "painting.png", "-o", "out", "--size", "48", "--iterations", "8"]
+JOB += ["--set", "style.distance=gram", "--set", "style.layers={ relu2_1 = 1 }"]
+JOB += ["--set", "content.layers={ relu2_1 = 1 }"]
+
+
+@pytest.fixture(autouse=True)
+def in_work(work, monkeypatch):
+    monkeypatch.chdir(work)
+    Path("photos").mkdir()
+    for number in range(PHOTOS):
+        shifted = np.roll(synthetic_photo(), 5 * number, axis=1)
+        Image.fromarray(shifted).save(f"photos/{number}.png")
+    return work
+
+
+def start(*arguments: str) -> AbstractContextManager[subprocess.Popen]:
+    command = [sys.executable, "-m", "impasto", "batch", *JOB, *arguments]
+    # Ray's own default is nice 15, which on a busy machine is hardly any time at all.
+    environment = {**os.environ, "RAY_worker_niceness": "0"}
+    return running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+
+
+def lines() -> list[dict]:
+    """Whole ones: the last may be in the writing."""
+    whole = RECORD.read_text().split("\n")[:-1] if RECORD.exists() else []
+    return [json.loads(line) for line in whole if line]
+
+
+def events(kind: str) -> list[dict]:
+    return [line for line in lines() if line["event"] == kind]
+
+
+def wait_for(what: Callable[[], object], process: subprocess.Popen | None = None) -> None:
+    while not what():
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def pids() -> set[int]:
+    return {int(line["worker"].rpartition(":")[2]) for line in events("done")}
+
+
+def check_all_made_once() -> None:
+    """Nothing lost, nothing done twice, and each picture what an undisturbed run makes."""
+    made = Counter(line["output"] for line in events("done"))
+    assert made == {f"{number}.png": 1 for number in range(PHOTOS)}
+    main(["batch", *JOB[:4], "whole", *JOB[5:], "--executor", "serial", "--quiet"])
+    for number in range(PHOTOS):
+        name = f"{number}.png"
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
+        assert read_provenance(Path("out", name)).inputs[0][0] == name
+    assert [path.name for path in Path("out").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_kills_of_everything_lose_only_what_was_in_flight():
+    with start("--workers", "1") as process:
+        wait_for(lambda: events("done"), process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 130, said
+    assert "ending with what is begun" in said.decode()
+    assert "the same command goes on" in said.decode()
+    assert len(events("begun")) == len(events("done")) < PHOTOS  # what was begun was ended
+    before = len(events("done"))
+
+    with start("--workers", "2") as process:
+        wait_for(lambda: len(events("done")) >= before + 1, process)
+        process.kill()
+    workers = pids()
+    wait_for(lambda: not any(map(is_alive, workers)))  # they do not outlive their parent
+    in_flight = len(events("begun")) - len(events("done"))
+    assert 0 <= in_flight <= 2
+    before = len(events("done"))
+    assert before < PHOTOS
+
+    with start("--workers", "2", "--json") as process:
+        wait_for(lambda: len(events("begun")) > before + in_flight + 1, process)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+        victim = next(pid for pid, command in commands.items() if b"spawn_main" in command)
+        os.kill(int(victim), signal.SIGKILL)
+        out, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    report = json.loads(out.splitlines()[-1])
+    assert report["made"] + report["done_before"] == PHOTOS
+    assert report["failed"] == []
+    check_all_made_once()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_watch_that_is_killed_loses_and_doubles_nothing():
+    last = Path(f"photos/{PHOTOS - 1}.png").rename("late.png")
+    with start("--watch", "--workers", "1") as process:
+        wait_for(lambda: len(events("done")) >= 2, process)
+        process.kill()
+    workers = pids()
+    wait_for(lambda: not any(map(is_alive, workers)))
+    assert len(events("done")) < PHOTOS - 1
+    last.rename(f"photos/{PHOTOS - 1}.png")  # while nobody watches
+    with start("--watch", "--workers", "1") as process:
+        wait_for(lambda: len(events("done")) >= PHOTOS, process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert len(events("begun")) <= PHOTOS + 1  # with what was in flight at the kill
+    check_all_made_once()
+
+
+def test_a_ray_worker_that_is_killed_costs_nothing():
+    """A real cluster of this machine, two actors, one of them killed at its work."""
+    pytest.importorskip("ray")
+    with start("--executor", "ray", "--workers", "2", "--json") as process:
+        wait_for(pids, process)
+        os.kill(min(pids()), signal.SIGKILL)
+        out, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    report = json.loads(out.splitlines()[-1])
+    assert (report["made"], report["failed"]) == (PHOTOS, [])
+    assert len(pids()) > 1
+    assert len(events("begun")) == PHOTOS + 1  # what it was at was given to another
+    check_all_made_once()
+
+
+def test_a_second_signal_ends_it_at_once():
+    with start("--workers", "1", "--iterations", "1000000") as process:
+        wait_for(lambda: events("begun"), process)
+        process.send_signal(signal.SIGINT)
+        # Two that come before the first is taken are one.
+        while b"Ctrl-C again ends it at once" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.decode().splitlines()[-1] == "impasto: interrupted"
+    assert not list(Path("out").glob("*.png"))
+
+
+class Scripted:
+    """An executor whose workers die at some photos, so many times."""
+
+    def __init__(self, deaths: dict[str, int]) -> None:
+        self.deaths = Counter(deaths)
+        self.seen: list[Job] = []
+
+    is_free = True
+
+    def submit(self, jobs):
+        job = jobs[0]
+        self.seen += jobs
+        future = Future()
+        if self.deaths[job.photo] > 0:
+            self.deaths[job.photo] -= 1
+            future.set_exception(WorkerLost("killed"))
+        elif job.photo == "unsendable":
+            future.set_exception(TypeError("cannot pickle"))
+        elif job.photo.startswith("full"):
+            future.set_result([Outcome(job, "the disk is full", full=True)])
+        else:
+            future.set_result([Outcome(each, sha256="0", bytes=1) for each in jobs])
+        return future
+
+
+def jobs(*photos: str) -> list[Job]:
+    return [Job(f"{p}.png", p, ("s",), f"out/{p}.png", Recipe(), "id", "1-1-1") for p in photos]
+
+
+def alone(several: list[Job]) -> list[list[Job]]:
+    return [[job] for job in several]
+
+
+def test_jobs_that_were_lost_together_are_tried_again_one_by_one():
+    executor = Scripted({"a": 1})
+    with Record(RECORD) as record:
+        groups = iter([jobs("a", "b"), jobs("c", "d")])
+        found = [o.job.photo for o in drive(groups, executor, 1, record, []) if o.done]
+    assert found == ["a", "b", "c", "d"]
+    assert [job.again for job in executor.seen] == [False, False, True, True, False, False]
+
+
+def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
+    executor = Scripted({"once": 1, "always": 9})
+    with Record(RECORD) as record:
+        photos = jobs("a", "once", "always", "unsendable", "b")
+        found = {o.job.photo: o for o in drive(iter(alone(photos)), executor, 2, record, [])}
+    assert {photo for photo, outcome in found.items() if outcome.done} == {"a", "once", "b"}
+    assert "two workers were lost at it: killed" in found["always"].error
+    assert "cannot pickle" in found["unsendable"].error
+    tried = Counter(job.photo for job in executor.seen)
+    assert tried == {"a": 1, "once": 2, "always": 2, "unsendable": 1, "b": 1}
+    assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
+
+
+def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
+    class Away(Scripted):
+        asked = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.asked += 1
+            return self.asked % 3 == 0
+
+        def submit(self, jobs):
+            assert self.asked % 3 == 0
+            return super().submit(jobs)
+
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    executor = Away({"b": 1})
+    with Record(RECORD) as record:
+        ended = list(drive(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
+    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
+
+
+def test_workers_that_never_come_again_are_waited_for_and_then_given_up(monkeypatch):
+    class Lost(Scripted):
+        """Takes two jobs, is not free for long, takes one more, and is never free again."""
+
+        asked = 0
+
+        @property
+        def is_free(self) -> bool:
+            self.asked += 1
+            return len(self.seen) < 2 or (self.asked > 12 and len(self.seen) < 3)
+
+    now, told = [0.0], []
+
+    def clock() -> float:
+        now[0] += 10
+        return now[0]
+
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    executor = Lost({"b": 1})
+    ended = []
+    with Record(RECORD) as record:
+        groups = iter(alone(jobs("a", "b", "c", "d")))
+        outcomes = drive(groups, executor, 1, record, [], Patience(100, told.append, clock=clock))
+        with pytest.raises(NoWorkersError, match="no worker was to be had for 100 s"):
+            ended.extend(outcomes)
+    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b"]
+    assert len(told) == 2  # once for each time that there was none
+    assert all("no worker is to be had for 30 s now" in line for line in told)
+    assert [line["output"] for line in events("done")] == ["a.png", "b.png"]
+    assert [job.photo for job in executor.seen] == ["a", "b", "b"]
+
+
+def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():
+    executor, stop = Scripted({"lost": 1}), []
+    with Record(RECORD) as record:
+        outcomes = drive(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
+        assert next(outcomes).job.photo == "a"
+        stop.append(2)
+        assert list(outcomes) == []
+        assert [job.photo for job in executor.seen] == ["a"]
+        executor = Scripted({"lost": 1})
+        photos = jobs("full", "full too", "lost", "e")
+        ended = list(drive(iter(alone(photos[:3])), executor, 3, record, []))
+        assert [outcome.job.photo for outcome in ended] == ["full", "full too"]
+        assert executor.seen == photos[:3]  # what was lost is not begun again
+        executor = Scripted({})
+        assert len(list(drive(iter(alone(photos)), executor, 2, record, []))) == 2
+
+
+def test_a_picture_that_a_dead_worker_had_written_is_not_made_again():
+    from impasto.batch.batch_job import Settings, Share
+    from impasto.batch.workers.batch_worker import Worker
+
+    Path("out").mkdir()
+    Path("out/0.png").write_bytes(b"whole, for it is written so")
+    job = replace(jobs("photos/0.png")[0], output="out/0.png", again=True)
+    (outcome,) = Worker(Settings()).work([job], Share())
+    assert outcome.done
+    assert Path("out/0.png").read_bytes() == b"whole, for it is written so"

@@ -1,0 +1,172 @@
+"""Parts of a batch: what files may hold, how a machine is shared, what engines remember."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from impasto.batch.batch_job import Probe
+from impasto.batch.batch_record import Record
+from impasto.batch.sources import places
+from impasto.batch.sources.manifest import Row, read_rows
+from impasto.batch.workers import cores
+from impasto.batch.workers.cores import available_cores, shares_for
+from impasto.cli.options.arguments import one_line
+from impasto.encoders.vgg import Encoder
+from impasto.errors import ImageError, ImpastoError, InputError
+from impasto.image.files.decode import read_picture
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import load_recipe
+
+QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CELLS = st.sampled_from(
+    ["a.png", "photo", "style", "size", "1", '"', "|", "[1", "{", "../x", "\n", ",", "\r\n", "é"]
+)
+
+
+@QUIET
+@given(cells=st.lists(CELLS, max_size=30), kind=st.sampled_from([".csv", ".jsonl"]))
+def test_any_table_is_rows_or_one_line(tmp_path, cells, kind):
+    table = tmp_path / f"t{kind}"
+    table.write_text("photo,style\n" * (len(cells) % 2) + "".join(cells), "utf-8", newline="")
+    rows, said = [], [f"{table}: "]
+    try:
+        rows = list(read_rows(str(table)))
+    except InputError as error:
+        said = one_line(str(error)).split(f"{table}", 1)
+    assert said[0] in ("", f"{table}: ")
+    assert all(isinstance(row, Row) and row.photo and row.place for row in rows)
+
+
+@QUIET
+@given(data=st.binary(max_size=200), kept=st.integers(0, 99))
+@example(data=b"", kept=40)
+def test_any_record_is_read_or_refused_and_never_lost(tmp_path, data, kept):
+    path = tmp_path / "r.jsonl"
+    path.unlink(missing_ok=True)
+    with Record(path):
+        header = path.read_bytes()
+    begin, _, _ = header.partition(b' "impasto"')
+    there = header[:kept] + data
+    path.write_bytes(there)
+    is_one = there.startswith(begin) or begin.startswith(there)
+    refused = pytest.raises(InputError, match="is not the record of a batch")
+    for _ in range(2):  # what is mended stays so
+        with contextlib.nullcontext() if is_one else refused, Record(path):
+            pass
+    assert path.read_bytes().startswith(there if b"\n" in there or not is_one else begin)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *('{"event": "done"}', "[]", "{}", "nonsense", "[" * 100_000),
+        '{"event": "done", "output": 3, "recipe": []}',
+        '{"event": "done", "output": "x", "recipe": "r", "bytes": "many"}',
+    ],
+)
+def test_a_damaged_line_costs_no_other(tmp_path, line):
+    path = tmp_path / "r.jsonl"
+    good = {"event": "done", "output": "a.png", "recipe": "r", "sha256": "h", "bytes": 7}
+    with Record(path):
+        head = path.read_text()
+    path.write_text(f"{head}{line}\n{json.dumps(good)}\n")
+    with Record(path) as record:
+        assert record.last("a.png").bytes == 7
+
+
+def probe(memory: int, available: int | None, device: str = "cpu", devices: int = 1) -> Probe:
+    return Probe(1.0, memory, 2 * memory, available, 8, 8, device, devices)
+
+
+@pytest.mark.parametrize(
+    ("known", "workers", "limit", "expected"),
+    [
+        (probe(1, 100), None, None, (8, 1, 12)),  # one thread each
+        (probe(30, 100), None, None, (3, 2, 33)),  # as many as fit
+        (probe(300, 100), None, None, (1, 8, 100)),  # one in any case
+        (probe(1, None), None, None, (8, 1, None)),
+        (probe(1, 100), 2, None, (2, 4, 50)),  # as asked for
+        (probe(1, 100), 20, None, (20, 1, 5)),
+        (probe(10, 100), None, 40, (4, 2, 10)),  # the user's limit, for all
+        (None, None, None, (8, 1, None)),
+        (None, 3, 30, (3, 2, 10)),
+        (probe(30, 100, "cuda", 2), None, None, (2, 4, None)),  # one a GPU
+    ],
+)
+def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, expected, monkeypatch):
+    monkeypatch.setattr(cores, "available_cores", lambda: 8)
+    shares = shares_for(known, workers, limit)
+    assert (len(shares), shares[0].threads, shares[0].max_memory) == expected
+    if workers is None:
+        assert len(shares) * shares[0].threads <= 8
+    if known and known.device == "cpu" and expected[2]:
+        assert shares[0].roomy == (expected[2] >= 2 * known.memory)
+    if known and known.devices > 1:
+        assert [share.device for share in shares] == ["cuda:0", "cuda:1"]
+
+
+def test_a_containers_quota_counts(monkeypatch, tmp_path):
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(cores, "QUOTA", quota)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    assert available_cores() == 16
+    for text, expected in (("max 100000", 16), ("400000 100000", 4), ("10000 100000", 1)):
+        quota.write_text(text)
+        assert available_cores() == expected
+
+
+def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, monkeypatch):
+    passed = []
+    forward = Encoder.forward
+
+    def counted(self, image):
+        passed.append(image.shape)
+        return forward(self, image)
+
+    recipe = load_recipe("sketch").with_changes({"size": 48, "schedule.total": 2})
+    photo, painting = (read_picture(pictures / f"{name}.png") for name in ("photo", "painting"))
+    monkeypatch.setattr(Encoder, "forward", counted)
+
+    def made(engine, style=painting):
+        passed.clear()
+        *_, last = engine.run(photo, [style])
+        return last.picture().sha256(), len(passed)
+
+    engine = Stylizer(recipe)
+    first, passes = made(engine)
+    again, fewer = made(engine)
+    assert again == first
+    assert fewer == passes - 1
+    other = read_picture(painting.to_pil().transpose(0))
+    changed, more = made(engine, other)
+    assert (changed != first, more) == (True, passes)
+    assert changed == made(Stylizer(recipe), other)[0]
+
+
+@pytest.mark.parametrize("place", ["memory://no/such.png", "nothing.png", "/", "/dev/null", "a\0b"])
+def test_what_is_no_file_is_one_line(place):
+    with pytest.raises(ImageError) as caught:
+        places.read(place)
+    assert "\n" not in str(caught.value)
+    assert places.stamp(place) is None or Path(place).exists()
+
+
+def test_a_full_store_is_told(monkeypatch):
+    import fsspec
+
+    from impasto.errors import ResourceError
+
+    def full(self, path, value, **_):
+        raise RuntimeError("quota\nexceeded")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", full)
+    with pytest.raises(ResourceError, match=r"memory://x/y: cannot be written \(quota\)"):
+        places.write("memory://x/y", b"")
+    with contextlib.suppress(ImpastoError):
+        assert list(places.listing("memory://nowhere")) == []

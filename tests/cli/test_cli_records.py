@@ -1,0 +1,276 @@
+"""Snapshots, timelapse, loss plot and progress on streams of made-up steps."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from impasto.cli.reports import progress
+from impasto.engine.step import Step
+from impasto.errors import InputError, ResourceError
+from impasto.image.picture import Metadata, Picture
+from impasto.record.loss_plot import LossPlot
+from impasto.record.snapshots import Snapshots
+from impasto.record.timelapse import HOLD, LONGEST_SIDE, Timelapse
+
+SIZES = ((32, 24), (64, 48))
+
+
+def step(iteration: int, steps: int, *, size=(64, 48), scale=1, grey=0.5, **losses) -> Step:
+    """A step whose picture is one shade of grey."""
+    width, height = size
+    picture = torch.full((1, 3, height, width), float(grey))
+    photo = Picture(np.zeros((height, width, 3), np.float32), None, Metadata())
+    return Step(
+        iteration=iteration,
+        total=steps,
+        scale=scale,
+        scales=2,
+        width=width,
+        height=height,
+        losses={"total": 3.0, "content": 1.0, "style": 2.0, "smoothness": 0.0, **losses},
+        elapsed_s=1.0,
+        eta_s=61.4,
+        tile=0,
+        fell_back=False,
+        last=iteration == steps,
+        _image=picture,
+        _photo=photo,
+    )
+
+
+def two_scales(total: int) -> list[Step]:
+    """Half of the steps at a small size, half at the final one, getting brighter."""
+    return [
+        step(i, total, size=SIZES[2 * i > total], scale=int(2 * i > total), grey=i / total)
+        for i in range(1, total + 1)
+    ]
+
+
+def shades(path) -> list[int]:
+    """Mean grey of each frame of a GIF, repeats as often as they are shown."""
+    found = []
+    with Image.open(path) as film:
+        for index in range(film.n_frames):
+            film.seek(index)
+            found += [round(np.asarray(film.convert("L")).mean())]
+    return found
+
+
+# --- snapshots ---------------------------------------------------------------------------------
+
+
+def test_snapshots_are_a_tenth_of_the_run_apart_unless_told(tmp_path):
+    for name, every, expected in (
+        ("tenth", None, [4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 41]),
+        ("own", 20, [20, 40, 41]),
+    ):
+        snapshots = Snapshots(tmp_path / name, every)
+        for each in two_scales(41):
+            snapshots.see(each)
+        names = sorted(p.name for p in (tmp_path / name).iterdir())
+        assert names == [f"step-{i:05d}.png" for i in expected]
+    with Image.open(tmp_path / "own" / "step-00020.png") as early:
+        assert early.size == SIZES[0]
+        assert early.getpixel((0, 0)) == (round(255 * 20 / 41),) * 3
+
+
+def test_snapshot_names_sort_in_order_however_long_the_run(tmp_path):
+    snapshots = Snapshots(tmp_path, 1)
+    for iteration in (9, 999_999, 1_000_000):
+        snapshots.see(step(iteration, 1_000_000, size=(16, 16), grey=0))
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "step-0000009.png",
+        "step-0999999.png",
+        "step-1000000.png",
+    ]
+
+
+def test_a_snapshot_folder_that_cannot_be_made_is_a_resource_error(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ResourceError, match="cannot be made"):
+        Snapshots(tmp_path / "file" / "folder")
+
+
+# --- timelapse ---------------------------------------------------------------------------------
+
+
+def test_a_gif_has_every_scale_at_the_final_size_in_order(tmp_path):
+    film = Timelapse(tmp_path / "run.gif")
+    for each in two_scales(10):
+        film.see(each)
+    film.write()
+    found = shades(tmp_path / "run.gif")
+    # Pillow shows equal frames as one, longer: the held last frame is one frame.
+    assert found == pytest.approx([255 * i / 10 for i in range(1, 11)], abs=2)
+    with Image.open(tmp_path / "run.gif") as opened:
+        assert opened.size == SIZES[1]
+        opened.seek(9)
+        assert opened.info["duration"] >= 900
+
+
+def test_an_mp4_is_h264_with_even_sides_and_a_held_last_frame(tmp_path):
+    import av
+
+    film = Timelapse(tmp_path / "run.mp4")
+    for each in (step(1, 2, size=(33, 17), grey=0.2), step(2, 2, size=(65, 33), grey=0.8)):
+        film.see(each)
+    film.write()
+    with av.open(str(tmp_path / "run.mp4")) as opened:
+        video = opened.streams.video[0]
+        assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert (video.width, video.height) == (66, 34)
+        grey = [frame.to_ndarray(format="gray").mean() for frame in opened.decode(video=0)]
+    assert len(grey) == 2 + HOLD
+    assert grey[0] < 80
+    assert grey[1:] == pytest.approx([0.8 * 255] * (1 + HOLD), abs=4)
+
+
+def test_long_runs_are_thinned_evenly_and_end_with_the_last_step(tmp_path):
+    film = Timelapse(tmp_path / "run.gif")
+    for iteration in range(1, 1001):
+        film.see(step(iteration, 1000, size=(16, 16), grey=iteration / 1000))
+    film.write()
+    found = shades(tmp_path / "run.gif")
+    assert 50 <= len(found) <= 70
+    assert found == sorted(found)
+    assert found[-1] == 255
+    assert max(np.diff(found)) <= 6
+
+
+def test_a_stopped_run_ends_its_film_with_the_picture_it_left(tmp_path):
+    film = Timelapse(tmp_path / "run.gif")
+    for iteration in range(1, 36):  # every 17th is a frame; 35 is not
+        film.see(step(iteration, 1000, size=(16, 16), grey=iteration / 40))
+    film.write()
+    assert shades(tmp_path / "run.gif")[-1] == pytest.approx(255 * 35 / 40, abs=2)
+
+
+def test_large_pictures_are_filmed_smaller(tmp_path):
+    film = Timelapse(tmp_path / "run.gif")
+    film.see(step(1, 1, size=(2 * LONGEST_SIDE, 32)))
+    film.write()
+    with Image.open(tmp_path / "run.gif") as opened:
+        assert opened.size == (LONGEST_SIDE, 16)
+
+
+@pytest.mark.parametrize("name", ["run.avi", "run", "run.gif.txt"])
+def test_other_films_are_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"\.gif or \.mp4"):
+        Timelapse(tmp_path / name)
+
+
+@pytest.mark.parametrize("recorder", [Timelapse, LossPlot])
+def test_nothing_is_written_of_nothing(tmp_path, recorder):
+    recorder(tmp_path / ("run.gif" if recorder is Timelapse else "loss.png")).write()
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- loss plot ---------------------------------------------------------------------------------
+
+
+def test_a_loss_plot_has_a_logarithmic_axis_scale_marks_and_the_terms_in_use(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda s, *a, **k: (drawn.append(s), save(s, *a, **k)))
+    plot = LossPlot(tmp_path / "loss.png")
+    for each in two_scales(20):
+        plot.see(each)
+    plot.write()
+    (axes,) = drawn[0].axes
+    assert axes.get_yscale() == "log"
+    curves = {line.get_label(): line for line in axes.lines if len(line.get_xdata()) == 20}
+    assert set(curves) == {"total", "content", "style"}  # smoothness is 0 all along
+    assert list(curves["style"].get_ydata()) == [2.0] * 20
+    assert [note.get_text() for note in axes.texts] == ["32x24", "64x48"]
+    assert [note.xy[0] for note in axes.texts] == [1, 11]
+    with Image.open(tmp_path / "loss.png") as image:
+        assert image.width > 500
+
+
+def test_a_loss_plot_leaves_no_global_state(tmp_path):
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:2]\n"
+        "from test_cli_records import *; from pathlib import Path\n"
+        "plot = LossPlot(Path(sys.argv[2])); plot.see(step(1, 1)); plot.write()\n"
+        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
+    from pathlib import Path
+
+    target = tmp_path / "loss.svg"
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(target)]
+    subprocess.run(command, check=True)
+    assert "<svg" in target.read_text()
+
+
+def test_losses_of_zero_are_drawn_without_complaint(tmp_path):
+    plot = LossPlot(tmp_path / "loss.png")
+    for iteration in (1, 2, 3):
+        plot.see(step(iteration, 3, total=0.0, content=0.0, style=0.0))
+    plot.write()
+    assert (tmp_path / "loss.png").stat().st_size > 1000
+
+
+# --- progress ----------------------------------------------------------------------------------
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str:
+    with progress.progress_for(stream, quiet=quiet) as display:
+        for each in steps:
+            display.see(each)
+    return stream.getvalue()
+
+
+def test_a_pipe_gets_a_line_at_each_scale_and_at_the_end():
+    lines = shown(io.StringIO(), two_scales(10)).splitlines()
+    assert [line.split()[0] for line in lines] == ["1/10", "6/10", "10/10"]
+    for word in ("32x24", "total 3", "content 1", "style 2", "1:01 left"):
+        assert word in lines[0]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_pipe_gets_a_line_every_few_seconds(monkeypatch):
+    clock = iter(np.arange(1000, 2000, 2.0))  # two seconds a step
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    lines = shown(io.StringIO(), [step(i, 10) for i in range(1, 11)]).splitlines()
+    assert [line.split()[0] for line in lines] == ["1/10", "4/10", "7/10", "10/10"]
+
+
+def test_a_terminal_gets_one_live_line(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    text = shown(Terminal(), two_scales(10))
+    assert "\x1b[" in text
+    for word in ("64x48", "10/10", "style 2", "1:01 left"):
+        assert word in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_quiet_shows_nothing(stream):
+    assert shown(stream(), two_scales(10), quiet=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
+)
+def test_time_left_is_readable(seconds, said):
+    assert progress.clock(seconds) == said

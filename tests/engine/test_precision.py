@@ -1,0 +1,81 @@
+"""Convolutions in bfloat16, which ``auto`` comes to where a processor multiplies it natively."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import impasto
+from conftest import synthetic_painting, synthetic_photo
+from impasto.engine import device
+from impasto.network.codes import Atelier
+from impasto.network.network_draft import NetworkDraft
+from impasto.network.one_pass import OnePass
+from impasto.network.runtime import Runtime
+
+PHOTO, PAINTING = synthetic_photo(96, 64), synthetic_painting(80, 96)
+STANDARD = impasto.load_recipe("standard").with_changes(
+    {"size": 96, "schedule.total": 24, "schedule.coarsest": 48}
+)
+
+
+def painted(precision, *, tile="auto", **how):
+    recipe = STANDARD.with_changes({"precision": precision, "tile": tile})
+    return list(impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, **how))[-1]
+
+
+def test_the_optimiser_comes_as_far():
+    exact, rounded = painted("float32"), painted("bfloat16")
+    assert exact.losses == pytest.approx(rounded.losses, rel=0.1)
+    assert not np.array_equal(exact.picture().pixels, rounded.picture().pixels)
+
+
+def test_it_comes_as_far_in_tiles():
+    whole, tiled = painted("bfloat16"), painted("bfloat16", tile=32)
+    assert (whole.tile, tiled.tile) == (0, 32)
+    assert whole.losses == pytest.approx(tiled.losses, rel=0.1)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
+    kept = tmp_path / "kept.ckpt"
+    recipe = STANDARD.with_changes({"precision": "bfloat16"})
+    run = impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, checkpoint=kept)
+    for _ in range(15):
+        step = next(run)
+    assert not step.last
+    run.close()
+    both = (painted("bfloat16", **how).picture().pixels for how in ({}, {"resume": kept}))
+    assert np.array_equal(*both)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_network_takes_the_precision_that_is_native(native, network_file, monkeypatch):
+    monkeypatch.setattr(device, "has_native_bfloat16", lambda _: native)
+    recipe = impasto.load_recipe(str(network_file))
+    engine = OnePass(recipe, device="cpu")
+    wanted = "bfloat16" if native else "float32"
+    assert engine.precision == engine.plan(PHOTO, [PAINTING]).precision == wanted
+    asked = OnePass(recipe.with_changes({"precision": "float32"}), device="cpu", like=engine)
+    assert asked.precision == "float32"
+    cast = Atelier(network_file, device="cpu")._runtime.painter.autocast
+    assert cast == (torch.bfloat16 if native else None)
+
+
+def test_a_network_paints_the_same_but_for_rounding():
+    recipe = impasto.load_recipe("draft")
+    exact, rounded = (
+        next(OnePass(recipe.with_changes({"precision": each}), device="cpu").run(PHOTO, [PAINTING]))
+        for each in ("float32", "bfloat16")
+    )
+    difference = exact.picture().pixels - rounded.picture().pixels
+    assert 0 < np.abs(difference).mean() < 0.003
+
+
+def test_a_draft_to_start_from_is_of_its_recipes_precision(monkeypatch):
+    asked, load = [], Runtime.load
+    monkeypatch.setattr(Runtime, "load", lambda *given: asked.append(given[3]) or load(*given))
+    rounded = NetworkDraft(STANDARD.with_changes({"precision": "bfloat16"}), device="cpu")
+    NetworkDraft(STANDARD.with_changes({"precision": "float32"}), device="cpu", like=rounded)
+    NetworkDraft(STANDARD.with_changes({"precision": "bfloat16"}), device="cpu", like=rounded)
+    assert asked == [torch.bfloat16, None]

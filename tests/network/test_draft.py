@@ -1,0 +1,255 @@
+"""The network that is shipped, as ``--quality draft``, through the real command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import impasto
+from clips import panning, write_clip
+from conftest import complaint, synthetic_painting, synthetic_photo
+from impasto.cli import main
+from impasto.evaluate.compare import compare, reference_encoder
+from impasto.image.files.decode import read_picture
+from impasto.network import export, runtime
+from impasto.network.artist import CodeArtist
+from impasto.network.network_files import network_file, network_used, read_painter
+from impasto.record.provenance import read_provenance
+from impasto.video.clip.clip import open_clip
+
+JOB = ["photo.png", "--style", "painting.png", "--quality", "draft"]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PHOTO, PAINTING = synthetic_photo(160, 120), synthetic_painting(140, 160)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PHOTO).save("photo.png")
+    Image.fromarray(PAINTING).save("painting.png")
+    Image.fromarray(np.ascontiguousarray(PAINTING[:, ::-1, ::-1])).save("second.png")
+    half = np.zeros((120, 160), np.uint8)
+    half[:, :80] = 255
+    Image.fromarray(half).save("left.png")
+
+
+def made(*flags, name="out.png"):
+    """[H, W, 3] uint8 of what the command line writes."""
+    assert main([*JOB, *map(str, flags), "-o", name, "--force", "--quiet"]) == 0
+    return np.asarray(Image.open(name).convert("RGB"))
+
+
+def apart(a, b):
+    return np.abs(a.astype(float) - b).mean()
+
+
+def test_the_shipped_network_is_small_and_loads():
+    assert network_file(None).stat().st_size <= 8_000_000
+    painter, about = read_painter(network_file(None))
+    assert about["steps"] > 0
+    assert all(bool(value.isfinite().all()) for value in painter.state_dict().values())
+
+
+def test_a_draft_has_the_paintings_colours_and_the_photos_drawing():
+    photo, painting = (read_picture(EXAMPLES / f"{name}.jpg") for name in ("photo", "painting"))
+    made = impasto.stylize(photo, painting, quality="draft", size=128).picture
+    before = photo.resized(made.width, made.height)
+    encoder = reference_encoder()
+    moved, unmoved = (compare(photo, painting, each, encoder) for each in (made, before))
+    for style in ("palette", "style_gram", "style_w2", "style_swd"):
+        assert moved[style] < 0.8 * unmoved[style], style
+    assert moved["palette"] < 0.4 * unmoved["palette"]
+    assert 0.3 < moved["content_ssim"] < 0.9
+
+
+def test_a_draft_differs_from_the_photo():
+    assert apart(made(), PHOTO) > 10
+
+
+def test_a_draft_is_the_same_bytes_twice():
+    made(name="one.png")
+    made(name="two.png")
+    assert Path("one.png").read_bytes() == Path("two.png").read_bytes()
+
+
+def test_strength_goes_from_the_photo_to_the_style():
+    distances = [apart(made("--strength", each), PHOTO) for each in (0, 0.5, 1)]
+    assert distances[0] < 1
+    assert distances[0] < 0.5 * distances[1] < distances[1] < distances[2]
+
+
+def test_masks_put_each_painting_in_its_place():
+    alone = made("--mask", "left.png")
+    assert apart(alone[:, 100:], PHOTO[:, 100:]) == 0
+    assert apart(alone[:, :60], PHOTO[:, :60]) > 10
+    both = made("--mask", "left.png", "--style", "second.png")
+    assert apart(both[:, 100:], PHOTO[:, 100:]) > 10
+    assert apart(both, made("--style", "second.png")) > 1
+
+
+def test_the_record_names_the_network_and_a_replay_is_the_same_picture():
+    made()
+    record = read_provenance(Path("out.png"))
+    assert record.network == network_used(impasto.load_recipe("draft").engine)
+    assert record.recipe.name == "draft"
+    assert main(["replay", "out.png", "--quiet"]) == 0
+    assert Path("out-replay.png").read_bytes() == Path("out.png").read_bytes()
+
+
+def test_a_region_of_a_draft_is_refined_by_the_optimiser():
+    made("--strength", "0.8")
+    region = ["--region", "40,30,48,48", "--iterations", "2", "--quiet"]
+    assert main(["refine", "out.png", *region]) == 0
+    before, after = (np.asarray(Image.open(f"out{end}.png")) for end in ("", "-refined"))
+    assert apart(before[:20], after[:20]) == 0
+    assert apart(before[40:60, 50:70], after[40:60, 50:70]) > 0.5
+    (note,) = read_provenance(Path("out-refined.png")).refined
+    assert note["recipe"]["name"] == "standard"
+    assert note["recipe"]["strength"] == 0.8
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'base = "draft"\n[schedule]\niterations = 9',
+        '[engine]\nkind = "network"\n[start]\nnoise_ratio = 1',
+    ],
+)
+def test_a_file_that_asks_a_network_for_steps_is_refused(tmp_path, text):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(impasto.RecipeError, match="'mine' is a network's"):
+        impasto.load_recipe(file)
+
+
+def test_a_file_may_change_what_a_network_heeds(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "draft"\nstrength = 0.5\n[style]\nscale = 2.0')
+    assert impasto.load_recipe(file).style.scale == 2
+    file.write_text('base = "standard"\n[engine]\nkind = "network"')
+    assert impasto.load_recipe(file).engine.kind == "network"
+
+
+def test_from_python_it_is_the_picture_of_the_command_line():
+    result = impasto.stylize("photo.png", "painting.png", quality="draft")
+    assert (result.recipe.name, result.iterations) == ("draft", 1)
+    assert np.array_equal(np.asarray(result.image.convert("RGB")), made())
+    with pytest.raises(impasto.RecipeError, match="one pass and takes no iterations"):
+        impasto.stylize("photo.png", "painting.png", quality="draft", iterations=5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--iterations", "5"], "iterations"),
+        (["--until", "converged"], "until"),
+        (["--init", "noise"], "init"),
+        (["--set", "style.layers.relu1_1=1"], "style.layers.relu1_1"),
+        (["--set", "photorealism.weight=1"], "photorealism.weight"),
+        (["--checkpoint", "run.ck"], "--checkpoint"),
+        (["--resume", "run.ck"], "--resume"),
+        (["--timelapse", "run.gif"], "--timelapse"),
+        (["--loss-plot", "losses.png"], "--loss-plot"),
+        (["--snapshots", "steps"], "--snapshots"),
+    ],
+)
+def test_what_only_the_optimiser_knows_is_one_line_before_any_work(flags, what, capsys):
+    before = set(Path().iterdir())
+    assert main([*JOB, *flags, "-o", "out.png"]) == 2
+    told = complaint(capsys)
+    assert f" {what}" in told
+    assert "one pass" in told
+    assert "sketch" in told
+    assert set(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sheet", *JOB, "--vary", "schedule.total=2,3"],
+        ["video", *JOB, "--later", "2"],
+        ["video", *JOB, "--iterations", "2"],
+        ["batch", *JOB, "--iterations", "2", "-o", "out"],
+        ["refine", "out.png", "--region", "0,0,9,9", "--recipe", "draft"],
+    ],
+)
+def test_other_commands_say_so_too(arguments, capsys):
+    if arguments[0] == "refine":
+        made()
+    assert main(arguments) == 2
+    assert "recipe 'draft' is a network's" in complaint(capsys)
+
+
+def test_for_lightness_alone_a_network_sees_colours_all_the_same(monkeypatch):
+    sittings, paint = [], CodeArtist.paint
+    monkeypatch.setattr(
+        CodeArtist, "paint", lambda *given: sittings.extend(given[2]) or paint(*given)
+    )
+    luminance = made("--colors", "luminance")
+    (painting,) = sittings[0].paintings
+    assert np.ptp(painting.pixels, axis=2).max() > 0.1
+    assert apart(luminance, made("--colors", "match")) > 0.5
+
+
+def test_a_network_has_no_tiles(capsys):
+    assert main([*JOB, "--set", "tile=64", "-o", "out.png"]) == 2
+    assert "a network knows no tiles" in complaint(capsys)
+
+
+def test_what_a_network_heeds_it_takes():
+    plain = made()
+    for flags in (["--style-scale", "2"], ["--colors", "content"], ["--set", "colors=match"]):
+        assert apart(plain, made(*flags)) > 0.5
+
+
+def test_a_sheet_of_drafts():
+    job = ["sheet", *JOB, "--strengths", "0,0.5,1", "--size", "96", "-o", "sheet.png", "--quiet"]
+    assert main(job) == 0
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width > 3 * 96
+
+
+def test_a_batch_of_drafts_takes_photos_of_one_size_together(monkeypatch, capsys):
+    Path("photos").mkdir()
+    for k in range(3):
+        Image.fromarray(np.roll(PHOTO, 17 * k, axis=1)).save(f"photos/{k}.png")
+    passes = []
+    paint = runtime.Runtime.paint
+
+    def counted(self, photo, *rest, **named):
+        passes.append(len(photo))
+        return paint(self, photo, *rest, **named)
+
+    monkeypatch.setattr(runtime.Runtime, "paint", counted)
+    exact = ["--set", "precision=float32"]
+    job = ["batch", "photos", *JOB[1:], *exact, "-o", "out", "--executor", "serial", "--json"]
+    assert main(job) == 0
+    assert json.loads(capsys.readouterr().out)["made"] == 3
+    assert 3 in passes
+    alone = made(*exact)
+    assert np.abs(np.asarray(Image.open("out/0.png").convert("RGB")) - alone.astype(int)).max() <= 1
+
+
+def test_a_film_of_drafts():
+    frames = panning(3)
+    write_clip(Path("clip.mp4"), frames)
+    assert main(["video", "clip.mp4", *JOB[1:], "-o", "film.mp4", "--quiet"]) == 0
+    painted = [frame.load() for frame in open_clip("film.mp4").frames()]
+    assert len(painted) == 3
+    assert all(apart(a, b) > 4 for a, b in zip(painted, frames, strict=True))
+
+
+def test_export_takes_it_by_name(monkeypatch):
+    """What export makes of a network, tests/test_export.py knows."""
+    given = []
+    monkeypatch.setattr(export, "export", lambda *each, **_: given.extend(each) or [])
+    assert main(["export", "draft"]) == 0
+    (painter, folder), (shipped, _) = given, read_painter(network_file(None))
+    assert str(folder) == "draft-onnx"
+    weights = painter.state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in shipped.state_dict().items())

@@ -1,0 +1,283 @@
+"""The temporal term: against the papers' sums, in tiles, and what it does to a run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from test_tiles import assert_equal_evaluations, narrow_vgg, picture
+
+from conftest import synthetic_painting, synthetic_photo
+from impasto.engine.step import Step
+from impasto.errors import InputError
+from impasto.image.files.decode import read_picture
+from impasto.image.masks import Mask
+from impasto.image.picture import Picture
+from impasto.objective.losses.temporal import Past, temporal_energy
+from impasto.objective.neighbors import MatchingObjective
+from impasto.objective.tiled import TiledObjective
+from impasto.objective.whole import Objective
+from impasto.optimize import focus
+from impasto.optimize.past_frames import Before
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import load_recipe
+from impasto.video.engines.optimizer_frames import (
+    ENOUGH,
+    SURE,
+    UNSURE,
+    Effort,
+    Optimiser,
+    effort_after,
+    starting,
+    work_of,
+)
+from impasto.video.stabilize.history import Memory, combined
+
+
+def past(height, width, seed):
+    return Past(picture(height, width, seed), picture(height, width, seed + 1)[0, 0])
+
+
+def test_the_energy_is_the_sum_and_its_gradient_the_pull():
+    image, before = picture(9, 11, 1).requires_grad_(), past(9, 11, 2)
+    energy, apart = temporal_energy(image, before), image.detach() - before.picture
+    slow = sum(
+        float(before.reliability[y, x]) * float(apart[0, c, y, x]) ** 2
+        for c in range(3)
+        for y in range(9)
+        for x in range(11)
+    )
+    assert float(energy.detach()) == pytest.approx(slow / 3, rel=1e-12)
+    (gradient,) = torch.autograd.grad(energy, image)
+    expected = 2 / 3 * before.reliability * apart
+    assert torch.allclose(gradient, expected, atol=1e-14)
+
+
+def test_one_term_is_the_long_term_loss_but_for_a_constant():
+    rng = np.random.default_rng(5)
+    memories = [
+        Memory(*(rng.random((6, 7, 3)).astype(np.float32) for _ in range(2)), sure)
+        for sure in (rng.random((2, 6, 7)) * 0.7).astype(np.float32)
+    ]
+    shares = [1.0, 1.0]
+    both = combined(memories, shares)
+    first = memories[0].reliability
+    second = np.minimum(memories[1].reliability, 1 - first)  # the closest first
+
+    def separate(image):
+        return sum(
+            (w * np.square(image - m.result).mean(-1)).sum()
+            for w, m in zip((first, second), memories, strict=True)
+        )
+
+    def together(image):
+        return (both.reliability * np.square(image - both.result).mean(-1)).sum()
+
+    images = rng.random((4, 6, 7, 3))
+    apart = [separate(each) - together(each) for each in images]
+    assert np.ptp(apart) < 1e-5 * together(images[0])
+
+
+@pytest.mark.parametrize("side", [16, 32, 48])
+def test_tiles_give_the_same_term(side):
+    recipe = load_recipe("standard").with_changes({"temporal.weight": 30.0})
+    encoder, photo, styles = narrow_vgg(recipe), picture(61, 83, 1), [picture(70, 50, 2)]
+    before, image = past(61, 83, 5), picture(61, 83, 9)
+    whole = Objective(recipe, encoder, photo, styles, past=before)
+    tiled = TiledObjective(recipe, encoder, photo, styles, side=side, past=before)
+    assert_equal_evaluations(whole, tiled, image)
+    told = whole.losses(image)["temporal"]
+    assert told == pytest.approx(30 * float(temporal_energy(image, before)) / (61 * 83), rel=1e-12)
+
+
+def test_neighbours_know_the_term():
+    recipe = load_recipe("nnst").with_changes({"temporal.weight": 30.0})
+    encoder, photo, styles = narrow_vgg(recipe), picture(64, 80, 1), [picture(70, 72, 2)]
+    before, image = past(64, 80, 5), picture(64, 80, 9)
+    objective = MatchingObjective(recipe, encoder, photo, styles, past=before)
+    energy = float(temporal_energy(image, before)) / (64 * 80)
+    assert objective.losses(image)["temporal"] == pytest.approx(30 * energy, rel=1e-6)
+
+
+def test_without_a_past_or_a_weight_there_is_no_term():
+    recipe = load_recipe("standard")
+    encoder, photo = narrow_vgg(recipe), picture(32, 40, 1)
+    plain = Objective(recipe, encoder, photo, [photo], past=past(32, 40, 5))
+    weighted = recipe.with_changes({"temporal.weight": 1.0})
+    for objective in (plain, Objective(weighted, encoder, photo, [photo])):
+        assert "temporal" not in objective.losses(photo)
+
+
+PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
+
+
+def results(weight, sure, solver="bounded", iterations=5):
+    """Of a run that begins grey and is kept near white where it is sure."""
+    recipe = load_recipe("standard").with_changes(
+        {
+            "size": 64,
+            "schedule": {"total": iterations},
+            "temporal.weight": weight,
+            "solver": {"kind": solver},
+        }
+    )
+    height, width = PHOTO.shape[:2]
+    grey, white = (Picture(np.full((height, width, 3), v, np.float32)) for v in (0.5, 1.0))
+    mask = Mask(np.full((height, width), sure, np.float32), "sure")
+    return list(Stylizer(recipe).run(PHOTO, PAINTING, before=Before(grey, white, mask)))
+
+
+def test_a_run_begins_where_it_is_told():
+    first = results(0.0, 1.0, iterations=1)[0]
+    assert np.abs(first.picture().pixels - 0.5).max() < 1e-6
+
+
+@pytest.mark.parametrize("solver", ["bounded", "lbfgs", "lbfgsb", "adam"])
+def test_every_solver_follows_the_pull_where_it_is_reliable(solver):
+    free = results(300.0, 0.0, solver)[-1]
+    held = results(300.0, 1.0, solver)[-1]
+    assert free.losses["temporal"] == 0
+    brightness = [each.picture().pixels.mean() for each in (free, held)]
+    assert brightness[1] > brightness[0] + 0.05
+
+
+def test_the_past_is_part_of_what_a_checkpoint_is_of(tmp_path):
+    recipe = load_recipe("sketch").with_changes({"size": 64, "schedule.total": 3})
+    engine, photo = Stylizer(recipe), read_picture(PHOTO)
+    mask = Mask(np.ones(PHOTO.shape[:2], np.float32), "sure")
+    steps = engine.run(
+        photo, PAINTING, before=Before(photo, photo, mask), checkpoint=tmp_path / "state"
+    )
+    next(steps)
+    steps.close()
+    with pytest.raises(Exception, match="another photo"):
+        engine.run(photo, PAINTING, resume=tmp_path / "state")
+
+
+def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
+    frame, seen, result = (np.full((4, 5, 3), v, np.float32) for v in (0.7, 0.4, 0.2))
+    sure = np.zeros((4, 5), np.float32)
+    sure[:, 2:] = 1
+    begun = starting(frame, Memory(result, seen, sure))
+    assert np.allclose(begun[:, 2:], 0.2)
+    assert np.allclose(begun[:, :2], 0.5)
+
+
+def evenly(sure):
+    return np.full((144, 256), sure, np.float32)
+
+
+def test_later_frames_take_the_more_of_the_first_ones_work_the_less_is_sure_of_them():
+    flat = load_recipe("sketch").with_changes({"size": 256, "schedule": {"iterations": 50}})
+    assert work_of(flat, (256, 144)) == 50
+    taken = [effort_after(50, evenly(sure), cell=8) for sure in (0, 0.5, 1)]
+    assert taken == [Effort(count) for count in (50 * UNSURE, 30, 50 * SURE)]
+    assert effort_after(3, evenly(1.0), cell=8) == Effort(2)
+
+
+def test_where_little_is_unsure_the_work_goes_there():
+    sure = evenly(1.0)
+    sure[32:96, 32:96] = 0
+    effort = effort_after(50, sure, cell=8)
+    assert (effort.after, effort.there) == (50 * SURE, 50 * (UNSURE - SURE))
+    assert effort.focus is not None
+    assert effort.focus.cost == pytest.approx(96 * 96 / (144 * 256))
+    in_the_mean = effort_after(50, sure, cell=None)
+    assert effort.alone == in_the_mean.alone
+    assert in_the_mean == Effort(round(50 * (SURE + (UNSURE - SURE) * 64 * 64 / (144 * 256))))
+    assert effort_after(5 * ENOUGH - 5, sure, cell=8).focus is None
+
+
+def test_boxes_that_are_hardly_unsure_have_an_iteration_at_least(monkeypatch):
+    monkeypatch.setattr(focus, "UNSURE", 0.001)
+    sure = np.ones((192, 256), np.float32)
+    sure[32:64, 64:96] = 0.995
+    assert effort_after(50, sure, cell=8).there == 1
+
+
+@pytest.mark.parametrize(("later", "counts"), [(None, [10, 6, 2]), (3, [3, 3, 3])])
+def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
+    recipe = load_recipe("sketch").with_changes({"schedule": {"iterations": 10}})
+    frame = read_picture(PHOTO).pixels
+    taken: list[int] = []
+    engine = Optimiser(
+        recipe,
+        [read_picture(PAINTING)],
+        (PHOTO.shape[1], PHOTO.shape[0]),
+        stability=0.8,
+        iterations=later,
+        on_step=lambda step: taken.append(step.iteration),
+    )
+    engine.begin(frame)
+    for sure, count in zip((0.0, 0.5, 1.0), counts, strict=True):
+        taken.clear()
+        engine.painted(frame, Memory(frame, frame, np.full(frame.shape[:2], sure, np.float32)))
+        assert taken == list(range(1, count + 1))
+
+
+def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
+    recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"iterations": 30}})
+    frame = read_picture(PHOTO).resized(192, 144).pixels
+    steps: list[Step] = []
+    painting = [read_picture(PAINTING)]
+    engine = Optimiser(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)
+    engine.begin(frame)
+    sure = np.ones((144, 192), np.float32)
+    sure[32:96, 64:128] = 0
+    engine.painted(frame, Memory(frame, frame, sure))
+    assert [each.scale for each in steps] == [0] * 24 + [1] * 6
+    apart = np.abs(steps[23].picture().pixels - frame).max(2)
+    assert apart[sure == 1].max() < 1e-6
+    assert apart[sure == 0].max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("scales", "done"), [([0, 0, 1, 1, 1, 1], 4), ([0, 1, 1, 1], 3), ([1] * 9, 7)]
+)
+def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
+    effort = Effort(alone=7, after=2, there=2)
+    steps = [SimpleNamespace(scale=scale, scales=2) for scale in scales]
+    assert len(list(effort.of(steps))) == done
+
+
+def test_neighbours_are_matched_with_all_of_the_frame():
+    recipe = load_recipe("nnst").with_changes({"size": 64, "schedule.total": 60})
+    engine = Optimiser(recipe, [read_picture(PAINTING)], (256, 144), stability=0.8)
+    sure = evenly(1.0)
+    sure[32:96, 32:96] = 0
+    frame = np.zeros((144, 256, 3), np.float32)
+    assert engine.effort_for(Memory(frame, frame, sure)).focus is None
+
+
+def test_later_frames_also_end_when_they_have_converged():
+    recipe = load_recipe("sketch").with_changes(
+        {"schedule.total": 10, "schedule.until": "converged", "schedule.tolerance": 0.5}
+    )
+    frame, taken = read_picture(PHOTO).pixels, list[int]()
+    size = PHOTO.shape[1], PHOTO.shape[0]
+    paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
+    engine = Optimiser(recipe, paintings, size, stability=0.8, iterations=40, on_step=see)
+    engine.begin(frame)
+    engine.painted(frame, Memory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
+    assert len(taken) < 40
+
+
+def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
+    recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
+    engine = Optimiser(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)
+    frame = read_picture(PHOTO).pixels
+    engine.begin(frame)
+    shown: list[object] = []
+
+    def run(photo, paintings, **_):
+        shown.append(paintings)
+        raise InputError("enough seen")
+
+    engine._first = SimpleNamespace(run=run)
+    for each in (frame, frame[..., ::-1]):
+        with pytest.raises(InputError, match="enough seen"):
+            engine.painted(np.ascontiguousarray(each), None)
+    assert shown[0] is shown[1]
+    assert np.abs(shown[0][0].pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 0.08

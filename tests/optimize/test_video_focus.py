@@ -1,0 +1,276 @@
+"""Working at the unsure places of a frame first: which boxes, what they are judged by, and that
+all the rest stays as it is meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_tiles import narrow_vgg, picture
+
+from conftest import synthetic_painting, synthetic_photo
+from impasto.errors import InputError
+from impasto.image.files.decode import read_picture
+from impasto.image.masks import Mask
+from impasto.image.picture import Picture
+from impasto.objective.focused import FocusedObjective
+from impasto.objective.losses.temporal import Past
+from impasto.objective.tiles import tile_of
+from impasto.objective.whole import Objective
+from impasto.optimize.focus import SQUARE, UNSURE, WORTH, focus_of
+from impasto.optimize.past_frames import Before
+from impasto.optimize.stylizer import Stylizer
+from impasto.recipe.recipe import load_recipe
+
+CELL = 8
+
+
+def reliability(height, width, *patches):
+    """1 but for patches (top, left, height, width), which are 0."""
+    sure = np.ones((height, width), np.float32)
+    for top, left, tall, wide in patches:
+        sure[top : top + tall, left : left + wide] = 0
+    return sure
+
+
+def owners(focus, height, width):
+    """How many tiles own each pixel."""
+    count = np.zeros((height, width), int)
+    for tile in (*focus.worked, *focus.still):
+        count[tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] += 1
+    return count
+
+
+patch = st.tuples(*(st.integers(0, limit) for limit in (250, 350, 90, 90)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(40, 300), st.integers(40, 400), st.lists(patch, max_size=5))
+def test_boxes_own_every_pixel_once_and_hold_all_that_is_unsure(height, width, patches):
+    sure = reliability(height, width, *patches)
+    focus = focus_of(sure, CELL)
+    squares = [
+        (slice(top, top + SQUARE), slice(left, left + SQUARE))
+        for top in range(0, height - SQUARE + 1, SQUARE)
+        for left in range(0, width - SQUARE + 1, SQUARE)
+    ]
+    # Those at the right and below have what is left over too.
+    inner = [s for s in squares if s[0].stop + SQUARE <= height and s[1].stop + SQUARE <= width]
+    unsure = [s for s in inner if 1 - sure[s].mean() > UNSURE + 1e-3]
+    if focus is None:
+        return
+    assert (owners(focus, height, width) == 1).all()
+    assert 0 < focus.cost <= WORTH
+    outside = focus.outside().numpy()
+    assert all(not outside[square].any() for square in unsure)
+    assert sum(tile.area for tile in focus.worked) == pytest.approx(focus.cost * height * width)
+    for tile in (*focus.worked, *focus.still):
+        for span in (tile.rows, tile.columns):
+            assert span.start % CELL == span.first % CELL == 0
+
+
+def test_patches_that_are_apart_have_boxes_of_their_own_and_close_ones_share():
+    apart = focus_of(reliability(320, 480, (32, 32, 64, 64), (224, 384, 64, 64)), CELL)
+    assert apart is not None
+    assert len(apart.worked) == 2
+    close = focus_of(reliability(320, 480, (32, 32, 64, 64), (32, 128, 64, 64)), CELL)
+    assert close is not None
+    (tile,) = close.worked
+    assert (tile.columns.start, tile.columns.stop) == (32, 192)
+    assert (tile.rows.first, tile.rows.last) == (16, 112)
+
+
+@pytest.mark.parametrize("sure", [0.0, 0.7, 1.0])
+def test_nothing_and_everything_and_what_is_half_sure_all_over_have_no_boxes(sure):
+    assert focus_of(np.full((200, 300), sure, np.float32), CELL) is None
+
+
+SIZE = 176, 240
+"""Of which the left 160 columns are worked at: five squares of 32."""
+
+
+def objectives(recipe, halo):
+    encoder, photo = narrow_vgg(recipe), picture(*SIZE, 1)
+    past = Past(picture(*SIZE, 5), picture(*SIZE, 6)[0, 0])
+    whole = Objective(recipe, encoder, photo, [picture(70, 83, 2)], past=past)
+    image = picture(*SIZE, 4)
+    rows = slice(0, SIZE[0] // 32)
+    worked, still = (
+        tile_of(rows, columns, SIZE, 32, halo) for columns in (slice(0, 5), slice(5, 7))
+    )
+    return whole, FocusedObjective(whole, image, [worked], [still]), image
+
+
+RECIPES = {
+    "standard": {},
+    "wasserstein": {"style.distance": "wasserstein"},
+    "remd": {"style.distance": "remd"},
+    "self_similarity": {"content.kind": "self_similarity", "content.weight": 30.0},
+    "palette": {"palette.weight": 100.0, "smoothness.weight": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_part_is_judged_as_in_the_whole(name):
+    changes = {"temporal.weight": 30.0, **RECIPES[name]}
+    whole, part, image = objectives(load_recipe("standard").with_changes(changes), halo=40)
+    losses, gradient = whole.evaluate(image)
+    found, slope = part.evaluate(image)
+    assert found == pytest.approx(losses, rel=1e-9)
+    assert part.losses(image) == pytest.approx(losses, rel=1e-9)
+    deep = slice(0, 160 - 40)  # of what stays nothing sees these columns
+    scale = gradient.abs().max()
+    assert (slope - gradient)[..., deep].abs().max() <= 1e-9 * scale
+    assert (slope - gradient).abs().max() > 1e-3 * scale
+    changed = image.clone()
+    changed[..., :100] = picture(*SIZE, 9)[..., :100]
+    assert part.losses(changed) == pytest.approx(whole.losses(changed), rel=1e-9)
+
+
+def test_a_small_halo_is_a_little_off():
+    whole, part, image = objectives(load_recipe("standard"), halo=16)
+    losses, found = whole.losses(image), part.losses(image)
+    assert found["total"] == pytest.approx(losses["total"], rel=0.02)
+    assert found["total"] != pytest.approx(losses["total"], rel=1e-9)
+
+
+def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
+    recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 3}})
+    engine = Stylizer(recipe)
+    photo, painting = (
+        Picture(read_picture(each).resized(192, 144).pixels)
+        for each in (synthetic_photo(), synthetic_painting())
+    )
+    sure = reliability(144, 192, (32, 32, 64, 64))
+    focus = focus_of(sure, engine.cell)
+    assert focus is not None
+    before = Before(photo, photo, Mask(sure, "sure"), focus, there=4)
+    steps = list(engine.run(photo, painting, before=before))
+    assert [each.iteration for each in steps] == list(range(1, 8))
+    assert [each.total for each in steps] == [7] * 7
+    outside = focus.outside().numpy() == 1
+    pictures = [photo.pixels, *(each.picture().pixels for each in steps)]
+    moved = [np.abs(b - a) for a, b in pairwise(pictures)]
+    assert max(each[outside].max() for each in moved[:4]) < 1e-6
+    assert moved[2][~outside].max() > 1e-3
+    assert moved[6][outside].max() > 1e-3
+    losses = [each.losses["total"] for each in steps]
+    assert losses[3] < losses[0]
+    assert losses[6] < losses[3]
+
+
+def frame(total=3, size=(192, 144)):
+    """Engine, photo, painting, and a past that looks like neither; four iterations in a box."""
+    recipe = load_recipe("standard").with_changes({"size": size[0], "schedule": {"total": total}})
+    engine = Stylizer(recipe)
+    photo, painting = (
+        Picture(read_picture(each).resized(*size).pixels)
+        for each in (synthetic_photo(), synthetic_painting())
+    )
+    past = Picture(np.ascontiguousarray(photo.pixels[::-1, :, ::-1]))
+    sure = reliability(size[1], size[0], (32, 32, 32, 32))
+    before = Before(past, past, Mask(sure, "sure"), focus_of(sure, engine.cell), there=4)
+    return engine, photo, painting, before
+
+
+def test_what_stays_is_what_the_frame_begins_with_and_not_the_photo():
+    engine, photo, painting, before = frame()
+    step = next(engine.run(photo, painting, before=before))
+    outside = before.focus.outside().numpy() == 1
+    made = step.picture().pixels
+    assert np.abs(made - before.start.pixels)[outside].max() < 1e-6
+    assert np.abs(made - photo.pixels)[outside].mean() > 0.05
+
+
+def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
+    seen = []
+    init = FocusedObjective.__init__
+
+    def noted(self, whole, image, *tiles):
+        seen.append(image)
+        init(self, whole, image, *tiles)
+
+    monkeypatch.setattr(FocusedObjective, "__init__", noted)
+    engine, photo, painting, before = frame()
+    next(engine.run(photo, painting, before=before))
+    (image,) = seen
+    np.testing.assert_allclose(image[0].permute(1, 2, 0), before.start.pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize("stop", [3, 4, 5])
+def test_a_run_that_is_stopped_in_boxes_or_after_them_resumes_to_the_bit(stop, tmp_path):
+    engine, photo, painting, before = frame(size=(96, 64))
+    *_, whole = engine.run(photo, painting, before=before)
+    steps = engine.run(photo, painting, before=before, checkpoint=tmp_path / "state")
+    for _ in range(stop):
+        next(steps)
+    steps.close()
+    rest = list(engine.run(photo, painting, before=before, resume=tmp_path / "state"))
+    assert [each.iteration for each in rest] == list(range(stop + 1, 8))
+    assert np.array_equal(rest[-1].picture().pixels, whole.picture().pixels)
+    elsewhere = focus_of(reliability(64, 96, (0, 0, 32, 32)), engine.cell)
+    for other in (replace(before, focus=elsewhere), replace(before, focus=None, there=0)):
+        with pytest.raises(InputError, match="belongs to another"):
+            engine.run(photo, painting, before=other, resume=tmp_path / "state")
+
+
+def test_a_focus_that_is_not_for_the_run_is_refused():
+    engine, photo, painting, before = frame(size=(96, 64))
+    scales = Stylizer(load_recipe("standard").with_changes({"size": 96, "schedule.coarsest": 48}))
+    matched = Stylizer(load_recipe("nnst").with_changes({"size": 96, "schedule": {"total": 2}}))
+    larger = focus_of(reliability(96, 128, (0, 0, 32, 32)), CELL)
+    for run, past in (
+        (scales, before),
+        (matched, before),
+        (engine, replace(before, there=0)),
+        (engine, replace(before, focus=larger)),
+    ):
+        with pytest.raises(InputError, match=r"a focus of|no focus"):
+            run.run(photo, painting, before=past)
+
+
+def test_in_tiles_there_are_no_boxes():
+    engine, photo, painting, before = frame(total=2)
+    tiled = Stylizer(engine.recipe.with_changes({"tile": 64}))
+    steps = list(tiled.run(photo, painting, before=before))
+    assert [(each.scale, each.tile) for each in steps] == [(1, 64)] * 2
+
+
+def test_scattered_squares_are_joined_and_boxes_do_not_meet():
+    generator = np.random.default_rng(3)
+    for share in (0.05, 0.3, 0.6):
+        sure = np.kron(generator.random((12, 16)) > share, np.ones((32, 32))).astype(np.float32)
+        focus = focus_of(sure, CELL)
+        if share < 0.3:
+            assert focus is not None
+        if focus is not None:
+            assert (owners(focus, 384, 512) == 1).all()
+
+
+def test_squares_of_large_frames_are_larger():
+    focus = focus_of(reliability(1080, 1920, (512, 512, 128, 128)), CELL)
+    assert focus is not None
+    (tile,) = focus.worked
+    assert tile.rows.start % 64 == tile.columns.start % 64 == 0
+    assert (tile.rows.stop - tile.rows.start) % 64 == 0
+
+
+def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
+    recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 2}})
+    engine = Stylizer(recipe)
+    photo = Picture(read_picture(synthetic_photo()).resized(192, 144).pixels)
+    sure = reliability(144, 192, (32, 32, 64, 64))
+    before = Before(photo, photo, Mask(sure, "sure"), focus_of(sure, engine.cell), there=2)
+
+    def none_left(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(FocusedObjective, "evaluate", none_left)
+    monkeypatch.setattr("impasto.optimize.run.TILES", (64,))
+    steps = list(engine.run(photo, synthetic_painting(), before=before))
+    assert [(each.scale, each.fell_back) for each in steps] == [(0, True), (1, True), (1, True)]
+    assert steps[-1].losses["total"] < steps[0].losses["total"]

@@ -1,0 +1,186 @@
+"""The table of bad inputs over HTTP, and the process that decodes them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+
+from PIL import Image
+from test_bad_input import ADAPTED, REFUSED
+from test_media import png_file
+
+from conftest import synthetic_photo
+from impasto.errors import ImageError, LimitError
+from impasto.image.files import deep
+from impasto.image.files.limits import MIB, Limits
+from impasto.studio.decoding.decoder import Decoder
+from impasto.studio.settings import Settings
+from studios import PHOTO, accepted, inside, post, refused, studio_of
+
+pytestmark = pytest.mark.usefixtures("in_work")
+CODES = {2: "not_a_picture", 3: "over_limit"}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studio")
+    with inside(folder, max_queue=1000, max_upload=30_000_000) as client:
+        yield client
+
+
+def written(make) -> bytes:
+    with open(make(), "rb") as file:  # noqa: PTH123 -- by name, in the folder of the test
+        return file.read()
+
+
+ROWS = [row for row in REFUSED if row[0] != 24]  # 24 is about folders and pipes
+HERE = [
+    (1, lambda: b"", "not_a_picture", "0 bytes"),
+    (2, lambda: b"<!doctype html><p>", "not_a_picture", "looks like a web page"),
+    (2, lambda: b"hello\n", "not_a_picture", "looks like text"),
+    (4, lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n", "not_a_picture", "PostScript"),
+    (5, lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_a_picture", "rasterise"),
+    (5, lambda: b"%PDF-1.7\n", "not_a_picture", "PDF"),
+    (6, lambda: png_file((14_000, 14_000, 8, 2, 0), b""), "over_limit", "196.0 megapixels"),
+    (7, lambda: png_file((10_000, 10_000, 8, 2, 0), b""), "over_limit", "megapixels"),
+    (8, lambda: png_file((2**31 - 1, 1, 8, 2, 0), b""), "over_limit", "px a side"),
+    (9, lambda: png_file((1, 1, 8, 2, 0), b"\0\0\0\0"), "over_limit", "too small"),
+]
+ALL = [(n, lambda make=make: written(make), CODES[code], says) for n, make, code, says in ROWS]
+ALL += HERE
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "says"), [row[1:] for row in ALL], ids=[f"row {r[0]}: {r[3]}" for r in ALL]
+)
+@pytest.mark.parametrize("place", ["photo", "style", "mask", "init"])
+def test_a_bad_picture_is_one_problem(client, place, make, code, says):
+    data = make()
+    given = {"photo": {"photo": data}, "style": {"styles": (data,)}}.get(place, {})
+    others = [] if given else [(place, ("a.png", data))]
+    assert says.replace("the limit", "") in refused(post(client, *others, **given), code)
+    folder = studio_of(client).folder
+    assert not list(folder.staging.iterdir())
+
+
+@pytest.mark.parametrize(
+    "make", [row[1] for row in ADAPTED], ids=[f"row {row[0]}: {row[3]}" for row in ADAPTED]
+)
+def test_an_odd_picture_is_accepted(client, make):
+    data = written(make)
+    job = accepted(post(client, photo=data))
+    shown = client.get(job["links"]["photo"])
+    assert shown.status_code == 200
+    assert b"php" not in shown.content
+
+
+def test_the_server_survives_them_all(client):
+    # The last of a module's tests: one process has decoded all that was not too much for it.
+    assert accepted(post(client))["state"] == "queued"
+
+
+# --- the process -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def decoder():
+    decoder = Decoder(Limits(), 2**31, 20)
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "upload"
+    path.write_bytes(PHOTO)
+    return path
+
+
+def test_a_picture_comes_through_the_process_as_it_is(decoder, tmp_path):
+    from impasto.image.files.decode import read_picture
+
+    exif = Image.Exif()
+    exif[315] = "somebody"
+    pixels = np.dstack([synthetic_photo(), synthetic_photo()[..., 0]])
+    for kind, values in (("PNG", pixels), ("JPEG", pixels[..., :3]), ("PNG", pixels[..., 0])):
+        path = tmp_path / "picture"
+        Image.fromarray(values).save(path, kind, exif=exif)
+        found, expected = decoder.read(path, "it"), read_picture(path)
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+        assert found.sha256() == expected.sha256()
+        assert found.metadata == expected.metadata
+        assert found.metadata.exif is not None
+    assert not list(tmp_path.glob("picture?*"))
+
+
+def test_a_picture_that_kills_the_process_costs_only_itself(decoder, photo):
+    assert decoder.check(photo, "it") == (64, 48)
+    process = decoder._process.pid
+    os.kill(process, signal.SIGSTOP)  # until it has been asked
+    killer = threading.Timer(0.3, os.kill, (process, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(ImageError, match=r"^evil: .*ended the process"):
+        decoder.check(photo, "evil")
+    killer.join()
+    assert decoder.check(photo, "it") == (64, 48)
+
+
+def test_a_process_that_died_between_two_pictures_costs_neither(decoder, photo):
+    assert decoder.check(photo, "it") == (64, 48)
+    os.kill(decoder._process.pid, signal.SIGKILL)
+    decoder._process.join()
+    assert decoder.check(photo, "it") == (64, 48)
+
+
+def test_a_picture_that_takes_too_long_is_refused(decoder, photo):
+    decoder.check(photo, "it")
+    os.kill(decoder._process.pid, signal.SIGSTOP)
+    decoder._seconds = 0.2
+    began = time.monotonic()
+    with pytest.raises(LimitError, match=r"^slow: takes longer to decode than 0.2 s"):
+        decoder.check(photo, "slow")
+    assert time.monotonic() - began < 10
+    decoder._seconds = 20
+    assert decoder.check(photo, "it") == (64, 48)
+
+
+def test_the_process_may_not_take_more_memory_than_it_is_given(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("RGB", (3000, 3000)).save(path, compress_level=1)
+    small = Decoder(Limits(), 300 * MIB, 60)
+    try:
+        with pytest.raises(LimitError, match="memory"):
+            small.check(path, "large")
+    finally:
+        small.close()
+
+
+def test_the_limits_of_the_process_are_set(decoder, photo):
+    decoder.check(photo, "it")
+    with open(f"/proc/{decoder._process.pid}/limits") as file:  # noqa: PTH123
+        limits = {line[:25].strip(): line[26:46].strip() for line in file}
+    assert limits["Max address space"] == str(2**31)
+    assert limits["Max core file size"] == "0"
+
+
+def test_the_largest_picture_fits_into_the_memory_that_it_is_given(tmp_path):
+    settings = Settings(data=tmp_path, max_pixels=1600 * 1200)
+    levels = np.random.default_rng(0).integers(0, 65_536, (1200, 1600, 4), dtype=np.uint16)
+    path = tmp_path / "large"
+    path.write_bytes(deep.write_deep_png(levels, []))
+    # Less than it would have: what does not depend on the picture must not make up for it.
+    memory = settings.decode_memory - 250 * MIB
+    decoder = Decoder(settings.limits, memory, 60)
+    try:
+        assert decoder.check(path, "large", tmp_path / "view") == (1600, 1200)
+        decoder.convert(path, tmp_path / "start.png", "large", depth=16)
+        assert decoder.read(path, "large").alpha is not None
+    finally:
+        decoder.close()

@@ -1,0 +1,236 @@
+"""Live: what a browser gets, and which frames are left out."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import panning, write_clip
+from impasto.cli import main
+from impasto.errors import ResourceError
+from impasto.video.clip.camera import Camera
+from impasto.video.clip.clip import Format, Frame, camera
+from impasto.video.live import Screen, play, served
+from processes import running
+
+FRAMES = panning(12)
+
+
+class Same:
+    """A stabiliser that changes nothing and takes as long as it is told."""
+
+    def __init__(self, spend):
+        self.seen = []
+        self._spend = spend
+
+    def stylised(self, frame):
+        self.seen.append(frame)
+        self._spend()
+        return frame, frame
+
+
+class Clip:
+    format = Format(64, 48, Fraction(10), Fraction(1, 10), len(FRAMES))
+    sound = None
+
+    def frames(self, begin=0):
+        for index, pixels in enumerate(FRAMES):
+            yield Frame(Fraction(index, 10), lambda pixels=pixels: pixels)
+
+
+@pytest.mark.parametrize(("seconds", "shown", "rate"), [(0.0, 12, 10), (0.25, 5, 4)])
+def test_frames_come_at_their_time_or_not_at_all(seconds, shown, rate):
+    now = [100.0]
+
+    def spend(amount):
+        now[0] += amount
+
+    screen, stabilizer = Screen(), Same(lambda: spend(seconds))
+    rates = list(play(Clip(), (64, 48), stabilizer, screen, clock=lambda: now[0], sleep=spend))
+    assert abs(len(stabilizer.seen) - shown) <= 1
+    assert rates[-1] == pytest.approx(rate, rel=0.2)
+    assert now[0] - 100 == pytest.approx(1.1, abs=0.4)
+
+
+def read_part(stream):
+    """One picture of a multipart stream, and the head of the next."""
+    data = b""
+    while not data.endswith(b"\r\n--frame\r\n"):
+        line = stream.readline()
+        assert line, "the stream has ended"
+        data += line
+    assert stream.readline() == b"Content-Type: image/jpeg\r\n"
+    assert stream.readline() == b"\r\n"
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def read_start(stream):
+    """What comes before the first picture."""
+    head = [stream.readline() for _ in range(3)]
+    assert head == [b"--frame\r\n", b"Content-Type: image/jpeg\r\n", b"\r\n"]
+
+
+def jpeg(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def test_a_browser_sees_the_newest_picture():
+    screen = Screen()
+    with served(screen, 0) as address:
+        assert address.startswith("http://127.0.0.1:")
+        page = urllib.request.urlopen(address).read()
+        assert b"/stream" in page
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(address + "etc/passwd")
+        caught.value.close()
+        foreign = urllib.request.Request(address, headers={"Host": "elsewhere.example"})
+        with pytest.raises(urllib.error.HTTPError, match="421") as caught:
+            urllib.request.urlopen(foreign)
+        caught.value.close()
+        screen.show(jpeg(FRAMES[0]))
+        with urllib.request.urlopen(address + "stream") as stream:
+            assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
+            read_start(stream)
+            assert np.abs(read_part(stream).astype(int) - FRAMES[0]).mean() < 5
+            screen.show(jpeg(FRAMES[9]))
+            assert np.abs(read_part(stream).astype(int) - FRAMES[9]).mean() < 5
+        port = int(address.rsplit(":", 1)[1].strip("/"))
+        with pytest.raises(ResourceError, match="cannot be served on"), served(Screen(), port):
+            pass
+
+
+def test_chromium_shows_what_comes():
+    """At once, though nothing comes after it: each picture waits for the next in some servers."""
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine")
+    middle = """() => {
+      const canvas = document.createElement("canvas"), image = document.images[0];
+      [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+      if (!canvas.width) return null;
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      return [canvas.width, canvas.height,
+              ...canvas.getContext("2d").getImageData(32, 24, 1, 1).data.slice(0, 3)];
+    }"""
+    screen = Screen()
+    with served(screen, 0) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(address, wait_until="commit")
+        for color in [(200, 40, 30), (30, 60, 210)]:
+            screen.show(jpeg(np.full((48, 64, 3), color, np.uint8)))
+            until, seen = time.monotonic() + 60, None
+            while not seen or np.abs(np.subtract(seen[2:], color)).max() > 6:
+                assert time.monotonic() < until, seen
+                seen = page.evaluate(middle)
+            assert seen[:2] == [64, 48]
+        browser.close()
+
+
+ARGUMENTS = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "2", "--later", "1"]
+ARGUMENTS += ["--port", "0"]
+
+
+def live(folder, *arguments):
+    command = [sys.executable, "-m", "impasto", "video", "--live", "clip.mp4", "--no-open"]
+    return running([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+def test_live_serves_a_file_painted_and_ends_with_it(work):
+    write_clip(work / "clip.mp4", panning(24))
+    with live(work, *ARGUMENTS) as process:
+        address = process.stderr.readline().split()[1]
+        with urllib.request.urlopen(address + "stream") as stream:
+            read_start(stream)
+            painted = read_part(stream).astype(int)
+            stream.read()  # the rest, to its end
+        _, told = process.communicate()
+    assert (process.returncode, "frames shown" in told) == (0, True), told
+    assert painted.shape == (48, 64, 3)
+    assert min(np.abs(painted - each).mean() for each in panning(24)) > 4
+
+
+def test_live_opens_a_window_of_the_browser_unless_told_not_to(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    write_clip(work / "clip.mp4", FRAMES[:2])
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    for more in ([], ["--no-open"]):
+        assert main(["video", "--live", "clip.mp4", *ARGUMENTS, *more]) == 0
+    assert len(opened) == 1
+    assert f"impasto: {opened[0]} shows it" in capsys.readouterr().err
+
+
+def test_live_stops_when_it_is_told(work):
+    write_clip(work / "clip.mp4", panning(60))
+    with live(work, "--style", "painting.png", "--recipe", "sketch", "--port", "0") as process:
+        assert "shows it" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert "frames shown" in told
+
+
+@pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg without lavfi")
+def test_a_camera_that_is_a_device_of_ffmpegs(work, monkeypatch, capsys):
+    """A test pattern stands in for it: a device without a file or a length."""
+    pattern = ("lavfi", "testsrc=size=64x48:rate=12:duration=0.5")
+    monkeypatch.setitem(camera.CAMERAS, sys.platform, pattern)
+    monkeypatch.chdir(work)
+    frames = [frame.load() for frame in Camera(print).frames()]
+    assert [frame.shape for frame in frames] == [(48, 64, 3)] * 6
+    assert main(["video", "--live", "--no-open", *ARGUMENTS]) == 0
+    assert "frames shown" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera")
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("camera", "camera: /dev/video0 cannot be opened"), ("gone.mp4", "gone.mp4: no such file")],
+)
+def test_what_cannot_be_shown_is_one_line(source, words, work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert main(["video", "--live", source, *ARGUMENTS]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_live_is_the_network_unless_something_else_is_asked_for(work, monkeypatch, capsys):
+    monkeypatch.chdir(work)
+    write_clip(work / "clip.mp4", FRAMES[:1])
+    chosen = []
+    monkeypatch.setattr(
+        "impasto.cli.jobs.video_live.run_live", lambda _, recipe: chosen.append(recipe.name) or 0
+    )
+    live = ["video", "--live", "clip.mp4", "--style", "painting.png"]
+    for more in ([], ["--quality", "standard"], ["--recipe", "sketch"]):
+        assert main([*live, *more]) == 0
+    assert chosen == ["draft", "standard", "sketch"]
+    assert main([*live, "-o", "film.mp4", "--passes", "2"]) == 2
+    assert "--output, --passes 2: not with --live" in capsys.readouterr().err
+    assert main([*live, "--json", "--no-sound"]) == 2
+    assert "--json, --no-sound: not with --live" in capsys.readouterr().err
+
+
+def test_a_clip_or_live_but_not_both(capsys):
+    for arguments in ([], ["clip.mp4", "--live"]):
+        with pytest.raises(SystemExit):
+            main(["video", *arguments, "--style", "painting.png"])
+        assert "one CLIP is needed, or --live" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""Steadiness: known flicker on known motion, floors, cuts, and the comparing command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clips import panning, write_clip
+from impasto.cli import main
+from impasto.image.files.decode import read_picture
+from impasto.video.clip.clip import from_levels
+from impasto.video.measure import Steadiness, StyleOnFrames, mask_of_consistency, warped_rmse
+from impasto.video.stabilize.flow import Dis
+
+CLIP = [from_levels(each) for each in panning(12)]
+
+
+class Known:
+    """The flow of ``panning``: 2 px to the left a frame."""
+
+    def flow(self, frame, other):
+        index, before = (self._index(each) for each in (frame, other))
+        flow = np.zeros((*frame.shape[:2], 2), np.float32)
+        flow[..., 0] = 2 * (index - before)
+        return flow
+
+    def _index(self, frame):
+        return next(i for i, each in enumerate(CLIP) if np.array_equal(each, frame))
+
+
+def seen(films):
+    steady = Steadiness(Known())
+    for index, source in enumerate(CLIP):
+        steady.see(source, {name: film[index] for name, film in films.items()})
+    return steady
+
+
+def test_noise_is_found_at_its_own_size():
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(0, 0.05, f.shape).astype(np.float32) for f in CLIP]
+    noisy = [f + n for f, n in zip(CLIP, noise, strict=True)]
+    grey = [np.full_like(f, 0.5) for f in CLIP]
+    found = seen({"noisy": noisy, "same": CLIP, "grey": grey}).results()
+    for distance in ("rmse_1", "rmse_10"):
+        # Noise of two frames, independent; whole pixels blur nothing.
+        assert found["noisy"][distance] == pytest.approx(0.05 * 2**0.5, rel=0.05)
+        assert found["same"][distance] == found["source"][distance] < 0.003  # 8 bits
+        assert found["grey"][distance] == 0
+
+
+def test_pulsing_brightness_is_found_at_the_distance_at_which_it_shows():
+    slow = [f + np.float32(0.02 * i) for i, f in enumerate(CLIP)]
+    found = seen({"slow": slow}).results()["slow"]
+    assert found["rmse_1"] == pytest.approx(0.02, rel=0.05)
+    assert found["rmse_10"] == pytest.approx(0.2, rel=0.05)
+
+
+def test_what_leaves_the_frame_does_not_count():
+    there = Known().flow(CLIP[10], CLIP[0])
+    sure = mask_of_consistency(there, -there)
+    assert sure.mean() == pytest.approx((64 - 20) / 64, abs=0.02)
+    assert seen({}).shares()["share_10"] == pytest.approx(sure.mean(), abs=0.01)
+    other = CLIP[0].copy()
+    other[:, :20] = 0  # comes from there, but is not in the frame any more
+    assert warped_rmse(CLIP[10], other, there, sure) < 0.003
+
+
+def test_nothing_is_compared_across_a_cut():
+    dark = [(f[::-1, ::-1] * 0.2).astype(np.float32) for f in CLIP[:2]]
+    steady = Steadiness(Dis(), (1,))
+    for source in (*CLIP[:2], *dark):
+        steady.see(source, {"film": source})
+    assert steady.results()["film"]["rmse_1"] < 0.02
+
+
+@pytest.fixture
+def films(work, monkeypatch):
+    monkeypatch.chdir(work)
+    frames = panning(12)
+    write_clip(Path("clip.mp4"), frames)
+    rng = np.random.default_rng(1)
+    noisy = [np.clip(f + rng.normal(0, 20, f.shape), 0, 255).astype(np.uint8) for f in frames]
+    write_clip(Path("noisy.mp4"), noisy)
+    write_clip(Path("grey.mp4"), [np.full_like(f, 120) for f in frames])
+
+
+def test_the_command_tells_films_apart_and_plots_them(films, capsys):
+    given = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "grey.mp4"]
+    assert main([*given, "--json", "--plot", "plot.png"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    still = {name: values["rmse_1"] for name, values in found["films"].items()}
+    assert still["grey.mp4"] < found["source"]["rmse_1"] < still["noisy.mp4"] / 10
+    assert set(found["films"]["noisy.mp4"]) >= {"rmse_10", "style_gram", "content_ssim"}
+    assert 0.5 < found["compared"]["share_1"] <= 1
+    with Image.open("plot.png") as plot:
+        assert plot.width > 500
+    assert main(given) == 0
+    table = capsys.readouterr().out
+    assert "rmse_1" in table
+    assert "source: rmse_1" in table
+
+
+def test_a_clip_that_ends_before_it_is_said_to_is_still_measured(work):
+    seen = StyleOnFrames(read_picture(work / "painting.png"), 16)
+    frame = panning(1)[0].astype(np.float32) / 255
+    seen.see(frame, {"film": frame})
+    found = seen.results()["film"]
+    assert found["content_ssim"] == pytest.approx(1)
+    assert found["style_gram"] > 0
+
+
+def test_films_that_cannot_be_compared(films, capsys):
+    write_clip(Path("short.mp4"), panning(3))
+    write_clip(Path("small.mp4"), [f[:32] for f in panning(12)])
+    for arguments, words in (
+        (["short.mp4"], "short.mp4: has fewer frames than clip.mp4, the clip"),
+        (["clip.mp4", "small.mp4"], "is 64x32 px, the first film 64x48"),
+        (["clip.mp4", "--plot", "plot.gif"], "a plot is written as .png or .svg"),
+    ):
+        assert main(["compare", "--video", "clip.mp4", "painting.png", *arguments]) == 2
+        assert words in capsys.readouterr().err
+    assert main(["compare", "--video", "painting.png", "painting.png", "clip.mp4"]) == 2
+    assert "has more frames than painting.png, the clip: 1 or so" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["compare", "clip.mp4", "painting.png", "clip.mp4", "--plot", "plot.png"])

@@ -1,0 +1,201 @@
+"""Motion: warping, what is reliable, memory and blending, on flows that are known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clips import HEIGHT, WIDTH, Passing, moved, texture, turn
+from impasto.image.picture import to_levels
+from impasto.video.stabilize.blending import blended
+from impasto.video.stabilize.flow import LARGEST, Dis
+from impasto.video.stabilize.history import Memory, Shown, combined, recalled
+from impasto.video.stabilize.motion import (
+    consistent,
+    inside,
+    is_cut,
+    likeness,
+    moves_smoothly,
+    reliability,
+    warped,
+)
+
+STILL = np.eye(2)
+MOTIONS = {
+    "pan": (STILL, (3.4, -1.7)),
+    "zoom": (turn(0, 1.06), (0, 0)),
+    "rotation": (turn(4), (0.5, 0.2)),
+}
+within = np.s_[10:-10, 10:-10]
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_a_warp_along_the_true_flow_is_the_frame(name):
+    frame, before, back, _ = moved(*MOTIONS[name])
+    apart = np.abs(warped(before, back) - frame)[within]
+    assert apart.max() < 0.01
+    assert np.abs(before - frame)[within].mean() > 10 * apart.mean()
+
+
+def test_a_warp_by_whole_pixels_is_a_copy():
+    picture = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
+    flow = np.zeros((20, 30, 2), np.float32)
+    flow[..., 0], flow[..., 1] = 3, -2
+    for sharply in (True, False):
+        made = warped(picture, flow, sharply=sharply)
+        assert np.allclose(made[2:, :-3], picture[:-2, 3:], atol=1e-6)
+    assert not inside(flow)[:2].any()
+    assert not inside(flow)[:, -3:].any()
+    assert inside(flow)[2:, :-3].all()
+
+
+def test_true_flows_agree_where_both_ends_are_seen():
+    for matrix, shift in MOTIONS.values():
+        _, _, back, ahead = moved(matrix, shift)
+        agree = consistent(back, ahead)
+        assert np.array_equal(agree, inside(back)) or agree[within].all()
+
+
+def test_flows_that_disagree_are_not_consistent():
+    _, _, back, _ = moved(*MOTIONS["pan"])
+    assert not consistent(back, back).any()  # as if all went on the same way
+
+
+def test_what_was_hidden_and_the_boundary_of_motion_are_unreliable():
+    scene = Passing()
+    there, back = scene.flow(1, 0), scene.flow(0, 1)
+    sure = reliability(there, back, scene.frame(1), scene.frame(0))
+    assert not sure[scene.uncovered(1, 0)].any()
+    inner = np.zeros((HEIGHT, WIDTH), bool)
+    inner[27:37, 21:31] = True  # of the square at time 1
+    assert sure[inner].min() > 0.9
+    assert sure[:16].min() > 0.9
+    boundary = scene.covers(1) & ~np.roll(scene.covers(1), 1, 1)
+    assert not moves_smoothly(there)[boundary].any()
+    assert not sure[boundary].any()
+
+
+def test_a_change_of_light_is_not_reliable():
+    frame = texture(*np.meshgrid(np.arange(40.0), np.arange(30.0)))
+    assert likeness(frame, frame).min() == 1
+    darker = (frame - 0.12).astype(np.float32)
+    assert np.allclose(likeness(frame, darker), np.exp(-0.5), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MOTIONS)
+def test_dis_finds_the_motion(name):
+    frame, before, back, _ = moved(*MOTIONS[name], 160, 128)
+    found = Dis().flow(frame, before)
+    apart = np.linalg.norm(found - back, axis=-1)[20:-20, 20:-20]
+    assert np.median(apart) < 0.15
+    assert reliability(found, Dis().flow(before, frame), frame, before)[20:-20, 20:-20].mean() > 0.8
+
+
+def test_flow_of_large_frames_is_in_their_own_pixels():
+    width = LARGEST + 400
+    x = np.arange(width, dtype=np.float64)[None].repeat(64, 0)
+    y = np.arange(64.0)[:, None].repeat(width, 1)
+    frame, before = texture((x - 6) / 3, y / 3), texture(x / 3, y / 3)
+    found = Dis().flow(frame, before)
+    assert found.shape == (64, width, 2)
+    assert abs(np.median(found[..., 0]) + 6) < 0.3
+
+
+def test_a_new_picture_is_a_cut_and_a_fast_pan_is_none():
+    x, y = np.meshgrid(np.arange(96.0), np.arange(64.0))
+    first, pan = texture(x, y), texture(x + 7, y)
+    other = (texture(y * 2 + 40, x * 3) * 0.4).astype(np.float32)
+    for frame, cut in ((pan, False), (other, True)):
+        there, back = Dis().flow(frame, first), Dis().flow(first, frame)
+        assert is_cut(frame, first, reliability(there, back, frame, first)) is cut
+
+
+def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
+    x, y = np.meshgrid(np.arange(96.0), np.arange(64.0))
+    first, other = texture(x, y), texture(x * 1.4 + 80, -y)
+    nothing, little = np.zeros((64, 96), np.float32), np.full((64, 96), 0.05, np.float32)
+    assert is_cut(first, other, nothing)
+    assert not is_cut(first, other, little)
+    assert is_cut(first, (other * 0.6).astype(np.float32), little)
+
+
+@pytest.mark.parametrize(("hidden", "cut"), [(0.28, False), (0.4, True)])
+def test_something_that_comes_into_view_is_a_cut_only_if_it_fills_much_of_the_frame(hidden, cut):
+    x, y = np.meshgrid(np.arange(100.0), np.arange(64.0))
+    first, hardly = texture(x, y), np.full((64, 100), 0.04, np.float32)
+    frame = first.copy()
+    frame[:, : round(100 * hidden)] = 0  # no luma of the other's
+    assert is_cut(frame, first, hardly) is cut
+
+
+def memory(value, sure, shape=(8, 9)):
+    return Memory(
+        np.full((*shape, 3), value, np.float32),
+        np.full((*shape, 3), value / 2, np.float32),
+        np.full(shape, sure, np.float32),
+    )
+
+
+def test_what_the_closest_does_not_know_the_next_one_says():
+    near, far = memory(0.2, 1.0), memory(0.8, 1.0)
+    near.reliability[:4] = 0
+    both = combined([near, far], [1.0, 1.0])
+    assert np.allclose(both.result[4:], 0.2)
+    assert np.allclose(both.result[:4], 0.8)
+    assert np.allclose(both.reliability, 1)
+
+
+def test_shares_are_of_what_both_know():
+    both = combined([memory(0.2, 1.0), memory(0.8, 1.0)], [0.75, 0.25])
+    assert np.allclose(both.result, 0.75 * 0.2 + 0.25 * 0.8)
+    one = combined([memory(0.2, 0.6), memory(0.8, 0.0)], [0.5, 0.5])
+    assert np.allclose(one.result, 0.2)
+    assert np.allclose(one.reliability, 0.6)
+
+
+def test_where_nobody_knows_it_is_as_it_was_last():
+    none = combined([memory(0.2, 0.0), memory(0.8, 0.0)], [0.5, 0.5])
+    assert np.allclose(none.result, 0.2)
+    assert not none.reliability.any()
+
+
+def test_a_memory_is_the_earlier_result_where_things_are_now():
+    scene = Passing()
+
+    class Known:
+        def flow(self, frame, other):
+            return scene.flow(1, 0) if np.array_equal(frame, scene.frame(1)) else scene.flow(0, 1)
+
+    shown = to_levels(scene.frame(0), 8)
+    found = recalled(scene.frame(1), Shown(shown, 255 - shown), Known())
+    sure = found.reliability > 0.9
+    assert sure.mean() > 0.5
+    assert np.abs(found.result - (1 - scene.frame(1)))[sure].max() < 0.02
+    assert np.abs(found.frame - scene.frame(1))[sure].max() < 0.02
+
+
+def test_blending_takes_what_is_reliable_within_the_range_of_the_new():
+    rng = np.random.default_rng(3)
+    new = rng.random((20, 24, 3)).astype(np.float32)
+    old = np.clip(new + rng.normal(0, 0.05, new.shape), 0, 1).astype(np.float32)
+    sure = np.ones((20, 24), np.float32)
+    sure[:, :10] = 0
+    made = blended(new, Memory(old, old, sure), 1.0)
+    assert np.array_equal(made[:, :10], new[:, :10])
+    middle = np.abs(made - old)[4:-4, 14:-4]
+    assert np.median(middle) == 0  # hardly anything leaves a range of 81 random pixels
+    assert np.array_equal(blended(new, Memory(old, old, sure), 0.0), new)
+    half = blended(new, Memory(old, old, sure), 0.5)
+    assert np.allclose(half, (new + made) / 2, atol=1e-6)
+    less_doubt = blended(new, Memory(old, old, 0.5 * sure), 0.25, 1 / 3)
+    assert np.allclose(less_doubt, half, atol=1e-6)  # the third root of an eighth
+
+
+def test_neither_ghosts_nor_darkness_are_remembered():
+    flat = np.full((16, 16, 3), 0.6, np.float32)
+    ghost = flat.copy()
+    ghost[6:9, 6:9] = 0.1
+    dark = (flat * 0.8).astype(np.float32)
+    sure = np.ones((16, 16), np.float32)
+    for old in (ghost, dark):
+        assert np.allclose(blended(flat, Memory(old, old, sure), 1.0), flat)
