@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli_resume import three_scales
 
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.optimize import fitting
+from runs import three_scales
 
 pytestmark = pytest.mark.usefixtures("in_work")
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli_replay import replayed
-from test_cli_resume import killed_at
 
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
@@ -18,6 +16,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.optimize import fitting
 from impasto.optimize.memory import MATTING_BYTES, Demand, Layout
+from runs import killed_at, replayed
 
 pytestmark = pytest.mark.usefixtures("in_work")
 

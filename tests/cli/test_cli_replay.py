@@ -13,6 +13,7 @@ from impasto.cli import main
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.files.metadata import read_record
+from runs import replayed
 
 pytestmark = pytest.mark.usefixtures("in_work")
 
@@ -22,13 +23,6 @@ JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "3
 def move(name: str, to: str) -> str:
     Path(to).parent.mkdir(exist_ok=True)
     return str(Path(name).rename(to))
-
-
-def replayed(name: str, *arguments: str) -> bool:
-    """Whether a replay gives the same bytes."""
-    again = f"again{Path(name).suffix}"
-    assert main(["replay", name, "-o", again, "--quiet", "--force", *arguments]) == 0
-    return Path(again).read_bytes() == Path(name).read_bytes()
 
 
 def test_inputs_that_moved_and_were_renamed_give_the_same_bytes():

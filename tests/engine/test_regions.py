@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_tiles import assert_equal_evaluations, narrow_vgg, picture
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
@@ -25,6 +24,7 @@ from impasto.objective.style import style_targets
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import Objective
 from impasto.recipe.recipe import Recipe, load_recipe
+from objectives import assert_equal_evaluations, narrow_vgg, picture
 
 MEMORY = Storage(torch.device("cpu"))
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()

@@ -7,7 +7,6 @@ import fractions
 import io
 import struct
 import zipfile
-import zlib
 
 import av
 import numpy as np
@@ -20,6 +19,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import ExifTags, Image, ImageCms
 
 from conftest import synthetic_photo
+from images import png_file
 from impasto.errors import ImageError, ImpastoError, InputError, LimitError, ResourceError
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.atomic import write_atomically
@@ -150,18 +150,6 @@ def test_an_invalid_orientation_is_ignored():
     exif[ExifTags.Base.Orientation] = 9
     data = encoded(Image.fromarray(PHOTO), "PNG", exif=exif)
     assert np.array_equal(levels(read_picture(data)), PHOTO)
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png_file(header: tuple[int, ...], scanlines: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of (width, height, depth, colour type, interlace) and filtered scanlines."""
-    *described, interlace = header
-    written = [(b"IHDR", struct.pack(">IIBBBBB", *described, 0, 0, interlace)), *chunks]
-    written += [(b"IDAT", zlib.compress(scanlines)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in written)
 
 
 def unfiltered(samples: np.ndarray) -> bytes:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import lil_matrix
-from test_tiles import assert_equal_evaluations, both, picture
 
 from impasto.cli import main
 from impasto.image import guided_filter as guided
@@ -16,6 +15,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.guided_filter import box_mean, coefficients, guided_filter
 from impasto.objective.losses.matting import matting_energy, matting_loss
 from impasto.recipe.recipe import load_recipe
+from objectives import assert_equal_evaluations, both, picture
 
 
 def levin_matrix(photo: np.ndarray, epsilon: float) -> lil_matrix:

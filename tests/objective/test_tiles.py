@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,64 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.encoders.layers import convolutions
-from impasto.encoders.parameters import Parameters, caffe_convention
 from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
-from impasto.objective.tiled import TiledObjective
 from impasto.objective.tiles import plan_tiles
-from impasto.objective.whole import Objective, taps
 from impasto.recipe.recipe import Recipe, load_recipe
-
-CHANNELS = (4, 5, 6, 7, 8)
-
-
-def narrow_vgg(recipe: Recipe) -> Encoder:
-    """VGG-19's topology with a few channels, random, in float64."""
-    generator = torch.Generator().manual_seed(3)
-    layers, inputs = {}, 3
-    for layer in convolutions("vgg19"):
-        outputs = CHANNELS[layer.block - 1]
-        weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / 9 / inputs) ** 0.5
-        layers[layer.name] = (weight, torch.rand(outputs, generator=generator))
-        inputs = outputs
-    order, _, offset = caffe_convention()
-    parameters = Parameters("vgg19", layers, order, torch.full((3,), 4.0), offset / 64, "", "")
-    choice = recipe.encoder
-    return Encoder(
-        parameters, taps(recipe), pooling=choice.pooling, padding=choice.padding
-    ).double()
-
-
-def picture(height: int, width: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
-
-
-def both(
-    recipe: Recipe,
-    height: int,
-    width: int,
-    side: int,
-    masks: Sequence[torch.Tensor] = (),
-    storage: Storage | None = None,
-) -> tuple[Objective, TiledObjective]:
-    encoder, photo = narrow_vgg(recipe), picture(height, width, 1)
-    styles = [picture(70, 83, 2), picture(49, 131, 3)]
-    whole = Objective(recipe, encoder, photo, styles, masks=masks)
-    return whole, TiledObjective(
-        recipe, encoder, photo, styles, side=side, masks=masks, storage=storage
-    )
-
-
-def assert_equal_evaluations(whole: Objective, tiled: TiledObjective, image: torch.Tensor) -> None:
-    losses, gradient = whole.evaluate(image)
-    their_losses, their_gradient = tiled.evaluate(image)
-    assert their_losses == pytest.approx(losses, rel=1e-12)
-    assert tiled.losses(image) == pytest.approx(losses, rel=1e-12)
-    assert gradient.abs().max() > 0
-    assert (their_gradient - gradient).abs().max() <= 1e-12 * gradient.abs().max()
-
+from objectives import assert_equal_evaluations, both, picture
 
 RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "standard": ("standard", {}),

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_tiles import assert_equal_evaluations, narrow_vgg, picture
 
 from conftest import synthetic_painting, synthetic_photo
 from impasto.engine.step import Step
@@ -34,6 +33,7 @@ from impasto.video.engines.optimizer_frames import (
     work_of,
 )
 from impasto.video.stabilize.history import Memory, combined
+from objectives import assert_equal_evaluations, narrow_vgg, picture
 
 
 def past(height, width, seed):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_tiles import narrow_vgg, picture
 
 from conftest import synthetic_painting, synthetic_photo
 from impasto.errors import InputError
@@ -25,6 +24,7 @@ from impasto.optimize.focus import SQUARE, UNSURE, WORTH, focus_of
 from impasto.optimize.past_frames import Before
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
+from objectives import narrow_vgg, picture
 
 CELL = 8
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_cli_replay import replayed
 
 import impasto
 from conftest import complaint, synthetic_painting
@@ -22,6 +21,7 @@ from impasto.image.picture import Picture
 from impasto.segment.clusters import _clustered, corresponding
 from impasto.segment.soft_edges import softened
 from impasto.segment.words import expanded, found_masks
+from runs import replayed
 
 pytestmark = pytest.mark.usefixtures("in_work")
 

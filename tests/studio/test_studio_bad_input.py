@@ -13,10 +13,10 @@ import pytest
 pytest.importorskip("fastapi")
 
 from PIL import Image
-from test_bad_input import ADAPTED, REFUSED
-from test_media import png_file
 
 from conftest import synthetic_photo
+from hostile import ADAPTED, REFUSED
+from images import png_file
 from impasto.errors import ImageError, LimitError
 from impasto.image.files import deep
 from impasto.image.files.limits import MIB, Limits
