@@ -2,7 +2,7 @@
 
 ``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
 ``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths, of which
-``frontier.py`` makes tables; ``greys`` pairs whose paintings are turned grey; ``sizes`` CPU seconds
+``frontier.py`` makes tables; ``grays`` pairs whose paintings are turned gray; ``sizes`` CPU seconds
 and peak memory by size; ``again`` seconds of photos after the first in a style; ``int8`` what 8
 bits cost the exported network; ``identity`` how far each photo is from itself in its own style.
 Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured again, but where
@@ -51,7 +51,7 @@ PAINTING = ("artist", "grade", "grain", "model", "color_map", "runtime", "style_
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
-KINDS = ("pairs", "greys", "sizes", "again", "int8", "identity")
+KINDS = ("pairs", "grays", "sizes", "again", "int8", "identity")
 SIZES = (512, 1024, 2048, 4096)
 PAUSE = 0.2
 """Seconds: a tool's threads look for more work for a while, on cores that the next one needs."""
@@ -191,8 +191,8 @@ def eight_bits(count: int) -> None:
         print(f"| {kind} | {size / 1e6:.1f} | {means} |", flush=True)
 
 
-def in_greys(recipes: dict[str, Recipe], count: int) -> None:
-    """Means over pairs at full strength, their paintings turned grey."""
+def in_grays(recipes: dict[str, Recipe], count: int) -> None:
+    """Means over pairs at full strength, their paintings turned gray."""
     encoder = reference_encoder()
     exact = {"network": {"precision": "float32"}, "magenta": {}}
     engines = {
@@ -202,11 +202,11 @@ def in_greys(recipes: dict[str, Recipe], count: int) -> None:
     rows = []
     for content, style in pairs(count):
         photo, colored = read_picture(content), read_picture(style)
-        grey = colored.pixels.mean(2, keepdims=True).repeat(3, 2)
+        gray = colored.pixels.mean(2, keepdims=True).repeat(3, 2)
         for tool, engine in engines.items():
-            picture, seconds = painted(engine, photo, Picture(grey))
+            picture, seconds = painted(engine, photo, Picture(gray))
             size = picture.width, picture.height
-            three = photo.resized(*size), painting_beside(Picture(grey), size), picture
+            three = photo.resized(*size), painting_beside(Picture(gray), size), picture
             found = figures(*(Measured.of(each, encoder) for each in three))
             told = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
             rows.append({"tool": tool, "strength": "1.0", **told})
@@ -269,8 +269,8 @@ def main() -> None:
             for tool, recipe in recipes.items():
                 weights = painter_hash(file) if tool == OURS else "wheel"
                 measure(tool, recipe, weights, options.strengths, options.pairs)
-        case "greys":
-            in_greys(recipes, options.pairs)
+        case "grays":
+            in_grays(recipes, options.pairs)
         case "sizes":
             rows = by_size(chosen)
             (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))

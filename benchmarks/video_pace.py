@@ -31,7 +31,7 @@ from impasto.recipe.recipe import load_recipe
 from impasto.video.clip.clip import Format, open_clip
 from impasto.video.clip.film import Timed, write_film
 from impasto.video.engines.network_frames import Network
-from impasto.video.engines.optimizer_frames import Optimiser
+from impasto.video.engines.optimizer_frames import Optimizer
 from impasto.video.job.film_run import sized
 from impasto.video.stabilize.flow import Dis
 from impasto.video.stabilize.stabilizer import Engine, Stabilizer
@@ -85,14 +85,14 @@ def ours(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[flo
     recipe = load_recipe(name).with_changes({"size": max(SIZE)})
     engine: Engine
     if recipe.engine.kind == "optimizer":
-        engine = Optimiser(recipe, [painting], SIZE, stability=STABILITY)
+        engine = Optimizer(recipe, [painting], SIZE, stability=STABILITY)
     else:
         engine = Network(recipe, [painting])
     stabilizer, taken = Stabilizer(engine, Dis(), STABILITY), []
     frames = open_clip(clip).frames()
     for _ in range(count):
         before = time.process_time(), time.monotonic()
-        stabilizer.stylised(sized(next(frames), SIZE))
+        stabilizer.stylized(sized(next(frames), SIZE))
         taken.append((time.process_time() - before[0], time.monotonic() - before[1]))
     return taken
 

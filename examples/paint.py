@@ -41,7 +41,7 @@ def flow(x: float, y: float) -> float:
 
 
 def paint_at(x: float, y: float, random: np.random.Generator) -> np.ndarray:
-    """The colour of a stroke beginning at x, y: 8-bit RGB as floats."""
+    """The color of a stroke beginning at x, y: 8-bit RGB as floats."""
     for cx, cy, radius in LIGHTS:
         distance = np.hypot(x - cx, (y - cy) * HEIGHT / WIDTH) / radius
         if random.random() < np.exp(-(distance**2) / 2.2):

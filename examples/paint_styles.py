@@ -133,7 +133,7 @@ def dab(
 
 
 def pond(random: Random) -> Image.Image:
-    """Water lilies in the evening, in dabs of broken colour."""
+    """Water lilies in the evening, in dabs of broken color."""
     water = np.array(
         [[64, 108, 120], [88, 140, 140], [120, 130, 172], [158, 150, 190], [54, 92, 92]]
     )

@@ -29,7 +29,7 @@ def grid(width=WIDTH, height=HEIGHT):
 
 def moved(matrix, shift, width=WIDTH, height=HEIGHT):
     """A frame, the one before, and the exact flows between them, when the picture moves so that
-    what was at p is at ``matrix @ (p - centre) + centre + shift``.
+    what was at p is at ``matrix @ (p - center) + center + shift``.
     """
     center = np.array([width / 2, height / 2])
     x, y = grid(width, height)

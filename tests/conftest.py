@@ -22,7 +22,7 @@ def synthetic_photo(width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def synthetic_painting(width: int = 56, height: int = 64) -> np.ndarray:
-    """[H, W, 3] uint8: wavy strokes in three colours with a little grain."""
+    """[H, W, 3] uint8: wavy strokes in three colors with a little grain."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     wave = np.sin(0.5 * x + 3 * np.sin(0.12 * y)) + np.sin(0.23 * y)
     colors = np.array([[0.1, 0.15, 0.4], [0.8, 0.6, 0.2], [0.3, 0.5, 0.7]])

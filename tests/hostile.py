@@ -46,7 +46,7 @@ def holding(name: str, data: bytes) -> str:
 
 def corrupt_header() -> str:
     data = bytearray(Path("photo.png").read_bytes())
-    data[25] ^= 0xFF  # the colour type
+    data[25] ^= 0xFF  # the color type
     return holding("ihdr.png", bytes(data))
 
 

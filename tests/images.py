@@ -11,7 +11,7 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_file(header: tuple[int, ...], scanlines: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG of (width, height, depth, colour type, interlace) and filtered scanlines."""
+    """A PNG of (width, height, depth, color type, interlace) and filtered scanlines."""
     *described, interlace = header
     written = [(b"IHDR", struct.pack(">IIBBBBB", *described, 0, 0, interlace)), *chunks]
     written += [(b"IDAT", zlib.compress(scanlines)), (b"IEND", b"")]

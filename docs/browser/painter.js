@@ -48,7 +48,7 @@ export class Painter {
 }
 
 // [1, 3, height, width] in [0, 1] of anything that can be drawn; what is transparent has the mean
-// colour of the rest.
+// color of the rest.
 function tensorOf(image, width, height) {
   const canvas = new OffscreenCanvas(width, height);
   const pen = canvas.getContext("2d", { colorSpace: "srgb" });

@@ -21,7 +21,7 @@ from impasto.image.picture import Picture
 from impasto.network.choice import engine_for
 from impasto.optimize import checkpoint, fitting
 from impasto.optimize.memory import Layout
-from impasto.optimize.solvers.precondition import emphasise_coarse
+from impasto.optimize.solvers.precondition import emphasize_coarse
 from impasto.recipe.recipe import recipe_names
 from impasto.recipe.tables import Start
 
@@ -376,14 +376,14 @@ def test_emphasis_is_linear_symmetric_and_stronger_for_coarse_structure():
     inner = torch.zeros(1, 3, 40, 40, dtype=torch.float64)
     inner[..., 14:26, 14:26] = 1
     a, b = a * inner, b * inner
-    left = (emphasise_coarse(a, 3) * b).sum()
-    assert float(left) == pytest.approx(float((a * emphasise_coarse(b, 3)).sum()))
+    left = (emphasize_coarse(a, 3) * b).sum()
+    assert float(left) == pytest.approx(float((a * emphasize_coarse(b, 3)).sum()))
     assert torch.allclose(
-        emphasise_coarse(a + 2 * b, 2), emphasise_coarse(a, 2) + 2 * emphasise_coarse(b, 2)
+        emphasize_coarse(a + 2 * b, 2), emphasize_coarse(a, 2) + 2 * emphasize_coarse(b, 2)
     )
     flat, checks = torch.ones(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
     checks[..., ::2] = -1
-    assert float(emphasise_coarse(flat, 3).mean()) == pytest.approx(15)
-    assert float((emphasise_coarse(checks, 3) * checks).mean()) < 3
-    assert torch.equal(emphasise_coarse(a, 0), a)
+    assert float(emphasize_coarse(flat, 3).mean()) == pytest.approx(15)
+    assert float((emphasize_coarse(checks, 3) * checks).mean()) < 3
+    assert torch.equal(emphasize_coarse(a, 0), a)
     assert blur(torch.rand(1, 3, 1, 5), 2.0).shape == (1, 3, 1, 5)

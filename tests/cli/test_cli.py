@@ -134,18 +134,18 @@ def test_several_paintings_blend_by_weight(work):
 
 
 def fineness(path: str) -> float:
-    """Mean spatial frequency of a picture's greys, cycles a pixel, by power."""
+    """Mean spatial frequency of a picture's grays, cycles a pixel, by power."""
     with Image.open(path) as image:
-        grey = np.asarray(image.convert("L"), float)
-    window = np.outer(*(np.hanning(side) for side in grey.shape))
-    power = np.abs(np.fft.rfft2((grey - grey.mean()) * window)) ** 2
-    down, across = (np.fft.fftfreq(side) for side in grey.shape)
+        gray = np.asarray(image.convert("L"), float)
+    window = np.outer(*(np.hanning(side) for side in gray.shape))
+    power = np.abs(np.fft.rfft2((gray - gray.mean()) * window)) ** 2
+    down, across = (np.fft.fftfreq(side) for side in gray.shape)
     frequency = np.hypot(*np.meshgrid(down, across[: power.shape[1]], indexing="ij"))
     return float((power * frequency).sum() / power.sum())
 
 
 def test_strokes_grow_with_the_style_scale():
-    Image.new("RGB", (96, 96), "grey").save("flat.png")
+    Image.new("RGB", (96, 96), "gray").save("flat.png")
     Image.fromarray(synthetic_painting(128, 128)).save("strokes.png")
     job = ["flat.png", "--style", "strokes.png", "--recipe", "sketch", "--iterations", "20"]
     job += ["--set", "content.weight=0", "--set", "start.noise_ratio=0.3", "--quiet"]

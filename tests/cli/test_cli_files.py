@@ -29,7 +29,7 @@ def copy(name: str, source: str = "photo.png") -> Path:
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize("flag", ["-o", "--loss-plot", "--timelapse", "--checkpoint"])
 @pytest.mark.parametrize("spelling", ["{}", "./{}", "sub/../{}", "{absolute}", "link"])
-def test_no_flag_replaces_an_input_however_it_is_spelt(work, flag, spelling, capsys):
+def test_no_flag_replaces_an_input_however_it_is_spelled(work, flag, spelling, capsys):
     name = "photo.gif" if flag == "--timelapse" else "photo.png"
     original = copy(name).read_bytes() if name != "photo.png" else (work / name).read_bytes()
     (work / "sub").mkdir()
@@ -196,7 +196,7 @@ def test_an_option_like_name_after_two_dashes(work):
 
 
 @pytest.mark.parametrize("word", ["replya", "recipies", "doctr", "compre"])
-def test_a_mistyped_command_is_recognised(word, capsys):
+def test_a_mistyped_command_is_recognized(word, capsys):
     assert main([word, "out.png"]) == 2
     assert "did you mean the command" in complaint(capsys)
     copy(word)  # a file of that name is a photo

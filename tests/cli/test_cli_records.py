@@ -21,10 +21,10 @@ from impasto.record.timelapse import HOLD, LONGEST_SIDE, Timelapse
 SIZES = ((32, 24), (64, 48))
 
 
-def step(iteration: int, steps: int, *, size=(64, 48), scale=1, grey=0.5, **losses) -> Step:
-    """A step whose picture is one shade of grey."""
+def step(iteration: int, steps: int, *, size=(64, 48), scale=1, gray=0.5, **losses) -> Step:
+    """A step whose picture is one shade of gray."""
     width, height = size
-    picture = torch.full((1, 3, height, width), float(grey))
+    picture = torch.full((1, 3, height, width), float(gray))
     photo = Picture(np.zeros((height, width, 3), np.float32), None, Metadata())
     return Step(
         iteration=iteration,
@@ -47,13 +47,13 @@ def step(iteration: int, steps: int, *, size=(64, 48), scale=1, grey=0.5, **loss
 def two_scales(total: int) -> list[Step]:
     """Half of the steps at a small size, half at the final one, getting brighter."""
     return [
-        step(i, total, size=SIZES[2 * i > total], scale=int(2 * i > total), grey=i / total)
+        step(i, total, size=SIZES[2 * i > total], scale=int(2 * i > total), gray=i / total)
         for i in range(1, total + 1)
     ]
 
 
 def shades(path) -> list[int]:
-    """Mean grey of each frame of a GIF, repeats as often as they are shown."""
+    """Mean gray of each frame of a GIF, repeats as often as they are shown."""
     found = []
     with Image.open(path) as film:
         for index in range(film.n_frames):
@@ -83,7 +83,7 @@ def test_snapshots_are_a_tenth_of_the_run_apart_unless_told(tmp_path):
 def test_snapshot_names_sort_in_order_however_long_the_run(tmp_path):
     snapshots = Snapshots(tmp_path, 1)
     for iteration in (9, 999_999, 1_000_000):
-        snapshots.see(step(iteration, 1_000_000, size=(16, 16), grey=0))
+        snapshots.see(step(iteration, 1_000_000, size=(16, 16), gray=0))
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "step-0000009.png",
         "step-0999999.png",
@@ -118,23 +118,23 @@ def test_an_mp4_is_h264_with_even_sides_and_a_held_last_frame(tmp_path):
     import av
 
     film = Timelapse(tmp_path / "run.mp4")
-    for each in (step(1, 2, size=(33, 17), grey=0.2), step(2, 2, size=(65, 33), grey=0.8)):
+    for each in (step(1, 2, size=(33, 17), gray=0.2), step(2, 2, size=(65, 33), gray=0.8)):
         film.see(each)
     film.write()
     with av.open(str(tmp_path / "run.mp4")) as opened:
         video = opened.streams.video[0]
         assert (video.codec_context.name, video.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (video.width, video.height) == (66, 34)
-        grey = [frame.to_ndarray(format="gray").mean() for frame in opened.decode(video=0)]
-    assert len(grey) == 2 + HOLD
-    assert grey[0] < 80
-    assert grey[1:] == pytest.approx([0.8 * 255] * (1 + HOLD), abs=4)
+        gray = [frame.to_ndarray(format="gray").mean() for frame in opened.decode(video=0)]
+    assert len(gray) == 2 + HOLD
+    assert gray[0] < 80
+    assert gray[1:] == pytest.approx([0.8 * 255] * (1 + HOLD), abs=4)
 
 
 def test_long_runs_are_thinned_evenly_and_end_with_the_last_step(tmp_path):
     film = Timelapse(tmp_path / "run.gif")
     for iteration in range(1, 1001):
-        film.see(step(iteration, 1000, size=(16, 16), grey=iteration / 1000))
+        film.see(step(iteration, 1000, size=(16, 16), gray=iteration / 1000))
     film.write()
     found = shades(tmp_path / "run.gif")
     assert 50 <= len(found) <= 70
@@ -146,7 +146,7 @@ def test_long_runs_are_thinned_evenly_and_end_with_the_last_step(tmp_path):
 def test_a_stopped_run_ends_its_film_with_the_picture_it_left(tmp_path):
     film = Timelapse(tmp_path / "run.gif")
     for iteration in range(1, 36):  # every 17th is a frame; 35 is not
-        film.see(step(iteration, 1000, size=(16, 16), grey=iteration / 40))
+        film.see(step(iteration, 1000, size=(16, 16), gray=iteration / 40))
     film.write()
     assert shades(tmp_path / "run.gif")[-1] == pytest.approx(255 * 35 / 40, abs=2)
 

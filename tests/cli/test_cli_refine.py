@@ -189,7 +189,7 @@ def test_a_region_has_the_paintings_that_its_masks_show_there(left, which, monke
     assert note()["paintings"] == [read_picture(Path(paintings[which])).sha256()]
 
 
-def test_strengths_and_colours_are_kept_and_can_be_changed():
+def test_strengths_and_colors_are_kept_and_can_be_changed():
     remade("--style", "photo.png", "--strength", "1", "--strength", "0.4", "--colors", "content")
     refined(*region_flag(), "--recipe", "sketch")
     assert note()["recipe"]["style"]["strengths"] == [1, 0.4]
@@ -211,7 +211,7 @@ def test_strength_0_brings_the_photo_back():
 
 
 @pytest.mark.parametrize("colors", ["match", "luminance"])
-def test_colours_are_measured_on_the_whole_photo(colors, monkeypatch):
+def test_colors_are_measured_on_the_whole_photo(colors, monkeypatch):
     remade("--colors", colors)
     photos = []
     real = recolor.ColorStatistics.of

@@ -156,7 +156,7 @@ def test_several_paintings_are_found_by_name_or_given_together(capsys):
         ('{"impasto":"1","recipe":{},"photo":"x","paintings":[],"device":"cpu"}', "damaged"),
         ('{"impasto":"9","recipe":{"version":2},"photo":PIC,"paintings":[],"device":"cpu"}', "new"),
         (
-            '{"impasto":"1","recipe":{"colour":1},"photo":PIC,"paintings":[],"device":"cpu"}',
+            '{"impasto":"1","recipe":{"color":1},"photo":PIC,"paintings":[],"device":"cpu"}',
             "such",
         ),
         ('{"impasto":"1","recipe":{},"photo":PIC,"paintings":[],"device":"cpu"}', "beside"),

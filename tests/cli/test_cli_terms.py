@@ -45,7 +45,7 @@ def test_each_term_paints_another_picture(work, capsys):
             assert np.abs(one - other).mean() > 1e-4
 
 
-def test_a_palette_is_reported_and_brings_the_colours_nearer(work, capsys, monkeypatch):
+def test_a_palette_is_reported_and_brings_the_colors_nearer(work, capsys, monkeypatch):
     plain, _ = painted(work, "plain", capsys)
     assert set(plain["losses"]) == {"total", "content", "style", "smoothness"}
     monkeypatch.setitem(TERMS, "palette", "[palette]\nweight = 10.0\n[style]\nweight = 0.1")

@@ -169,10 +169,10 @@ def test_another_rate_is_another_job(capsys):
     assert "another job (the rate is another)" in capsys.readouterr().err
 
 
-def test_films_of_another_stabiliser_are_not_gone_on_with(monkeypatch, capsys):
+def test_films_of_another_stabilizer_are_not_gone_on_with(monkeypatch, capsys):
     arguments = ["clip.mp4", *QUICK, "--range", "0-0.3", "-o", "film.mkv"]
     killed_after(1, arguments)
-    monkeypatch.setattr("impasto.cli.jobs.film_request.STABILISER", 1)
+    monkeypatch.setattr("impasto.cli.jobs.film_request.STABILIZER", 1)
     assert main(["video", *arguments]) == 2
     assert "another job (the version is another)" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""``--print``: size, resolution and colour profile, read back from the files."""
+"""``--print``: size, resolution and color profile, read back from the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose colours a result has: the mathematics, and every mode through the command line."""
+"""Whose colors a result has: the mathematics, and every mode through the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from impasto.image.color import chroma
 from impasto.image.color.chroma import carried, with_chroma
 from impasto.image.color.gamut import Excess, pixels_of, soft_limit
 from impasto.image.color.spaces import oklab_to_srgb, srgb_to_oklab
-from impasto.image.color.transfer import ColorStatistics, grey, matched, monge_kantorovich
+from impasto.image.color.transfer import ColorStatistics, gray, matched, monge_kantorovich
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 
@@ -28,7 +28,7 @@ def picture(array, alpha=None) -> Picture:
 
 
 def muted(size, spread, offset) -> Picture:
-    """Correlated colours well inside sRGB."""
+    """Correlated colors well inside sRGB."""
     mixing = RNG.normal(size=(3, 3)) * spread
     return picture((offset + RNG.normal(size=(*size, 3)) @ mixing).clip(0.2, 0.8))
 
@@ -72,7 +72,7 @@ def test_what_srgb_does_not_have_loses_chroma_and_nothing_else(hue):
     assert np.abs(np.exp(1j * hue) - (found[1:, 1] + 1j * found[1:, 2]) / got[1:]).max() < 0.02
 
 
-def test_colours_inside_are_left_alone():
+def test_colors_inside_are_left_alone():
     lab = srgb_to_oklab(PHOTO.pixels)
     assert Excess.of(lab) == Excess()
     assert np.abs(pixels_of(lambda rows: lab[rows], 48, 64) - PHOTO.pixels).max() < 1e-5
@@ -102,13 +102,13 @@ def test_a_matched_painting_has_the_photos_statistics():
     assert np.abs(found.covariance - wanted.covariance).max() < 1e-5
 
 
-def test_a_painting_in_the_photos_colours_already_is_unchanged():
+def test_a_painting_in_the_photos_colors_already_is_unchanged():
     vivid = picture(RNG.integers(0, 2, (20, 20, 3)))  # corners of the gamut
     for each in (vivid, PAINTING):
         assert np.abs(matched(each, ColorStatistics.of(each)).pixels - each.pixels).max() < 1e-4
 
 
-def test_a_grey_painting_is_tinted_without_blowing_up_its_noise():
+def test_a_gray_painting_is_tinted_without_blowing_up_its_noise():
     noisy = picture(0.5 + RNG.normal(size=(60, 60, 1)) * 0.2 + RNG.normal(size=(60, 60, 3)) * 0.002)
     found = ColorStatistics.of(matched(noisy, ColorStatistics.of(PHOTO)))
     assert np.sqrt(np.diag(found.covariance)[1:]).max() < 0.02
@@ -125,10 +125,10 @@ def test_what_is_transparent_does_not_count():
     assert np.isfinite(matched(PAINTING, hidden).pixels).all()
 
 
-def test_grey_has_the_lightness_asked_for_and_no_chroma():
+def test_gray_has_the_lightness_asked_for_and_no_chroma():
     photo, painting = muted((50, 60), 0.03, [0.4, 0.5, 0.45]), muted((40, 70), 0.04, 0.5)
     wanted = ColorStatistics.of(photo)
-    found = ColorStatistics.of(grey(painting, wanted))
+    found = ColorStatistics.of(gray(painting, wanted))
     assert found.mean == pytest.approx([wanted.mean[0], 0, 0], abs=1e-5)
     assert found.covariance[0, 0] == pytest.approx(wanted.covariance[0, 0], abs=1e-5)
     assert np.abs(found.covariance[1:]).max() < 1e-8
@@ -140,7 +140,7 @@ def test_bands_of_rows_make_no_difference(monkeypatch):
         return [
             wanted.covariance,
             matched(PAINTING, wanted).pixels,
-            grey(PAINTING, wanted).pixels,
+            gray(PAINTING, wanted).pixels,
             carried(PAINTING.resized(64, 48), PHOTO).pixels,
             with_chroma(PAINTING.resized(64, 48), PHOTO).pixels,
         ]
@@ -155,7 +155,7 @@ def test_bands_of_rows_make_no_difference(monkeypatch):
 
 
 def moved_edges(amount: float):
-    """A photo, what a painting might make of it, and that in the photo's true colours."""
+    """A photo, what a painting might make of it, and that in the photo's true colors."""
     size, stripe = (96, 128), 18
     y, x = np.mgrid[: size[0], : size[1]]
     shift = gaussian_filter(RNG.normal(size=size), 9)
@@ -179,12 +179,12 @@ def test_chroma_follows_the_edges_that_moved():
         return np.hypot(*np.moveaxis(srgb_to_oklab(made.pixels)[..., 1:] - truth, -1, 0))
 
     halo, followed = wrong(with_chroma(painted, photo)), wrong(carried(painted, photo))
-    assert halo.max() > 0.15  # another stripe's colour
+    assert halo.max() > 0.15  # another stripe's color
     assert (followed > 0.1).mean() < 0.5 * (halo > 0.1).mean()
     assert np.sqrt((followed**2).mean()) < 0.75 * np.sqrt((halo**2).mean())
 
 
-def test_an_outline_of_the_paintings_own_gets_no_colour_of_its_own():
+def test_an_outline_of_the_paintings_own_gets_no_color_of_its_own():
     """The photo is red beside green; the painting draws the edge between in black."""
     lab = np.empty((60, 80, 3), np.float32)
     lab[:, :40], lab[:, 40:] = (0.6, 0.1, 0.05), (0.5, -0.1, 0.08)
@@ -199,13 +199,13 @@ def test_an_outline_of_the_paintings_own_gets_no_colour_of_its_own():
 
 
 @pytest.mark.parametrize("longer_side", [40, 512])
-def test_the_photo_keeps_its_colours_exactly(longer_side, monkeypatch):
+def test_the_photo_keeps_its_colors_exactly(longer_side, monkeypatch):
     monkeypatch.setattr(chroma, "LONGER_SIDE", longer_side)
     for way in (carried, with_chroma):
         assert np.abs(way(PHOTO, PHOTO).pixels - PHOTO.pixels).max() < 1e-5
 
 
-def test_a_flipped_result_has_flipped_colours():
+def test_a_flipped_result_has_flipped_colors():
     photo, painted, _ = moved_edges(0.8)
     flipped = [picture(each.pixels[:, ::-1]) for each in (painted, photo)]
     one, other = carried(painted, photo).pixels, carried(*flipped).pixels[:, ::-1]
@@ -221,7 +221,7 @@ def made(name: str, *flags: str) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("in_work")
-def test_each_mode_has_the_colours_it_promises():
+def test_each_mode_has_the_colors_it_promises():
     photo = srgb_to_oklab(PHOTO.pixels)
     red = (synthetic_painting() * (1.0, 0.4, 0.3)).astype(np.uint8)
     Image.fromarray(red).save("painting.png")
@@ -246,7 +246,7 @@ def test_each_mode_has_the_colours_it_promises():
 
 @pytest.mark.usefixtures("in_work")
 @pytest.mark.parametrize("mode", ["luminance", "match"])
-def test_colours_in_tiles_snapshots_replay_and_python(mode):
+def test_colors_in_tiles_snapshots_replay_and_python(mode):
     second = synthetic_painting()[::-1, :, ::-1]
     Image.fromarray(second).save("second.png")
     flags = ["--colors", mode, "--style", "second.png", "--snapshots", f"steps-{mode}"]
@@ -262,7 +262,7 @@ def test_colours_in_tiles_snapshots_replay_and_python(mode):
 
 
 @pytest.mark.usefixtures("in_work")
-def test_colours_with_transparency_and_16_bits():
+def test_colors_with_transparency_and_16_bits():
     alpha = np.full((48, 64), 255, np.uint8)
     alpha[:, :20] = 0
     Image.fromarray(np.dstack([synthetic_photo(), alpha])).save("photo.png")

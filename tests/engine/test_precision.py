@@ -25,7 +25,7 @@ def painted(precision, *, tile="auto", **how):
     return list(impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, **how))[-1]
 
 
-def test_the_optimiser_comes_as_far():
+def test_the_optimizer_comes_as_far():
     exact, rounded = painted("float32"), painted("bfloat16")
     assert exact.losses == pytest.approx(rounded.losses, rel=0.1)
     assert not np.array_equal(exact.picture().pixels, rounded.picture().pixels)

@@ -273,13 +273,13 @@ def test_masks_that_cannot_be_meant_are_refused_in_one_line():
 # Whole runs
 
 
-@pytest.mark.parametrize("recipe", [QUICK, load_recipe("draft")], ids=["optimiser", "network"])
+@pytest.mark.parametrize("recipe", [QUICK, load_recipe("draft")], ids=["optimizer", "network"])
 def test_what_is_transparent_in_a_painting_is_not_looked_at(recipe):
     levels = np.asarray(PAINTING)
     alpha = np.round(255 * half(*levels.shape[1::-1])).astype(np.uint8)
     cut = read_picture(np.dstack([levels, alpha]))
     found = painted(painting=cut, recipe=recipe)
-    whole = Picture(cut.pixels)  # its hidden pixels have no colour of their own
+    whole = Picture(cut.pixels)  # its hidden pixels have no color of their own
     masked = painted(painting=whole, style_masks=[cut.alpha], recipe=recipe)
     unmasked = painted(painting=whole, recipe=recipe)
     near, far = (np.abs(found - each).mean() for each in (masked, unmasked))
@@ -337,10 +337,10 @@ def test_a_soft_edge_is_a_cross_fade_without_a_rim():
     """Where the photo shines through, it is not answered with its complement."""
     slope = np.tile(np.clip(np.linspace(2, -1, 64), 0, 1).astype(np.float32), (48, 1))
     photo = np.random.default_rng(0).normal((220, 40, 40), 8, (48, 64, 3)).clip(0, 255)
-    grey = np.repeat(PAINTING.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    gray = np.repeat(PAINTING.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
     recipe = QUICK.with_changes({"schedule.total": 30, "content.weight": 0.01})
     made = impasto.stylize(
-        photo.astype(np.uint8), grey, recipe=recipe, masks=[slope], device="cpu"
+        photo.astype(np.uint8), gray, recipe=recipe, masks=[slope], device="cpu"
     ).picture.pixels
     edge = np.repeat((slope > 0.2) & (slope < 0.6), 3).reshape(made.shape)
     own = (made - (1 - slope[..., None]) * photo / 255) / slope[..., None].clip(0.1)

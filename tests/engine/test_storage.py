@@ -130,7 +130,7 @@ def test_rows_of_a_resized_picture_are_its_rows(size, alpha):
     whole = picture.resized(*size).pixels
     rows = [picture.resized_rows(*size, part) for part in bands.bands(size[1], size[0])]
     assert len(rows) > 1
-    # Colours are divided by alpha, down to 1/512.
+    # Colors are divided by alpha, down to 1/512.
     assert np.abs(np.concatenate(rows) - whole).max() < 2e-5
 
 
@@ -302,7 +302,7 @@ def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
 
 
 def seam(picture: Picture, tile: int) -> float:
-    """How much neighbouring pixels differ across the borders of tiles, against the other borders of
+    """How much neighboring pixels differ across the borders of tiles, against the other borders of
     the deepest layer's cells, which max pooling marks everywhere."""
     across = np.abs(np.diff(picture.pixels, axis=1)).mean((0, 2))
     places = np.arange(7, len(across), 8)
@@ -320,7 +320,7 @@ def in_tiles(monkeypatch, side: int) -> Picture:
 
 
 def traces(whole: Picture, tiled: Picture) -> dict[str, float]:
-    """What tiles did to a picture: seams, and the artefacts of ``impasto compare``."""
+    """What tiles did to a picture: seams, and the artifacts of ``impasto compare``."""
     images = [to_tensor(each, 192, 144, Storage(CPU)) for each in (whole, tiled)]
     return {
         "seam": abs(seam(tiled, 48) / seam(whole, 48) - 1),

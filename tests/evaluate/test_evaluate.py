@@ -151,7 +151,7 @@ def test_a_grid_is_found_and_a_gradient_is_not(period):
     assert metrics.blockiness(elsewhere) == 0
 
 
-def test_palette_of_a_grey_shift_is_the_shift_in_lightness(encoder):
+def test_palette_of_a_gray_shift_is_the_shift_in_lightness(encoder):
     dark = np.full((20, 20, 3), 0.2, np.float32)
     light = np.full((20, 20, 3), 0.8, np.float32)
     distance = metrics.palette(

@@ -1,4 +1,4 @@
-"""Pictures in and out: formats, colour, depth, alpha, damage, and what is refused."""
+"""Pictures in and out: formats, color, depth, alpha, damage, and what is refused."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_animations_give_their_first_frame():
         assert "3 frames" in notices[0]
 
 
-# --- colour, depth, alpha ----------------------------------------------------------------------
+# --- color, depth, alpha ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -159,7 +159,7 @@ def unfiltered(samples: np.ndarray) -> bytes:
 
 DEEP = np.random.default_rng(0).integers(0, 65536, (9, 12, 4), dtype=np.uint16)
 DEEP_TYPES = {0: 1, 2: 3, 4: 2, 6: 4}
-"""PNG colour type -> channels."""
+"""PNG color type -> channels."""
 
 
 def assert_holds(picture: Picture, samples: np.ndarray) -> None:
@@ -205,7 +205,7 @@ def test_16_bit_png_is_read_and_written_as_ffmpeg_does(layout):
 
 
 @pytest.mark.parametrize("kind", [0, 2])
-def test_a_16_bit_png_with_a_transparent_colour_has_alpha(kind):
+def test_a_16_bit_png_with_a_transparent_color_has_alpha(kind):
     samples = DEEP[..., : DEEP_TYPES[kind]]
     hidden = samples[4, 5]
     samples = samples.copy()
@@ -244,7 +244,7 @@ def test_a_damaged_16_bit_png_is_one_line(kind, channels, how):
     assert "\n" not in str(caught.value)
 
 
-def test_16_bit_grey_png_is_scaled_not_clipped():
+def test_16_bit_gray_png_is_scaled_not_clipped():
     ramp = np.linspace(0, 65535, 16 * 16).astype(np.uint16).reshape(16, 16)
     picture = read_picture(encoded(Image.fromarray(ramp), "PNG"))
     assert np.allclose(picture.pixels[..., 1], ramp / 65535, atol=1e-4)
@@ -298,7 +298,7 @@ def test_inks_in_separate_planes_are_refused():
 
 
 @pytest.mark.parametrize("kind", ["cielab", "ycbcr"])
-def test_a_deep_tiff_of_another_kind_of_colour_is_refused(kind):
+def test_a_deep_tiff_of_another_kind_of_color_is_refused(kind):
     with pytest.raises(ImageError, match="a kind that is not read"):
         read_picture(tiff(DEEP[..., :3], photometric=kind))
 
@@ -323,7 +323,7 @@ def test_a_canon_raw_file_is_refused():
         read_picture(data[:8] + b"CR\2\0" + data[12:])
 
 
-def test_cmyk_inks_become_the_colours_they_print():
+def test_cmyk_inks_become_the_colors_they_print():
     inks = [(0, 0, 0, 0), (255, 0, 0, 0), (0, 255, 255, 0), (0, 0, 0, 255)]
     image = Image.new("CMYK", (32, 8))
     for n, ink in enumerate(inks):
@@ -356,7 +356,7 @@ def test_linear_srgb_is_not_taken_for_srgb_by_its_name():
         entry = linear.index(name)
         (start,) = struct.unpack_from(">I", linear, entry + 4)
         linear[start : start + 12] = b"curv" + bytes(8)
-    # 55 of 255 linear is the middle grey, encoded 127.
+    # 55 of 255 linear is the middle gray, encoded 127.
     image = Image.new("RGB", (16, 16), (55, 55, 55))
     seen = levels(read_picture(encoded(image, "PNG", icc_profile=bytes(linear))))[0, 0]
     assert seen.tolist() == pytest.approx([128, 128, 128], abs=2)
@@ -370,7 +370,7 @@ def test_a_broken_profile_is_ignored_with_a_notice():
     assert "broken" in notices[0]
 
 
-def test_alpha_is_kept_and_hidden_colours_do_not_bleed():
+def test_alpha_is_kept_and_hidden_colors_do_not_bleed():
     image = Image.fromarray(PHOTO).convert("RGBA")
     mask = np.full((24, 32), 255, np.uint8)
     mask[:, :10] = 0
@@ -692,7 +692,7 @@ def test_fit_within_keeps_the_aspect(width, height, longer):
     assert abs(w * height - h * width) <= max(width, height)
 
 
-def test_oklab_of_known_colours():
+def test_oklab_of_known_colors():
     colors = np.array([[1, 1, 1], [0, 0, 0], [1, 0, 0]], np.float32)
     expected = [[1, 0, 0], [0, 0, 0], [0.62796, 0.22486, 0.12585]]
     assert np.allclose(srgb_to_oklab(colors), expected, atol=2e-4)

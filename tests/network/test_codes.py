@@ -77,9 +77,9 @@ def test_a_strength_beyond_the_painting_is_a_picture_too(atelier, codes, strengt
     assert 0 < np.abs(beyond - full).mean() < 0.3
 
 
-def plain(colour, height, width, noise=0):
+def plain(color, height, width, noise=0):
     drawn = np.random.default_rng(0).integers(0, noise + 1, (height, width, 1))
-    return (np.full((height, width, 3), colour) + drawn).astype(np.uint8)
+    return (np.full((height, width, 3), color) + drawn).astype(np.uint8)
 
 
 def ruled():

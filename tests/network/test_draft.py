@@ -55,7 +55,7 @@ def test_the_shipped_network_is_small_and_loads():
     assert all(bool(value.isfinite().all()) for value in painter.state_dict().values())
 
 
-def test_a_draft_has_the_paintings_colours_and_the_photos_drawing():
+def test_a_draft_has_the_paintings_colors_and_the_photos_drawing():
     photo, painting = (read_picture(EXAMPLES / f"{name}.jpg") for name in ("photo", "painting"))
     made = impasto.stylize(photo, painting, quality="draft", size=128).picture
     before = photo.resized(made.width, made.height)
@@ -101,7 +101,7 @@ def test_the_record_names_the_network_and_a_replay_is_the_same_picture():
     assert Path("out-replay.png").read_bytes() == Path("out.png").read_bytes()
 
 
-def test_a_region_of_a_draft_is_refined_by_the_optimiser():
+def test_a_region_of_a_draft_is_refined_by_the_optimizer():
     made("--strength", "0.8")
     region = ["--region", "40,30,48,48", "--iterations", "2", "--quiet"]
     assert main(["refine", "out.png", *region]) == 0
@@ -158,7 +158,7 @@ def test_from_python_it_is_the_picture_of_the_command_line():
         (["--snapshots", "steps"], "--snapshots"),
     ],
 )
-def test_what_only_the_optimiser_knows_is_one_line_before_any_work(flags, what, capsys):
+def test_what_only_the_optimizer_knows_is_one_line_before_any_work(flags, what, capsys):
     before = set(Path().iterdir())
     assert main([*JOB, *flags, "-o", "out.png"]) == 2
     told = complaint(capsys)
@@ -185,7 +185,7 @@ def test_other_commands_say_so_too(arguments, capsys):
     assert "recipe 'draft' is a network's" in complaint(capsys)
 
 
-def test_for_lightness_alone_a_network_sees_colours_all_the_same(monkeypatch):
+def test_for_lightness_alone_a_network_sees_colors_all_the_same(monkeypatch):
     sittings, paint = [], CodeArtist.paint
     monkeypatch.setattr(
         CodeArtist, "paint", lambda *given: sittings.extend(given[2]) or paint(*given)

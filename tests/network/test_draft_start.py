@@ -1,4 +1,4 @@
-"""The optimiser begins with the one-pass network's picture."""
+"""The optimizer begins with the one-pass network's picture."""
 
 from __future__ import annotations
 

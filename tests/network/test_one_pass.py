@@ -254,7 +254,7 @@ def test_from_python(folder, network):
     assert steps[0].last
 
 
-def test_the_optimisers_engine_refuses_a_networks_recipe(network):
+def test_the_optimizers_engine_refuses_a_networks_recipe(network):
     with pytest.raises(impasto.RecipeError, match=r"impasto\.stylize"):
         impasto.Stylizer(impasto.load_recipe(network))
 

@@ -1,4 +1,4 @@
-"""The one-pass network: closed-form colours, codes that blend, statistics that can be given."""
+"""The one-pass network: closed-form colors, codes that blend, statistics that can be given."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def noise(*shape, seed=0, dtype=torch.float32):
 
 
 def picture(seed=0, height=40, width=48):
-    """Smooth, of three correlated colours."""
+    """Smooth, of three correlated colors."""
     coarse = noise(1, 3, 6, 7, seed=seed)
     coarse[:, 1] = 0.6 * coarse[:, 0] + 0.4 * coarse[:, 1]
     return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic").clamp(0, 1)
@@ -95,13 +95,13 @@ def test_roots_reach_down_to_the_least_eigenvalue(middle):
 
 
 @pytest.mark.parametrize(("share", "most"), [(0.0, 1e-3), (0.005, 0.01), (0.02, 0.02)])
-def test_a_photo_after_a_grey_painting_is_as_grey(share, most):
+def test_a_photo_after_a_gray_painting_is_as_gray(share, most):
     photo, painting = picture(1), picture(2)
     dull = painting.mean(1, keepdim=True).lerp(painting, share)
     matrix, offset = color_map(color_moments(photo), color_moments(dull))
     mapped = matrix @ photo.flatten(2) + offset
-    colour, wanted = (float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2)))
-    assert wanted - 1e-6 <= colour < most
+    color, wanted = (float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2)))
+    assert wanted - 1e-6 <= color < most
 
 
 def test_color_map_is_monge_kantorovichs():
@@ -320,7 +320,7 @@ def test_masks_lay_styles_side_by_side(painter, encoder):
     assert (first - second).abs().mean() > 0.01
 
 
-def test_a_region_is_normalised_by_itself(painter, encoder):
+def test_a_region_is_normalized_by_itself(painter, encoder):
     """Whatever is beside it, but for what strokes see across the border."""
     codes = torch.stack([code_of(painter, encoder, picture(s)) for s in (2, 3)], 1)
     left = torch.zeros(1, 2, 64, 192)

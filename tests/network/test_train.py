@@ -183,22 +183,22 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
     assert torch.equal(identities.grained(), identities.photos)
 
 
-def test_a_painting_is_imitated_as_it_is_mirrored_and_in_greys():
+def test_a_painting_is_imitated_as_it_is_mirrored_and_in_grays():
     painting = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
     made = [variant_of(painting, variant, index) for index in (0, 1) for variant in range(VARIANTS)]
-    (first, *_, grey), others = made[:VARIANTS], made[VARIANTS:]
+    (first, *_, gray), others = made[:VARIANTS], made[VARIANTS:]
     assert torch.equal(first, painting)
-    assert torch.equal(grey, painting.mean(1, keepdim=True).expand(1, 3, 6, 8))
+    assert torch.equal(gray, painting.mean(1, keepdim=True).expand(1, 3, 6, 8))
     for one, other in zip(made[3:6], others[3:6], strict=True):
-        assert not torch.equal(one, other)  # which colours are exchanged depends on the painting
+        assert not torch.equal(one, other)  # which colors are exchanged depends on the painting
         assert torch.equal(one.sort(1).values, painting.flip(3).sort(1).values)
 
 
-def test_nearly_grey_paintings_are_kept_as_pictures_can_be(tmp_path):
+def test_nearly_gray_paintings_are_kept_as_pictures_can_be(tmp_path):
     generator = np.random.default_rng(3)
     for name in range(6):
-        grey = generator.normal(200, 20, (80, 96, 1)) + generator.normal(0, 0.7, (80, 96, 3))
-        Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+        gray = generator.normal(200, 20, (80, 96, 1)) + generator.normal(0, 0.7, (80, 96, 3))
+        Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
     found = paintings_of(tmp_path, tmp_path / "cache").moments([(index, 0) for index in range(6)])
     own = grade(torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     for level in range(OCTAVES + 1):
@@ -461,9 +461,9 @@ def test_two_runs_do_not_share_a_folder(folders, tmp_path, capsys):
 
 def test_another_painting_of_the_same_name_and_size_is_another(tmp_path):
     first, second = tmp_path / "a" / "own.bmp", tmp_path / "b" / "own.bmp"
-    for path, colour in ((first, "red"), (second, "blue")):
+    for path, color in ((first, "red"), (second, "blue")):
         path.parent.mkdir()
-        Image.new("RGB", (64, 64), colour).save(path)
+        Image.new("RGB", (64, 64), color).save(path)
     assert first.stat().st_size == second.stat().st_size
     assert photos_module.fingerprint([first]) != photos_module.fingerprint([second])
 

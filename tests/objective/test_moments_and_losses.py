@@ -43,7 +43,7 @@ def test_moments_of_parts_merge_to_moments_of_the_whole():
     assert merged.weight == whole.weight
 
 
-def test_a_mask_measures_only_what_it_shows_normalised_by_its_own_area():
+def test_a_mask_measures_only_what_it_shows_normalized_by_its_own_area():
     mask = torch.zeros(4, 6)
     mask[1:3, 2:5] = 1
     inside = measure(FEATURES[:, :, 1:3, 2:5])
@@ -54,7 +54,7 @@ def test_a_mask_measures_only_what_it_shows_normalised_by_its_own_area():
     assert torch.allclose(half.second, inside.second)
 
 
-def test_blending_is_linear_and_normalised():
+def test_blending_is_linear_and_normalized():
     a, b = measure(FEATURES), measure(OTHER)
     mixed = blend([a, b], [1, 3])
     assert torch.allclose(mixed.second, 0.25 * a.second + 0.75 * b.second)
@@ -108,7 +108,7 @@ def test_gram_loss_against_its_formula(normalization, over):
     assert loss.item() == pytest.approx(expected)
 
 
-def test_the_papers_style_loss_with_unnormalised_grams_of_equal_sizes():
+def test_the_papers_style_loss_with_unnormalized_grams_of_equal_sizes():
     other = torch.rand_like(FEATURES)
     n, m = 5, 24
     g, a = numpy_gram(FEATURES, 1), numpy_gram(other, 1)

@@ -1,4 +1,4 @@
-"""Nearest neighbours against slow loops, and what matching must leave as it is."""
+"""Nearest neighbors against slow loops, and what matching must leave as it is."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_paintings_of_unequal_weight_pull_by_their_weights(splitting):
     assert abs(first - second) > 1e-3
 
 
-def test_each_region_has_its_neighbours_in_its_own_painting():
+def test_each_region_has_its_neighbors_in_its_own_painting():
     image = noise(1, 3, 40, 48, seed=4)
     made = of_two(masks=[LEFT, 1 - LEFT])
     photo, encoder = noise(1, 3, 40, 48), narrow_vgg(NNST)
@@ -249,7 +249,7 @@ def test_a_region_pulls_only_where_it_is(splitting):
 
 
 @pytest.mark.parametrize("splitting", [False, True])
-def test_neighbours_come_only_from_what_is_shown_of_a_painting(splitting):
+def test_neighbors_come_only_from_what_is_shown_of_a_painting(splitting):
     image, changed = noise(1, 3, 40, 48, seed=4), A.clone()
     changed[..., 40:] = 0
     recipe = NNST.with_changes({"style.layers": {"relu1_1": 1.0, "relu3_1": 1.0}})

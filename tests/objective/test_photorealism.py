@@ -26,9 +26,9 @@ def levin_matrix(photo: np.ndarray, epsilon: float) -> lil_matrix:
         for left in range(width - 2):
             places = [(top + i) * width + left + j for i in range(3) for j in range(3)]
             colors = photo.reshape(-1, 3)[places]
-            centred = colors - colors.mean(0)
-            spread = centred.T @ centred / 9 + epsilon / 9 * np.eye(3)
-            affinity = (1 + centred @ np.linalg.inv(spread) @ centred.T) / 9
+            centered = colors - colors.mean(0)
+            spread = centered.T @ centered / 9 + epsilon / 9 * np.eye(3)
+            affinity = (1 + centered @ np.linalg.inv(spread) @ centered.T) / 9
             matrix[np.ix_(places, places)] += np.eye(9) - affinity
     return matrix
 
@@ -45,12 +45,12 @@ def test_energy_and_gradient_are_those_of_the_explicit_matrix(epsilon):
     assert (gradient - expected).abs().max() < 1e-10 * expected.abs().max()
 
 
-def test_recolouring_is_free_and_new_structure_is_not():
+def test_recoloring_is_free_and_new_structure_is_not():
     photo = picture(40, 50, 1)
     mixed = torch.einsum("cd,ndhw->nchw", picture(3, 3, 2)[0, 0], photo) * 0.5 + 0.2
     assert matting_loss(mixed, photo) < 1e-3 * matting_loss(picture(40, 50, 3), photo)
-    grey = torch.full_like(photo, 0.4)
-    assert matting_loss(grey, photo) < 1e-20
+    gray = torch.full_like(photo, 0.4)
+    assert matting_loss(gray, photo) < 1e-20
     assert matting_loss(photo[..., :2, :], photo[..., :2, :]) == 0
 
 
@@ -89,9 +89,9 @@ def slow_guided(image: np.ndarray, guide: np.ndarray, radius: int, epsilon: floa
         # Border windows are smaller, and so is the number of those that a pixel is in.
         box = np.s_[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1]
         colors, values = guide[box].reshape(-1, 3), image[box].reshape(-1, 3)
-        centred = colors - colors.mean(0)
-        left = centred.T @ centred / len(colors) + epsilon * np.eye(3)
-        slope = np.linalg.solve(left, centred.T @ (values - values.mean(0)) / len(colors))
+        centered = colors - colors.mean(0)
+        left = centered.T @ centered / len(colors) + epsilon * np.eye(3)
+        slope = np.linalg.solve(left, centered.T @ (values - values.mean(0)) / len(colors))
         total[box] += (guide[box] - colors.mean(0)) @ slope + values.mean(0)
         count[box] += 1
     return total / count
@@ -118,7 +118,7 @@ def test_the_guided_filter_is_a_regression_in_each_window(radius, block, strip, 
 
 
 def scene_and_painting(width: int, height: int) -> np.ndarray:
-    """[2, H, W, 3]: edges and grain, and the same in other colours beside other edges."""
+    """[2, H, W, 3]: edges and grain, and the same in other colors beside other edges."""
     y, x = np.mgrid[:height, :width]
     ramps = np.stack([x / width, y / height, (x + y) / (width + height)], -1)
     photo = np.where(((x - width / 2) ** 2 + (y - height / 2) ** 2 < 60**2)[..., None], 0.8, ramps)
@@ -158,10 +158,10 @@ def test_the_guided_filter_takes_the_same_memory_for_large_pictures(monkeypatch)
     assert peak(640) < 1.3 * peak(320)
 
 
-def test_a_recoloured_guide_comes_back():
+def test_a_recolored_guide_comes_back():
     guide = np.random.default_rng(2).random((30, 40, 3), np.float32)
-    recoloured = (guide @ np.float32([[0.5, 0.2, 0], [0.1, 0.6, 0], [0, 0.1, 0.7]])) + 0.1
-    assert np.abs(guided_filter(recoloured, guide, 4, 1e-7) - recoloured).max() < 1e-4
+    recolored = (guide @ np.float32([[0.5, 0.2, 0], [0.1, 0.6, 0], [0, 0.1, 0.7]])) + 0.1
+    assert np.abs(guided_filter(recolored, guide, 4, 1e-7) - recolored).max() < 1e-4
 
 
 def test_each_part_changes_the_picture_and_keeps_more_of_the_photo(work, monkeypatch):

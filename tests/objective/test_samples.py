@@ -65,7 +65,7 @@ def test_cosine_sees_no_strength_and_euclidean_does():
     assert relaxed_earth_mover(3 * TWO, TWO, "euclidean") > 0.1
 
 
-def test_distances_are_column_normalised_cosine_distances():
+def test_distances_are_column_normalized_cosine_distances():
     expected = slow_costs(ONE.numpy(), ONE.numpy(), "cosine")
     expected /= expected.sum(0)
     assert np.abs(distances(ONE).numpy() - expected).max() < 1e-12

@@ -27,7 +27,7 @@ from impasto.video.engines.optimizer_frames import (
     SURE,
     UNSURE,
     Effort,
-    Optimiser,
+    Optimizer,
     effort_after,
     starting,
     work_of,
@@ -92,7 +92,7 @@ def test_tiles_give_the_same_term(side):
     assert told == pytest.approx(30 * float(temporal_energy(image, before)) / (61 * 83), rel=1e-12)
 
 
-def test_neighbours_know_the_term():
+def test_neighbors_know_the_term():
     recipe = load_recipe("nnst").with_changes({"temporal.weight": 30.0})
     encoder, photo, styles = narrow_vgg(recipe), picture(64, 80, 1), [picture(70, 72, 2)]
     before, image = past(64, 80, 5), picture(64, 80, 9)
@@ -114,7 +114,7 @@ PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 
 
 def results(weight, sure, solver="bounded", iterations=5):
-    """Of a run that begins grey and is kept near white where it is sure."""
+    """Of a run that begins gray and is kept near white where it is sure."""
     recipe = load_recipe("standard").with_changes(
         {
             "size": 64,
@@ -124,9 +124,9 @@ def results(weight, sure, solver="bounded", iterations=5):
         }
     )
     height, width = PHOTO.shape[:2]
-    grey, white = (Picture(np.full((height, width, 3), v, np.float32)) for v in (0.5, 1.0))
+    gray, white = (Picture(np.full((height, width, 3), v, np.float32)) for v in (0.5, 1.0))
     mask = Mask(np.full((height, width), sure, np.float32), "sure")
-    return list(Stylizer(recipe).run(PHOTO, PAINTING, before=Before(grey, white, mask)))
+    return list(Stylizer(recipe).run(PHOTO, PAINTING, before=Before(gray, white, mask)))
 
 
 def test_a_run_begins_where_it_is_told():
@@ -202,7 +202,7 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
     recipe = load_recipe("sketch").with_changes({"schedule": {"iterations": 10}})
     frame = read_picture(PHOTO).pixels
     taken: list[int] = []
-    engine = Optimiser(
+    engine = Optimizer(
         recipe,
         [read_picture(PAINTING)],
         (PHOTO.shape[1], PHOTO.shape[0]),
@@ -222,7 +222,7 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     frame = read_picture(PHOTO).resized(192, 144).pixels
     steps: list[Step] = []
     painting = [read_picture(PAINTING)]
-    engine = Optimiser(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)
+    engine = Optimizer(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)
     engine.begin(frame)
     sure = np.ones((144, 192), np.float32)
     sure[32:96, 64:128] = 0
@@ -242,9 +242,9 @@ def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
     assert len(list(effort.of(steps))) == done
 
 
-def test_neighbours_are_matched_with_all_of_the_frame():
+def test_neighbors_are_matched_with_all_of_the_frame():
     recipe = load_recipe("nnst").with_changes({"size": 64, "schedule.total": 60})
-    engine = Optimiser(recipe, [read_picture(PAINTING)], (256, 144), stability=0.8)
+    engine = Optimizer(recipe, [read_picture(PAINTING)], (256, 144), stability=0.8)
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     frame = np.zeros((144, 256, 3), np.float32)
@@ -258,15 +258,15 @@ def test_later_frames_also_end_when_they_have_converged():
     frame, taken = read_picture(PHOTO).pixels, list[int]()
     size = PHOTO.shape[1], PHOTO.shape[0]
     paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
-    engine = Optimiser(recipe, paintings, size, stability=0.8, iterations=40, on_step=see)
+    engine = Optimizer(recipe, paintings, size, stability=0.8, iterations=40, on_step=see)
     engine.begin(frame)
     engine.painted(frame, Memory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
     assert len(taken) < 40
 
 
-def test_the_paintings_colours_are_matched_to_a_shots_first_frame_and_kept():
+def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
     recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
-    engine = Optimiser(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)
+    engine = Optimizer(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)
     frame = read_picture(PHOTO).pixels
     engine.begin(frame)
     shown: list[object] = []

@@ -48,7 +48,7 @@ def test_doubling_is_bilinear_interpolation():
     assert torch.equal(doubled(image, 13, 9), doubled(image, 14, 10)[..., :13, :9])
 
 
-def test_a_grey_picture_has_no_detail():
+def test_a_gray_picture_has_no_detail():
     *bands, rest = decompose(torch.full((1, 3, 21, 34), 0.3), 4)
     assert all(band.abs().max() < 1e-6 for band in bands)
     assert torch.allclose(rest, torch.full_like(rest, 0.3))

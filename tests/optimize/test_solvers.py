@@ -37,7 +37,7 @@ def bowl(image):
 
 
 def valley(image):
-    """Rosenbrock's function of neighbouring pixels: curved, badly conditioned."""
+    """Rosenbrock's function of neighboring pixels: curved, badly conditioned."""
     x = image.detach().requires_grad_()
     flat = x.flatten()
     a, b = flat[:-1], flat[1:]

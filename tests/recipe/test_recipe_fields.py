@@ -61,7 +61,7 @@ def test_a_layer_is_added_changed_and_removed():
     [
         ("style.scal", "style.scal: no such field; did you mean style.scale"),
         ("tolerance", "did you mean schedule.tolerance?"),
-        ("colour.weight", "no such field"),
+        ("color.weight", "no such field"),
         ("size.x", "size.x: no such field"),
         ("style.layers.relu9_9", "no layer 'relu9_9'"),
     ],

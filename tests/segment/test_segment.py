@@ -66,8 +66,8 @@ def test_soft_edges_are_where_the_picture_has_its_own():
 
 def test_k_means_finds_what_is_apart_and_always_the_same():
     random = np.random.default_rng(5)
-    centres = np.array([[0, 0], [10, 0], [0, 10]])
-    points = np.concatenate([random.normal(c, 1, (50, 2)) for c in centres])
+    centers = np.array([[0, 0], [10, 0], [0, 10]])
+    points = np.concatenate([random.normal(c, 1, (50, 2)) for c in centers])
     labels = _clustered(points, 3)
     assert sorted(len(set(labels[k * 50 : k * 50 + 50])) for k in range(3)) == [1, 1, 1]
     assert len(set(labels)) == 3
@@ -140,7 +140,7 @@ def test_one_region_has_to_be_named(word, work, capsys):
     assert "auto:3#1 is the first of 3" in capsys.readouterr().err
 
 
-def test_auto_is_spelt_out_for_the_photo_and_its_painting():
+def test_auto_is_spelled_out_for_the_photo_and_its_painting():
     words = ["auto:2#1", "auto:2#2"]
     assert expanded(["auto:2"], ["p"], []) == (words, ["p", "p"], words)
     assert len(expanded(["auto"], ["p"], [])[0]) == 3

@@ -46,7 +46,7 @@ HERE = [
     (2, lambda: b"<!doctype html><p>", "not_a_picture", "looks like a web page"),
     (2, lambda: b"hello\n", "not_a_picture", "looks like text"),
     (4, lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n", "not_a_picture", "PostScript"),
-    (5, lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_a_picture", "rasterise"),
+    (5, lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_a_picture", "rasterize"),
     (5, lambda: b"%PDF-1.7\n", "not_a_picture", "PDF"),
     (6, lambda: png_file((14_000, 14_000, 8, 2, 0), b""), "over_limit", "196.0 megapixels"),
     (7, lambda: png_file((10_000, 10_000, 8, 2, 0), b""), "over_limit", "megapixels"),

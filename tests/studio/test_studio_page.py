@@ -468,7 +468,7 @@ def test_a_sheet_of_variations_gives_one_to_paint(page, server):
     page.uncheck("#follow")
     choose(page)
     before = {job["id"] for job in server.jobs()}
-    page.evaluate("document.getElementById('sheet-axis').value = 'Colours'")
+    page.evaluate("document.getElementById('sheet-axis').value = 'Colors'")
     page.click("#open-sheet")
     api.expect(page.locator("#sheet-save")).to_be_enabled(timeout=LONG)
     assert page.locator(".cell img:visible").count() == 4

@@ -37,7 +37,7 @@ def timed(frames, times):
 
 
 def close(found, frames, tolerance=4):
-    """Whether pictures are alike as far as half-size colours and the codec go, on average."""
+    """Whether pictures are alike as far as half-size colors and the codec go, on average."""
     assert len(found) == len(frames)
     return all(
         np.abs(a.astype(int) - b.astype(int)).mean() < tolerance
@@ -85,7 +85,7 @@ def test_rotated_clips_are_turned_upright(tmp_path, degrees):
     assert close([p for _, p in loaded(clip)], upright)
 
 
-def colour_bars():
+def color_bars():
     bars = np.zeros((48, 64, 3), np.uint8)
     for index, color in enumerate([(200, 30, 30), (30, 180, 40), (40, 50, 210), (220, 210, 60)]):
         bars[:, 16 * index : 16 * index + 16] = color
@@ -101,7 +101,7 @@ TAGS = [
 
 
 @pytest.mark.parametrize("tags", TAGS)
-def test_colours_and_their_tags_are_kept(tmp_path, tags):
+def test_colors_and_their_tags_are_kept(tmp_path, tags):
     source, again = tmp_path / "clip.mp4", tmp_path / "again.mp4"
     full, matrix = tags.get("color_range") == 2, tags.get("colorspace", 5)
     with av.open(str(source), "w") as container:
@@ -110,7 +110,7 @@ def test_colours_and_their_tags_are_kept(tmp_path, tags):
         video.options = {"crf": "4"}
         for name, value in tags.items():
             setattr(video.codec_context, name, value)
-        frame = av.VideoFrame.from_ndarray(colour_bars(), "rgb24").reformat(
+        frame = av.VideoFrame.from_ndarray(color_bars(), "rgb24").reformat(
             format="yuv420p", dst_colorspace=matrix, dst_color_range="JPEG" if full else "MPEG"
         )
         frame.pts = 0
@@ -119,11 +119,11 @@ def test_colours_and_their_tags_are_kept(tmp_path, tags):
     clip = open_clip(source)
     (found,) = loaded(clip)
     middles = np.s_[8:40, 6::16]
-    assert np.abs(found[1][middles].astype(int) - colour_bars()[middles]).max() < 8
+    assert np.abs(found[1][middles].astype(int) - color_bars()[middles]).max() < 8
     write_film(again, timed([found[1]], [found[0]]), clip.format)
     second = open_clip(again)
     assert second.format.colors == clip.format.colors
-    assert np.abs(loaded(second)[0][1][middles].astype(int) - colour_bars()[middles]).max() < 10
+    assert np.abs(loaded(second)[0][1][middles].astype(int) - color_bars()[middles]).max() < 10
 
 
 def test_sound_is_copied_packet_by_packet(tmp_path):
@@ -305,7 +305,7 @@ def test_numbered_pictures_in_and_out(tmp_path):
         loaded(open_clip(pattern))
 
 
-def test_gifs_keep_their_size_and_nearly_their_colours(tmp_path):
+def test_gifs_keep_their_size_and_nearly_their_colors(tmp_path):
     odd = [frame[:47, :63] for frame in FRAMES]
     form = Format(63, 47, Fraction(10), Fraction(1, 10))
     write_film(tmp_path / "film.gif", timed(odd, [Fraction(i, 10) for i in range(6)]), form)

@@ -30,13 +30,13 @@ FRAMES = panning(12)
 
 
 class Same:
-    """A stabiliser that changes nothing and takes as long as it is told."""
+    """A stabilizer that changes nothing and takes as long as it is told."""
 
     def __init__(self, spend):
         self.seen = []
         self._spend = spend
 
-    def stylised(self, frame):
+    def stylized(self, frame):
         self.seen.append(frame)
         self._spend()
         return frame, frame

@@ -43,13 +43,13 @@ def test_noise_is_found_at_its_own_size():
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, 0.05, f.shape).astype(np.float32) for f in CLIP]
     noisy = [f + n for f, n in zip(CLIP, noise, strict=True)]
-    grey = [np.full_like(f, 0.5) for f in CLIP]
-    found = seen({"noisy": noisy, "same": CLIP, "grey": grey}).results()
+    gray = [np.full_like(f, 0.5) for f in CLIP]
+    found = seen({"noisy": noisy, "same": CLIP, "gray": gray}).results()
     for distance in ("rmse_1", "rmse_10"):
         # Noise of two frames, independent; whole pixels blur nothing.
         assert found["noisy"][distance] == pytest.approx(0.05 * 2**0.5, rel=0.05)
         assert found["same"][distance] == found["source"][distance] < 0.003  # 8 bits
-        assert found["grey"][distance] == 0
+        assert found["gray"][distance] == 0
 
 
 def test_pulsing_brightness_is_found_at_the_distance_at_which_it_shows():
@@ -85,15 +85,15 @@ def films(work, monkeypatch):
     rng = np.random.default_rng(1)
     noisy = [np.clip(f + rng.normal(0, 20, f.shape), 0, 255).astype(np.uint8) for f in frames]
     write_clip(Path("noisy.mp4"), noisy)
-    write_clip(Path("grey.mp4"), [np.full_like(f, 120) for f in frames])
+    write_clip(Path("gray.mp4"), [np.full_like(f, 120) for f in frames])
 
 
 def test_the_command_tells_films_apart_and_plots_them(films, capsys):
-    given = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "grey.mp4"]
+    given = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "gray.mp4"]
     assert main([*given, "--json", "--plot", "plot.png"]) == 0
     found = json.loads(capsys.readouterr().out)
     still = {name: values["rmse_1"] for name, values in found["films"].items()}
-    assert still["grey.mp4"] < found["source"]["rmse_1"] < still["noisy.mp4"] / 10
+    assert still["gray.mp4"] < found["source"]["rmse_1"] < still["noisy.mp4"] / 10
     assert set(found["films"]["noisy.mp4"]) >= {"rmse_10", "style_gram", "content_ssim"}
     assert 0.5 < found["compared"]["share_1"] <= 1
     with Image.open("plot.png") as plot:

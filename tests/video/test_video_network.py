@@ -33,7 +33,7 @@ FRAMES = [from_levels(each) for each in panning(3)]
 def network_file(tmp_path_factory):
     torch.manual_seed(3)
     painter = Painter()
-    with torch.no_grad():  # at first it is the identity after recolouring
+    with torch.no_grad():  # at first it is the identity after recoloring
         painter.to_pixels.weight.normal_(0, 0.001)
     path = tmp_path_factory.mktemp("network") / "painter.safetensors"
     write_painter(painter.state_dict(), path, {})
@@ -107,7 +107,7 @@ def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
         engine = Network(recipe.with_changes({"size": 64}), [read_picture(synthetic_painting())])
         stabilizer, seen = Stabilizer(engine, Dis(), stability), Steadiness(Dis())
         for frame in clip:
-            seen.see(from_levels(frame), {"film": from_levels(stabilizer.stylised(frame)[1])})
+            seen.see(from_levels(frame), {"film": from_levels(stabilizer.stylized(frame)[1])})
         found[stability] = seen.results()["film"]["rmse_1"]
     assert found[0.8] < 0.6 * found[0.0]
 

@@ -132,7 +132,7 @@ def refine(
 
 
 def optimizers(recipe: Recipe) -> Recipe:
-    """The recipe, or in place of a network's the standard one, as strong, in the same colours and
+    """The recipe, or in place of a network's the standard one, as strong, in the same colors and
     with strokes as large."""
     if recipe.engine.kind == "optimizer":
         return recipe
@@ -183,7 +183,7 @@ class _Part:
         recipe: of the part.
         photo: what it was made from.
         paintings: the user's own, those that are the style somewhere in it.
-        shown: to the network, see :meth:`Stylizer.run`, in colours that are the recipe's already.
+        shown: to the network, see :meth:`Stylizer.run`, in colors that are the recipe's already.
     """
 
     recipe: Recipe
@@ -211,7 +211,7 @@ def _part(
     if not left:
         raise InputError("the region lies where the photo is kept: nothing is to be painted")
     paintings = [paintings[index] for index in left]
-    # Colours are those of the whole photo, not of what is around the region.
+    # Colors are those of the whole photo, not of what is around the region.
     content, styles = seen(entire.colors, photo, paintings, size, entire.style.scale)
     shown = {
         "content": around.of(content, *size),

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from impasto.batch.batch_job import Job, Outcome
 from impasto.batch.batch_record import Entry, Record
-from impasto.batch.sources.manifest import Row, respelt
+from impasto.batch.sources.manifest import Row, respelled
 from impasto.batch.sources.search import Found, places
 from impasto.batch.ways import Ways, files_of, sha256_of
 from impasto.errors import ImpastoError, InputError, counted
@@ -62,8 +62,8 @@ class Planner:
             force: whether outputs that are there, but of something else, are made again.
             absolute: whether jobs name files in full, for workers that are elsewhere.
         """
-        self._spelt = places.absolute if absolute else str
-        self._output = self._spelt(output)
+        self._spelled = places.absolute if absolute else str
+        self._output = self._spelled(output)
         self._record = record
         self._ways = ways
         self._suffix = suffix
@@ -111,14 +111,14 @@ class Planner:
         way, key = self._ways.of(row), self._name(found, row)
         return Job(
             key=key,
-            photo=self._spelt(found.photo),
-            styles=tuple(map(self._spelt, way.styles)),
+            photo=self._spelled(found.photo),
+            styles=tuple(map(self._spelled, way.styles)),
             output=places.joined(self._output, key),
             recipe=way.recipe,
             identity=way.identity,
             stamp=found.stamp or places.stamp(found.photo),
-            masks=tuple(respelt(each, self._spelt) for each in way.masks),
-            style_masks=tuple(respelt(each, self._spelt) for each in way.style_masks),
+            masks=tuple(respelled(each, self._spelled) for each in way.masks),
+            style_masks=tuple(respelled(each, self._spelled) for each in way.style_masks),
         )
 
     def _name(self, found: Found | Row, row: Row | None) -> str:

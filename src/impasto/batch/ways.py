@@ -11,7 +11,7 @@ from typing import Any
 
 from impasto.batch.batch_job import Job, Settings
 from impasto.batch.sources import places
-from impasto.batch.sources.manifest import Row, mask_file, respelt
+from impasto.batch.sources.manifest import Row, mask_file, respelled
 from impasto.errors import ImpastoError, InputError, WeightsError
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
@@ -149,7 +149,7 @@ def _mask(mask: str) -> str:
     """
     file = mask_file(mask)
     try:
-        return mask if file is None else respelt(mask, sha256_of)
+        return mask if file is None else respelled(mask, sha256_of)
     except ImpastoError:
         return mask
 

@@ -1,8 +1,8 @@
 """A picture as a Laplacian pyramid, a canvas whose coefficients are structure of every size.
 
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code" (1983). A step along a coefficient
-of a coarse level moves a whole patch of the picture, so that colours and large shapes come as fast
-as detail; STROTSS and NNST optimise such coefficients for that reason. Every operation here has a
+of a coarse level moves a whole patch of the picture, so that colors and large shapes come as fast
+as detail; STROTSS and NNST optimize such coefficients for that reason. Every operation here has a
 deterministic gradient on every device, which ``interpolate`` and padding by replication have not.
 """
 

@@ -50,7 +50,7 @@ def write_parameters(parameters: Parameters, path: Path) -> None:
     """Write parameters in the format of the path's extension, through a temporary file.
 
     Keras and MatConvNet files mean the Caffe convention and torchvision's mean their own; the
-    first layer is rescaled where they differ. Their mean colours differ too, by half a level, which
+    first layer is rescaled where they differ. Their mean colors differ too, by half a level, which
     the first bias absorbs everywhere but at the zero-padded border of the picture. .safetensors
     keeps everything exactly.
 
@@ -89,10 +89,12 @@ def _assembled(
     layers: Layers,
     path: Path,
     convention: tuple[Literal["rgb", "bgr"], Tensor, Tensor],
-    licence: str = UNSTATED,
+    license_name: str = UNSTATED,
 ) -> Parameters:
     network = _network_with(layers, path)
-    return Parameters(network, checked(layers, network, str(path)), *convention, str(path), licence)
+    return Parameters(
+        network, checked(layers, network, str(path)), *convention, str(path), license_name
+    )
 
 
 def _from_hwio(kernel: Any) -> Tensor:
@@ -167,11 +169,11 @@ def _read_matconvnet(path: Path) -> Parameters:
 
 
 def _mean_rgb(file: dict[str, Any]) -> list[float]:
-    """The mean colour; older files keep a 224 x 224 x 3 image of it, newer ones three numbers."""
+    """The mean color; older files keep a 224 x 224 x 3 image of it, newer ones three numbers."""
     meta = file.get("meta")
     normalization = getattr(meta, "normalization", None) or file.get("normalization")
     if normalization is None:
-        raise WeightsError("no normalization.averageImage: the mean colour is unknown")
+        raise WeightsError("no normalization.averageImage: the mean color is unknown")
     mean = np.asarray(normalization.averageImage, dtype=np.float64)
     return [float(value) for value in mean.reshape(-1, 3).mean(axis=0)]
 
@@ -210,7 +212,7 @@ def _write_safetensors(parameters: Parameters, path: Path) -> None:
         "network": parameters.network,
         "channel_order": parameters.channel_order,
         "origin": parameters.origin,
-        "licence": parameters.licence,
+        "licence": parameters.license,
     }
     path.write_bytes(save(tensors, {"impasto": json.dumps(about)}))
 

@@ -1,4 +1,4 @@
-"""The layers of VGG by name: which there are, how they are spelt, and where they lie.
+"""The layers of VGG by name: which there are, how they are spelled, and where they lie.
 
 Canonical names are those of the style transfer literature, ``relu4_2``: the activation after the
 ReLU of the second convolution of block four. ``conv4_2`` and Keras's ``block4_conv2`` are accepted

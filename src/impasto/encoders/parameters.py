@@ -29,7 +29,7 @@ class Parameters:
         gain, offset: [3] in that order; the network sees ``picture * gain - offset`` for a picture
             in [0, 1].
         origin: where they came from, for people.
-        licence: of the weights.
+        license: of the weights.
     """
 
     network: Network
@@ -38,7 +38,7 @@ class Parameters:
     gain: Tensor
     offset: Tensor
     origin: str
-    licence: str
+    license: str
 
 
 def caffe_convention() -> tuple[Literal["bgr"], Tensor, Tensor]:

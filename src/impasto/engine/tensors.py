@@ -18,7 +18,7 @@ from impasto.image.resample import resized_rows
 from impasto.recipe.tables import Start
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
-"""Mean colour, RGB in [0, 1], that VGG's preprocessing subtracts."""
+"""Mean color, RGB in [0, 1], that VGG's preprocessing subtracts."""
 
 
 def to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:

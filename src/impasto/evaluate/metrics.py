@@ -1,7 +1,7 @@
 """The metrics of `impasto compare`: pure functions of pictures in [0, 1] and of features.
 
 Style and content each have several, because each single one can be fooled. Lower is better but
-for ``content_ssim``. Layers in :data:`HELD_OUT` are optimised by no recipe of ours, so that a
+for ``content_ssim``. Layers in :data:`HELD_OUT` are optimized by no recipe of ours, so that a
 recipe cannot be good at them by having trained for the test.
 """
 
@@ -36,7 +36,7 @@ class Statistics:
         grams: [C, C] at :data:`GRAM_LAYERS`.
         gaussians: mean [C] and covariance [C, C] at :data:`HELD_OUT`.
         patches: :func:`slices` of 7 x 7 RGB patches at up to three octaves, finest first.
-        colors: :func:`slices` of OKLab colours.
+        colors: :func:`slices` of OKLab colors.
     """
 
     grams: dict[str, Tensor]
@@ -92,7 +92,7 @@ def content_ssim(photo: Tensor, result: Tensor) -> float:
 def content_selfsim(photo: Tensor, result: Tensor) -> float:
     """Mean absolute difference of the cosine similarity matrices of two feature maps, in [0, 2].
 
-    Structure without colour (Shechtman and Irani 2007; STROTSS, Kolkin et al. 2019).
+    Structure without color (Shechtman and Irani 2007; STROTSS, Kolkin et al. 2019).
 
     Args:
         photo, result: [1, C, h, w] features, averaged down to a grid of at most 32 x 32.
@@ -133,7 +133,7 @@ def style_swd(painting: Statistics, result: Statistics) -> float:
 
 
 def palette(painting: Statistics, result: Statistics) -> float:
-    """Sliced Wasserstein distance of OKLab colours."""
+    """Sliced Wasserstein distance of OKLab colors."""
     return sliced_wasserstein(painting.colors, result.colors)
 
 

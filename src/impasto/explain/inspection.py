@@ -125,7 +125,7 @@ def _from_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Pictu
 
 
 def activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
-    """For each layer, its strongest channels as grey pictures, brightest where most active."""
+    """For each layer, its strongest channels as gray pictures, brightest where most active."""
     device = resolve_device(inspection.device)
     encoder = load_encoder("vgg19", LAYERS, device=device)
     size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)

@@ -1,1 +1,1 @@
-"""Pictures in and out of files: decoding, colour, metadata, encoding. Imports no torch."""
+"""Pictures in and out of files: decoding, color, metadata, encoding. Imports no torch."""

@@ -1,7 +1,7 @@
 """The guided filter: a picture smoothed where its guide is smooth, with the guide's edges.
 
 He, Sun and Tang, "Guided Image Filtering" (ECCV 2010): in every window the result is an affine map
-of the guide's colours, and a pixel is the mean over the windows that it is in. Maps of large
+of the guide's colors, and a pixel is the mean over the windows that it is in. Maps of large
 windows are smooth and need no more than a few positions in each: He and Sun, "Fast Guided Filter"
 (arXiv:1505.00996). There the moments are those of all pixels, summed over cells, not of a few.
 """

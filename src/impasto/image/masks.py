@@ -76,9 +76,9 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
     picture = read_picture(source, name=name or "the mask")
     name = name or ("" if path is None else path.name)
     values = picture.pixels @ LUMA
-    # Grey is grey: the weights of luma do not sum to 1 in the last bit.
-    grey = np.ptp(picture.pixels, axis=-1) == 0
-    values[grey] = picture.pixels[grey, 0]
+    # Gray is gray: the weights of luma do not sum to 1 in the last bit.
+    gray = np.ptp(picture.pixels, axis=-1) == 0
+    values[gray] = picture.pixels[gray, 0]
     if picture.alpha is not None:
         values *= picture.alpha
     return checked(Mask(values, name, path))

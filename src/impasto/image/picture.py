@@ -70,7 +70,7 @@ class Picture:
     def resized(self, width: int, height: int) -> Picture:
         """The picture at another size: Lanczos, anti-aliased, in float; itself if nothing changes.
 
-        Colours are weighted by alpha, so that transparent pixels leave no fringe.
+        Colors are weighted by alpha, so that transparent pixels leave no fringe.
         """
         if (width, height) == (self.width, self.height):
             return self

@@ -57,8 +57,8 @@ class Sitting:
 
 
 def colors_seen(recipe: Recipe) -> Colors:
-    """What a network is shown: trained on paintings, it has hardly a stroke after grey ones, so
-    that where only lightness is wanted it sees the painting in the photo's colours."""
+    """What a network is shown: trained on paintings, it has hardly a stroke after gray ones, so
+    that where only lightness is wanted it sees the painting in the photo's colors."""
     return "match" if recipe.colors == "luminance" else recipe.colors
 
 

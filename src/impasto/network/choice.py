@@ -43,7 +43,7 @@ def stylizer_for(
     scratch: str | Path | None = None,
     like: Stylizer | None = None,
 ) -> Stylizer:
-    """The optimiser, with the network's draft if that is what the recipe begins with; arguments
+    """The optimizer, with the network's draft if that is what the recipe begins with; arguments
     and errors as of :class:`Stylizer`."""
     draft = None
     if recipe.start.base == "draft":

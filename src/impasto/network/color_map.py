@@ -1,4 +1,4 @@
-"""The colours of a style by one 3 x 3 map, in closed form: nothing to be learnt.
+"""The colors of a style by one 3 x 3 map, in closed form: nothing to be learned.
 
 As :mod:`impasto.image.color.transfer`, but of batches, on any device, and of matrix products
 alone, so
@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COLOR_NUMBERS = 12
-"""Of a picture's colour moments: the mean [3] and the second moment [3, 3], row by row."""
+"""Of a picture's color moments: the mean [3] and the second moment [3, 3], row by row."""
 RIDGE = 5e-4
 """Added to the variances, 0.02 in RGB: a photo's noise is not spread over a painting's palette."""
-GREY = 0.1
-"""Of the ridge: variance of colour, down to which a target's ridge has all of its colour. A photo
-after an engraving shall be as grey as that."""
+GRAY = 0.1
+"""Of the ridge: variance of color, down to which a target's ridge has all of its color. A photo
+after an engraving shall be as gray as that."""
 TINY = 1e-12
 LEAST = 1e-5
 """Eigenvalue, of the trace, down to which roots are exact."""
@@ -76,13 +76,13 @@ def color_moments(image: Tensor, mask: Tensor | None = None) -> Tensor:
 def color_map(
     source: Tensor, target: Tensor, ridge: float | Tensor = RIDGE
 ) -> tuple[Tensor, Tensor]:
-    """The Monge-Kantorovich map of one Gaussian of colours to another.
+    """The Monge-Kantorovich map of one Gaussian of colors to another.
 
     ``S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2`` (Pitié and Kokaram 2007); the identity if they are equal.
 
     Args:
         source, target: [N, 12] of :func:`color_moments`.
-        ridge: added to the variances of both; one, or [N, 1, 1]. To those of a target's colours
+        ridge: added to the variances of both; one, or [N, 1, 1]. To those of a target's colors
             only so far as it has any.
 
     Returns:
@@ -91,7 +91,7 @@ def color_map(
     (mean_s, cov_s), (mean_t, cov_t) = map(mean_and_covariance, (source, target))
     identity = torch.eye(3, dtype=cov_s.dtype, device=cov_s.device)
     cov_s = cov_s + (ridge + ROUNDING) * identity
-    cov_t = cov_t + ridge * _without_colour_of_grey(cov_t, ridge, identity) + ROUNDING * identity
+    cov_t = cov_t + ridge * _without_color_of_gray(cov_t, ridge, identity) + ROUNDING * identity
     root, inverse = roots(cov_s)
     matrix = inverse @ roots(root @ cov_t @ root)[0] @ inverse
     return matrix, mean_t - matrix @ mean_s
@@ -130,10 +130,10 @@ def mean_and_covariance(moments: Tensor) -> tuple[Tensor, Tensor]:
     return mean, moments[:, 3:].view(-1, 3, 3) - mean @ mean.transpose(1, 2)
 
 
-def _without_colour_of_grey(covariance: Tensor, ridge: float | Tensor, identity: Tensor) -> Tensor:
-    """The identity [N, 3, 3], in whose plane of colours there is as little as there is colour."""
-    grey = torch.full_like(identity, 1 / 3)
+def _without_color_of_gray(covariance: Tensor, ridge: float | Tensor, identity: Tensor) -> Tensor:
+    """The identity [N, 3, 3], in whose plane of colors there is as little as there is color."""
+    gray = torch.full_like(identity, 1 / 3)
     total = covariance.diagonal(dim1=1, dim2=2).sum(1).view(-1, 1, 1)
-    colour = (total - (covariance * grey).sum((1, 2), keepdim=True)).clamp(min=0) / 2
-    share = (colour / (GREY * ridge)).clamp(max=1)
-    return grey + share * (identity - grey)
+    color = (total - (covariance * gray).sum((1, 2), keepdim=True)).clamp(min=0) / 2
+    share = (color / (GRAY * ridge)).clamp(max=1)
+    return gray + share * (identity - gray)

@@ -1,8 +1,8 @@
-"""Colour and contrast of every octave, in closed form: nothing to be learnt.
+"""Color and contrast of every octave, in closed form: nothing to be learned.
 
 A picture is taken apart into a Laplacian pyramid (Burt and Adelson 1983), and each of its levels
 gets, by a Monge-Kantorovich map, the mean and covariance that it has in a painting. So hatching and
-large patches are as strong as the painting's, in its colours, wherever they come from; and the
+large patches are as strong as the painting's, in its colors, wherever they come from; and the
 network is left to say where they go.
 """
 
@@ -26,7 +26,7 @@ OCTAVES = 4
 CELL = 2**OCTAVES
 """Sides of what is graded are multiples of it; others are padded by reflection."""
 GRADE_NUMBERS = (OCTAVES + 1) * COLOR_NUMBERS
-"""Of a picture's grade: colour moments of the levels, finest first."""
+"""Of a picture's grade: color moments of the levels, finest first."""
 GRADED = "1331"
 """Which pyramid: part of the names of files that keep grades."""
 SEEN = 4 * CELL

@@ -37,7 +37,7 @@ def _tile() -> Tensor:
 
 
 def grain(height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
-    """[1, 1, H, W] of mean 0 and deviation 1, to be added to every colour alike; from any place of
+    """[1, 1, H, W] of mean 0 and deviation 1, to be added to every color alike; from any place of
     it on."""
     rows = torch.arange(top, top + height) % SIDE
     columns = torch.arange(left, left + width) % SIDE

@@ -1,12 +1,12 @@
 """The network: a photo and a style code in, the picture out, in one pass.
 
 After MicroAST (Wang et al., arXiv:2211.15313) and Dumoulin et al. (arXiv:1610.07629): a content
-path of few channels at a half, a quarter and an eighth of the resolution, whose decoder normalises
+path of few channels at a half, a quarter and an eighth of the resolution, whose decoder normalizes
 its features and gives them the gains and offsets that a style asks for. Before it and after it the
 picture is given the painting's grade, see :mod:`impasto.network.grade`: the network says where
 strokes go, and nothing at first; how strong they are at each size is known in closed form.
 
-All normalisation is by statistics of the whole picture, or of each region of one. Those of a whole
+All normalization is by statistics of the whole picture, or of each region of one. Those of a whole
 can be measured of another picture and given back: then a part is painted as in the whole.
 """
 
@@ -24,14 +24,14 @@ from impasto.network.style_code import NUMBERS, CodeBook
 HALF, QUARTER, EIGHTH = 24, 48, 96
 """Channels at each resolution."""
 NORMALIZED = (*(EIGHTH,) * 6, QUARTER, QUARTER, QUARTER, QUARTER, HALF, HALF)
-"""Channels of the normalised layers, in the order of the data."""
+"""Channels of the normalized layers, in the order of the data."""
 HIDDEN = 256
 SHAPIRO = tuple(weight / 64 for weight in (1, -6, 15, 44, 15, -6, 1))
 """Weights of the filter of :func:`smoothed`."""
 EPSILON = 1e-5
 STATISTICS = 2 * (GRADE_NUMBERS + sum(NORMALIZED))
 """Numbers of a picture's statistics: the photo's grade, mean and inverse deviation of what is
-normalised, and the grade of what was painted, before it is given the style's."""
+normalized, and the grade of what was painted, before it is given the style's."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Painter(nn.Module):
         super().__init__()
         self.book = CodeBook()
         self.autocast: torch.dtype | None = None
-        """Of the convolutions; none: float32, which colours are in any case."""
+        """Of the convolutions; none: float32, which colors are in any case."""
         self.reader = nn.Sequential(
             nn.Linear(NUMBERS - GRADE_NUMBERS, HIDDEN),
             nn.SiLU(),
@@ -144,7 +144,7 @@ class Painter(nn.Module):
         return graded(painted, own, style.grades, masks)[:, :, :height, :width]
 
     def statistics(self, photo: Tensor, style: Style) -> Tensor:
-        """What everything is normalised by: [N, STATISTICS]; the style is one, without masks."""
+        """What everything is normalized by: [N, STATISTICS]; the style is one, without masks."""
         normalizer = _Normalizer(style, None)
         painted = self._painted(padded(photo), normalizer)
         return torch.cat([grade(photo), *normalizer.found, grade(painted)], 1)
@@ -181,7 +181,7 @@ class Painter(nn.Module):
 
 
 class _Normalizer:
-    """Called on one layer after the other, in the order of the data: features are normalised, by
+    """Called on one layer after the other, in the order of the data: features are normalized, by
     their own statistics or by those given, and get their style's gains and offsets."""
 
     def __init__(self, style: Style, given: Tensor | None) -> None:

@@ -1,4 +1,4 @@
-"""The network's picture, for the optimiser to begin with."""
+"""The network's picture, for the optimizer to begin with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NetworkDraft:
         """Load the network.
 
         Args:
-            recipe: of the optimiser.
+            recipe: of the optimizer.
             device, weights: as of :class:`impasto.network.one_pass.OnePass`.
             like: another one, whose network is used too if it is the same.
 

@@ -51,7 +51,7 @@ def network_there(path: Path) -> Path:
 
 
 def network_in(recipe: Recipe) -> Engine:
-    """The network that has a part in a recipe: its engine, or what paints its optimiser's draft."""
+    """The network that has a part in a recipe: its engine, or what paints its optimizer's draft."""
     return Engine(kind="network") if recipe.start.base == "draft" else recipe.engine
 
 

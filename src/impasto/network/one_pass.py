@@ -144,9 +144,9 @@ class OnePass:
 
         Args:
             content: the first frame: how weak a strength below 1 is, is told by it.
-            styles: the paintings, in the colours they are wanted in.
+            styles: the paintings, in the colors they are wanted in.
             size: (width, height) of the frames.
-            frozen: whether all are normalised by the statistics of the first; impasto's networks.
+            frozen: whether all are normalized by the statistics of the first; impasto's networks.
 
         Raises:
             ResourceError: there is too little memory for one.

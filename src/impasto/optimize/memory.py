@@ -142,7 +142,7 @@ class Demand:
         )
 
     def _matching(self, result: int, painting: int) -> int:
-        """Bytes for neighbours: the picture's hypercolumns, their targets, the painting's and a
+        """Bytes for neighbors: the picture's hypercolumns, their targets, the painting's and a
         chunk of similarities, with the copies that centring makes.
         """
         if not self.columns:

@@ -1,4 +1,4 @@
-"""Which objective a scale of a run has: whole, in tiles, or by neighbours."""
+"""Which objective a scale of a run has: whole, in tiles, or by neighbors."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Before:
                 "one scale of that size, and at least one iteration"
             )
         if recipe.style.distance == "neighbors":
-            raise InputError("neighbours are matched with all of a frame: no focus is possible")
+            raise InputError("neighbors are matched with all of a frame: no focus is possible")
 
     def past(self, scale: Scale, storage: Storage) -> Past:
         """At the size of a scale."""

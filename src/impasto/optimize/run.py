@@ -184,7 +184,7 @@ class Run:
         state: RunState | None,
         evaluate: Evaluate,
     ) -> SolverLike:
-        """Of a scale: begun, begun with what the coarser one learnt, or as it was in a state."""
+        """Of a scale: begun, begun with what the coarser one learned, or as it was in a state."""
         recipe = self._stylizer.recipe
         start = self._start(index, coarser) if state is None else self._shape(index)
         if recipe.style.distance == "neighbors":

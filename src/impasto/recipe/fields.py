@@ -13,7 +13,7 @@ from impasto.encoders.layers import canonical_layer
 from impasto.errors import RecipeError
 
 NETWORKS_TOO = {"style": ("scale", "weights", "strengths"), "photorealism": ("filter", "epsilon")}
-"""Fields that a network heeds, of tables that are the optimiser's."""
+"""Fields that a network heeds, of tables that are the optimizer's."""
 OPTIMIZERS = (
     *("encoder", "content", "style", "palette", "neighbors", "smoothness", "photorealism"),
     *("temporal", "start", "canvas", "schedule", "solver"),
@@ -28,7 +28,7 @@ FLAGS = {
 
 
 def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
-    """That nothing which only the optimiser knows is changed of a network's recipe.
+    """That nothing which only the optimizer knows is changed of a network's recipe.
 
     Args:
         before, after: recipes.
@@ -44,7 +44,7 @@ def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
         if not heeded and getattr(before, table) != getattr(after, table):
             raise RecipeError(
                 f"recipe {after.name!r} is a network's, which paints in one pass and takes no "
-                f"{FLAGS.get(key, key)}: the optimiser's quickest is the recipe sketch"
+                f"{FLAGS.get(key, key)}: the optimizer's quickest is the recipe sketch"
             )
 
 
@@ -90,7 +90,7 @@ def _change_layer(layers: dict[str, Any], name: str, weight: Any) -> None:
 def _unknown(recipe: dict[str, Any], key: str) -> RecipeError:
     keys = list(_keys(recipe))
     last = key.rpartition(".")[2]
-    # A field under its bare name is as likely a slip as a misspelt one.
+    # A field under its bare name is as likely a slip as a misspelled one.
     near = [each for each in keys if each.rpartition(".")[2] == last]
     near = near or difflib.get_close_matches(key, keys, 3)
     meant = f"; did you mean {' or '.join(near)}?" if near else ""

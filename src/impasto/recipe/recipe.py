@@ -153,14 +153,14 @@ class Recipe(Table):
             )
 
     def check_optimizer(self) -> None:
-        """That the optimiser is what the recipe asks for, by itself or from a network's draft.
+        """That the optimizer is what the recipe asks for, by itself or from a network's draft.
 
         Raises:
             RecipeError: it asks for a network.
         """
         if self.engine.kind != "optimizer":
             raise RecipeError(
-                f"recipe {self.name!r} is for a network, not for the optimiser: impasto.stylize "
+                f"recipe {self.name!r} is for a network, not for the optimizer: impasto.stylize "
                 "and the command line run it"
             )
 
@@ -175,7 +175,7 @@ class Recipe(Table):
 
         Raises:
             RecipeError: an unknown field, a value out of its range, or a network is asked for what
-                only the optimiser knows.
+                only the optimizer knows.
         """
         data = self.model_dump(mode="json")
         for key, value in changes.items():

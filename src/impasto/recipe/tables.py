@@ -35,8 +35,8 @@ class Engine(Table):
     """What makes the picture."""
 
     kind: Literal["optimizer", "network", "magenta"] = "optimizer"
-    """The optimiser, or in one pass a network of ours (:mod:`impasto.network`), which heeds sizes,
-    colours, strengths, weights, masks and ``style.scale``, all else being the optimiser's; or
+    """The optimizer, or in one pass a network of ours (:mod:`impasto.network`), which heeds sizes,
+    colors, strengths, weights, masks and ``style.scale``, all else being the optimizer's; or
     Magenta's (:mod:`impasto.network.magenta`), which knows neither weights nor ``style.scale``."""
     file: str | None = None
     """The network's, a path; none: the one that impasto comes with."""
@@ -66,7 +66,7 @@ class ContentTerm(Table):
 
     kind: Literal["features", "self_similarity"] = "features"
     """Squared differences of features, or of the distances between them on a grid
-    (:mod:`impasto.objective.losses.self_similarity`), which leaves the colours free, is relative
+    (:mod:`impasto.objective.losses.self_similarity`), which leaves the colors free, is relative
     to the
     photo and knows no ``normalization``."""
     structure: NonNegative = 0.0
@@ -102,7 +102,7 @@ class StyleTerm(Table):
     """Size of the painting relative to the result, as a ratio of the square roots of their
     areas: above 1 the strokes grow, below 1 they shrink."""
     weights: tuple[NonNegative, ...] = ()
-    """One for each painting, normalised to sum to 1; empty means equal."""
+    """One for each painting, normalized to sum to 1; empty means equal."""
     strengths: tuple[Unit, ...] = ()
     """One for each painting, times the recipe's own; empty means 1."""
 
@@ -114,7 +114,7 @@ class StyleTerm(Table):
 
 
 class PaletteTerm(Table):
-    """Colours, kept near those of the painting(s): :mod:`impasto.objective.losses.palette`."""
+    """Colors, kept near those of the painting(s): :mod:`impasto.objective.losses.palette`."""
 
     weight: NonNegative = 0.0
 
@@ -124,7 +124,7 @@ class NeighborTerm(Table):
     itself where paintings have weights, strengths or regions of their own."""
 
     photo_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Of the photo in what neighbours are sought for; the rest is the picture so far."""
+    """Of the photo in what neighbors are sought for; the rest is the picture so far."""
     rotations: bool = True
     """Whether the painting is also looked through turned by 90, 180 and 270 degrees."""
 
@@ -137,7 +137,7 @@ class SmoothnessTerm(Table):
 
 
 class PhotorealismTerm(Table):
-    """The photo's matting Laplacian (:mod:`impasto.objective.losses.matting`): colour and light may
+    """The photo's matting Laplacian (:mod:`impasto.objective.losses.matting`): color and light may
     change, patch by patch, structure may not."""
 
     weight: NonNegative = 0.0
@@ -156,7 +156,7 @@ class TemporalTerm(Table):
 
 
 class Start(Table):
-    """The picture the optimiser begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
+    """The picture the optimizer begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
 
     base: Literal["content", "style", "image", "draft"] = "content"
     """The photo, the first painting, a picture, or what the one-pass network makes of the photo."""
@@ -165,7 +165,7 @@ class Start(Table):
     noise_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
     noise: Literal["uniform", "normal"] = "uniform"
     noise_center: Annotated[float, Field(ge=0, le=1)] | Literal["mean"] = 0.5
-    """Mid-grey by default; ``"mean"`` is the mean colour of ImageNet, VGG's own zero."""
+    """Mid-gray by default; ``"mean"`` is the mean color of ImageNet, VGG's own zero."""
     noise_amplitude: NonNegative = 0.5
     """Half the range of uniform noise, or the standard deviation of normal noise."""
 
@@ -192,7 +192,7 @@ class Schedule(Table):
     coarsest: Annotated[int, Field(ge=16)] | None = None
     """Longer side of the first scale in pixels; none: one scale only, the full size."""
     factor: Annotated[float, Field(gt=1, le=4)] = 2.0
-    """Ratio of the sides of neighbouring scales."""
+    """Ratio of the sides of neighboring scales."""
     iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     """At the scale whose longer side is ``at``."""
     at: Annotated[int, Field(ge=16)] | None = None
@@ -209,7 +209,7 @@ class Schedule(Table):
     begins."""
     refine: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Iterations of one more pass at the finest size. With ``style.distance = "neighbors"`` every
-    layer then has neighbours of its own, sought anew in each iteration."""
+    layer then has neighbors of its own, sought anew in each iteration."""
     total: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """If set, the scales' iterations are stretched or shrunk to sum to this."""
     until: Literal["iterations", "converged"] = "iterations"
@@ -218,7 +218,7 @@ class Schedule(Table):
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """As a share of the loss."""
     carry: bool = False
-    """Whether a scale begins with what the solver learnt at the one before: Adam's moments, the
+    """Whether a scale begins with what the solver learned at the one before: Adam's moments, the
     curvature pairs of bounded L-BFGS, rescaled as gradients are."""
 
 

@@ -1,4 +1,4 @@
-"""Many small pictures on one large one, labelled."""
+"""Many small pictures on one large one, labeled."""
 
 from __future__ import annotations
 

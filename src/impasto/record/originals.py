@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def is_among(path: Path, others: Iterable[Path]) -> bool:
-    """Whether a path is one of others, however it is spelt: links and ``..`` are followed."""
+    """Whether a path is one of others, however it is spelled: links and ``..`` are followed."""
     return any(same_file(path, other) for other in others)
 
 

@@ -30,12 +30,12 @@ class Provenance:
 
     Attributes:
         version: of impasto.
-        recipe: with everything automatic spelt out, and no folders in it.
+        recipe: with everything automatic spelled out, and no folders in it.
         inputs: the photo and each painting, in this order; the hash is of the pixels.
         device: type of the device, ``cpu`` or ``cuda``.
         start: the picture of the user's that the run began with, hashed by its pixels.
         weights: VGG's file, hashed by its bytes; none: not known.
-        network: the one-pass network's file, likewise; none: it was the optimiser.
+        network: the one-pass network's file, likewise; none: it was the optimizer.
         masks: of the photo, hashed by their weights.
         style_masks: of the paintings, likewise; none: all of the painting.
         keeps_metadata: whether the photo's EXIF and copyright were kept.

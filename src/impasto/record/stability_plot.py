@@ -1,4 +1,4 @@
-"""Stability against style: a grey film is perfectly stable, so that neither says much alone."""
+"""Stability against style: a gray film is perfectly stable, so that neither says much alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Regions of a photo and those of paintings that correspond: all clustered together.
 
-What the network sees at a place (relu3_1, relu4_1), its colour and its position are put side by
+What the network sees at a place (relu3_1, relu4_1), its color and its position are put side by
 side, each picture's own mean and spread taken out, so that a photo's sky and a painting's, however
 different, are about as far from the rest of their pictures. K-means on all then finds regions that
 all have. They have no names: this is no detector of skies.
@@ -33,7 +33,7 @@ LAYERS = ("relu3_1", "relu4_1")
 AXES = 12
 """Principal axes kept of each layer's features."""
 COLOR, POSITION = 1.5, 0.8
-"""Weights of colour and of height in the picture, where the features of a layer have 1. What is
+"""Weights of color and of height in the picture, where the features of a layer have 1. What is
 left and what is right tells nothing."""
 BLUR = 5
 """Places over which features are averaged: regions, not textures, are wanted."""
@@ -135,8 +135,8 @@ def _aligned(pictures: list[Tensor]) -> NDArray[np.float64]:
     """[N, D] of all pictures' places, from [n, D] each: layers in few dimensions, every picture's
     mean and spread taken out, weighted.
     """
-    centred = [each.double() - each.double().mean(0) for each in pictures]
-    columns = zip(*(torch.split(each, [256, 512, 3, 1], 1) for each in centred), strict=True)
+    centered = [each.double() - each.double().mean(0) for each in pictures]
+    columns = zip(*(torch.split(each, [256, 512, 3, 1], 1) for each in centered), strict=True)
     weighted = []
     for weight, parts in zip((1.0, 1.0, COLOR, POSITION), columns, strict=True):
         joint = sum(part.T @ part / len(part) for part in parts)
@@ -153,15 +153,15 @@ def _clustered(points: NDArray[np.float64], count: int) -> NDArray[np.int_]:
     random = np.random.default_rng(0)
     best, labels = np.inf, np.zeros(len(points), np.int_)
     for _ in range(TRIES):
-        centres = _spread_out(points, count, random)
+        centers = _spread_out(points, count, random)
         for _ in range(ROUNDS):
-            distance = _distances(points, centres)
+            distance = _distances(points, centers)
             near = distance.argmin(1)
             members = [points[near == place] for place in range(count)]
-            centres = np.stack(
-                [m.mean(0) if len(m) else c for m, c in zip(members, centres, strict=True)]
+            centers = np.stack(
+                [m.mean(0) if len(m) else c for m, c in zip(members, centers, strict=True)]
             )
-        distance = _distances(points, centres)
+        distance = _distances(points, centers)
         if distance.min(1).sum() < best:
             best, labels = distance.min(1).sum(), distance.argmin(1)
     return labels
@@ -170,19 +170,19 @@ def _clustered(points: NDArray[np.float64], count: int) -> NDArray[np.int_]:
 def _spread_out(
     points: NDArray[np.float64], count: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """First centres, each likelier the farther it is from those before (Arthur, Vassilvitskii)."""
-    centres: NDArray[np.float64] = points[random.integers(len(points))][None]
-    while len(centres) < count:
-        distance = _distances(points, centres).min(1).clip(min=1e-12)
+    """First centers, each likelier the farther it is from those before (Arthur, Vassilvitskii)."""
+    centers: NDArray[np.float64] = points[random.integers(len(points))][None]
+    while len(centers) < count:
+        distance = _distances(points, centers).min(1).clip(min=1e-12)
         chosen = random.choice(len(points), p=distance / distance.sum())
-        centres = np.vstack([centres, points[chosen]])
-    return centres
+        centers = np.vstack([centers, points[chosen]])
+    return centers
 
 
-def _distances(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+def _distances(points: NDArray[np.float64], centers: NDArray[np.float64]) -> NDArray[np.float64]:
     """[N, K], squared."""
-    squares = (points**2).sum(1)[:, None] + (centres**2).sum(1)
-    distances: NDArray[np.float64] = (squares - 2 * points @ centres.T).clip(min=0)
+    squares = (points**2).sum(1)[:, None] + (centers**2).sum(1)
+    distances: NDArray[np.float64] = (squares - 2 * points @ centers.T).clip(min=0)
     return distances
 
 

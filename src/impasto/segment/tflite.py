@@ -118,9 +118,9 @@ def _joined(operator: Operator, inputs: list[Tensor]) -> Tensor:
 
 def _resized(operator: Operator, inputs: list[Tensor]) -> Tensor:
     options = _options(operator)
-    corners, centres = (bool(options.number(field, "<b")) for field in (2, 3))
-    if not (corners or centres):
-        raise ValueError("a resize that aligns neither corners nor centres is not known")
+    corners, centers = (bool(options.number(field, "<b")) for field in (2, 3))
+    if not (corners or centers):
+        raise ValueError("a resize that aligns neither corners nor centers is not known")
     return F.interpolate(inputs[0], inputs[1].tolist(), mode="bilinear", align_corners=corners)
 
 

@@ -39,7 +39,7 @@ def file_of(text: str) -> str | None:
 def expanded(
     masks: Sequence[T], paintings: Sequence[T], style_masks: Sequence[T]
 ) -> tuple[list[T], list[T], list[T]]:
-    """The same with ``auto`` spelt out: a word for each region, in the photo and in its painting.
+    """The same with ``auto`` spelled out: a word for each region, in the photo and in its painting.
 
     Raises:
         InputError: it is not alone, or stands for too few or too many.

@@ -1,4 +1,4 @@
-"""A clip stylised as it comes and shown in a browser: MJPEG from this machine to itself."""
+"""A clip stylized as it comes and shown in a browser: MJPEG from this machine to itself."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def play(
             continue
         if late < 0:
             sleep(-late)
-        _, made = stabilizer.stylised(sized(frame, size))
+        _, made = stabilizer.stylized(sized(frame, size))
         shown.append(clock())
         span = shown[-1] - shown[0]
         rate = (len(shown) - 1) / span if span > 0 else 0.0

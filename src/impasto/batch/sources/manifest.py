@@ -151,14 +151,14 @@ def _several(given: dict[str, Any], name: str, where: str) -> list[str]:
 
 def _masks(given: dict[str, Any], name: str, folder: str, where: str) -> tuple[str, ...]:
     return tuple(
-        respelt(each, lambda path: _beside(folder, path)) for each in _several(given, name, where)
+        respelled(each, lambda path: _beside(folder, path)) for each in _several(given, name, where)
     )
 
 
-def respelt(mask: str, spelt: Callable[[str], str]) -> str:
-    """A mask, or the word for it, with the file that it is read from spelt in another way."""
+def respelled(mask: str, spelled: Callable[[str], str]) -> str:
+    """A mask, or the word for it, with the file that it is read from spelled in another way."""
     file = mask_file(mask)
-    return mask if file is None else mask.removesuffix(file) + spelt(file)
+    return mask if file is None else mask.removesuffix(file) + spelled(file)
 
 
 def mask_file(mask: str) -> str | None:

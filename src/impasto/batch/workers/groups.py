@@ -13,7 +13,7 @@ TOGETHER = 4
 
 def grouped(jobs: Iterable[Job | None], planner: Planner) -> Iterator[Sequence[Job] | None]:
     """Jobs that a worker takes together: some for a network, which paints those of one size in one
-    pass; one by one otherwise, for each iteration of an optimisation fills a core.
+    pass; one by one otherwise, for each iteration of an optimization fills a core.
     """
     waiting: list[Job] = []
     for job in jobs:

@@ -102,7 +102,7 @@ def _weights() -> dict[str, str]:
         return {"error": str(error)}
     return {
         "origin": parameters.origin,
-        "licence": parameters.licence,
+        "licence": parameters.license,
         "file": name,
         "sha256": digest,
     }

@@ -35,7 +35,7 @@ def build_parser() -> Parser:
 
 
 def run(argv: list[str]) -> int:
-    """Find the mask and write it in greys."""
+    """Find the mask and write it in grays."""
     options = build_parser().parse_args(argv)
     import numpy as np
 
@@ -56,7 +56,7 @@ def run(argv: list[str]) -> int:
     check_targets([output], read, overwrite=options.force)
     paintings = [read_picture(each) for each in options.style]
     (mask,), _ = found_masks(read_picture(options.photo), paintings, [options.kind], [])
-    grey = Picture(np.repeat(mask.values[..., None], 3, axis=2))
-    write_picture(grey, output, overwrite=options.force)
-    say(f"{output} ({grey.width}x{grey.height}), {mask.values.mean():.0%} of the photo")
+    gray = Picture(np.repeat(mask.values[..., None], 3, axis=2))
+    write_picture(gray, output, overwrite=options.force)
+    say(f"{output} ({gray.width}x{gray.height}), {mask.values.mean():.0%} of the photo")
     return 0

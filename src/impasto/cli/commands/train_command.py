@@ -32,7 +32,7 @@ WEIGHTS = (
 )
 DEFAULT_WORK = Path("impasto-training")
 OWN_SIZES = 3
-"""Variants of a painting of one's own: its sizes, in its own colours."""
+"""Variants of a painting of one's own: its sizes, in its own colors."""
 SCRATCH_STEPS = 4000
 """That a network of some paintings alone takes, unless told otherwise."""
 

@@ -74,7 +74,7 @@ def _add_motion(group: argparse._ArgumentGroup) -> None:
         "--statistics",
         choices=("frame", "shot"),
         default="frame",
-        help="a network normalises every frame by its own, or by those of the shot's first (frame)",
+        help="a network normalizes every frame by its own, or by those of the shot's first (frame)",
     )
     add(
         "--passes",

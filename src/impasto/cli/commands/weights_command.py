@@ -52,7 +52,7 @@ def _rows() -> list[dict[str, Any]]:
             {
                 "name": source.name,
                 "network": source.network,
-                "licence": source.licence,
+                "licence": source.license,
                 "published": _published(source),
                 "sha256": state,
                 "path": None if path is None else str(path),

@@ -18,7 +18,7 @@ from impasto.optimize.checkpoint import essence
 from impasto.recipe.recipe import Recipe
 from impasto.video.clip.clip import NUMBERED, Clip, numbered_files
 from impasto.video.clip.selection import Selection
-from impasto.video.stabilize.stabilizer import STABILISER
+from impasto.video.stabilize.stabilizer import STABILIZER
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Film:
             changed = [each.stat().st_mtime_ns for each in numbered_files(options.clip)]
             source |= {"pictures": len(changed), "changed": max(changed)}
         return {
-            "version": [__version__, STABILISER],
+            "version": [__version__, STABILIZER],
             "clip": source,
             "rate": str(self.clip.format.rate),
             "recipe": json.loads(essence(self.recipe)),

@@ -1,4 +1,4 @@
-"""``impasto video --live camera|FILE``: a page that shows the clip stylised as it comes."""
+"""``impasto video --live camera|FILE``: a page that shows the clip stylized as it comes."""
 
 from __future__ import annotations
 

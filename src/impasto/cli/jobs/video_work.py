@@ -103,7 +103,7 @@ def _frames(film: Film, work: Work, engine: Engine) -> Iterator[Progress]:
 
 
 def engine_of(film: Film, stop: list[int]) -> Engine:
-    """What stylises the frames of a film; it raises Stopped once there is something in the list."""
+    """What stylizes the frames of a film; it raises Stopped once there is something in the list."""
     options = film.options
 
     if options.max_memory is None:

@@ -70,7 +70,7 @@ def device(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text whose control characters are spelt out: names come from files, and files from anyone."""
+    """Spell out control characters: names come from files, and files from anyone."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

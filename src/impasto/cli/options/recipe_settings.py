@@ -54,7 +54,7 @@ def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str
         if recipe.engine.kind != "optimizer" and getattr(options, flag):
             raise InputError(
                 f"--{flag.replace('_', '-')}: recipe {recipe.name!r} is a network's, which paints "
-                "in one pass: the optimiser's quickest is --recipe sketch"
+                "in one pass: the optimizer's quickest is --recipe sketch"
             )
 
 

@@ -1,4 +1,4 @@
-"""A result in the photo's colours: its own lightness, the chroma of the photo."""
+"""A result in the photo's colors: its own lightness, the chroma of the photo."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def carried(result: Picture, photo: Picture) -> Picture:
     """A result with the photo's chroma, carried along to where the result has put the edges.
 
     Chroma that stays where it was makes a halo wherever the painting moved an edge. So it is fitted
-    to the result, window by window, as an affine function of the result's own colours (the guided
+    to the result, window by window, as an affine function of the result's own colors (the guided
     filter of He, Sun and Tang, 2013, coefficients at a reduced size), which turns where they turn,
     within the range that the photo's chroma has nearby: an outline that only the painting has
-    would otherwise be given a colour that neither side of it has. Where the result still shows the
+    would otherwise be given a color that neither side of it has. Where the result still shows the
     photo, the photo's chroma is kept as it is.
 
     Args:
@@ -71,7 +71,7 @@ class _Fit:
     """Maps [h, w] at the reduced size.
 
     Attributes:
-        slopes: [h, w, 3, 2], of chroma by the result's colour.
+        slopes: [h, w, 3, 2], of chroma by the result's color.
         offsets: [h, w, 2].
         lowest, highest: [h, w, 2], of the photo's chroma nearby.
         kept: [h, w], share of the photo's own chroma.

@@ -1,6 +1,6 @@
-"""Colours that sRGB does not have, brought into it by less chroma: no hue turns, nothing bands.
+"""Colors that sRGB does not have, brought into it by less chroma: no hue turns, nothing bands.
 
-Clipping maps all that lies outside to the edge, where shades run together. Here the colours inside
+Clipping maps all that lies outside to the edge, where shades run together. Here the colors inside
 move too, the less the farther they are from the edge, so that no two of a lightness and hue meet.
 """
 
@@ -16,7 +16,7 @@ from impasto.image.bands import bands
 from impasto.image.color.spaces import CONE_TO_OKLAB, LINEAR_TO_CONE, Floats, oklab_to_srgb
 
 MOST_MOVED = 0.2
-"""At most so much of the gamut's reach is given to the colours outside."""
+"""At most so much of the gamut's reach is given to the colors outside."""
 _TOLERANCE = 1e-5
 """In linear light: what rounding makes of sRGB's own primaries."""
 _HALVINGS = 16
@@ -24,7 +24,7 @@ _HALVINGS = 16
 
 @dataclass(frozen=True)
 class Excess:
-    """How far some colours lie outside of sRGB, as shares of its reach; 0: they do not. No more
+    """How far some colors lie outside of sRGB, as shares of its reach; 0: they do not. No more
     than :data:`MOST_MOVED`.
 
     Attributes:
@@ -93,7 +93,7 @@ def _with_lightness(lab: Floats, excess: float) -> Floats:
 
 
 def _outside(lab: Floats, factor: Floats | float = 1) -> NDArray[np.bool_]:
-    """Which colours, their chroma multiplied by ``factor``, sRGB does not have."""
+    """Which colors, their chroma multiplied by ``factor``, sRGB does not have."""
     scaled = lab * np.stack(np.broadcast_arrays(1, factor, factor), -1)
     cone = scaled.astype(np.float32) @ np.linalg.inv(CONE_TO_OKLAB).T.astype(np.float32)
     light = cone**3 @ np.linalg.inv(LINEAR_TO_CONE).T.astype(np.float32)
@@ -102,7 +102,7 @@ def _outside(lab: Floats, factor: Floats | float = 1) -> NDArray[np.bool_]:
 
 
 def _reach(lab: Floats) -> tuple[Floats, Floats]:
-    """What a colour's chroma may be multiplied by at most, no more than 2, and one over it."""
+    """What a color's chroma may be multiplied by at most, no more than 2, and one over it."""
     low = np.zeros(lab.shape[:-1], np.float32)
     high = np.full_like(low, 2)
     for _ in range(_HALVINGS):

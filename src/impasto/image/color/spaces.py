@@ -1,4 +1,4 @@
-"""Colour: profiles and print inks to sRGB, and sRGB to OKLab."""
+"""Color: profiles and print inks to sRGB, and sRGB to OKLab."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Floats = NDArray[np.float32]
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
-    """An 8-bit image in sRGB, and a notice if its colours had to be guessed.
+    """An 8-bit image in sRGB, and a notice if its colors had to be guessed.
 
     Args:
         image: mode L, RGB or CMYK.
-        profile: its ICC profile; none: sRGB, grey or uncalibrated CMYK.
+        profile: its ICC profile; none: sRGB, gray or uncalibrated CMYK.
 
     Returns:
         An RGB image, and the notice or none.
@@ -27,7 +27,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str
         try:
             return _through_profile(image, profile), None
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return _without_profile(image), "its colour profile is broken and was ignored"
+            return _without_profile(image), "its color profile is broken and was ignored"
     return _without_profile(image), None
 
 
@@ -39,7 +39,7 @@ def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _changes_nothing(source: ImageCms.ImageCmsProfile) -> bool:
-    """Whether greys, primaries and their mixtures stay within a level: names prove nothing."""
+    """Whether grays, primaries and their mixtures stay within a level: names prove nothing."""
     ramp = np.arange(256, dtype=np.uint8)[None, :, None]
     on = np.array([[n & 1, n & 2, n & 4] for n in range(1, 8)], dtype=bool)[:, None]
     probe = np.where(on, ramp, np.uint8(0))
@@ -57,7 +57,7 @@ def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Im
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if converted is None:
-        raise ImageError("the colour profile gave no picture")
+        raise ImageError("the color profile gave no picture")
     return converted
 
 
@@ -111,7 +111,7 @@ def srgb_to_oklab(encoded: Floats) -> Floats:
 
 
 def oklab_to_srgb(lab: Floats) -> Floats:
-    """sRGB pixels [..., 3] in [0, 1] of OKLab ones, clipped where there is no such colour."""
+    """sRGB pixels [..., 3] in [0, 1] of OKLab ones, clipped where there is no such color."""
     cone = lab.astype(np.float64) @ np.linalg.inv(CONE_TO_OKLAB).T
     light = cone**3 @ np.linalg.inv(LINEAR_TO_CONE).T
     return linear_to_srgb(light.clip(0, 1).astype(np.float32)).clip(0, 1)

@@ -1,4 +1,4 @@
-"""A painting in the colours of a photo, or without colours at all, before a run sees it."""
+"""A painting in the colors of a photo, or without colors at all, before a run sees it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from impasto.image.picture import Picture
 
 Doubles = NDArray[np.float64]
 MOST_GAIN = 4.0
-"""A near-monochrome painting's colours are spread no more than this, for its noise would be too."""
+"""A near-monochrome painting's colors are spread no more than this, for its noise would be too."""
 _RIDGE = 1e-9
-"""Added to variances, about 1e-2 in OKLab, so that a painting of one colour can be mapped."""
+"""Added to variances, about 1e-2 in OKLab, so that a painting of one color can be mapped."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ColorStatistics:
             count += len(lab) if seen is None else float(seen.sum(dtype=np.float64))
             total += weighted.sum(0)
             squares += weighted.T @ lab
-        if not count:  # nothing to be seen: any colour will do
+        if not count:  # nothing to be seen: any color will do
             return cls(np.zeros(3), np.zeros((3, 3)))
         mean = total / count
         return cls(mean, squares / count - np.outer(mean, mean))
@@ -52,9 +52,9 @@ class ColorStatistics:
 def monge_kantorovich(source: Doubles, target: Doubles) -> Doubles:
     """The symmetric positive matrix T with ``T source T = target``, [n, n] covariances all three.
 
-    Of all linear maps that do so it moves the colours least, and turns none about:
+    Of all linear maps that do so it moves the colors least, and turns none about:
     ``S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2``, Pitié and Kokaram, "The linear Monge-Kantorovitch linear
-    colour mapping for example-based colour transfer" (2007).
+    color mapping for example-based color transfer" (2007).
     """
     ridge = _RIDGE * np.eye(len(source))
     root = _power(source + ridge, 0.5)
@@ -63,9 +63,9 @@ def monge_kantorovich(source: Doubles, target: Doubles) -> Doubles:
 
 
 def matched(painting: Picture, photo: ColorStatistics) -> Picture:
-    """A painting whose colours have the mean and covariance of a photo's, in OKLab.
+    """A painting whose colors have the mean and covariance of a photo's, in OKLab.
 
-    Colours that sRGB does not have lose chroma, see :mod:`impasto.image.color.gamut`.
+    Colors that sRGB does not have lose chroma, see :mod:`impasto.image.color.gamut`.
     """
     own = ColorStatistics.of(painting)
     values, axes = np.linalg.eigh(monge_kantorovich(own.covariance, photo.covariance))
@@ -73,7 +73,7 @@ def matched(painting: Picture, photo: ColorStatistics) -> Picture:
     return _mapped(painting, lambda lab: (lab - own.mean) @ turn + photo.mean)
 
 
-def grey(picture: Picture, like: ColorStatistics | None = None) -> Picture:
+def gray(picture: Picture, like: ColorStatistics | None = None) -> Picture:
     """A picture's OKLab lightness alone, with the mean and deviation of another's if asked for."""
     gain, offset = 1.0, 0.0
     if like is not None:

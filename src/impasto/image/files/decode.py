@@ -230,7 +230,7 @@ def _from_deep(
         levels = Image.fromarray(np.rint(values[..., :3] * 255).astype(np.uint8))
         converted, complaint = color.to_srgb(levels, profile)
         if converted is not levels and complaint is None:
-            complaint = f"its colour profile was applied at 8 of its {depth} bits"
+            complaint = f"its color profile was applied at 8 of its {depth} bits"
             values = values.copy()
             values[..., :3] = np.asarray(converted, dtype=np.float32) / 255
         if complaint:
@@ -239,7 +239,7 @@ def _from_deep(
 
 
 def _finished(values: NDArray[np.float32], orientation: int, metadata: Metadata) -> Picture:
-    """Grey to RGB, alpha apart, upright, and nothing invisible that could bleed into the result."""
+    """Gray to RGB, alpha apart, upright, and nothing invisible that could bleed into the result."""
     values = _upright(values, orientation)
     alpha = None
     if values.shape[2] in (2, 4):
@@ -256,7 +256,7 @@ def _finished(values: NDArray[np.float32], orientation: int, metadata: Metadata)
 def _without_hidden_colors(
     pixels: NDArray[np.float32], alpha: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Fully transparent pixels take the mean visible colour: what they held was never seen."""
+    """Fully transparent pixels take the mean visible color: what they held was never seen."""
     weight = float(alpha.sum())
     mean = (pixels * alpha[..., None]).sum((0, 1)) / weight if weight else np.full(3, 0.5)
     return np.where(alpha[..., None] > 0, pixels, mean.astype(np.float32))

@@ -22,11 +22,11 @@ Array = NDArray[Any]
 OVERSHOOT = 0.5
 """How far floats may leave [0, 1], as a sharpened or resampled picture does; they are clipped."""
 _READ_DEEP = (0, 1, 2)
-"""Photometric interpretations of a TIFF whose samples are light: grey, inverted or not, and RGB."""
+"""Photometric interpretations of a TIFF whose samples are light: gray, inverted or not, and RGB."""
 _DNG_VERSION = 50_706
 _RAW = "is a raw camera file; develop it first, to TIFF or PNG"
-_GREY, _RGB, _GREY_AND_ALPHA, _RGBA = 0, 2, 4, 6
-"""Colour types of PNG."""
+_GRAY, _RGB, _GRAY_AND_ALPHA, _RGBA = 0, 2, 4, 6
+"""Color types of PNG."""
 _FILTER_UP = 2
 
 
@@ -36,7 +36,7 @@ def is_deep_png(data: bytes) -> bool:
 
 
 def read_deep_png(image: Image.Image, data: bytes) -> Array:
-    """[H, W, 1..4] uint16 of a 16-bit PNG, with alpha where a colour is declared transparent.
+    """[H, W, 1..4] uint16 of a 16-bit PNG, with alpha where a color is declared transparent.
 
     Pillow keeps one byte of each sample: the upper one, as long as it is not told that the file
     has the lower one first.
@@ -49,9 +49,9 @@ def read_deep_png(image: Image.Image, data: bytes) -> Array:
         OSError, SyntaxError: damaged.
     """
     color_type = data[25]
-    if color_type in (_GREY, _GREY_AND_ALPHA):
+    if color_type in (_GRAY, _GRAY_AND_ALPHA):
         # As many bytes a pixel as L and LA, or as RGBA, of 8 bits.
-        pairs = _unpacked(data, "LA" if color_type == _GREY else "RGBA", None)
+        pairs = _unpacked(data, "LA" if color_type == _GRAY else "RGBA", None)
         high, low = pairs[..., 0::2], pairs[..., 1::2]
     else:
         mode = "RGB" if color_type == _RGB else "RGBA"

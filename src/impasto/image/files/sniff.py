@@ -70,7 +70,7 @@ def _description(head: bytes) -> str:
             return f"looks like {what}, {advice}"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
-        return "looks like an SVG drawing, rasterise it first"
+        return "looks like an SVG drawing, rasterize it first"
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
         return "looks like a web page or XML, not an image"
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):

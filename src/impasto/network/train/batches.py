@@ -5,7 +5,7 @@ it had not been. Of eight batches seven ask for the style of a painting, for a f
 blended with their own; the eighth asks for each photo's own style, which is to change nothing.
 
 It begins with one painting, and they become twice as many again and again: of a few, strokes are
-learnt in some hundred steps, and then which are whose; of all at once, their mean, which is none.
+learned in some hundred steps, and then which are whose; of all at once, their mean, which is none.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Plan:
         :mod:`impasto.network.train.training_paintings`.
         doubling: steps after which there are twice as many paintings, one at first, until all are
             imitated; 0: all from the first.
-        fitted: ``all`` weights, or only what the gains and offsets of normalisation are given
+        fitted: ``all`` weights, or only what the gains and offsets of normalization are given
             besides what the code asks for: enough to come closer to one painting.
         precision: of convolutions: ``float32``, ``bfloat16``, or that where the device multiplies
-            it natively; weights, colours and sums are float32.
+            it natively; weights, colors and sums are float32.
         deviation, covariance, content, similarity, structure, roughness, bounds, grid, identity:
             loss weights.
     """

@@ -68,7 +68,7 @@ def covariance_loss(
 
 
 def content_loss(found: Tensor, target: Tensor) -> Tensor:
-    """Mean squared difference of features normalised over the picture: [N] of [N, C, H, W].
+    """Mean squared difference of features normalized over the picture: [N] of [N, C, H, W].
 
     What style is to change, mean and deviation of the channels, does not count.
     """
@@ -102,13 +102,13 @@ def structure_loss(found: Tensor, target: Tensor) -> Tensor:
 
 
 def roughness(image: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels: [N] of [N, 3, H, W]."""
+    """Mean squared difference of neighboring pixels: [N] of [N, 3, H, W]."""
     across = image.diff(dim=3).square().mean((1, 2, 3))
     return across + image.diff(dim=2).square().mean((1, 2, 3))
 
 
 def grid_loss(images: Tensor) -> Tensor:
-    """How much the mean step between neighbouring pixels depends on where in a grid of 8 px they
+    """How much the mean step between neighboring pixels depends on where in a grid of 8 px they
     are: its variance over the columns, and rows, of the grid, relative to its square mean.
 
     A network that enlarges its features can tell the places of their grid, and strokes that keep to

@@ -19,8 +19,8 @@ from impasto.network.train.training_photos import as_batch, fingerprint, on_shor
 SIDES = (256, 192, 128)
 """Of a painting, shorter ones: how large its strokes are beside a crop of a photo."""
 VARIANTS = 2 * len(SIDES) + 1
-"""Of a painting: every size as it is, every size mirrored with its colour channels exchanged, and
-one size in greys."""
+"""Of a painting: every size as it is, every size mirrored with its color channels exchanged, and
+one size in grays."""
 _NUMBERS = GRADE_NUMBERS + sum(c + c * c for c in CHANNELS)
 
 
@@ -30,7 +30,7 @@ def variant_of(image: Tensor, variant: int, index: int) -> Tensor:
     Args:
         image: the painting, at the size of the variant.
         variant: below :data:`VARIANTS`.
-        index: of the painting: which colours are exchanged depends on it too.
+        index: of the painting: which colors are exchanged depends on it too.
     """
     if variant < len(SIDES):
         return image
@@ -113,5 +113,5 @@ def _unpacked(rows: Tensor) -> PictureMoments:
     sizes = [GRADE_NUMBERS, *(n for c in CHANNELS for n in (c, c * c))]
     grade, *parts = torch.split(rows, sizes, 1)
     seconds = [s.view(-1, c, c) for s, c in zip(parts[1::2], CHANNELS, strict=True)]
-    # Half precision rounds a nearly grey painting's variances of colour to less than nothing.
+    # Half precision rounds a nearly gray painting's variances of color to less than nothing.
     return PictureMoments(list(parts[::2]), seconds, possible_grade(grade))

@@ -121,7 +121,7 @@ class Photos:
         """[1, 3, side, side] in [0, 1]: a random part at a random scale, mirrored or not.
 
         The smaller scale shows all of the photo: the statistics of a whole picture, not of a part
-        of one, are what the network will be normalised by.
+        of one, are what the network will be normalized by.
         """
         square = as_batch(self.squares[index])
         draw = torch.rand(4, generator=generator).tolist()

@@ -8,7 +8,7 @@ their covariances, whose second-order form around the painting's covariance S* i
 (Bhatia, Jain and Lim, "On the Bures-Wasserstein distance between positive definite matrices",
 arXiv:1712.01504). One eigen-decomposition a painting, made once, makes it as cheap to evaluate and
 as smooth as the Gram loss, which weighs all directions alike: there, the few directions of large
-variance drown those that tell a brush stroke from a smear, and the optimiser reaches them last.
+variance drown those that tell a brush stroke from a smear, and the optimizer reaches them last.
 """
 
 from __future__ import annotations

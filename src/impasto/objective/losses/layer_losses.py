@@ -160,7 +160,7 @@ def _variances(moments: Moments) -> Tensor:
 
 
 def total_variation(image: Tensor, kind: Variation) -> Tensor:
-    """Mean absolute (``l1``) or squared (``l2``) difference of neighbours, both directions added.
+    """Mean absolute (``l1``) or squared (``l2``) difference of neighbors, both directions added.
 
     Args:
         image: [N, C, H, W]; a direction with a single pixel counts 0.

@@ -1,9 +1,9 @@
-"""Photorealism: how far a picture is from a photo recoloured, patch by patch, by affine maps.
+"""Photorealism: how far a picture is from a photo recolored, patch by patch, by affine maps.
 
 Luan, Paris, Shechtman and Bala, "Deep Photo Style Transfer" (arXiv:1703.07511) hold a picture to
 the photo's matting Laplacian (Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image
 Matting", 2008). Its quadratic form is a sum over windows of what the best affine map of the photo's
-colours leaves unexplained, which box filters give and no matrix of the picture's size is needed.
+colors leaves unexplained, which box filters give and no matrix of the picture's size is needed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def matting_energy(image: Tensor, photo: Tensor, epsilon: float = EPSILON) -> Te
         return image.new_zeros(())
     # Differences of nearly equal means, which float32 would lose; MPS has nothing wider.
     wide = torch.float32 if image.device.type == "mps" else torch.float64
-    values, colors = (_centred(each[0].to(wide)) for each in (image, photo))
+    values, colors = (_centered(each[0].to(wide)) for each in (image, photo))
     shared = _covariance(values[:, None], colors[None])
     with torch.no_grad():
         # The energy is a minimum over the maps: its gradient passes by them.
@@ -62,7 +62,7 @@ def _covariance(one: Tensor, other: Tensor) -> Tensor:
     return _mean(one * other) - _mean(one) * _mean(other)
 
 
-def _centred(planes: Tensor) -> Tensor:
+def _centered(planes: Tensor) -> Tensor:
     """Less their mean over the picture, which no window minds."""
     return planes - planes.detach().mean((1, 2), keepdim=True)
 

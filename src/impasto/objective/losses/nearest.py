@@ -1,9 +1,9 @@
-"""Nearest-neighbour feature matching: every place made like some place of a painting.
+"""Nearest-neighbor feature matching: every place made like some place of a painting.
 
 Kolkin, Kucera, Paris, Sykora, Shechtman and Shakhnarovich, "Neural Neighbor Style Transfer"
 (arXiv:2203.13215). A *hypercolumn* is what all layers say about one place: features divided
 by their number of channels, brought to a quarter of the picture's size, and concatenated.
-Distances are cosine distances of centred features. The moments that other style losses look at
+Distances are cosine distances of centered features. The moments that other style losses look at
 forget which features occur together; a hypercolumn is a whole patch of paint.
 """
 
@@ -22,7 +22,7 @@ CELL = 4
 CHUNK = 2**24
 """Similarities worked out together: 64 MB."""
 GRID = 64
-"""Rows and columns, at most, of the places whose neighbours are sought anew in every iteration."""
+"""Rows and columns, at most, of the places whose neighbors are sought anew in every iteration."""
 SHORTEST = 1e-12
 """Length below which a feature has no direction, and no gradient."""
 
@@ -87,13 +87,13 @@ def matched(
     """The paintings' hypercolumns nearest to those of a picture.
 
     Args:
-        queries: [N, C] of the picture, centred here by their own mean.
+        queries: [N, C] of the picture, centered here by their own mean.
         paintings: [M, C] each, looked through one by one.
         center: [C], the mean of the paintings'.
         shares: [N], how much each place counts in that mean; none: alike.
 
     Returns:
-        [N, C], not centred.
+        [N, C], not centered.
     """
     own = queries.mean(0) if shares is None else shares @ queries / shares.sum()
     wanted = directions(queries, own)

@@ -1,7 +1,7 @@
-"""The palette: a picture's colours, to be near the painting's.
+"""The palette: a picture's colors, to be near the painting's.
 
-Colours are compared in OKLab, where equal distances look equally large, by the relaxed earth
-mover's distance: moments match colours on average, this one match each to one that is there. They
+Colors are compared in OKLab, where equal distances look equally large, by the relaxed earth
+mover's distance: moments match colors on average, this one match each to one that is there. They
 are averages over boxes, since single pixels, pulled alone, come out as specks.
 """
 
@@ -15,11 +15,11 @@ from impasto.image.color.spaces import CONE_TO_OKLAB, LINEAR_TO_CONE
 DARK = 1e-3
 """Added to the response of the eye's cones: its cube root would have an infinite slope at black."""
 LEAST_SPREAD = 0.05
-"""In OKLab: the standard deviation below which a painting counts as of one colour."""
+"""In OKLab: the standard deviation below which a painting counts as of one color."""
 
 
 def oklab(colors: Tensor) -> Tensor:
-    """OKLab (L about [0, 1], a and b about [-0.4, 0.4]) of sRGB colours [K, 3] in [0, 1].
+    """OKLab (L about [0, 1], a and b about [-0.4, 0.4]) of sRGB colors [K, 3] in [0, 1].
 
     As :func:`impasto.image.color.spaces.srgb_to_oklab`, but differentiable, and at black as well.
     """

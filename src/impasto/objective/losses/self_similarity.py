@@ -1,8 +1,8 @@
 """Content as self-similarity: which places of a picture look alike, whatever they look like.
 
-The matrix of cosine distances between features, its columns normalised to sum to 1, is what is kept
+The matrix of cosine distances between features, its columns normalized to sum to 1, is what is kept
 (Kolkin, Salavon and Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and
-Self-Similarity", arXiv:1904.12785, after Shechtman and Irani 2007). It leaves the colours free,
+Self-Similarity", arXiv:1904.12785, after Shechtman and Irani 2007). It leaves the colors free,
 where squared differences of features hold on to the photo's.
 
 The paper's absolute differences have no slope at the photo itself, where our runs begin, and a full

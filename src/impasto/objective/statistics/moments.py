@@ -97,7 +97,7 @@ def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
         mask: [H, W] weights >= 0 of the positions, at least one of them above 0; none: all 1.
 
     Returns:
-        Moments normalised by the mask's own area, differentiable in ``features``.
+        Moments normalized by the mask's own area, differentiable in ``features``.
     """
     weight = None if mask is None else float(mask.cpu().double().sum())
     (found,) = measure_each(features, [mask], [weight])
@@ -114,7 +114,7 @@ def measure_each(
     Args:
         features: [1, C, H, W].
         masks: [H, W] in [0, 1] each, or none.
-        weights: the sum of each: to find it here would be a synchronisation every time.
+        weights: the sum of each: to find it here would be a synchronization every time.
     """
     points = wide(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
     return [_measure(points, *each) for each in zip(masks, weights, strict=True)]
@@ -136,7 +136,7 @@ def blend(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
 
     Args:
         moments: one for each painting, equal C.
-        weights: one for each painting, >= 0, not all 0; normalised here.
+        weights: one for each painting, >= 0, not all 0; normalized here.
     """
     total = sum(weights)
     shares = [weight / total for weight in weights]

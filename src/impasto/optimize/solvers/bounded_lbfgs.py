@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.engine.storage import Storage
-from impasto.optimize.solvers.precondition import emphasise_coarse, reach
+from impasto.optimize.solvers.precondition import emphasize_coarse, reach
 from impasto.optimize.solvers.solver import Evaluate, resized
 from impasto.recipe.tables import Solver
 
@@ -39,7 +39,7 @@ class BoundedLbfgs:
     from where the projected step really went (two-metric projection, Bertsekas 1982; Schmidt, Kim
     and Sra 2011). A step that raises the loss is tried again shorter, each trial one evaluation.
 
-    All scalars of the recursion stay on the device: the only synchronisations of a step are the
+    All scalars of the recursion stay on the device: the only synchronizations of a step are the
     losses and whether a pair is worth keeping.
     """
 
@@ -97,10 +97,10 @@ class BoundedLbfgs:
     def _keep(self, moved: Tensor, turned: Tensor) -> None:
         """Remember a pair, if the gradient turned the way of a minimum."""
         along = energy = spread = moved.new_zeros(())
-        for rows, emphasised in self._emphasised(turned):
+        for rows, emphasized in self._emphasized(turned):
             y = turned[..., rows, :]
             along, energy = along + (moved[..., rows, :] * y).sum(), energy + y.square().sum()
-            spread = spread + (y * emphasised).sum()
+            spread = spread + (y * emphasized).sum()
         if bool(along > LEAST_CURVATURE * energy):
             pair = Pair(moved, turned, along / spread)
             self._pairs = [*self._pairs, pair][-self._settings.history :]
@@ -152,17 +152,17 @@ class BoundedLbfgs:
 
     def _preconditioned(self, move: Tensor, free: Tensor, gain: Tensor) -> Tensor:
         result = self._storage.like(move)
-        for rows, emphasised in self._emphasised(move):
-            torch.mul(emphasised, free[..., rows, :] * gain, out=result[..., rows, :])
+        for rows, emphasized in self._emphasized(move):
+            torch.mul(emphasized, free[..., rows, :] * gain, out=result[..., rows, :])
         return result
 
-    def _emphasised(self, gradient: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """The rows of :func:`emphasise_coarse`, from those around them."""
+    def _emphasized(self, gradient: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """The rows of :func:`emphasize_coarse`, from those around them."""
         octaves, height = self._settings.octaves, gradient.shape[-2]
         halo = reach(octaves)
         for rows in self._storage.bands(gradient):
             first, last = max(0, rows.start - halo), min(height, rows.stop + halo)
-            strip = emphasise_coarse(gradient[..., first:last, :], octaves)
+            strip = emphasize_coarse(gradient[..., first:last, :], octaves)
             yield rows, strip[..., rows.start - first : rows.stop - first, :]
 
     def _free(self) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from impasto.engine.blur import blur
 
 
-def emphasise_coarse(gradient: Tensor, octaves: int) -> Tensor:
+def emphasize_coarse(gradient: Tensor, octaves: int) -> Tensor:
     """``g + sum over k of 2**k * blur(g, sigma = 2**(k-1))`` for k = 1 to ``octaves``.
 
     Linear; symmetric and positive definite away from the border.
@@ -29,5 +29,5 @@ def emphasise_coarse(gradient: Tensor, octaves: int) -> Tensor:
 
 
 def reach(octaves: int) -> int:
-    """How far, in pixels, :func:`emphasise_coarse` looks in each direction."""
+    """How far, in pixels, :func:`emphasize_coarse` looks in each direction."""
     return round(3 * 2.0 ** (octaves - 1)) if octaves else 0

@@ -46,7 +46,7 @@ class SolverLike(Protocol):
         """Go on from a state of an equal solver."""
 
     def inherit(self, state: dict[str, Any]) -> None:
-        """Begin with what an equal solver of a picture of another size has learnt."""
+        """Begin with what an equal solver of a picture of another size has learned."""
 
     def close(self) -> None:
         """Let go of whatever outlives a step."""

@@ -23,7 +23,7 @@ from impasto.studio.page.examples import painting, paintings
 from impasto.studio.problems import Problem
 from impasto.studio.studio import Studio
 
-router = APIRouter(prefix="/v1", tags=["catalogue"])
+router = APIRouter(prefix="/v1", tags=["catalog"])
 
 
 @router.get("/recipes")

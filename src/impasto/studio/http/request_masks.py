@@ -15,7 +15,7 @@ from impasto.studio.settings import MOST_PICTURES
 
 @dataclass(frozen=True)
 class Regions:
-    """Paintings, and where they go; ``auto`` is spelt out.
+    """Paintings, and where they go; ``auto`` is spelled out.
 
     Attributes:
         styles: the paintings.

@@ -111,9 +111,9 @@ class PictureJob:
         return read_mask(self._attempt.read(file, name), name=name)
 
     def _show_mask(self, mask: Mask, file: str) -> None:
-        grey = np.repeat(mask.values[..., None], 3, axis=2)
+        gray = np.repeat(mask.values[..., None], 3, axis=2)
         with replacing(self._place / file) as path:  # another job may have it as its own mask
-            show(Picture(grey), path, "PNG")
+            show(Picture(gray), path, "PNG")
 
     def _steps(self, engine: Stylizer | OnePass, inputs: Inputs) -> Generator[Step, None, None]:
         """Of the run, from its checkpoint if there is a sound one; closing it writes another."""

@@ -29,7 +29,7 @@ NUMBERED = re.compile(r"%(0\d+)?d")
 
 @dataclass(frozen=True)
 class Colors:
-    """What a file says of its colours, as the numbers of ISO 23091-2 (H.273); 2 and 0: nothing.
+    """What a file says of its colors, as the numbers of ISO 23091-2 (H.273); 2 and 0: nothing.
 
     Attributes:
         primaries, transfer, matrix: as there.

@@ -18,9 +18,9 @@ from impasto.image.files.limits import Limits
 from impasto.video.clip.clip import RATE, Colors, Format, Frame, Levels, Notice
 
 HDR = {16: "PQ", 18: "HLG"}
-"""Transfer functions by number, whose brightness has no meaning for a painting's colours."""
+"""Transfer functions by number, whose brightness has no meaning for a painting's colors."""
 HIGH = 720
-"""Lines from which on players take colours for BT.709's if nothing is said."""
+"""Lines from which on players take colors for BT.709's if nothing is said."""
 BT709, BT601, UNKNOWN, FULL = 1, 5, 2, 2
 OF_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")
 """What a file says of its own making, and not of what it shows."""

@@ -84,7 +84,7 @@ def check_film(target: Path) -> None:
 
 
 def is_halved(target: Path | None) -> bool:
-    """Whether a film has its colours at half size, so that its sides have to be even."""
+    """Whether a film has its colors at half size, so that its sides have to be even."""
     return target is not None and target.suffix.lower() in CODECS
 
 

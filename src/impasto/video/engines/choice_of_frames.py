@@ -12,7 +12,7 @@ from impasto.network.one_pass import OnePass
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe
 from impasto.video.engines.network_frames import Network
-from impasto.video.engines.optimizer_frames import Optimiser
+from impasto.video.engines.optimizer_frames import Optimizer
 from impasto.video.stabilize.stabilizer import Engine
 
 
@@ -31,19 +31,19 @@ def film_engine(
     like: Stylizer | OnePass | None = None,
     frozen: bool = False,
 ) -> Engine:
-    """The optimiser, or the network that the recipe is of.
+    """The optimizer, or the network that the recipe is of.
 
     Args:
         recipe: of a first frame.
         paintings: the styles.
         size: (width, height) of the frames.
-        stability, iterations, on_step: of the optimiser, see :class:`Optimiser`.
+        stability, iterations, on_step: of the optimizer, see :class:`Optimizer`.
         like: another engine, whose networks are used too if they are the ones this recipe needs.
         device, weights, max_memory, scratch: as of :class:`Stylizer`.
         frozen: of the network, see :class:`Network`.
 
     Raises:
-        InputError: statistics that are frozen, of the optimiser.
+        InputError: statistics that are frozen, of the optimizer.
         ImpastoError: as :class:`Stylizer`.
     """
     if recipe.engine.kind != "optimizer":
@@ -58,7 +58,7 @@ def film_engine(
         )
     if frozen:
         raise InputError("statistics of a shot are for a network, such as --quality draft")
-    return Optimiser(
+    return Optimizer(
         recipe,
         paintings,
         size,

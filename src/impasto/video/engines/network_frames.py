@@ -43,7 +43,7 @@ class Network:
             recipe: whose engine is a network.
             paintings: the styles.
             device, weights, max_memory, like: as of :class:`OnePass`.
-            frozen: whether features are normalised by the statistics of a shot's first frame; else
+            frozen: whether features are normalized by the statistics of a shot's first frame; else
                 by each frame's own. Hardly steadier, half as long again, and up to three quarters
                 further from the style where something else comes into view.
 
@@ -75,7 +75,7 @@ class Network:
         return to_picture(self._paint(_tensor(photo)), photo).pixels
 
     def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
-        """Mixed, and given back the colour and contrast of every octave that was painted: a mean of
+        """Mixed, and given back the color and contrast of every octave that was painted: a mean of
         strokes that are not quite alike has less of them, warp by warp."""
         mixed = _tensor(Picture(blended(painted, memory, stability, DOUBT)))
         wanted = grade(_tensor(Picture(painted)))[:, None]
@@ -84,7 +84,7 @@ class Network:
         return to_picture(restored.clamp(0, 1), Picture(painted)).pixels
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
-        """In the colours that the user asked for."""
+        """In the colors that the user asked for."""
         return shown(self._recipe.colors, Picture(result), Picture(frame)).pixels
 
     def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:

@@ -1,4 +1,4 @@
-"""The optimiser as an engine of frames: each begins where the one before has got to."""
+"""The optimizer as an engine of frames: each begins where the one before has got to."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ BLEND = 0.1
 temporal term already holds them still."""
 
 
-class Optimiser:
-    """Frames by optimisation; see :class:`impasto.video.stabilize.stabilizer.Engine`."""
+class Optimizer:
+    """Frames by optimization; see :class:`impasto.video.stabilize.stabilizer.Engine`."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Optimiser:
         self._cell = None if matched else self._later.cell
 
     def begin(self, frame: Floats) -> None:
-        """The paintings as this frame's colours want them."""
+        """The paintings as this frame's colors want them."""
         _, self._shown = self._seen(frame, self._paintings)
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:
@@ -140,7 +140,7 @@ class Optimiser:
         return blended(painted, memory, BLEND * stability)
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
-        """In the colours that the user asked for."""
+        """In the colors that the user asked for."""
         return shown(self._colors, Picture(result), Picture(frame)).pixels
 
     def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:

@@ -1,4 +1,4 @@
-"""A clip through the stabiliser into a folder of frames, from wherever it had got to."""
+"""A clip through the stabilizer into a folder of frames, from wherever it had got to."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(
 
     Raises:
         InputError: the folder's frames are of another clip.
-        ImpastoError: whatever reading, stylising and writing raise.
+        ImpastoError: whatever reading, stylizing and writing raise.
     """
     done, total = work.done, selection.count(clip)
     recalled = _Recalled(work, done, stabilizer.remembers)
@@ -74,7 +74,7 @@ def run(
             stabilizer.resume(index, recalled.shot, recalled.opening, recalled.shown)
         began = time.monotonic()
         pixels = sized(source, size)
-        result, shown = stabilizer.stylised(pixels)
+        result, shown = stabilizer.stylized(pixels)
         saved = Saved(source.time, stabilizer.shot, result, fingerprint(pixels))
         work.save(index, saved, shown, pixels if twice else None)
         seconds = time.monotonic() - began
@@ -95,7 +95,7 @@ def run_backwards(stabilizer: Stabilizer, work: Work) -> Generator[Progress, Non
         work: with their sources.
 
     Raises:
-        ImpastoError: whatever reading, stylising and writing raise.
+        ImpastoError: whatever reading, stylizing and writing raise.
     """
     total = work.done
     opened = -1

@@ -41,7 +41,7 @@ def painted_alone(
         The place on the sheet, the time in seconds, and the frame painted.
 
     Raises:
-        ImpastoError: whatever reading and stylising raise.
+        ImpastoError: whatever reading and stylizing raise.
     """
     wanted = sheet_places(selection.count(clip))
     for index, frame in enumerate(selection.of(clip)):

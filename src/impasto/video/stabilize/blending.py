@@ -9,13 +9,13 @@ from impasto.image.picture import Floats
 from impasto.video.stabilize.history import Memory
 
 REACH = 9
-"""Pixels, odd: a remembered colour may be any that the new result has within half of this."""
+"""Pixels, odd: a remembered color may be any that the new result has within half of this."""
 
 
 def blended(result: Floats, memory: Memory, stability: float, doubt: float = 1.0) -> Floats:
     """A result with as much of what is remembered as is reliable, times the stability, to a power.
 
-    What is remembered is first brought into the range of colours that the result has around each
+    What is remembered is first brought into the range of colors that the result has around each
     pixel, so that neither ghosts of what has gone nor a drift of brightness can build up.
 
     Args:

@@ -35,14 +35,14 @@ class Dis:
         height, width = frame.shape[:2]
         ratio = min(1.0, LARGEST / max(height, width))
         size = max(1, round(width * ratio)), max(1, round(height * ratio))
-        found: Any = self._dis.calc(_grey(frame, size), _grey(other, size), None)
+        found: Any = self._dis.calc(_gray(frame, size), _gray(other, size), None)
         if ratio == 1:
             return np.asarray(found, np.float32)
         large: Any = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(large * (width / size[0], height / size[1]), np.float32)
 
 
-def _grey(frame: Floats, size: tuple[int, int]) -> Any:
+def _gray(frame: Floats, size: tuple[int, int]) -> Any:
     luma = np.rint((frame @ LUMA) * 255).clip(0, 255).astype(np.uint8)
     if size == (frame.shape[1], frame.shape[0]):
         return luma

@@ -18,18 +18,18 @@ from impasto.image.picture import Floats
 Flow = NDArray[np.float32]
 
 ALIKE = 0.12
-"""Difference of colours, in [0, 1], at which two views of a thing count e^-1/2 of a sure one."""
+"""Difference of colors, in [0, 1], at which two views of a thing count e^-1/2 of a sure one."""
 MARGIN = 3
-"""Pixels, odd: what is unsure makes its neighbours so, within half of this."""
+"""Pixels, odd: what is unsure makes its neighbors so, within half of this."""
 CUTS = ((0.01, 1.0), (0.025, 0.8), (0.1, 0.65), (0.3, 0.5))
 """A new shot, any of: mean reliability below the first, overlap of luma histograms not above the
 second. Fast motion alone leaves the histogram nearly as it was; something large that comes into
-view does not quite. After a cut that is missed nearly all is painted anew too, but in colours
+view does not quite. After a cut that is missed nearly all is painted anew too, but in colors
 matched, and codes measured, for the shot before."""
 
 
 def places(flow: Flow) -> tuple[Floats, Floats]:
-    """Where every pixel goes: x and y, [H, W] each, in pixels from the centre of the first."""
+    """Where every pixel goes: x and y, [H, W] each, in pixels from the center of the first."""
     height, width = flow.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return x + flow[..., 0], y + flow[..., 1]
@@ -42,7 +42,7 @@ def warped(image: Floats, flow: Flow, *, sharply: bool = True) -> Floats:
         image: [H, W] or [H, W, C] of the other frame.
         flow: from this frame to it.
         sharply: bicubic, in which many warps in a row blur little; else bilinear, which never
-            leaves the range of its neighbours.
+            leaves the range of its neighbors.
     """
     kind = cv2.INTER_CUBIC if sharply else cv2.INTER_LINEAR
     result: Any = cv2.remap(image, *places(flow), kind, borderMode=cv2.BORDER_REPLICATE)
@@ -88,7 +88,7 @@ def moves_smoothly(flow: Flow) -> NDArray[np.bool_]:
 
 
 def likeness(frame: Floats, other: Floats) -> Floats:
-    """exp(-d^2 / 2 s^2) for colours that differ by d, the root of the mean square over channels, s
+    """exp(-d^2 / 2 s^2) for colors that differ by d, the root of the mean square over channels, s
     being :data:`ALIKE`; [H, W].
     """
     apart = np.square(frame - other).mean(-1)
@@ -115,7 +115,7 @@ def is_cut(frame: Floats, other: Floats, sure: Floats) -> bool:
     """Whether a frame begins a shot after another, by what is alike and what is reliable.
 
     Args:
-        frame, other: neighbours in time.
+        frame, other: neighbors in time.
         sure: of :func:`reliability`.
     """
     here, before = _luma_histogram(frame), _luma_histogram(other)

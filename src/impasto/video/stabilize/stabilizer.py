@@ -1,4 +1,4 @@
-"""One stabiliser for every engine: frames in, frames out that hold still where the clip does."""
+"""One stabilizer for every engine: frames in, frames out that hold still where the clip does."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from impasto.video.stabilize.flow import Estimator
 from impasto.video.stabilize.history import Memory, Shown, combined, recalled
 from impasto.video.stabilize.motion import is_cut
 
-STABILISER = 3
+STABILIZER = 3
 """To be raised with every change of what is remembered, how, and what engines make of it: films of
 another number are not gone on with."""
 
 
 class Engine(Protocol):
-    """What stylises a frame."""
+    """What stylizes a frame."""
 
     def begin(self, frame: Floats) -> None:
         """A shot begins with this frame: freeze whatever is to stay the same throughout."""
 
     def painted(self, frame: Floats, memory: Memory | None) -> Floats:
-        """A frame stylised, [H, W, 3] in [0, 1].
+        """A frame stylized, [H, W, 3] in [0, 1].
 
         Args:
             frame: [H, W, 3] float32 RGB in [0, 1].
@@ -45,7 +45,7 @@ class Engine(Protocol):
         """
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
-        """What the user gets of a stabilised result; later frames remember the result itself."""
+        """What the user gets of a stabilized result; later frames remember the result itself."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Stabilizer:
         self._done.clear()
         self._done.extend(done)
 
-    def stylised(self, levels: Levels) -> tuple[Levels, Levels]:
+    def stylized(self, levels: Levels) -> tuple[Levels, Levels]:
         """The next frame's result, and what the user gets of it; in 8 bits, so that what is read
         back from a file is what was remembered.
 
@@ -127,7 +127,7 @@ class Stabilizer:
         return rounded, self._finished(rounded, frame)
 
     def again(self, own: Shown, following: Sequence[tuple[int, Shown]]) -> tuple[Levels, Levels]:
-        """A frame of a second pass, backwards, as :meth:`stylised`.
+        """A frame of a second pass, backwards, as :meth:`stylized`.
 
         Args:
             own: the frame and its result so far, which is remembered like any other.

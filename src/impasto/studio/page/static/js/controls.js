@@ -1,4 +1,4 @@
-/** Sliders, colours, recipe and size, and the button that begins. */
+/** Sliders, colors, recipe and size, and the button that begins. */
 
 import { byId, guarded, make } from "./dom.js";
 import { ONE_PASS } from "./request.js";
@@ -6,10 +6,10 @@ import { on, set, stale, state } from "./state.js";
 import { followChanges, isReady, isRunning, paint } from "./run.js";
 
 const COLORS = {
-  style: "The painting's own colours.",
+  style: "The painting's own colors.",
   match: "The painting, in the palette of the photo.",
-  content: "The photo's colours, carried along by the brush.",
-  luminance: "The photo's colours, exactly where they were.",
+  content: "The photo's colors, carried along by the brush.",
+  luminance: "The photo's colors, exactly where they were.",
 };
 const OURS = ["draft", "sketch", "standard", "best"];
 

@@ -93,9 +93,9 @@ function askAndRemove(job, item) {
       }
       picked.delete(job.id);
       renderPicked();
-      const neighbour = item.nextElementSibling ?? item.previousElementSibling;
+      const neighbor = item.nextElementSibling ?? item.previousElementSibling;
       item.remove();
-      /** @type {HTMLElement | null} */ (neighbour?.querySelector(".open"))?.focus();
+      /** @type {HTMLElement | null} */ (neighbor?.querySelector(".open"))?.focus();
       byId("gallery-empty").hidden = byId("cards").children.length > 0;
     }),
   });

@@ -22,7 +22,7 @@ function startTheme() {
   const apply = (/** @type {string} */ theme) => {
     document.documentElement.dataset.theme = theme;
     byId("theme").textContent = theme === "dark" ? "Light" : "Dark";
-    byId("theme").setAttribute("aria-label", `Switch to ${theme === "dark" ? "light" : "dark"} colours`);
+    byId("theme").setAttribute("aria-label", `Switch to ${theme === "dark" ? "light" : "dark"} colors`);
   };
   apply(localStorage.getItem("theme") ?? system);
   byId("theme").addEventListener("click", () => {

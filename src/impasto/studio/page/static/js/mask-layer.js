@@ -1,4 +1,4 @@
-/** One mask: white where its painting goes, grey where it fades, black elsewhere. */
+/** One mask: white where its painting goes, gray where it fades, black elsewhere. */
 
 const DEEP = 24; // steps that can be undone
 const SPACING = 0.2; // of the brush's radius, between two touches of one stroke

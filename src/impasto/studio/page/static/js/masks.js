@@ -34,7 +34,7 @@ function brush() {
   return { radius, softness: Number(byId("brush-soft").value) / 100, erase };
 }
 
-/** The photo, in full light where the chosen painting goes, each place tinted in its colour. */
+/** The photo, in full light where the chosen painting goes, each place tinted in its color. */
 function draw() {
   const { width, height } = canvas();
   const context = canvas().getContext("2d");

@@ -39,7 +39,7 @@ function words(job) {
       if (job.progress?.unit === "frame") return "Painting the clip";
       return job.progress
         ? `${job.draft ? "A first draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}`
-        : "Mixing the colours";
+        : "Mixing the colors";
     case "stopped":
       return "Stopped. The picture so far is kept.";
     case "done":

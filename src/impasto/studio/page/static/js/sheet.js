@@ -28,7 +28,7 @@ const AXES = {
       })),
     ),
   /** @returns {Cell[]} */
-  Colours: () =>
+  Colors: () =>
     Object.entries({ style: "Painting", match: "Matched", content: "Photo", luminance: "Exact" }).map(
       ([colors, label]) => ({
         label,
@@ -128,7 +128,7 @@ function forgetAll() {
   jobs.clear();
 }
 
-/** All cells on one picture, labelled. */
+/** All cells on one picture, labeled. */
 const save = guarded(async () => {
   const tiles = [...byId("sheet-cells").querySelectorAll(".cell")];
   const { cell, gap, line } = SAVED;
