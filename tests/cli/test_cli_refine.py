@@ -11,7 +11,7 @@ from PIL import Image
 
 import impasto
 from conftest import complaint
-from impasto import _refine
+from impasto.api import refine as _refine
 from impasto.cli import main
 from impasto.engine.boxes import Box, bounds, laid_over, soft_edge
 from impasto.image.color import transfer as recolor

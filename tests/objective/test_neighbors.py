@@ -16,7 +16,7 @@ from impasto.encoders.vgg import Encoder
 from impasto.engine.sizes import plan_scales
 from impasto.errors import InputError, RecipeError, ResourceError
 from impasto.image.files.decode import read_picture
-from impasto.objective.losses.layer_losses import nearest as neighbors
+from impasto.objective.losses import nearest as neighbors
 from impasto.objective.losses.nearest import (
     cosine_loss,
     directions,

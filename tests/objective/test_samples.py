@@ -8,8 +8,8 @@ import torch
 from torch.autograd import gradcheck
 
 from impasto.image.color.spaces import srgb_to_oklab
+from impasto.objective.losses import earth_mover, palette
 from impasto.objective.losses.earth_mover import relaxed_earth_mover
-from impasto.objective.losses.layer_losses import earth_mover, palette
 from impasto.objective.losses.palette import oklab
 from impasto.objective.losses.self_similarity import distances, self_similarity_loss
 from impasto.objective.statistics.regions import Regions

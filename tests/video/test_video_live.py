@@ -21,8 +21,9 @@ from PIL import Image
 from clips import panning, write_clip
 from impasto.cli import main
 from impasto.errors import ResourceError
+from impasto.video.clip import camera
 from impasto.video.clip.camera import Camera
-from impasto.video.clip.clip import Format, Frame, camera
+from impasto.video.clip.clip import Format, Frame
 from impasto.video.live import Screen, play, served
 from processes import running
 

@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 
 from impasto.batch.batch_job import Job, Outcome
 from impasto.batch.batch_record import Entry, Record
+from impasto.batch.sources import places
 from impasto.batch.sources.manifest import Row, respelled
-from impasto.batch.sources.search import Found, places
+from impasto.batch.sources.search import Found
 from impasto.batch.ways import Ways, files_of, sha256_of
 from impasto.errors import ImpastoError, InputError, counted
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from impasto.batch.batch_job import Job
-from impasto.batch.sources.search import Found, places
+from impasto.batch.sources import places
+from impasto.batch.sources.search import Found
 
 SETTLED_S = 2.0
 """Without a change before a file counts as whole."""

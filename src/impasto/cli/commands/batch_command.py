@@ -30,7 +30,8 @@ def run(argv: list[str]) -> int:
     from impasto.batch.batch_job import Settings
     from impasto.batch.batch_record import Record
     from impasto.batch.planning import Planner
-    from impasto.batch.sources.search import Sightings, places
+    from impasto.batch.sources import places
+    from impasto.batch.sources.search import Sightings
     from impasto.batch.ways import Ways
     from impasto.cli.reports.batch_report import Report
     from impasto.image.files.encode import output_format
