@@ -101,7 +101,7 @@ def prepared(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
     engine = Stylizer(recipe.with_changes({"size": size}), device="cpu")
     scale = Scale(*engine.size_for(photo), 1)
     objective = engine.objective(photo, [painting], scale)
-    image = canvas.to_tensor(photo, scale.width, scale.height, Storage(engine.device))
+    image = canvas.picture_to_tensor(photo, scale.width, scale.height, Storage(engine.device))
     return lambda: objective.evaluate(image), scale
 
 

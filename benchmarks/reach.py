@@ -26,7 +26,7 @@ from PIL import Image
 
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import to_tensor
+from impasto.engine.tensors import picture_to_tensor
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture, to_levels
@@ -145,7 +145,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
         improved, seen = step.losses["total"] < seen, min(seen, step.losses["total"])
         if improved and seen <= target:
             picture = as_saved(step.picture())
-            image = to_tensor(picture, step.width, step.height, Storage(engine.device))
+            image = picture_to_tensor(picture, step.width, step.height, Storage(engine.device))
             if objective.losses(image)["total"] <= target:
                 break
     write_picture(step.picture(), out, overwrite=True)

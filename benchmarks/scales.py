@@ -29,7 +29,7 @@ from impasto import stylize
 from impasto.engine.device import resolve_device
 from impasto.engine.sizes import plan_scales
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import to_tensor
+from impasto.engine.tensors import picture_to_tensor
 from impasto.evaluate.compare import compare, reference_encoder
 from impasto.evaluate.metrics import content_ssim
 from impasto.image.color.spaces import srgb_to_oklab
@@ -142,7 +142,7 @@ def differences(first: Picture, small: Picture) -> str:
     a, b = (srgb_to_oklab(picture.pixels) for picture in (first, small))
     color = float(np.sqrt(np.square(a - b).sum(axis=-1)).mean())
     size, memory = (first.width, first.height), Storage(resolve_device("cpu"))
-    ssim = content_ssim(*(to_tensor(picture, *size, memory) for picture in (first, small)))
+    ssim = content_ssim(*(picture_to_tensor(picture, *size, memory) for picture in (first, small)))
     return f"{color:.4f} | {1 - ssim:.4f}"
 
 

@@ -16,7 +16,7 @@ from impasto.engine.blur import blur
 from impasto.engine.device import autocast_dtype, resolve_device
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import starting_image, to_tensor, with_detail
+from impasto.engine.tensors import add_detail, make_start, picture_to_tensor
 from impasto.image.picture import Picture
 from impasto.network.choice import engine_for
 from impasto.optimize import checkpoint, fitting
@@ -163,7 +163,7 @@ def test_the_last_losses_are_those_of_the_saved_picture(tmp_path):
     saved = impasto.read_picture(tmp_path / "saved.png")
     objective = engine.objective(photo, paintings, Scale(saved.width, saved.height, 1))
     with torch.no_grad():
-        image = to_tensor(saved, saved.width, saved.height, Storage(engine.device))
+        image = picture_to_tensor(saved, saved.width, saved.height, Storage(engine.device))
         again = objective(image).as_numbers()
     assert again == pytest.approx(last.losses, rel=1e-5)
 
@@ -335,10 +335,10 @@ STARTS = {
 def test_starts_are_what_they_say(name):
     content = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(1))
     style = torch.rand(1, 3, 50, 40, generator=torch.Generator().manual_seed(2))
-    image = starting_image(STARTS[name], content, [style], 3, MEMORY)
+    image = make_start(STARTS[name], content, [style], 3, MEMORY)
     assert image.shape == content.shape
     assert 0 <= image.min() <= image.max() <= 1
-    again = starting_image(STARTS[name], content, [style], 3, MEMORY)
+    again = make_start(STARTS[name], content, [style], 3, MEMORY)
     assert torch.equal(image, again)
     match name:
         case "content":
@@ -349,7 +349,7 @@ def test_starts_are_what_they_say(name):
         case "noise":
             assert float(image.mean()) == pytest.approx(0.5, abs=0.03)
             assert float(image.std()) == pytest.approx(12**-0.5, abs=0.02)
-            other = starting_image(STARTS[name], content, [style], 4, MEMORY)
+            other = make_start(STARTS[name], content, [style], 4, MEMORY)
             assert not torch.equal(image, other)
         case "blend":
             # (photo + U(-0.2, 0.2)) / 2, cut at black
@@ -362,13 +362,13 @@ def test_starts_are_what_they_say(name):
 
 def test_detail_brings_back_what_the_coarser_scale_lost():
     photo = impasto.read_picture(PHOTO)
-    fine = to_tensor(photo, 64, 48, MEMORY)
+    fine = picture_to_tensor(photo, 64, 48, MEMORY)
     coarse = Scale(32, 24, 1)
-    from impasto.engine.tensors import enlarged
+    from impasto.engine.tensors import enlarge
 
-    known = enlarged(to_tensor(photo, 32, 24, MEMORY), 64, 48, MEMORY)
-    assert torch.allclose(with_detail(known, photo, coarse, 1.0, MEMORY), fine, atol=1e-5)
-    assert torch.equal(with_detail(known, photo, coarse, 0.0, MEMORY), known)
+    known = enlarge(picture_to_tensor(photo, 32, 24, MEMORY), 64, 48, MEMORY)
+    assert torch.allclose(add_detail(known, photo, coarse, 1.0, MEMORY), fine, atol=1e-5)
+    assert torch.equal(add_detail(known, photo, coarse, 0.0, MEMORY), known)
 
 
 def test_emphasis_is_linear_symmetric_and_stronger_for_coarse_structure():

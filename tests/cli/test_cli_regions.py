@@ -11,7 +11,7 @@ from PIL import Image
 
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
-from impasto.engine.areas import Areas
+from impasto.engine.regions import Regions
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.optimize import fitting
@@ -120,7 +120,7 @@ def test_a_plan_counts_masks():
     masked = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5, regions=3)
     for layout in (Layout(0), Layout(256), Layout(256, "disk")):
         assert masked.needs(layout).device > demand.needs(layout).device
-    assert Areas().images == 0
+    assert Regions().image_count == 0
 
 
 def test_the_plan_command_counts_masks_and_what_else_a_run_looks_at(capsys, monkeypatch):

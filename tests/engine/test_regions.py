@@ -11,7 +11,7 @@ from PIL import Image
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
-from impasto.engine.areas import Areas
+from impasto.engine.regions import Regions
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image import bands
@@ -19,7 +19,8 @@ from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
 from impasto.objective.statistics.moments import Moments, blend, measure
-from impasto.objective.statistics.regions import MomentsOf, Regions
+from impasto.objective.statistics.regions import MomentsOf
+from impasto.objective.statistics.regions import Regions as RegionMasks
 from impasto.objective.style import style_targets
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import Objective
@@ -82,7 +83,7 @@ def test_masks_on_disk_are_let_go_of_band_by_band(tmp_path, monkeypatch):
     mask[:] = torch.rand(32, 16)
     settled: list[int] = []
     monkeypatch.setattr(storage, "settle", lambda: settled.append(1))
-    regions = Regions([mask], ["relu1_1", "relu2_1"], storage)
+    regions = RegionMasks([mask], ["relu1_1", "relu2_1"], storage)
     assert len(settled) == 32 * 16 // 64 + 16 * 8 // 64
     assert regions.shares == [pytest.approx(float(mask.mean()))]
     (pooled,) = regions.masks("relu2_1")
@@ -93,7 +94,7 @@ def test_a_region_counts_by_its_own_area_however_small():
     features = torch.rand(1, 3, 16, 16, dtype=torch.float64)
     mask = torch.zeros(16, 16, dtype=torch.float64)
     mask[3:5, 3:5] = 1
-    regions = Regions([mask, 1 - mask], ["relu1_1"])
+    regions = RegionMasks([mask, 1 - mask], ["relu1_1"])
     small, rest = MomentsOf(["relu1_1"], regions).measured({"relu1_1": features})
     assert torch.allclose(small.second, measure(features[..., 3:5, 3:5]).second)
     assert regions.shares == [4 / 256, 252 / 256]
@@ -239,22 +240,24 @@ def test_resized_masks_are_soft_and_exact_where_they_are_0_or_1():
 
 def test_overlapping_masks_become_a_partition_of_unity():
     ones, left = Mask(np.ones((48, 64), np.float32)), Mask(half())
-    areas = Areas((ones, left), strengths=(1.0, 1.0), weights=(1.0, 1.0))
-    first, second = areas.parts(64, 48, MEMORY)
+    regions = Regions((ones, left), strengths=(1.0, 1.0), weights=(1.0, 1.0))
+    first, second = regions.make_masks(64, 48, MEMORY)
     assert torch.equal(first + second, torch.ones(48, 64))
     assert float(first[0, 0]) == 0.5
     assert float(first[0, 63]) == 1
-    assert areas.kept(64, 48, MEMORY) is None
+    assert regions.make_kept_mask(64, 48, MEMORY) is None
 
 
 def test_the_rest_goes_to_the_last_painting_or_is_kept():
     left = Mask(half())
-    areas = Areas((left,), strengths=(1.0, 0.5), weights=(1.0, 1.0))
-    assert torch.equal(areas.parts(64, 48, MEMORY)[1], torch.from_numpy(1 - left.values))
-    assert areas.kept(64, 48, MEMORY) is None
-    assert torch.equal(areas.weakness(64, 48, MEMORY), torch.from_numpy(1 - left.values) / 2)
-    alone = Areas((left,))
-    assert torch.equal(alone.kept(64, 48, MEMORY), torch.from_numpy(1 - left.values))
+    regions = Regions((left,), strengths=(1.0, 0.5), weights=(1.0, 1.0))
+    assert torch.equal(regions.make_masks(64, 48, MEMORY)[1], torch.from_numpy(1 - left.values))
+    assert regions.make_kept_mask(64, 48, MEMORY) is None
+    assert torch.equal(
+        regions.make_weakness_map(64, 48, MEMORY), torch.from_numpy(1 - left.values) / 2
+    )
+    alone = Regions((left,))
+    assert torch.equal(alone.make_kept_mask(64, 48, MEMORY), torch.from_numpy(1 - left.values))
 
 
 def test_masks_that_cannot_be_meant_are_refused_in_one_line():

@@ -16,7 +16,7 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import to_tensor
+from impasto.engine.tensors import picture_to_tensor
 from impasto.errors import is_out_of_memory
 from impasto.evaluate.metrics import blockiness, noise
 from impasto.image import bands
@@ -321,7 +321,7 @@ def in_tiles(monkeypatch, side: int) -> Picture:
 
 def traces(whole: Picture, tiled: Picture) -> dict[str, float]:
     """What tiles did to a picture: seams, and the artifacts of ``impasto compare``."""
-    images = [to_tensor(each, 192, 144, Storage(CPU)) for each in (whole, tiled)]
+    images = [picture_to_tensor(each, 192, 144, Storage(CPU)) for each in (whole, tiled)]
     return {
         "seam": abs(seam(tiled, 48) / seam(whole, 48) - 1),
         "blockiness": abs(blockiness(images[1]) - blockiness(images[0])),

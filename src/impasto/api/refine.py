@@ -11,7 +11,7 @@ from typing import Any
 
 from impasto.api.stylize import finished_picture
 from impasto.engine.boxes import Box, bounds, depth_of, laid_over, seen_in, soft_edge
-from impasto.engine.colors import seen
+from impasto.engine.colors import prepare_colors
 from impasto.engine.plan import Plan
 from impasto.engine.step import Step
 from impasto.errors import InputError
@@ -212,7 +212,7 @@ def _part(
         raise InputError("the region lies where the photo is kept: nothing is to be painted")
     paintings = [paintings[index] for index in left]
     # Colors are those of the whole photo, not of what is around the region.
-    content, styles = seen(entire.colors, photo, paintings, size, entire.style.scale)
+    content, styles = prepare_colors(entire.colors, photo, paintings, size, entire.style.scale)
     shown = {
         "content": around.of(content, *size),
         "styles": styles,

@@ -19,7 +19,7 @@ from impasto.image.picture import Picture
 Colors = Literal["style", "content", "luminance", "match"]
 
 
-def seen(
+def prepare_colors(
     colors: Colors,
     photo: Picture,
     paintings: Sequence[Picture],
@@ -48,8 +48,10 @@ def seen(
     return gray(reduced), [gray(each, wanted) for each in fitting]
 
 
-def copied(colors: Colors, result: tuple[int, int], paintings: Sequence[tuple[int, int]]) -> int:
-    """At most so many pixels are in the copies that :func:`seen` makes, for the whole run.
+def count_copied_pixels(
+    colors: Colors, result: tuple[int, int], paintings: Sequence[tuple[int, int]]
+) -> int:
+    """Count the pixels in the copies that :func:`prepare_colors` makes, at most.
 
     Args:
         colors: the mode.
@@ -63,7 +65,7 @@ def _reduced(picture: Picture, size: tuple[int, int]) -> Picture:
     return picture.resized(*size) if size[0] < picture.width else picture
 
 
-def shown(colors: Colors, picture: Picture, photo: Picture) -> Picture:
+def apply_colors(colors: Colors, picture: Picture, photo: Picture) -> Picture:
     """A picture of a run in the colors that its result has; the photo is the user's own."""
     if colors == "content":
         return carried(picture, photo)

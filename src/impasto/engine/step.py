@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from impasto.engine.areas import restored
-from impasto.engine.colors import Colors, shown
-from impasto.engine.tensors import to_picture
+from impasto.engine.colors import Colors, apply_colors
+from impasto.engine.regions import restore_photo
+from impasto.engine.tensors import tensor_to_picture
 from impasto.image.picture import Picture
 
 if TYPE_CHECKING:
@@ -62,17 +62,20 @@ class Step:
         colors.
         """
         # Colors that were taken out and put back are not the photo's to the last bit.
-        return self.keeping(shown(self._colors, to_picture(self._image, self._photo), self._photo))
+        return self.keeping(
+            apply_colors(self._colors, tensor_to_picture(self._image, self._photo), self._photo)
+        )
 
     def of(self, photo: Picture, colors: Colors) -> Step:
-        """Of a run in the colors ``style`` that was shown what :func:`.colors.seen` makes of its
-        pictures: the step as if it had been shown the photo itself.
+        """Return the step as if its run had been given the photo itself.
+
+        For a run in the colors ``style`` whose inputs :func:`.colors.prepare_colors` had prepared.
         """
         return replace(self, _photo=photo, _colors=colors)
 
     def keeping(self, picture: Picture) -> Picture:
         """A picture of this scale's size with the photo where all of it is kept."""
-        return picture if self._kept is None else restored(picture, self._photo, self._kept)
+        return picture if self._kept is None else restore_photo(picture, self._photo, self._kept)
 
     def preview(self) -> Image.Image:
         """The best picture up to this step as a PIL image, 8 bit."""

@@ -21,7 +21,7 @@ IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 """Mean color, RGB in [0, 1], that VGG's preprocessing subtracts."""
 
 
-def to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:
+def picture_to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:
     """[1, 3, height, width] RGB in [0, 1], float32, of a picture resized to fit exactly."""
     image = storage.empty(1, 3, height, width)
     for rows in storage.bands(image):
@@ -39,7 +39,7 @@ def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Ten
     return values
 
 
-def saved(image: Tensor, storage: Storage) -> Tensor:
+def round_to_levels(image: Tensor, storage: Storage) -> Tensor:
     """A picture [1, 3, H, W] as 8 bits will hold it, rounded by the code that writes them."""
     rounded = storage.like(image)
     for rows in storage.bands(image):
@@ -48,7 +48,7 @@ def saved(image: Tensor, storage: Storage) -> Tensor:
     return rounded
 
 
-def to_picture(image: Tensor, photo: Picture) -> Picture:
+def tensor_to_picture(image: Tensor, photo: Picture) -> Picture:
     """The picture of a tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
     _, _, height, width = image.shape
     pixels = np.empty((height, width, 3), np.float32)
@@ -59,7 +59,7 @@ def to_picture(image: Tensor, photo: Picture) -> Picture:
     return Picture(pixels, alpha, photo.metadata)
 
 
-def starting_image(
+def make_start(
     start: Start,
     content: Tensor,
     styles: Sequence[Tensor],
@@ -87,7 +87,7 @@ def starting_image(
         case "style":
             base = _covering(styles[0], width, height, storage)
         case "image":
-            base = to_tensor(read(str(start.image)), width, height, storage)
+            base = picture_to_tensor(read(str(start.image)), width, height, storage)
     if not start.noise_ratio:
         return base
     generator = torch.Generator().manual_seed(seed)
@@ -102,7 +102,7 @@ def starting_image(
     return torch.lerp(base, noise, start.noise_ratio).clamp(0, 1)
 
 
-def enlarged(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
+def enlarge(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
     """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
     image, result = image.cpu(), storage.empty(1, 3, height, width)
     for rows in storage.bands(result):
@@ -110,7 +110,7 @@ def enlarged(image: Tensor, width: int, height: int, storage: Storage) -> Tensor
     return result
 
 
-def with_detail(
+def add_detail(
     image: Tensor, photo: Picture, coarser: Scale, share: float, storage: Storage
 ) -> Tensor:
     """An enlarged picture with some of what the photo shows at this size and not at the last.
@@ -123,7 +123,7 @@ def with_detail(
         storage: of the result.
     """
     _, _, height, width = image.shape
-    known = to_tensor(photo, coarser.width, coarser.height, storage).cpu()
+    known = picture_to_tensor(photo, coarser.width, coarser.height, storage).cpu()
     result = storage.like(image)
     for rows in storage.bands(image):
         fine = _channels_first(photo.resized_rows(width, height, rows))
@@ -151,5 +151,5 @@ def _covering(image: Tensor, width: int, height: int, storage: Storage) -> Tenso
     wide = max(width, round(image.shape[3] * ratio))
     high = max(height, round(image.shape[2] * ratio))
     top, left = (high - height) // 2, (wide - width) // 2
-    large = enlarged(image, wide, high, storage)
+    large = enlarge(image, wide, high, storage)
     return large[..., top : top + height, left : left + width].contiguous()

@@ -21,7 +21,7 @@ from PIL import Image
 from impasto.encoders.weights import load_encoder
 from impasto.engine.device import resolve_device
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import to_tensor
+from impasto.engine.tensors import picture_to_tensor
 from impasto.explain.inspection_page import (
     ACTIVATIONS,
     CONTENT,
@@ -130,7 +130,7 @@ def activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
     encoder = load_encoder("vgg19", LAYERS, device=device)
     size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)
     with torch.no_grad():
-        features = encoder(to_tensor(inspection.photo, *size, Storage(device)))
+        features = encoder(picture_to_tensor(inspection.photo, *size, Storage(device)))
     return {layer: _sheet(features[layer][0].float().cpu().numpy()) for layer in LAYERS}
 
 

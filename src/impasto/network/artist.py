@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from impasto.engine import tensors as canvas
-from impasto.engine.areas import Areas
 from impasto.engine.colors import Colors
+from impasto.engine.regions import Regions
 from impasto.engine.sizes import painting_size
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
@@ -46,13 +46,13 @@ class Sitting:
 
     Attributes:
         photo, paintings: as the network is to see them, any sizes.
-        areas: of the photo.
+        regions: of the photo.
         recipe: of the run.
     """
 
     photo: Picture
     paintings: Sequence[Picture]
-    areas: Areas
+    regions: Regions
     recipe: Recipe
 
 
@@ -116,7 +116,7 @@ class CodeArtist:
         """As :class:`Artist`."""
         size = images.shape[3], images.shape[2]
         codes = torch.stack([self._codes(size, sitting) for sitting in sittings])
-        grain = torch.stack([_strengths(sitting.areas) for sitting in sittings])
+        grain = torch.stack([_strengths(sitting.regions) for sitting in sittings])
         return self._runtime.paint(images, codes, _masks(size, sittings), grain=grain)
 
     def seconds(self, pixels: int, paintings: int) -> float:
@@ -140,23 +140,23 @@ class CodeArtist:
         its statistics if they are frozen: without grain, which would stay where it is as they move.
         """
         codes = self._codes(size, sitting)[None]
-        like = canvas.to_tensor(sitting.photo, *size, Storage(torch.device("cpu")))
+        like = canvas.picture_to_tensor(sitting.photo, *size, Storage(torch.device("cpu")))
         whole = like if frozen else None
         return lambda photo: self._runtime.paint(photo, codes, like=whole)
 
     def _codes(self, size: tuple[int, int], sitting: Sitting) -> Tensor:
         """[K, NUMBERS] of the styles that are laid side by side."""
-        areas, scale = sitting.areas, sitting.recipe.style.scale
-        parts = areas.style_masks or (None,) * len(sitting.paintings)
+        regions, scale = sitting.regions, sitting.recipe.style.scale
+        parts = regions.style_masks or (None,) * len(sitting.paintings)
         each = zip(sitting.paintings, parts, strict=True)
         codes = torch.stack([self._code(painting, size, scale, part) for painting, part in each])
-        strengths = torch.tensor(areas.strengths)
+        strengths = torch.tensor(regions.strengths)
         if bool((strengths < 1).any()):
             own = self._code(sitting.photo, size, 1.0, None)
             codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
-        if areas.masks:
+        if regions.masks:
             return codes
-        return _shares(areas).to(codes) @ codes
+        return _shares(regions).to(codes) @ codes
 
     def _code(
         self, picture: Picture, size: tuple[int, int], scale: float, part: Mask | None
@@ -195,7 +195,7 @@ def code_beside(
         if part is None and known is not None and key in known:
             known.move_to_end(key)
             return known[key]
-        image = canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
+        image = canvas.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
         if part is not None:
             shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
             return measure(image, shown[None, None].float())
@@ -213,29 +213,29 @@ def code_beside(
     return torch.cat([code[:-GRADE_NUMBERS], strength.to(code)])
 
 
-def _shares(areas: Areas) -> Tensor:
+def _shares(regions: Regions) -> Tensor:
     """[1, K] of paintings that are blended."""
-    return torch.tensor([areas.weights]) / sum(areas.weights)
+    return torch.tensor([regions.weights]) / sum(regions.weights)
 
 
-def _strengths(areas: Areas) -> Tensor:
+def _strengths(regions: Regions) -> Tensor:
     """[K] of the styles that are laid side by side."""
-    each = torch.tensor(areas.strengths)
-    return each if areas.masks else _shares(areas) @ each
+    each = torch.tensor(regions.strengths)
+    return each if regions.masks else _shares(regions) @ each
 
 
 def _masks(size: tuple[int, int], sittings: Sequence[Sitting]) -> Tensor | None:
-    areas = sittings[0].areas
-    return side_by_side(areas, size) if areas.masks else None
+    regions = sittings[0].regions
+    return side_by_side(regions, size) if regions.masks else None
 
 
-def side_by_side(areas: Areas, size: tuple[int, int]) -> Tensor:
+def side_by_side(regions: Regions, size: tuple[int, int]) -> Tensor:
     """Where each painting is the style, [K, H, W], adding up to 1 everywhere.
 
     Raises:
         InputError: a painting for the rest, of which there is none.
     """
-    parts = torch.stack(areas.parts(*size, Storage(torch.device("cpu"))))
+    parts = torch.stack(regions.make_masks(*size, Storage(torch.device("cpu"))))
     total = parts.sum(0)
     parts = parts / total.clamp(min=TINY)
     parts[0] += total == 0  # the photo is kept there, whatever is painted
@@ -244,9 +244,9 @@ def side_by_side(areas: Areas, size: tuple[int, int]) -> Tensor:
 
 def one_painting_a_place(sitting: Sitting) -> None:
     """Raise InputError where paintings would have to be blended, or are looked at in part."""
-    areas = sitting.areas
-    blended = len(sitting.paintings) > 1 and not areas.masks
-    if blended or any(areas.style_masks):
+    regions = sitting.regions
+    blended = len(sitting.paintings) > 1 and not regions.masks
+    if blended or any(regions.style_masks):
         raise InputError(
             'engine.kind "magenta" takes one painting, or one for each --mask, and all of it'
         )

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from impasto.engine import tensors as canvas
-from impasto.engine.areas import Areas, mixed
 from impasto.engine.device import autocast_dtype, resolve_device
+from impasto.engine.regions import Regions, blend_images
 from impasto.engine.sizes import SHORTEST, result_size
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
@@ -135,17 +135,17 @@ class Atelier:
             raise InputError(f"size {size}: results have {SHORTEST} px at least")
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
         wanted = result_size(picture.width, picture.height, size, self._runtime.device)
-        areas = Areas.of(load_recipe("draft"), len(codes), map(read_mask, masks))
-        image = canvas.to_tensor(picture, *wanted, storage)
+        regions = Regions.of(load_recipe("draft"), len(codes), map(read_mask, masks))
+        image = canvas.picture_to_tensor(picture, *wanted, storage)
         given = _possible(codes)[None]
-        where = side_by_side(areas, wanted) if masks else None
+        where = side_by_side(regions, wanted) if masks else None
         whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
         amounts = torch.full(given.shape[:2], grain) if whole is None else None
         painted = self._runtime.paint(image, given, where, whole, amounts)
-        kept = areas.kept(*wanted, storage)
+        kept = regions.make_kept_mask(*wanted, storage)
         if kept is not None:
-            painted = mixed(painted, image, kept, storage)
-        return canvas.to_picture(painted, picture)
+            painted = blend_images(painted, image, kept, storage)
+        return canvas.tensor_to_picture(painted, picture)
 
 
 def _possible(codes: Sequence[Code]) -> torch.Tensor:
@@ -163,7 +163,7 @@ def _check(code: Code) -> None:
 def _at_scale(picture: Picture, scale: float) -> torch.Tensor:
     """[1, 3, H, W], at least 16 px a side."""
     width, height = (max(SHORTEST, round(n * scale)) for n in (picture.width, picture.height))
-    return canvas.to_tensor(picture, width, height, Storage(torch.device("cpu")))
+    return canvas.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
 
 
 def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: bool = False) -> None:

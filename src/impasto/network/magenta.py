@@ -52,11 +52,11 @@ class Magenta:
         photo = Picture(image[0].permute(1, 2, 0).numpy()).to_pil()
         made = [
             self._painted(photo, painting.to_pil(), strength)
-            for painting, strength in zip(sitting.paintings, sitting.areas.strengths, strict=True)
+            for painting, strength in zip(sitting.paintings, sitting.regions.strengths, strict=True)
         ]
-        if not sitting.areas.masks:
+        if not sitting.regions.masks:
             return made[0]
-        where = side_by_side(sitting.areas, (width, height))
+        where = side_by_side(sitting.regions, (width, height))
         return torch.stack([part * each[0] for part, each in zip(where, made, strict=True)]).sum(0)[
             None
         ]

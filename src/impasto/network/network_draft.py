@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from impasto.engine.areas import Areas
 from impasto.engine.device import autocast_dtype, resolve_device
+from impasto.engine.regions import Regions
 from impasto.image.picture import Picture
 from impasto.network.artist import Artist, Sitting, artist_for
 from impasto.recipe.recipe import Recipe
@@ -48,8 +48,8 @@ class NetworkDraft:
         )
 
     def __call__(
-        self, image: Tensor, photo: Picture, paintings: Sequence[Picture], areas: Areas
+        self, image: Tensor, photo: Picture, paintings: Sequence[Picture], regions: Regions
     ) -> Tensor:
         """See :class:`impasto.engine.draft.Draft`."""
-        sitting = Sitting(photo, paintings, areas, self._recipe)
+        sitting = Sitting(photo, paintings, regions, self._recipe)
         return self._artist.paint(image.cpu(), [sitting]).to(image)

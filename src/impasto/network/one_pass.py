@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from impasto.engine import tensors as canvas
-from impasto.engine.areas import Areas, mixed, read_areas
 from impasto.engine.capacity import available_memory, taken_memory
-from impasto.engine.colors import seen
+from impasto.engine.colors import prepare_colors
 from impasto.engine.device import autocast_dtype, resolve_device
 from impasto.engine.plan import Plan
+from impasto.engine.regions import Regions, blend_images, read_regions
 from impasto.engine.sizes import Scale, result_size
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
@@ -101,10 +101,10 @@ class OnePass:
             raise InputError("a network paints in one pass: there is no checkpoint to keep or read")
         photo, paintings = read_picture(content), read_paintings(styles)
         size = self.size_for(photo)
-        areas = self._areas(paintings, masks, style_masks)
+        regions = self._regions(paintings, masks, style_masks)
         if plan is None:
             self._check_room(size, masks=len(masks))
-        return self._steps(photo, paintings, areas, size)
+        return self._steps(photo, paintings, regions, size)
 
     def plan(
         self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
@@ -112,7 +112,7 @@ class OnePass:
         """What a run would take, as :meth:`Stylizer.plan`."""
         photo, paintings = read_picture(content), read_paintings(styles)
         width, height = self.size_for(photo)
-        self._areas(paintings, masks, style_masks)
+        self._regions(paintings, masks, style_masks)
         self._check_room((width, height), masks=len(masks))
         taken, free = taken_memory(self.device), self._free()
         return Plan(
@@ -152,10 +152,10 @@ class OnePass:
             ResourceError: there is too little memory for one.
         """
         self._check_room(size)
-        areas = self._areas(styles)
-        if areas.changes_nothing:
+        regions = self._regions(styles)
+        if regions.changes_nothing:
             return lambda photo: photo
-        sitting = Sitting(content, styles, areas, self.recipe)
+        sitting = Sitting(content, styles, regions, self.recipe)
         artist = self._artist
         if isinstance(artist, CodeArtist):
             return artist.told(size, sitting, frozen=frozen)
@@ -176,9 +176,9 @@ class OnePass:
                 all together.
         """
         (size,) = {self.size_for(content) for content in contents}
-        began, areas = time.monotonic(), self._areas(styles)
+        began, regions = time.monotonic(), self._regions(styles)
         self._check_room(size, len(contents))
-        made = self._painted(contents, styles, areas, size)
+        made = self._painted(contents, styles, regions, size)
         share = (time.monotonic() - began) / len(contents)
         return [self._step(photo, *each, share) for photo, each in zip(contents, made, strict=True)]
 
@@ -186,33 +186,33 @@ class OnePass:
         self,
         photo: Picture,
         paintings: Sequence[Picture],
-        areas: Areas,
+        regions: Regions,
         size: tuple[int, int],
     ) -> Generator[Step, None, None]:
         began = time.monotonic()
-        ((painted, kept),) = self._painted([photo], paintings, areas, size)
+        ((painted, kept),) = self._painted([photo], paintings, regions, size)
         yield self._step(photo, painted, kept, time.monotonic() - began)
 
     def _painted(
         self,
         photos: Sequence[Picture],
         paintings: Sequence[Picture],
-        areas: Areas,
+        regions: Regions,
         size: tuple[int, int],
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Of each photo: [1, 3, H, W] in [0, 1], and how much of the photo is kept, if any is."""
         storage, recipe = Storage(torch.device("cpu")), self.recipe
         colors, scale = colors_seen(recipe), recipe.style.scale
-        looks = [seen(colors, each, paintings, size, scale) for each in photos]
-        images = torch.cat([canvas.to_tensor(shown, *size, storage) for shown, _ in looks])
-        kept = areas.kept(*size, storage)
-        if areas.changes_nothing:
+        looks = [prepare_colors(colors, each, paintings, size, scale) for each in photos]
+        images = torch.cat([canvas.picture_to_tensor(shown, *size, storage) for shown, _ in looks])
+        kept = regions.make_kept_mask(*size, storage)
+        if regions.changes_nothing:
             painted = images
         else:
-            sittings = [Sitting(shown, styles, areas, recipe) for shown, styles in looks]
+            sittings = [Sitting(shown, styles, regions, recipe) for shown, styles in looks]
             painted = self._artist.paint(images, sittings)
             if kept is not None:
-                painted = mixed(painted, images, kept, storage)
+                painted = blend_images(painted, images, kept, storage)
         return [(each[None], kept) for each in painted.unbind()]
 
     def _step(self, photo: Picture, painted: Tensor, kept: Tensor | None, seconds: float) -> Step:
@@ -236,15 +236,15 @@ class OnePass:
             _kept=kept,
         )
 
-    def _areas(
+    def _regions(
         self,
         paintings: Sequence[Picture],
         masks: Sequence[Any] = (),
         style_masks: Sequence[Any] = (),
-    ) -> Areas:
-        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
+    ) -> Regions:
+        regions = read_regions(self.recipe, len(paintings), masks, style_masks)
         whole = self.recipe.engine.kind == "magenta"  # which cannot look at a part
-        return areas if whole else areas.without_hidden(paintings)
+        return regions if whole else regions.hide_transparent(paintings)
 
     def _free(self) -> int | None:
         free = available_memory(self.device)

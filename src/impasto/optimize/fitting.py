@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from impasto.engine.areas import Areas
 from impasto.engine.capacity import available_disk, available_memory, taken_memory
+from impasto.engine.regions import Regions
 from impasto.engine.sizes import painting_size
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
@@ -92,7 +92,7 @@ class Fitting:
         self,
         size: tuple[int, int],
         paintings: Sequence[Picture],
-        areas: Areas,
+        regions: Regions,
         taken: int,
         tile: int | None = None,
     ) -> Layout:
@@ -101,14 +101,14 @@ class Fitting:
         Args:
             size: (width, height) of the result.
             paintings: in their own sizes.
-            areas: of the photo.
+            regions: of the photo.
             taken: of memory, in bytes; see :meth:`taken`.
             tile: of a run that goes on; none: the recipe's.
 
         Raises:
             ResourceError: nothing fits.
         """
-        demand = self._demand(size, paintings, areas)
+        demand = self._demand(size, paintings, regions)
         if self._recipe.style.distance == "neighbors":
             ways = [Layout(0)]
         else:
@@ -118,36 +118,38 @@ class Fitting:
             ways = [*layouts(tile, demand.longest, solver, canvas, beside=demand.beside)]
 
         def demand_at(longer: int) -> Demand:
-            return self._demand(fit_within(*size, longer), paintings, areas)
+            return self._demand(fit_within(*size, longer), paintings, regions)
 
         return choose_layout(demand, self.room(taken), ways, taken, demand_at)
 
     def needs(
-        self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas
+        self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], regions: Regions
     ) -> Needs:
         """Of a run that is laid out so; arguments as above."""
-        return self._demand(size, paintings, areas).needs(layout)
+        return self._demand(size, paintings, regions).needs(layout)
 
     def storage(self, layout: Layout) -> Storage:
         """Of a run that is laid out so."""
         where = self._device if layout.state == "device" else torch.device("cpu")
         return Storage(where, self.scratch if layout.state == "disk" else None)
 
-    def _demand(self, size: tuple[int, int], paintings: Sequence[Picture], areas: Areas) -> Demand:
+    def _demand(
+        self, size: tuple[int, int], paintings: Sequence[Picture], regions: Regions
+    ) -> Demand:
         ratio = self._recipe.style.scale
-        masks = (*areas.masks, *areas.style_masks)
+        masks = (*regions.masks, *regions.style_masks)
         return Demand(
             result=size,
             paintings=tuple(painting_size((p.width, p.height), size, ratio) for p in paintings),
             halo=self._halo,
             precision=self._precision,
             images=images_of(self._recipe.solver, self._recipe.canvas)
-            + areas.images
+            + regions.image_count
             + (self._recipe.photorealism.weight > 0)
             + 2 * (self._recipe.temporal.weight > 0),
             features=kept_features(self._recipe.content),
             columns=column_numbers(self._recipe.style) * (1 + self._recipe.is_reduced),
-            regions=areas.regions,
+            regions=regions.count,
             matting=self._recipe.photorealism.weight > 0,
             colors=self._recipe.colors,
             masked=sum(mask.values.size for mask in masks if mask is not None),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from impasto.encoders.layers import cell_of, convolutions
-from impasto.engine.colors import Colors, copied
+from impasto.engine.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
@@ -111,7 +111,7 @@ class Demand:
         columns: numbers a pixel in its hypercolumns; see :func:`column_numbers`.
         regions: that have statistics of their own; 0: no masks.
         matting: whether photorealism counts.
-        colors: whose the result has; see :func:`impasto.engine.colors.copied`.
+        colors: whose the result has; see :func:`impasto.engine.colors.count_copied_pixels`.
         masked: pixels of the masks as they were decoded.
         beside: whether the device has a memory of its own beside the machine's.
     """
@@ -137,7 +137,7 @@ class Demand:
     @property
     def _held(self) -> int:
         """Bytes of the machine's memory for what the whole run looks at, whatever its layout."""
-        return IMAGE_BYTES * copied(self.colors, self.result, self.paintings) + (
+        return IMAGE_BYTES * count_copied_pixels(self.colors, self.result, self.paintings) + (
             MASK_BYTES * self.masked
         )
 

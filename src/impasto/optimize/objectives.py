@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.engine.areas import Areas
+from impasto.engine.regions import Regions
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
 from impasto.objective.losses.temporal import Past
@@ -31,7 +31,7 @@ def objective_of(
     *,
     tile: int,
     storage: Storage,
-    areas: Areas,
+    regions: Regions,
     autocast: torch.dtype | None,
     known: Known,
     begun: Tensor | None = None,
@@ -47,7 +47,7 @@ def objective_of(
         scale: of the run.
         tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
         storage: of what is as large as the pictures.
-        areas: of the photo.
+        regions: of the photo.
         autocast: what convolutions are cast to; none: nothing.
         known: paintings that were measured before.
         begun: [1, 3, H, W], the picture that the scale begins with; none: the photo.
@@ -56,8 +56,8 @@ def objective_of(
     given = recipe, encoder, photo, paintings
     sizes = [(image.shape[3], image.shape[2]) for image in paintings]
     parts: dict[str, Any] = {
-        "masks": areas.parts(scale.width, scale.height, storage),
-        "style_masks": areas.shown(sizes, storage),
+        "masks": regions.make_masks(scale.width, scale.height, storage),
+        "style_masks": regions.make_style_masks(sizes, storage),
         "past": past,
         "storage": storage,
         "autocast": autocast,

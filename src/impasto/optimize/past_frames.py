@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import mask_to_tensor, to_tensor
+from impasto.engine.tensors import mask_to_tensor, picture_to_tensor
 from impasto.errors import InputError
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
@@ -65,5 +65,5 @@ class Before:
     def past(self, scale: Scale, storage: Storage) -> Past:
         """At the size of a scale."""
         size = scale.width, scale.height
-        picture = to_tensor(self.picture, *size, storage)
+        picture = picture_to_tensor(self.picture, *size, storage)
         return Past(picture, mask_to_tensor(self.reliability, *size, storage))

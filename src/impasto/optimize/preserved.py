@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from impasto.engine.areas import mixed
+from impasto.engine.regions import blend_images
 from impasto.engine.storage import Storage
 from impasto.optimize.recovery import ObjectiveLike
 
@@ -55,7 +55,7 @@ class Kept:
         """The picture [1, 3, H, W] with the photo in it."""
         if self._photo is None or self._kept is None:
             return image
-        return mixed(image, self._photo, self._kept, self._storage)
+        return blend_images(image, self._photo, self._kept, self._storage)
 
     def _judged(self, image: Tensor) -> Tensor:
         if self._photo is None or self._kept is None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.engine import tensors as canvas
-from impasto.engine.areas import Areas
+from impasto.engine.regions import Regions
 from impasto.engine.sizes import SHORTEST, Scale, painting_size
 from impasto.engine.storage import Storage
 from impasto.image.picture import Picture
@@ -49,7 +49,7 @@ def probed_pace(
     paintings: Sequence[Picture],
     scale: Scale,
     *,
-    areas: Areas,
+    regions: Regions,
     autocast: torch.dtype | None,
     known: Known,
 ) -> float:
@@ -57,22 +57,22 @@ def probed_pace(
     count, and may not take what a run in tiles would not.
 
     Args:
-        recipe, encoder, areas, autocast, known: as of :func:`objective_of`.
+        recipe, encoder, regions, autocast, known: as of :func:`objective_of`.
         photo, paintings: at any size.
         scale: of :func:`probe_scale`.
     """
     memory, size = Storage(encoder.device), (scale.width, scale.height)
-    image = canvas.to_tensor(photo, *size, memory)
+    image = canvas.picture_to_tensor(photo, *size, memory)
     ratio = min(1.0, recipe.style.scale)
     styles = [
-        canvas.to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
+        canvas.picture_to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
         for p in paintings
     ]
     objective = objective_of(
         *(recipe, encoder, image, styles, scale),
         tile=0,
         storage=memory,
-        areas=areas,
+        regions=regions,
         autocast=autocast,
         known=known,
     )

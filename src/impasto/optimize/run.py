@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from impasto.engine import tensors as canvas
-from impasto.engine.areas import Areas, mixed
-from impasto.engine.colors import seen
+from impasto.engine.colors import prepare_colors
 from impasto.engine.plan import Pace, total_work, work
+from impasto.engine.regions import Regions, blend_images
 from impasto.engine.sizes import Scale, is_over
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
@@ -41,7 +41,7 @@ class Run:
         stylizer: Stylizer,
         content: Picture,
         styles: Sequence[Picture],
-        areas: Areas,
+        regions: Regions,
         scales: tuple[Scale, ...],
         layout: Layout,
         storage: Storage,
@@ -56,7 +56,7 @@ class Run:
             stylizer: with the network and the recipe.
             content: the photo.
             styles: the paintings.
-            areas: of the photo.
+            regions: of the photo.
             scales: coarse to fine; before those of a frame with a focus, the one for that.
             layout: of the run in memory.
             storage: of everything as large as the picture.
@@ -68,8 +68,10 @@ class Run:
         self._stylizer = stylizer
         self._photo = content
         recipe, size = stylizer.recipe, (scales[-1].width, scales[-1].height)
-        self._content, self._styles = seen(recipe.colors, content, styles, size, recipe.style.scale)
-        self._areas = areas
+        self._content, self._styles = prepare_colors(
+            recipe.colors, content, styles, size, recipe.style.scale
+        )
+        self._regions = regions
         self._kept: Tensor | None = None
         self._scales = scales
         self._layout = layout
@@ -107,26 +109,28 @@ class Run:
         if self._worked is not None:
             return self._worked
         if coarser is not None:
-            start = canvas.enlarged(coarser.picture, scale.width, scale.height, self._storage)
+            start = canvas.enlarge(coarser.picture, scale.width, scale.height, self._storage)
             detail, before = recipe.schedule.detail, self._scales[index - 1]
             if not detail:
                 return start
-            return canvas.with_detail(start, self._content, before, detail, self._storage)
+            return canvas.add_detail(start, self._content, before, detail, self._storage)
         if self._before is not None:
-            return canvas.to_tensor(self._before.start, scale.width, scale.height, self._storage)
-        content = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
+            return canvas.picture_to_tensor(
+                self._before.start, scale.width, scale.height, self._storage
+            )
+        content = canvas.picture_to_tensor(self._content, scale.width, scale.height, self._storage)
         seen = self._styles[:1] if recipe.start.base == "style" else []
         paintings = stylizer.paintings(seen, scale, self._storage)
         base = content
         if stylizer.draft is not None:
-            base = stylizer.draft(content, self._content, self._styles, self._areas)
-        start = canvas.starting_image(recipe.start, base, paintings, recipe.seed, self._storage)
+            base = stylizer.draft(content, self._content, self._styles, self._regions)
+        start = canvas.make_start(recipe.start, base, paintings, recipe.seed, self._storage)
         if start is content:
             return start
-        weakness = self._areas.weakness(scale.width, scale.height, self._storage)
+        weakness = self._regions.make_weakness_map(scale.width, scale.height, self._storage)
         if weakness is None:
             return start
-        return mixed(start, content, weakness, self._storage)  # strength 0 is the photo
+        return blend_images(start, content, weakness, self._storage)  # strength 0 is the photo
 
     def _shape(self, index: int) -> Tensor:
         """A stand-in for the start of a solver that is about to load its state."""
@@ -250,7 +254,9 @@ class Run:
         )
 
     def _losses_saved(self, sturdy: Sturdy, objective: Kept, picture: Tensor) -> dict[str, float]:
-        return sturdy.attempted(lambda: objective.losses(canvas.saved(picture, self._storage)))
+        return sturdy.attempted(
+            lambda: objective.losses(canvas.round_to_levels(picture, self._storage))
+        )
 
     def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
         def made() -> ObjectiveLike:
@@ -269,17 +275,17 @@ class Run:
         past = None if self._before is None else self._before.past(scale, self._storage)
         return self._stylizer.objective(
             *(self._content, self._styles, scale, self._layout.tile, self._storage),
-            *(self._areas, self._begun, past),
+            *(self._regions, self._begun, past),
         )
 
     def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:
         focus = self._focus(scale)
         if focus is not None:
             return Kept(objective, self._storage, self._start(0, None), focus.outside())
-        kept = self._kept = self._areas.kept(scale.width, scale.height, self._storage)
+        kept = self._kept = self._regions.make_kept_mask(scale.width, scale.height, self._storage)
         if kept is None:
             return Kept(objective, self._storage)
-        photo = canvas.to_tensor(self._content, scale.width, scale.height, self._storage)
+        photo = canvas.picture_to_tensor(self._content, scale.width, scale.height, self._storage)
         return Kept(objective, self._storage, photo, kept)
 
     def _smaller(self, scale: Scale) -> bool:

@@ -16,11 +16,11 @@ from torch import Tensor
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.engine import tensors as canvas
-from impasto.engine.areas import Areas, read_areas
 from impasto.engine.capacity import scratch_folder
 from impasto.engine.device import autocast_dtype, resolve_device
 from impasto.engine.draft import Draft
 from impasto.engine.plan import Pace, Plan, total_work
+from impasto.engine.regions import Regions, read_regions
 from impasto.engine.sizes import Scale, painting_size, plan_scales, result_size
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
@@ -163,8 +163,8 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), read_paintings(styles)
         size = self.size_for(photo)
-        areas = self._areas(paintings, masks, style_masks)
-        inputs = [*(picture.sha256() for picture in (photo, *paintings)), *areas.hashes]
+        regions = self._regions(paintings, masks, style_masks)
+        inputs = [*(picture.sha256() for picture in (photo, *paintings)), *regions.hashes]
         inputs += [] if before is None else before.hashes
         state = None
         if resume is not None:
@@ -178,15 +178,15 @@ class Stylizer:
         else:
             tile = None if state is None else state.tile
             taken = self._fitting.taken([photo, *paintings])
-            layout = self._fitting.layout(size, paintings, areas, taken, tile)
-        scales = self._scales(size, areas)
+            layout = self._fitting.layout(size, paintings, regions, taken, tile)
+        scales = self._scales(size, regions)
         if before is not None and before.focus is not None:
             before.check(self.recipe, scales)
             scales = (replace(scales[-1], iterations=before.there), *scales)
         storage = self._fitting.storage(layout)
         keeper = Keeper(None if checkpoint is None else Path(checkpoint), storage.settle, every_s)
         identity = (essence(self.recipe), inputs)
-        job = photo, paintings, areas, scales
+        job = photo, paintings, regions, scales
         run = Run(self, *job, layout, storage, keeper, identity, Pace(expected), before)
         return run.steps(state)
 
@@ -200,16 +200,16 @@ class Stylizer:
         """
         photo, paintings = read_picture(content), read_paintings(styles)
         size = self.size_for(photo)
-        areas = self._areas(paintings, masks, style_masks)
+        regions = self._regions(paintings, masks, style_masks)
         taken = self._fitting.taken([photo, *paintings])
-        layout = self._fitting.layout(size, paintings, areas, taken)
-        needs = self._fitting.needs(layout, size, paintings, areas)
+        layout = self._fitting.layout(size, paintings, regions, taken)
+        needs = self._fitting.needs(layout, size, paintings, regions)
         room = self._fitting.room(taken)
-        scales = self._scales(size, areas)
+        scales = self._scales(size, regions)
         pace = probed_pace(
             *(self.recipe, self._encoder, photo, paintings),
             probe_scale(*size, self.device.type, layout.tile),
-            areas=areas,
+            regions=regions,
             autocast=self._autocast,
             known=self._known,
         )
@@ -230,16 +230,16 @@ class Stylizer:
             precision=self.precision,
         )
 
-    def _areas(
+    def _regions(
         self, paintings: Sequence[Picture], masks: Sequence[Any], style_masks: Sequence[Any]
-    ) -> Areas:
-        areas = read_areas(self.recipe, len(paintings), masks, style_masks)
-        return areas.without_hidden(paintings)
+    ) -> Regions:
+        regions = read_regions(self.recipe, len(paintings), masks, style_masks)
+        return regions.hide_transparent(paintings)
 
-    def _scales(self, size: tuple[int, int], areas: Areas) -> tuple[Scale, ...]:
+    def _scales(self, size: tuple[int, int], regions: Regions) -> tuple[Scale, ...]:
         """Of a run; a single iteration if the photo comes back in any case."""
         schedule = self.recipe.schedule
-        if areas.changes_nothing:
+        if regions.changes_nothing:
             schedule = schedule.model_copy(update={"total": 1})
         return plan_scales(schedule, *size)
 
@@ -261,7 +261,7 @@ class Stylizer:
         scale: Scale,
         tile: int = 0,
         storage: Storage | None = None,
-        areas: Areas | None = None,
+        regions: Regions | None = None,
         begun: Tensor | None = None,
         past: Past | None = None,
     ) -> AnyObjective:
@@ -273,18 +273,18 @@ class Stylizer:
             scale: whose size counts.
             tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
             storage: of what is as large as the pictures; none: the memory of the device.
-            areas: of the photo; none: all of it is one.
+            regions: of the photo; none: all of it is one.
             begun: [1, 3, H, W], the picture that the scale begins with; none: the photo.
             past: of the scale's size; none: the photo is no frame of a film.
         """
         storage = storage or Storage(self.device)
-        photo = canvas.to_tensor(read_picture(content), scale.width, scale.height, storage)
+        photo = canvas.picture_to_tensor(read_picture(content), scale.width, scale.height, storage)
         paintings = self.paintings(read_paintings(styles), scale, storage)
         return objective_of(
             *(self.recipe, self._encoder, photo, paintings, scale),
             tile=tile,
             storage=storage,
-            areas=areas or Areas(),
+            regions=regions or Regions(),
             autocast=self._autocast,
             known=self._known,
             begun=begun,
@@ -297,6 +297,6 @@ class Stylizer:
         ratio = self.recipe.style.scale
         sizes = [painting_size((p.width, p.height), result, ratio) for p in styles]
         return [
-            canvas.to_tensor(picture, *size, storage)
+            canvas.picture_to_tensor(picture, *size, storage)
             for picture, size in zip(styles, sizes, strict=True)
         ]

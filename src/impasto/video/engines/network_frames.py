@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from impasto.engine.colors import seen, shown
+from impasto.engine.colors import apply_colors, prepare_colors
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import to_picture, to_tensor
+from impasto.engine.tensors import picture_to_tensor, tensor_to_picture
 from impasto.errors import InputError
 from impasto.image.picture import Floats, Picture
 from impasto.network.artist import colors_seen
@@ -72,7 +72,7 @@ class Network:
         mixing.
         """
         photo, _ = self._seen(frame, ())
-        return to_picture(self._paint(_tensor(photo)), photo).pixels
+        return tensor_to_picture(self._paint(_tensor(photo)), photo).pixels
 
     def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
         """Mixed, and given back the color and contrast of every octave that was painted: a mean of
@@ -81,17 +81,17 @@ class Network:
         wanted = grade(_tensor(Picture(painted)))[:, None]
         height, width = mixed.shape[2:]
         restored = graded(padded(mixed), None, wanted)[:, :, :height, :width]
-        return to_picture(restored.clamp(0, 1), Picture(painted)).pixels
+        return tensor_to_picture(restored.clamp(0, 1), Picture(painted)).pixels
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
         """In the colors that the user asked for."""
-        return shown(self._recipe.colors, Picture(result), Picture(frame)).pixels
+        return apply_colors(self._recipe.colors, Picture(result), Picture(frame)).pixels
 
     def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:
         size, scale = (frame.shape[1], frame.shape[0]), self._recipe.style.scale
-        return seen(colors_seen(self._recipe), Picture(frame), paintings, size, scale)
+        return prepare_colors(colors_seen(self._recipe), Picture(frame), paintings, size, scale)
 
 
 def _tensor(picture: Picture) -> torch.Tensor:
     """[1, 3, H, W] in [0, 1], at its own size."""
-    return to_tensor(picture, picture.width, picture.height, Storage(torch.device("cpu")))
+    return picture_to_tensor(picture, picture.width, picture.height, Storage(torch.device("cpu")))

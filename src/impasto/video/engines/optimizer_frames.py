@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from impasto.api.stylize import finished_picture
-from impasto.engine.colors import seen, shown
+from impasto.engine.colors import apply_colors, prepare_colors
 from impasto.engine.sizes import plan_scales
 from impasto.engine.step import Step
 from impasto.image.masks import Mask
@@ -141,11 +141,11 @@ class Optimizer:
 
     def finished(self, result: Floats, frame: Floats) -> Floats:
         """In the colors that the user asked for."""
-        return shown(self._colors, Picture(result), Picture(frame)).pixels
+        return apply_colors(self._colors, Picture(result), Picture(frame)).pixels
 
     def _seen(self, frame: Floats, paintings: Sequence[Picture]) -> tuple[Picture, list[Picture]]:
         size = frame.shape[1], frame.shape[0]
-        return seen(self._colors, Picture(frame), paintings, size, self._ratio)
+        return prepare_colors(self._colors, Picture(frame), paintings, size, self._ratio)
 
 
 def work_of(recipe: Recipe, size: tuple[int, int]) -> float:

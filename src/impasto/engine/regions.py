@@ -24,7 +24,7 @@ ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Areas:
+class Regions:
     """The parts of a photo.
 
     Attributes:
@@ -47,7 +47,7 @@ class Areas:
         paintings: int,
         masks: Iterable[Mask] = (),
         style_masks: Iterable[Mask | None] = (),
-    ) -> Areas:
+    ) -> Regions:
         """As the recipe and the user want them.
 
         Raises:
@@ -58,7 +58,7 @@ class Areas:
         weights = recipe.style.weights or (1.0,) * paintings
         return cls(masks, style_masks, recipe.strengths(paintings), weights)
 
-    def without_hidden(self, paintings: Sequence[Picture]) -> Areas:
+    def hide_transparent(self, paintings: Sequence[Picture]) -> Regions:
         """The same, but that nothing transparent of the paintings is looked at.
 
         Raises:
@@ -70,7 +70,7 @@ class Areas:
 
     @property
     def hashes(self) -> list[str]:
-        """What tells these areas from others."""
+        """What tells these regions from others."""
         parts: list[tuple[str, Mask | None]] = [("mask", mask) for mask in self.masks]
         parts += [("style mask", mask) for mask in self.style_masks if any(self.style_masks)]
         return [f"{kind} {'' if mask is None else mask.sha256()}" for kind, mask in parts]
@@ -81,16 +81,16 @@ class Areas:
         return 0 < len(self.masks) < len(self.strengths)
 
     @property
-    def regions(self) -> int:
+    def count(self) -> int:
         """How many have statistics of their own; 0: there are no masks."""
         return len(self.masks) + self.has_rest
 
     @property
-    def images(self) -> int:
+    def image_count(self) -> int:
         """How many pictures of the result's size they take: masks at all layers' sizes, and where
         the photo is kept, it, its share, and what is judged.
         """
-        return math.ceil(self.regions * 4 / 9 + (7 / 3 if self.keeps_some else 0))
+        return math.ceil(self.count * 4 / 9 + (7 / 3 if self.keeps_some else 0))
 
     @property
     def changes_nothing(self) -> bool:
@@ -103,13 +103,13 @@ class Areas:
         rest_is_kept = bool(self.masks) and not self.has_rest
         return self.changes_nothing or rest_is_kept or (bool(self.masks) and 0 in self.strengths)
 
-    def parts(self, width: int, height: int, storage: Storage) -> list[Tensor]:
+    def make_masks(self, width: int, height: int, storage: Storage) -> list[Tensor]:
         """[H, W] in [0, 1] of each painting, at a size, together at most 1; none: no masks.
 
         Raises:
             InputError: a painting for the rest, of which there is none.
         """
-        parts = [storage.empty(height, width) for _ in range(self.regions)]
+        parts = [storage.empty(height, width) for _ in range(self.count)]
         for rows in bands(height, width) if parts else ():
             for part, weights in zip(parts, self._weights(width, height, rows), strict=True):
                 part[rows] = weights
@@ -118,7 +118,7 @@ class Areas:
             raise InputError("the masks cover everything: nothing is left for the last --style")
         return parts
 
-    def kept(self, width: int, height: int, storage: Storage) -> Tensor | None:
+    def make_kept_mask(self, width: int, height: int, storage: Storage) -> Tensor | None:
         """[H, W] in [0, 1], how much of the photo stays at a size; none: nothing does."""
         if not self.keeps_some:
             return None
@@ -126,7 +126,7 @@ class Areas:
             return torch.ones(()).expand(height, width)
         return self._lacking([float(s > 0) for s in self.strengths], width, height, storage)
 
-    def weakness(self, width: int, height: int, storage: Storage) -> Tensor | None:
+    def make_weakness_map(self, width: int, height: int, storage: Storage) -> Tensor | None:
         """[H, W], 1 less the strength at every pixel; none: full strength everywhere."""
         if min(self.strengths) == 1 and (self.has_rest or not self.masks):
             return None
@@ -135,7 +135,9 @@ class Areas:
             return torch.tensor(1 - total / sum(self.weights)).expand(height, width)
         return self._lacking(self.strengths, width, height, storage)
 
-    def shown(self, sizes: Sequence[tuple[int, int]], storage: Storage) -> list[Tensor | None]:
+    def make_style_masks(
+        self, sizes: Sequence[tuple[int, int]], storage: Storage
+    ) -> list[Tensor | None]:
         """The painting-side masks [h, w] at the paintings' (width, height)."""
         return [
             None if mask is None else mask_to_tensor(mask, *size, storage)
@@ -166,10 +168,10 @@ class Areas:
         return found
 
 
-def read_areas(
+def read_regions(
     recipe: Recipe, paintings: int, masks: Iterable[Any], style_masks: Iterable[Any]
-) -> Areas:
-    """The areas of a run.
+) -> Regions:
+    """The regions of a run.
 
     Args:
         recipe: of it.
@@ -181,10 +183,10 @@ def read_areas(
         InputError: numbers that do not belong together, or a mask that is black all over.
     """
     parts = (None if each is None else read_mask(each) for each in style_masks)
-    return Areas.of(recipe, paintings, map(read_mask, masks), parts)
+    return Regions.of(recipe, paintings, map(read_mask, masks), parts)
 
 
-def mixed(image: Tensor, other: Tensor, share: Tensor, storage: Storage) -> Tensor:
+def blend_images(image: Tensor, other: Tensor, share: Tensor, storage: Storage) -> Tensor:
     """One picture [1, 3, H, W] with a share [H, W] of another; where that is 0 or 1, either."""
     result = storage.like(image)
     for rows in storage.bands(image):
@@ -195,7 +197,7 @@ def mixed(image: Tensor, other: Tensor, share: Tensor, storage: Storage) -> Tens
     return result
 
 
-def restored(picture: Picture, photo: Picture, kept: Tensor) -> Picture:
+def restore_photo(picture: Picture, photo: Picture, kept: Tensor) -> Picture:
     """A picture with the photo, at any size, put back where all of it is kept, as [H, W] tells."""
     pixels = np.empty_like(picture.pixels)
     for rows in bands(picture.height, picture.width):
