@@ -19,8 +19,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
 from impasto.objective.statistics.moments import Moments, blend, measure
-from impasto.objective.statistics.regions import MomentsOf
-from impasto.objective.statistics.regions import Regions as RegionMasks
+from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.style import style_targets
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import Objective
@@ -95,7 +94,7 @@ def test_a_region_counts_by_its_own_area_however_small():
     mask = torch.zeros(16, 16, dtype=torch.float64)
     mask[3:5, 3:5] = 1
     regions = RegionMasks([mask, 1 - mask], ["relu1_1"])
-    small, rest = MomentsOf(["relu1_1"], regions).measured({"relu1_1": features})
+    small, rest = MomentGauge(["relu1_1"], regions).measure({"relu1_1": features})
     assert torch.allclose(small.second, measure(features[..., 3:5, 3:5]).second)
     assert regions.shares == [4 / 256, 252 / 256]
     assert small.merged(rest).weight == 256

@@ -25,7 +25,7 @@ from impasto.optimize import checkpoint, fitting
 from impasto.optimize import run as optimize_run
 from impasto.optimize.checkpoint import RunState, load_state, save_state
 from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, layouts
-from impasto.optimize.recovery import Sturdy
+from impasto.optimize.recovery import RecoveringObjective
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.solvers.choice import SOLVERS
 from impasto.recipe.tables import Canvas, Solver
@@ -157,7 +157,7 @@ class Forgetful:
 def test_memory_that_runs_out_is_asked_for_again_smaller(failure):
     failures = iter([None, failure, None])
     asked: list[str] = []
-    sturdy = Sturdy(
+    sturdy = RecoveringObjective(
         lambda: asked.append("made") or Forgetful(failures),
         lambda: asked.append("smaller") or True,
     )
@@ -177,7 +177,9 @@ def test_memory_of_a_solver_that_runs_out_is_asked_for_again_beside_less():
             raise failure
         return "stepped"
 
-    sturdy = Sturdy(lambda: Forgetful(iter([None])), lambda: asked.append("smaller") or True)
+    sturdy = RecoveringObjective(
+        lambda: Forgetful(iter([None])), lambda: asked.append("smaller") or True
+    )
     assert sturdy.attempted(step) == "stepped"
     assert asked == ["smaller"]
 
@@ -185,9 +187,9 @@ def test_memory_of_a_solver_that_runs_out_is_asked_for_again_beside_less():
 def test_other_errors_are_not_mistaken_for_it():
     assert not is_out_of_memory(RuntimeError("size mismatch"))
     with pytest.raises(RuntimeError, match="size mismatch"):
-        Sturdy(lambda: Forgetful(iter([RuntimeError("size mismatch")])), lambda: True).losses(
-            torch.zeros(1)
-        )
+        RecoveringObjective(
+            lambda: Forgetful(iter([RuntimeError("size mismatch")])), lambda: True
+        ).losses(torch.zeros(1))
 
 
 def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):

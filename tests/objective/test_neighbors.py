@@ -27,7 +27,7 @@ from impasto.objective.losses.nearest import (
     nearest_loss,
     on_grid,
 )
-from impasto.objective.neighbors import MatchingObjective
+from impasto.objective.neighbors import NeighborObjective
 from impasto.objective.whole import taps
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
@@ -164,8 +164,8 @@ def test_a_grid_is_spread_and_moves():
     assert grid_places(feature[..., :9, :7], generator) == (slice(0, None, 1),) * 2
 
 
-def objective(recipe: Recipe, photo, painting, **options) -> MatchingObjective:
-    return MatchingObjective(recipe, narrow_vgg(recipe), photo, [painting], **options)
+def objective(recipe: Recipe, photo, painting, **options) -> NeighborObjective:
+    return NeighborObjective(recipe, narrow_vgg(recipe), photo, [painting], **options)
 
 
 @pytest.mark.parametrize("splitting", [False, True])
@@ -197,10 +197,10 @@ LEFT = torch.zeros(40, 48, dtype=torch.float64)
 LEFT[:, :24] = 1
 
 
-def of_two(splitting: bool = False, changes: dict | None = None, **options) -> MatchingObjective:
+def of_two(splitting: bool = False, changes: dict | None = None, **options) -> NeighborObjective:
     recipe = NNST.with_changes({"neighbors.rotations": False, **(changes or {})})
     photo = noise(1, 3, 40, 48)
-    return MatchingObjective(
+    return NeighborObjective(
         recipe, narrow_vgg(recipe), photo, [A, B], splitting=splitting, **options
     )
 
@@ -257,7 +257,7 @@ def test_neighbors_come_only_from_what_is_shown_of_a_painting(splitting):
 
     def style(painting: torch.Tensor, mask: torch.Tensor | None) -> float:
         parts = (recipe, encoder, photo, [painting])
-        made = MatchingObjective(*parts, style_masks=[mask], splitting=splitting)
+        made = NeighborObjective(*parts, style_masks=[mask], splitting=splitting)
         return made.losses(image)["style"]
 
     assert style(A, LEFT) == style(changed, LEFT)
@@ -302,9 +302,9 @@ def test_a_mirrored_world_has_a_mirrored_gradient():
     recipe = NNST.with_changes({"neighbors.rotations": False})
     encoder, photo, painting = narrow_vgg(recipe), noise(1, 3, 32, 48), noise(1, 3, 40, 32, seed=1)
     image = noise(1, 3, 32, 48, seed=2)
-    plain = MatchingObjective(recipe, encoder, photo, [painting])
+    plain = NeighborObjective(recipe, encoder, photo, [painting])
     world = [each.flip(-1) for each in (photo, painting, image)]
-    mirrored = MatchingObjective(recipe, Mirror(encoder), world[0], [world[1]])
+    mirrored = NeighborObjective(recipe, Mirror(encoder), world[0], [world[1]])
     losses, gradient = plain.evaluate(image)
     their_losses, their_gradient = mirrored.evaluate(world[2])
     assert their_losses == pytest.approx(losses, rel=1e-10)

@@ -12,7 +12,7 @@ from impasto.objective.losses import earth_mover, palette
 from impasto.objective.losses.earth_mover import relaxed_earth_mover
 from impasto.objective.losses.palette import oklab
 from impasto.objective.losses.self_similarity import distances, self_similarity_loss
-from impasto.objective.statistics.regions import Regions
+from impasto.objective.statistics.region_masks import RegionMasks
 from impasto.objective.statistics.samples import SIDE, Averages, Points, Samples, mix
 
 torch.manual_seed(1)
@@ -109,8 +109,8 @@ def test_oklab_is_that_of_the_metrics_but_smooth_at_black(monkeypatch):
     assert np.abs(oklab(colors).numpy() - expected).max() < 2e-4
 
 
-def everything() -> Regions:
-    return Regions((), ())
+def everything() -> RegionMasks:
+    return RegionMasks((), ())
 
 
 def layer(height: int, width: int) -> dict[str, torch.Tensor]:
@@ -121,7 +121,7 @@ def layer(height: int, width: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("height", "width"), [(5, 90), (32, 32), (77, 64)])
 def test_averages_are_those_of_equal_boxes(height, width):
-    (found,) = Averages(["relu1_1"], (height, width), everything()).measured(layer(height, width))
+    (found,) = Averages(["relu1_1"], (height, width), everything()).measure(layer(height, width))
     rows, columns = min(height, SIDE), min(width, SIDE)
     assert found.points.shape == (rows * columns, 2)
     middle = found.points.view(rows, columns, 2)
@@ -134,19 +134,19 @@ def test_averages_are_those_of_equal_boxes(height, width):
 
 
 def test_points_are_spread_evenly_and_their_number_is_bounded():
-    (found,) = Points(["relu1_1"], (100, 640), everything()).measured(layer(100, 640))
+    (found,) = Points(["relu1_1"], (100, 640), everything()).measure(layer(100, 640))
     assert len(found.points) == SIDE**2
     assert found.points.mean(0).tolist() == pytest.approx([49.5, 319.5], abs=1)
-    (few,) = Points(["relu1_1"], (3, 4), everything()).measured(layer(3, 4))
+    (few,) = Points(["relu1_1"], (3, 4), everything()).measure(layer(3, 4))
     assert sorted(map(tuple, few.points.tolist())) == [(i, j) for i in range(3) for j in range(4)]
 
 
 def test_a_regions_samples_lie_in_it():
     mask = torch.zeros(100, 80)
     mask[20:40, 10:30] = 1
-    regions = Regions([mask, torch.zeros(100, 80)], ["relu1_1"])
+    regions = RegionMasks([mask, torch.zeros(100, 80)], ["relu1_1"])
     for gauge in (Points, Averages):
-        found, nothing = gauge(["relu1_1"], (100, 80), regions).measured(layer(100, 80))
+        found, nothing = gauge(["relu1_1"], (100, 80), regions).measure(layer(100, 80))
         assert nothing is None
         down, across = found.points.T
         assert len(found.points) > 30
@@ -156,7 +156,9 @@ def test_a_regions_samples_lie_in_it():
 
 def test_where_a_region_is_soft_fewer_points_are_taken():
     mask = torch.cat([torch.full((64, 32), 0.25), torch.ones(64, 32)], 1)
-    (found,) = Points(["relu1_1"], (64, 64), Regions([mask], ["relu1_1"])).measured(layer(64, 64))
+    (found,) = Points(["relu1_1"], (64, 64), RegionMasks([mask], ["relu1_1"])).measure(
+        layer(64, 64)
+    )
     assert (found.points[:, 1] < 32).double().mean().item() == pytest.approx(0.2, abs=0.05)
 
 

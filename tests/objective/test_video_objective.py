@@ -15,7 +15,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
 from impasto.objective.losses.temporal import Past, temporal_energy
-from impasto.objective.neighbors import MatchingObjective
+from impasto.objective.neighbors import NeighborObjective
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import Objective
 from impasto.optimize import focus
@@ -96,7 +96,7 @@ def test_neighbors_know_the_term():
     recipe = load_recipe("nnst").with_changes({"temporal.weight": 30.0})
     encoder, photo, styles = narrow_vgg(recipe), picture(64, 80, 1), [picture(70, 72, 2)]
     before, image = past(64, 80, 5), picture(64, 80, 9)
-    objective = MatchingObjective(recipe, encoder, photo, styles, past=before)
+    objective = NeighborObjective(recipe, encoder, photo, styles, past=before)
     energy = float(temporal_energy(image, before)) / (64 * 80)
     assert objective.losses(image)["temporal"] == pytest.approx(30 * energy, rel=1e-6)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import cell_of
-from impasto.objective.statistics.statistic import Found, merged
+from impasto.objective.statistics.gauge import Statistics, merged
 from impasto.objective.tiles import Tile
 from impasto.objective.whole import Losses, Objective, evaluated
 
@@ -36,12 +36,12 @@ class FocusedObjective:
         self._whole = whole
         self._worked = worked
         self._content = torch.zeros(())
-        self._found: list[Found] = []
+        self._found: list[Statistics] = []
         with torch.no_grad():
             features = whole.features(image)
             for tile in still:
                 part = {layer: tile.part(x, cell_of(layer)) for layer, x in features.items()}
-                content, found = whole.measured(part, tile)
+                content, found = whole.measure(part, tile)
                 self._content = content + self._content.to(content)
                 self._found = merged(self._found, found)
 
@@ -51,7 +51,7 @@ class FocusedObjective:
         for tile in self._worked:
             features = self._whole.features(tile.seen(image))
             part = {layer: tile.owned(x, cell_of(layer)) for layer, x in features.items()}
-            more, here = self._whole.measured(part, tile)
+            more, here = self._whole.measure(part, tile)
             content, found = content.to(more) + more, merged(found, here)
         return self._whole.losses_of(image, content, found)
 

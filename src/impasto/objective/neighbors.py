@@ -24,7 +24,7 @@ from impasto.objective.losses.nearest import (
     on_grid,
 )
 from impasto.objective.losses.temporal import Past
-from impasto.objective.statistics.regions import TOO_LITTLE, Regions
+from impasto.objective.statistics.region_masks import TOO_LITTLE, RegionMasks
 from impasto.objective.whole import Losses, evaluated, features_of, smoothness_of
 from impasto.recipe.recipe import Recipe
 
@@ -72,7 +72,7 @@ def sources_of(recipe: Recipe, paintings: int, *, masked: bool) -> list[Source]:
     ]
 
 
-class MatchingObjective:
+class NeighborObjective:
     """As :class:`impasto.objective.whole.Objective`, with neighbors for the style term.
 
     Targets are fixed when it is made: the painting's hypercolumns nearest to those of the photo,
@@ -114,7 +114,7 @@ class MatchingObjective:
         self._photo = content if recipe.photorealism.weight else None
         self._past = past if recipe.temporal.weight else None
         self._splitting = splitting
-        self._regions = Regions(masks, [COLUMNS, *self._layers], storage)
+        self._regions = RegionMasks(masks, [COLUMNS, *self._layers], storage)
         sources = sources_of(recipe, len(styles), masked=bool(masks))
         # A small region may be gone at a coarse scale.
         self._sources = [s for s in sources if s.region is None or self._regions.shares[s.region]]
@@ -249,8 +249,8 @@ class MatchingObjective:
         (part,) = self._parts(mask).masks(COLUMNS)
         return _shown(columns, part if part is None else part[:rows, :across])
 
-    def _parts(self, mask: Tensor | None) -> Regions:
-        return Regions(() if mask is None else (mask,), [COLUMNS, *self._layers])
+    def _parts(self, mask: Tensor | None) -> RegionMasks:
+        return RegionMasks(() if mask is None else (mask,), [COLUMNS, *self._layers])
 
     def _features(self, image: Tensor) -> dict[str, Tensor]:
         return features_of(self._encoder, image, self.recipe, self._autocast)

@@ -24,10 +24,10 @@ from impasto.objective.losses.earth_mover import relaxed_earth_mover
 from impasto.objective.losses.layer_losses import TINY, covariance_loss, gram_loss, mean_std_loss
 from impasto.objective.losses.palette import LEAST_SPREAD, oklab
 from impasto.objective.losses.wasserstein import wasserstein_loss, wasserstein_target
+from impasto.objective.statistics.gauge import Statistic, Statistics
 from impasto.objective.statistics.moments import Moments, blend
-from impasto.objective.statistics.regions import TOO_LITTLE
+from impasto.objective.statistics.region_masks import TOO_LITTLE
 from impasto.objective.statistics.samples import Samples, mix
-from impasto.objective.statistics.statistic import Found, Statistic
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import StyleTerm
 
@@ -60,7 +60,7 @@ class StyleLoss:
             for share, target in zip(shares, each, strict=True)
         ]
 
-    def __call__(self, found: Found) -> Tensor:
+    def __call__(self, found: Statistics) -> Tensor:
         """The weighted sum over layers and regions, a scalar; a small region may be gone at a
         coarse scale.
         """
@@ -76,7 +76,7 @@ def style_targets(
     recipe: Recipe,
     paintings: Sequence[Sequence[Target]],
     regions: int,
-    photo: Found | None = None,
+    photo: Statistics | None = None,
 ) -> list[list[Target]]:
     """What each region's statistics should be, by layer.
 
@@ -104,7 +104,7 @@ def style_targets(
     ]
 
 
-def complete(found: Found) -> list[Target]:
+def complete(found: Statistics) -> list[Target]:
     """The statistics of a painting, by layer.
 
     Raises:
@@ -149,7 +149,7 @@ def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:
             case "gram":
                 return lambda result: gram_loss(result, painting, style.normalization, style.gram)
             case "neighbors":
-                raise ValueError("neighbors are no function of moments: MatchingObjective")
+                raise ValueError("neighbors are no function of moments: NeighborObjective")
 
     return to
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from impasto.encoders.layers import PIXELS
 from impasto.engine.storage import Storage
 from impasto.objective.losses.self_similarity import distances, self_similarity_loss
-from impasto.objective.statistics.regions import MomentsOf, Regions
+from impasto.objective.statistics.gauge import Gauge, Statistics, Term
+from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.statistics.samples import Averages, Points, Samples
-from impasto.objective.statistics.statistic import Found, Gauge, Term
 from impasto.objective.style import (
     Distance,
     StyleLoss,
@@ -28,7 +28,7 @@ from impasto.objective.style import (
 )
 from impasto.recipe.recipe import Recipe
 
-Measure = Callable[[Tensor, Sequence[Gauge]], list[Found]]
+Measure = Callable[[Tensor, Sequence[Gauge]], list[Statistics]]
 """What the gauges find in a whole picture [1, 3, H, W]."""
 
 
@@ -36,13 +36,15 @@ KNOWN = 32
 """Paintings and sizes; one takes some megabytes."""
 
 
-class Known:
+class TargetCache:
     """What was found in whole paintings, so that the next photo of that size need not measure."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[bytes, list[Found]] = OrderedDict()
+        self._found: OrderedDict[bytes, list[Statistics]] = OrderedDict()
 
-    def measured(self, painting: Tensor, gauges: Sequence[Gauge], measure: Measure) -> list[Found]:
+    def measure(
+        self, painting: Tensor, gauges: Sequence[Gauge], measure: Measure
+    ) -> list[Statistics]:
         """As ``measure``; a painting is known by its pixels."""
         pixels = painting.detach().cpu().contiguous()
         digest = hashlib.sha256(repr(pixels.shape).encode())
@@ -69,7 +71,7 @@ class Kind:
 
     name: str
     layers: Mapping[str, float]
-    gauge: Callable[[tuple[int, int], Regions], Gauge]
+    gauge: Callable[[tuple[int, int], RegionMasks], Gauge]
     distance_to: Callable[[Any], Distance]
 
 
@@ -81,7 +83,7 @@ def terms_of(
     style_masks: Sequence[Tensor | None],
     storage: Storage | None,
     measure: Measure,
-    known: Known | None = None,
+    known: TargetCache | None = None,
 ) -> list[Term]:
     """Those of the style, of the palette, and of a content that is self-similarity.
 
@@ -89,7 +91,7 @@ def terms_of(
         recipe: weights, layers and distances.
         photo: [1, 3, H, W].
         paintings: [1, 3, h, w] each.
-        masks: [H, W] in [0, 1] each; see :class:`Regions`.
+        masks: [H, W] in [0, 1] each; see :class:`RegionMasks`.
         style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
         storage: of the masks at the layers' sizes; none: where the masks are.
         measure: for the targets.
@@ -99,15 +101,15 @@ def terms_of(
         InputError: a painting's mask leaves too little of it.
     """
     kinds, looked_at = _kinds(recipe), [PIXELS, *recipe.style.layers]
-    regions = Regions(masks, looked_at, storage)
+    regions = RegionMasks(masks, looked_at, storage)
     found = []
     for painting, mask in zip(paintings, style_masks or [None] * len(paintings), strict=True):
-        shown = Regions(() if mask is None else (mask,), looked_at, storage)
+        shown = RegionMasks(() if mask is None else (mask,), looked_at, storage)
         ways = [kind.gauge(_size(painting), shown) for kind in kinds]
         if known is None or mask is not None:
             here = measure(painting, ways)
         else:
-            here = known.measured(painting, ways, measure)
+            here = known.measure(painting, ways, measure)
         found.append([complete(each) for each in here])
     gauges = [kind.gauge(_size(photo), regions) for kind in kinds]
     own = measure(photo, gauges) if recipe.is_reduced else [None] * len(kinds)
@@ -129,13 +131,13 @@ def _kinds(recipe: Recipe) -> list[Kind]:
     style, layers = recipe.style, recipe.style.layers
     names = list(layers)
 
-    def moments(_: tuple[int, int], regions: Regions) -> Gauge:
-        return MomentsOf(names, regions)
+    def moments(_: tuple[int, int], regions: RegionMasks) -> Gauge:
+        return MomentGauge(names, regions)
 
-    def points(size: tuple[int, int], regions: Regions) -> Gauge:
+    def points(size: tuple[int, int], regions: RegionMasks) -> Gauge:
         return Points(names, size, regions)
 
-    def colors(size: tuple[int, int], regions: Regions) -> Gauge:
+    def colors(size: tuple[int, int], regions: RegionMasks) -> Gauge:
         return Averages([PIXELS], size, regions)
 
     kinds = [Kind("style", layers, moments, distance_of_moments(style))]
@@ -147,11 +149,11 @@ def _kinds(recipe: Recipe) -> list[Kind]:
 
 
 def _self_similarity(layers: Mapping[str, float], photo: Tensor, measure: Measure) -> Term:
-    gauge = Averages(list(layers), _size(photo), Regions((), ()))
+    gauge = Averages(list(layers), _size(photo), RegionMasks((), ()))
     (found,) = measure(photo, [gauge])
     targets = [distances(each.points) for each in found if isinstance(each, Samples)]
 
-    def loss(found: Found) -> Tensor:
+    def loss(found: Statistics) -> Tensor:
         losses = [
             weight * self_similarity_loss(each.points, target)
             for weight, each, target in zip(layers.values(), found, targets, strict=True)

@@ -27,9 +27,9 @@ from impasto.objective.losses.layer_losses import (
 )
 from impasto.objective.losses.matting import WINDOW, matting_energy
 from impasto.objective.losses.temporal import Past, temporal_energy
-from impasto.objective.statistics.statistic import (
-    Found,
+from impasto.objective.statistics.gauge import (
     Gauge,
+    Statistics,
     added,
     along,
     losses_of,
@@ -100,7 +100,7 @@ class TiledObjective:
             pixels = self._pixels(tile, image).requires_grad_()
             features = dict(self._owned(tile, pixels))
             here = self._here(tile, pixels, features, targets)
-            parts = [gauge.measured(features, tile) for gauge in self._gauges]
+            parts = [gauge.measure(features, tile) for gauge in self._gauges]
             pull = [Losses.of(self.recipe, here).total, *along(bends, parts)]
             (slope,) = torch.autograd.grad(torch.stack(pull).sum(), pixels)
             tile.seen(gradient).add_(slope.to(gradient.device))
@@ -110,13 +110,13 @@ class TiledObjective:
 
     def losses(self, image: Tensor) -> dict[str, float]:
         """The losses of a picture as numbers."""
-        found, sums = list[Found](), dict[str, Tensor]()
+        found, sums = list[Statistics](), dict[str, Tensor]()
         with torch.no_grad():
             for tile, targets in zip(self._tiles, self._content, strict=True):
                 pixels = self._pixels(tile, image)
                 features = dict(self._owned(tile, pixels))
                 sums = added(sums, self._here(tile, pixels, features, targets))
-                found = merged(found, [each.measured(features, tile) for each in self._gauges])
+                found = merged(found, [each.measure(features, tile) for each in self._gauges])
                 self._storage.settle()
             others = losses_of(self._terms, found)
         return Losses.of(self.recipe, sums, others).as_numbers()
@@ -174,12 +174,12 @@ class TiledObjective:
         kind = self.recipe.content.normalization
         return cut, {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
 
-    def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
+    def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
         """What gauges find in a whole picture, tile by tile."""
-        found: list[Found] = []
+        found: list[Statistics] = []
         for tile in self._plan(image):
             features = dict(self._owned(tile, self._pixels(tile, image)))
-            found = merged(found, [gauge.measured(features, tile) for gauge in gauges])
+            found = merged(found, [gauge.measure(features, tile) for gauge in gauges])
             self._storage.settle()
         return found
 

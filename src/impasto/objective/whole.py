@@ -24,8 +24,8 @@ from impasto.objective.losses.layer_losses import (
 )
 from impasto.objective.losses.matting import matting_loss
 from impasto.objective.losses.temporal import Past, temporal_energy
-from impasto.objective.statistics.statistic import Features, Found, Gauge, added, losses_of
-from impasto.objective.terms import Known, terms_of
+from impasto.objective.statistics.gauge import Features, Gauge, Statistics, added, losses_of
+from impasto.objective.terms import TargetCache, terms_of
 from impasto.objective.tiles import Tile
 from impasto.recipe.recipe import Recipe
 
@@ -77,7 +77,7 @@ class Objective:
         past: Past | None = None,
         storage: Storage | None = None,
         autocast: torch.dtype | None = None,
-        known: Known | None = None,
+        known: TargetCache | None = None,
     ) -> None:
         """Measure the targets.
 
@@ -121,7 +121,7 @@ class Objective:
         Args:
             image: [1, 3, H, W] RGB in [0, 1], of the photo's size.
         """
-        content, found = self.measured(self.features(image))
+        content, found = self.measure(self.features(image))
         return self.losses_of(image, content, found)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
@@ -137,7 +137,9 @@ class Objective:
         """What the losses look at of a picture [1, 3, H, W] in [0, 1], or of a part of one."""
         return features_of(self._encoder, image, self.recipe, self._autocast)
 
-    def measured(self, features: Features, tile: Tile | None = None) -> tuple[Tensor, list[Found]]:
+    def measure(
+        self, features: Features, tile: Tile | None = None
+    ) -> tuple[Tensor, list[Statistics]]:
         """The content loss, without its weight, and what the terms of statistics look at.
 
         Args:
@@ -149,18 +151,18 @@ class Objective:
             here = target if tile is None else tile.part(target, cell_of(layer))
             share = self.recipe.content.layers[layer] / self._content_divisors[layer]
             content = content + share * squared_error(features[layer], here)
-        return content, [term.gauge.measured(features, tile) for term in self._terms]
+        return content, [term.gauge.measure(features, tile) for term in self._terms]
 
-    def losses_of(self, image: Tensor, content: Tensor, found: Sequence[Found]) -> Losses:
+    def losses_of(self, image: Tensor, content: Tensor, found: Sequence[Statistics]) -> Losses:
         """Of a picture [1, 3, H, W], all of which is :meth:`measured`."""
         zero = torch.zeros((), dtype=image.dtype, device=self._encoder.device)
         smooth = smoothness_of(self.recipe, image, self._photo, self._past, zero)
         others = losses_of(self._terms, found)
         return Losses.of(self.recipe, {"content": content}, smooth, others)
 
-    def _targets(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Found]:
+    def _targets(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
         features = self.features(image)
-        return [gauge.measured(features) for gauge in gauges]
+        return [gauge.measure(features) for gauge in gauges]
 
 
 def smoothness_of(

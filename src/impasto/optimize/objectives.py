@@ -13,13 +13,13 @@ from impasto.engine.regions import Regions
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
 from impasto.objective.losses.temporal import Past
-from impasto.objective.neighbors import MatchingObjective
-from impasto.objective.terms import Known
+from impasto.objective.neighbors import NeighborObjective
+from impasto.objective.terms import TargetCache
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import Objective
 from impasto.recipe.recipe import Recipe
 
-AnyObjective = Objective | TiledObjective | MatchingObjective
+AnyObjective = Objective | TiledObjective | NeighborObjective
 
 
 def objective_of(
@@ -33,7 +33,7 @@ def objective_of(
     storage: Storage,
     regions: Regions,
     autocast: torch.dtype | None,
-    known: Known,
+    known: TargetCache,
     begun: Tensor | None = None,
     past: Past | None = None,
 ) -> AnyObjective:
@@ -63,7 +63,7 @@ def objective_of(
         "autocast": autocast,
     }
     if recipe.style.distance == "neighbors":
-        return MatchingObjective(*given, current=begun, splitting=scale.refines, **parts)
+        return NeighborObjective(*given, current=begun, splitting=scale.refines, **parts)
     longest = max(max(image.shape[2:]) for image in (photo, *paintings))
     if tile and tile < longest:
         return TiledObjective(*given, side=tile, **parts)

@@ -15,7 +15,7 @@ from impasto.engine.regions import Regions
 from impasto.engine.sizes import SHORTEST, Scale, painting_size
 from impasto.engine.storage import Storage
 from impasto.image.picture import Picture
-from impasto.objective.terms import Known
+from impasto.objective.terms import TargetCache
 from impasto.optimize.objectives import objective_of
 from impasto.recipe.recipe import Recipe
 
@@ -51,7 +51,7 @@ def probed_pace(
     *,
     regions: Regions,
     autocast: torch.dtype | None,
-    known: Known,
+    known: TargetCache,
 ) -> float:
     """Seconds a pixel of an evaluation. The paintings are no larger than the probe: they do not
     count, and may not take what a run in tiles would not.

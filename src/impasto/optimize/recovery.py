@@ -23,7 +23,7 @@ class ObjectiveLike(Protocol):
         """The losses as numbers."""
 
 
-class Sturdy:
+class RecoveringObjective:
     """An objective that is made when first asked."""
 
     def __init__(self, make: Callable[[], ObjectiveLike], smaller: Callable[[], bool]) -> None:

@@ -25,7 +25,7 @@ from impasto.optimize.focus import Focus
 from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.past_frames import Before
 from impasto.optimize.preserved import Kept
-from impasto.optimize.recovery import ObjectiveLike, Sturdy
+from impasto.optimize.recovery import ObjectiveLike, RecoveringObjective
 from impasto.optimize.solvers.choice import solver_for
 from impasto.optimize.solvers.solver import Evaluate, SolverLike
 
@@ -141,7 +141,7 @@ class Run:
         self, index: int, before: list[SolverLike], state: RunState | None
     ) -> Generator[Step, None, SolverLike]:
         scale, schedule = self._scales[index], self._stylizer.recipe.schedule
-        sturdy = Sturdy(self._objective_at(scale), lambda: self._smaller(scale))
+        sturdy = RecoveringObjective(self._objective_at(scale), lambda: self._smaller(scale))
         objective = sturdy.attempted(lambda: self._keeping(scale, sturdy))
         coarser = before.pop() if before else None
         solver = sturdy.attempted(lambda: self._solver(index, coarser, state, objective.evaluate))
@@ -253,7 +253,9 @@ class Run:
             begun=self._begun,
         )
 
-    def _losses_saved(self, sturdy: Sturdy, objective: Kept, picture: Tensor) -> dict[str, float]:
+    def _losses_saved(
+        self, sturdy: RecoveringObjective, objective: Kept, picture: Tensor
+    ) -> dict[str, float]:
         return sturdy.attempted(
             lambda: objective.losses(canvas.round_to_levels(picture, self._storage))
         )

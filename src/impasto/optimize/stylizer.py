@@ -28,7 +28,7 @@ from impasto.errors import InputError, RecipeError
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.picture import Picture
 from impasto.objective.losses.temporal import Past
-from impasto.objective.terms import Known
+from impasto.objective.terms import TargetCache
 from impasto.objective.whole import taps
 from impasto.optimize.checkpoint import Keeper, check_same_run, essence, load_state
 from impasto.optimize.fitting import Fitting
@@ -90,7 +90,7 @@ class Stylizer:
         choice = recipe.encoder
         self._network = (choice.network, taps(recipe), choice.pooling, choice.padding)
         same = ("_network", "device", "weights")
-        self._known = Known()
+        self._known = TargetCache()
         self._encoder: Encoder
         if like is not None and all(getattr(like, each) == getattr(self, each) for each in same):
             self._encoder = like._encoder

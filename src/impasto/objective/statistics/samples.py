@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import cell_of
+from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import wide
-from impasto.objective.statistics.regions import Regions
-from impasto.objective.statistics.statistic import Features, Found
+from impasto.objective.statistics.region_masks import RegionMasks
 from impasto.objective.tiles import Tile
 
 SIDE = 32
@@ -66,7 +66,7 @@ def mix(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
 class Points:
     """Features at the points of a grid; of a region, at points of a finer one that lie in it."""
 
-    def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: Regions) -> None:
+    def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
         """Choose the points.
 
         Args:
@@ -80,8 +80,8 @@ class Points:
             for mask in regions.masks(layer)
         ]
 
-    def measured(self, features: Features, tile: Tile | None = None) -> Found:
-        """See :class:`impasto.objective.statistics.statistic.Gauge`; what is found are
+    def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
+        """See :class:`impasto.objective.statistics.gauge.Gauge`; what is found are
         :class:`Samples`.
         """
         return [
@@ -95,7 +95,7 @@ class Averages:
     as the one it fills most.
     """
 
-    def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: Regions) -> None:
+    def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
         """Cut the picture into boxes; arguments as of :class:`Points`."""
         self._boxes = [
             _Boxes.of(layer, mask, *(_shares(side) for side in _cells(size, layer)))
@@ -103,8 +103,8 @@ class Averages:
             for mask in regions.masks(layer)
         ]
 
-    def measured(self, features: Features, tile: Tile | None = None) -> Found:
-        """See :class:`impasto.objective.statistics.statistic.Gauge`; what is found are
+    def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
+        """See :class:`impasto.objective.statistics.gauge.Gauge`; what is found are
         :class:`Samples`.
         """
         return [boxes.averages(features[boxes.layer], tile) for boxes in self._boxes]

@@ -35,14 +35,14 @@ class Statistic(Protocol):
         """Of both parts together."""
 
 
-Found = list[Statistic | None]
+Statistics = list[Statistic | None]
 """What a gauge found, in its own order; none where there is nothing to be measured."""
 
 
 class Gauge(Protocol):
     """Something to be measured of pictures of one size."""
 
-    def measured(self, features: Features, tile: Tile | None = None) -> Found:
+    def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
         """Differentiable in the features, in float32 (float64 stays float64).
 
         Args:
@@ -63,10 +63,10 @@ class Term:
 
     name: str
     gauge: Gauge
-    loss: Callable[[Found], Tensor]
+    loss: Callable[[Statistics], Tensor]
 
 
-def losses_of(terms: Sequence[Term], found: Sequence[Found]) -> dict[str, Tensor]:
+def losses_of(terms: Sequence[Term], found: Sequence[Statistics]) -> dict[str, Tensor]:
     """By name, without the recipe's weights, of what the terms' gauges found."""
     return added(*({term.name: term.loss(each)} for term, each in zip(terms, found, strict=True)))
 
@@ -80,7 +80,7 @@ def added(*parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return sums
 
 
-def merged(first: Sequence[Found], second: Sequence[Found]) -> list[Found]:
+def merged(first: Sequence[Statistics], second: Sequence[Statistics]) -> list[Statistics]:
     """One by one, what was found in both parts of a picture; nothing yet in an empty first."""
     if not first:
         return list(second)
@@ -111,7 +111,7 @@ class Slope:
         return part.weight / self.weight * torch.stack(linear).sum()
 
 
-def variables(found: Sequence[Found]) -> list[Tensor]:
+def variables(found: Sequence[Statistics]) -> list[Tensor]:
     """The tensors of statistics, from now on such that a loss has gradients in them."""
     return [
         tensor.requires_grad_()
@@ -123,7 +123,7 @@ def variables(found: Sequence[Found]) -> list[Tensor]:
 
 
 def slopes(
-    loss: Tensor, found: Sequence[Found], within: Sequence[Tensor]
+    loss: Tensor, found: Sequence[Statistics], within: Sequence[Tensor]
 ) -> list[list[Slope | None]]:
     """Of a loss in what was found, whose :func:`variables` are given; it need not look at all."""
     gradients: Iterator[Tensor] = iter(())
@@ -139,7 +139,7 @@ def slopes(
     ]
 
 
-def along(slopes: Sequence[Sequence[Slope | None]], parts: Sequence[Found]) -> list[Tensor]:
+def along(slopes: Sequence[Sequence[Slope | None]], parts: Sequence[Statistics]) -> list[Tensor]:
     """What a part of the picture contributes, by :meth:`Slope.along`."""
     return [
         slope.along(part)

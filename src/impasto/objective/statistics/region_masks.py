@@ -1,4 +1,4 @@
-"""Regions: the parts of a picture that statistics are taken of, in turn, and their moments."""
+"""RegionMasks: the parts of a picture that statistics are taken of, in turn, and their moments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from impasto.encoders.layers import cell_of
 from impasto.engine.storage import Storage
+from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import measure_each
-from impasto.objective.statistics.statistic import Features, Found
 from impasto.objective.tiles import Tile
 
 TOO_LITTLE = "a --style-mask shows too little of its painting: enlarge its white part"
 
 
-class Regions:
+class RegionMasks:
     """Masks at the sizes of layers; without masks one region, which is everything."""
 
     def __init__(
@@ -43,17 +43,17 @@ class Regions:
         return self._masks[cell_of(layer)] if self._masks else [None]
 
 
-class MomentsOf:
+class MomentGauge:
     """A gauge of moments, by layer and region."""
 
-    def __init__(self, layers: Sequence[str], regions: Regions) -> None:
+    def __init__(self, layers: Sequence[str], regions: RegionMasks) -> None:
         """Note what to measure."""
         self._masks = [(layer, regions.masks(layer)) for layer in layers]
         self._weights: dict[tuple[str, int, Tile | None], float] = {}
 
-    def measured(self, features: Features, tile: Tile | None = None) -> Found:
-        """See :class:`impasto.objective.statistics.statistic.Gauge`."""
-        found: Found = []
+    def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
+        """See :class:`impasto.objective.statistics.gauge.Gauge`."""
+        found: Statistics = []
         for layer, masks in self._masks:
             each = features[layer]
             if not min(each.shape[-2:]):
