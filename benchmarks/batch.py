@@ -86,7 +86,7 @@ def pictures(folder: Path, count: int) -> tuple[list[Path], Path]:
     found = sorted((DATA / "photos").glob("*.jpg")) or [ROOT / "examples" / "photo.jpg"]
     written = []
     for number in range(count):
-        image = read_picture(found[number % len(found)]).resized(768, 512).to_pil()
+        image = read_picture(found[number % len(found)]).resize(768, 512).to_pil()
         path = folder / f"{number:03d}.png"
         image.convert("RGB").save(path)
         written.append(path)

@@ -107,7 +107,7 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
                 picture, seconds = painted(engine, photo, painting)
                 size = picture.width, picture.height
                 found = figures(
-                    seen(content, photo.resized(*size)),
+                    seen(content, photo.resize(*size)),
                     seen(style, painting_beside(painting, size)),
                     Measured.of(picture, encoder),
                 )
@@ -179,7 +179,7 @@ def eight_bits(count: int) -> None:
             onnxruntime.InferenceSession(str(folder / name), options) for name in (STYLE, PICTURE)
         )
         for content, painting in pairs(count):
-            photo, model = (read_picture(each).resized(256, 256) for each in (content, painting))
+            photo, model = (read_picture(each).resize(256, 256) for each in (content, painting))
             inputs = [each.pixels.transpose(2, 0, 1)[None].copy() for each in (photo, model)]
             (code,) = style.run(None, {"painting": inputs[1]})
             (made,) = picture.run(None, {"photo": inputs[0], "code": code})
@@ -206,7 +206,7 @@ def in_grays(recipes: dict[str, Recipe], count: int) -> None:
         for tool, engine in engines.items():
             picture, seconds = painted(engine, photo, Picture(gray))
             size = picture.width, picture.height
-            three = photo.resized(*size), painting_beside(Picture(gray), size), picture
+            three = photo.resize(*size), painting_beside(Picture(gray), size), picture
             found = figures(*(Measured.of(each, encoder) for each in three))
             told = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
             rows.append({"tool": tool, "strength": "1.0", **told})
@@ -219,7 +219,7 @@ def identity() -> None:
     found = []
     for path in sorted((DATA / "content").iterdir()):
         photo = read_picture(path)
-        photo = photo.resized(*fit_within(photo.width, photo.height, 512))
+        photo = photo.resize(*fit_within(photo.width, photo.height, 512))
         code = atelier.code(photo, size=round(math.sqrt(photo.width * photo.height)))
         made = atelier.paint(photo, [code], size=max(photo.width, photo.height), grain=0)
         error = float(np.square(made.pixels - photo.pixels).mean())

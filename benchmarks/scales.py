@@ -77,7 +77,7 @@ def main() -> None:
                 make(size, out)
             picture = read_picture(out)
             first = first or picture
-            small = picture.resized(first.width, first.height)
+            small = picture.resize(first.width, first.height)
             found = compare(photo, painting, small, encoder)["style_w2"]
             print(f"| {way} | {size} | {differences(first, small)} | {found:.4f} |", flush=True)
 

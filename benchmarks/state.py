@@ -31,7 +31,7 @@ class Squares:
         """The loss and its gradient."""
         gradient, total = self._storage.like(image), 0.0
         across = torch.linspace(0, 40, image.shape[3])
-        for rows in self._storage.bands(image):
+        for rows in self._storage.split_rows(image):
             down = torch.linspace(0, 30, image.shape[2])[rows, None]
             weight = 1 + (down.cos() * across.cos()).square() * 9
             away = image[..., rows, :] - (0.5 + 0.4 * (down + across).sin())

@@ -169,7 +169,7 @@ def frames_of(folder: Path, count: int, size: int) -> list[Levels]:
     """The first pictures of a folder, reduced, in 8 bits."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png"))[:count]
     pictures = map(read_picture, paths)
-    return [to_levels(p.resized(*fit_within(p.width, p.height, size)).pixels, 8) for p in pictures]
+    return [to_levels(p.resize(*fit_within(p.width, p.height, size)).pixels, 8) for p in pictures]
 
 
 def made(

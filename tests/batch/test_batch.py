@@ -437,7 +437,7 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(monkeypatch, capsys):
 @pytest.fixture
 def room(monkeypatch):
     """The names that the disk has room for."""
-    replacing, room = atomic.replacing, ["a.png"]
+    replacing, room = atomic.replace_atomically, ["a.png"]
 
     @contextlib.contextmanager
     def filling(target):
@@ -446,7 +446,7 @@ def room(monkeypatch):
             if target.name not in room:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic, "replacing", filling)
+    monkeypatch.setattr(atomic, "replace_atomically", filling)
     return room
 
 

@@ -45,7 +45,7 @@ def test_strength_0_is_the_photo_and_half_is_between():
     assert main([*JOB, "-o", "0.png", "--strength", "0", "--init", "noise"]) == 0
     assert main([*JOB, "-o", "5.png", "--strength", "0.5"]) == 0
     assert main([*JOB, "-o", "1.png"]) == 0
-    photo = np.asarray(read_picture("photo.png").resized(32, 24).to_pil())
+    photo = np.asarray(read_picture("photo.png").resize(32, 24).to_pil())
     half, full = (np.abs(pixels(f"{x}.png") - pixels("0.png")).mean() for x in (5, 1))
     assert np.array_equal(pixels("0.png"), photo)
     assert 0 < half < full

@@ -39,7 +39,7 @@ JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iteratio
     ],
 )
 def test_sizes_on_paper_in_pixels(text, size, side):
-    assert PrintSize.parse(text).longer_side(*size) == side
+    assert PrintSize.parse(text).compute_longer_side(*size) == side
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_what_is_no_size_is_refused(text):
 )
 def test_the_limit_is_told(text):
     with pytest.raises(LimitError, match="--print"):
-        PrintSize.parse(text).longer_side(1000, 750)
+        PrintSize.parse(text).compute_longer_side(1000, 750)
 
 
 def resolution(path: str) -> tuple[float, float]:

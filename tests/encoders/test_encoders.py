@@ -259,7 +259,7 @@ def test_gradient_against_finite_differences():
 
 def test_average_pooling_keeps_the_scale_of_activations(vgg19):
     layers = ["relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-    photo = read_picture(Path(__file__).parents[2] / "examples" / "photo.jpg").resized(192, 128)
+    photo = read_picture(Path(__file__).parents[2] / "examples" / "photo.jpg").resize(192, 128)
     image = torch.from_numpy(photo.pixels.transpose(2, 0, 1).copy())[None]
     highest = Encoder(vgg19, layers)(image)
     mean = Encoder(vgg19, layers, pooling="average")(image)

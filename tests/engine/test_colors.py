@@ -10,12 +10,17 @@ from scipy.ndimage import gaussian_filter
 from conftest import synthetic_painting, synthetic_photo
 from impasto import stylize
 from impasto.cli import main
-from impasto.image import bands
+from impasto.image import rows as picture_rows
 from impasto.image.color import chroma
-from impasto.image.color.chroma import carried, with_chroma
-from impasto.image.color.gamut import Excess, pixels_of, soft_limit
+from impasto.image.color.chroma import carry_chroma, copy_chroma
+from impasto.image.color.gamut import Excess, convert_rows_to_srgb, limit_softly
 from impasto.image.color.spaces import oklab_to_srgb, srgb_to_oklab
-from impasto.image.color.transfer import ColorStatistics, gray, matched, monge_kantorovich
+from impasto.image.color.transfer import (
+    ColorStatistics,
+    match_colors,
+    remove_color,
+    solve_monge_kantorovich,
+)
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 
@@ -50,7 +55,7 @@ def test_oklab_there_and_back():
 @pytest.mark.parametrize("excess", [0.01, 0.2])
 def test_the_soft_limit_is_the_identity_and_then_ever_flatter(excess):
     share = np.linspace(0, 5, 50_001)
-    limited = soft_limit(share, excess)
+    limited = limit_softly(share, excess)
     slope = np.diff(limited) / np.diff(share)
     below = share <= 1 - excess
     assert np.allclose(limited[below], share[below], atol=1e-12)
@@ -65,7 +70,7 @@ def test_what_srgb_does_not_have_loses_chroma_and_nothing_else(hue):
     strength = np.linspace(0.0, 0.5, 60)
     turned = np.stack([np.full(60, 0.6), strength * np.cos(hue), strength * np.sin(hue)], -1)
     lab = turned.astype(np.float32)[None]
-    found = srgb_to_oklab(Excess.of(lab).to_srgb(lab))[0]
+    found = srgb_to_oklab(Excess.measure(lab).to_srgb(lab))[0]
     got = np.hypot(found[:, 1], found[:, 2])
     assert (np.diff(got) > 0).all()  # no two run together: no bands
     assert np.abs(found[:, 0] - 0.6).max() < 1e-3
@@ -74,8 +79,8 @@ def test_what_srgb_does_not_have_loses_chroma_and_nothing_else(hue):
 
 def test_colors_inside_are_left_alone():
     lab = srgb_to_oklab(PHOTO.pixels)
-    assert Excess.of(lab) == Excess()
-    assert np.abs(pixels_of(lambda rows: lab[rows], 48, 64) - PHOTO.pixels).max() < 1e-5
+    assert Excess.measure(lab) == Excess()
+    assert np.abs(convert_rows_to_srgb(lambda rows: lab[rows], 48, 64) - PHOTO.pixels).max() < 1e-5
 
 
 # --- match -------------------------------------------------------------------------------------
@@ -83,21 +88,21 @@ def test_colors_inside_are_left_alone():
 
 def test_the_map_of_monge_and_kantorovich():
     a, b = (m @ m.T for m in RNG.normal(size=(2, 3, 3)))
-    mapping = monge_kantorovich(a, b)
+    mapping = solve_monge_kantorovich(a, b)
     assert np.abs(mapping @ a @ mapping - b).max() < 1e-6
     assert np.abs(mapping - mapping.T).max() < 1e-9  # with the next: no rotation
     assert np.linalg.eigvalsh(mapping).min() > 0
-    assert np.abs(monge_kantorovich(a, a) - np.eye(3)).max() < 1e-6
+    assert np.abs(solve_monge_kantorovich(a, a) - np.eye(3)).max() < 1e-6
     # Commuting covariances: the root of their ratio.
-    diagonal = monge_kantorovich(np.diag([4.0, 1, 9]), np.diag([1.0, 4, 9]))
+    diagonal = solve_monge_kantorovich(np.diag([4.0, 1, 9]), np.diag([1.0, 4, 9]))
     assert np.abs(diagonal - np.diag([0.5, 2, 1])).max() < 1e-6
 
 
 def test_a_matched_painting_has_the_photos_statistics():
     photo, painting = muted((50, 60), 0.03, [0.4, 0.5, 0.45]), muted((40, 70), 0.04, 0.5)
-    wanted = ColorStatistics.of(photo)
-    found = ColorStatistics.of(matched(painting, wanted))
-    assert np.abs(ColorStatistics.of(painting).mean - wanted.mean).max() > 0.01
+    wanted = ColorStatistics.measure(photo)
+    found = ColorStatistics.measure(match_colors(painting, wanted))
+    assert np.abs(ColorStatistics.measure(painting).mean - wanted.mean).max() > 0.01
     assert np.abs(found.mean - wanted.mean).max() < 1e-5
     assert np.abs(found.covariance - wanted.covariance).max() < 1e-5
 
@@ -105,30 +110,33 @@ def test_a_matched_painting_has_the_photos_statistics():
 def test_a_painting_in_the_photos_colors_already_is_unchanged():
     vivid = picture(RNG.integers(0, 2, (20, 20, 3)))  # corners of the gamut
     for each in (vivid, PAINTING):
-        assert np.abs(matched(each, ColorStatistics.of(each)).pixels - each.pixels).max() < 1e-4
+        assert (
+            np.abs(match_colors(each, ColorStatistics.measure(each)).pixels - each.pixels).max()
+            < 1e-4
+        )
 
 
 def test_a_gray_painting_is_tinted_without_blowing_up_its_noise():
     noisy = picture(0.5 + RNG.normal(size=(60, 60, 1)) * 0.2 + RNG.normal(size=(60, 60, 3)) * 0.002)
-    found = ColorStatistics.of(matched(noisy, ColorStatistics.of(PHOTO)))
+    found = ColorStatistics.measure(match_colors(noisy, ColorStatistics.measure(PHOTO)))
     assert np.sqrt(np.diag(found.covariance)[1:]).max() < 0.02
-    assert np.sqrt(np.diag(ColorStatistics.of(PHOTO).covariance)[1:]).max() > 0.05
+    assert np.sqrt(np.diag(ColorStatistics.measure(PHOTO).covariance)[1:]).max() > 0.05
 
 
 def test_what_is_transparent_does_not_count():
     pixels = np.concatenate([PHOTO.pixels, RNG.random((48, 64, 3), np.float32)])
     alpha = np.repeat([1.0, 0.0], 48)[:, None].repeat(64, 1).astype(np.float32)
-    seen, whole = ColorStatistics.of(picture(pixels, alpha)), ColorStatistics.of(PHOTO)
+    seen, whole = ColorStatistics.measure(picture(pixels, alpha)), ColorStatistics.measure(PHOTO)
     assert np.allclose(seen.mean, whole.mean)
     assert np.allclose(seen.covariance, whole.covariance)
-    hidden = ColorStatistics.of(picture(pixels, np.zeros_like(alpha)))
-    assert np.isfinite(matched(PAINTING, hidden).pixels).all()
+    hidden = ColorStatistics.measure(picture(pixels, np.zeros_like(alpha)))
+    assert np.isfinite(match_colors(PAINTING, hidden).pixels).all()
 
 
 def test_gray_has_the_lightness_asked_for_and_no_chroma():
     photo, painting = muted((50, 60), 0.03, [0.4, 0.5, 0.45]), muted((40, 70), 0.04, 0.5)
-    wanted = ColorStatistics.of(photo)
-    found = ColorStatistics.of(gray(painting, wanted))
+    wanted = ColorStatistics.measure(photo)
+    found = ColorStatistics.measure(remove_color(painting, wanted))
     assert found.mean == pytest.approx([wanted.mean[0], 0, 0], abs=1e-5)
     assert found.covariance[0, 0] == pytest.approx(wanted.covariance[0, 0], abs=1e-5)
     assert np.abs(found.covariance[1:]).max() < 1e-8
@@ -136,17 +144,17 @@ def test_gray_has_the_lightness_asked_for_and_no_chroma():
 
 def test_bands_of_rows_make_no_difference(monkeypatch):
     def all_of_them():
-        wanted = ColorStatistics.of(PHOTO)
+        wanted = ColorStatistics.measure(PHOTO)
         return [
             wanted.covariance,
-            matched(PAINTING, wanted).pixels,
-            gray(PAINTING, wanted).pixels,
-            carried(PAINTING.resized(64, 48), PHOTO).pixels,
-            with_chroma(PAINTING.resized(64, 48), PHOTO).pixels,
+            match_colors(PAINTING, wanted).pixels,
+            remove_color(PAINTING, wanted).pixels,
+            carry_chroma(PAINTING.resize(64, 48), PHOTO).pixels,
+            copy_chroma(PAINTING.resize(64, 48), PHOTO).pixels,
         ]
 
     whole = all_of_them()
-    monkeypatch.setattr(bands, "BAND", 5 * 64)
+    monkeypatch.setattr(picture_rows, "PIXELS_PER_BAND", 5 * 64)
     for one, other in zip(whole, all_of_them(), strict=True):
         assert np.abs(one - other).max() < 1e-5
 
@@ -178,7 +186,7 @@ def test_chroma_follows_the_edges_that_moved():
     def wrong(made):
         return np.hypot(*np.moveaxis(srgb_to_oklab(made.pixels)[..., 1:] - truth, -1, 0))
 
-    halo, followed = wrong(with_chroma(painted, photo)), wrong(carried(painted, photo))
+    halo, followed = wrong(copy_chroma(painted, photo)), wrong(carry_chroma(painted, photo))
     assert halo.max() > 0.15  # another stripe's color
     assert (followed > 0.1).mean() < 0.5 * (halo > 0.1).mean()
     assert np.sqrt((followed**2).mean()) < 0.75 * np.sqrt((halo**2).mean())
@@ -191,7 +199,7 @@ def test_an_outline_of_the_paintings_own_gets_no_color_of_its_own():
     painted = lab + RNG.normal(size=lab.shape).astype(np.float32) * 0.01
     painted[:, 39:41, 0] = 0.1
     photo, painted = picture(oklab_to_srgb(lab)), picture(oklab_to_srgb(painted))
-    found = srgb_to_oklab(carried(painted, photo).pixels)[..., 1:]
+    found = srgb_to_oklab(carry_chroma(painted, photo).pixels)[..., 1:]
     assert found[..., 0].min() > -0.11
     assert found[..., 0].max() < 0.11
     assert found[..., 1].min() > 0.0
@@ -201,14 +209,14 @@ def test_an_outline_of_the_paintings_own_gets_no_color_of_its_own():
 @pytest.mark.parametrize("longer_side", [40, 512])
 def test_the_photo_keeps_its_colors_exactly(longer_side, monkeypatch):
     monkeypatch.setattr(chroma, "LONGER_SIDE", longer_side)
-    for way in (carried, with_chroma):
+    for way in (carry_chroma, copy_chroma):
         assert np.abs(way(PHOTO, PHOTO).pixels - PHOTO.pixels).max() < 1e-5
 
 
 def test_a_flipped_result_has_flipped_colors():
     photo, painted, _ = moved_edges(0.8)
     flipped = [picture(each.pixels[:, ::-1]) for each in (painted, photo)]
-    one, other = carried(painted, photo).pixels, carried(*flipped).pixels[:, ::-1]
+    one, other = carry_chroma(painted, photo).pixels, carry_chroma(*flipped).pixels[:, ::-1]
     assert np.abs(one - other).max() < 1e-4
 
 

@@ -14,7 +14,7 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.engine.regions import Regions
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
-from impasto.image import bands
+from impasto.image import rows as picture_rows
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
@@ -76,7 +76,7 @@ def test_gradient_of_weighted_moments_against_finite_differences():
 
 
 def test_masks_on_disk_are_let_go_of_band_by_band(tmp_path, monkeypatch):
-    monkeypatch.setattr(bands, "BAND", 64)
+    monkeypatch.setattr(picture_rows, "PIXELS_PER_BAND", 64)
     storage = Storage(torch.device("cpu"), tmp_path)
     mask = storage.empty(32, 16)
     mask[:] = torch.rand(32, 16)
@@ -228,13 +228,13 @@ def test_masks_of_any_kind_and_size_are_one():
 
 def test_resized_masks_are_soft_and_exact_where_they_are_0_or_1():
     mask = Mask(half())
-    large = mask.resized_rows(200, 150, slice(0, 150))
+    large = mask.resize_rows(200, 150, slice(0, 150))
     assert large.min() == 0
     assert large.max() == 1
     assert ((large > 0.1) & (large < 0.9)).any()
-    parts = [mask.resized_rows(200, 150, slice(a, a + 50)) for a in (0, 50, 100)]
+    parts = [mask.resize_rows(200, 150, slice(a, a + 50)) for a in (0, 50, 100)]
     assert np.allclose(np.concatenate(parts), large, atol=1e-4)
-    assert (Mask(np.ones((7, 9), np.float32)).resized_rows(31, 23, slice(0, 23)) == 1).all()
+    assert (Mask(np.ones((7, 9), np.float32)).resize_rows(31, 23, slice(0, 23)) == 1).all()
 
 
 def test_overlapping_masks_become_a_partition_of_unity():
@@ -298,7 +298,7 @@ def test_what_is_transparent_in_a_painting_is_not_looked_at(recipe):
 @pytest.mark.parametrize("name", ["standard", "gatys-2015", "keras-lbfgs"])
 def test_strength_0_is_the_photo_to_the_byte_whatever_the_recipe(name):
     recipe = load_recipe(name).with_changes({"size": 48, "schedule.total": 3})
-    photo = read_picture(PHOTO).resized(48, 36)
+    photo = read_picture(PHOTO).resize(48, 36)
     found = painted(recipe=recipe, strength=0)
     assert np.array_equal(found, np.asarray(photo.to_pil()))
 

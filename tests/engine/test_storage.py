@@ -19,7 +19,7 @@ from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
 from impasto.errors import is_out_of_memory
 from impasto.evaluate.metrics import blockiness, noise
-from impasto.image import bands
+from impasto.image import rows as picture_rows
 from impasto.image.picture import Picture
 from impasto.optimize import checkpoint, fitting
 from impasto.optimize import run as optimize_run
@@ -41,7 +41,7 @@ ADAM = impasto.load_recipe("noise-blend").with_changes(
 @pytest.fixture
 def narrow_bands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of five rows of the test's picture."""
-    monkeypatch.setattr(bands, "BAND", 5 * 96)
+    monkeypatch.setattr(picture_rows, "PIXELS_PER_BAND", 5 * 96)
 
 
 def run(recipe: impasto.Recipe, monkeypatch: pytest.MonkeyPatch, layout: Layout) -> impasto.Step:
@@ -74,7 +74,7 @@ def test_bands_take_the_same_steps(kind, monkeypatch):
         return [solver.step()["total"] for _ in range(8)], solver.picture
 
     losses, picture = steps()
-    monkeypatch.setattr(bands, "BAND", 5 * 96)
+    monkeypatch.setattr(picture_rows, "PIXELS_PER_BAND", 5 * 96)
     banded_losses, banded_picture = steps()
     assert banded_losses == pytest.approx(losses, rel=1e-5)
     assert (banded_picture - picture).abs().max() < 1e-5
@@ -127,8 +127,8 @@ def test_rows_of_a_resized_picture_are_its_rows(size, alpha):
     generator = np.random.default_rng(5)
     opacity = generator.random((90, 120), np.float32).round() if alpha else None
     picture = Picture(generator.random((90, 120, 3), np.float32), opacity)
-    whole = picture.resized(*size).pixels
-    rows = [picture.resized_rows(*size, part) for part in bands.bands(size[1], size[0])]
+    whole = picture.resize(*size).pixels
+    rows = [picture.resize_rows(*size, part) for part in picture_rows.split_rows(size[1], size[0])]
     assert len(rows) > 1
     # Colors are divided by alpha, down to 1/512.
     assert np.abs(np.concatenate(rows) - whole).max() < 2e-5

@@ -380,7 +380,7 @@ def test_alpha_is_kept_and_hidden_colors_do_not_bleed():
     picture = read_picture(encoded(Image.fromarray(pixels), "PNG"))
     assert np.array_equal(np.rint(picture.alpha * 255), mask)
     assert picture.pixels[:, :10].min() > 0.1
-    assert picture.resized(16, 12).pixels.min() >= picture.pixels[:, 10:].min() - 0.1
+    assert picture.resize(16, 12).pixels.min() >= picture.pixels[:, 10:].min() - 0.1
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "YCbCr", "LAB", "I;16", "RGBX"])
@@ -701,5 +701,5 @@ def test_oklab_of_known_colors():
 def test_resizing_is_antialiased_and_keeps_the_mean():
     stripes = np.zeros((32, 32, 3), np.float32)
     stripes[:, ::2] = 1
-    small = Picture(stripes, None, Metadata()).resized(8, 8)
+    small = Picture(stripes, None, Metadata()).resize(8, 8)
     assert np.allclose(small.pixels, 0.5, atol=0.05)

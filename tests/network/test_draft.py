@@ -58,7 +58,7 @@ def test_the_shipped_network_is_small_and_loads():
 def test_a_draft_has_the_paintings_colors_and_the_photos_drawing():
     photo, painting = (read_picture(EXAMPLES / f"{name}.jpg") for name in ("photo", "painting"))
     made = impasto.stylize(photo, painting, quality="draft", size=128).picture
-    before = photo.resized(made.width, made.height)
+    before = photo.resize(made.width, made.height)
     encoder = reference_encoder()
     moved, unmoved = (compare(photo, painting, each, encoder) for each in (made, before))
     for style in ("palette", "style_gram", "style_w2", "style_swd"):

@@ -58,7 +58,7 @@ def test_where_the_photo_is_kept_the_draft_is_not_seen():
     recipe = load_recipe("standard").with_changes({**SHORT, "start.base": "draft"})
     photo = impasto.read_picture(synthetic_photo())
     (step,) = engine_for(recipe, device="cpu").run(photo, ["painting.png"], masks=["left.png"])
-    small = photo.resized(48, 36).pixels
+    small = photo.resize(48, 36).pixels
     moved = np.abs(step.picture().pixels - small).mean((0, 2))
     assert moved[:16].min() > 10 * moved[-16:].max()
 

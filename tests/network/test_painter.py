@@ -10,7 +10,7 @@ from torch.autograd import gradcheck
 
 from impasto.encoders.weights import load_encoder
 from impasto.errors import WeightsError
-from impasto.image.color.transfer import monge_kantorovich
+from impasto.image.color.transfer import solve_monge_kantorovich
 from impasto.network.color_map import LEAST, color_map, color_moments, roots
 from impasto.network.grade import (
     CELL,
@@ -113,7 +113,7 @@ def test_color_map_is_monge_kantorovichs():
             mean, second = moments[:3], moments[3:].view(3, 3)
             means.append(mean)
             covariances.append(second - torch.outer(mean, mean) + 5e-4 * torch.eye(3))
-        expected = monge_kantorovich(*(c.numpy() for c in covariances))
+        expected = solve_monge_kantorovich(*(c.numpy() for c in covariances))
         np.testing.assert_allclose(matrix[k].numpy(), expected, rtol=1e-5)
         torch.testing.assert_close(matrix[k] @ means[0] + offset[k, :, 0], means[1])
 

@@ -18,7 +18,7 @@ from impasto.cli import main
 from impasto.cli.commands.train_command import OWN_SIZES
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import lock
+from impasto.image.files.atomic import lock_file
 from impasto.network.color_map import COLOR_NUMBERS, color_map
 from impasto.network.grade import OCTAVES, grade
 from impasto.network.grain import DEVIATION
@@ -453,7 +453,7 @@ def test_what_a_killed_run_logged_after_its_checkpoint_is_forgotten(folders, tmp
 def test_two_runs_do_not_share_a_folder(folders, tmp_path, capsys):
     (tmp_path / "work").mkdir()
     with (tmp_path / "work" / "lock").open("wb") as file:
-        assert lock(file)
+        assert lock_file(file)
         assert main(arguments(folders, tmp_path / "work", "--steps", 1)) == 2
     assert "another training is at work here" in capsys.readouterr().err
     assert main(arguments(folders, tmp_path / "work", "--steps", 1)) == 0

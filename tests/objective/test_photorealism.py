@@ -12,7 +12,7 @@ from scipy.sparse import lil_matrix
 from impasto.cli import main
 from impasto.image import guided_filter as guided
 from impasto.image.files.decode import read_picture
-from impasto.image.guided_filter import box_mean, coefficients, guided_filter
+from impasto.image.guided_filter import apply_guided_filter, average_boxes, fit_guided_filter
 from impasto.objective.losses.matting import matting_energy, matting_loss
 from impasto.recipe.recipe import load_recipe
 from objectives import assert_equal_evaluations, both, picture
@@ -100,7 +100,7 @@ def slow_guided(image: np.ndarray, guide: np.ndarray, radius: int, epsilon: floa
 def test_box_means_are_those_of_a_loop():
     values = np.random.default_rng(0).random((13, 9, 2))
     for radius in (1, 3, 20):
-        assert np.allclose(box_mean(values, radius), slow_mean(values, radius), atol=1e-13)
+        assert np.allclose(average_boxes(values, radius), slow_mean(values, radius), atol=1e-13)
 
 
 @pytest.mark.parametrize(("block", "strip"), [(256, 2**17), (5, 60)])
@@ -111,8 +111,8 @@ def test_the_guided_filter_is_a_regression_in_each_window(radius, block, strip, 
     rng = np.random.default_rng(1)
     image, guide = rng.random((2, 37, 12, 3), np.float32)
     expected = slow_guided(image.astype(float), guide.astype(float), radius, 1e-2)
-    assert np.abs(guided_filter(image, guide, radius, 1e-2) - expected).max() < 1e-6
-    slopes, offsets = coefficients(image.astype(float), guide.astype(float), radius, 1e-2)
+    assert np.abs(apply_guided_filter(image, guide, radius, 1e-2) - expected).max() < 1e-6
+    slopes, offsets = fit_guided_filter(image.astype(float), guide.astype(float), radius, 1e-2)
     found = np.einsum("hwi,hwic->hwc", guide.astype(float), slopes) + offsets
     assert np.abs(found - expected).max() < 1e-12
 
@@ -130,13 +130,13 @@ def scene_and_painting(width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize("radius", [16, 20, 31, 40])
 def test_large_windows_are_fitted_over_cells_within_the_stated_tolerance(radius, monkeypatch):
     photo, image = scene_and_painting(330, 250)
-    coarse = guided_filter(image, photo, radius, 1e-4)
+    coarse = apply_guided_filter(image, photo, radius, 1e-4)
     monkeypatch.setattr(guided, "BLOCK", 30)
     monkeypatch.setattr(guided, "STRIP", 999)
-    assert np.abs(guided_filter(image, photo, radius, 1e-4) - coarse).max() < 1e-6
+    assert np.abs(apply_guided_filter(image, photo, radius, 1e-4) - coarse).max() < 1e-6
     monkeypatch.undo()
     monkeypatch.setattr(guided, "CELLS", radius)
-    difference = guided_filter(image, photo, radius, 1e-4) - coarse
+    difference = apply_guided_filter(image, photo, radius, 1e-4) - coarse
     assert np.abs(difference).max() < 0.02
     assert np.sqrt((difference**2).mean()) < 0.003
     assert difference.any()
@@ -150,7 +150,7 @@ def test_the_guided_filter_takes_the_same_memory_for_large_pictures(monkeypatch)
         """Bytes beside the result, of float32."""
         photo, image = scene_and_painting(side, side)
         tracemalloc.start()
-        guided_filter(image, photo, side // 20, 1e-4)
+        apply_guided_filter(image, photo, side // 20, 1e-4)
         found = tracemalloc.get_traced_memory()[1] - image.nbytes
         tracemalloc.stop()
         return found
@@ -161,7 +161,7 @@ def test_the_guided_filter_takes_the_same_memory_for_large_pictures(monkeypatch)
 def test_a_recolored_guide_comes_back():
     guide = np.random.default_rng(2).random((30, 40, 3), np.float32)
     recolored = (guide @ np.float32([[0.5, 0.2, 0], [0.1, 0.6, 0], [0, 0.1, 0.7]])) + 0.1
-    assert np.abs(guided_filter(recolored, guide, 4, 1e-7) - recolored).max() < 1e-4
+    assert np.abs(apply_guided_filter(recolored, guide, 4, 1e-7) - recolored).max() < 1e-4
 
 
 def test_each_part_changes_the_picture_and_keeps_more_of_the_photo(work, monkeypatch):

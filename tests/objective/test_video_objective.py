@@ -219,7 +219,7 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
 
 def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"iterations": 30}})
-    frame = read_picture(PHOTO).resized(192, 144).pixels
+    frame = read_picture(PHOTO).resize(192, 144).pixels
     steps: list[Step] = []
     painting = [read_picture(PAINTING)]
     engine = Optimizer(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)

@@ -142,7 +142,7 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
     recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 3}})
     engine = Stylizer(recipe)
     photo, painting = (
-        Picture(read_picture(each).resized(192, 144).pixels)
+        Picture(read_picture(each).resize(192, 144).pixels)
         for each in (synthetic_photo(), synthetic_painting())
     )
     sure = reliability(144, 192, (32, 32, 64, 64))
@@ -168,7 +168,7 @@ def frame(total=3, size=(192, 144)):
     recipe = load_recipe("standard").with_changes({"size": size[0], "schedule": {"total": total}})
     engine = Stylizer(recipe)
     photo, painting = (
-        Picture(read_picture(each).resized(*size).pixels)
+        Picture(read_picture(each).resize(*size).pixels)
         for each in (synthetic_photo(), synthetic_painting())
     )
     past = Picture(np.ascontiguousarray(photo.pixels[::-1, :, ::-1]))
@@ -262,7 +262,7 @@ def test_squares_of_large_frames_are_larger():
 def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
     recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 2}})
     engine = Stylizer(recipe)
-    photo = Picture(read_picture(synthetic_photo()).resized(192, 144).pixels)
+    photo = Picture(read_picture(synthetic_photo()).resize(192, 144).pixels)
     sure = reliability(144, 192, (32, 32, 64, 64))
     before = Before(photo, photo, Mask(sure, "sure"), focus_of(sure, engine.cell), there=2)
 

@@ -168,7 +168,7 @@ def _wanted(
             raise InputError(f"region {written}: does not lie in the result's {size} px")
         return box.mask(made.width, made.height), box
     (drawn,), _ = found_masks(photo, paintings, [mask], [])
-    rows = drawn.resized_rows(made.width, made.height, slice(0, made.height))
+    rows = drawn.resize_rows(made.width, made.height, slice(0, made.height))
     found = bounds(rows)
     if found is None:
         raise InputError(f"{drawn.name}: is black all over, nothing is to be painted")

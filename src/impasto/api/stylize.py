@@ -13,7 +13,7 @@ from impasto.engine.step import Step
 from impasto.errors import InputError
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.files.encode import write_picture
-from impasto.image.guided_filter import guided_filter
+from impasto.image.guided_filter import apply_guided_filter
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
 from impasto.image.print_size import PrintSize
@@ -166,7 +166,10 @@ def stylize(
         if chosen_twice:
             raise InputError("print_size chooses size and dpi: give no others")
         paper = PrintSize.parse(print_size)
-        asked |= {"size": paper.longer_side(content.width, content.height), "dpi": paper.dpi}
+        asked |= {
+            "size": paper.compute_longer_side(content.width, content.height),
+            "dpi": paper.dpi,
+        }
     chosen = chosen.with_changes(
         {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
     )
@@ -226,7 +229,7 @@ def finished(
     hashes = [picture.sha256() for picture in (content, *styles)]
     paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
     return Result(
-        picture=finished_picture(step, content, recipe).resized(width, height),
+        picture=finished_picture(step, content, recipe).resize(width, height),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
@@ -262,6 +265,6 @@ def finished_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
     if not table.filter:
         return made
     radius = max(1, round(table.filter * max(made.width, made.height)))
-    guide = photo.resized(made.width, made.height).pixels
-    pixels = guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
+    guide = photo.resize(made.width, made.height).pixels
+    pixels = apply_guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
     return step.keeping(Picture(pixels, made.alpha, made.metadata))

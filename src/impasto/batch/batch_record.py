@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 from impasto._version import __version__
 from impasto.batch.batch_job import Job, Outcome
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import lock
+from impasto.image.files.atomic import lock_file
 
 NAME = "impasto-batch.jsonl"
 HEADER = {"event": "batch", "format": 1, "impasto": __version__}
@@ -154,7 +154,7 @@ class Record:
         os.fsync(self._file.fileno())
 
     def _hold(self) -> None:
-        if not lock(self._file):
+        if not lock_file(self._file):
             self._file.close()
             raise InputError(
                 f"{self.path}: another batch is at work with this record: wait for its end"

@@ -23,7 +23,7 @@ from impasto.encoders.parameters import (
     torchvision_convention,
 )
 from impasto.errors import WeightsError
-from impasto.image.files.atomic import replacing
+from impasto.image.files.atomic import replace_atomically
 
 Layers = dict[str, tuple[Tensor, Tensor]]
 UNSTATED = "not stated in the file"
@@ -61,7 +61,7 @@ def write_parameters(parameters: Parameters, path: Path) -> None:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise WeightsError(f"{path}: weights are written as {', '.join(sorted(_WRITERS))}")
-    with replacing(path) as temporary:
+    with replace_atomically(path) as temporary:
         writer(parameters, temporary)
 
 

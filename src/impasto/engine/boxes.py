@@ -63,12 +63,12 @@ class Box:
 
     def of(self, picture: Picture, width: int, height: int) -> Picture:
         """What it shows of a picture brought to a size; opaque."""
-        strip = picture.resized_rows(width, height, self.rows)
+        strip = picture.resize_rows(width, height, self.rows)
         return Picture(np.ascontiguousarray(strip[:, self.columns]))
 
     def of_mask(self, mask: Mask, width: int, height: int) -> Mask:
         """Likewise of a mask; it may be black."""
-        strip = mask.resized_rows(width, height, self.rows)
+        strip = mask.resize_rows(width, height, self.rows)
         return Mask(np.ascontiguousarray(strip[:, self.columns]), mask.name, mask.path)
 
     def mask(self, width: int, height: int) -> Floats:

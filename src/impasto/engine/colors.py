@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from impasto.engine.sizes import painting_size
-from impasto.image.color.chroma import carried, with_chroma
-from impasto.image.color.transfer import ColorStatistics, gray, matched
+from impasto.image.color.chroma import carry_chroma, copy_chroma
+from impasto.image.color.transfer import ColorStatistics, match_colors, remove_color
 from impasto.image.picture import Picture
 
 Colors = Literal["style", "content", "luminance", "match"]
@@ -39,13 +39,13 @@ def prepare_colors(
     if not paintings and colors == "match":
         return photo, []
     reduced = _reduced(photo, size)
-    wanted = ColorStatistics.of(reduced)
+    wanted = ColorStatistics.measure(reduced)
     fitting = [
         _reduced(each, painting_size((each.width, each.height), size, ratio)) for each in paintings
     ]
     if colors == "match":
-        return photo, [matched(each, wanted) for each in fitting]
-    return gray(reduced), [gray(each, wanted) for each in fitting]
+        return photo, [match_colors(each, wanted) for each in fitting]
+    return remove_color(reduced), [remove_color(each, wanted) for each in fitting]
 
 
 def count_copied_pixels(
@@ -62,13 +62,13 @@ def count_copied_pixels(
 
 
 def _reduced(picture: Picture, size: tuple[int, int]) -> Picture:
-    return picture.resized(*size) if size[0] < picture.width else picture
+    return picture.resize(*size) if size[0] < picture.width else picture
 
 
 def apply_colors(colors: Colors, picture: Picture, photo: Picture) -> Picture:
     """A picture of a run in the colors that its result has; the photo is the user's own."""
     if colors == "content":
-        return carried(picture, photo)
+        return carry_chroma(picture, photo)
     if colors == "luminance":
-        return with_chroma(picture, photo)
+        return copy_chroma(picture, photo)
     return picture

@@ -14,9 +14,9 @@ from torch import Tensor
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import mask_to_tensor
 from impasto.errors import InputError
-from impasto.image.bands import bands
-from impasto.image.masks import Mask, read_mask, visible
+from impasto.image.masks import Mask, read_mask, select_visible_part
 from impasto.image.picture import Picture
+from impasto.image.rows import split_rows
 from impasto.recipe.recipe import Recipe
 
 ROUNDING = 1e-6
@@ -65,7 +65,7 @@ class Regions:
             InputError: none of a painting can be seen.
         """
         parts = self.style_masks or (None,) * len(paintings)
-        shown = tuple(map(visible, paintings, parts))
+        shown = tuple(map(select_visible_part, paintings, parts))
         return replace(self, style_masks=shown) if any(shown) else self
 
     @property
@@ -110,7 +110,7 @@ class Regions:
             InputError: a painting for the rest, of which there is none.
         """
         parts = [storage.empty(height, width) for _ in range(self.count)]
-        for rows in bands(height, width) if parts else ():
+        for rows in split_rows(height, width) if parts else ():
             for part, weights in zip(parts, self._weights(width, height, rows), strict=True):
                 part[rows] = weights
             storage.settle()
@@ -150,7 +150,7 @@ class Regions:
         """[H, W], what is missing to 1 if each part counts by its level; none: nothing is."""
         missing = storage.empty(height, width)
         some = False
-        for rows in bands(height, width):
+        for rows in split_rows(height, width):
             parts = self._weights(width, height, rows)
             sums = torch.stack([x * p for x, p in zip(levels, parts, strict=True)]).sum(0)
             missing[rows] = torch.where(sums > 1 - ROUNDING, 0, 1 - sums)
@@ -160,7 +160,7 @@ class Regions:
 
     def _weights(self, width: int, height: int, rows: slice) -> list[Tensor]:
         """Of each painting's part, in some rows."""
-        found = [torch.from_numpy(m.resized_rows(width, height, rows)) for m in self.masks]
+        found = [torch.from_numpy(m.resize_rows(width, height, rows)) for m in self.masks]
         total = torch.stack(found).sum(0)
         found = [each / total.clamp(min=1) for each in found]
         if self.has_rest:
@@ -189,7 +189,7 @@ def read_regions(
 def blend_images(image: Tensor, other: Tensor, share: Tensor, storage: Storage) -> Tensor:
     """One picture [1, 3, H, W] with a share [H, W] of another; where that is 0 or 1, either."""
     result = storage.like(image)
-    for rows in storage.bands(image):
+    for rows in storage.split_rows(image):
         here = image[..., rows, :]
         result[..., rows, :] = torch.lerp(
             here, other[..., rows, :].to(here), share[rows].to(here).expand_as(here)
@@ -200,8 +200,8 @@ def blend_images(image: Tensor, other: Tensor, share: Tensor, storage: Storage) 
 def restore_photo(picture: Picture, photo: Picture, kept: Tensor) -> Picture:
     """A picture with the photo, at any size, put back where all of it is kept, as [H, W] tells."""
     pixels = np.empty_like(picture.pixels)
-    for rows in bands(picture.height, picture.width):
+    for rows in split_rows(picture.height, picture.width):
         whole = (kept[rows, :, None] == 1).cpu().numpy()
-        other = photo.resized_rows(picture.width, picture.height, rows)
+        other = photo.resize_rows(picture.width, picture.height, rows)
         pixels[rows] = np.where(whole, other, picture.pixels[rows])
     return replace(picture, pixels=pixels)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ResourceError
-from impasto.image.bands import BAND, bands
+from impasto.image.rows import PIXELS_PER_BAND, split_rows
 
 
 class Storage:
@@ -61,13 +61,13 @@ class Storage:
     def hold(self, image: Tensor) -> Tensor:
         """A copy, [N, C, H, W], kept here."""
         kept = self.like(image)
-        for rows in self.bands(image):
+        for rows in self.split_rows(image):
             kept[..., rows, :] = image[..., rows, :]
         return kept
 
-    def bands(self, image: Tensor) -> Iterator[slice]:
+    def split_rows(self, image: Tensor) -> Iterator[slice]:
         """The rows of an image [N, C, H, W], a band in a turn; all at once where it is small."""
-        for rows in bands(*image.shape[-2:]):
+        for rows in split_rows(*image.shape[-2:]):
             yield rows
             self.settle()
 
@@ -85,8 +85,8 @@ def _unnamed_file(folder: Path, size: int) -> mmap.mmap:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
-                for _ in range(0, size, BAND):
-                    file.write(bytes(BAND))
+                for _ in range(0, size, PIXELS_PER_BAND):
+                    file.write(bytes(PIXELS_PER_BAND))
                 file.flush()
             return mmap.mmap(file.fileno(), size)
     except OSError as error:

@@ -10,11 +10,10 @@ from torch import Tensor
 
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
-from impasto.image.bands import bands
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture, to_levels
-from impasto.image.resample import resized_rows
+from impasto.image.rows import resize_rows, split_rows
 from impasto.recipe.tables import Start
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
@@ -24,8 +23,8 @@ IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 def picture_to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:
     """[1, 3, height, width] RGB in [0, 1], float32, of a picture resized to fit exactly."""
     image = storage.empty(1, 3, height, width)
-    for rows in storage.bands(image):
-        pixels = picture.resized_rows(width, height, rows)
+    for rows in storage.split_rows(image):
+        pixels = picture.resize_rows(width, height, rows)
         image[0, :, rows] = _channels_first(pixels)
     return image
 
@@ -33,8 +32,8 @@ def picture_to_tensor(picture: Picture, width: int, height: int, storage: Storag
 def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
     """[height, width] in [0, 1], float32, of a mask resized to fit exactly."""
     values = storage.empty(height, width)
-    for rows in bands(height, width):
-        values[rows] = torch.from_numpy(mask.resized_rows(width, height, rows))
+    for rows in split_rows(height, width):
+        values[rows] = torch.from_numpy(mask.resize_rows(width, height, rows))
         storage.settle()
     return values
 
@@ -42,7 +41,7 @@ def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Ten
 def round_to_levels(image: Tensor, storage: Storage) -> Tensor:
     """A picture [1, 3, H, W] as 8 bits will hold it, rounded by the code that writes them."""
     rounded = storage.like(image)
-    for rows in storage.bands(image):
+    for rows in storage.split_rows(image):
         levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
         rounded[0, :, rows] = torch.from_numpy(levels.astype(np.float32) / 255)
     return rounded
@@ -52,10 +51,10 @@ def tensor_to_picture(image: Tensor, photo: Picture) -> Picture:
     """The picture of a tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
     _, _, height, width = image.shape
     pixels = np.empty((height, width, 3), np.float32)
-    for rows in bands(height, width):
+    for rows in split_rows(height, width):
         levels = image[0, :, rows].detach().clamp(0, 1).permute(1, 2, 0)
         pixels[rows] = levels.cpu().numpy()
-    alpha = None if photo.alpha is None else photo.resized(width, height).alpha
+    alpha = None if photo.alpha is None else photo.resize(width, height).alpha
     return Picture(pixels, alpha, photo.metadata)
 
 
@@ -105,7 +104,7 @@ def make_start(
 def enlarge(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
     """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
     image, result = image.cpu(), storage.empty(1, 3, height, width)
-    for rows in storage.bands(result):
+    for rows in storage.split_rows(result):
         result[..., rows, :] = rows_of(image, width, height, rows).clamp_(0, 1)
     return result
 
@@ -125,8 +124,8 @@ def add_detail(
     _, _, height, width = image.shape
     known = picture_to_tensor(photo, coarser.width, coarser.height, storage).cpu()
     result = storage.like(image)
-    for rows in storage.bands(image):
-        fine = _channels_first(photo.resized_rows(width, height, rows))
+    for rows in storage.split_rows(image):
+        fine = _channels_first(photo.resize_rows(width, height, rows))
         detail = fine - rows_of(known, width, height, rows).clamp_(0, 1)
         result[0, :, rows] = (image[0, :, rows].cpu() + share * detail).clamp_(0, 1)
     return result
@@ -141,7 +140,7 @@ def rows_of(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
     as it comes: not clamped.
     """
     channels = image[0].numpy()
-    made = [resized_rows(each, width, height, rows, "bicubic") for each in channels]
+    made = [resize_rows(each, width, height, rows, "bicubic") for each in channels]
     return torch.from_numpy(np.stack(made))
 
 

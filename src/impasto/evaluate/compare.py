@@ -52,7 +52,7 @@ def compare(
         )
     encoder = encoder or reference_encoder()
     return figures(
-        Measured.of(photo.resized(*size), encoder),
+        Measured.of(photo.resize(*size), encoder),
         Measured.of(painting_beside(painting, size), encoder),
         Measured.of(result, encoder),
     )
@@ -60,7 +60,7 @@ def compare(
 
 def painting_beside(painting: Picture, size: tuple[int, int]) -> Picture:
     """A painting as it is measured beside a result of a width and height."""
-    return painting.resized(*painting_size((painting.width, painting.height), size, 1.0))
+    return painting.resize(*painting_size((painting.width, painting.height), size, 1.0))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ STRIP = 2**17
 """Pixels whose products are made at once: some 50 MB."""
 
 
-def guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: float) -> Floats:
+def apply_guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: float) -> Floats:
     """Filter a picture in a memory that hardly depends on its size.
 
     Args:
@@ -56,13 +56,13 @@ def guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: float) -
     return result
 
 
-def coefficients(
+def fit_guided_filter(
     picture: Doubles, guide: Doubles, radius: int, epsilon: float
 ) -> tuple[Doubles, Doubles]:
     """Of the filter, at every pixel: ``guide @ slopes + offsets`` is the filtered picture.
 
     Args:
-        picture, guide, radius, epsilon: as of :func:`guided_filter`; all in memory at once.
+        picture, guide, radius, epsilon: as of :func:`apply_guided_filter`; all in memory at once.
 
     Returns:
         Slopes [H, W, G, C] and offsets [H, W, C], each the mean over the windows a pixel is in.
@@ -70,7 +70,7 @@ def coefficients(
     return _means_of_maps(_moments(picture, guide), guide.shape[2], radius, epsilon)
 
 
-def box_mean(values: Doubles, radius: int) -> Doubles:
+def average_boxes(values: Doubles, radius: int) -> Doubles:
     """Means of [H, W, ...] over windows of ``2 * radius + 1`` pixels a side, cut at the border."""
     for axis in (0, 1):
         length = values.shape[axis]
@@ -93,13 +93,13 @@ def _means_of_maps(
     moments: Doubles, channels: int, reach: int, epsilon: float
 ) -> tuple[Doubles, Doubles]:
     """Slopes and offsets from moments, with windows of ``2 * reach + 1`` of their positions."""
-    moments = box_mean(moments, reach)
+    moments = average_boxes(moments, reach)
     mean = moments[..., 0, :]
     spread = moments[..., 1:, :] - mean[..., :channels, None] * mean[..., None, :]
     ridge = spread[..., :channels] + epsilon * np.eye(channels)
     slopes = np.linalg.solve(ridge, spread[..., channels:]).astype(np.float64, copy=False)
     offsets = mean[..., channels:] - (mean[..., None, :channels] @ slopes)[..., 0, :]
-    return box_mean(slopes, reach), box_mean(offsets, reach)
+    return average_boxes(slopes, reach), average_boxes(offsets, reach)
 
 
 def _edges(length: int, cell: int) -> NDArray[np.int_]:

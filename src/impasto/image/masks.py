@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
-from impasto.image.resample import resized_rows
+from impasto.image.rows import resize_rows
 
 Floats = NDArray[np.float32]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -50,11 +50,11 @@ class Mask:
         digest.update(np.ascontiguousarray(self.values).data)
         return digest.hexdigest()
 
-    def resized_rows(self, width: int, height: int, rows: slice) -> Floats:
+    def resize_rows(self, width: int, height: int, rows: slice) -> Floats:
         """Some rows, [stop - start, width], of the mask at another size: softly, in [0, 1]."""
         if (width, height) == self.size:
             return self.values[rows]
-        values = resized_rows(self.values, width, height, rows, "bicubic")
+        values = resize_rows(self.values, width, height, rows, "bicubic")
         levels: Floats = np.rint(values.clip(0, 1) * LEVELS)
         return levels / np.float32(LEVELS)
 
@@ -81,10 +81,10 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
     values[gray] = picture.pixels[gray, 0]
     if picture.alpha is not None:
         values *= picture.alpha
-    return checked(Mask(values, name, path))
+    return check_mask(Mask(values, name, path))
 
 
-def visible(picture: Picture, part: Mask | None = None) -> Mask | None:
+def select_visible_part(picture: Picture, part: Mask | None = None) -> Mask | None:
     """What of a painting counts: of a part, or of all of it, what is not transparent.
 
     Args:
@@ -101,7 +101,7 @@ def visible(picture: Picture, part: Mask | None = None) -> Mask | None:
         return part
     if part is None:
         return _seen(Mask(picture.alpha))
-    values = part.resized_rows(picture.width, picture.height, slice(0, picture.height))
+    values = part.resize_rows(picture.width, picture.height, slice(0, picture.height))
     return _seen(replace(part, values=values * picture.alpha))
 
 
@@ -111,7 +111,7 @@ def _seen(mask: Mask) -> Mask:
     return mask
 
 
-def checked(mask: Mask) -> Mask:
+def check_mask(mask: Mask) -> Mask:
     """The mask itself.
 
     Raises:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from impasto.image.resample import resized_rows
+from impasto.image.rows import resize_rows
 
 Floats = NDArray[np.float32]
 
@@ -67,7 +67,7 @@ class Picture:
             digest.update(np.ascontiguousarray(self.alpha).data)
         return digest.hexdigest()
 
-    def resized(self, width: int, height: int) -> Picture:
+    def resize(self, width: int, height: int) -> Picture:
         """The picture at another size: Lanczos, anti-aliased, in float; itself if nothing changes.
 
         Colors are weighted by alpha, so that transparent pixels leave no fringe.
@@ -76,10 +76,10 @@ class Picture:
             return self
         rows = slice(0, height)
         alpha = None if self.alpha is None else _resized(self.alpha, width, height, rows)
-        return Picture(self.resized_rows(width, height, rows), alpha, self.metadata)
+        return Picture(self.resize_rows(width, height, rows), alpha, self.metadata)
 
-    def resized_rows(self, width: int, height: int, rows: slice) -> Floats:
-        """Some rows, [stop - start, width, 3], of the pixels of :meth:`resized`."""
+    def resize_rows(self, width: int, height: int, rows: slice) -> Floats:
+        """Some rows, [stop - start, width, 3], of the pixels of :meth:`resize`."""
         if (width, height) == (self.width, self.height):
             return self.pixels[rows]
         result = np.empty((rows.stop - rows.start, width, 3), np.float32)
@@ -111,5 +111,5 @@ def fit_within(width: int, height: int, longer_side: int) -> tuple[int, int]:
 
 
 def _resized(values: Floats, width: int, height: int, rows: slice) -> Floats:
-    resized = resized_rows(values, width, height, rows, "lanczos")
+    resized = resize_rows(values, width, height, rows, "lanczos")
     return resized.clip(0, 1)

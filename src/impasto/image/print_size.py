@@ -47,7 +47,7 @@ class PrintSize:
         sides = sorted(float(side) * _UNITS[unit] for side in (first, second) if side)
         return cls(sides[-1], sides[0] if second else None, float(dpi), text)
 
-    def longer_side(self, width: int, height: int) -> int:
+    def compute_longer_side(self, width: int, height: int) -> int:
         """Pixels of the longer side of a picture of this aspect, fitted within the sheet, which is
         turned the way the picture lies.
 

@@ -197,7 +197,7 @@ def code_beside(
             return known[key]
         image = canvas.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
         if part is not None:
-            shown = torch.from_numpy(part.resized_rows(width, height, slice(0, height)))
+            shown = torch.from_numpy(part.resize_rows(width, height, slice(0, height)))
             return measure(image, shown[None, None].float())
         found = measure(image, None)
         if known is not None:

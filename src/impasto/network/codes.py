@@ -25,7 +25,7 @@ from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
-from impasto.image.masks import read_mask, visible
+from impasto.image.masks import read_mask, select_visible_part
 from impasto.image.picture import Picture
 from impasto.network.artist import code_beside, side_by_side
 from impasto.network.network_files import network_file
@@ -87,7 +87,7 @@ class Atelier:
         if not size >= SHORTEST:
             raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
         picture = read_picture(painting)
-        shown = visible(picture)
+        shown = select_visible_part(picture)
         found = code_beside(self._runtime, picture, (size, size), scale, shown)
         code: Code = found.cpu().numpy()
         return code

@@ -110,7 +110,7 @@ def kept_paintings(paths: tuple[Path, ...]) -> dict[str, bytes]:
         scale = min(1.0, math.sqrt(OWN_PIXELS / (picture.width * picture.height)))
         sides = (max(1, round(side * scale)) for side in (picture.width, picture.height))
         stream = io.BytesIO()
-        write_picture(picture.resized(*sides), stream, format="PNG", keep_metadata=False)
+        write_picture(picture.resize(*sides), stream, format="PNG", keep_metadata=False)
         name = path.stem if path.stem not in kept else f"{path.stem}-{len(kept) + 1}"
         kept[name] = stream.getvalue()
     return kept

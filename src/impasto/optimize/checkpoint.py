@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 import torch
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import replacing
+from impasto.image.files.atomic import replace_atomically
 from impasto.recipe.recipe import Recipe
 
 FORMAT = "impasto checkpoint 3"
@@ -60,7 +60,7 @@ def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda:
         ResourceError: the folder cannot be written or the disk is full; an older checkpoint stays.
     """
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replace_atomically(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save({"format": FORMAT, **fields}, cast(BinaryIO, _Settling(file, settle)))
         except RuntimeError as error:  # torch's words for a disk that is full

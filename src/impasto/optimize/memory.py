@@ -12,7 +12,7 @@ from impasto.engine.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
-from impasto.image.bands import BAND
+from impasto.image.rows import PIXELS_PER_BAND
 from impasto.objective.losses.nearest import CELL, CHUNK
 from impasto.recipe.tables import Canvas, ContentTerm, Solver, StyleTerm
 
@@ -174,7 +174,7 @@ class Demand:
         # The solver's pictures are made when the painting's pixels and the photo's are gone.
         images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * 3 * result + loaded)
         kept = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
-        walked = BANDS * BAND * IMAGE_BYTES
+        walked = BANDS * PIXELS_PER_BAND * IMAGE_BYTES
         match layout.state:
             case "device":
                 return Needs(max(kept + at_work, finished + FIXED_BYTES))

@@ -43,7 +43,7 @@ class Kept:
         """As :class:`ObjectiveLike`."""
         losses, gradient = self._objective.evaluate(self._judged(image))
         if self._kept is not None:
-            for rows in self._storage.bands(gradient):
+            for rows in self._storage.split_rows(gradient):
                 gradient[..., rows, :] *= self._kept[rows].to(gradient) < 1
         return losses, gradient
 
@@ -61,7 +61,7 @@ class Kept:
         if self._photo is None or self._kept is None:
             return image
         result = self._storage.like(image)
-        for rows in self._storage.bands(image):
+        for rows in self._storage.split_rows(image):
             here, photo = image[..., rows, :], self._photo[..., rows, :]
             hidden = self._kept[rows].to(here.device) == 1
             torch.where(hidden, photo.to(here), here, out=result[..., rows, :])

@@ -24,7 +24,7 @@ from impasto.errors import InputError
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture, fit_within
-from impasto.image.resample import resized_rows
+from impasto.image.rows import resize_rows
 from impasto.segment.soft_edges import softened, working
 
 SIDE = 256
@@ -113,7 +113,7 @@ def _dealt(areas: NDArray[np.float64], theirs: Sequence[NDArray[np.float64]]) ->
 
 def _descriptors(picture: Picture, encoder: Encoder) -> Tensor:
     """[D, h, w] on the grid of relu3_1; the last four are OKLab and height."""
-    small = picture.resized(*fit_within(picture.width, picture.height, SIDE))
+    small = picture.resize(*fit_within(picture.width, picture.height, SIDE))
     image = torch.from_numpy(np.array(small.pixels.transpose(2, 0, 1)[None], order="C"))
     with torch.no_grad():
         features = encoder(image)
@@ -193,5 +193,5 @@ def _mask(region: NDArray[np.bool_], picture: Picture, name: str) -> Mask:
     if values.mean() < LEAST:  # no counterpart
         values[...] = 1
     rows = slice(0, large.height)
-    values = resized_rows(values, large.width, large.height, rows, "bicubic").clip(0, 1)
+    values = resize_rows(values, large.width, large.height, rows, "bicubic").clip(0, 1)
     return softened(values, large, name)

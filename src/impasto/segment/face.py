@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import InputError
-from impasto.image.masks import Mask, checked
+from impasto.image.masks import Mask, check_mask
 from impasto.image.picture import Picture, fit_within
 from impasto.segment.flatbuffer import read_tflite
 from impasto.segment.networks import BLAZE
@@ -39,7 +39,7 @@ def faces(photo: Picture, name: str) -> Mask:
     width, height = fit_within(photo.width, photo.height, SIDE)
     left, top = (SIDE - width) // 2, (SIDE - height) // 2
     square = np.zeros((SIDE, SIDE, 3), np.float32)
-    square[top : top + height, left : left + width] = small.resized(width, height).pixels
+    square[top : top + height, left : left + width] = small.resize(width, height).pixels
     image = torch.from_numpy(np.array(square.transpose(2, 0, 1)))[None] * 2 - 1
     boxes, scores = computed(read_tflite(member_bytes(BLAZE, name)), image)
     values = np.zeros((small.height, small.width), np.float32)
@@ -49,7 +49,7 @@ def faces(photo: Picture, name: str) -> Mask:
         values[_oval(values.shape, middle, sides)] = 1
     if not values.any():
         raise InputError(f"--mask {name}: no face is seen in this photo")
-    return checked(softened(values, small, name))
+    return check_mask(softened(values, small, name))
 
 
 def _decoded(boxes: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
-from impasto.image.masks import Mask, checked
+from impasto.image.masks import Mask, check_mask
 from impasto.image.picture import Picture
 from impasto.segment.soft_edges import softened, working
 
@@ -94,7 +94,7 @@ def _cut(photo: Picture, known: NDArray[np.uint8], name: str) -> Mask:
     except cv2.error as error:
         raise InputError(f"{name}: GrabCut cannot tell inside from outside ({error.err})") from None
     found = np.isin(known, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)
-    return checked(softened(found, photo, name))
+    return check_mask(softened(found, photo, name))
 
 
 def _shrunk(marked: NDArray[np.bool_], photo: Picture) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from impasto.errors import InputError
-from impasto.image.masks import Mask, checked
+from impasto.image.masks import Mask, check_mask
 from impasto.image.picture import Picture
 from impasto.segment.flatbuffer import read_tflite
 from impasto.segment.networks import SELFIE
@@ -32,10 +32,10 @@ def person(photo: Picture, name: str) -> Mask:
     """
     model = read_tflite(member_bytes(SELFIE, name))
     small = working(photo)
-    square = torch.from_numpy(np.array(small.resized(SIDE, SIDE).pixels.transpose(2, 0, 1)))
+    square = torch.from_numpy(np.array(small.resize(SIDE, SIDE).pixels.transpose(2, 0, 1)))
     (answer,) = computed(model, square[None])
     if float((answer > 0.5).float().mean()) < LEAST:
         raise InputError(f"--mask {name}: nobody is seen in this photo")
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)
-    return checked(softened(large[0, 0].numpy(), small, name))
+    return check_mask(softened(large[0, 0].numpy(), small, name))

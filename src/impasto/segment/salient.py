@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.errors import InputError
-from impasto.image.masks import Mask, checked
+from impasto.image.masks import Mask, check_mask
 from impasto.image.picture import Picture
 from impasto.segment.networks import U2NETP
 from impasto.segment.protobuf import Graph, Node, read_onnx
@@ -37,7 +37,7 @@ def salient_object(photo: Picture, name: str) -> Mask:
     """
     graph = read_onnx(member_bytes(U2NETP, name))
     small = working(photo)
-    square = torch.from_numpy(np.array(small.resized(SIDE, SIDE).pixels.transpose(2, 0, 1)))
+    square = torch.from_numpy(np.array(small.resize(SIDE, SIDE).pixels.transpose(2, 0, 1)))
     levels = square / square.max().clamp(min=1e-6)
     mean, deviation = (torch.tensor(each)[:, None, None] for each in (MEAN, DEVIATION))
     answer = computed(graph, ((levels - mean) / deviation)[None])
@@ -46,7 +46,7 @@ def salient_object(photo: Picture, name: str) -> Mask:
     answer = (answer - answer.min()) / (answer.max() - answer.min())
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)
-    return checked(softened(large[0, 0].numpy(), small, name))
+    return check_mask(softened(large[0, 0].numpy(), small, name))
 
 
 def computed(graph: Graph, image: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.image.guided_filter import guided_filter
+from impasto.image.guided_filter import apply_guided_filter
 from impasto.image.masks import LUMA, Mask
 from impasto.image.picture import Picture, fit_within
 
@@ -21,7 +21,7 @@ SMOOTHNESS = 1e-3
 def working(picture: Picture) -> Picture:
     """The picture at the size that masks are found at."""
     side = min(WORKING_SIDE, max(picture.width, picture.height))
-    return picture.resized(*fit_within(picture.width, picture.height, side))
+    return picture.resize(*fit_within(picture.width, picture.height, side))
 
 
 def softened(values: Floats, picture: Picture, name: str) -> Mask:
@@ -34,6 +34,6 @@ def softened(values: Floats, picture: Picture, name: str) -> Mask:
     """
     radius = max(1, round(REACH * max(values.shape)))
     luma = (picture.pixels @ LUMA)[..., None]
-    found = guided_filter(values[..., None], luma, radius, SMOOTHNESS)[..., 0].clip(0, 1)
+    found = apply_guided_filter(values[..., None], luma, radius, SMOOTHNESS)[..., 0].clip(0, 1)
     # Levels of 8 bits: a mask found again on another machine is the same in all but rare pixels.
     return Mask(np.rint(found * 255).astype(np.float32) / np.float32(255), name)

@@ -123,7 +123,7 @@ class Worker:
     def _save(self, result: Result, job: Job) -> None:
         from io import BytesIO
 
-        from impasto.image.files.encode import output_format, write_picture
+        from impasto.image.files.encode import choose_format, write_picture
 
         settings, output = self._settings, Path(job.output)
         made = replace(result.provenance, keeps_metadata=settings.keep_metadata)
@@ -133,7 +133,7 @@ class Worker:
         write_picture(
             result.picture,
             remote or output,
-            format=output_format(output, settings.depth),
+            format=choose_format(output, settings.depth),
             record=made.to_json() if settings.embed else None,
             depth=settings.depth,
             dpi=result.recipe.dpi,
@@ -150,7 +150,7 @@ class Worker:
         photo = read_picture(data, name=job.photo)
         recipe, size = job.recipe, self._settings.print_size
         if size is not None:
-            side = size.longer_side(photo.width, photo.height)
+            side = size.compute_longer_side(photo.width, photo.height)
             recipe = recipe.with_changes({"size": side, "dpi": size.dpi})
         return self._engine(recipe, share), photo
 

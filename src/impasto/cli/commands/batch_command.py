@@ -34,11 +34,11 @@ def run(argv: list[str]) -> int:
     from impasto.batch.sources.search import Sightings
     from impasto.batch.ways import Ways
     from impasto.cli.reports.batch_report import Report
-    from impasto.image.files.encode import output_format
+    from impasto.image.files.encode import choose_format
 
     _check(options)
     suffix = f".{options.format}"
-    output_format(Path(f"any{suffix}"), options.depth)
+    choose_format(Path(f"any{suffix}"), options.depth)
     settings = Settings(
         device=options.device,
         weights=options.weights,

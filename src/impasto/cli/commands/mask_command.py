@@ -42,7 +42,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.options.output_files import check_targets
     from impasto.errors import InputError
     from impasto.image.files.decode import read_picture
-    from impasto.image.files.encode import output_format, write_picture
+    from impasto.image.files.encode import choose_format, write_picture
     from impasto.image.picture import Picture
     from impasto.segment.words import file_of, found_masks, is_word
 
@@ -51,7 +51,7 @@ def run(argv: list[str]) -> int:
     if options.kind.startswith("auto") and not options.style:
         raise InputError(f"{options.kind}: needs the painting, --style PAINTING")
     output, scribbles = Path(options.output), file_of(options.kind)
-    output_format(output, 8)
+    choose_format(output, 8)
     read = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
     check_targets([output], read, overwrite=options.force)
     paintings = [read_picture(each) for each in options.style]

@@ -71,14 +71,14 @@ def run(argv: list[str]) -> int:
     from impasto.cli.reports.plan_text import in_short
     from impasto.cli.reports.progress import progress_for
     from impasto.image.files.decode import read_picture
-    from impasto.image.files.encode import output_format, write_picture
+    from impasto.image.files.encode import choose_format, write_picture
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
     made, provenance = read_picture(path), read_provenance(path)
     output = Path(options.output or path.with_name(f"{path.stem}-refined.png"))
     depth = 16 if made.metadata.depth == 16 else 8
-    output_format(output, depth)
+    choose_format(output, depth)
     # Parts of its own paintings are none of others.
     own = replace(provenance, style_masks=()) if options.style else provenance
     sought = Search(path, own, accept_changed=options.accept_changed)

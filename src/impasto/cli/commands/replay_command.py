@@ -53,7 +53,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.jobs.paint import Job, paint
     from impasto.cli.options.output_files import check_targets
     from impasto.image.files.decode import read_picture
-    from impasto.image.files.encode import output_format
+    from impasto.image.files.encode import choose_format
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
     provenance = read_provenance(path)
     output = Path(options.output or path.with_name(f"{path.stem}-replay{path.suffix}"))
     depth = 16 if made.metadata.depth == 16 else 8
-    output_format(output, depth)
+    choose_format(output, depth)
     if provenance.refined:
         say(f"{path} was refined afterwards; a replay is the picture before that")
     sought = Search(path, provenance, accept_changed=options.accept_changed)

@@ -73,7 +73,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.jobs.sheet_axes import Axes, painting_labels
     from impasto.cli.options.output_files import check_targets
     from impasto.errors import InputError
-    from impasto.image.files.encode import output_format
+    from impasto.image.files.encode import choose_format
     from impasto.record.contact_sheet import ContactSheet
 
     if options.print:
@@ -84,7 +84,7 @@ def run(argv: list[str]) -> int:
         raise InputError("masks belong to paintings: a sheet that tries one by one cannot have any")
     recipes = [_recipe(options, choice) for choice in axes.choices]
     output = _output(options)
-    output_format(output)
+    choose_format(output)
     inputs = [Path(each) for each in (options.photo, *options.style) if each != "-"]
     inputs += map(Path, mask_files(options))
     check_targets([output], inputs, overwrite=options.force)

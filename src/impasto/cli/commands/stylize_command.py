@@ -189,13 +189,13 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     """What is read is there, what is written may be."""
     from impasto.cli.options.output_files import check_no_run_in, check_snapshots, check_targets
     from impasto.errors import InputError, WeightsError
-    from impasto.image.files.encode import output_format
+    from impasto.image.files.encode import choose_format
     from impasto.record.snapshots import PATTERN
 
     if output is not None and os.path.isdir(output):  # noqa: PTH112 -- never raises
         raise InputError(f"{output}: is a folder, give the name of a file in it")
     if output is not None:
-        output_format(output, options.depth)
+        choose_format(output, options.depth)
     if "-" in options.style:
         raise InputError("--style -: only the photo can come from standard input")
     if options.snapshot_every and not options.snapshots:

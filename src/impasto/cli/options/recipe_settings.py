@@ -63,7 +63,7 @@ def for_print(recipe: Recipe, options: argparse.Namespace, photo: Picture) -> Re
     size: PrintSize | None = options.print
     if size is None:
         return recipe
-    side = size.longer_side(photo.width, photo.height)
+    side = size.compute_longer_side(photo.width, photo.height)
     if not options.quiet:
         say(f"a longer side of {side} px prints at {side / size.dpi * 2.54:.1f} cm")
     return recipe.with_changes({"size": side, "dpi": size.dpi})

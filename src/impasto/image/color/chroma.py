@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from impasto.image.color.gamut import pixels_of
+from impasto.image.color.gamut import convert_rows_to_srgb
 from impasto.image.color.spaces import Floats, srgb_to_oklab
-from impasto.image.guided_filter import Doubles, box_mean, coefficients
+from impasto.image.guided_filter import Doubles, average_boxes, fit_guided_filter
 from impasto.image.picture import Picture, fit_within
-from impasto.image.resample import resized_rows
+from impasto.image.rows import resize_rows
 
 LONGER_SIDE = 512
 """Pixels at which the photo's chroma is fitted to the result; the fit is then enlarged."""
@@ -23,8 +23,8 @@ _SAME = 0.02
 """Root mean square difference in OKLab below which a place still shows the photo."""
 
 
-def with_chroma(result: Picture, photo: Picture) -> Picture:
-    """A result with the photo's chroma where the photo has it: the classic, see :func:`carried`.
+def copy_chroma(result: Picture, photo: Picture) -> Picture:
+    """Give a result the chroma that the photo has at the same place (compare :func:`carry_chroma`).
 
     Gatys et al., "Preserving color in neural artistic style transfer" (2016), in OKLab.
     """
@@ -34,10 +34,10 @@ def with_chroma(result: Picture, photo: Picture) -> Picture:
         lab[..., 1:] = _chroma(photo, result, rows)
         return lab
 
-    return replace(result, pixels=pixels_of(rows_of, result.height, result.width))
+    return replace(result, pixels=convert_rows_to_srgb(rows_of, result.height, result.width))
 
 
-def carried(result: Picture, photo: Picture) -> Picture:
+def carry_chroma(result: Picture, photo: Picture) -> Picture:
     """A result with the photo's chroma, carried along to where the result has put the edges.
 
     Chroma that stays where it was makes a halo wherever the painting moved an edge. So it is fitted
@@ -59,11 +59,11 @@ def carried(result: Picture, photo: Picture) -> Picture:
         lab[..., 1:] = fitted + kept * (_chroma(photo, result, rows) - fitted)
         return lab
 
-    return replace(result, pixels=pixels_of(rows_of, result.height, result.width))
+    return replace(result, pixels=convert_rows_to_srgb(rows_of, result.height, result.width))
 
 
 def _chroma(photo: Picture, result: Picture, rows: slice) -> Floats:
-    return srgb_to_oklab(photo.resized_rows(result.width, result.height, rows))[..., 1:]
+    return srgb_to_oklab(photo.resize_rows(result.width, result.height, rows))[..., 1:]
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class _Fit:
             result.width, result.height, min(LONGER_SIDE, max(result.width, result.height))
         )
         guide, wanted = (
-            srgb_to_oklab(each.resized(*size).pixels).astype(np.float64) for each in (result, photo)
+            srgb_to_oklab(each.resize(*size).pixels).astype(np.float64) for each in (result, photo)
         )
         reach = max(1, round(REACH * max(size)))
-        difference = box_mean(((guide - wanted) ** 2).sum(-1), reach)
-        slopes, offsets = coefficients(wanted[..., 1:], guide, reach, _RIDGE)
+        difference = average_boxes(((guide - wanted) ** 2).sum(-1), reach)
+        slopes, offsets = fit_guided_filter(wanted[..., 1:], guide, reach, _RIDGE)
         lowest, highest = _extremes(wanted[..., 1:], (reach + 1) // 2)
         kept = np.exp(-difference / (2 * _SAME**2))
         maps = (slopes, offsets, lowest, highest, kept)
@@ -103,7 +103,7 @@ class _Fit:
         """Chroma [rows, W, 2] for a result's pixels [rows, W, 3], and the photo's share."""
 
         def enlarged(values: Floats) -> Floats:
-            return resized_rows(values, lab.shape[1], height, rows, "bicubic")
+            return resize_rows(values, lab.shape[1], height, rows, "bicubic")
 
         fitted = np.empty((*lab.shape[:2], 2), np.float32)
         for k in range(2):

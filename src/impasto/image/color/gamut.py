@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.image.bands import bands
 from impasto.image.color.spaces import CONE_TO_OKLAB, LINEAR_TO_CONE, Floats, oklab_to_srgb
+from impasto.image.rows import split_rows
 
 MOST_MOVED = 0.2
 """At most so much of the gamut's reach is given to the colors outside."""
@@ -36,7 +36,7 @@ class Excess:
     chroma: float = 0.0
 
     @classmethod
-    def of(cls, lab: Floats) -> Excess:
+    def measure(cls, lab: Floats) -> Excess:
         """The excess of OKLab pixels [..., 3]."""
         lightness = float(np.abs(2 * lab[..., 0] - 1).max()) - 1
         lightness = min(lightness, MOST_MOVED) if lightness > _TOLERANCE else 0.0
@@ -53,11 +53,11 @@ class Excess:
         if self.chroma:
             moved = _outside(lab, 1 / (1 - self.chroma))
             edge, share = _reach(lab[moved])
-            lab[moved, 1:] *= (edge * soft_limit(share, self.chroma))[:, None]
+            lab[moved, 1:] *= (edge * limit_softly(share, self.chroma))[:, None]
         return oklab_to_srgb(lab)
 
 
-def pixels_of(lab_of: Callable[[slice], Floats], height: int, width: int) -> Floats:
+def convert_rows_to_srgb(lab_of: Callable[[slice], Floats], height: int, width: int) -> Floats:
     """The sRGB pixels [H, W, 3] of a picture given in OKLab, some rows at a time.
 
     Args:
@@ -65,15 +65,15 @@ def pixels_of(lab_of: Callable[[slice], Floats], height: int, width: int) -> Flo
         height, width: of the picture.
     """
     excess = Excess()
-    for rows in bands(height, width):
-        excess |= Excess.of(lab_of(rows))
+    for rows in split_rows(height, width):
+        excess |= Excess.measure(lab_of(rows))
     pixels = np.empty((height, width, 3), np.float32)
-    for rows in bands(height, width):
+    for rows in split_rows(height, width):
         pixels[rows] = excess.to_srgb(lab_of(rows))
     return pixels
 
 
-def soft_limit(share: Floats, excess: float) -> Floats:
+def limit_softly(share: Floats, excess: float) -> Floats:
     """Maps [0, inf) into [0, 1): the identity up to ``1 - excess``, then ever flatter, without a
     kink and strictly increasing. With no excess, what is above 1 ends at 1.
     """
@@ -88,7 +88,7 @@ def _with_lightness(lab: Floats, excess: float) -> Floats:
     lab = lab.copy()
     if excess:
         around = 2 * lab[..., 0] - 1
-        lab[..., 0] = (1 + np.sign(around) * soft_limit(np.abs(around), excess)) / 2
+        lab[..., 0] = (1 + np.sign(around) * limit_softly(np.abs(around), excess)) / 2
     return lab
 
 

@@ -13,7 +13,7 @@ from impasto.errors import ImageError
 Floats = NDArray[np.float32]
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
+def convert_to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
     """An 8-bit image in sRGB, and a notice if its colors had to be guessed.
 
     Args:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from impasto.image.bands import bands
-from impasto.image.color.gamut import pixels_of
+from impasto.image.color.gamut import convert_rows_to_srgb
 from impasto.image.color.spaces import Floats, srgb_to_oklab
 from impasto.image.picture import Picture
+from impasto.image.rows import split_rows
 
 Doubles = NDArray[np.float64]
 MOST_GAIN = 4.0
@@ -33,10 +33,10 @@ class ColorStatistics:
     covariance: Doubles
 
     @classmethod
-    def of(cls, picture: Picture) -> ColorStatistics:
+    def measure(cls, picture: Picture) -> ColorStatistics:
         """Measured in bands of rows, pixels weighted by alpha."""
         count, total, squares = 0.0, np.zeros(3), np.zeros((3, 3))
-        for rows in bands(picture.height, picture.width):
+        for rows in split_rows(picture.height, picture.width):
             lab = srgb_to_oklab(picture.pixels[rows]).reshape(-1, 3).astype(np.float64)
             seen = None if picture.alpha is None else picture.alpha[rows].reshape(-1, 1)
             weighted = lab if seen is None else lab * seen
@@ -49,7 +49,7 @@ class ColorStatistics:
         return cls(mean, squares / count - np.outer(mean, mean))
 
 
-def monge_kantorovich(source: Doubles, target: Doubles) -> Doubles:
+def solve_monge_kantorovich(source: Doubles, target: Doubles) -> Doubles:
     """The symmetric positive matrix T with ``T source T = target``, [n, n] covariances all three.
 
     Of all linear maps that do so it moves the colors least, and turns none about:
@@ -62,22 +62,22 @@ def monge_kantorovich(source: Doubles, target: Doubles) -> Doubles:
     return back @ _power(root @ (target + ridge) @ root, 0.5) @ back
 
 
-def matched(painting: Picture, photo: ColorStatistics) -> Picture:
+def match_colors(painting: Picture, photo: ColorStatistics) -> Picture:
     """A painting whose colors have the mean and covariance of a photo's, in OKLab.
 
     Colors that sRGB does not have lose chroma, see :mod:`impasto.image.color.gamut`.
     """
-    own = ColorStatistics.of(painting)
-    values, axes = np.linalg.eigh(monge_kantorovich(own.covariance, photo.covariance))
+    own = ColorStatistics.measure(painting)
+    values, axes = np.linalg.eigh(solve_monge_kantorovich(own.covariance, photo.covariance))
     turn = (axes * np.minimum(values, MOST_GAIN)) @ axes.T
     return _mapped(painting, lambda lab: (lab - own.mean) @ turn + photo.mean)
 
 
-def gray(picture: Picture, like: ColorStatistics | None = None) -> Picture:
+def remove_color(picture: Picture, like: ColorStatistics | None = None) -> Picture:
     """A picture's OKLab lightness alone, with the mean and deviation of another's if asked for."""
     gain, offset = 1.0, 0.0
     if like is not None:
-        own = ColorStatistics.of(picture)
+        own = ColorStatistics.measure(picture)
         wanted = float(np.sqrt(like.covariance[0, 0] / max(own.covariance[0, 0], _RIDGE)))
         gain = min(wanted, MOST_GAIN)
         offset = float(like.mean[0] - gain * own.mean[0])
@@ -92,7 +92,7 @@ def _mapped(picture: Picture, change: Callable[[Doubles], Doubles]) -> Picture:
         lab = srgb_to_oklab(pixels).reshape(-1, 3).astype(np.float64)
         return change(lab).astype(np.float32).reshape(pixels.shape)
 
-    return replace(picture, pixels=pixels_of(changed, picture.height, picture.width))
+    return replace(picture, pixels=convert_rows_to_srgb(changed, picture.height, picture.width))
 
 
 def _power(symmetric: Doubles, exponent: float) -> Doubles:

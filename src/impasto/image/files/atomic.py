@@ -16,7 +16,7 @@ PREFIX = ".impasto-"
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replace_atomically(target: Path) -> Iterator[Path]:
     """A path beside the target to write to; it takes the target's place if the block succeeds.
 
     Raises:
@@ -26,7 +26,7 @@ def replacing(target: Path) -> Iterator[Path]:
     mark = zlib.crc32(os.fsencode(target.name))
     temporary = target.with_name(f"{PREFIX}{os.getpid()}-{mark:08x}")
     try:
-        with writing(target):
+        with report_write_errors(target):
             yield temporary
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
@@ -37,7 +37,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def writing(target: Path) -> Iterator[None]:
+def report_write_errors(target: Path) -> Iterator[None]:
     """What goes wrong in the block is told of a file.
 
     Raises:
@@ -65,7 +65,7 @@ def make_folder(folder: Path) -> None:
         raise ResourceError(f"{folder}: cannot be made ({error.strerror})") from None
 
 
-def lock(file: IO[bytes]) -> bool:
+def lock_file(file: IO[bytes]) -> bool:
     """Keep other processes from a file for as long as it is open; whether none has it. Windows,
     which has no such locks, keeps nobody out."""
     try:
@@ -106,5 +106,5 @@ def write_atomically(target: Path, data: bytes) -> None:
     Raises:
         ResourceError: disk full or not writable; what was there before is still there.
     """
-    with replacing(target) as temporary:
+    with replace_atomically(target) as temporary:
         temporary.write_bytes(data)

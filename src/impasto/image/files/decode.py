@@ -20,7 +20,7 @@ from impasto.image.color import spaces as color
 from impasto.image.files import deep
 from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import UPRIGHT, clean_exif
-from impasto.image.files.sniff import HEAD, sniff
+from impasto.image.files.sniff import HEAD, sniff_format
 from impasto.image.picture import Metadata, Picture
 
 Notice = Callable[[str], None]
@@ -115,7 +115,7 @@ def _from_file(path: Path, limits: Limits, say: Notice) -> Picture:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{path}: cannot be read ({reason})") from None
-    kind = sniff(data[:HEAD], str(path))
+    kind = sniff_format(data[:HEAD], str(path))
     suffix = path.suffix.lower()
     if any(suffix in known for known in EXTENSIONS.values()) and suffix not in EXTENSIONS[kind]:
         say(f"{path}: is {kind} in spite of its name")
@@ -123,7 +123,7 @@ def _from_file(path: Path, limits: Limits, say: Notice) -> Picture:
 
 
 def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
-    kind = sniff(data[:HEAD], name)
+    kind = sniff_format(data[:HEAD], name)
     if kind == "HEIF":
         _enable_heif(name)
     limits.check_bytes(len(data), name)
@@ -210,7 +210,7 @@ def _from_pil(image: Image.Image, name: str, say: Notice, kind: str = "array") -
         profile = image.info.get("icc_profile")
     if image.mode not in ("L", "RGB", "CMYK"):
         image = image.convert("RGB")
-    image, complaint = color.to_srgb(image, profile)
+    image, complaint = color.convert_to_srgb(image, profile)
     if complaint:
         say(f"{name}: {complaint}")
     samples = np.asarray(image)
@@ -228,7 +228,7 @@ def _from_deep(
     profile = image.info.get("icc_profile")
     if profile and values.shape[2] >= 3:
         levels = Image.fromarray(np.rint(values[..., :3] * 255).astype(np.uint8))
-        converted, complaint = color.to_srgb(levels, profile)
+        converted, complaint = color.convert_to_srgb(levels, profile)
         if converted is not levels and complaint is None:
             complaint = f"its color profile was applied at 8 of its {depth} bits"
             values = values.copy()

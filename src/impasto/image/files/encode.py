@@ -18,8 +18,8 @@ from PIL.PngImagePlugin import PngInfo
 from impasto.errors import InputError, ResourceError
 from impasto.image.files import deep
 from impasto.image.files.atomic import write_atomically
-from impasto.image.files.metadata import KEYWORD, with_resolution, xmp_packet
-from impasto.image.files.tiff_exif import with_exif
+from impasto.image.files.metadata import KEYWORD, add_resolution, build_xmp_packet
+from impasto.image.files.tiff_exif import add_exif_to_tiff
 from impasto.image.picture import Picture, to_levels
 
 FORMATS = {
@@ -39,7 +39,7 @@ _JPEG_SEGMENT = 65_533
 """Bytes that JPEG has for an EXIF block."""
 
 
-def output_format(target: Path, depth: int = 8) -> str:
+def choose_format(target: Path, depth: int = 8) -> str:
     """The format a file name asks for.
 
     Raises:
@@ -103,17 +103,17 @@ def write_picture(
         notice: called with one line for each thing the format cannot hold.
 
     Raises:
-        InputError: see :func:`check_target` and :func:`output_format`.
+        InputError: see :func:`check_target` and :func:`choose_format`.
         ResourceError: disk full or not writable; what was there before is still there.
     """
     exif = picture.metadata.exif if keep_metadata else None
     if dpi is not None:
-        exif = with_resolution(exif, dpi)
+        exif = add_resolution(exif, dpi)
     if not isinstance(target, Path):
         kind = format or "PNG"
         target.write(_encoded(picture, kind, record, depth, dpi, exif, quality, notice))
         return
-    kind = output_format(target, depth)
+    kind = choose_format(target, depth)
     check_target(target, overwrite=overwrite)
     write_atomically(target, _encoded(picture, kind, record, depth, dpi, exif, quality, notice))
 
@@ -144,7 +144,7 @@ def _encoded(
     stream = io.BytesIO()
     image.save(stream, kind, **_options(kind, record, dpi, exif, quality))
     if kind == "TIFF" and exif:
-        return with_exif(stream.getvalue(), exif)
+        return add_exif_to_tiff(stream.getvalue(), exif)
     return stream.getvalue()
 
 
@@ -175,7 +175,7 @@ def _options(
     else:
         options["quality"] = quality
         if record is not None:
-            options["xmp"] = xmp_packet(record)
+            options["xmp"] = build_xmp_packet(record)
         if kind == "JPEG":
             options["subsampling"] = 0
         if kind == "WEBP":
@@ -186,7 +186,7 @@ def _options(
 def _tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     if record is not None:
-        tags[_XMP_TAG] = xmp_packet(record)
+        tags[_XMP_TAG] = build_xmp_packet(record)
         tags.tagtype[_XMP_TAG] = 1  # bytes
     return tags
 
@@ -206,9 +206,9 @@ def _encoded_deep(
         if record is not None:
             chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + record.encode()))
         return deep.write_deep_png(samples, chunks)
-    tags = [] if record is None else [(_XMP_TAG, "B", xmp_packet(record))]
+    tags = [] if record is None else [(_XMP_TAG, "B", build_xmp_packet(record))]
     tiff = deep.write_deep_tiff(samples, tags, _srgb_profile(), dpi)
-    return with_exif(tiff, exif) if exif else tiff
+    return add_exif_to_tiff(tiff, exif) if exif else tiff
 
 
 def _srgb_profile() -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from impasto.errors import ImageError
-from impasto.image.files.sniff import HEAD, sniff
+from impasto.image.files.sniff import HEAD, sniff_format
 
 KEYWORD = "impasto"
 """Of the PNG text chunk and the XMP attribute that hold the record."""
@@ -53,7 +53,7 @@ def clean_exif(image: Image.Image) -> tuple[int, bytes | None]:
     return orientation, kept
 
 
-def with_resolution(exif: bytes | None, dpi: float) -> bytes:
+def add_resolution(exif: bytes | None, dpi: float) -> bytes:
     """An EXIF block, or a new one, that says how many pixels an inch of the print has."""
     block = Image.Exif()
     if exif is not None:
@@ -64,7 +64,7 @@ def with_resolution(exif: bytes | None, dpi: float) -> bytes:
     return block.tobytes()
 
 
-def xmp_packet(record: str) -> bytes:
+def build_xmp_packet(record: str) -> bytes:
     """An XMP packet with the record as an attribute."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -87,7 +87,7 @@ def read_record(source: Path | bytes) -> str | None:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
         raise ImageError(f"{name}: cannot be read ({error.strerror})") from None
-    kind = sniff(data[:HEAD], name)
+    kind = sniff_format(data[:HEAD], name)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
             text = getattr(image, "text", {}).get(KEYWORD)

@@ -21,7 +21,7 @@ _REFUSED = (
 )
 
 
-def sniff(head: bytes, name: str) -> str:
+def sniff_format(head: bytes, name: str) -> str:
     """Pillow's name of an accepted format.
 
     Args:
@@ -50,7 +50,7 @@ def sniff(head: bytes, name: str) -> str:
     raise ImageError(f"{name}: {_description(head)}; accepted are {ACCEPTED}")
 
 
-def is_still(head: bytes) -> bool:
+def is_still_picture(head: bytes) -> bool:
     """Whether a file of the MPEG-4 family is a picture and not a film."""
     return _has_brand(head, (*_AVIF_BRANDS, *_HEIC_BRANDS))
 

@@ -9,7 +9,7 @@ from PIL import Image
 _ENTRY = 12
 
 
-def with_exif(tiff: bytes, exif: bytes) -> bytes:
+def add_exif_to_tiff(tiff: bytes, exif: bytes) -> bytes:
     """A little-endian TIFF of one page with an EXIF block's tags, where it has none of its own.
 
     Its first directory moves to the end of the file; pixels and values stay where they are.

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from impasto.errors import InputError
-from impasto.image.files.atomic import lock, make_folder, write_atomically
+from impasto.image.files.atomic import lock_file, make_folder, write_atomically
 from impasto.network.network_files import KIND
 
 
@@ -28,7 +28,7 @@ def alone_in(work: Path) -> Iterator[None]:
     """
     make_folder(work)
     with (work / "lock").open("wb") as file:
-        if not lock(file):
+        if not lock_file(file):
             raise InputError(f"{work}: another training is at work here: wait for its end")
         yield
 

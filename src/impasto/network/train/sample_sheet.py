@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from impasto.image.files.atomic import make_folder, replacing
+from impasto.image.files.atomic import make_folder, replace_atomically
 from impasto.network.grain import grained
 from impasto.network.model import Painter
 from impasto.network.train.trainer import Trainer
@@ -49,5 +49,5 @@ def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder
             picture = Image.fromarray(np.rint(made * 255).astype(np.uint8))
             sheet.place(place + column + 1, "", picture)
     make_folder(folder)
-    with replacing(folder / f"{trainer.step:07d}.jpg") as temporary:
+    with replace_atomically(folder / f"{trainer.step:07d}.jpg") as temporary:
         sheet.image.save(temporary, "JPEG", quality=90)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.image.files.atomic import make_folder, writing
+from impasto.image.files.atomic import make_folder, report_write_errors
 from impasto.network.grade import GRADE_NUMBERS, GRADED, possible_grade
 from impasto.network.style_code import CHANNELS, CodeBook, PictureMoments
 from impasto.network.train.training_photos import as_batch, fingerprint, on_shorter_side, readable
@@ -69,7 +69,7 @@ class Paintings:
         kinds = "-".join(map(str, (*SIDES, VARIANTS)))
         name = f"paintings-{fingerprint(self.paths)}-{units}-{_NUMBERS}-{GRADED}-{kinds}.f16"
         self._file = cache / name
-        with writing(self._file):
+        with report_write_errors(self._file):
             self._file.touch()
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class Paintings:
 
     def _row(self, index: int, variant: int) -> NDArray[np.float16]:
         place = 2 * _NUMBERS * (index * VARIANTS + variant)
-        with writing(self._file), self._file.open("r+b") as file:
+        with report_write_errors(self._file), self._file.open("r+b") as file:
             file.seek(place)
             kept = file.read(2 * _NUMBERS)
             row: NDArray[np.float16] = np.frombuffer(kept, np.float16, len(kept) // 2)

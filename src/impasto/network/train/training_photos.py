@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.errors import ImageError, InputError, LimitError
-from impasto.image.files.atomic import make_folder, replacing
+from impasto.image.files.atomic import make_folder, replace_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 
@@ -81,7 +81,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
 def on_shorter_side(picture: Picture, side: int) -> Picture:
     """Resized so that the shorter side is ``side`` pixels."""
     scale = side / min(picture.width, picture.height)
-    return picture.resized(
+    return picture.resize(
         max(side, round(picture.width * scale)), max(side, round(picture.height * scale))
     )
 
@@ -108,7 +108,7 @@ class Photos:
         target = cache / f"photos-{fingerprint(paths)}-{SQUARE}.u8"
         if not target.exists() or target.stat().st_size % (SQUARE * SQUARE * 3):
             make_folder(cache)
-            with replacing(target) as temporary, temporary.open("wb") as file:
+            with replace_atomically(target) as temporary, temporary.open("wb") as file:
                 squares = map(_square, paths)
                 if not sum(file.write(each.tobytes()) for each in squares if each is not None):
                     raise _none_of(paths)

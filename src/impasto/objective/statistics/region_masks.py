@@ -79,7 +79,7 @@ class MomentGauge:
 
 
 def _mean(mask: Tensor, storage: Storage) -> float:
-    total = sum(float(mask[rows].cpu().double().sum()) for rows in storage.bands(mask))
+    total = sum(float(mask[rows].cpu().double().sum()) for rows in storage.split_rows(mask))
     return total / mask.numel()
 
 
@@ -87,7 +87,7 @@ def _pooled(mask: Tensor, cell: int, storage: Storage) -> Tensor:
     """The means of a mask [H, W] over cells, as pooling layers count them."""
     height, width = mask.shape[0] // cell, mask.shape[1] // cell
     pooled = storage.empty(height, width, dtype=mask.dtype)
-    for rows in storage.bands(pooled):
+    for rows in storage.split_rows(pooled):
         part = mask[rows.start * cell : rows.stop * cell]
         pooled[rows] = F.avg_pool2d(part[None, None], cell)[0, 0]
     return pooled

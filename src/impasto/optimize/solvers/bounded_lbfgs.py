@@ -71,7 +71,7 @@ class BoundedLbfgs:
             self._losses, self._gradient = self._evaluate(self._image)
             return self._losses
         trial = self._direction()
-        for rows in self._storage.bands(trial):
+        for rows in self._storage.split_rows(trial):
             move = trial[..., rows, :]
             move.mul_(self._length).add_(self._image[..., rows, :]).clamp_(0, 1)
         losses, gradient = self._evaluate(trial)
@@ -88,7 +88,7 @@ class BoundedLbfgs:
     def _learn(self, image: Tensor, gradient: Tensor) -> None:
         """Keep what a step from the present picture and gradient to these teaches."""
         moved, turned = self._storage.like(image), self._storage.like(image)
-        for rows in self._storage.bands(image):
+        for rows in self._storage.split_rows(image):
             s, y = moved[..., rows, :], turned[..., rows, :]
             torch.sub(image[..., rows, :], self._image[..., rows, :], out=s)
             torch.sub(gradient[..., rows, :], self._gradient[..., rows, :], out=y)
@@ -108,32 +108,32 @@ class BoundedLbfgs:
     def _direction(self) -> Tensor:
         """Where to go; a new tensor."""
         move, free = self._storage.like(self._image), self._free()
-        for rows in self._storage.bands(move):
+        for rows in self._storage.split_rows(move):
             torch.mul(self._gradient[..., rows, :], -free[..., rows, :], out=move[..., rows, :])
         if not self._pairs:
             return self._first_move(move, free)
         recursion = []
         for pair in reversed(self._pairs):
             curvature, along = self._curvature(pair, move, free)
-            for rows in self._storage.bands(move):
+            for rows in self._storage.split_rows(move):
                 move[..., rows, :] -= along * pair.turned[..., rows, :] * free[..., rows, :]
             recursion.append((pair, curvature, along))
         move = self._preconditioned(move, free, self._pairs[-1].gain)
         for pair, curvature, along in reversed(recursion):
             back = move.new_zeros(())
-            for rows in self._storage.bands(move):
+            for rows in self._storage.split_rows(move):
                 # The step is zero where it may not go: no need to mask the other factor.
                 back = back + (pair.turned[..., rows, :] * move[..., rows, :]).sum()
             # A pair without curvature, marked by an infinite one, takes no part.
             share = along - back / curvature
-            for rows in self._storage.bands(move):
+            for rows in self._storage.split_rows(move):
                 move[..., rows, :] += share * pair.moved[..., rows, :] * free[..., rows, :]
         return move
 
     def _curvature(self, pair: Pair, move: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
         """Curvature along a pair's free pixels, infinite if not positive; ``move`` along it."""
         curvature = energy = along = move.new_zeros(())
-        for rows in self._storage.bands(move):
+        for rows in self._storage.split_rows(move):
             s, y = pair.moved[..., rows, :], pair.turned[..., rows, :] * free[..., rows, :]
             curvature, energy = curvature + (s * y).sum(), energy + y.square().sum()
             along = along + (s * move[..., rows, :]).sum()
@@ -143,10 +143,10 @@ class BoundedLbfgs:
     def _first_move(self, move: Tensor, free: Tensor) -> Tensor:
         move = self._preconditioned(move, free, move.new_ones(()))
         size = move.new_zeros(())
-        for rows in self._storage.bands(move):
+        for rows in self._storage.split_rows(move):
             size = size + move[..., rows, :].abs().sum()
         scale = self.FIRST_MOVE / (size / move.numel() + 1e-30)
-        for rows in self._storage.bands(move):
+        for rows in self._storage.split_rows(move):
             move[..., rows, :] *= scale
         return move
 
@@ -160,7 +160,7 @@ class BoundedLbfgs:
         """The rows of :func:`emphasize_coarse`, from those around them."""
         octaves, height = self._settings.octaves, gradient.shape[-2]
         halo = reach(octaves)
-        for rows in self._storage.bands(gradient):
+        for rows in self._storage.split_rows(gradient):
             first, last = max(0, rows.start - halo), min(height, rows.stop + halo)
             strip = emphasize_coarse(gradient[..., first:last, :], octaves)
             yield rows, strip[..., rows.start - first : rows.stop - first, :]
@@ -168,7 +168,7 @@ class BoundedLbfgs:
     def _free(self) -> Tensor:
         """1 where a pixel may move and 0 where it is held."""
         free = self._storage.like(self._image)
-        for rows in self._storage.bands(free):
+        for rows in self._storage.split_rows(free):
             image, gradient = self._image[..., rows, :], self._gradient[..., rows, :]
             held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
             free[..., rows, :] = ~held

@@ -75,7 +75,7 @@ class Adam:
         if not decay or not self._steps:
             return self._image
         corrected = self._storage.like(self._average)
-        for rows in self._storage.bands(corrected):
+        for rows in self._storage.split_rows(corrected):
             share = self._average[..., rows, :] / (1 - decay**self._steps)
             corrected[..., rows, :] = share.clamp_(0, 1)
         return corrected
@@ -87,11 +87,11 @@ class Adam:
         average = like(gradient) if s.average else image
         shrink = 1.0
         if s.clip_gradient is not None:
-            parts = [gradient[..., rows, :].norm() for rows in self._storage.bands(gradient)]
+            parts = [gradient[..., rows, :].norm() for rows in self._storage.split_rows(gradient)]
             shrink = min(1.0, s.clip_gradient / (float(torch.stack(parts).norm()) + 1e-30))
         rate = s.learning_rate / LEVELS * s.decay ** (self._steps / s.decay_every)
         seen = self._inherited + self._steps + 1  # by the moments
-        for rows in self._storage.bands(image):
+        for rows in self._storage.split_rows(image):
             slope = gradient[..., rows, :] * shrink
             before = self._first[..., rows, :], self._second[..., rows, :]
             first[..., rows, :], second[..., rows, :] = adam_moments(s, *before, slope)
@@ -228,7 +228,7 @@ def resized(image: Tensor, target: Tensor, storage: Storage, factor: float = 1.0
     """A field [1, 3, h, w] over a picture, at the size of another one and multiplied."""
     height, width = target.shape[2:]
     image, result = image.cpu(), storage.like(target)
-    for rows in storage.bands(result):
+    for rows in storage.split_rows(result):
         result[..., rows, :] = rows_of(image, width, height, rows) * factor
     return result
 

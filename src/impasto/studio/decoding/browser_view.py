@@ -20,7 +20,7 @@ def show(picture: Picture, target: Path, kind: str | None = None) -> None:
         kind: Pillow's name of a format; none: JPEG, or PNG for what is transparent somewhere.
     """
     longer = max(picture.width, picture.height)
-    shown = picture.resized(*fit_within(picture.width, picture.height, min(longer, VIEW_SIDE)))
+    shown = picture.resize(*fit_within(picture.width, picture.height, min(longer, VIEW_SIDE)))
     kind = kind or ("JPEG" if picture.alpha is None else "PNG")
     with target.open("wb") as file:
         write_picture(shown, file, format=kind, keep_metadata=False, quality=90)

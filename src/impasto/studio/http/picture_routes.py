@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from impasto.image.files.sniff import HEAD, sniff
+from impasto.image.files.sniff import HEAD, sniff_format
 from impasto.studio.http.routes import Place, TheId, TheStudio, problems
 from impasto.studio.http.views import MEDIA_TYPES, has_result
 from impasto.studio.problems import Problem
@@ -41,7 +41,7 @@ def _shown(path: Path, name: str | None = None) -> FileResponse:
     kind = MEDIA_TYPES.get(path.suffix)
     if kind is None:
         with path.open("rb") as file:
-            kind = f"image/{sniff(file.read(HEAD), path.name).lower()}"
+            kind = f"image/{sniff_format(file.read(HEAD), path.name).lower()}"
     return _File(
         path, media_type=kind, filename=name, headers={"cache-control": "private, no-cache"}
     )

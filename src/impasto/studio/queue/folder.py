@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import lock, remove_orphans
+from impasto.image.files.atomic import lock_file, remove_orphans
 
 ID = re.compile(r"[0-9a-f]{32}")
 PHOTO, CLIP, START, RESULT = "photo", "clip", "start.png", "result.png"
@@ -129,7 +129,7 @@ class Folder:
             InputError: another server has it.
         """
         file = (self.path / "lock").open("wb")
-        if not lock(file):
+        if not lock_file(file):
             file.close()
             raise InputError(
                 f"{self.path}: another `impasto serve` uses this folder; give another --data"

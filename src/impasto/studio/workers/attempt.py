@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.image.files.atomic import replacing
+from impasto.image.files.atomic import replace_atomically
 from impasto.image.picture import Picture, fit_within
 from impasto.studio.problems import Problem, problem_of
 from impasto.studio.queue import folder as files
@@ -142,7 +142,7 @@ class Attempt:
             return None
         image = picture().convert("RGB")
         image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
-        with replacing(self.place / files.PREVIEW) as path:
+        with replace_atomically(self.place / files.PREVIEW) as path:
             image.save(path, "JPEG", quality=88)
         now = time.monotonic()
         self._shown = now + max(PREVIEW_S, (now - began) / PREVIEW_SHARE)
@@ -155,5 +155,5 @@ class Attempt:
             if path != target:
                 path.unlink()
         size = fit_within(*image.size, THUMBNAIL_SIDE)
-        with replacing(self.place / files.THUMBNAIL) as path:
+        with replace_atomically(self.place / files.THUMBNAIL) as path:
             image.convert("RGB").resize(size).save(path, "JPEG", quality=85)

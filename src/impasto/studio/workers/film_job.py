@@ -14,7 +14,7 @@ from impasto._version import __version__
 from impasto.engine.device import default_longer_side
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import InputError
-from impasto.image.files.atomic import replacing
+from impasto.image.files.atomic import replace_atomically
 from impasto.image.picture import to_levels
 from impasto.optimize.checkpoint import essence
 from impasto.recipe.recipe import parse_recipe
@@ -135,7 +135,7 @@ class FilmJob:
             put(sheet, place, seen, frame)
             began = self._count(began)
             self._look(lambda: sheet.image)
-        with replacing(self._place / files.SHEET) as path:
+        with replace_atomically(self._place / files.SHEET) as path:
             sheet.image.save(path, "PNG")
         self._done = count
         work.remove()

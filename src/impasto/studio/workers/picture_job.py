@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from impasto.errors import InputError
-from impasto.image.files.atomic import replacing
+from impasto.image.files.atomic import replace_atomically
 from impasto.image.files.encode import write_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
@@ -112,7 +112,8 @@ class PictureJob:
 
     def _show_mask(self, mask: Mask, file: str) -> None:
         gray = np.repeat(mask.values[..., None], 3, axis=2)
-        with replacing(self._place / file) as path:  # another job may have it as its own mask
+        # Atomically: another job may have this file as its own mask.
+        with replace_atomically(self._place / file) as path:
             show(Picture(gray), path, "PNG")
 
     def _steps(self, engine: Stylizer | OnePass, inputs: Inputs) -> Generator[Step, None, None]:

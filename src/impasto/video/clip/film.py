@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import replacing
+from impasto.image.files.atomic import replace_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.video.clip.clip import NUMBERED, Format, Levels, Notice
@@ -112,7 +112,7 @@ def write_film(
         ResourceError: the disk is full or the folder cannot be written; what was there stays.
     """
     texts = {**metadata} if record is None else {**metadata, "comment": record}
-    with replacing(target) as temporary, _disk_errors(target):
+    with replace_atomically(target) as temporary, _disk_errors(target):
         if target.suffix.lower() == PALETTED:
             _write_gif(temporary, frames, form)
         else:

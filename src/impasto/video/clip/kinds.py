@@ -5,7 +5,7 @@ these is tried. FFmpeg also reads lists of other files, and of addresses.
 from __future__ import annotations
 
 from impasto.errors import ClipError
-from impasto.image.files.sniff import is_still
+from impasto.image.files.sniff import is_still_picture
 
 ACCEPTED = "MP4, MOV, WebM, Matroska, AVI, MPEG-TS or GIF"
 HEAD = 512
@@ -24,7 +24,7 @@ def clip_kind(head: bytes, name: str) -> str:
     Raises:
         ClipError: anything else.
     """
-    if head[4:8] in _ATOMS and not is_still(head):
+    if head[4:8] in _ATOMS and not is_still_picture(head):
         return "mp4"
     if head.startswith(b"\x1aE\xdf\xa3"):
         return "matroska"

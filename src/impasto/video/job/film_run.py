@@ -160,4 +160,4 @@ def sized(frame: Frame, size: tuple[int, int]) -> Levels:
     height, width = pixels.shape[:2]
     if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
         return np.ascontiguousarray(pixels[: size[1], : size[0]])
-    return to_levels(Picture(from_levels(pixels)).resized(*size).pixels, 8)
+    return to_levels(Picture(from_levels(pixels)).resize(*size).pixels, 8)
