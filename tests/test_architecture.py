@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,21 @@ def test_no_prints_outside_the_command_line_and_no_unsafe_loads(path):
                 k.arg == "weights_only" and getattr(k.value, "value", None) is True
                 for k in node.keywords
             )
+
+
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+FLAGS_OF_PIP = {"--no-deps", "--only-binary", "--platform", "--python-version"}
+"""In the commands that messages tell a user to run."""
+BELOW_THE_COMMAND_LINE = [path for path in MODULES if place(dotted(path))[1] != "cli"]
+
+
+@pytest.mark.parametrize("path", BELOW_THE_COMMAND_LINE, ids=dotted)
+def test_flags_are_named_only_by_the_command_line(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert set(FLAG.findall(node.value)) <= FLAGS_OF_PIP, node.lineno
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            assert annotation is None or "Namespace" not in ast.unparse(annotation), node.lineno
 
 
 @pytest.mark.parametrize(

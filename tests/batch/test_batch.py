@@ -189,7 +189,7 @@ def test_an_output_of_another_hand_is_never_replaced_unasked(capsys):
     Path("out").mkdir()
     Path("out/b.png").write_bytes(b"mine")
     assert batch("photos", *QUICK) == 2
-    assert "such as out/b.png: --force does it" in capsys.readouterr().err
+    assert "such as out/b.png: --force allows it" in capsys.readouterr().err
     assert made() == {"b.png"}
     assert batch("photos", *QUICK, "--force") == 0
     assert read_picture(Path("out/b.png")).width == 32
@@ -490,7 +490,7 @@ def test_the_other_flags_reach_every_picture():
         (["empty", *QUICK], "empty: no pictures found (1 other files)"),
         (["photos", *QUICK, "--format", "jpg", "--depth", "16"], "16 bits"),
         (["photos", "--style", "painting.png", "-o", "painting.png"], "is a file, a folder"),
-        (["photos", *QUICK, "--record", "painting.png"], "is not the record of a batch"),
+        (["photos", *QUICK, "--record", "painting.png"], "not the record of a batch"),
         (["photos", *QUICK, "--weights", "none.h5"], "no weights file none.h5"),
         (["photos/a.png", *QUICK, "--watch"], "only a folder can be watched"),
         (["photos", *QUICK, "--watch", "--limit", "1"], "leave one of them out"),

@@ -151,7 +151,7 @@ def test_a_changed_mask_is_another_picture_and_a_copied_one_is_not(capsys):
     ("cells", "words"),
     [
         ("left-m.png|top-m.png|left-m.png,", "t.csv line 2: 3 masks but 1 painting"),
-        (",top-m.png|none", "t.csv line 2: 1 painting but 2 --style-mask"),
+        (",top-m.png|none", "t.csv line 2: 1 painting but 2 style masks"),
         ("auto:9,", "t.csv line 2: --mask auto:9: 2 to 8 regions"),
         ("auto,top-m.png", "t.csv line 2: --mask auto: finds regions"),
     ],

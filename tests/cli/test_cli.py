@@ -197,7 +197,7 @@ def test_replay_refuses_other_inputs_and_pictures_without_a_recipe(work, capsys)
     assert "--photo" in complaint(capsys)
     assert main(["replay", "out.png", "--photo", "moved.png", "--quiet", "-o", "y.png"]) == 0
     assert main(["replay", "moved.png"]) == 2
-    assert "carries no impasto recipe" in complaint(capsys)
+    assert "contains no impasto recipe" in complaint(capsys)
 
 
 def test_the_recipe_is_embedded_without_folders_unless_asked_not_to(work):
@@ -275,10 +275,10 @@ def test_bad_photos_and_paintings_are_one_line(make, code, says, capsys):
 
 
 def test_pictures_over_a_limit_exit_3(capsys):
-    from test_media import png_header
+    from images import png_file
 
     for width, height in ((14_000, 14_000), (2**31 - 1, 1), (1, 1), (8, 5000)):
-        write("big.png", png_header(width, height))
+        write("big.png", png_file((width, height, 8, 2, 0), b""))
         assert main(["big.png", "--style", "painting.png", "-o", "o.png"]) == 3
         assert "big.png" in complaint(capsys)
     Image.new("RGB", (640, 12)).save("thin.png")

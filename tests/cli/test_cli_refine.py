@@ -314,7 +314,7 @@ def test_bad_input_is_one_line(arguments, says, capsys):
 
 def test_a_picture_without_a_recipe_is_refused(capsys):
     assert main(["refine", "photo.png", *region_flag(), "--quiet"]) == 2
-    assert "carries no impasto recipe" in complaint(capsys)
+    assert "contains no impasto recipe" in complaint(capsys)
 
 
 def test_a_soft_edge_is_zero_outside_and_one_deep_inside():

@@ -268,7 +268,7 @@ def test_masks_that_cannot_be_meant_are_refused_in_one_line():
         painted(painting=[PAINTING, OTHER], masks=[np.ones((48, 64), np.float32)])
     with pytest.raises(InputError, match="1 painting but 2 style strengths"):
         painted(strength=[1.0, 0.5])
-    with pytest.raises(InputError, match="1 painting but 2 --style-mask"):
+    with pytest.raises(InputError, match="1 painting but 2 style masks"):
         painted(style_masks=[half(), None])
 
 

@@ -376,5 +376,5 @@ def test_what_it_cannot_do_is_refused(work: Path):
     with pytest.raises(RecipeError, match=r"no content\.structure"):
         load_recipe("nnst").with_changes({"content.structure": 1})
     large = Stylizer(load_recipe("nnst").with_changes({"size": 4096}), max_memory=4 * 2**30)
-    with pytest.raises(ResourceError, match=r"--size \d+ would fit"):
+    with pytest.raises(ResourceError, match=r"a `size` of \d+ would fit"):
         large.run(work / "photo.png", work / "painting.png")

@@ -160,7 +160,7 @@ def test_a_damaged_frame_is_told_and_foreign_folders_are_left_alone(tmp_path):
     work = job(tmp_path / "work")
     go(work, SHOTS[:3])
     (tmp_path / "work/00000001.png").write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"00000001\.png: is damaged; --restart"):
+    with pytest.raises(InputError, match=r"00000001\.png: is damaged; `restart`"):
         pixels_of(work)
     with pytest.raises(InputError, match="another job"):
         job(tmp_path / "work", more=1)

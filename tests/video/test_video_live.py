@@ -111,7 +111,7 @@ def test_a_browser_sees_the_newest_picture():
             screen.show(jpeg(FRAMES[9]))
             assert np.abs(read_part(stream).astype(int) - FRAMES[9]).mean() < 5
         port = int(address.rsplit(":", 1)[1].strip("/"))
-        with pytest.raises(ResourceError, match="cannot be served on"), served(Screen(), port):
+        with pytest.raises(ResourceError, match="cannot serve on"), served(Screen(), port):
             pass
 
 

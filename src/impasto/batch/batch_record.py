@@ -165,7 +165,8 @@ class Record:
         if line and not _is_header(line):
             self._file.close()
             raise InputError(
-                f"{self.path}: is not the record of a batch: give another --record FILE"
+                f"{self.path}: not the record of a batch; choose another `record` file",
+                field="record",
             )
         ours = line.endswith(b"\n")
         for line in self._file:

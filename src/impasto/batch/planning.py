@@ -14,7 +14,7 @@ from impasto.batch.sources import places
 from impasto.batch.sources.manifest import Row, respelled
 from impasto.batch.sources.search import Found
 from impasto.batch.ways import Ways, files_of, sha256_of
-from impasto.errors import ImpastoError, InputError, counted
+from impasto.errors import ImpastoError, InputError, format_count
 
 
 @dataclass
@@ -99,8 +99,9 @@ class Planner:
                 self._sort(job, plan, foreign)
         if foreign:
             raise InputError(
-                f"{counted(len(foreign), 'output')} not in this batch's record would be replaced, "
-                f"such as {foreign[0]}: --force does it"
+                f"{format_count(len(foreign), 'output')} not in this batch's record would be "
+                f"replaced, such as {foreign[0]}; `overwrite` allows it",
+                field="overwrite",
             )
         for job in (*plan.jobs, *plan.changed):
             if self._key(job.output) in originals:
@@ -160,11 +161,11 @@ class Planner:
         other = self._taken.setdefault(name, job)
         same = other is job or self._key(other.photo) == self._key(job.photo)
         if not same or other.identity != job.identity:
-            way_out = "--full-names keeps their extensions, or rename one"
+            clash = f"{other.photo} and {job.photo} would both become {job.output}"
             if same:
-                way_out = "give the rows different outputs"
+                raise InputError(f"{clash}: give the rows different outputs", field="output")
             raise InputError(
-                f"{other.photo} and {job.photo} would both become {job.output}: {way_out}"
+                f"{clash}: `full_names` keeps their extensions, or rename one", field="full_names"
             )
         above = set(map(str, PurePosixPath(name).parents))
         self._folders |= above

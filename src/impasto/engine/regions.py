@@ -115,7 +115,7 @@ class Regions:
                 part[rows] = weights
             storage.settle()
         if self.has_rest and not bool(parts[-1].any()):
-            raise InputError("the masks cover everything: nothing is left for the last --style")
+            raise InputError("the masks cover everything: nothing is left for the last painting")
         return parts
 
     def make_kept_mask(self, width: int, height: int, storage: Storage) -> Tensor | None:

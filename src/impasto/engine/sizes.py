@@ -121,6 +121,8 @@ def result_size(
     if min(width, height) < SHORTEST:
         raise LimitError(
             f"the result would be {width}x{height} px, but VGG needs {SHORTEST} px on the "
-            "shorter side: ask for a larger --size or crop the photo"
+            "shorter side: ask for a larger `size` or crop the photo",
+            limit=SHORTEST,
+            field="size",
         )
     return width, height

@@ -59,5 +59,7 @@ class PrintSize:
         if self.shorter is not None:
             inches = min(inches, self.shorter * longer / shorter)
         side = min(inches * self.dpi, 1e9)  # anything that large is refused alike
-        Limits().check_size(round(side), round(side * shorter / longer), f"--print {self.written}")
+        Limits().check_size(
+            round(side), round(side * shorter / longer), f"the print size {self.written}"
+        )
         return round(side)

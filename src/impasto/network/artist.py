@@ -248,5 +248,5 @@ def one_painting_a_place(sitting: Sitting) -> None:
     blended = len(sitting.paintings) > 1 and not regions.masks
     if blended or any(regions.style_masks):
         raise InputError(
-            'engine.kind "magenta" takes one painting, or one for each --mask, and all of it'
+            'engine.kind "magenta" takes one painting, or one for each mask, and all of it'
         )

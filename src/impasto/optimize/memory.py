@@ -271,7 +271,9 @@ def choose_layout(
     raise ResourceError(
         f"a result of {width}x{height} px needs about {needed / 2**30:.2f} GiB "
         f"of memory{where}, and {allowed / 2**30:.2f} GiB may be used: "
-        + (f"--size {fits} would fit" if fits >= SHORTEST else "too little for any size")
+        + (f"a `size` of {fits} would fit" if fits >= SHORTEST else "too little for any `size`"),
+        limit=allowed,
+        field="size",
     )
 
 

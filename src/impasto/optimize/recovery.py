@@ -67,8 +67,9 @@ class RecoveringObjective:
                 torch.cuda.empty_cache()
             if not self._smaller():
                 raise ResourceError(
-                    "memory ran out, and smaller tiles are of no help: ask for a smaller --size "
-                    "or close other programs"
+                    "memory ran out, and smaller tiles are of no help: ask for a smaller `size` "
+                    "or close other programs",
+                    field="size",
                 )
 
     def _objective(self) -> ObjectiveLike:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from impasto.errors import InputError, RecipeError, counted
+from impasto.errors import InputError, RecipeError, format_count
 from impasto.recipe.fields import change_field, check_heeded, dotted, first_complaint, shown
 from impasto.recipe.tables import (
     Canvas,
@@ -137,19 +137,19 @@ class Recipe(Table):
         Raises:
             InputError: one of them does not match.
         """
-        style, shown = self.style, counted(paintings, "painting")
+        style, shown = self.style, format_count(paintings, "painting")
         for count, what in ((len(style.weights), "weight"), (len(style.strengths), "strength")):
             if count and count != paintings:
-                raise InputError(f"{shown} but {counted(count, f'style {what}')}")
+                raise InputError(f"{shown} but {format_count(count, f'style {what}')}")
         if style_masks not in (0, paintings):
             raise InputError(
-                f"{shown} but {style_masks} --style-mask: give one for each, or the word none for "
-                "one that counts as a whole"
+                f"{shown} but {format_count(style_masks, 'style mask')}: give one for each "
+                "painting, or the word none for a painting that counts as a whole"
             )
         if masks and paintings not in (masks, masks + 1):
             raise InputError(
-                f"{counted(masks, 'mask')} but {shown}: each mask has one, and one more painting "
-                "may be for the rest"
+                f"{format_count(masks, 'mask')} but {shown}: each mask needs one, and one "
+                "more may paint the rest"
             )
 
     def check_optimizer(self) -> None:

@@ -140,8 +140,8 @@ def read_provenance(path: Path) -> Provenance:
     text = read_record(path)
     if text is None:
         raise InputError(
-            f"{path}: carries no impasto recipe (made by something else, stopped early, or "
-            "--no-embed)"
+            f"{path}: contains no impasto recipe (it was made by another program, stopped early, "
+            "or saved without its recipe)"
         )
     return parse_provenance(text, path)
 

@@ -48,7 +48,7 @@ def faces(photo: Picture, name: str) -> Mask:
         sides = WIDER * wide * SIDE / width, HIGHER * high * SIDE / height
         values[_oval(values.shape, middle, sides)] = 1
     if not values.any():
-        raise InputError(f"--mask {name}: no face is seen in this photo")
+        raise InputError(f"`masks` {name}: no face is seen in this photo", field="masks")
     return check_mask(softened(values, small, name))
 
 

@@ -35,7 +35,7 @@ def person(photo: Picture, name: str) -> Mask:
     square = torch.from_numpy(np.array(small.resize(SIDE, SIDE).pixels.transpose(2, 0, 1)))
     (answer,) = computed(model, square[None])
     if float((answer > 0.5).float().mean()) < LEAST:
-        raise InputError(f"--mask {name}: nobody is seen in this photo")
+        raise InputError(f"`masks` {name}: nobody is seen in this photo", field="masks")
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)
     return check_mask(softened(large[0, 0].numpy(), small, name))

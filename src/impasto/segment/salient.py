@@ -42,7 +42,7 @@ def salient_object(photo: Picture, name: str) -> Mask:
     mean, deviation = (torch.tensor(each)[:, None, None] for each in (MEAN, DEVIATION))
     answer = computed(graph, ((levels - mean) / deviation)[None])
     if float(answer.max()) < FAINT:
-        raise InputError(f"--mask {name}: no object stands out in this photo")
+        raise InputError(f"`masks` {name}: no object stands out in this photo", field="masks")
     answer = (answer - answer.min()) / (answer.max() - answer.min())
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)

@@ -52,8 +52,9 @@ def member_bytes(member: Member, word: str) -> bytes:
             f"{member.distribution}=={member.version}"
         )
         raise NotFetchedError(
-            f"--mask {word}: its small network is not on this machine yet; to fetch it (once, "
-            f"nothing is installed), run: {command}"
+            f"`masks` {word}: its small network is not on this machine yet; to fetch it (once, "
+            f"nothing is installed), run: {command}",
+            field="masks",
         )
     found = hashlib.sha256(data).hexdigest()
     if found != member.sha256:

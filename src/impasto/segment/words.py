@@ -50,14 +50,17 @@ def expanded(
     word = words[0]
     if len(masks) > 1 or style_masks:
         raise InputError(
-            f"--mask {word}: finds regions of the photo and of its paintings by itself: give no "
-            "other masks"
+            f"`masks` {word}: finds regions of the photo and of its paintings by itself: give no "
+            "other masks",
+            field="masks",
         )
     count = int(word.partition(":")[2] or max(REGIONS, len(paintings)))
     if not 2 <= count <= MOST:
-        raise InputError(f"--mask {word}: 2 to {MOST} regions can be found")
+        raise InputError(f"`masks` {word}: 2 to {MOST} regions can be found", field="masks")
     if count < len(paintings):
-        raise InputError(f"--mask {word}: {len(paintings)} paintings need a region each")
+        raise InputError(
+            f"`masks` {word}: {len(paintings)} paintings need a region each", field="masks"
+        )
     regions: list[Any] = [f"auto:{count}#{place + 1}" for place in range(count)]
     return regions, [paintings[place % len(paintings)] for place in range(count)], regions
 
@@ -104,11 +107,15 @@ def check_word(word: str, paintings: int) -> None:
     elif word in ("salient", "person", "face"):
         return
     elif kind == "rect" and not _RECTANGLE.fullmatch(rest):
-        raise InputError(f"--mask {word}: rect:X,Y,WIDTH,HEIGHT in pixels is needed")
+        raise InputError(
+            f"`masks` {word}: rect:X,Y,WIDTH,HEIGHT in pixels is needed", field="masks"
+        )
     elif kind == "scribble" and not rest:
-        raise InputError("--mask scribble: give the file of strokes as scribble:FILE")
+        raise InputError(
+            "`masks` scribble: give the file of strokes as scribble:FILE", field="masks"
+        )
     elif kind not in ("rect", "scribble"):
-        raise InputError(f"--mask {word}: {kind} takes nothing after a colon")
+        raise InputError(f"`masks` {word}: {kind} takes nothing after a colon", field="masks")
     elif find_spec("cv2") is None:
         raise InputError(f"{word}: needs an extra package: pip install 'impasto[masks]'")
 
@@ -187,7 +194,9 @@ class Finder:
             InputError: no word for one.
         """
         if not word.startswith("auto"):
-            raise InputError(f"--style-mask {word}: only a file or none can be given here")
+            raise InputError(
+                f"`style_masks` {word}: only a file or none can be given here", field="style_masks"
+            )
         place, found = self._auto(word)
         return found.painting[place]
 

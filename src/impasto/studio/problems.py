@@ -99,7 +99,12 @@ def problem_of(error: BaseException) -> Problem:
         (ResourceError, "no_resources"),
     )
     code = next((code for kind, code in kinds if isinstance(error, kind)), "bad_input")
-    return Problem(code, " ".join(str(error).split()))
+    return Problem(code, " ".join(error.describe(_name_json_field).split()))
+
+
+def _name_json_field(field: str) -> str:
+    """Return the JSON name of an option that an error concerns."""
+    return field
 
 
 def _is_disk_full(error: BaseException) -> bool:

@@ -109,7 +109,9 @@ def served(screen: Screen, port: int) -> Iterator[str]:
         server = ThreadingHTTPServer((HOST, port), Handler)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ResourceError(f"port {port}: cannot be served on ({reason}); --port P") from None
+        raise ResourceError(
+            f"cannot serve on port {port} ({reason}); choose another `port`", field="port"
+        ) from None
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
 """Tables of what to make: a row a picture, as CSV or JSON Lines.
 
 ``photo`` names the photo, ``style`` the painting or several, ``mask`` and ``style_mask`` their
-masks, ``output`` the result; every other column is a field of the recipe, as ``--set`` knows them,
+masks, ``output`` the result; every other column is a field of the recipe, by its dotted key,
 or ``recipe`` or ``quality``, which name one. Paths are relative to the table's folder. An empty
 cell leaves the field alone.
 """
@@ -125,7 +125,7 @@ def _cell(name: str, text: str, where: str) -> Any:
     try:
         return parse_setting(f"{name}={text}")[1]
     except RecipeError as error:
-        raise InputError(f"{where}: {error}") from None
+        raise error.copy_with_place(where) from None
 
 
 def _json_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -204,7 +204,7 @@ def _failed(job: Job, error: Exception, digest: str | None, seconds: float) -> O
 
 def _reason(error: Exception) -> str:
     if is_out_of_memory(error):
-        return "out of memory: ask for a smaller --size or fewer --workers"
+        return "out of memory: ask for a smaller size or fewer workers"
     if isinstance(error, ImpastoError):
-        return str(error)
+        return error.describe(lambda field: field.replace("_", " "))
     return f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from impasto.batch.batch_job import Job, Outcome, Probe, Settings, Share
 from impasto.batch.workers.batch_worker import Worker
 from impasto.batch.workers.executors import WorkerLost
 from impasto.batch.workers.patience import Patience
-from impasto.errors import InputError, ResourceError, counted
+from impasto.errors import InputError, ResourceError, format_count
 
 LOOK_S = 1.0
 START_S = 60.0
@@ -53,7 +53,7 @@ class RayActors:
         try:
             import ray
         except ImportError:
-            raise InputError("--executor ray needs Ray: pip install 'impasto[ray]'") from None
+            raise InputError("the executor ray needs Ray: pip install 'impasto[ray]'") from None
         self._ray: Any = ray
         address = address or os.environ.get("RAY_ADDRESS")
         alone: dict[str, Any] = {"include_dashboard": False}
@@ -82,8 +82,10 @@ class RayActors:
         if self._workers > room:
             ray.shutdown()
             raise InputError(
-                f"the Ray cluster has room for {counted(room, 'worker')}, not for {self._workers}: "
-                "ask for fewer --workers, or start more machines"
+                f"the Ray cluster has room for {format_count(room, 'worker')}, not for "
+                f"{self._workers}: ask for fewer `workers`, or start more machines",
+                limit=room,
+                field="workers",
             )
 
     def probe(self, job: Job) -> Future[Probe]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.cli.commands.stylize_command import recipe_from
 from impasto.cli.options.batch_options import build_parser
 from impasto.cli.options.own_styles import with_own_styles
+from impasto.cli.reports.error_text import describe_error
 
 if TYPE_CHECKING:
     from impasto.batch.batch_job import Job, Settings
@@ -189,7 +190,7 @@ def _coming_in(
         try:
             plan: Plan = planner.plan([found])
         except ImpastoError as error:
-            report.refused(found.photo, str(error))
+            report.refused(found.photo, describe_error(error))
             return ()
         if plan.running:
             return None
@@ -202,7 +203,7 @@ def _coming_in(
             try:
                 yield from _found(options, [source], met)
             except (ImpastoError, OSError) as error:  # a disk that went away may come back
-                met.unreadable.append((source, str(error)))
+                met.unreadable.append((source, describe_error(error)))
         report.looked(met)
 
     return watched(look, jobs_of)
@@ -243,7 +244,7 @@ def _make(
                 for outcome in drive(groups, executor, workers, record, stop, patience):
                     report.see(outcome)
             except NoWorkersError as error:
-                report.given_up(str(error))
+                report.given_up(describe_error(error))
         at_once = False
     finally:
         executor.close(at_once=at_once)

@@ -92,6 +92,7 @@ def _version(package: str) -> str:
 
 
 def _weights() -> dict[str, str]:
+    from impasto.cli.reports.error_text import describe_error
     from impasto.encoders.weights import load_parameters
     from impasto.record.provenance import weights_used
 
@@ -99,7 +100,7 @@ def _weights() -> dict[str, str]:
         parameters = load_parameters("vgg19")
         name, digest = weights_used("vgg19", None)
     except WeightsError as error:
-        return {"error": str(error)}
+        return {"error": describe_error(error)}
     return {
         "origin": parameters.origin,
         "licence": parameters.license,

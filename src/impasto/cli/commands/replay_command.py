@@ -223,10 +223,10 @@ def _paired(
     named: Sequence[Named], given: list[str] | None, what: str, flag: str
 ) -> list[tuple[Named, str | None]]:
     """What the record names, and what the user gives for it."""
-    from impasto.errors import InputError, counted
+    from impasto.errors import InputError, format_count
 
     if given and len(given) != len(named):
-        raise InputError(f"the picture has {counted(len(named), what)}, {flag} for each")
+        raise InputError(f"the picture has {format_count(len(named), what)}, {flag} for each")
     places: Sequence[str | None] = given or [None] * len(named)
     return list(zip(named, places, strict=True))
 

@@ -123,6 +123,7 @@ class _Filling:
     def fill(self, choices: Sequence[Choice], recipes: Sequence[Recipe]) -> int:
         """Every cell in turn; the exit code."""
         from impasto.cli.jobs.paint import stoppable
+        from impasto.cli.reports.error_text import describe_error
         from impasto.errors import ImpastoError
 
         failed: list[ImpastoError] = []
@@ -134,7 +135,7 @@ class _Filling:
                     picture = self._painted(choice, recipe, stop)
                 except ImpastoError as error:
                     failed.append(error)
-                    say(f"{where}: failed: {error}")
+                    say(f"{where}: failed: {describe_error(error)}")
                     self._sheet.place(index, f"{choice.label}: failed", None)
                     continue
                 if picture is None:

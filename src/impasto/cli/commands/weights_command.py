@@ -38,6 +38,7 @@ def run(argv: list[str]) -> int:
 
 
 def _rows() -> list[dict[str, Any]]:
+    from impasto.cli.reports.error_text import describe_error
     from impasto.encoders.weights import SOURCES, cached_file, file_sha256, wheel_path
     from impasto.errors import WeightsError
 
@@ -47,7 +48,7 @@ def _rows() -> list[dict[str, Any]]:
             path = wheel_path() if source.url is None else cached_file(source)
             state = "absent" if path is None or not path.exists() else file_sha256(path)
         except WeightsError as error:
-            path, state = None, f"unusable: {error}"
+            path, state = None, f"unusable: {describe_error(error)}"
         rows.append(
             {
                 "name": source.name,

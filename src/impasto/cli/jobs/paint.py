@@ -17,7 +17,7 @@ from impasto.cli import INTERRUPTED
 from impasto.cli.options.arguments import notice_for, say
 from impasto.cli.reports.plan_text import in_short
 from impasto.cli.reports.progress import progress_for
-from impasto.errors import counted
+from impasto.errors import format_count
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
@@ -137,7 +137,7 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
         )
     elif not job.quiet:
         size = f"{result.picture.width}x{result.picture.height}"
-        early = f", converged after {counted(last.iteration, 'iteration')}"
+        early = f", converged after {format_count(last.iteration, 'iteration')}"
         say(f"{where} ({size}{early if last.iteration < last.total else ''})")
     if job.json:
         print(json.dumps(_report(result, job.output, stopped=stopped)))

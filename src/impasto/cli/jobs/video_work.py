@@ -19,7 +19,7 @@ from impasto.cli.options.arguments import notice_for, say
 from impasto.cli.reports.progress import clock
 from impasto.engine.allocation import keep_freed_memory
 from impasto.engine.device import peak_memory_mb, resolve_device
-from impasto.errors import ImpastoError, InputError, counted
+from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.encode import check_target
 from impasto.video.clip.clip import NUMBERED, numbers_there
 from impasto.video.clip.film import write_raw
@@ -53,7 +53,7 @@ def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
             return _made(film, work)
         except ImpastoError:
             if work.done and film.is_kept:
-                say(f"{work.folder} keeps {counted(work.done, 'frame')}{GOES_ON}")
+                say(f"{work.folder} keeps {format_count(work.done, 'frame')}{GOES_ON}")
             raise
 
 
@@ -64,7 +64,7 @@ def _made(film: Film, work: Work) -> int:
         say(f"going on at frame {before}: those before it are in {work.folder}")
     elif not quiet:
         total = film.selection.count(film.clip)
-        many = "" if total is None else f"{counted(total, 'frame')} of "
+        many = "" if total is None else f"{format_count(total, 'frame')} of "
         kept = f"; frames are kept in {work.folder}" if film.is_kept else ""
         say(f"{many}{film.size[0]}x{film.size[1]} px{kept}")
     stopped = False
@@ -195,12 +195,12 @@ def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -
     where = film.output or "standard output"
     if stopped:
         what = f"; {where} has what is done" if done and film.output else ""
-        say(f"stopped after {counted(done, 'frame')}{what}{GOES_ON if film.is_kept else ''}")
+        say(f"stopped after {format_count(done, 'frame')}{what}{GOES_ON if film.is_kept else ''}")
         if film.output is not None and done:
             work.note_part(_first_file(film.output))
     elif not options.quiet:
         pace = f", {seconds / made:.2f} s a frame" if made else ""
-        say(f"{where} ({film.size[0]}x{film.size[1]}, {counted(done, 'frame')}{pace})")
+        say(f"{where} ({film.size[0]}x{film.size[1]}, {format_count(done, 'frame')}{pace})")
     if options.json:
         print(json.dumps(_report(film, done, seconds, stopped=stopped)))
     if not stopped and options.work is None:

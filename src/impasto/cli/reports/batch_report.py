@@ -100,9 +100,9 @@ class Report:
             ResourceError: more than the disk has.
         """
         from impasto.batch.sources import places
-        from impasto.errors import ResourceError, counted
+        from impasto.errors import ResourceError, format_count
 
-        with_workers = f"with {counted(workers, 'worker')}"
+        with_workers = f"with {format_count(workers, 'worker')}"
         if probe is None:
             self._say(with_workers)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from impasto.cli.reports.progress import clock
-from impasto.errors import counted
+from impasto.errors import format_count
 
 if TYPE_CHECKING:
     from impasto.engine.plan import Plan
@@ -34,7 +34,7 @@ def in_full(plan: Plan) -> str:
 
 
 def _iterations(plan: Plan) -> str:
-    return counted(sum(scale.iterations for scale in plan.scales), "iteration")
+    return format_count(sum(scale.iterations for scale in plan.scales), "iteration")
 
 
 def _time(plan: Plan) -> str:

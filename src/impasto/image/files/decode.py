@@ -167,7 +167,7 @@ def _as_image_error(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # our own limits and notices say what matters
             yield
     except (ImageError, LimitError) as error:
-        raise type(error)(str(error) if name in str(error) else f"{name}: {error}") from None
+        raise (error if name in str(error) else error.copy_with_place(name)) from None
     except Image.DecompressionBombError as error:
         found = re.search(r"\((\d+) pixels\)", str(error))
         pixels = f"{int(found[1]) / 1e6:.0f} megapixels" if found else "too many pixels"

@@ -68,7 +68,11 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     if not target.parent.is_dir():
         raise InputError(f"{target}: no such folder {target.parent}")
     if (target.exists() or target.is_symlink()) and not overwrite:
-        raise InputError(f"{target}: exists already; --force replaces it")
+        raise InputError(
+            f"{target}: exists already; `overwrite` replaces it",
+            where=str(target),
+            field="overwrite",
+        )
     if not os.access(target.parent, os.W_OK):
         raise ResourceError(f"{target}: the folder {target.parent} cannot be written")
 

@@ -68,7 +68,9 @@ def read_state(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
         if now != then:
             what = f"other {name}" if isinstance(now, str) else f"{name} {then}, not {now}"
             raise InputError(
-                f"the run to go on with in {path.parent} has {what}; another --work begins another"
+                f"the training run in {path.parent} has {what}; "
+                "choose another `work` folder to start a new run",
+                field="work",
             )
     return state
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from impasto.encoders.weights import file_sha256, load_encoder
-from impasto.errors import InputError, counted
+from impasto.errors import InputError, format_count
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.network.grain import DEVIATION, PERIODS, SIDE
@@ -100,7 +100,7 @@ def train(
         trainer, photos, paintings = trainer_of(session, plan, device, say, rank)
         if state is not None:
             trainer.restore(state)
-            there = "; a larger --steps goes on" if trainer.step >= plan.steps else ""
+            there = "; ask for more steps to continue" if trainer.step >= plan.steps else ""
             say(f"going on from step {trainer.step}{there}")
         yield from _recorded(session, run, trainer, photos, paintings)
 
@@ -148,7 +148,7 @@ def _data(
         paintings = list(session.paintings), list(session.paintings)
     else:
         paintings = pictures_in(session.paintings)
-    given = counted(len(photos[0]), "photo"), counted(len(paintings[0]), "painting")
+    given = format_count(len(photos[0]), "photo"), format_count(len(paintings[0]), "painting")
     say(f"{', '.join(given)}; packing what is not packed yet")
     cache = session.work / "cache"
     packed = [Photos.of(paths, cache) for paths in photos]

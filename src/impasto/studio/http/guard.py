@@ -104,7 +104,9 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._knows(host):
-            raise Problem("foreign_host", "give --allow-host NAME to `impasto serve` for this name")
+            raise Problem(
+                "foreign_host", "start `impasto serve` with this name among its allowed hosts"
+            )
         if scope["path"].startswith("/v1/") or scope["method"] not in SAFE:
             _check_origin(headers, host)
         length = headers.get("content-length", "0")

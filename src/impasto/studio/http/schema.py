@@ -43,7 +43,7 @@ class OfStyle(Message):
 
 
 class OfWord(Message):
-    """A mask that is found in the photo, as ``--mask`` finds it."""
+    """A mask that impasto finds in the photo."""
 
     word: Annotated[str, Field(max_length=60)]
     """``rect:X,Y,WIDTH,HEIGHT``, ``salient``, ``person``, ``face``, or ``auto:COUNT`` alone."""

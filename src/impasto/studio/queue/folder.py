@@ -132,7 +132,9 @@ class Folder:
         if not lock_file(file):
             file.close()
             raise InputError(
-                f"{self.path}: another `impasto serve` uses this folder; give another --data"
+                f"{self.path}: another `impasto serve` uses this folder; "
+                "choose another `data` folder",
+                field="data",
             )
         return file
 

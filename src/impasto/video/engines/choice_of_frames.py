@@ -57,7 +57,9 @@ def film_engine(
             frozen=frozen,
         )
     if frozen:
-        raise InputError("statistics of a shot are for a network, such as --quality draft")
+        raise InputError(
+            "`statistics` shot needs a network, such as the recipe draft", field="statistics"
+        )
     return Optimizer(
         recipe,
         paintings,

@@ -144,7 +144,8 @@ class _Recalled:
         if fingerprint(frame) != saved.seen:
             raise InputError(
                 f"{self._work.folder}: holds the frames of another clip (frame {index} differs); "
-                "--restart throws them away, --work names another folder"
+                "`restart` discards them, or choose another folder",
+                field="restart",
             )
         if index == self.shot:
             self.opening = frame

@@ -71,11 +71,11 @@ class Work:
         self._forgotten = 0
         self._job = json.loads(json.dumps({"format": FORMAT, **job}))
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder}: is a file; --work names a folder for the frames")
+            raise InputError(f"{folder}: is a file; choose a `work` folder", field="work")
         there = self._there()
         if there is not None and there != self._job:
             if self.done and not restart:
-                raise InputError(f"{folder}: {_difference(there, self._job)}")
+                raise InputError(f"{folder}: {_difference(there, self._job)}", field="restart")
             self.remove()
             there = None
         try:
@@ -84,7 +84,7 @@ class Work:
         except OSError as error:
             raise ResourceError(f"{folder}: cannot hold frames ({error.strerror})") from None
         if foreign:
-            raise InputError(f"{folder}: is not empty; --work names a folder of its own")
+            raise InputError(f"{folder}: is not empty; choose another `work` folder", field="work")
         if there is None:
             self._write(JOB, json.dumps(self._job, indent=1).encode())
 
@@ -219,7 +219,9 @@ class Work:
             with Image.open(path) as image:
                 yield image
         except (OSError, KeyError, ValueError, SyntaxError):
-            raise InputError(f"{path}: is damaged; --restart begins again") from None
+            raise InputError(
+                f"{path}: is damaged; `restart` begins again", field="restart"
+            ) from None
 
     def _write(self, name: str, data: bytes) -> None:
         write_atomically(self.folder / name, data)
@@ -248,6 +250,6 @@ def _difference(there: dict[str, Any], here: dict[str, Any]) -> str:
     names = [key for key in here if there.get(key) != here[key]]
     what = f"the {names[0]} is another" if names else "it is damaged"
     return (
-        f"holds the frames of another job ({what}); --restart throws them away, "
-        "--work names another folder"
+        f"holds the frames of another job ({what}); `restart` discards them, "
+        "or choose another folder"
     )

@@ -1,0 +1,61 @@
+"""Errors name an option by its Python name, and every face shows its own name for it."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from impasto.cli.reports.error_text import describe_error, name_flag
+from impasto.errors import ImageError, InputError, LimitError, ResourceError
+from impasto.studio.problems import problem_of
+
+
+@pytest.mark.parametrize(
+    ("field", "flag"),
+    [
+        ("max_memory", "--max-memory"),
+        ("overwrite", "--force"),
+        ("style_masks", "--style-mask"),
+        ("schedule.total", "--iterations"),
+        ("style.layers.relu3_1", "--set style.layers.relu3_1"),
+    ],
+)
+def test_every_option_has_a_flag(field, flag):
+    assert name_flag(field) == flag
+
+
+def test_the_flag_replaces_the_name_that_a_message_mentions():
+    error = ResourceError("out of memory: ask for a smaller `size`", field="size")
+    assert str(error) == "out of memory: ask for a smaller `size`"
+    assert describe_error(error) == "out of memory: ask for a smaller --size"
+    assert problem_of(error).detail == "out of memory: ask for a smaller size"
+
+
+def test_the_flag_follows_a_message_that_does_not_mention_the_option():
+    assert describe_error(InputError("too little memory", field="max_memory")) == (
+        "too little memory (--max-memory)"
+    )
+    about_a_recipe = InputError("recipe 'a': style.scale: too large", field="style.scale")
+    assert describe_error(about_a_recipe) == str(about_a_recipe)
+
+
+def test_backticks_of_other_things_stay():
+    error = InputError("no weights: `impasto weights download` or `weights`", field="weights")
+    assert describe_error(error) == "no weights: `impasto weights download` or --weights"
+    assert describe_error(InputError("give `none`")) == "give `none`"
+    assert describe_error(OSError("gone")) == "gone"
+
+
+def test_an_error_keeps_its_type_and_fields_with_a_place_and_between_processes():
+    error = LimitError("too large", what="the photo", limit=100, expected="less", field="size")
+    for copy in (error.copy_with_place("t.csv line 2"), pickle.loads(pickle.dumps(error))):
+        assert type(copy) is LimitError
+        assert (copy.what, copy.limit, copy.expected, copy.field) == (
+            "the photo",
+            100,
+            "less",
+            "size",
+        )
+    placed = ImageError("damaged").copy_with_place("t.csv line 2")
+    assert (str(placed), placed.where) == ("t.csv line 2: damaged", "t.csv line 2")
