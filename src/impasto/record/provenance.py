@@ -1,13 +1,14 @@
 """The record embedded in a finished picture: enough to make it again, nothing private.
 
 Files are named without their folders, and carry a hash, so that a replay can tell whether it
-found the right ones. There is no time in it: equal runs give equal files.
+found the right ones. A record that is read may come from anyone: each name in it is reduced to a
+plain one (:mod:`impasto.record.names`). There is no time in it: equal runs give equal files.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.image.masks import Mask
 from impasto.recipe.recipe import Recipe, parse_recipe
+from impasto.record.names import strip_mask_name, strip_name, strip_recipe
 
 Named = tuple[str, str]
 """A file's name without its folder, and a SHA-256."""
@@ -84,7 +86,7 @@ class Provenance:
         photo, *paintings = map(_entry, self.inputs)
         record: dict[str, Any] = {
             "impasto": self.version,
-            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe": strip_recipe(self.recipe.model_dump(mode="json")),
             "photo": photo,
             "paintings": paintings,
             "device": self.device,
@@ -100,7 +102,7 @@ class Provenance:
         if not self.keeps_metadata:
             record["metadata"] = False
         if self.refined:
-            record["refined"] = list(self.refined)
+            record["refined"] = [_strip_note(each) for each in self.refined]
         return json.dumps(record)
 
 
@@ -147,7 +149,9 @@ def read_provenance(path: Path) -> Provenance:
 
 
 def parse_provenance(text: str, path: Path) -> Provenance:
-    """A record from the text that was found in the picture at ``path``.
+    """Read a record from the text that was found in the picture at ``path``.
+
+    No name in it has a folder, neither in its entries nor in its recipes.
 
     Raises:
         InputError: it is damaged.
@@ -160,12 +164,14 @@ def parse_provenance(text: str, path: Path) -> Provenance:
             _read_entry(data[key]) if key in data else None
             for key in ("start", "weights", "network")
         )
-        masks = tuple(map(_read_entry, data.get("masks", ())))
-        parts = tuple(each and _read_entry(each) for each in data.get("style_masks", ()))
-        recipe_text = json.dumps(data["recipe"])
+        masks = tuple(_read_entry(each, strip_mask_name) for each in data.get("masks", ()))
+        parts = tuple(
+            each and _read_entry(each, strip_mask_name) for each in data.get("style_masks", ())
+        )
+        recipe_text = json.dumps(strip_recipe(data["recipe"]))
         version, device = str(data["impasto"]), str(data["device"])
         keeps_metadata = data.get("metadata") is not False
-        refined = tuple(map(dict, data.get("refined", ())))
+        refined = tuple(_strip_note(dict(each)) for each in data.get("refined", ()))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: its impasto record is damaged ({error})") from None
     recipe = parse_recipe(recipe_text)
@@ -185,6 +191,13 @@ def parse_provenance(text: str, path: Path) -> Provenance:
     )
 
 
-def _read_entry(entry: dict[str, Any]) -> Named:
-    # A record may come from anyone: it names files beside the picture, never elsewhere.
-    return Path(str(entry["name"])).name, str(entry["sha256"])
+def _read_entry(entry: dict[str, Any], strip: Callable[[str], str] = strip_name) -> Named:
+    name = entry["name"]
+    if not isinstance(name, str):
+        raise TypeError("a name is not text")
+    return strip(name), str(entry["sha256"])
+
+
+def _strip_note(note: dict[str, Any]) -> dict[str, Any]:
+    """Copy a note of a refinement with plain names in its recipe."""
+    return {**note, "recipe": strip_recipe(note["recipe"])} if "recipe" in note else note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,10 +70,12 @@ def run(argv: list[str]) -> int:
     sources: list[str | None] = [str(each) for each in sought.found]
     masks, style_masks = sought.masks((photo, paintings), options.mask, options.style_mask)
     recipe = provenance.recipe
-    if provenance.start is not None:
-        sought.picture(provenance.start, options.init, "--init")
+    # What the recipe asks for decides: an entry of the record may be missing.
+    if recipe.start.image is not None:
+        start = provenance.start or (recipe.start.image, "")
+        sought.picture(start, options.init, "--init")
         recipe = recipe.with_changes({"start.image": str(sought.found[-1])})
-    if provenance.network is not None:
+    if recipe.engine.file is not None or provenance.network is not None:
         recipe = recipe.with_changes({"engine.file": sought.network(options.network)})
     check_targets([output], [path, *sought.found], overwrite=options.force)
     sought.check_weights(options.weights)
@@ -171,18 +174,33 @@ class Search:
         return f"scribble:{self.found[-1]}"
 
     def network(self, given: str | None) -> str | None:
-        """The one-pass network's file, given or found by name; none: it is impasto's own."""
+        """The one-pass network's file, given or found by name; none: it is impasto's own.
+
+        Raises:
+            InputError: it is not given, and the one that is found is not the one of the record.
+        """
+        from impasto.errors import InputError
         from impasto.network.network_files import network_in, network_used
 
         named, engine = self._provenance.network, network_in(self._provenance.recipe)
         file = given
-        if named is not None and given is None and engine.file is not None:
+        if given is None and engine.file is not None:
+            if named is None:
+                raise InputError(
+                    f"{self._picture}: its record has no hash of its network: say where the "
+                    "network is with --network"
+                )
             file = str(self._by_name(named[0], "--network"))
         found = network_used(engine.model_copy(update={"file": file}))
         if file is not None:
             self.found.append(Path(file))
-        if found is not None and named is not None and found[1] != named[1]:
-            self._differs(f"{found[0]}: is not the network this was made with")
+        if named is None:
+            self.changed = True  # for the new record to have the hash
+        elif found is not None and found[1] != named[1]:
+            complaint = f"{found[0]}: is not the network this was made with"
+            if file is not None and given is None:  # a record alone chooses no other network
+                raise InputError(f"{complaint}; give it with --network")
+            self._differs(complaint)
         return file
 
     def check_weights(self, given: str | None) -> None:
@@ -201,13 +219,20 @@ class Search:
 
     def _by_name(self, name: str, flag: str) -> Path:
         from impasto.errors import InputError
+        from impasto.record.names import find_file
 
-        for folder in (self._picture.parent, Path.cwd()):
-            if name and (folder / name).is_file():
-                return folder / name
+        folders = (self._picture.parent, Path.cwd())
+        for folder in folders:
+            found = find_file(name, folder)
+            if found is not None:
+                return found
+        instead = f"say where it is with {flag}" if flag else "put it there"
+        links = (os.path.islink(folder / name) for folder in folders)  # noqa: PTH114 -- never raises
+        if name and any(links):
+            raise InputError(f"{name}: is a link, but not to a file in its folder: {instead}")
         raise InputError(
             f"{name or 'an input without a file name'} is neither beside {self._picture} nor in "
-            f"the current folder: {f'say where it is with {flag}' if flag else 'put it there'}"
+            f"the current folder: {instead}"
         )
 
     def _differs(self, complaint: str) -> None:

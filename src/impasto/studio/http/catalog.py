@@ -139,7 +139,7 @@ def _restored(studio: Studio, picture: UploadFile) -> Restored:
     return Restored(
         recipe=recipe.model_dump(mode="json"),
         init=None if began is None else display_name(began),
-        version=found.version,
+        version=display_name(found.version),
         photo=_named(found.inputs[0]),
         paintings=[_named(each) for each in found.inputs[1:]],
         masks=[_named(each) for each in found.masks],
@@ -147,4 +147,4 @@ def _restored(studio: Studio, picture: UploadFile) -> Restored:
 
 
 def _named(entry: tuple[str, str]) -> NamedHash:
-    return NamedHash(name=entry[0], sha256=entry[1])
+    return NamedHash(name=display_name(entry[0]), sha256=display_name(entry[1]))
