@@ -23,7 +23,7 @@ from impasto.optimize import checkpoint, fitting
 from impasto.optimize.memory import Layout
 from impasto.optimize.solvers.precondition import emphasize_coarse
 from impasto.recipe.recipe import recipe_names
-from impasto.recipe.tables import Start
+from impasto.recipe.tables import StartChoice
 
 MEMORY = Storage(torch.device("cpu"))
 
@@ -323,11 +323,11 @@ def test_bfloat16_is_close_to_float32():
 
 
 STARTS = {
-    "content": Start(),
-    "style": Start(base="style"),
-    "noise": Start(noise_ratio=1.0),
-    "blend": Start(noise_ratio=0.5, noise_center=0.0, noise_amplitude=0.2),
-    "mean": Start(noise_ratio=1.0, noise_center="mean", noise_amplitude=0.0),
+    "content": StartChoice(),
+    "style": StartChoice(base="style"),
+    "noise": StartChoice(noise_ratio=1.0),
+    "blend": StartChoice(noise_ratio=0.5, noise_center=0.0, noise_amplitude=0.2),
+    "mean": StartChoice(noise_ratio=1.0, noise_center="mean", noise_amplitude=0.0),
 }
 
 

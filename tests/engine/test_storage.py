@@ -28,7 +28,7 @@ from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layou
 from impasto.optimize.recovery import RecoveringObjective
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.solvers.choice import SOLVERS
-from impasto.recipe.tables import Canvas, Solver
+from impasto.recipe.tables import CanvasChoice, SolverChoice
 
 CPU = torch.device("cpu")
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
@@ -69,7 +69,7 @@ def test_bands_take_the_same_steps(kind, monkeypatch):
         return {"total": float((stiffness * away.square()).sum())}, 2 * stiffness * away
 
     def steps() -> tuple[list[float], torch.Tensor]:
-        settings = Solver(kind=kind, octaves=3, average=0.5, clip_gradient=30.0)
+        settings = SolverChoice(kind=kind, octaves=3, average=0.5, clip_gradient=30.0)
         solver = SOLVERS[kind](settings, start, bowl, Storage(CPU))
         return [solver.step()["total"] for _ in range(8)], solver.picture
 
@@ -253,7 +253,10 @@ def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
     painting = (round(256 * scale), round(256 * scale))
     demand = Demand((256, 256), (painting,), 48, "float32", 27, 40.0)
     assert demand.needs(Layout(4096)) == demand.needs(Layout(0))
-    sides = {layout.tile for layout in layouts(0, demand.longest, Solver(), Canvas(), beside=True)}
+    sides = {
+        layout.tile
+        for layout in layouts(0, demand.longest, SolverChoice(), CanvasChoice(), beside=True)
+    }
     assert max(sides) < demand.longest
 
 

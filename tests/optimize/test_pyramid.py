@@ -18,7 +18,7 @@ from impasto.optimize.memory import layouts
 from impasto.optimize.solvers.pyramid_adam import PyramidAdam
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
-from impasto.recipe.tables import Canvas, Solver
+from impasto.recipe.tables import CanvasChoice, SolverChoice
 
 MEMORY = Storage(torch.device("cpu"))
 SIZES = [(16, 16), (17, 31), (1, 9), (5, 2), (33, 64)]
@@ -88,8 +88,10 @@ def pull(image):
 
 
 def solver(average: float = 0.0) -> PyramidAdam:
-    settings = Solver(learning_rate=4, decay=0.5, decay_every=40, average=average)
-    return PyramidAdam(settings, Canvas(levels=3), torch.full((1, 3, 13, 10), 0.5), pull, MEMORY)
+    settings = SolverChoice(learning_rate=4, decay=0.5, decay_every=40, average=average)
+    return PyramidAdam(
+        settings, CanvasChoice(levels=3), torch.full((1, 3, 13, 10), 0.5), pull, MEMORY
+    )
 
 
 @pytest.mark.parametrize("average", [0.0, 0.8])
@@ -110,9 +112,9 @@ def test_one_step_moves_patches_where_pixels_would_not():
         gradient[..., 6, 5] = 1
         return {"total": float(image[..., 6, 5].sum())}, gradient
 
-    settings = Solver(learning_rate=4)
+    settings = SolverChoice(learning_rate=4)
     moving = PyramidAdam(
-        settings, Canvas(levels=2), torch.full((1, 3, 13, 10), 0.5), one_pixel, MEMORY
+        settings, CanvasChoice(levels=2), torch.full((1, 3, 13, 10), 0.5), one_pixel, MEMORY
     )
     moving.step()
     assert ((moving.picture - 0.5).abs() > 1e-3).sum() > 3 * 4
@@ -179,5 +181,5 @@ def test_what_it_cannot_do_is_refused():
 
 def test_its_state_stays_in_memory():
     for kind, states in (("pixels", {"device", "disk"}), ("laplacian", {"device"})):
-        ways = layouts(0, 4096, Solver(), Canvas(kind=kind), beside=False)
+        ways = layouts(0, 4096, SolverChoice(), CanvasChoice(kind=kind), beside=False)
         assert {way.state for way in ways} == states

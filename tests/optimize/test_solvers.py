@@ -14,13 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.choice import SOLVERS
 from impasto.optimize.solvers.pyramid_adam import PyramidAdam
-from impasto.recipe.tables import Canvas, Solver
+from impasto.recipe.tables import CanvasChoice, SolverChoice
 
 KINDS = {
-    "adam": Solver(kind="adam", learning_rate=8, decay=0.5, decay_every=30),
-    "lbfgs": Solver(kind="lbfgs", learning_rate=1),
-    "lbfgsb": Solver(kind="lbfgsb", restart_every=7),
-    "bounded": Solver(kind="bounded"),
+    "adam": SolverChoice(kind="adam", learning_rate=8, decay=0.5, decay_every=30),
+    "lbfgs": SolverChoice(kind="lbfgs", learning_rate=1),
+    "lbfgsb": SolverChoice(kind="lbfgsb", restart_every=7),
+    "bounded": SolverChoice(kind="bounded"),
 }
 MEMORY = Storage(torch.device("cpu"))
 SHAPE = (1, 3, 4, 5)
@@ -129,7 +129,7 @@ def test_a_loaded_state_goes_on_bit_for_bit(kind, cut, tmp_path):
 
 
 def test_adam_follows_its_formula():
-    settings = Solver(kind="adam", learning_rate=5, beta1=0.8, beta2=0.95, epsilon=1e-8)
+    settings = SolverChoice(kind="adam", learning_rate=5, beta1=0.8, beta2=0.95, epsilon=1e-8)
     solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), bowl, MEMORY)
     x = np.full(SHAPE, 0.5)
     m = v = np.zeros(SHAPE)
@@ -144,7 +144,7 @@ def test_adam_follows_its_formula():
 
 
 def test_adam_averages_its_iterates():
-    settings = Solver(kind="adam", learning_rate=5, average=0.7)
+    settings = SolverChoice(kind="adam", learning_rate=5, average=0.7)
     plain = SOLVERS["adam"](
         settings.model_copy(update={"average": 0.0}), CENTER * 0 + 0.5, bowl, MEMORY
     )
@@ -165,7 +165,7 @@ def test_adam_clips_the_gradient_norm():
         seen.append(float(gradient.norm()))
         return losses, gradient
 
-    settings = Solver(kind="adam", clip_gradient=0.5, epsilon=1.0)
+    settings = SolverChoice(kind="adam", clip_gradient=0.5, epsilon=1.0)
     solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), steep, MEMORY)
     before = solver.picture
     solver.step()
@@ -212,7 +212,7 @@ def test_a_round_of_lbfgsb_may_end_late_but_never_early():
         return {"total": losses["total"] + waves}, gradient + 25 * torch.cos(25 * image)
 
     every = 3
-    settings = Solver(kind="lbfgsb", restart_every=every)
+    settings = SolverChoice(kind="lbfgsb", restart_every=every)
     solver = SOLVERS["lbfgsb"](settings, torch.full(SHAPE, 0.5), rough, MEMORY)
     evaluations = []
     for _ in range(40):
@@ -233,7 +233,7 @@ def test_adam_carries_its_moments_to_another_size():
     def slope(image):
         return {"total": 0.0}, torch.ones_like(image) / image.numel()
 
-    settings = Solver(kind="adam", learning_rate=2.0, epsilon=1e-12)
+    settings = SolverChoice(kind="adam", learning_rate=2.0, epsilon=1e-12)
     small = SOLVERS["adam"](settings, torch.full(SHAPE, 0.9), slope, MEMORY)
     for _ in range(5):
         small.step()
@@ -256,7 +256,7 @@ def test_bounded_carries_its_curvature_to_another_size():
         away = image - 0.5
         return {"total": float((stiff * away.square()).mean())}, 2 * stiff * away / image.numel()
 
-    settings = Solver(kind="bounded")
+    settings = SolverChoice(kind="bounded")
     small = SOLVERS["bounded"](settings, torch.full((1, 3, 8, 10), 0.9), bowl, MEMORY)
     for _ in range(12):
         small.step()
@@ -304,7 +304,7 @@ def begun(kind):
         return {"total": float((image - target).square().sum())}, 2 * (image - target)
 
     if kind == "laplacian":
-        solver = PyramidAdam(settings, Canvas(kind="laplacian"), start, distance, MEMORY)
+        solver = PyramidAdam(settings, CanvasChoice(kind="laplacian"), start, distance, MEMORY)
     else:
         solver = SOLVERS[kind](settings, start, distance, MEMORY)
     for _ in range(4):

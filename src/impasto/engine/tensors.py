@@ -14,7 +14,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture, to_levels
 from impasto.image.rows import resize_rows, split_rows
-from impasto.recipe.tables import Start
+from impasto.recipe.tables import StartChoice
 
 IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 """Mean color, RGB in [0, 1], that VGG's preprocessing subtracts."""
@@ -59,7 +59,7 @@ def tensor_to_picture(image: Tensor, photo: Picture) -> Picture:
 
 
 def make_start(
-    start: Start,
+    start: StartChoice,
     content: Tensor,
     styles: Sequence[Tensor],
     seed: int,

@@ -27,7 +27,7 @@ from impasto.network.network_files import network_file
 from impasto.network.runtime import Runtime
 from impasto.network.style_code import NUMBERS
 from impasto.recipe.recipe import Recipe
-from impasto.recipe.tables import Engine
+from impasto.recipe.tables import EngineChoice
 
 SCALES = (0.25, 2.0)
 """Of strokes, that a code can be taken for."""
@@ -81,7 +81,7 @@ class Artist(Protocol):
 
 
 def artist_for(
-    engine: Engine, device: torch.device, weights: Path | None, autocast: torch.dtype | None
+    engine: EngineChoice, device: torch.device, weights: Path | None, autocast: torch.dtype | None
 ) -> Artist:
     """The network that a recipe asks for.
 

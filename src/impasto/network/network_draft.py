@@ -12,7 +12,7 @@ from impasto.engine.regions import Regions
 from impasto.image.picture import Picture
 from impasto.network.artist import Artist, Sitting, artist_for
 from impasto.recipe.recipe import Recipe
-from impasto.recipe.tables import Engine
+from impasto.recipe.tables import EngineChoice
 
 
 class NetworkDraft:
@@ -44,7 +44,7 @@ class NetworkDraft:
         self._artist: Artist = (
             like._artist
             if like is not None and known
-            else artist_for(Engine(kind="network"), *self._loaded)
+            else artist_for(EngineChoice(kind="network"), *self._loaded)
         )
 
     def __call__(

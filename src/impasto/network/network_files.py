@@ -22,7 +22,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.network.model import Painter
 from impasto.recipe.recipe import Recipe
-from impasto.recipe.tables import Engine
+from impasto.recipe.tables import EngineChoice
 
 KIND = "impasto painter 3"
 SHIPPED = "painter.safetensors"
@@ -50,12 +50,12 @@ def network_there(path: Path) -> Path:
     return path
 
 
-def network_in(recipe: Recipe) -> Engine:
+def network_in(recipe: Recipe) -> EngineChoice:
     """The network that has a part in a recipe: its engine, or what paints its optimizer's draft."""
-    return Engine(kind="network") if recipe.start.base == "draft" else recipe.engine
+    return EngineChoice(kind="network") if recipe.start.base == "draft" else recipe.engine
 
 
-def network_used(engine: Engine) -> tuple[str, str] | None:
+def network_used(engine: EngineChoice) -> tuple[str, str] | None:
     """Name without folder and SHA-256 of the file of a network; none: it is not ours.
 
     Raises:

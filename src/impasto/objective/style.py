@@ -29,7 +29,7 @@ from impasto.objective.statistics.moments import Moments, blend
 from impasto.objective.statistics.region_masks import TOO_LITTLE
 from impasto.objective.statistics.samples import Samples, mix
 from impasto.recipe.recipe import Recipe
-from impasto.recipe.tables import StyleTerm
+from impasto.recipe.tables import StyleChoice
 
 Target = Moments | Samples
 Distance = Callable[[Any], Tensor]
@@ -131,7 +131,7 @@ def _mixed(
     return mix([each for each in paintings if isinstance(each, Samples)], weights)
 
 
-def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:
+def distance_of_moments(style: StyleChoice) -> Callable[[Moments], Distance]:
     """The recipe's, which takes a painting's moments to the distance from them."""
 
     def to(painting: Moments) -> Distance:
@@ -154,7 +154,7 @@ def distance_of_moments(style: StyleTerm) -> Callable[[Moments], Distance]:
     return to
 
 
-def distance_of_samples(style: StyleTerm) -> Callable[[Samples], Distance]:
+def distance_of_samples(style: StyleChoice) -> Callable[[Samples], Distance]:
     """The relaxed earth mover's."""
 
     def to(painting: Samples) -> Distance:

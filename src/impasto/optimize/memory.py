@@ -14,7 +14,7 @@ from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
 from impasto.image.rows import PIXELS_PER_BAND
 from impasto.objective.losses.nearest import CELL, CHUNK
-from impasto.recipe.tables import Canvas, ContentTerm, Solver, StyleTerm
+from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice, StyleChoice
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 """A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
@@ -184,7 +184,7 @@ class Demand:
                 return Needs(max(at_work, finished + FIXED_BYTES) + walked, disk=kept)
 
 
-def column_numbers(style: StyleTerm) -> float:
+def column_numbers(style: StyleChoice) -> float:
     """How many numbers a pixel of hypercolumns are made; 0 where none are."""
     if style.distance != "neighbors":
         return 0.0
@@ -192,7 +192,7 @@ def column_numbers(style: StyleTerm) -> float:
     return sum(channels[layer] for layer in style.layers) / CELL**2
 
 
-def images_of(solver: Solver, canvas: Canvas) -> int:
+def images_of(solver: SolverChoice, canvas: CanvasChoice) -> int:
     """How many pictures of the result's size a run holds at its peak."""
     own = {
         "adam": 11,
@@ -208,7 +208,7 @@ def images_of(solver: Solver, canvas: Canvas) -> int:
     return own[solver.kind]
 
 
-def kept_features(content: ContentTerm) -> float:
+def kept_features(content: ContentChoice) -> float:
     """How many numbers a pixel of the photo's features are kept; of samples, next to none."""
     if content.kind == "self_similarity":
         return 0.0
@@ -217,7 +217,7 @@ def kept_features(content: ContentTerm) -> float:
 
 
 def layouts(
-    asked: int, longest: int, solver: Solver, canvas: Canvas, *, beside: bool
+    asked: int, longest: int, solver: SolverChoice, canvas: CanvasChoice, *, beside: bool
 ) -> Iterator[Layout]:
     """The ways to spread a run, from the fastest on.
 

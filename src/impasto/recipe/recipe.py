@@ -24,20 +24,20 @@ from pydantic import (
 from impasto.errors import InputError, RecipeError, format_count
 from impasto.recipe.fields import change_field, check_heeded, dotted, first_complaint, shown
 from impasto.recipe.tables import (
-    Canvas,
-    ContentTerm,
+    CanvasChoice,
+    ContentChoice,
     EncoderChoice,
-    Engine,
-    NeighborTerm,
-    PaletteTerm,
-    PhotorealismTerm,
+    EngineChoice,
+    NeighborChoice,
+    PaletteChoice,
+    PhotorealismChoice,
+    RecipeTable,
     Schedule,
-    SmoothnessTerm,
-    Solver,
-    Start,
-    StyleTerm,
-    Table,
-    TemporalTerm,
+    SmoothnessChoice,
+    SolverChoice,
+    StartChoice,
+    StyleChoice,
+    TemporalChoice,
     Unit,
 )
 
@@ -55,7 +55,7 @@ def _readable(version: object) -> object:
     return version
 
 
-class Recipe(Table):
+class Recipe(RecipeTable):
     """One run of impasto, complete but for the pictures."""
 
     version: Annotated[Literal[1], BeforeValidator(_readable)] = 1
@@ -77,19 +77,19 @@ class Recipe(Table):
     what is computed; 0 or auto: as free memory demands. A network needs none."""
     snapshot_every: Annotated[int, Field(ge=1)] | None = None
     """Iterations between snapshots, where snapshots are asked for."""
-    engine: Engine = Engine()
+    engine: EngineChoice = EngineChoice()
     encoder: EncoderChoice = EncoderChoice()
-    content: ContentTerm = ContentTerm()
-    style: StyleTerm = StyleTerm()
-    palette: PaletteTerm = PaletteTerm()
-    neighbors: NeighborTerm = NeighborTerm()
-    smoothness: SmoothnessTerm = SmoothnessTerm()
-    photorealism: PhotorealismTerm = PhotorealismTerm()
-    temporal: TemporalTerm = TemporalTerm()
-    start: Start = Start()
-    canvas: Canvas = Canvas()
+    content: ContentChoice = ContentChoice()
+    style: StyleChoice = StyleChoice()
+    palette: PaletteChoice = PaletteChoice()
+    neighbors: NeighborChoice = NeighborChoice()
+    smoothness: SmoothnessChoice = SmoothnessChoice()
+    photorealism: PhotorealismChoice = PhotorealismChoice()
+    temporal: TemporalChoice = TemporalChoice()
+    start: StartChoice = StartChoice()
+    canvas: CanvasChoice = CanvasChoice()
     schedule: Schedule = Schedule()
-    solver: Solver = Solver()
+    solver: SolverChoice = SolverChoice()
 
     @model_validator(mode="after")
     def _pyramids_are_for_adam(self) -> Recipe:

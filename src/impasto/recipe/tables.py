@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from impasto.encoders.layers import canonical_layer
 
 
-class Table(BaseModel):
+class RecipeTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -31,7 +31,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
-class Engine(Table):
+class EngineChoice(RecipeTable):
     """What makes the picture."""
 
     kind: Literal["optimizer", "network", "magenta"] = "optimizer"
@@ -42,13 +42,13 @@ class Engine(Table):
     """The network's, a path; none: the one that impasto comes with."""
 
     @model_validator(mode="after")
-    def _file_is_a_networks(self) -> Engine:
+    def _file_is_a_networks(self) -> EngineChoice:
         if self.file is not None and self.kind != "network":
             raise ValueError('engine.file goes with engine.kind "network"')
         return self
 
 
-class EncoderChoice(Table):
+class EncoderChoice(RecipeTable):
     """Which network looks at the pictures, and how."""
 
     network: Literal["vgg19", "vgg16"] = "vgg19"
@@ -61,7 +61,7 @@ class EncoderChoice(Table):
     for inputs in 8-bit levels, to that unit."""
 
 
-class ContentTerm(Table):
+class ContentChoice(RecipeTable):
     """Features, or which of their places look alike, kept near those of the photo."""
 
     kind: Literal["features", "self_similarity"] = "features"
@@ -76,7 +76,7 @@ class ContentTerm(Table):
     normalization: Literal["mean", "sum", "half_sum", "paper", "relative"] = "mean"
 
 
-class StyleTerm(Table):
+class StyleChoice(RecipeTable):
     """Statistics of features, kept near those of the painting(s)."""
 
     weight: NonNegative = 1.0
@@ -107,19 +107,19 @@ class StyleTerm(Table):
     """One for each painting, times the recipe's own; empty means 1."""
 
     @model_validator(mode="after")
-    def _some_weight(self) -> StyleTerm:
+    def _some_weight(self) -> StyleChoice:
         if self.weights and sum(self.weights) == 0:
             raise ValueError("at least one painting needs a weight above 0")
         return self
 
 
-class PaletteTerm(Table):
+class PaletteChoice(RecipeTable):
     """Colors, kept near those of the painting(s): :mod:`impasto.objective.losses.palette`."""
 
     weight: NonNegative = 0.0
 
 
-class NeighborTerm(Table):
+class NeighborChoice(RecipeTable):
     """How ``style.distance = "neighbors"`` finds them: in all paintings together, or in each by
     itself where paintings have weights, strengths or regions of their own."""
 
@@ -129,14 +129,14 @@ class NeighborTerm(Table):
     """Whether the painting is also looked through turned by 90, 180 and 270 degrees."""
 
 
-class SmoothnessTerm(Table):
+class SmoothnessChoice(RecipeTable):
     """Total variation of the picture in [0, 1]."""
 
     weight: NonNegative = 0.0
     kind: Literal["l1", "l2"] = "l2"
 
 
-class PhotorealismTerm(Table):
+class PhotorealismChoice(RecipeTable):
     """The photo's matting Laplacian (:mod:`impasto.objective.losses.matting`): color and light may
     change, patch by patch, structure may not."""
 
@@ -149,13 +149,13 @@ class PhotorealismTerm(Table):
     """Of the guided filter: variance of the photo, in [0, 1], that counts as smooth."""
 
 
-class TemporalTerm(Table):
+class TemporalChoice(RecipeTable):
     """Frames of a film, kept near those before (:mod:`impasto.objective.losses.temporal`)."""
 
     weight: NonNegative = 0.0
 
 
-class Start(Table):
+class StartChoice(RecipeTable):
     """The picture the optimizer begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
 
     base: Literal["content", "style", "image", "draft"] = "content"
@@ -170,13 +170,13 @@ class Start(Table):
     """Half the range of uniform noise, or the standard deviation of normal noise."""
 
     @model_validator(mode="after")
-    def _image_has_a_path(self) -> Start:
+    def _image_has_a_path(self) -> StartChoice:
         if (self.base == "image") != (self.image is not None):
             raise ValueError('start.base = "image" and start.image = PATH go together')
         return self
 
 
-class Canvas(Table):
+class CanvasChoice(RecipeTable):
     """What the solver moves."""
 
     kind: Literal["pixels", "laplacian"] = "pixels"
@@ -186,7 +186,7 @@ class Canvas(Table):
     """How often the pyramid halves the picture."""
 
 
-class Schedule(Table):
+class Schedule(RecipeTable):
     """Scales from coarse to fine, each begun from the last one's picture."""
 
     coarsest: Annotated[int, Field(ge=16)] | None = None
@@ -222,7 +222,7 @@ class Schedule(Table):
     curvature pairs of bounded L-BFGS, rescaled as gradients are."""
 
 
-class Solver(Table):
+class SolverChoice(RecipeTable):
     """How the canvas follows its gradient."""
 
     kind: Literal["adam", "lbfgs", "lbfgsb", "bounded"] = "adam"

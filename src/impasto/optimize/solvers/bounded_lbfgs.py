@@ -12,7 +12,7 @@ from torch import Tensor
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.precondition import emphasize_coarse, reach
 from impasto.optimize.solvers.solver import Evaluate, resized
-from impasto.recipe.tables import Solver
+from impasto.recipe.tables import SolverChoice
 
 LEAST_CURVATURE = 1e-10
 """Of a pair, relative to the change of its gradient squared; below it, it says nothing."""
@@ -51,7 +51,7 @@ class BoundedLbfgs:
     """Mean change of a pixel in the first step, when no curvature is known yet."""
 
     def __init__(
-        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+        self, settings: SolverChoice, start: Tensor, evaluate: Evaluate, storage: Storage
     ) -> None:
         self._settings = settings
         self._evaluate = evaluate

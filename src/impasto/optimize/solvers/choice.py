@@ -12,9 +12,9 @@ from impasto.optimize.solvers.pyramid_adam import PyramidAdam
 from impasto.optimize.solvers.scipy_lbfgsb import ScipyLbfgsb
 from impasto.optimize.solvers.solver import Adam, Evaluate, SolverLike, TorchLbfgs
 from impasto.recipe.recipe import Recipe
-from impasto.recipe.tables import Solver
+from impasto.recipe.tables import SolverChoice
 
-SOLVERS: dict[str, Callable[[Solver, Tensor, Evaluate, Storage], SolverLike]] = {
+SOLVERS: dict[str, Callable[[SolverChoice, Tensor, Evaluate, Storage], SolverLike]] = {
     "adam": Adam,
     "lbfgs": TorchLbfgs,
     "lbfgsb": ScipyLbfgsb,

@@ -10,7 +10,7 @@ from torch import Tensor
 from impasto.canvas.pyramid import compose, decompose, slopes
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.solver import LEVELS, Evaluate, adam_moments, adam_move, in_memory
-from impasto.recipe.tables import Canvas, Solver
+from impasto.recipe.tables import CanvasChoice, SolverChoice
 
 
 class PyramidAdam:
@@ -21,8 +21,8 @@ class PyramidAdam:
 
     def __init__(
         self,
-        settings: Solver,
-        canvas: Canvas,
+        settings: SolverChoice,
+        canvas: CanvasChoice,
         start: Tensor,
         evaluate: Evaluate,
         storage: Storage,

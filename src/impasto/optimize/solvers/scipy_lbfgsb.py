@@ -20,7 +20,7 @@ from torch import Tensor
 
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.solver import Evaluate, in_memory
-from impasto.recipe.tables import Solver
+from impasto.recipe.tables import SolverChoice
 
 Vector = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ class ScipyLbfgsb:
     """
 
     def __init__(
-        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+        self, settings: SolverChoice, start: Tensor, evaluate: Evaluate, storage: Storage
     ) -> None:
         self._settings = settings
         self._evaluate = evaluate
@@ -110,7 +110,7 @@ class ScipyLbfgsb:
 class _Round:
     """One ``minimize`` in a thread: ``ask`` for a point, ``answer`` with value and slope."""
 
-    def __init__(self, settings: Solver, start: Vector) -> None:
+    def __init__(self, settings: SolverChoice, start: Vector) -> None:
         self._settings = settings
         self._asked: SimpleQueue[Vector | BaseException | None] = SimpleQueue()
         self._answered: SimpleQueue[tuple[float, Vector] | None] = SimpleQueue()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import rows_of
-from impasto.recipe.tables import Solver
+from impasto.recipe.tables import SolverChoice
 
 Evaluate = Callable[[Tensor], tuple[dict[str, float], Tensor]]
 """Losses by name (``"total"`` among them) and the gradient of the total, of a picture in [0, 1]."""
@@ -58,7 +58,7 @@ class Adam:
     """
 
     def __init__(
-        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+        self, settings: SolverChoice, start: Tensor, evaluate: Evaluate, storage: Storage
     ) -> None:
         self._settings = settings
         self._evaluate = evaluate
@@ -132,7 +132,7 @@ class Adam:
 
 
 def adam_moments(
-    settings: Solver, first: Tensor, second: Tensor, slope: Tensor
+    settings: SolverChoice, first: Tensor, second: Tensor, slope: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Both moments of the gradients with another one taken in; all of one shape."""
     return (
@@ -141,7 +141,7 @@ def adam_moments(
     )
 
 
-def adam_move(settings: Solver, first: Tensor, second: Tensor, seen: int) -> Tensor:
+def adam_move(settings: SolverChoice, first: Tensor, second: Tensor, seen: int) -> Tensor:
     """What Adam's moments, of as many gradients as ``seen``, say to subtract at a rate of 1."""
     spread = (second / (1 - settings.beta2**seen)).sqrt_().add_(settings.epsilon * LEVELS)
     return first / (1 - settings.beta1**seen) / spread
@@ -154,7 +154,7 @@ class TorchLbfgs:
     """
 
     def __init__(
-        self, settings: Solver, start: Tensor, evaluate: Evaluate, storage: Storage
+        self, settings: SolverChoice, start: Tensor, evaluate: Evaluate, storage: Storage
     ) -> None:
         self._settings = settings
         self._evaluate = evaluate
