@@ -109,8 +109,8 @@ def test_a_preview_is_a_sheet_and_the_first_seconds(client, tmp_path):
         assert image.width > 4 * 40
         assert image.height > 2 * 30
     assert sorted(each.name for each in studio_of(client).folder.of(job["id"]).iterdir()) == [
-        *("clip", "photo.view", "preview.jpg", "result.mp4", "sheet.png", "style-0"),
-        *("style-0.view", "thumbnail.jpg"),
+        *("clip", "photo.view", "preview.jpg", "result.mp4", "sheet.png"),
+        *("studio.json", "style-0", "style-0.view", "thumbnail.jpg"),
     ]
     # The whole clip by its name, which is not sent again.
     source = {"clip": {"job": job["id"], "what": "clip"}, "styles": [{"style_name": "pond"}]}

@@ -318,8 +318,9 @@ def test_what_is_accepted_is_on_the_disk(client, monkeypatch):
     monkeypatch.setattr(os, "fsync", flushed)
     monkeypatch.setattr(Queue, "add", added)
     job = accepted(post(client))["id"]
-    assert set(seen[:-3]) >= {"photo", "style-0"}
-    assert seen[-3:] == [job, "jobs", "the queue"]
+    end = seen.index("the queue") + 1
+    assert set(seen[: end - 3]) >= {"photo", "style-0", "studio.json"}
+    assert seen[end - 3 : end] == [job, "jobs", "the queue"]
 
 
 def test_what_is_kept_is_for_its_owner_only(tmp_path):

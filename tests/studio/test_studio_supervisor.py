@@ -9,13 +9,15 @@ import pytest
 pytest.importorskip("fastapi")
 
 from impasto.studio.queue import queue as queueing
+from impasto.studio.queue.clock import Clock
 from impasto.studio.queue.folder import Folder
+from impasto.studio.queue.housekeeping import sweep, tidy_up
 from impasto.studio.queue.queue import Queue
 from impasto.studio.queue.rows import Spec
 from impasto.studio.settings import Settings
 from impasto.studio.workers import studio_worker as worker
 from impasto.studio.workers import supervisor as supervising
-from impasto.studio.workers.supervisor import Supervisor, sweep
+from impasto.studio.workers.supervisor import Supervisor
 
 FEW = 2
 SPEC = Spec({}, ("a", "b"), (None,), ((8, 8), (8, 8)))
@@ -57,7 +59,7 @@ def gets_on_and_dies(settings, name, threads, form):
 
 def add(folder, queue, number=0, **changes):
     job = f"{number:032x}"
-    folder.of(job).mkdir()
+    folder.make(folder.of(job))
     given = {"draft": False, "title": "", "key": None, "body": "", "max_queue": 99} | changes
     return queue.add(job, SPEC, **given)[0].id
 
@@ -148,6 +150,10 @@ def kept(tmp_path):
     return folder, queue
 
 
+def clock_of(folder):
+    return Clock(folder.clock)
+
+
 def left(folder, queue):
     found = sorted(int(job, 16) for job in queue.ids())
     assert sorted(int(path.name, 16) for path in folder.jobs.iterdir()) == found
@@ -157,11 +163,11 @@ def left(folder, queue):
 def test_jobs_that_ended_long_ago_go(kept, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 110.0)
     folder, queue = kept
-    sweep(Settings(data=folder.path, keep_s=None), folder, queue)
+    sweep(Settings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
     assert left(folder, queue) == [0, 1, 2, 3, 4, 5]
-    sweep(Settings(data=folder.path, keep_s=8.5), folder, queue)
+    sweep(Settings(data=folder.path, keep_s=8.5), folder, queue, clock_of(folder))
     assert left(folder, queue) == [2, 3, 4, 5]
-    sweep(Settings(data=folder.path, keep_s=0.1), folder, queue)
+    sweep(Settings(data=folder.path, keep_s=0.1), folder, queue, clock_of(folder))
     assert left(folder, queue) == [4, 5]  # never what has not ended
 
 
@@ -171,27 +177,28 @@ def test_drafts_that_pages_left_behind_go_after_a_day(kept, monkeypatch):
         base.execute("UPDATE jobs SET draft = 1 WHERE id IN (?, ?)", (f"{1:032x}", f"{5:032x}"))
     for hours, there in ((23, [0, 1, 2, 3, 4, 5]), (25, [0, 2, 3, 4, 5])):
         monkeypatch.setattr(time, "time", lambda hours=hours: 110.0 + 3600 * hours)
-        sweep(Settings(data=folder.path, keep_s=None), folder, queue)
+        sweep(Settings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
         assert left(folder, queue) == there
 
 
 def test_where_the_disk_is_short_the_oldest_go(kept):
     folder, queue = kept
-    settings = Settings(data=folder.path, keep_s=None, max_disk=4500)
-    sweep(settings, folder, queue)
+    settings = Settings(data=folder.path, keep_s=None, max_disk=5000)
+    sweep(settings, folder, queue, clock_of(folder))
     assert left(folder, queue) == [2, 3, 4, 5]
-    sweep(Settings(data=folder.path, keep_s=None, max_disk=1), folder, queue)
+    sweep(Settings(data=folder.path, keep_s=None, max_disk=1), folder, queue, clock_of(folder))
     assert left(folder, queue) == [4, 5]
 
 
 def test_what_kills_left_behind_goes_at_the_next_start(kept):
     folder, queue = kept
-    (folder.staging / "half").mkdir()
-    (folder.staging / "half" / "photo").write_bytes(b"a")
-    (folder.jobs / ("f" * 32)).mkdir()
+    half = folder.staging / ("e" * 32)
+    folder.make(half)
+    (half / "photo").write_bytes(b"a")
+    folder.make(folder.of("f" * 32))
     orphan = folder.of(f"{1:032x}") / ".impasto-999999-00000000"
     orphan.write_bytes(b"a")
-    folder.tidy(queue.ids())
+    tidy_up(folder, queue, clock_of(folder))
     assert not list(folder.staging.iterdir())
     assert not orphan.exists()
     assert left(folder, queue) == [0, 1, 2, 3, 4, 5]

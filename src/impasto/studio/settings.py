@@ -36,7 +36,8 @@ class Settings:
         job_memory: bytes that a worker may take; none: what is free.
         decode_seconds: that the process which decodes may take for a picture.
         keep_s: seconds that ended jobs are kept; none: for ever.
-        max_disk: bytes of the data folder, beyond which the oldest ended jobs go; none: any.
+        max_disk: bytes of all jobs, beyond which the oldest ended ones go to the trash; none: any.
+        trash_s: seconds that what was removed by age or for the disk stays in the trash.
     """
 
     data: Path
@@ -57,6 +58,7 @@ class Settings:
     decode_seconds: float = 60.0
     keep_s: float | None = 30 * DAY_S
     max_disk: int | None = None
+    trash_s: float = 7 * DAY_S
 
     @property
     def limits(self) -> Limits:

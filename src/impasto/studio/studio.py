@@ -14,6 +14,7 @@ from impasto.studio.http.schema import Job
 from impasto.studio.http.views import job_view
 from impasto.studio.problems import Problem
 from impasto.studio.queue.folder import Folder
+from impasto.studio.queue.job_records import read_records
 from impasto.studio.queue.queue import Queue
 from impasto.studio.queue.rows import Row
 from impasto.studio.settings import Settings
@@ -34,7 +35,7 @@ class Studio:
         """Open the data folder and take it for this server.
 
         Raises:
-            InputError: another server has it.
+            InputError: another server has it, or it is not the studio's.
             ResourceError: it cannot be used.
         """
         self.settings = settings
@@ -60,6 +61,19 @@ class Studio:
         self.decoder.close()
         self.queue.close()
         self._lock.close()
+
+    def write_record(self, job: str) -> None:
+        """Keep a job's row in its folder as well, in case the table is lost."""
+        for record in read_records(self.queue, job).values():
+            self.folder.write_record(job, record)
+
+    def delete(self, job: str, *, whatever: bool) -> None:
+        """Delete a job that has ended, or ``whatever`` its state, for good, with its files."""
+        self.folder.mark_deleted(job)
+        if self.queue.remove(job, whatever=whatever):
+            self.folder.delete(job)
+        else:
+            self.folder.mark_deleted(job, is_deleted=False)
 
     @contextlib.contextmanager
     def uploading(self) -> Iterator[None]:

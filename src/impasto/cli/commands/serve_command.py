@@ -76,7 +76,14 @@ def _add_limits(parser: Parser) -> None:
     add("--job-time", metavar="S", type=number(1), default=3600, help="seconds that a job may take")
     add("--job-memory", metavar="GB", type=gigabytes, help="of a worker (default: what is free)")
     add("--keep", metavar="DAYS", type=number(0), default=30, help="ended jobs; 0: for ever")
-    add("--max-disk", metavar="GB", type=gigabytes, help="of the data folder; the oldest jobs go")
+    add("--max-disk", metavar="GB", type=gigabytes, help="of all jobs; the oldest go to the trash")
+    add(
+        "--trash",
+        metavar="DAYS",
+        type=number(0),
+        default=7,
+        help="that expired jobs stay in the trash (default: 7; 0: delete them at once)",
+    )
 
 
 def run(argv: list[str]) -> int:
@@ -144,6 +151,7 @@ def settings_from(options: Any) -> Settings:
         job_memory=options.job_memory,
         keep_s=options.keep * DAY_S or None,
         max_disk=options.max_disk,
+        trash_s=options.trash * DAY_S,
     )
 
 

@@ -107,7 +107,8 @@ def _added(studio: Studio, asked: Asked, key: str | None) -> tuple[Row, bool]:
             )
         finally:
             if not new:
-                studio.folder.discard(job)
+                studio.folder.delete(job)
+    studio.write_record(row.id)
     width, height = spec.sizes[0]
     told = {"job": row.id, "new": new, "photo": f"{width}x{height}", "styles": spec.styles}
     log.info("accepted", extra=told | {"sha256": body})
@@ -142,8 +143,8 @@ def remove(studio: TheStudio, job: TheId, forget: bool = False) -> Response:
     row = studio.queue.get(job)
     if row.state not in ENDED and not forget:
         studio.queue.ask(job, "cancel")
-    elif studio.queue.remove(job, whatever=forget):
-        studio.folder.discard(job)
+    else:
+        studio.delete(job, whatever=forget)
     return Response(status_code=204)
 
 

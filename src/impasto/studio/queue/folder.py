@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shutil
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import lock_file, remove_orphans
+from impasto.image.files.atomic import lock_file
+from impasto.studio.queue.ownership import (
+    JOB_FILE,
+    JobMark,
+    StudioMark,
+    claim_folder,
+    is_in_use,
+    read_job_mark,
+    read_studio_mark,
+    write_job_mark,
+    write_studio_mark,
+)
+from impasto.studio.queue.table import inspect_table
 
 ID = re.compile(r"[0-9a-f]{32}")
+TRASHED = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
+"""Name of a folder in the trash."""
 PHOTO, CLIP, START, RESULT = "photo", "clip", "start.png", "result.png"
 FRAMES, SHEET_FRAMES, SHEET = "frames", "sheet.frames", "sheet.png"
 """Of a clip: folders of the frames that are done, and the contact sheet of its preview."""
 PREVIEW, THUMBNAIL, CHECKPOINT = "preview.jpg", "thumbnail.jpg", "checkpoint"
+
+log = logging.getLogger("impasto.studio")
 
 
 def style_file(place: int) -> str:
@@ -42,23 +61,64 @@ def view_file(name: str) -> str:
 
 
 class Folder:
-    """Where everything is that outlives the server."""
+    """Where everything is that outlives the server.
+
+    The studio touches only what it can prove to be its own: the data folder has a marker, and so
+    has each folder of a job or an upload, which also names the data folder. Anything else stays.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Make the folder if it is not there; nobody else of the machine may look into it.
+        """Open a data folder, or make one; nobody else of the machine may look into it.
+
+        A folder that holds other files becomes a data folder beside them if none of them has a
+        name that the studio uses; otherwise it is refused. A data folder of version 0.1, which has
+        a table and no marker, is adopted.
 
         Raises:
+            InputError: the folder, or its table, is not the studio's.
             ResourceError: it cannot be made or written to.
         """
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for part in (self.jobs, self.staging):
+            self._mark = read_studio_mark(path) or self._claim()
+            self._check_table()
+            for part in (self.jobs, self.staging, self.trash):
                 part.mkdir(exist_ok=True, mode=0o700)
             self.table.touch(mode=0o600)  # the folder may be one that others can look into
         except OSError as error:
             raise ResourceError(f"{path}: cannot be used as data folder ({error.strerror})") from (
                 None
+            )
+
+    def _claim(self) -> StudioMark:
+        """Mark a folder that has no marker yet."""
+        table = inspect_table(self.table)
+        names = (self.jobs, self.staging, self.trash, self.clock, self._lock_file)
+        foreign = [path.name for path in names if is_in_use(path)]
+        if table == "foreign":
+            foreign.append(self.table.name)
+        if foreign and table != "own":
+            raise InputError(
+                f"{self.path}: holds {', '.join(foreign)} but is no data folder of the studio; "
+                f"choose a new or empty folder, or put {self.table.name} back if it was moved away"
+            )
+        return claim_folder(self.path, StudioMark(uuid.uuid4().hex, is_adopting=table == "own"))
+
+    def _check_table(self) -> None:
+        if inspect_table(self.table) == "foreign":
+            raise InputError(
+                f"{self.table}: damaged, or not the studio's table; move it away to have the "
+                "jobs listed from their folders, or put a sound copy back"
+            )
+        if is_in_use(self.table):
+            return
+        # SQLite would delete it, and with it what it holds of the table that was moved away.
+        rest = self.table.with_name(f"{self.table.name}-wal")
+        if is_in_use(rest):
+            raise InputError(
+                f"{rest}: its table {self.table.name} is missing; put the table back, or move this "
+                "file away as well to have the jobs listed from their folders"
             )
 
     @property
@@ -76,20 +136,61 @@ class Folder:
         """The folder of what is being uploaded."""
         return self.path / "staging"
 
+    @property
+    def trash(self) -> Path:
+        """The folder of what was removed a short while ago."""
+        return self.path / "trash"
+
+    @property
+    def clock(self) -> Path:
+        """The file of the times that servers have seen."""
+        return self.path / "clock.json"
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def is_adopting(self) -> bool:
+        """Whether the folder is one of version 0.1, whose jobs have no markers yet."""
+        return self._mark.is_adopting
+
     def of(self, job: str) -> Path:
         """The folder of a job, whose id is the server's own."""
         return self.jobs / job
+
+    def read_mark(self, path: Path) -> JobMark | None:
+        """Read the marker of a folder in jobs, staging or trash. None: it is not the studio's."""
+        pattern = TRASHED if path.parent == self.trash else ID
+        if not pattern.fullmatch(path.name):
+            return None
+        job, mark = path.name[-32:], read_job_mark(path)
+        return mark if mark is not None and (mark.studio, mark.job) == (self.id, job) else None
+
+    @property
+    def id(self) -> str:
+        """Random id of the data folder, which the markers of its own folders name."""
+        return self._mark.studio
+
+    def make(self, place: Path) -> None:
+        """Make an empty folder of the studio's own, named with an id."""
+        place.mkdir(mode=0o700)
+        try:
+            write_job_mark(place, JobMark(self.id, place.name))
+        except ResourceError:
+            place.rmdir()
+            raise
 
     @contextlib.contextmanager
     def new(self) -> Iterator[tuple[str, Path]]:
         """A new id and a folder to upload to, which is gone afterwards if it was not kept."""
         job = uuid.uuid4().hex
         place = self.staging / job
-        place.mkdir(mode=0o700)
+        self.make(place)
         try:
             yield job, place
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            self.erase(place)
 
     def keep(self, job: str) -> None:
         """Make what was uploaded the folder of a job, on the disk before the queue knows of it."""
@@ -99,20 +200,93 @@ class Folder:
         place.rename(self.of(job))
         _flush(self.jobs)
 
-    def discard(self, job: str) -> None:
-        """Remove the folder of a job."""
-        shutil.rmtree(self.of(job), ignore_errors=True)
+    def adopt(self, job: str, record: dict[str, Any]) -> None:
+        """Mark the folder of a job of version 0.1 as the studio's own."""
+        place = self.of(job)
+        if ID.fullmatch(job) and place.is_dir() and not place.is_symlink():
+            write_job_mark(place, JobMark(self.id, job, record))
 
-    def tidy(self, known: Iterable[str]) -> None:
-        """At the start of a server: remove what kills have left behind."""
-        for path in self.staging.iterdir():
-            shutil.rmtree(path, ignore_errors=True)
-        jobs = set(known)
-        for path in self.jobs.iterdir():
-            if path.name in jobs:
-                remove_orphans(path)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
+    def end_adoption(self) -> None:
+        """Note that all jobs of version 0.1 have their markers."""
+        self._mark = replace(self._mark, is_adopting=False)
+        write_studio_mark(self.path, self._mark)
+
+    def write_record(self, job: str, record: dict[str, Any]) -> None:
+        """Keep a job's row in its folder; a job is not worth less if that fails."""
+        self._change_mark(self.of(job), record=record)
+
+    def mark_deleted(self, job: str, is_deleted: bool = True) -> None:
+        """Note that a job is about to be deleted for good, so that no kill brings it back."""
+        self._change_mark(self.of(job), is_deleted=is_deleted)
+
+    def _change_mark(self, place: Path, **changes: Any) -> None:
+        mark = self.read_mark(place)
+        if mark is None or mark == replace(mark, **changes):
+            return
+        try:
+            write_job_mark(place, replace(mark, **changes))
+        except ResourceError as error:
+            log.warning("marker not written", extra={"job": mark.job, "reason": str(error)})
+
+    def delete(self, job: str) -> None:
+        """Delete the folder of a job for good, as its client asked."""
+        self.mark_deleted(job)
+        # Out of its worker's reach first, which might write into it meanwhile.
+        self.erase(self._move_to_trash(self.of(job), time.time()) or self.of(job))
+
+    def discard(self, place: Path, now: float, lived: float) -> None:
+        """Move a folder of the studio's own to the trash; what is not its own stays.
+
+        Args:
+            place: in jobs or staging.
+            now: seconds since 1970, for the name.
+            lived: :attr:`Clock.lived`, from which its time in the trash counts.
+        """
+        target = self._move_to_trash(place, now)
+        if target is not None:
+            self.stamp_trash(target, lived)
+
+    def _move_to_trash(self, place: Path, now: float) -> Path | None:
+        """Where a folder is now. None: it is not there, not the studio's own, or stuck."""
+        if not os.path.lexists(place):
+            return None
+        if self.read_mark(place) is None:
+            log.warning("kept: not the studio's own", extra={"folder": str(place)})
+            return None
+        when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(max(0.0, now)))
+        target = self.trash / f"{when}-{place.name}"
+        try:
+            place.rename(target)
+        except OSError as error:
+            log.warning("not removed", extra={"folder": str(place), "reason": error.strerror})
+            return None
+        return target
+
+    def stamp_trash(self, place: Path, lived: float | None) -> None:
+        """Have a folder's time in the trash count from now. None: it is in the trash no longer."""
+        self._change_mark(place, trashed=lived)
+
+    def erase(self, place: Path) -> bool:
+        """Delete a folder of the studio's own from the disk; whether it is gone.
+
+        Its marker goes last, so that what a kill leaves behind is still known as the studio's.
+        """
+        if self.read_mark(place) is None:
+            return not os.path.lexists(place)
+        try:
+            for path in place.iterdir():
+                if path.name == JOB_FILE:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            (place / JOB_FILE).unlink()
+            place.rmdir()
+        except OSError as error:
+            log.warning("not removed", extra={"folder": str(place), "reason": error.strerror})
+            return False
+        return True
 
     def size(self, job: str) -> int:
         """Bytes of a job's files."""
@@ -128,7 +302,7 @@ class Folder:
         Raises:
             InputError: another server has it.
         """
-        file = (self.path / "lock").open("wb")
+        file = self._lock_file.open("ab")
         if not lock_file(file):
             file.close()
             raise InputError(

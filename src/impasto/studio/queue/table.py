@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from impasto.errors import ResourceError
 
 BUSY_S = 20.0
 TABLES = """
@@ -100,6 +103,11 @@ class Table:
         found = self.rows("SELECT min(created) FROM jobs WHERE state = 'queued'")[0][0]
         return None if found is None else float(found)
 
+    def latest_time(self) -> float | None:
+        """The latest time, in seconds since 1970, at which a job came, began or ended."""
+        found = self.rows("SELECT max(created), max(started), max(ended) FROM jobs")[0]
+        return max((float(each) for each in found if each is not None), default=None)
+
     def states(self) -> dict[str, int]:
         """Jobs by state."""
         found = self.rows("SELECT state, count(*) AS jobs FROM jobs GROUP BY state")
@@ -119,6 +127,34 @@ class Table:
         """Add to a total."""
         with self.change() as base:
             add_to(base, name, value)
+
+
+def inspect_table(path: Path) -> Literal["own", "empty", "foreign"]:
+    """Whether a file is the studio's table, of this version or an earlier one; nothing changes.
+
+    Returns:
+        ``empty``: there is no file, or one without any tables, as a kill may leave it.
+
+    Raises:
+        ResourceError: it cannot be opened.
+    """
+    if not os.path.lexists(path):
+        return "empty"
+    if not path.is_file():
+        return "foreign"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_S, uri=True)
+        ) as base:
+            found = {row[1] for row in base.execute("PRAGMA table_info(jobs)")}
+            is_empty = base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    except sqlite3.OperationalError as error:
+        raise ResourceError(f"{path}: cannot be opened ({error})") from None
+    except sqlite3.DatabaseError:
+        return "foreign"
+    if is_empty:
+        return "empty"
+    return "own" if found >= {"id", "state", "spec", "created", "ended"} else "foreign"
 
 
 def add_to(base: sqlite3.Connection, name: str, value: float = 1) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.errors import InputError
 from impasto.image.files.atomic import replace_atomically
 from impasto.image.picture import Picture, fit_within
 from impasto.studio.problems import Problem, problem_of
 from impasto.studio.queue import folder as files
+from impasto.studio.queue.job_records import read_records
 from impasto.studio.queue.rows import Row
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ PREVIEW_SHARE = 0.05
 PREVIEW_SIDE = 1024
 THUMBNAIL_SIDE = 320
 
+SCRATCH = re.compile(r".+\.\d+\.npy")
+"""Names of the decoder's scratch files."""
 log = logging.getLogger("impasto.studio")
 
 
@@ -69,7 +74,9 @@ class Attempt:
         elif state != "gone":
             if not self.worker.queue.end(self.row, state, self.used, problem, self.size):
                 state = "gone"
-            if state == "done":
+            for record in read_records(self.worker.queue, self.row.id).values():
+                self.worker.folder.write_record(self.row.id, record)
+            if state == "done" and self.worker.folder.read_mark(self.place) is not None:
                 (self.place / files.CHECKPOINT).unlink(missing_ok=True)
                 shutil.rmtree(self.place / files.FRAMES, ignore_errors=True)
         log.info(
@@ -84,8 +91,13 @@ class Attempt:
         )
 
     def _made(self) -> str:
+        if (
+            self.worker.folder.read_mark(self.place) is None
+        ):  # nothing is written into it, or removed
+            raise InputError("the job's folder is missing, or is not the studio's own")
         for scratch in self.place.glob("*.npy"):  # of a worker that was killed
-            scratch.unlink()
+            if SCRATCH.fullmatch(scratch.name):
+                scratch.unlink()
         if self.row.spec.film is not None:
             from impasto.studio.workers.film_job import FilmJob
 

@@ -15,7 +15,9 @@ from impasto.batch.workers.cores import available_cores
 from impasto.batch.workers.processes import born_deaf
 from impasto.studio import logs
 from impasto.studio.problems import Problem
+from impasto.studio.queue.clock import Clock
 from impasto.studio.queue.folder import Folder
+from impasto.studio.queue.housekeeping import sweep, tidy_up
 from impasto.studio.queue.queue import Queue
 from impasto.studio.settings import Settings
 from impasto.studio.workers import studio_worker as worker
@@ -28,8 +30,6 @@ HANGING_S = 60.0
 """Beyond a job's time until its worker, which should have ended it by itself, is killed."""
 MEMORY_SLACK = 1.25
 """Of a job's memory, before its worker is killed."""
-DRAFT_S = 86_400.0
-"""That ended drafts are kept: pages that are closed leave theirs behind."""
 PAUSE_S = 5.0
 """Before a worker that died young is replaced."""
 
@@ -50,10 +50,12 @@ class Supervisor:
         self._workers: list[_Lane] = [_Lane() for _ in range(settings.workers)]
         self._started = 0
         self._swept = 0.0
+        self._clock: Clock
 
     def start(self) -> None:
         """Take over what the last server left, and start the workers."""
-        self._folder.tidy(self._queue.ids())
+        self._clock = Clock(self._folder.clock, self._queue.latest_time())
+        tidy_up(self._folder, self._queue, self._clock)
         # They went with a server that was killed, perhaps by the job itself, with all the memory.
         left = [self._queue.lost(row.worker) for row in self._queue.running()]
         log.info("started", extra={"recovered": len(left), "data": str(self._folder.path)})
@@ -97,7 +99,7 @@ class Supervisor:
         self._keep_limits()
         if time.monotonic() > self._swept + SWEEP_S:
             self._swept = time.monotonic()
-            sweep(self._settings, self._folder, self._queue)
+            sweep(self._settings, self._folder, self._queue, self._clock)
 
     def _replace(self, lane: _Lane) -> None:
         if lane.process is not None:
@@ -174,27 +176,6 @@ class _Lane:
     def seconds(self) -> float:
         """It has been at it."""
         return time.monotonic() - self._since
-
-
-def sweep(settings: Settings, folder: Folder, queue: Queue) -> None:
-    """Remove ended jobs that are older than is kept, and the oldest of what is too much."""
-    now = time.time()
-    old = [] if settings.keep_s is None else queue.ended(now - settings.keep_s)
-    old += [job for job in queue.ended(now - DRAFT_S, drafts=True) if job not in old]
-    if settings.max_disk is not None:
-        sizes = {job: folder.size(job) for job in queue.ids()}
-        left = sum(sizes.values()) - sum(sizes.get(job, 0) for job in old)
-        for job in queue.ended():
-            if left <= settings.max_disk:
-                break
-            if job not in old:
-                old.append(job)
-                left -= sizes.get(job, 0)
-    for job in old:
-        if queue.remove(job):
-            folder.discard(job)
-    if old:
-        log.info("swept", extra={"jobs": len(old)})
 
 
 def resident_bytes(process: int) -> int:
