@@ -32,14 +32,14 @@ from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Floats, Picture, fit_within, to_levels
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.video.clip.clip import Levels, from_levels
+from impasto.video.clip.frames import Levels, levels_to_floats
 from impasto.video.engines.network_frames import Network
 from impasto.video.engines.optimizer_frames import Effort, Optimizer
-from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
-from impasto.video.stabilize.flow import Dis, Estimator
-from impasto.video.stabilize.history import Memory
+from impasto.video.film_metrics import SOURCE, FilmStyleMeter, SteadinessMeter
+from impasto.video.stabilize.flow import DisEstimator, FlowEstimator
+from impasto.video.stabilize.frame_memory import FrameMemory
 from impasto.video.stabilize.motion import Flow
-from impasto.video.stabilize.stabilizer import Engine, Links, Stabilizer
+from impasto.video.stabilize.stabilizer import FrameEngine, FrameLinks, Stabilizer
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / ".cache" / "video"
@@ -54,17 +54,17 @@ class Previous(Optimizer):
     _effort: Effort
     _last: Floats | None = None
 
-    def painted(self, frame: Floats, memory: Memory | None) -> Floats:
-        """See :class:`impasto.video.stabilize.stabilizer.Engine`."""
+    def paint(self, frame: Floats, memory: FrameMemory | None) -> Floats:
+        """See :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
         if memory is not None and not self.warps and self._last is not None:
             memory = replace(memory, result=self._last, frame=frame)
         if memory is not None:
             self._effort = super().effort_for(memory)
             memory = replace(memory, reliability=0 * memory.reliability)
-        self._last = super().painted(frame, memory)
+        self._last = super().paint(frame, memory)
         return self._last
 
-    def effort_for(self, memory: Memory) -> Effort:  # noqa: ARG002
+    def effort_for(self, memory: FrameMemory) -> Effort:  # noqa: ARG002
         """As much as ours."""
         return self._effort
 
@@ -96,8 +96,8 @@ class Exact:
         maps = (np.vstack([np.reshape(each, (2, 3)), [0, 0, 1]]) @ shrunk for each in told["A"])
         self._maps = dict(zip((each.tobytes() for each in clip), maps, strict=False))
 
-    def flow(self, frame: Floats, other: Floats) -> Flow:
-        """See :class:`impasto.video.stabilize.flow.Estimator`."""
+    def estimate_flow(self, frame: Floats, other: Floats) -> Flow:
+        """See :class:`impasto.video.stabilize.flow.FlowEstimator`."""
         here, there = (self._maps[to_levels(each, 8).tobytes()] for each in (frame, other))
         height, width = frame.shape[:2]
         y, x = np.mgrid[:height, :width] + 0.5
@@ -108,16 +108,16 @@ class Exact:
 class Still:
     """An estimator for which nothing moves."""
 
-    def flow(self, frame: Floats, other: Floats) -> Flow:  # noqa: ARG002
-        """See :class:`impasto.video.stabilize.flow.Estimator`."""
+    def estimate_flow(self, frame: Floats, other: Floats) -> Flow:  # noqa: ARG002
+        """See :class:`impasto.video.stabilize.flow.FlowEstimator`."""
         return np.zeros((*frame.shape[:2], 2), np.float32)
 
 
-NETWORK_WAYS: dict[str, tuple[bool, type[Dis | Still], float | None]] = {
-    "per frame": (False, Dis, 0.0),
+NETWORK_WAYS: dict[str, tuple[bool, type[DisEstimator | Still], float | None]] = {
+    "per frame": (False, DisEstimator, 0.0),
     "previous": (False, Still, None),
-    "frozen": (True, Dis, None),
-    "ours": (False, Dis, None),
+    "frozen": (True, DisEstimator, None),
+    "ours": (False, DisEstimator, None),
 }
 """Whether statistics are frozen, what estimates flow, stability if it is fixed."""
 
@@ -147,7 +147,7 @@ def main() -> None:
             given = way, clip, recipe, painting, options.stability
             films[way], seconds[way] = kept(folder.name, *given) or made(*given)
             keep(folder.name, films[way], seconds[way], *given)
-        found, shares = measured(clip, films, painting, Dis())
+        found, shares = measured(clip, films, painting, DisEstimator())
         report(folder.name, found, seconds)
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
         if (folder / "transforms.json").exists():
@@ -176,40 +176,40 @@ def made(
     way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> tuple[list[Levels], float]:
     """A film, and CPU seconds a frame of making it, the network's loading left out."""
-    engine: Engine
+    engine: FrameEngine
     if recipe.engine.kind != "optimizer":
         frozen, flow, fixed = NETWORK_WAYS[way]
         strength = stability if fixed is None else fixed
         engine = Network(recipe, [painting], frozen=frozen)
     else:
         kind, fixed = WAYS[way]
-        strength, flow = stability if fixed is None else fixed, Dis
+        strength, flow = stability if fixed is None else fixed, DisEstimator
         size = clip[0].shape[1], clip[0].shape[0]
         engine = kind(recipe, [painting], size, stability=strength)
-    links = Links((1,), (1.0,)) if way == "previous" else None
+    links = FrameLinks((1,), (1.0,)) if way == "previous" else None
     stabilizer = Stabilizer(engine, flow(), strength, links)
     began = time.process_time()
-    film = [stabilizer.stylized(frame)[1] for frame in clip]
+    film = [stabilizer.stylize_frame(frame)[1] for frame in clip]
     return film, (time.process_time() - began) / len(clip)
 
 
 def measured(
-    clip: list[Levels], films: dict[str, list[Levels]], painting: Picture, estimator: Estimator
+    clip: list[Levels], films: dict[str, list[Levels]], painting: Picture, estimator: FlowEstimator
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
     """Everything in the table, by name, the source's own first; and how much was compared."""
-    steady, style = Steadiness(estimator), StyleOnFrames(painting, EVERY)
+    steady, style = SteadinessMeter(estimator), FilmStyleMeter(painting, EVERY)
     for source, made_of_it in zip(clip, by_frame(films), strict=True):
-        steady.see(from_levels(source), made_of_it)
-        style.see(from_levels(source), made_of_it)
-    still, styled = steady.results(), style.results()
+        steady.add_frame(levels_to_floats(source), made_of_it)
+        style.add_frame(levels_to_floats(source), made_of_it)
+    still, styled = steady.average_results(), style.average_results()
     found = {name: {**still[name], **styled[name]} for name in films}
-    return {SOURCE: still[SOURCE], **found}, steady.shares()
+    return {SOURCE: still[SOURCE], **found}, steady.average_shares()
 
 
 def by_frame(films: dict[str, list[Levels]]) -> Iterator[dict[str, Floats]]:
     """The films' frames, those of one time together."""
     for frames in zip(*films.values(), strict=True):
-        yield dict(zip(films, map(from_levels, frames), strict=True))
+        yield dict(zip(films, map(levels_to_floats, frames), strict=True))
 
 
 def keep(

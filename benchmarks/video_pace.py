@@ -28,13 +28,14 @@ from impasto.engine.allocation import keep_freed_memory
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 from impasto.recipe.recipe import load_recipe
-from impasto.video.clip.clip import Format, open_clip
-from impasto.video.clip.film import Timed, write_film
+from impasto.video.clip.film_writer import FilmFrame, write_film
+from impasto.video.clip.frames import Format
+from impasto.video.clip.reading import open_clip
+from impasto.video.clip.selection import resize_frame
 from impasto.video.engines.network_frames import Network
 from impasto.video.engines.optimizer_frames import Optimizer
-from impasto.video.job.film_run import sized
-from impasto.video.stabilize.flow import Dis
-from impasto.video.stabilize.stabilizer import Engine, Stabilizer
+from impasto.video.stabilize.flow import DisEstimator
+from impasto.video.stabilize.stabilizer import FrameEngine, Stabilizer
 
 ROOT = Path(__file__).parents[1]
 SIZE = 854, 480
@@ -73,8 +74,8 @@ def main() -> None:
 def cut(source: Path, count: int, target: Path) -> Path:
     """The first frames of a clip, at the size that all are measured at."""
     frames = (
-        Timed(index / RATE, partial(sized, frame, SIZE))
-        for index, frame in enumerate(islice(open_clip(source).frames(), count))
+        FilmFrame(index / RATE, partial(resize_frame, frame, SIZE))
+        for index, frame in enumerate(islice(open_clip(source).read_frames(), count))
     )
     write_film(target, frames, Format(*SIZE, RATE, 1 / RATE))
     return target
@@ -83,16 +84,16 @@ def cut(source: Path, count: int, target: Path) -> Path:
 def ours(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[float, float]]:
     """CPU and clock seconds of each frame."""
     recipe = load_recipe(name).with_changes({"size": max(SIZE)})
-    engine: Engine
+    engine: FrameEngine
     if recipe.engine.kind == "optimizer":
         engine = Optimizer(recipe, [painting], SIZE, stability=STABILITY)
     else:
         engine = Network(recipe, [painting])
-    stabilizer, taken = Stabilizer(engine, Dis(), STABILITY), []
-    frames = open_clip(clip).frames()
+    stabilizer, taken = Stabilizer(engine, DisEstimator(), STABILITY), []
+    frames = open_clip(clip).read_frames()
     for _ in range(count):
         before = time.process_time(), time.monotonic()
-        stabilizer.stylized(sized(next(frames), SIZE))
+        stabilizer.stylize_frame(resize_frame(next(frames), SIZE))
         taken.append((time.process_time() - before[0], time.monotonic() - before[1]))
     return taken
 

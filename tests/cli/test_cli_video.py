@@ -19,9 +19,9 @@ from PIL import Image
 
 from clips import panning, write_clip, write_sound
 from impasto.cli import main
-from impasto.video.clip.clip import open_clip
-from impasto.video.measure import Steadiness
-from impasto.video.stabilize.flow import Dis
+from impasto.video.clip.reading import open_clip
+from impasto.video.film_metrics import SteadinessMeter
+from impasto.video.stabilize.flow import DisEstimator
 from processes import running
 
 QUICK = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "4", "--later", "2"]
@@ -36,7 +36,7 @@ def _in_a_folder_with_a_clip(work, monkeypatch):
 
 
 def frames_of(path):
-    return [frame.load() for frame in open_clip(path).frames()]
+    return [frame.load() for frame in open_clip(path).read_frames()]
 
 
 def command(*arguments):
@@ -50,7 +50,7 @@ def test_a_film_keeps_time_size_and_sound_and_leaves_nothing_behind(capsys):
     assert (report["frames"], report["width"], report["height"]) == (6, 64, 48)
     clip, film = open_clip("clip.mp4"), open_clip("film.mp4")
     assert (film.format.width, film.format.height, film.format.rate) == (64, 48, 12)
-    assert [f.time for f in film.frames()] == [f.time for f in clip.frames()]
+    assert [f.time for f in film.read_frames()] == [f.time for f in clip.read_frames()]
     assert film.sound is not None
     painted = frames_of("film.mp4")
     assert all(np.abs(a.astype(int) - b).mean() > 4 for a, b in zip(painted, FRAMES, strict=True))
@@ -60,10 +60,10 @@ def test_a_film_keeps_time_size_and_sound_and_leaves_nothing_behind(capsys):
 
 
 def rmse(path, count=6):
-    seen = Steadiness(Dis())
+    seen = SteadinessMeter(DisEstimator())
     for source, made in zip(FRAMES[:count], frames_of(path), strict=True):
-        seen.see(source.astype(np.float32) / 255, {"film": made.astype(np.float32) / 255})
-    return seen.results()["film"]["rmse_1"]
+        seen.add_frame(source.astype(np.float32) / 255, {"film": made.astype(np.float32) / 255})
+    return seen.average_results()["film"]["rmse_1"]
 
 
 def test_stability_holds_frames_still():
@@ -79,14 +79,14 @@ def test_stability_holds_frames_still():
 
 DYING = """
 import os, signal, sys
-from impasto.video.job import work
-write, calls = work.write_atomically, []
+from impasto.video.job import frame_store
+write, calls = frame_store.write_atomically, []
 def dying(target, data):
     calls.append(target)
     if len(calls) == limit:
         os.kill(os.getpid(), signal.SIGKILL)
     write(target, data)
-limit, work.write_atomically = int(sys.argv.pop(1)), dying
+limit, frame_store.write_atomically = int(sys.argv.pop(1)), dying
 from impasto.cli import main
 main(sys.argv[1:])
 """
@@ -132,7 +132,7 @@ def test_another_jobs_frames_are_not_mixed_in(capsys):
     ]
     other = ["video", "clip.mp4", *QUICK, *folder, "--stability", "0.1", "-o", "b.mp4"]
     assert main(other) == 2
-    assert "another job (the stability is another); --restart" in capsys.readouterr().err
+    assert "another film (the stability differs); restart" in capsys.readouterr().err
     assert main([*other, "--restart"]) == 0
     Path("mine").mkdir()
     Path("mine/letter.txt").write_text("dear")
@@ -166,7 +166,7 @@ def test_another_rate_is_another_job(capsys):
     arguments = ["in/%d.png", *QUICK, "-o", "film.mp4", "--fps"]
     killed_after(1, [*arguments, "12"])
     assert main(["video", *arguments, "6"]) == 2
-    assert "another job (the rate is another)" in capsys.readouterr().err
+    assert "another film (the rate differs)" in capsys.readouterr().err
 
 
 def test_films_of_another_stabilizer_are_not_gone_on_with(monkeypatch, capsys):
@@ -174,7 +174,7 @@ def test_films_of_another_stabilizer_are_not_gone_on_with(monkeypatch, capsys):
     killed_after(1, arguments)
     monkeypatch.setattr("impasto.cli.jobs.film_request.STABILIZER", 1)
     assert main(["video", *arguments]) == 2
-    assert "another job (the version is another)" in capsys.readouterr().err
+    assert "another film (the version differs)" in capsys.readouterr().err
 
 
 def test_nothing_is_kept_of_a_pipe_to_a_pipe(tmp_path, monkeypatch):
@@ -214,12 +214,12 @@ def test_a_stopped_pipe_promises_nothing(monkeypatch, capsys):
 def test_range_and_every(capsys):
     assert main(["video", "clip.mp4", *QUICK, "--range", "0.1-0.45", "-o", "part.mkv"]) == 0
     part = open_clip("part.mkv")
-    assert [float(f.time) for f in part.frames()] == pytest.approx(
+    assert [float(f.time) for f in part.read_frames()] == pytest.approx(
         [0, 1 / 12, 2 / 12, 3 / 12], abs=1e-3
     )
     assert part.sound is not None
     assert main(["video", "clip.mp4", *QUICK, "--every", "3", "-o", "few.gif"]) == 0
-    assert [float(f.time) for f in open_clip("few.gif").frames()] == [0, 0.25]
+    assert [float(f.time) for f in open_clip("few.gif").read_frames()] == [0, 0.25]
     assert main(["video", "clip.mp4", *QUICK, "--range", "9-", "-o", "none.mp4"]) == 2
     assert "no frame at 9 s or later" in capsys.readouterr().err
 
@@ -323,12 +323,12 @@ def test_pictures_that_a_kill_left_are_replaced():
     Path("out").mkdir()
     dying = """
 import os, signal, sys
-from impasto.video.clip import film
-write = film.write_picture
+from impasto.video.clip import film_writer
+write = film_writer.write_picture
 def once(picture, path, **more):
     write(picture, path, **more)
     os.kill(os.getpid(), signal.SIGKILL)
-film.write_picture = once
+film_writer.write_picture = once
 from impasto.cli import main
 main(sys.argv[1:])
 """
@@ -344,15 +344,15 @@ def test_sound_without_a_place_is_left_out_and_told(target, capsys):
     Path("out").mkdir()
     loud = [each for each in QUICK if each != "--quiet"]
     assert main(["video", "clip.mp4", *loud, "--range", "0-0.1", "-o", target]) == 0
-    assert "no place for it, it is left out" in capsys.readouterr().err
+    assert "sound: omitted, because" in capsys.readouterr().err
 
 
 BAD = [
-    (["clip.mp4", "-o", "film.avi"], "a film is one of"),
+    (["clip.mp4", "-o", "film.avi"], "expected one of"),
     (["clip.mp4", "-o", "gone/film.mp4"], "no such folder gone"),
     (["clip.mp4", "-o", "clip.mp4", "--force"], "originals are never replaced"),
     (["clip.mp4", "-o", "old.mp4"], "old.mp4: exists already"),
-    (["clip.mp4", "-o", "."], "a film is one of"),
+    (["clip.mp4", "-o", "."], "expected one of"),
     (["gone.mp4"], "gone.mp4: no such file"),
     (["tone.mp4"], "only sound"),
     (["painting.png", "--raw", "64x48@1"], "give - as CLIP"),
@@ -388,21 +388,21 @@ def test_bad_input_is_one_line(arguments, words, capsys):
 
 def test_a_full_disk_loses_nothing_that_is_done(monkeypatch, capsys):
     from impasto.errors import ResourceError
-    from impasto.video.job import work
+    from impasto.video.job import frame_store
 
-    save = work.write_atomically
+    save = frame_store.write_atomically
 
     def full(target, data):
         if target.name == "00000002.png":
             raise ResourceError(f"{target}: cannot be written (the disk is full)")
         save(target, data)
 
-    monkeypatch.setattr(work, "write_atomically", full)
+    monkeypatch.setattr(frame_store, "write_atomically", full)
     arguments = ["video", "clip.mp4", *QUICK, "-o", "film.mp4"]
     assert main(arguments) == 4
     assert "the disk is full" in capsys.readouterr().err
     assert Path("film.mp4.frames/00000001.png").exists()
-    monkeypatch.setattr(work, "write_atomically", save)
+    monkeypatch.setattr(frame_store, "write_atomically", save)
     assert main(arguments) == 0
     assert len(frames_of("film.mp4")) == 6
 
@@ -412,4 +412,4 @@ def test_numbered_pictures_have_the_rate_they_are_given():
     for index, frame in enumerate(FRAMES[:2]):
         Image.fromarray(frame).save(f"in/{index:04d}.png")
     assert main(["video", "in/%04d.png", "--fps", "8", *QUICK, "-o", "film.mp4"]) == 0
-    assert [f.time for f in open_clip("film.mp4").frames()] == [0, Fraction(1, 8)]
+    assert [f.time for f in open_clip("film.mp4").read_frames()] == [0, Fraction(1, 8)]

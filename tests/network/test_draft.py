@@ -20,7 +20,7 @@ from impasto.network import export, runtime
 from impasto.network.artist import CodeArtist
 from impasto.network.network_files import network_file, network_used, read_painter
 from impasto.record.provenance import read_provenance
-from impasto.video.clip.clip import open_clip
+from impasto.video.clip.reading import open_clip
 
 JOB = ["photo.png", "--style", "painting.png", "--quality", "draft"]
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -239,7 +239,7 @@ def test_a_film_of_drafts():
     frames = panning(3)
     write_clip(Path("clip.mp4"), frames)
     assert main(["video", "clip.mp4", *JOB[1:], "-o", "film.mp4", "--quiet"]) == 0
-    painted = [frame.load() for frame in open_clip("film.mp4").frames()]
+    painted = [frame.load() for frame in open_clip("film.mp4").read_frames()]
     assert len(painted) == 3
     assert all(apart(a, b) > 4 for a, b in zip(painted, frames, strict=True))
 

@@ -121,8 +121,8 @@ def test_frames_of_films_have_none(graded_only, monkeypatch):
     painting = read_picture(np.random.default_rng(0).random((64, 64, 3), np.float32))
     recipe = load_recipe(str(graded_only))
     engine = Network(recipe, [painting])
-    engine.begin(frame)
-    made = engine.painted(frame, None)
+    engine.begin_shot(frame)
+    made = engine.paint(frame, None)
     assert made.std(axis=(0, 1)).max() < 1e-3
     (still,) = OnePass(recipe, device="cpu").run(frame, [painting])
     assert still.picture().pixels.std(axis=(0, 1)).min() > DEVIATION

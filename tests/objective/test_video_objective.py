@@ -32,7 +32,7 @@ from impasto.video.engines.optimizer_frames import (
     starting,
     work_of,
 )
-from impasto.video.stabilize.history import Memory, combined
+from impasto.video.stabilize.frame_memory import FrameMemory, combine_memories
 from objectives import assert_equal_evaluations, narrow_vgg, picture
 
 
@@ -58,11 +58,11 @@ def test_the_energy_is_the_sum_and_its_gradient_the_pull():
 def test_one_term_is_the_long_term_loss_but_for_a_constant():
     rng = np.random.default_rng(5)
     memories = [
-        Memory(*(rng.random((6, 7, 3)).astype(np.float32) for _ in range(2)), sure)
+        FrameMemory(*(rng.random((6, 7, 3)).astype(np.float32) for _ in range(2)), sure)
         for sure in (rng.random((2, 6, 7)) * 0.7).astype(np.float32)
     ]
     shares = [1.0, 1.0]
-    both = combined(memories, shares)
+    both = combine_memories(memories, shares)
     first = memories[0].reliability
     second = np.minimum(memories[1].reliability, 1 - first)  # the closest first
 
@@ -160,7 +160,7 @@ def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
     frame, seen, result = (np.full((4, 5, 3), v, np.float32) for v in (0.7, 0.4, 0.2))
     sure = np.zeros((4, 5), np.float32)
     sure[:, 2:] = 1
-    begun = starting(frame, Memory(result, seen, sure))
+    begun = starting(frame, FrameMemory(result, seen, sure))
     assert np.allclose(begun[:, 2:], 0.2)
     assert np.allclose(begun[:, :2], 0.5)
 
@@ -210,10 +210,10 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
         iterations=later,
         on_step=lambda step: taken.append(step.iteration),
     )
-    engine.begin(frame)
+    engine.begin_shot(frame)
     for sure, count in zip((0.0, 0.5, 1.0), counts, strict=True):
         taken.clear()
-        engine.painted(frame, Memory(frame, frame, np.full(frame.shape[:2], sure, np.float32)))
+        engine.paint(frame, FrameMemory(frame, frame, np.full(frame.shape[:2], sure, np.float32)))
         assert taken == list(range(1, count + 1))
 
 
@@ -223,10 +223,10 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     steps: list[Step] = []
     painting = [read_picture(PAINTING)]
     engine = Optimizer(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)
-    engine.begin(frame)
+    engine.begin_shot(frame)
     sure = np.ones((144, 192), np.float32)
     sure[32:96, 64:128] = 0
-    engine.painted(frame, Memory(frame, frame, sure))
+    engine.paint(frame, FrameMemory(frame, frame, sure))
     assert [each.scale for each in steps] == [0] * 24 + [1] * 6
     apart = np.abs(steps[23].picture().pixels - frame).max(2)
     assert apart[sure == 1].max() < 1e-6
@@ -248,7 +248,7 @@ def test_neighbors_are_matched_with_all_of_the_frame():
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     frame = np.zeros((144, 256, 3), np.float32)
-    assert engine.effort_for(Memory(frame, frame, sure)).focus is None
+    assert engine.effort_for(FrameMemory(frame, frame, sure)).focus is None
 
 
 def test_later_frames_also_end_when_they_have_converged():
@@ -259,8 +259,8 @@ def test_later_frames_also_end_when_they_have_converged():
     size = PHOTO.shape[1], PHOTO.shape[0]
     paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
     engine = Optimizer(recipe, paintings, size, stability=0.8, iterations=40, on_step=see)
-    engine.begin(frame)
-    engine.painted(frame, Memory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
+    engine.begin_shot(frame)
+    engine.paint(frame, FrameMemory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
     assert len(taken) < 40
 
 
@@ -268,7 +268,7 @@ def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
     recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
     engine = Optimizer(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)
     frame = read_picture(PHOTO).pixels
-    engine.begin(frame)
+    engine.begin_shot(frame)
     shown: list[object] = []
 
     def run(photo, paintings, **_):
@@ -278,6 +278,6 @@ def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
     engine._first = SimpleNamespace(run=run)
     for each in (frame, frame[..., ::-1]):
         with pytest.raises(InputError, match="enough seen"):
-            engine.painted(np.ascontiguousarray(each), None)
+            engine.paint(np.ascontiguousarray(each), None)
     assert shown[0] is shown[1]
     assert np.abs(shown[0][0].pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 0.08

@@ -19,7 +19,7 @@ from clips import panning, write_clip
 from impasto.cli import main
 from impasto.studio.queue.queue import Queue
 from impasto.studio.workers import attempt
-from impasto.video.clip.clip import open_clip
+from impasto.video.clip.reading import open_clip
 from impasto.video.engines.optimizer_frames import Optimizer
 from studios import PAINTING, PHOTO, accepted, inside, png, refused, studio_of, work, worker_of
 
@@ -63,7 +63,7 @@ def film_of(client, job, tmp_path):
     assert answer.status_code == 200, answer.text
     path = tmp_path / f"film-{job['id']}.{answer.headers['content-type'].partition('/')[2]}"
     path.write_bytes(answer.content)
-    return path, [frame.load() for frame in open_clip(path).frames()]
+    return path, [frame.load() for frame in open_clip(path).read_frames()]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_the_film_is_that_of_the_command_line(client, clip, whole, tmp_path, mon
     (tmp_path / "p.png").write_bytes(PAINTING)
     flags = ["--recipe", "sketch", "--iterations", "3", "--size", "48", "--quiet"]
     assert main(["video", "clip.mp4", "--style", "p.png", *flags, "-o", "own.mp4"]) == 0
-    own = [frame.load() for frame in open_clip("own.mp4").frames()]
+    own = [frame.load() for frame in open_clip("own.mp4").read_frames()]
     assert len(own) == len(frames) == 5
     for made, wanted in zip(frames, own, strict=True):
         np.testing.assert_array_equal(made, wanted)
@@ -323,7 +323,7 @@ def test_only_sound_is_refused(client, tmp_path):
     from clips import write_sound
 
     sound = write_sound(tmp_path / "a.mp4").read_bytes()
-    assert "no moving picture" in refused(post(client, sound), "not_a_clip")
+    assert "no video" in refused(post(client, sound), "not_a_clip")
 
 
 WRONG = {

@@ -15,25 +15,26 @@ from PIL import Image
 
 from clips import panning, write_clip, write_sound
 from impasto.errors import ClipError, ImpastoError, InputError, LimitError
-from impasto.video.clip.clip import Format, numbered_files, open_clip
-from impasto.video.clip.film import (
-    Sound,
-    Timed,
-    check_film,
-    is_halved,
+from impasto.video.clip.film_writer import (
+    FilmFrame,
+    FilmSound,
+    check_film_target,
+    needs_even_sides,
     write_film,
-    write_numbered,
+    write_numbered_frames,
 )
+from impasto.video.clip.frames import Format
+from impasto.video.clip.reading import list_numbered_files, open_clip
 
 FRAMES = panning(6)
 
 
 def loaded(clip):
-    return [(frame.time, frame.load()) for frame in clip.frames()]
+    return [(frame.time, frame.load()) for frame in clip.read_frames()]
 
 
 def timed(frames, times):
-    return [Timed(Fraction(t), lambda p=p: p) for p, t in zip(frames, times, strict=True)]
+    return [FilmFrame(Fraction(t), lambda p=p: p) for p, t in zip(frames, times, strict=True)]
 
 
 def close(found, frames, tolerance=4):
@@ -130,7 +131,7 @@ def test_sound_is_copied_packet_by_packet(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", FRAMES, sound=True)
     clip, target = open_clip(path), tmp_path / "again.mp4"
     times, frames = zip(*loaded(clip), strict=True)
-    write_film(target, timed(frames, times), clip.format, Sound(path))
+    write_film(target, timed(frames, times), clip.format, FilmSound(path))
 
     def packets(file, begin=None):
         with av.open(str(file)) as container:
@@ -146,7 +147,7 @@ def test_sound_is_copied_packet_by_packet(tmp_path):
 
     assert packets(target) == packets(path)
     assert np.array_equal(heard(target), heard(path))  # from the first sample, which needs run-up
-    part = Sound(path, Fraction(1, 4), Fraction(2, 5))
+    part = FilmSound(path, Fraction(1, 4), Fraction(2, 5))
     write_film(tmp_path / "part.mkv", timed(frames[3:], times[:3]), clip.format, part)
     kept = packets(tmp_path / "part.mkv")
     assert kept == packets(path, 0.25)[: len(kept)]
@@ -168,7 +169,7 @@ def test_sound_that_does_not_fit_is_left_out_and_told(tmp_path):
         tmp_path / "again.webm",
         timed(FRAMES, range(6)),
         open_clip(path).format,
-        Sound(path),
+        FilmSound(path),
         notices.append,
     )
     assert len(notices) == 1
@@ -229,11 +230,11 @@ def test_ten_bits_are_told_and_hdr_is_refused(tmp_path):
     deep = write_clip(tmp_path / "deep.mp4", FRAMES, pix_fmt="yuv420p10le")
     notices = []
     assert close([p for _, p in loaded(open_clip(deep, notice=notices.append))], FRAMES)
-    assert notices == [f"{deep}: its 10 bits a channel are read as 8"]
+    assert notices == [f"{deep}: its 10 bits per channel are reduced to 8"]
     for transfer, name in ((16, "PQ"), (18, "HLG")):
         tags = {"colorspace": 9, "color_primaries": 9, "color_trc": transfer}
         hdr = write_clip(tmp_path / "hdr.mp4", FRAMES, pix_fmt="yuv420p10le", tags=tags)
-        words = rf"hdr.mp4: is HDR \({name}\); bring it to BT.709 first"
+        words = rf"hdr.mp4: is HDR \({name}\); convert it to BT.709 first"
         with pytest.raises(ClipError, match=words):
             open_clip(hdr)
 
@@ -245,15 +246,15 @@ def test_what_is_no_clip_is_refused_in_a_line(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     write_sound(tmp_path / "tone.mp4")
     for name, words in (
-        ("text.mp4", "not a clip"),
-        ("text.txt", "not a clip"),
+        ("text.mp4", "not a readable clip"),
+        ("text.txt", "not a readable clip"),
         ("text.jpg", "no frame that can be decoded"),
-        ("empty.mp4", "not a clip"),
-        ("tone.mp4", "no moving picture, only sound"),
+        ("empty.mp4", "not a readable clip"),
+        ("tone.mp4", "no video, only sound"),
         ("gone.mp4", "no such file"),
         (".", "is a folder"),
         ("f/%05d.png", "no such files"),
-        ("f/%05d-%05d.png", "one %d"),
+        ("f/%05d-%05d.png", "exactly one %d"),
     ):
         with pytest.raises(ClipError, match=words) as caught:
             open_clip(tmp_path / name)
@@ -268,7 +269,7 @@ def test_an_mp4_whose_index_is_at_its_end_does_not_come_through_a_pipe(tmp_path)
     told = []
     with (
         subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process,
-        pytest.raises(ClipError, match="cannot come through a pipe: name the file"),
+        pytest.raises(ClipError, match="cannot be piped, pass its path"),
     ):
         open_clip(process.stdout, notice=told.append)
     assert not told
@@ -278,7 +279,7 @@ def test_a_clip_without_frames(tmp_path):
     path = write_clip(tmp_path / "clip.mkv", FRAMES)
     data = path.read_bytes()
     path.write_bytes(data[: data.index(bytes.fromhex("1F43B675"))])  # before the first cluster
-    with pytest.raises(ClipError, match=r"no frame that can be decoded|not a clip"):
+    with pytest.raises(ClipError, match=r"no frame that can be decoded|not a readable clip"):
         open_clip(path)
 
 
@@ -289,19 +290,19 @@ def test_one_picture_is_a_clip_of_one_frame(tmp_path):
 
 def test_numbered_pictures_in_and_out(tmp_path):
     pattern = tmp_path / "%03d.png"
-    write_numbered(pattern, timed(FRAMES, range(6)))
+    write_numbered_frames(pattern, timed(FRAMES, range(6)))
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"00{i}.png" for i in range(1, 7)]
     clip = open_clip(pattern, rate=Fraction(5))
     found = loaded(clip)
     assert [t for t, _ in found] == [Fraction(i, 5) for i in range(6)]
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
     (tmp_path / "0010.png").write_bytes(b"")  # of another pattern
-    assert len(numbered_files(str(pattern))) == 6
+    assert len(list_numbered_files(str(pattern))) == 6
     (tmp_path / "003.png").unlink()
-    with pytest.raises(ClipError, match=r"003\.png: is missing"):
+    with pytest.raises(ClipError, match=r"003\.png: missing from"):
         open_clip(pattern)
     Image.fromarray(FRAMES[0][:40]).save(tmp_path / "003.png")
-    with pytest.raises(ClipError, match=r"003.png: is 64x40 px, the first frame 64x48"):
+    with pytest.raises(ClipError, match=r"003.png: is 64x40 px, but the first frame is 64x48"):
         loaded(open_clip(pattern))
 
 
@@ -321,9 +322,9 @@ def test_raw_pipes():
     found = loaded(open_clip(io.BytesIO(data), raw=form))
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
     assert found[5][0] == Fraction(5, 24)
-    with pytest.raises(ClipError, match="ends within frame 5: 9215 of the 9216 bytes"):
+    with pytest.raises(ClipError, match="ends within frame 5 after 9215 of 9216 bytes"):
         loaded(open_clip(io.BytesIO(data[:-1]), raw=form))
-    with pytest.raises(ClipError, match="no frame came"):
+    with pytest.raises(ClipError, match="contains no frame"):
         loaded(open_clip(io.BytesIO(b""), raw=form))
     with pytest.raises(LimitError, match="over the limit"):
         open_clip(io.BytesIO(b""), raw=Format(60_000, 60_000, Fraction(1), Fraction(1)))
@@ -333,18 +334,18 @@ def test_encoded_pipes(tmp_path):
     path = write_clip(tmp_path / "clip.mkv", FRAMES)
     clip = open_clip(io.BytesIO(path.read_bytes()))
     assert close([p for _, p in loaded(clip)], FRAMES)
-    with pytest.raises(ClipError, match="once only"):
-        next(clip.frames())
+    with pytest.raises(ClipError, match="only once"):
+        next(clip.read_frames())
 
 
 def test_kinds_of_films(tmp_path):
     for name in ("a.mp4", "a.MOV", "a.mkv", "a.webm", "a.gif", "f/%05d.png"):
-        check_film(tmp_path / name)
+        check_film_target(tmp_path / name)
     for name in ("a.avi", "a", "%d.gif"):
-        with pytest.raises(InputError, match=r"film is one of|numbered frames"):
-            check_film(tmp_path / name)
-    assert is_halved(tmp_path / "a.mp4")
-    assert not is_halved(tmp_path / "a.gif")
+        with pytest.raises(InputError, match=r"expected one of|numbered frames"):
+            check_film_target(tmp_path / name)
+    assert needs_even_sides(tmp_path / "a.mp4")
+    assert not needs_even_sides(tmp_path / "a.gif")
 
 
 @settings(max_examples=25, deadline=None)

@@ -10,16 +10,16 @@ import pytest
 
 from clips import panning
 from impasto.errors import ClipError, InputError
-from impasto.video.clip.clip import Format, Frame
-from impasto.video.clip.selection import Selection
-from impasto.video.job.film_run import run, run_backwards, sized
-from impasto.video.job.work import Work
-from impasto.video.stabilize.blending import blended
-from impasto.video.stabilize.flow import Dis
-from impasto.video.stabilize.stabilizer import Links, Stabilizer
+from impasto.video.clip.frames import Format, Frame
+from impasto.video.clip.selection import FrameSource, Selection, resize_frame
+from impasto.video.job.film_run import paint_film, repaint_backwards
+from impasto.video.job.frame_store import FrameStore
+from impasto.video.stabilize.flow import DisEstimator
+from impasto.video.stabilize.frame_memory import blend_with_memory
+from impasto.video.stabilize.stabilizer import FrameLinks, Stabilizer
 
 SHOTS = [*panning(5), *[f[::-1, ::-1] // 5 for f in panning(4, step=1)]]
-LINKS = Links((1, 3), (0.5, 0.5))
+LINKS = FrameLinks((1, 3), (0.5, 0.5))
 
 
 class Clip:
@@ -31,7 +31,7 @@ class Clip:
         height, width = frames[0].shape[:2]
         self.format = Format(width, height, Fraction(10), Fraction(1, 10), len(frames))
 
-    def frames(self, begin=0):
+    def read_frames(self, begin=0):
         for index in range(len(self._frames)):
             yield Frame(Fraction(index, 10), lambda index=index: self._load(index))
 
@@ -43,38 +43,38 @@ class Clip:
 class Negative:
     """Inverts, flickers, and adds what it has seen: the shot's first frame, what is remembered."""
 
-    def begin(self, frame):
+    def begin_shot(self, frame):
         self.opening = frame.mean()
 
-    def painted(self, frame, memory):
+    def paint(self, frame, memory):
         flicker = 0.05 * np.sin(1e4 * float(frame.mean()))
         made = 0.8 * (1 - frame) + 0.1 * self.opening + flicker
         if memory is not None:
             made = made + 0.1 * (memory.result - made) * memory.reliability[..., None]
         return made.clip(0, 1).astype(np.float32)
 
-    def steadied(self, painted, memory, stability):
-        return blended(painted, memory, stability)
+    def steady(self, painted, memory, stability):
+        return blend_with_memory(painted, memory, stability)
 
-    def finished(self, result, frame):
+    def finish(self, result, frame):
         return (0.5 * result + 0.5 * frame).astype(np.float32)
 
 
 def stabilizer():
-    return Stabilizer(Negative(), Dis(), 0.7, LINKS)
+    return Stabilizer(Negative(), DisEstimator(), 0.7, LINKS)
 
 
 def job(folder, frames=SHOTS, **more):
-    return Work(folder, {"what": "test", **more})
+    return FrameStore(folder, {"what": "test", **more})
 
 
 def pixels_of(work):
-    return [each.pixels() for each in work.shown()]
+    return [each.load() for each in work.read_film_frames()]
 
 
 def go(work, frames=SHOTS, stop=None, **more):
     clip = Clip(frames)
-    steps = run(clip, Selection(), (64, 48), stabilizer(), work, **more)
+    steps = paint_film(FrameSource(clip, Selection(), (64, 48)), stabilizer(), work, **more)
     for progress in steps:
         if progress.index + 1 == stop:
             break
@@ -84,7 +84,7 @@ def go(work, frames=SHOTS, stop=None, **more):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     work = job(tmp_path_factory.mktemp("whole"))
-    go(work, twice=True)
+    go(work, repaint=True)
     return work
 
 
@@ -92,9 +92,9 @@ def whole(tmp_path_factory):
 def test_a_job_stopped_after_any_frame_ends_as_if_it_had_not_been(tmp_path, whole, stop):
     work = job(tmp_path)
     go(work, stop=stop)
-    assert work.done == stop
+    assert work.frame_count == stop
     clip = go(work)
-    assert work.done == len(SHOTS)
+    assert work.frame_count == len(SHOTS)
     for made, wanted in zip(pixels_of(work), pixels_of(whole), strict=True):
         assert np.array_equal(made, wanted)
     assert clip.loaded <= len(SHOTS) - stop + max(LINKS.distances) + 1
@@ -112,13 +112,13 @@ def test_shots_are_found_and_owe_each_other_nothing(tmp_path, whole):
 def test_a_second_pass_goes_on_too(tmp_path, stop):
     twice = [job(tmp_path / name) for name in ("a", "b")]
     for work in twice:
-        go(work, twice=True)
+        go(work, repaint=True)
     first = pixels_of(twice[0])
-    list(run_backwards(stabilizer(), twice[0]))
-    for done, _ in enumerate(run_backwards(stabilizer(), twice[1]), 1):
+    list(repaint_backwards(stabilizer(), twice[0]))
+    for done, _ in enumerate(repaint_backwards(stabilizer(), twice[1]), 1):
         if done == stop:
             break
-    list(run_backwards(stabilizer(), twice[1]))
+    list(repaint_backwards(stabilizer(), twice[1]))
     again = [pixels_of(each) for each in twice]
     assert all(np.array_equal(*each) for each in zip(*again, strict=True))
     changed = [not np.array_equal(*each) for each in zip(first, again[0], strict=True)]
@@ -127,8 +127,8 @@ def test_a_second_pass_goes_on_too(tmp_path, stop):
 
 def test_without_stability_every_frame_is_a_shot(tmp_path):
     work = job(tmp_path)
-    alone = Stabilizer(Negative(), Dis(), 0.0, LINKS)
-    list(run(Clip(SHOTS[:3]), Selection(), (64, 48), alone, work))
+    alone = Stabilizer(Negative(), DisEstimator(), 0.0, LINKS)
+    list(paint_film(FrameSource(Clip(SHOTS[:3]), Selection(), (64, 48)), alone, work))
     assert [work.read(i).shot for i in range(3)] == [0, 1, 2]
 
 
@@ -136,33 +136,33 @@ def test_selections():
     clip = Clip(SHOTS)
 
     def indices(*given):
-        return [frame.time * 10 for frame in Selection(*given).of(clip)]
+        return [frame.time * 10 for frame in Selection(*given).select_frames(clip)]
 
     assert indices() == list(range(9))
     assert indices(Fraction(1, 5), Fraction(3, 5)) == [2, 3, 4, 5]
     assert indices(Fraction(0), None, 4) == [0, 4, 8]
-    assert Selection(Fraction(1, 5), Fraction(3, 5)).count(clip) == 4
-    assert Selection(Fraction(0), None, 4).count(clip) == 3
-    assert Selection(Fraction(1, 5), Fraction(61, 100)).count(clip) == 5
-    assert len(list(Selection(Fraction(1, 5), Fraction(61, 100)).of(clip))) == 5
+    assert Selection(Fraction(1, 5), Fraction(3, 5)).count_frames(clip) == 4
+    assert Selection(Fraction(0), None, 4).count_frames(clip) == 3
+    assert Selection(Fraction(1, 5), Fraction(61, 100)).count_frames(clip) == 5
+    assert len(list(Selection(Fraction(1, 5), Fraction(61, 100)).select_frames(clip))) == 5
     with pytest.raises(ClipError, match="no frame at 3 s or later"):
         indices(Fraction(3))
 
 
 def test_a_side_that_is_one_too_long_is_cut_and_others_are_resized():
-    frame = next(Clip(SHOTS).frames())
-    assert np.array_equal(sized(frame, (63, 48)), SHOTS[0][:, :63])
-    assert np.array_equal(sized(frame, (64, 48)), SHOTS[0])
-    assert sized(frame, (32, 24)).shape == (24, 32, 3)
+    frame = next(Clip(SHOTS).read_frames())
+    assert np.array_equal(resize_frame(frame, (63, 48)), SHOTS[0][:, :63])
+    assert np.array_equal(resize_frame(frame, (64, 48)), SHOTS[0])
+    assert resize_frame(frame, (32, 24)).shape == (24, 32, 3)
 
 
 def test_a_damaged_frame_is_told_and_foreign_folders_are_left_alone(tmp_path):
     work = job(tmp_path / "work")
     go(work, SHOTS[:3])
     (tmp_path / "work/00000001.png").write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"00000001\.png: is damaged; `restart`"):
+    with pytest.raises(InputError, match=r"00000001\.png: damaged; delete its folder"):
         pixels_of(work)
-    with pytest.raises(InputError, match="another job"):
+    with pytest.raises(InputError, match="frames of another film"):
         job(tmp_path / "work", more=1)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/00000000.png").write_bytes(b"mine")

@@ -23,8 +23,9 @@ from impasto.cli import main
 from impasto.errors import ResourceError
 from impasto.video.clip import camera
 from impasto.video.clip.camera import Camera
-from impasto.video.clip.clip import Format, Frame
-from impasto.video.live import Screen, play, served
+from impasto.video.clip.frames import Format, Frame
+from impasto.video.clip.selection import FrameSource, Selection
+from impasto.video.live import Screen, play_live, serve_screen
 from processes import running
 
 FRAMES = panning(12)
@@ -37,7 +38,7 @@ class Same:
         self.seen = []
         self._spend = spend
 
-    def stylized(self, frame):
+    def stylize_frame(self, frame):
         self.seen.append(frame)
         self._spend()
         return frame, frame
@@ -47,7 +48,7 @@ class Clip:
     format = Format(64, 48, Fraction(10), Fraction(1, 10), len(FRAMES))
     sound = None
 
-    def frames(self, begin=0):
+    def read_frames(self, begin=0):
         for index, pixels in enumerate(FRAMES):
             yield Frame(Fraction(index, 10), lambda pixels=pixels: pixels)
 
@@ -60,7 +61,8 @@ def test_frames_come_at_their_time_or_not_at_all(seconds, shown, rate):
         now[0] += amount
 
     screen, stabilizer = Screen(), Same(lambda: spend(seconds))
-    rates = list(play(Clip(), (64, 48), stabilizer, screen, clock=lambda: now[0], sleep=spend))
+    source = FrameSource(Clip(), Selection(), (64, 48))
+    rates = list(play_live(source, stabilizer, screen, clock=lambda: now[0], sleep=spend))
     assert abs(len(stabilizer.seen) - shown) <= 1
     assert rates[-1] == pytest.approx(rate, rel=0.2)
     assert now[0] - 100 == pytest.approx(1.1, abs=0.4)
@@ -92,7 +94,7 @@ def jpeg(pixels):
 
 def test_a_browser_sees_the_newest_picture():
     screen = Screen()
-    with served(screen, 0) as address:
+    with serve_screen(screen, 0) as address:
         assert address.startswith("http://127.0.0.1:")
         page = urllib.request.urlopen(address).read()
         assert b"/stream" in page
@@ -111,7 +113,10 @@ def test_a_browser_sees_the_newest_picture():
             screen.show(jpeg(FRAMES[9]))
             assert np.abs(read_part(stream).astype(int) - FRAMES[9]).mean() < 5
         port = int(address.rsplit(":", 1)[1].strip("/"))
-        with pytest.raises(ResourceError, match="cannot serve on"), served(Screen(), port):
+        with (
+            pytest.raises(ResourceError, match="cannot be used"),
+            serve_screen(Screen(), port),
+        ):
             pass
 
 
@@ -130,7 +135,7 @@ def test_chromium_shows_what_comes():
               ...canvas.getContext("2d").getImageData(32, 24, 1, 1).data.slice(0, 3)];
     }"""
     screen = Screen()
-    with served(screen, 0) as address, sync_playwright() as playwright:
+    with serve_screen(screen, 0) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         page.goto(address, wait_until="commit")
@@ -194,7 +199,7 @@ def test_a_camera_that_is_a_device_of_ffmpegs(work, monkeypatch, capsys):
     pattern = ("lavfi", "testsrc=size=64x48:rate=12:duration=0.5")
     monkeypatch.setitem(camera.CAMERAS, sys.platform, pattern)
     monkeypatch.chdir(work)
-    frames = [frame.load() for frame in Camera(print).frames()]
+    frames = [frame.load() for frame in Camera(print).read_frames()]
     assert [frame.shape for frame in frames] == [(48, 64, 3)] * 6
     assert main(["video", "--live", "--no-open", *ARGUMENTS]) == 0
     assert "frames shown" in capsys.readouterr().err

@@ -7,17 +7,22 @@ import pytest
 
 from clips import HEIGHT, WIDTH, Passing, moved, texture, turn
 from impasto.image.picture import to_levels
-from impasto.video.stabilize.blending import blended
-from impasto.video.stabilize.flow import LARGEST, Dis
-from impasto.video.stabilize.history import Memory, Shown, combined, recalled
+from impasto.video.stabilize.flow import LARGEST, DisEstimator
+from impasto.video.stabilize.frame_memory import (
+    FrameMemory,
+    PaintedFrame,
+    blend_with_memory,
+    combine_memories,
+    recall_frame,
+)
 from impasto.video.stabilize.motion import (
-    consistent,
-    inside,
+    find_consistent_flow,
+    find_pixels_inside,
+    find_smooth_motion,
     is_cut,
-    likeness,
-    moves_smoothly,
-    reliability,
-    warped,
+    measure_likeness,
+    measure_reliability,
+    warp_image,
 )
 
 STILL = np.eye(2)
@@ -32,7 +37,7 @@ within = np.s_[10:-10, 10:-10]
 @pytest.mark.parametrize("name", MOTIONS)
 def test_a_warp_along_the_true_flow_is_the_frame(name):
     frame, before, back, _ = moved(*MOTIONS[name])
-    apart = np.abs(warped(before, back) - frame)[within]
+    apart = np.abs(warp_image(before, back) - frame)[within]
     assert apart.max() < 0.01
     assert np.abs(before - frame)[within].mean() > 10 * apart.mean()
 
@@ -41,54 +46,59 @@ def test_a_warp_by_whole_pixels_is_a_copy():
     picture = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
     flow = np.zeros((20, 30, 2), np.float32)
     flow[..., 0], flow[..., 1] = 3, -2
-    for sharply in (True, False):
-        made = warped(picture, flow, sharply=sharply)
+    for bicubic in (True, False):
+        made = warp_image(picture, flow, bicubic=bicubic)
         assert np.allclose(made[2:, :-3], picture[:-2, 3:], atol=1e-6)
-    assert not inside(flow)[:2].any()
-    assert not inside(flow)[:, -3:].any()
-    assert inside(flow)[2:, :-3].all()
+    assert not find_pixels_inside(flow)[:2].any()
+    assert not find_pixels_inside(flow)[:, -3:].any()
+    assert find_pixels_inside(flow)[2:, :-3].all()
 
 
 def test_true_flows_agree_where_both_ends_are_seen():
     for matrix, shift in MOTIONS.values():
         _, _, back, ahead = moved(matrix, shift)
-        agree = consistent(back, ahead)
-        assert np.array_equal(agree, inside(back)) or agree[within].all()
+        agree = find_consistent_flow(back, ahead)
+        assert np.array_equal(agree, find_pixels_inside(back)) or agree[within].all()
 
 
 def test_flows_that_disagree_are_not_consistent():
     _, _, back, _ = moved(*MOTIONS["pan"])
-    assert not consistent(back, back).any()  # as if all went on the same way
+    assert not find_consistent_flow(back, back).any()  # as if all went on the same way
 
 
 def test_what_was_hidden_and_the_boundary_of_motion_are_unreliable():
     scene = Passing()
     there, back = scene.flow(1, 0), scene.flow(0, 1)
-    sure = reliability(there, back, scene.frame(1), scene.frame(0))
+    sure = measure_reliability(there, back, scene.frame(1), scene.frame(0))
     assert not sure[scene.uncovered(1, 0)].any()
     inner = np.zeros((HEIGHT, WIDTH), bool)
     inner[27:37, 21:31] = True  # of the square at time 1
     assert sure[inner].min() > 0.9
     assert sure[:16].min() > 0.9
     boundary = scene.covers(1) & ~np.roll(scene.covers(1), 1, 1)
-    assert not moves_smoothly(there)[boundary].any()
+    assert not find_smooth_motion(there)[boundary].any()
     assert not sure[boundary].any()
 
 
 def test_a_change_of_light_is_not_reliable():
     frame = texture(*np.meshgrid(np.arange(40.0), np.arange(30.0)))
-    assert likeness(frame, frame).min() == 1
+    assert measure_likeness(frame, frame).min() == 1
     darker = (frame - 0.12).astype(np.float32)
-    assert np.allclose(likeness(frame, darker), np.exp(-0.5), atol=1e-3)
+    assert np.allclose(measure_likeness(frame, darker), np.exp(-0.5), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", MOTIONS)
 def test_dis_finds_the_motion(name):
     frame, before, back, _ = moved(*MOTIONS[name], 160, 128)
-    found = Dis().flow(frame, before)
+    found = DisEstimator().estimate_flow(frame, before)
     apart = np.linalg.norm(found - back, axis=-1)[20:-20, 20:-20]
     assert np.median(apart) < 0.15
-    assert reliability(found, Dis().flow(before, frame), frame, before)[20:-20, 20:-20].mean() > 0.8
+    assert (
+        measure_reliability(found, DisEstimator().estimate_flow(before, frame), frame, before)[
+            20:-20, 20:-20
+        ].mean()
+        > 0.8
+    )
 
 
 def test_flow_of_large_frames_is_in_their_own_pixels():
@@ -96,7 +106,7 @@ def test_flow_of_large_frames_is_in_their_own_pixels():
     x = np.arange(width, dtype=np.float64)[None].repeat(64, 0)
     y = np.arange(64.0)[:, None].repeat(width, 1)
     frame, before = texture((x - 6) / 3, y / 3), texture(x / 3, y / 3)
-    found = Dis().flow(frame, before)
+    found = DisEstimator().estimate_flow(frame, before)
     assert found.shape == (64, width, 2)
     assert abs(np.median(found[..., 0]) + 6) < 0.3
 
@@ -106,8 +116,11 @@ def test_a_new_picture_is_a_cut_and_a_fast_pan_is_none():
     first, pan = texture(x, y), texture(x + 7, y)
     other = (texture(y * 2 + 40, x * 3) * 0.4).astype(np.float32)
     for frame, cut in ((pan, False), (other, True)):
-        there, back = Dis().flow(frame, first), Dis().flow(first, frame)
-        assert is_cut(frame, first, reliability(there, back, frame, first)) is cut
+        there, back = (
+            DisEstimator().estimate_flow(frame, first),
+            DisEstimator().estimate_flow(first, frame),
+        )
+        assert is_cut(frame, first, measure_reliability(there, back, frame, first)) is cut
 
 
 def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
@@ -129,7 +142,7 @@ def test_something_that_comes_into_view_is_a_cut_only_if_it_fills_much_of_the_fr
 
 
 def memory(value, sure, shape=(8, 9)):
-    return Memory(
+    return FrameMemory(
         np.full((*shape, 3), value, np.float32),
         np.full((*shape, 3), value / 2, np.float32),
         np.full(shape, sure, np.float32),
@@ -139,22 +152,22 @@ def memory(value, sure, shape=(8, 9)):
 def test_what_the_closest_does_not_know_the_next_one_says():
     near, far = memory(0.2, 1.0), memory(0.8, 1.0)
     near.reliability[:4] = 0
-    both = combined([near, far], [1.0, 1.0])
+    both = combine_memories([near, far], [1.0, 1.0])
     assert np.allclose(both.result[4:], 0.2)
     assert np.allclose(both.result[:4], 0.8)
     assert np.allclose(both.reliability, 1)
 
 
 def test_shares_are_of_what_both_know():
-    both = combined([memory(0.2, 1.0), memory(0.8, 1.0)], [0.75, 0.25])
+    both = combine_memories([memory(0.2, 1.0), memory(0.8, 1.0)], [0.75, 0.25])
     assert np.allclose(both.result, 0.75 * 0.2 + 0.25 * 0.8)
-    one = combined([memory(0.2, 0.6), memory(0.8, 0.0)], [0.5, 0.5])
+    one = combine_memories([memory(0.2, 0.6), memory(0.8, 0.0)], [0.5, 0.5])
     assert np.allclose(one.result, 0.2)
     assert np.allclose(one.reliability, 0.6)
 
 
 def test_where_nobody_knows_it_is_as_it_was_last():
-    none = combined([memory(0.2, 0.0), memory(0.8, 0.0)], [0.5, 0.5])
+    none = combine_memories([memory(0.2, 0.0), memory(0.8, 0.0)], [0.5, 0.5])
     assert np.allclose(none.result, 0.2)
     assert not none.reliability.any()
 
@@ -163,11 +176,11 @@ def test_a_memory_is_the_earlier_result_where_things_are_now():
     scene = Passing()
 
     class Known:
-        def flow(self, frame, other):
+        def estimate_flow(self, frame, other):
             return scene.flow(1, 0) if np.array_equal(frame, scene.frame(1)) else scene.flow(0, 1)
 
     shown = to_levels(scene.frame(0), 8)
-    found = recalled(scene.frame(1), Shown(shown, 255 - shown), Known())
+    found = recall_frame(scene.frame(1), PaintedFrame(shown, 255 - shown), Known())
     sure = found.reliability > 0.9
     assert sure.mean() > 0.5
     assert np.abs(found.result - (1 - scene.frame(1)))[sure].max() < 0.02
@@ -180,14 +193,14 @@ def test_blending_takes_what_is_reliable_within_the_range_of_the_new():
     old = np.clip(new + rng.normal(0, 0.05, new.shape), 0, 1).astype(np.float32)
     sure = np.ones((20, 24), np.float32)
     sure[:, :10] = 0
-    made = blended(new, Memory(old, old, sure), 1.0)
+    made = blend_with_memory(new, FrameMemory(old, old, sure), 1.0)
     assert np.array_equal(made[:, :10], new[:, :10])
     middle = np.abs(made - old)[4:-4, 14:-4]
     assert np.median(middle) == 0  # hardly anything leaves a range of 81 random pixels
-    assert np.array_equal(blended(new, Memory(old, old, sure), 0.0), new)
-    half = blended(new, Memory(old, old, sure), 0.5)
+    assert np.array_equal(blend_with_memory(new, FrameMemory(old, old, sure), 0.0), new)
+    half = blend_with_memory(new, FrameMemory(old, old, sure), 0.5)
     assert np.allclose(half, (new + made) / 2, atol=1e-6)
-    less_doubt = blended(new, Memory(old, old, 0.5 * sure), 0.25, 1 / 3)
+    less_doubt = blend_with_memory(new, FrameMemory(old, old, 0.5 * sure), 0.25, 1 / 3)
     assert np.allclose(less_doubt, half, atol=1e-6)  # the third root of an eighth
 
 
@@ -198,4 +211,4 @@ def test_neither_ghosts_nor_darkness_are_remembered():
     dark = (flat * 0.8).astype(np.float32)
     sure = np.ones((16, 16), np.float32)
     for old in (ghost, dark):
-        assert np.allclose(blended(flat, Memory(old, old, sure), 1.0), flat)
+        assert np.allclose(blend_with_memory(flat, FrameMemory(old, old, sure), 1.0), flat)

@@ -17,16 +17,16 @@ from impasto.network import grain
 from impasto.network.model import Painter
 from impasto.network.network_files import write_painter
 from impasto.recipe.recipe import load_recipe
-from impasto.video.clip.clip import from_levels, open_clip
+from impasto.video.clip.frames import levels_to_floats
+from impasto.video.clip.reading import open_clip
 from impasto.video.engines.choice_of_frames import film_engine
 from impasto.video.engines.network_frames import DOUBT, Network
-from impasto.video.measure import Steadiness
-from impasto.video.stabilize.blending import blended
-from impasto.video.stabilize.flow import Dis
-from impasto.video.stabilize.history import Memory
+from impasto.video.film_metrics import SteadinessMeter
+from impasto.video.stabilize.flow import DisEstimator
+from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 from impasto.video.stabilize.stabilizer import Stabilizer
 
-FRAMES = [from_levels(each) for each in panning(3)]
+FRAMES = [levels_to_floats(each) for each in panning(3)]
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,13 @@ def network(network_file):
 def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkeypatch):
     monkeypatch.setattr(grain, "DEVIATION", 0.0)
     engine = network(network_file)
-    engine.begin(FRAMES[0])
+    engine.begin_shot(FRAMES[0])
     dark = (FRAMES[1] * 0.5).astype(np.float32)
     for frame in (FRAMES[0], dark):  # the shot's first frame has no say in the second's statistics
         alone = impasto.stylize(
             frame, synthetic_painting(), recipe=str(network_file), size=max(frame.shape)
         )
-        assert np.abs(engine.painted(frame, None) - alone.picture.pixels).max() < 2e-3
+        assert np.abs(engine.paint(frame, None) - alone.picture.pixels).max() < 2e-3
 
 
 def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
@@ -63,34 +63,34 @@ def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
     frozen, own = (Network(recipe, [painting], frozen=each) for each in (True, False))
     dark = (FRAMES[1] * 0.5).astype(np.float32)
     for engine in (frozen, own):
-        engine.begin(FRAMES[0])
-    first, alone = frozen.painted(FRAMES[0], None), own.painted(FRAMES[0], None)
+        engine.begin_shot(FRAMES[0])
+    first, alone = frozen.paint(FRAMES[0], None), own.paint(FRAMES[0], None)
     assert np.abs(first - alone).max() < 2e-3
-    alone = own.painted(dark, None)
-    assert np.abs(frozen.painted(dark, None) - alone).mean() > 0.02
-    frozen.begin(dark)
-    assert np.abs(frozen.painted(dark, None) - alone).max() < 2e-3
+    alone = own.paint(dark, None)
+    assert np.abs(frozen.paint(dark, None) - alone).mean() > 0.02
+    frozen.begin_shot(dark)
+    assert np.abs(frozen.paint(dark, None) - alone).max() < 2e-3
     with pytest.raises(InputError, match="for a network"):
         film_engine(load_recipe("sketch"), [painting], (64, 48), stability=0.8, frozen=True)
 
 
 def test_what_mixing_takes_of_strokes_is_given_back(network_file):
     engine = network(network_file)
-    engine.begin(FRAMES[0])
-    painted = engine.painted(FRAMES[0], None)
+    engine.begin_shot(FRAMES[0])
+    painted = engine.paint(FRAMES[0], None)
     blurred = cv2.GaussianBlur(painted, (0, 0), 0.7)
-    memory = Memory(blurred, FRAMES[0], np.ones(painted.shape[:2], np.float32))
+    memory = FrameMemory(blurred, FRAMES[0], np.ones(painted.shape[:2], np.float32))
 
     def top_octave(image):
         return float((image - cv2.GaussianBlur(image, (0, 0), 1)).std())
 
-    mixed = blended(painted, memory, 0.8, DOUBT)
-    made = engine.steadied(painted, memory, 0.8)
+    mixed = blend_with_memory(painted, memory, 0.8, DOUBT)
+    made = engine.steady(painted, memory, 0.8)
     assert top_octave(mixed) < 0.8 * top_octave(painted)
     assert 1.2 * top_octave(mixed) < top_octave(made) < 1.05 * top_octave(painted)
     assert made.mean() == pytest.approx(painted.mean(), abs=2e-3)
-    nothing = Memory(blurred, FRAMES[0], np.zeros(painted.shape[:2], np.float32))
-    assert np.abs(engine.steadied(painted, nothing, 0.8) - painted).max() < 1e-3
+    nothing = FrameMemory(blurred, FRAMES[0], np.zeros(painted.shape[:2], np.float32))
+    assert np.abs(engine.steady(painted, nothing, 0.8) - painted).max() < 1e-3
 
 
 def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
@@ -105,10 +105,16 @@ def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
     found = {}
     for stability in (0.0, 0.8):
         engine = Network(recipe.with_changes({"size": 64}), [read_picture(synthetic_painting())])
-        stabilizer, seen = Stabilizer(engine, Dis(), stability), Steadiness(Dis())
+        stabilizer, seen = (
+            Stabilizer(engine, DisEstimator(), stability),
+            SteadinessMeter(DisEstimator()),
+        )
         for frame in clip:
-            seen.see(from_levels(frame), {"film": from_levels(stabilizer.stylized(frame)[1])})
-        found[stability] = seen.results()["film"]["rmse_1"]
+            seen.add_frame(
+                levels_to_floats(frame),
+                {"film": levels_to_floats(stabilizer.stylize_frame(frame)[1])},
+            )
+        found[stability] = seen.average_results()["film"]["rmse_1"]
     assert found[0.8] < 0.6 * found[0.0]
 
 
@@ -116,20 +122,20 @@ def test_what_a_photo_is_told_a_film_is_too(network_file):
     painting = read_picture(synthetic_painting())
     recipe = load_recipe(str(network_file))
     engine = Network(recipe.with_changes({"strength": 0}), [painting])
-    engine.begin(FRAMES[0])
-    assert np.array_equal(engine.painted(FRAMES[0], None), FRAMES[0])
+    engine.begin_shot(FRAMES[0])
+    assert np.array_equal(engine.paint(FRAMES[0], None), FRAMES[0])
     small = Network(recipe, [painting], max_memory=2**20)
     with pytest.raises(ResourceError, match="memory"):
-        small.begin(FRAMES[0])
+        small.begin_shot(FRAMES[0])
 
 
 def test_the_paintings_are_looked_at_once_a_shot(network_file, monkeypatch):
     recipe = load_recipe(str(network_file)).with_changes({"colors": "match"})
     engine = Network(recipe, [read_picture(synthetic_painting())])
-    engine.begin(FRAMES[0])
-    first = engine.painted(FRAMES[0], None)
+    engine.begin_shot(FRAMES[0])
+    first = engine.paint(FRAMES[0], None)
     monkeypatch.setattr("impasto.engine.colors.matched", None)
-    assert np.array_equal(engine.painted(FRAMES[0], None), first)
+    assert np.array_equal(engine.paint(FRAMES[0], None), first)
 
 
 def test_a_film_by_the_network(work, monkeypatch, network_file):
@@ -137,4 +143,4 @@ def test_a_film_by_the_network(work, monkeypatch, network_file):
     write_clip(work / "clip.mp4", panning(3))
     arguments = ["clip.mp4", "--style", "painting.png", "--recipe", str(network_file)]
     assert main(["video", *arguments, "-o", "film.mp4", "--quiet"]) == 0
-    assert len(list(open_clip("film.mp4").frames())) == 3
+    assert len(list(open_clip("film.mp4").read_frames())) == 3

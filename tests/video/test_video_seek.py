@@ -10,8 +10,9 @@ from PIL import Image
 
 from clips import panning, write_clip
 from impasto.errors import ClipError
-from impasto.video.clip.clip import Format, open_clip
-from impasto.video.clip.container import Container
+from impasto.video.clip.container import ContainerClip
+from impasto.video.clip.frames import Format
+from impasto.video.clip.reading import open_clip
 from impasto.video.clip.selection import Selection
 
 COUNT = 60
@@ -38,20 +39,20 @@ SOUGHT = {"varied.mkv", "varied.mp4", "open.mp4", "open.ts", "h265.mkv", "vp9.we
 
 
 def of(clip, begin=Fraction(0)):
-    return [(frame.time, frame.load().tobytes()) for frame in Selection(begin).of(clip)]
+    return [(frame.time, frame.load().tobytes()) for frame in Selection(begin).select_frames(clip)]
 
 
 @pytest.fixture
 def decoded(monkeypatch):
     """Times of what is decoded."""
-    pulled, decode = [], Container._decode
+    pulled, decode = [], ContainerClip._decode_packets
 
     def noted(self, *arguments):
         for frame in decode(self, *arguments):
             pulled.append(frame)
             yield frame
 
-    monkeypatch.setattr(Container, "_decode", noted)
+    monkeypatch.setattr(ContainerClip, "_decode_packets", noted)
     return pulled
 
 

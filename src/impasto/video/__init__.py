@@ -1,1 +1,1 @@
-"""Moving pictures: clips in and out, motion, and results that hold still where the clip does."""
+"""Clips and films: reading and writing them, and painting their frames without flicker."""

@@ -16,7 +16,7 @@ from impasto.cli.options.video_options import frame_rate, raw_format, time_range
 
 if TYPE_CHECKING:
     from impasto.recipe.recipe import Recipe
-    from impasto.video.clip.clip import Clip
+    from impasto.video.clip.frames import Clip
 
 STABILITY = 0.8
 
@@ -196,7 +196,8 @@ def _check_live(options: argparse.Namespace) -> None:
 
 def _clip(options: argparse.Namespace) -> Clip:
     from impasto.errors import InputError
-    from impasto.video.clip.clip import Format, open_clip
+    from impasto.video.clip.frames import Format
+    from impasto.video.clip.reading import open_clip
 
     raw = None
     if options.raw:
@@ -216,8 +217,8 @@ def _clip(options: argparse.Namespace) -> Clip:
 def _output(options: argparse.Namespace) -> Path | None:
     from impasto.cli.options.output_files import default_output
     from impasto.errors import InputError
-    from impasto.video.clip.clip import NUMBERED
-    from impasto.video.clip.film import CODECS, PALETTED, check_film
+    from impasto.video.clip.film_writer import CODECS, GIF, check_film_target
+    from impasto.video.clip.reading import NUMBER_PATTERN
 
     if options.output == "-":
         if options.json or options.preview:
@@ -227,13 +228,13 @@ def _output(options: argparse.Namespace) -> Path | None:
         return None
     if options.output is not None:
         output = Path(options.output)
-    elif options.clip == "-" or NUMBERED.search(options.clip):
+    elif options.clip == "-" or NUMBER_PATTERN.search(options.clip):
         raise InputError("a clip from a pipe or of numbered pictures needs -o OUT")
     else:
         clip = Path(options.clip)
-        suffix = clip.suffix.lower() if clip.suffix.lower() in (*CODECS, PALETTED) else ".mp4"
+        suffix = clip.suffix.lower() if clip.suffix.lower() in (*CODECS, GIF) else ".mp4"
         output = default_output(clip, list(dict.fromkeys(options.style))).with_suffix(suffix)
-    check_film(output)
+    check_film_target(output)
     return output
 
 
@@ -255,13 +256,13 @@ def size_of(
     from impasto.engine.sizes import SHORTEST
     from impasto.errors import LimitError
     from impasto.image.files.limits import Limits
-    from impasto.video.clip.film import is_halved
-    from impasto.video.job.finish import film_size
+    from impasto.video.clip.film_writer import needs_even_sides
+    from impasto.video.job.film_output import choose_film_size
 
     form = clip.format
     longest = max(form.width, form.height)
     longer = recipe.size or default_longer_side(longest, resolve_device(options.device))
-    width, height = film_size(form, longer, output)
+    width, height = choose_film_size(form, longer, output)
     Limits().check_size(width, height, "the film")
     if min(width, height) < SHORTEST + 1:
         raise LimitError(
@@ -275,7 +276,7 @@ def size_of(
             f"the clip's {form.width}x{form.height} px are reduced to {width}x{height}; "
             f"--size {longest} keeps them"
         )
-    if longer == longest and is_halved(output) and (form.width % 2 or form.height % 2):
+    if longer == longest and needs_even_sides(output) and (form.width % 2 or form.height % 2):
         say(
             f"the clip's {form.width}x{form.height} px are cut to {width}x{height}: this kind "
             "of film has even sides; .gif and numbered frames keep odd ones"

@@ -14,7 +14,7 @@ from impasto.errors import InputError
 from impasto.video.stabilize.opencv import check_opencv
 
 if TYPE_CHECKING:
-    from impasto.video.clip.clip import Clip
+    from impasto.video.clip.frames import Clip
 
 FRAMES = 8
 """About how many the style is measured on."""
@@ -26,9 +26,9 @@ def run_video(options: argparse.Namespace) -> int:
 
     check_opencv()
     from impasto.record.stability_plot import check_plot, write_plot
-    from impasto.video.clip.clip import open_clip
-    from impasto.video.measure import SOURCE, Steadiness, StyleOnFrames
-    from impasto.video.stabilize.flow import Dis
+    from impasto.video.clip.reading import open_clip
+    from impasto.video.film_metrics import SOURCE, FilmStyleMeter, SteadinessMeter
+    from impasto.video.stabilize.flow import DisEstimator
 
     if options.plot:
         check_plot(Path(options.plot))
@@ -36,18 +36,18 @@ def run_video(options: argparse.Namespace) -> int:
     clip = open_clip(options.photo, notice=say)
     films = {path: open_clip(path, notice=say) for path in options.results}
     every = max(1, round((clip.format.frames or FRAMES) / FRAMES))
-    steady, style = Steadiness(Dis()), StyleOnFrames(painting, every)
+    steady, style = SteadinessMeter(DisEstimator()), FilmStyleMeter(painting, every)
     for source, made in _together(clip, films, options.photo):
-        steady.see(source, made)
-        style.see(source, made)
-    still, styled = steady.results(), style.results()
+        steady.add_frame(source, made)
+        style.add_frame(source, made)
+    still, styled = steady.average_results(), style.average_results()
     found = {path: {**still.get(path, {}), **styled[path]} for path in films}
     floor = still.get(SOURCE, {})
     if options.json:
-        print(json.dumps({"films": found, SOURCE: floor, "compared": steady.shares()}))
+        print(json.dumps({"films": found, SOURCE: floor, "compared": steady.average_shares()}))
     else:
         print_table(found)
-        print(f"{SOURCE}: {_listed(floor)}; compared: {_listed(steady.shares())}")
+        print(f"{SOURCE}: {_listed(floor)}; compared: {_listed(steady.average_shares())}")
     if options.plot:
         write_plot(Path(options.plot), found, floor)
     return 0
@@ -59,8 +59,8 @@ def _together(clip: Clip, films: dict[str, Clip], name: str) -> Any:
     Raises:
         InputError: they are of different sizes or lengths.
     """
-    from impasto.video.clip.clip import from_levels
-    from impasto.video.job.film_run import sized
+    from impasto.video.clip.frames import levels_to_floats
+    from impasto.video.clip.selection import resize_frame
 
     sizes = {path: (film.format.width, film.format.height) for path, film in films.items()}
     size = next(iter(sizes.values()))
@@ -70,7 +70,7 @@ def _together(clip: Clip, films: dict[str, Clip], name: str) -> Any:
                 f"{path}: is {each[0]}x{each[1]} px, the first film {size[0]}x{size[1]}: "
                 "films are compared at one size"
             )
-    iterators = [clip.frames(), *(film.frames() for film in films.values())]
+    iterators = [clip.read_frames(), *(film.read_frames() for film in films.values())]
     for index, frames in enumerate(zip_longest(*iterators)):
         source, *made = frames
         for path, frame in zip(films, made, strict=True):
@@ -80,7 +80,7 @@ def _together(clip: Clip, films: dict[str, Clip], name: str) -> Any:
                     f"{path}: has {other} frames than {name}, the clip: {index} or so; "
                     "films made with --range or --every cannot be compared"
                 )
-        shown, *pixels = [from_levels(sized(frame, size)) for frame in frames]
+        shown, *pixels = [levels_to_floats(resize_frame(frame, size)) for frame in frames]
         yield shown, dict(zip(films, pixels, strict=True))
 
 

@@ -16,9 +16,10 @@ from impasto.image.picture import Picture
 from impasto.network.network_files import network_file, network_there
 from impasto.optimize.checkpoint import essence
 from impasto.recipe.recipe import Recipe
-from impasto.video.clip.clip import NUMBERED, Clip, numbered_files
-from impasto.video.clip.selection import Selection
-from impasto.video.stabilize.stabilizer import STABILIZER
+from impasto.video.clip.frames import Clip
+from impasto.video.clip.reading import NUMBER_PATTERN, list_numbered_files
+from impasto.video.clip.selection import FrameSource, Selection
+from impasto.video.stabilize.stabilizer import STABILIZER_VERSION
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Film:
         return Selection(begin, end, self.options.every)
 
     @property
+    def source(self) -> FrameSource:
+        """The selected frames of the clip, at the size of the film."""
+        return FrameSource(self.clip, self.selection, self.size)
+
+    @property
     def is_kept(self) -> bool:
         """Whether its frames are in a folder that outlives the command."""
         return self.output is not None or self.options.work is not None
@@ -56,14 +62,14 @@ class Film:
         """Everything that the frames depend on."""
         options, selection = self.options, self.selection
         source: dict[str, Any] = {"name": Path(options.clip).name}
-        if options.clip != "-" and not NUMBERED.search(options.clip):
+        if options.clip != "-" and not NUMBER_PATTERN.search(options.clip):
             facts = os.stat(options.clip)  # noqa: PTH116
             source |= {"bytes": facts.st_size, "changed": facts.st_mtime_ns}
         elif options.clip != "-":
-            changed = [each.stat().st_mtime_ns for each in numbered_files(options.clip)]
+            changed = [each.stat().st_mtime_ns for each in list_numbered_files(options.clip)]
             source |= {"pictures": len(changed), "changed": max(changed)}
         return {
-            "version": [__version__, STABILIZER],
+            "version": [__version__, STABILIZER_VERSION],
             "clip": source,
             "rate": str(self.clip.format.rate),
             "recipe": json.loads(essence(self.recipe)),

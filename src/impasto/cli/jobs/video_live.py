@@ -17,9 +17,9 @@ from impasto.cli.options.arguments import say
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
 from impasto.video.clip.camera import Camera
-from impasto.video.clip.clip import open_clip
-from impasto.video.live import Screen, play, served
-from impasto.video.stabilize.flow import Dis
+from impasto.video.clip.reading import open_clip
+from impasto.video.live import Screen, play_live, serve_screen
+from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.stabilizer import Stabilizer
 
 
@@ -31,13 +31,13 @@ def run_live(options: argparse.Namespace, recipe: Recipe) -> int:
     recipe = recipe.with_changes({"size": max(size)})
     film = Film(options, recipe, clip, paintings, size, None)
     screen, shown, rate, told = Screen(), 0, 0.0, time.monotonic()
-    with stoppable() as stop, served(screen, options.port) as address:
+    with stoppable() as stop, serve_screen(screen, options.port) as address:
         say(f"{address} shows it; Ctrl-C ends it")
         if not options.no_open:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        stabilizer = Stabilizer(engine_of(film, stop), Dis(fast=True), options.stability)
+        stabilizer = Stabilizer(engine_of(film, stop), DisEstimator(fast=True), options.stability)
         try:
-            for rate in play(clip, size, stabilizer, screen):
+            for rate in play_live(film.source, stabilizer, screen):
                 shown += 1
                 if stop:
                     break

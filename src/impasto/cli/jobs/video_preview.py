@@ -13,19 +13,19 @@ from impasto.cli.options.arguments import say
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture
-from impasto.video.clip.clip import NUMBERED
-from impasto.video.clip.selection import beginning, sheet_places
-from impasto.video.job.preview import painted_alone, put, sheet_of
-from impasto.video.job.work import Work
+from impasto.video.clip.reading import NUMBER_PATTERN
+from impasto.video.clip.selection import choose_sheet_places, select_preview
+from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
+from impasto.video.job.frame_store import FrameStore
 
 
 def preview(film: Film) -> int:
     """A contact sheet of frames painted by themselves, and five seconds of the film."""
     output = film.output
-    if output is None or NUMBERED.search(output.name):
+    if output is None or NUMBER_PATTERN.search(output.name):
         raise InputError("--preview needs an OUT that is one file")
     target = output.with_name(f"{output.stem}-preview{output.suffix}")
-    short = beginning(film.selection)
+    short = select_preview(film.selection)
     options = argparse.Namespace(
         **{**vars(film.options), "preview": False, "range": (short.begin, short.end)}
     )
@@ -35,25 +35,25 @@ def preview(film: Film) -> int:
     )
 
 
-def _sheet(film: Film, work: Work, target: Path) -> bool:
+def _sheet(film: Film, work: FrameStore, target: Path) -> bool:
     """Frames painted by themselves, unless they are from an earlier run; whether all are there."""
-    if work.made_part(target) and target.exists():
+    if work.is_own_output(target) and target.exists():
         return True
     check_target(target, overwrite=film.options.force)
-    sheet = sheet_of(film.size, len(sheet_places(film.selection.count(film.clip))))
+    sheet = make_sheet(film.size, len(choose_sheet_places(film.source.count_frames())))
     placed = 0
     with stoppable() as stop:
         engine = engine_of(film, stop)
         try:
-            for place, time, frame in painted_alone(film.clip, film.selection, film.size, engine):
-                put(sheet, place, time, frame)
+            for place, time, frame in paint_sheet_frames(film.source, engine):
+                place_on_sheet(sheet, place, time, frame)
                 placed += 1
                 if stop:
                     return False
         except Stopped:
             return False
     write_picture(read_picture(sheet.image), target, overwrite=film.options.force)
-    work.note_part(target)
+    work.note_output(target)
     if not film.options.quiet:
         say(f"{target} ({placed} frames, each by itself)")
     return True

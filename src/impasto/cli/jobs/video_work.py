@@ -21,14 +21,14 @@ from impasto.engine.allocation import keep_freed_memory
 from impasto.engine.device import peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.encode import check_target
-from impasto.video.clip.clip import NUMBERED, numbers_there
-from impasto.video.clip.film import write_raw
+from impasto.video.clip.film_writer import write_raw_frame
+from impasto.video.clip.reading import NUMBER_PATTERN, find_numbered_files
 from impasto.video.engines.choice_of_frames import film_engine
-from impasto.video.job.film_run import Progress, run, run_backwards
-from impasto.video.job.finish import write_done
-from impasto.video.job.work import Work
-from impasto.video.stabilize.flow import Dis
-from impasto.video.stabilize.stabilizer import Engine, Stabilizer
+from impasto.video.job.film_output import write_painted_film
+from impasto.video.job.film_run import FilmProgress, paint_film, repaint_backwards
+from impasto.video.job.frame_store import FrameStore
+from impasto.video.stabilize.flow import DisEstimator
+from impasto.video.stabilize.stabilizer import FrameEngine, Stabilizer
 
 LINE_EVERY_S = 5.0
 GOES_ON = "; the same command goes on"
@@ -38,7 +38,7 @@ class Stopped(Exception):  # noqa: N818 -- not an error
     """The user wants to stop; raised between two iterations."""
 
 
-def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
+def make(film: Film, first: Callable[[FrameStore], bool] = lambda _: True) -> int:
     """Do the job; 0, or 130 if it was stopped.
 
     Args:
@@ -52,18 +52,18 @@ def make(film: Film, first: Callable[[Work], bool] = lambda _: True) -> int:
         try:
             return _made(film, work)
         except ImpastoError:
-            if work.done and film.is_kept:
-                say(f"{work.folder} keeps {format_count(work.done, 'frame')}{GOES_ON}")
+            if work.frame_count and film.is_kept:
+                say(f"{work.folder} keeps {format_count(work.frame_count, 'frame')}{GOES_ON}")
             raise
 
 
-def _made(film: Film, work: Work) -> int:
+def _made(film: Film, work: FrameStore) -> int:
     began, quiet = time.monotonic(), film.options.quiet
-    before = work.done
+    before = work.frame_count
     if before and not quiet:
         say(f"going on at frame {before}: those before it are in {work.folder}")
     elif not quiet:
-        total = film.selection.count(film.clip)
+        total = film.source.count_frames()
         many = "" if total is None else f"{format_count(total, 'frame')} of "
         kept = f"; frames are kept in {work.folder}" if film.is_kept else ""
         say(f"{many}{film.size[0]}x{film.size[1]} px{kept}")
@@ -78,31 +78,31 @@ def _made(film: Film, work: Work) -> int:
         except Stopped:
             stopped = True
         seconds = time.monotonic() - began
-        if film.output is not None and work.done:
+        if film.output is not None and work.frame_count:
             _write(film, work, film.output)
-    _tell(film, work, seconds, work.done - before, stopped=stopped)
+    _tell(film, work, seconds, work.frame_count - before, stopped=stopped)
     return INTERRUPTED if stopped else 0
 
 
-def _frames(film: Film, work: Work, engine: Engine) -> Iterator[Progress]:
+def _frames(film: Film, work: FrameStore, engine: FrameEngine) -> Iterator[FilmProgress]:
     """All passes over the frames that are to be done; those of a pipe are written as they are."""
-    stabilizer = Stabilizer(engine, Dis(), film.options.stability)
+    stabilizer = Stabilizer(engine, DisEstimator(), film.options.stability)
     twice = film.options.passes == 2
     pipe = sys.stdout.buffer if film.output is None else None
     if pipe:
-        for timed in work.shown():
-            write_raw(pipe, timed.pixels())
-    for progress in run(film.clip, film.selection, film.size, stabilizer, work, twice=twice):
+        for timed in work.read_film_frames():
+            write_raw_frame(pipe, timed.load())
+    for progress in paint_film(film.source, stabilizer, work, repaint=twice):
         if pipe:
-            write_raw(pipe, work.levels(progress.index))
+            write_raw_frame(pipe, work.read_pixels(progress.index))
             if not film.is_kept:
-                work.forget(progress.index)  # nothing can go on from a temporary folder
+                work.drop(progress.index)  # nothing can go on from a temporary folder
         yield progress
     if twice:
-        yield from run_backwards(stabilizer, work)
+        yield from repaint_backwards(stabilizer, work)
 
 
-def engine_of(film: Film, stop: list[int]) -> Engine:
+def engine_of(film: Film, stop: list[int]) -> FrameEngine:
     """What stylizes the frames of a film; it raises Stopped once there is something in the list."""
     options = film.options
 
@@ -129,54 +129,54 @@ def engine_of(film: Film, stop: list[int]) -> Engine:
 
 
 @contextmanager
-def _work_of(film: Film) -> Iterator[Work]:
+def _work_of(film: Film) -> Iterator[FrameStore]:
     """The folder of the frames; it goes at the end unless the user named it, or there is more to
     be done with it.
     """
     options, output = film.options, film.output
     if options.work is not None:
-        yield Work(Path(options.work), film.facts(), restart=options.restart)
+        yield FrameStore(Path(options.work), film.facts(), restart=options.restart)
     elif output is None:
         with tempfile.TemporaryDirectory() as folder:
-            yield Work(Path(folder), film.facts())
+            yield FrameStore(Path(folder), film.facts())
     else:
-        name = NUMBERED.sub("0", output.name)
-        work = Work(output.with_name(f"{name}.frames"), film.facts(), restart=options.restart)
+        name = NUMBER_PATTERN.sub("0", output.name)
+        work = FrameStore(output.with_name(f"{name}.frames"), film.facts(), restart=options.restart)
         try:
             yield work
         finally:
-            if work.folder.exists() and not work.done:
+            if work.folder.exists() and not work.frame_count:
                 work.remove()
 
 
-def _check_output(film: Film, work: Work) -> None:
+def _check_output(film: Film, work: FrameStore) -> None:
     """See that the film may be written, before the work."""
     output, overwrite = film.output, film.options.force
     if output is None:
         return
     target = _first_file(output)
-    mine = overwrite or work.made_part(target)
+    mine = overwrite or work.is_own_output(target)
     check_target(target, overwrite=mine)
-    there = {} if mine or not NUMBERED.search(output.name) else numbers_there(str(output))
+    there = (
+        {} if mine or not NUMBER_PATTERN.search(output.name) else find_numbered_files(str(output))
+    )
     if there:
         raise InputError(f"{there[min(there)]}: exists already; --force replaces such pictures")
 
 
 def _first_file(output: Path) -> Path:
-    return Path(str(output) % 1) if NUMBERED.search(output.name) else output
+    return Path(str(output) % 1) if NUMBER_PATTERN.search(output.name) else output
 
 
-def _write(film: Film, work: Work, output: Path) -> None:
+def _write(film: Film, work: FrameStore, output: Path) -> None:
     """The film of what is done."""
     options = film.options
-    if NUMBERED.search(output.name):
-        work.note_part(_first_file(output))  # a kill may leave some of them
-    write_done(
+    if NUMBER_PATTERN.search(output.name):
+        work.note_output(_first_file(output))  # a kill may leave some of them
+    write_painted_film(
         output,
         work,
-        film.clip,
-        film.selection,
-        film.size,
+        film.source,
         sound=not options.no_sound,
         record=None if options.no_embed else json.dumps(_record(film)),
         notice=notice_for(quiet=options.quiet) or (lambda _: None),
@@ -190,14 +190,14 @@ def _record(film: Film) -> dict[str, Any]:
     return {"impasto": __version__, "recipe": recipe, "video": facts}
 
 
-def _tell(film: Film, work: Work, seconds: float, made: int, *, stopped: bool) -> None:
-    options, done = film.options, work.done
+def _tell(film: Film, work: FrameStore, seconds: float, made: int, *, stopped: bool) -> None:
+    options, done = film.options, work.frame_count
     where = film.output or "standard output"
     if stopped:
         what = f"; {where} has what is done" if done and film.output else ""
         say(f"stopped after {format_count(done, 'frame')}{what}{GOES_ON if film.is_kept else ''}")
         if film.output is not None and done:
-            work.note_part(_first_file(film.output))
+            work.note_output(_first_file(film.output))
     elif not options.quiet:
         pace = f", {seconds / made:.2f} s a frame" if made else ""
         say(f"{where} ({film.size[0]}x{film.size[1]}, {format_count(done, 'frame')}{pace})")
@@ -230,7 +230,7 @@ class Lines:
         self._clock = clock
         self._last = -LINE_EVERY_S
 
-    def see(self, progress: Progress) -> None:
+    def see(self, progress: FilmProgress) -> None:
         """Note a frame."""
         now = self._clock()
         if self._quiet or now - self._last < LINE_EVERY_S:

@@ -25,7 +25,7 @@ from impasto.errors import ClipError, ImageError, InputError, LimitError, Resour
 from impasto.image.files.limits import Limits
 from impasto.image.picture import Metadata, Picture
 from impasto.studio.decoding import decoder_process
-from impasto.video.clip.clip import Format, Frame, Levels
+from impasto.video.clip.frames import Format, Frame, Levels
 
 Ask = Callable[..., dict[str, Any]]
 START_S = 60.0
@@ -215,7 +215,7 @@ class Decoder:
 
 
 class DecodedClip:
-    """A clip whose frames come from the process; see :class:`impasto.video.clip.clip.Clip`."""
+    """A clip whose frames come from the process; see :class:`impasto.video.clip.frames.Clip`."""
 
     sound = None
     """The process itself puts it into the film."""
@@ -226,8 +226,8 @@ class DecodedClip:
         self._ask = ask
         self._scratch = scratch
 
-    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
-        """See :class:`impasto.video.clip.clip.Clip`."""
+    def read_frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
+        """See :class:`impasto.video.clip.frames.Clip`."""
         self._ask("begin_clip", str(begin))
         while (time := self._ask("next_frame")["time"]) is not None:
             yield Frame(Fraction(time), self._load)

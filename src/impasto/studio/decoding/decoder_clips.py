@@ -16,12 +16,12 @@ from impasto.errors import ClipError
 from impasto.image.files.limits import Limits
 from impasto.image.picture import Picture
 from impasto.studio.decoding.browser_view import show
-from impasto.video.clip.clip import Frame, from_levels
-from impasto.video.clip.container import Container
-from impasto.video.clip.kinds import HEAD, clip_kind, film_suffix
-from impasto.video.clip.selection import Selection
-from impasto.video.job.finish import write_done
-from impasto.video.job.work import Work
+from impasto.video.clip.container import ContainerClip
+from impasto.video.clip.file_kinds import HEAD_BYTES, choose_film_suffix, detect_clip_kind
+from impasto.video.clip.frames import Frame, levels_to_floats
+from impasto.video.clip.selection import FrameSource, Selection
+from impasto.video.job.film_output import write_painted_film
+from impasto.video.job.frame_store import FrameStore
 
 
 class ClipReader:
@@ -29,7 +29,7 @@ class ClipReader:
 
     def __init__(self) -> None:
         """None is."""
-        self._clip: Container | None = None
+        self._clip: ContainerClip | None = None
         self._frames: Iterator[Frame] = iter(())
         self._frame: Frame | None = None
 
@@ -47,11 +47,11 @@ class ClipReader:
     def check(self, path: Path, name: str, limits: Limits, view: str) -> dict[str, Any]:
         """What is known of a clip; its first frame, for a browser, goes into ``view``."""
         clip = _opened(path, name, limits)
-        first = next(clip.frames())
-        show(Picture(from_levels(first.load())), Path(view))
+        first = next(clip.read_frames())
+        show(Picture(levels_to_floats(first.load())), Path(view))
         with path.open("rb") as file:
-            head = file.read(HEAD)
-        return _facts(clip) | {"suffix": film_suffix(head, clip_kind(head, name))}
+            head = file.read(HEAD_BYTES)
+        return _facts(clip) | {"suffix": choose_film_suffix(head, detect_clip_kind(head, name))}
 
     def open(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:
         """Take up a clip."""
@@ -62,7 +62,7 @@ class ClipReader:
         """Go to where it is read from, in seconds, or some frames before."""
         if self._clip is None:
             raise ClipError(f"{name}: the process that decoded it is gone")
-        self._frames = self._clip.frames(Fraction(begin))
+        self._frames = self._clip.read_frames(Fraction(begin))
         return {}
 
     def next(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:  # noqa: ARG002
@@ -93,23 +93,21 @@ class ClipReader:
         """
         clip = _opened(path, name, limits)
         end = None if asked["end"] is None else Fraction(asked["end"])
-        write_done(
+        write_painted_film(
             Path(asked["target"]),
-            Work(Path(asked["work"]), asked["facts"]),
-            clip,
-            Selection(end=end),
-            tuple(asked["size"]),
+            FrameStore(Path(asked["work"]), asked["facts"]),
+            FrameSource(clip, Selection(end=end), tuple(asked["size"])),
             record=asked["record"],
             metadata=clip.metadata if asked["keep_metadata"] else {},
         )
         return {}
 
 
-def _opened(path: Path, name: str, limits: Limits) -> Container:
+def _opened(path: Path, name: str, limits: Limits) -> ContainerClip:
     limits.check_bytes(path.stat().st_size, name)
     with path.open("rb") as file:
-        kind = clip_kind(file.read(HEAD), name)
-    clip = Container(path, lambda _: None, kind=kind, limits=limits, name=name)
+        kind = detect_clip_kind(file.read(HEAD_BYTES), name)
+    clip = ContainerClip(path, lambda _: None, kind=kind, limits=limits, name=name)
     # Its own word for how many frames it has is not taken.
     clip.format = replace(clip.format, frames=max(1, _counted(path, kind)))
     return clip
@@ -124,7 +122,7 @@ def _counted(path: Path, kind: str) -> int:
     return count
 
 
-def _facts(clip: Container) -> dict[str, Any]:
+def _facts(clip: ContainerClip) -> dict[str, Any]:
     form = clip.format
     return {
         "width": form.width,

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from impasto.studio.queue.folder import RESULT
-from impasto.video.clip.selection import CELLS, PREVIEW_S
+from impasto.video.clip.selection import PREVIEW_S, SHEET_CELLS
 
 ENDED = ("done", "stopped", "failed", "cancelled")
 """States that a job does not leave by itself."""
@@ -40,7 +40,7 @@ class Film:
         if not self.preview:
             return self.frames
         first = math.ceil(PREVIEW_S * Fraction(self.rate))
-        return min(CELLS, self.frames) + min(first, self.frames)
+        return min(SHEET_CELLS, self.frames) + min(first, self.frames)
 
 
 @dataclass(frozen=True)

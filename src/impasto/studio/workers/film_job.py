@@ -21,15 +21,15 @@ from impasto.recipe.recipe import parse_recipe
 from impasto.studio.http.bounds import check_film, check_size
 from impasto.studio.queue import folder as files
 from impasto.studio.queue.rows import Film
-from impasto.video.clip.clip import from_levels
-from impasto.video.clip.selection import Selection, beginning, sheet_places
+from impasto.video.clip.frames import levels_to_floats
+from impasto.video.clip.selection import FrameSource, Selection, choose_sheet_places, select_preview
 from impasto.video.engines.choice_of_frames import film_engine
-from impasto.video.job.film_run import run
-from impasto.video.job.finish import film_size
-from impasto.video.job.preview import painted_alone, put, sheet_of
-from impasto.video.job.work import Saved, Work
-from impasto.video.stabilize.flow import Dis
-from impasto.video.stabilize.stabilizer import Engine, Stabilizer
+from impasto.video.job.film_output import choose_film_size
+from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
+from impasto.video.job.film_run import paint_film
+from impasto.video.job.frame_store import FrameStore, StoredFrame
+from impasto.video.stabilize.flow import DisEstimator
+from impasto.video.stabilize.stabilizer import FrameEngine, Stabilizer
 
 if TYPE_CHECKING:
     from impasto.studio.workers.attempt import Attempt
@@ -57,14 +57,14 @@ class FilmJob:
         recipe = parse_recipe(json.dumps(spec.recipe))
         form, painter = self._clip.format, attempt.worker.engine(recipe)
         longer = recipe.size or default_longer_side(max(form.width, form.height), painter.device)
-        self._size = film_size(form, longer, self._target)
+        self._size = choose_film_size(form, longer, self._target)
         if min(self._size) <= SHORTEST:
             raise InputError(f"size: both sides of a film have to be above {SHORTEST} px")
         check_size(self._size, settings)
         check_film(self._size, film.wanted, settings)
         self._recipe = recipe.with_changes({"size": max(self._size)})
         self._paintings = attempt.paintings()
-        self._selection = beginning(Selection()) if film.preview else Selection()
+        self._selection = select_preview(Selection()) if film.preview else Selection()
         self._painter = painter
         self._done, self._total = 0, film.wanted
         self._pace: list[float] = []
@@ -84,11 +84,11 @@ class FilmJob:
             self._make_frames(engine, work)
         except Halted as halted:
             state = str(halted)
-        if state in ("done", "stopped") and (work := self._work(files.FRAMES)).done:
+        if state in ("done", "stopped") and (work := self._work(files.FRAMES)).frame_count:
             self._write(work, whole=state == "done")
         return state
 
-    def _engine(self) -> Engine:
+    def _engine(self) -> FrameEngine:
         settings = self._attempt.worker.settings
         return film_engine(
             self._recipe,
@@ -114,25 +114,26 @@ class FilmJob:
             "preview": self._film.preview,
         }
 
-    def _work(self, folder: str) -> Work:
+    def _work(self, folder: str) -> FrameStore:
         # Frames that another version of impasto made are begun anew.
-        return Work(self._place / folder, self._facts(), restart=True)
+        return FrameStore(self._place / folder, self._facts(), restart=True)
 
-    def _make_sheet(self, engine: Engine) -> None:
-        clip, selection = self._clip, Selection()
-        count = len(sheet_places(selection.count(clip)))
+    def _make_sheet(self, engine: FrameEngine) -> None:
+        source = FrameSource(self._clip, Selection(), self._size)
+        count = len(choose_sheet_places(source.count_frames()))
         if (self._place / files.SHEET).exists():
             self._done = count
             return
-        work, sheet = self._work(files.SHEET_FRAMES), sheet_of(self._size, count)
-        for place, each in enumerate(work.shown()):
-            put(sheet, place, each.time, from_levels(each.pixels()))
-        self._done, began = work.done, time.monotonic()
-        alone = painted_alone(clip, selection, self._size, engine, work.done)
+        work, sheet = self._work(files.SHEET_FRAMES), make_sheet(self._size, count)
+        for place, each in enumerate(work.read_film_frames()):
+            place_on_sheet(sheet, place, each.time, levels_to_floats(each.load()))
+        self._done, began = work.frame_count, time.monotonic()
+        alone = paint_sheet_frames(source, engine, work.frame_count)
         for place, seen, frame in alone:
             levels = to_levels(frame, 8)
-            work.save(place, Saved(seen, 0, levels, ""), levels)  # alone: of no clip to go on with
-            put(sheet, place, seen, frame)
+            # No fingerprint: these frames are never resumed from.
+            work.save(place, StoredFrame(seen, 0, levels, ""), levels)
+            place_on_sheet(sheet, place, seen, frame)
             began = self._count(began)
             self._look(lambda: sheet.image)
         with replace_atomically(self._place / files.SHEET) as path:
@@ -140,12 +141,13 @@ class FilmJob:
         self._done = count
         work.remove()
 
-    def _make_frames(self, engine: Engine, work: Work) -> None:
+    def _make_frames(self, engine: FrameEngine, work: FrameStore) -> None:
         before, began = self._done, time.monotonic()
-        self._done += work.done
+        self._done += work.frame_count
         self._attempt.fresh()
-        stabilizer = Stabilizer(engine, Dis(), self._film.stability)
-        for progress in run(self._clip, self._selection, self._size, stabilizer, work):
+        source = FrameSource(self._clip, self._selection, self._size)
+        stabilizer = Stabilizer(engine, DisEstimator(), self._film.stability)
+        for progress in paint_film(source, stabilizer, work):
             self._done = before + progress.index
             began = self._count(began)
             self._look(partial(self._shown, work, progress.index))
@@ -161,8 +163,8 @@ class FilmJob:
         return now
 
     @staticmethod
-    def _shown(work: Work, index: int) -> Image.Image:
-        return Image.fromarray(work.levels(index))
+    def _shown(work: FrameStore, index: int) -> Image.Image:
+        return Image.fromarray(work.read_pixels(index))
 
     def _look(self, picture: Callable[[], Image.Image] | None = None) -> None:
         """Tell how far it is, and see whether to go on.
@@ -193,7 +195,7 @@ class FilmJob:
             "seconds_left": round(pace * (self._total - self._done), 1),
         }
 
-    def _write(self, work: Work, *, whole: bool) -> None:
+    def _write(self, work: FrameStore, *, whole: bool) -> None:
         if whole:  # a broken end may have cost some
             self._total = self._done
         attempt, facts = self._attempt, self._facts()
@@ -212,6 +214,6 @@ class FilmJob:
             record=record if whole else None,
             keep_metadata=spec.keep_metadata,
         )
-        attempt.result_written(self._target, self._shown(work, work.done // 2))
+        attempt.result_written(self._target, self._shown(work, work.frame_count // 2))
         attempt.fresh()
-        attempt.tell(self._progress(), partial(self._shown, work, work.done - 1))
+        attempt.tell(self._progress(), partial(self._shown, work, work.frame_count - 1))

@@ -1,4 +1,4 @@
-"""The machine's camera, as a clip without an end."""
+"""Reads the camera of this machine, a clip without an end."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from typing import Any
 import av
 
 from impasto.errors import ClipError
-from impasto.video.clip.clip import Notice
-from impasto.video.clip.container import Container
+from impasto.video.clip.container import ContainerClip
+from impasto.video.clip.frames import Notice
 
 CAMERAS = {
     "linux": ("v4l2", "/dev/video0"),
     "darwin": ("avfoundation", "0"),
     "win32": ("vfwcap", "0"),
 }
+"""FFmpeg's input format and the name of the first camera, by platform."""
 
 
-class Camera(Container):
-    """The machine's first camera."""
+class Camera(ContainerClip):
+    """The first camera of this machine."""
 
     def __init__(self, notice: Notice) -> None:
-        """Begin to take pictures.
+        """Start the camera.
 
         Raises:
-            ClipError: there is none, or somebody else uses it.
+            ClipError: there is no camera, or another program is using it.
         """
         super().__init__(Path("camera"), notice)
         self.sound = None
 
-    def _open(self) -> Any:
+    def _open_container(self) -> Any:
         kind, name = CAMERAS.get(sys.platform, CAMERAS["linux"])
         try:
             return av.open(name, format=kind)

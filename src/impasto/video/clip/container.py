@@ -1,4 +1,4 @@
-"""Clips in files, as FFmpeg's libraries read them through PyAV."""
+"""Reads clips from video files and encoded streams, with FFmpeg's libraries through PyAV."""
 
 from __future__ import annotations
 
@@ -15,30 +15,49 @@ import numpy as np
 
 from impasto.errors import ClipError, LimitError
 from impasto.image.files.limits import Limits
-from impasto.video.clip.clip import RATE, Colors, Format, Frame, Levels, Notice
+from impasto.video.clip.frames import (
+    FULL_RANGE,
+    RATE,
+    ColorTags,
+    Format,
+    Frame,
+    Levels,
+    Notice,
+    choose_matrix,
+)
 
 HDR = {16: "PQ", 18: "HLG"}
-"""Transfer functions by number, whose brightness has no meaning for a painting's colors."""
-HIGH = 720
-"""Lines from which on players take colors for BT.709's if nothing is said."""
-BT709, BT601, UNKNOWN, FULL = 1, 5, 2, 2
-OF_FILE = ("encoder", "major_brand", "minor_version", "compatible_brands")
-"""What a file says of its own making, and not of what it shows."""
-SELF_CONTAINED = (
-    *("av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg"),
-    *("mpeg1video", "mpeg2video", "mpeg4", "prores", "vp8", "vp9"),
+"""Transfer functions of HDR video, by code point; a painting's colors have no such brightness."""
+FILE_METADATA = ("encoder", "major_brand", "minor_version", "compatible_brands")
+"""Metadata about how a file was made, which does not describe its contents."""
+SEEKABLE_CODECS = frozenset(
+    [
+        "av1",
+        "dnxhd",
+        "ffv1",
+        "h264",
+        "hevc",
+        "mjpeg",
+        "mpeg1video",
+        "mpeg2video",
+        "mpeg4",
+        "prores",
+        "vp8",
+        "vp9",
+    ]
 )
-"""Codecs whose keyframes need nothing before them; of a GIF every frame is called one."""
-BACK_S = (0, Fraction(1, 2), 2, 10, 60)
-"""Seconds before a time at which a keyframe is looked for: files are entered by when frames are
-decoded, and some by guess."""
-REFUSED = ("ansi", "xbin", "idf")
-"""Decoders that make a film of any text."""
+"""Codecs whose keyframes can be decoded alone. GIF marks every frame as a keyframe wrongly."""
+SEEK_STEPS_S = (0, Fraction(1, 2), 2, 10, 60)
+"""Seconds to go back, one after another, until a usable keyframe is found: containers seek by
+decoding time, and some of them only approximately."""
+REFUSED_DECODERS = ("ansi", "xbin", "idf")
+"""Decoders that turn any text file into a film."""
 
 
-class Container:
-    """A file, or a stream that begins at its beginning; see
-    :class:`impasto.video.clip.clip.Clip`.
+class ContainerClip:
+    """A video file, or an encoded stream read from its beginning.
+
+    See :class:`impasto.video.clip.frames.Clip`.
     """
 
     def __init__(
@@ -50,100 +69,114 @@ class Container:
         limits: Limits | None = None,
         name: str | None = None,
     ) -> None:
-        """Read the header and the first frame; ``kind``, ``limits`` and ``name`` as of
-        :func:`impasto.video.clip.clip.open_clip`.
+        """Read the header and the first frame.
+
+        Args:
+            source: path of the file, or the stream.
+            notice: called with a one-line message for everything that is adapted or ignored.
+            kind: FFmpeg's name of the only format to try. None: FFmpeg detects the format.
+            limits: limits for the size of a frame. None: those for pictures.
+            name: name of the clip in messages. None: the path, or "standard input".
 
         Raises:
-            ClipError: as :func:`impasto.video.clip.clip.open_clip`.
-            LimitError: likewise.
+            ClipError: the source cannot be read, has no video, or is of a refused kind.
+            LimitError: the frames are too large or too small.
         """
         self._source = source
         self._name = name or (str(source) if isinstance(source, Path) else "standard input")
-        held: list[str] = []
-        self._notice: Notice = held.append  # of a file without a frame the reason is enough
+        notices: list[str] = []
+        self._notice: Notice = (
+            notices.append
+        )  # dropped if the file has no frame: the error suffices
         self._kind = kind
-        self._opened = self._open()
-        stream = self._stream(self._opened)
+        self._container = self._open_container()
+        stream = self._choose_stream(self._container)
         context, limits = stream.codec_context, limits or Limits()
         if context.width and context.height:
             limits.check_size(context.width, context.height, self._name)
         self._codec = context.name
-        self._decoded = self._decode(self._opened.demux(stream))
+        self._decoded = self._decode_packets(self._container.demux(stream))
         try:
             self._first: Any = next(self._decoded, None)
         except Exception:
-            self._opened.close()
+            self._container.close()
             raise
         if self._first is None:
-            raise ClipError(f"{self._name}: holds no frame that can be decoded{self._why()}")
+            hint = self._explain_missing_frames()
+            raise ClipError(f"{self._name}: contains no frame that can be decoded{hint}")
         limits.check_size(self._first.width, self._first.height, self._name)
         self._notice = notice
-        for line in held:
+        for line in notices:
             notice(line)
         self._turns = round(self._first.rotation / 90) % 4
-        self.format = self._format(stream)
+        self.format = self._read_format(stream)
         self.sound = None
-        if isinstance(source, Path) and self._opened.streams.audio:
+        if isinstance(source, Path) and self._container.streams.audio:
             self.sound = source
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file says of itself, such as its title and where it was taken."""
-        said: dict[str, str] = self._opened.metadata
-        return {key: value for key, value in said.items() if key not in OF_FILE}
+        """Metadata about the contents, such as the title and the place of recording."""
+        metadata: dict[str, str] = self._container.metadata
+        return {key: value for key, value in metadata.items() if key not in FILE_METADATA}
 
-    def frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
-        """See :class:`Clip`; of a file, what is before the last keyframe is not decoded."""
+    def read_frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
+        """Yield the frames, see :class:`Clip`. Files are decoded from the last keyframe before."""
         index, last = 0, Fraction(-1)
-        decoded = self._decoded_from(begin)
-        with self._opened:
+        decoded = self._decode_from(begin)
+        with self._container:
             for frame in decoded:
-                time = self._time(frame, index)
-                if time > last:  # of two frames at one time only one can be shown
-                    yield Frame(time, partial(self._load, frame))
+                time = self._read_time(frame, index)
+                if time > last:  # of two frames with the same time, only one can be shown
+                    yield Frame(time, partial(self._convert_frame, frame))
                     index, last = index + 1, time
-        self._tell_if_short(float(last))
+        self._report_early_end(float(last))
 
-    def _decoded_from(self, begin: Fraction) -> Iterator[Any]:
-        """All frames that are seen from a time on, and perhaps some before it."""
-        seekable = isinstance(self._source, Path) and self._codec in SELF_CONTAINED
-        for back in BACK_S:
-            if seekable and begin > back:
-                found = self._entered(begin - back, begin)
-                if found is not None:
-                    return found
+    def _decode_from(self, begin: Fraction) -> Iterator[Any]:
+        """Decode all frames from a time on, perhaps preceded by some earlier ones."""
+        seekable = isinstance(self._source, Path) and self._codec in SEEKABLE_CODECS
+        for step in SEEK_STEPS_S:
+            if seekable and begin > step:
+                frames = self._seek(begin - step, begin)
+                if frames is not None:
+                    return frames
         if self._first is None:
             if not isinstance(self._source, Path):
-                raise ClipError(f"{self._name}: a stream can be read once only")
-            self._decoded = self._decode(self._reopened())
+                raise ClipError(f"{self._name}: a stream can be read only once")
+            self._decoded = self._decode_packets(self._reopen())
             self._first = next(self._decoded)
         first, self._first = self._first, None
         return chain([first], self._decoded)
 
-    def _entered(self, target: Fraction, begin: Fraction) -> Iterator[Any] | None:
-        """Frames from the keyframe before ``target`` on; none: none is found that is not after
-        ``begin``, or it does not stand for itself.
+    def _seek(self, target: Fraction, begin: Fraction) -> Iterator[Any] | None:
+        """Decode from the last keyframe before ``target``.
+
+        Returns:
+            The frames. None: there is no keyframe before ``begin``, or the one that was found
+            cannot be decoded alone.
         """
-        packets = self._reopened()
+        packets = self._reopen()
         try:
-            # In seconds of the whole file: of the stream alone it fails where that has no index.
-            self._opened.seek(floor((target + start_of(self._opened)) * av.time_base))
+            # In time of the whole file: seeking in the stream fails where that has no index.
+            self._container.seek(floor((target + read_start_time(self._container)) * av.time_base))
             key = next((packet for packet in packets if packet.is_keyframe), None)
         except (av.error.FFmpegError, OSError):
             return None
-        if key is None or key.pts is None or self._time(key, 0) > begin:
+        if key is None or key.pts is None or self._read_time(key, 0) > begin:
             return None
-        decoded = self._decode(chain([key], packets))
-        # What follows a keyframe but is seen before it needs what is not decoded.
+        decoded = self._decode_packets(chain([key], packets))
+        # Frames that follow a keyframe but are shown before it depend on what is not decoded.
         later = (each for each in decoded if each.pts is None or each.pts >= key.pts)
         first = next(later, None)
         return chain([first], later) if first is not None and first.pts == key.pts else None
 
-    def _open(self) -> Any:
+    def _open_container(self) -> Any:
         source = self._source
         if isinstance(source, Path):
             if source.is_dir():
-                raise ClipError(f"{source}: is a folder; {source}/%05d.png would name its pictures")
+                raise ClipError(
+                    f"{source}: is a folder; name its pictures with a pattern: {source}/%05d.png"
+                )
             if not source.is_file():
                 what = "is not a regular file" if source.exists() else "no such file"
                 raise ClipError(f"{source}: {what}")
@@ -152,32 +185,32 @@ class Container:
             return av.open(file, format=self._kind)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ClipError(f"{self._name}: not a clip that can be read ({reason})") from None
+            raise ClipError(f"{self._name}: not a readable clip ({reason})") from None
 
-    def _reopened(self) -> Iterator[Any]:
-        """Packets of the file from its beginning."""
-        self._opened.close()
-        self._opened, self._first = self._open(), None
-        packets: Iterator[Any] = self._opened.demux(self._stream(self._opened))
+    def _reopen(self) -> Iterator[Any]:
+        """Open the file again and return its packets from the beginning."""
+        self._container.close()
+        self._container, self._first = self._open_container(), None
+        packets: Iterator[Any] = self._container.demux(self._choose_stream(self._container))
         return packets
 
-    def _stream(self, container: Any) -> Any:
+    def _choose_stream(self, container: Any) -> Any:
         if not container.streams.video:
-            what = "only sound" if container.streams.audio else "nothing that can be seen"
-            raise ClipError(f"{self._name}: has no moving picture, {what}")
+            what = ", only sound" if container.streams.audio else " and no sound"
+            raise ClipError(f"{self._name}: contains no video{what}")
         stream = container.streams.video[0]
-        # An album's cover is a stream of one picture.
+        # The cover of an album is a video stream of one picture.
         covers = [s for s in container.streams.video if s.disposition & s.disposition.attached_pic]
         if stream in covers:
-            raise ClipError(f"{self._name}: has no moving picture, only sound and a cover")
-        if stream.codec_context is None or stream.codec_context.name in REFUSED:
-            raise ClipError(f"{self._name}: not a clip that can be read")
+            raise ClipError(f"{self._name}: contains no video, only sound and a cover picture")
+        if stream.codec_context is None or stream.codec_context.name in REFUSED_DECODERS:
+            raise ClipError(f"{self._name}: not a readable clip")
         stream.thread_type = "AUTO"
         return stream
 
-    def _decode(self, packets: Iterator[Any]) -> Iterator[Any]:
-        """Every frame that can be decoded; what cannot is told once."""
-        told, before, last = False, 0, None
+    def _decode_packets(self, packets: Iterator[Any]) -> Iterator[Any]:
+        """Yield every frame that can be decoded, and report damage once."""
+        reported, count, last = False, 0, None
         while True:
             try:
                 packet = next(packets, None)
@@ -185,107 +218,106 @@ class Container:
             except (av.error.FFmpegError, OSError) as error:
                 if isinstance(error, av.error.EOFError):
                     return
-                if not told:
-                    told = True
+                if not reported:
+                    reported = True
                     reason = getattr(error, "strerror", None) or str(error)
-                    after = float(self._time(last, before)) if last else 0
+                    after = float(self._read_time(last, count)) if last else 0
                     self._notice(
                         f"{self._name}: damaged after {after:.2f} s ({reason}); "
-                        "what can be decoded is kept"
+                        "frames that can be decoded are used"
                     )
                 if not isinstance(error, av.error.InvalidDataError):
                     return
                 continue
             yield from decoded
-            before, last = before + len(decoded), decoded[-1] if decoded else last
+            count, last = count + len(decoded), decoded[-1] if decoded else last
             if packet is None:
                 return
 
-    def _why(self) -> str:
-        """What may be wrong with a file that has no frame."""
-        if isinstance(self._source, Path) or "mp4" not in self._opened.format.name:
+    def _explain_missing_frames(self) -> str:
+        if isinstance(self._source, Path) or "mp4" not in self._container.format.name:
             return ""
-        return "; an MP4 whose index is at its end cannot come through a pipe: name the file"
+        return "; an MP4 with its index at the end cannot be piped, pass its path instead"
 
-    def _format(self, stream: Any) -> Format:
+    def _read_format(self, stream: Any) -> Format:
         frame = self._first
-        colors = Colors(
-            int(frame.color_primaries),
-            int(frame.color_trc),
-            int(frame.colorspace),
-            int(frame.color_range),
+        colors = ColorTags(
+            primaries=int(frame.color_primaries),
+            transfer=int(frame.color_trc),
+            matrix=int(frame.colorspace),
+            range=int(frame.color_range),
         )
-        self._refuse(frame, colors)
+        self._check_depth(frame, colors)
         rate = stream.average_rate or stream.guessed_rate or RATE
         width, height = frame.width, frame.height
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         if self._turns % 2:
             width, height, aspect = height, width, 1 / aspect if aspect else aspect
-        self._lasts, self._exactly = _duration(self._opened, stream)
-        frames = stream.frames or (round(self._lasts * rate) if self._lasts else None)
-        time_base = stream.time_base or 1 / rate
+        self._duration, self._is_exact = _read_duration(self._container, stream)
         return Format(
-            width, height, Fraction(rate), time_base, frames, colors, aspect or Fraction(1)
+            width=width,
+            height=height,
+            rate=Fraction(rate),
+            time_base=stream.time_base or 1 / rate,
+            frames=stream.frames or (round(self._duration * rate) if self._duration else None),
+            colors=colors,
+            pixel_aspect=aspect or Fraction(1),
         )
 
-    def _tell_if_short(self, last: float) -> None:
-        """Say so where frames end well before the file claims to."""
-        missing = float(self._lasts) - last - 1 / float(self.format.rate)
-        claimed = float(self._lasts)
-        tolerance = 2 / float(self.format.rate) if self._exactly else max(0.5, claimed / 10)
-        if missing > tolerance:
-            self._notice(
-                f"{self._name}: ends early, {last:.2f} of {float(self._lasts):.2f} s can be decoded"
-            )
+    def _report_early_end(self, last: float) -> None:
+        """Report a file whose frames end well before its stated duration.
 
-    def _refuse(self, frame: Any, colors: Colors) -> None:
+        Args:
+            last: time of the last frame in seconds.
+        """
+        duration = float(self._duration)
+        missing = duration - last - 1 / float(self.format.rate)
+        tolerance = 2 / float(self.format.rate) if self._is_exact else max(0.5, duration / 10)
+        if missing > tolerance:
+            self._notice(f"{self._name}: ends early, {last:.2f} of {duration:.2f} s can be decoded")
+
+    def _check_depth(self, frame: Any, colors: ColorTags) -> None:
         if colors.transfer in HDR:
             raise ClipError(
-                f"{self._name}: is HDR ({HDR[colors.transfer]}); bring it to BT.709 first, for "
-                "instance with FFmpeg's filters zscale and tonemap"
+                f"{self._name}: is HDR ({HDR[colors.transfer]}); convert it to BT.709 first, for "
+                "example with FFmpeg's filters zscale and tonemap"
             )
         depth = max((each.bits for each in frame.format.components), default=8)
         if depth > 8:
-            self._notice(f"{self._name}: its {depth} bits a channel are read as 8")
+            self._notice(f"{self._name}: its {depth} bits per channel are reduced to 8")
 
-    def _time(self, frame: Any, index: int) -> Fraction:
+    def _read_time(self, frame: Any, index: int) -> Fraction:
         if frame.pts is None or frame.time_base is None:
             return Fraction(index) / self.format.rate
-        return Fraction(frame.pts) * Fraction(frame.time_base) - start_of(self._opened)
+        return Fraction(frame.pts) * Fraction(frame.time_base) - read_start_time(self._container)
 
-    def _load(self, frame: Any) -> Levels:
-        matrix = matrix_of(self.format)
-        full = "JPEG" if int(frame.color_range) == FULL else "MPEG"
+    def _convert_frame(self, frame: Any) -> Levels:
+        """Convert a decoded frame to [H, W, 3] uint8 sRGB, upright."""
         if frame.format.is_rgb or frame.format.name.startswith(("gray", "pal", "yuvj")):
-            made = frame.reformat(format="rgb24")
+            rgb = frame.reformat(format="rgb24")
         else:
-            made = frame.reformat(format="rgb24", src_colorspace=matrix, src_color_range=full)
-        pixels = np.rot90(made.to_ndarray(), self._turns)
+            rgb = frame.reformat(
+                format="rgb24",
+                src_colorspace=choose_matrix(self.format),
+                src_color_range="JPEG" if int(frame.color_range) == FULL_RANGE else "MPEG",
+            )
+        pixels = np.rot90(rgb.to_ndarray(), self._turns)
         height, width = pixels.shape[:2]
         if (width, height) != (self.format.width, self.format.height):
             raise LimitError(
                 f"{self._name}: the size changes from {self.format.width}x{self.format.height} to "
-                f"{width}x{height} px on the way, which is not handled"
+                f"{width}x{height} px within the clip, which is not supported"
             )
         return np.ascontiguousarray(pixels)
 
 
-def _duration(container: Any, stream: Any) -> tuple[Fraction, bool]:
-    """Seconds that a file claims to have of a stream, and whether that is of this stream alone; 0
-    if it claims nothing.
-    """
+def _read_duration(container: Any, stream: Any) -> tuple[Fraction, bool]:
+    """Return the stated duration in seconds, 0 if there is none, and whether it is the stream's."""
     if stream.duration and stream.time_base:
         return Fraction(stream.duration) * stream.time_base, True
     return Fraction(container.duration or 0, av.time_base), False
 
 
-def start_of(container: Any) -> Fraction:
-    """Seconds at which a file's times begin; broadcast streams are far from 0."""
+def read_start_time(container: Any) -> Fraction:
+    """Return the time in seconds at which a file begins; for broadcast streams it is far from 0."""
     return Fraction(container.start_time or 0, av.time_base)
-
-
-def matrix_of(form: Format) -> int:
-    """The matrix between RGB and YCbCr: what a clip says, or what players take it for."""
-    if form.colors.matrix in (BT709, BT601, 4, 6, 7, 9):
-        return BT601 if form.colors.matrix == 6 else form.colors.matrix
-    return BT709 if min(form.width, form.height) >= HIGH else BT601

@@ -13,7 +13,7 @@ from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe
 from impasto.video.engines.network_frames import Network
 from impasto.video.engines.optimizer_frames import Optimizer
-from impasto.video.stabilize.stabilizer import Engine
+from impasto.video.stabilize.stabilizer import FrameEngine
 
 
 def film_engine(
@@ -30,7 +30,7 @@ def film_engine(
     on_step: Callable[[Step], None] = lambda _: None,
     like: Stylizer | OnePass | None = None,
     frozen: bool = False,
-) -> Engine:
+) -> FrameEngine:
     """The optimizer, or the network that the recipe is of.
 
     Args:

@@ -16,15 +16,14 @@ from impasto.network.artist import colors_seen
 from impasto.network.grade import grade, graded, padded
 from impasto.network.one_pass import OnePass
 from impasto.recipe.recipe import Recipe
-from impasto.video.stabilize.blending import blended
-from impasto.video.stabilize.history import Memory
+from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 
 DOUBT = 1 / 3
 """Of 1, 1/2 and 1/3 the last made the steadiest films, at 2 % of the style."""
 
 
 class Network:
-    """Frames in one pass each; see :class:`impasto.video.stabilize.stabilizer.Engine`."""
+    """Frames in one pass each; see :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
 
     def __init__(
         self,
@@ -61,29 +60,27 @@ class Network:
             plain, device=device, weights=weights, max_memory=max_memory, like=like
         )
 
-    def begin(self, frame: Floats) -> None:
+    def begin_shot(self, frame: Floats) -> None:
         """Codes of the paintings, for the whole shot, and if so wanted this frame's statistics."""
         photo, styles = self._seen(frame, self._paintings)
         size = photo.width, photo.height
         self._paint = self._engine.told(photo, styles, size, frozen=self._frozen)
 
-    def painted(self, frame: Floats, memory: Memory | None) -> Floats:  # noqa: ARG002
-        """See :class:`impasto.video.stabilize.stabilizer.Engine`; what is remembered is for the
-        mixing.
-        """
+    def paint(self, frame: Floats, memory: FrameMemory | None) -> Floats:  # noqa: ARG002
+        """Paint a frame; the memory is used by :meth:`steady` only."""
         photo, _ = self._seen(frame, ())
         return tensor_to_picture(self._paint(_tensor(photo)), photo).pixels
 
-    def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
+    def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
         """Mixed, and given back the color and contrast of every octave that was painted: a mean of
         strokes that are not quite alike has less of them, warp by warp."""
-        mixed = _tensor(Picture(blended(painted, memory, stability, DOUBT)))
+        mixed = _tensor(Picture(blend_with_memory(painted, memory, stability, DOUBT)))
         wanted = grade(_tensor(Picture(painted)))[:, None]
         height, width = mixed.shape[2:]
         restored = graded(padded(mixed), None, wanted)[:, :, :height, :width]
         return tensor_to_picture(restored.clamp(0, 1), Picture(painted)).pixels
 
-    def finished(self, result: Floats, frame: Floats) -> Floats:
+    def finish(self, result: Floats, frame: Floats) -> Floats:
         """In the colors that the user asked for."""
         return apply_colors(self._recipe.colors, Picture(result), Picture(frame)).pixels
 

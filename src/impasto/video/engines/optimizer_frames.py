@@ -20,8 +20,7 @@ from impasto.optimize.focus import Focus, focus_of
 from impasto.optimize.past_frames import Before
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe
-from impasto.video.stabilize.blending import blended
-from impasto.video.stabilize.history import Memory
+from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 
 SURE, UNSURE = 0.2, 1.0
 """Of the first frame's work, what a later one takes of which everything is sure, and nothing.
@@ -37,7 +36,7 @@ temporal term already holds them still."""
 
 
 class Optimizer:
-    """Frames by optimization; see :class:`impasto.video.stabilize.stabilizer.Engine`."""
+    """Frames by optimization; see :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
 
     def __init__(
         self,
@@ -106,12 +105,12 @@ class Optimizer:
         matched = later.style.distance == "neighbors"  # with all of the frame at once
         self._cell = None if matched else self._later.cell
 
-    def begin(self, frame: Floats) -> None:
+    def begin_shot(self, frame: Floats) -> None:
         """The paintings as this frame's colors want them."""
         _, self._shown = self._seen(frame, self._paintings)
 
-    def painted(self, frame: Floats, memory: Memory | None) -> Floats:
-        """See :class:`impasto.video.stabilize.stabilizer.Engine`."""
+    def paint(self, frame: Floats, memory: FrameMemory | None) -> Floats:
+        """See :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
         photo, _ = self._seen(frame, ())
         if memory is None:
             engine, before, effort = self._first, None, None
@@ -129,17 +128,17 @@ class Optimizer:
                 self._on_step(step)
         return finished_picture(step, photo, engine.recipe).pixels
 
-    def effort_for(self, memory: Memory) -> Effort:
+    def effort_for(self, memory: FrameMemory) -> Effort:
         """What a frame takes of which so much is remembered."""
         if self._fixed:
             return Effort(self._fixed)
         return effort_after(self._work, memory.reliability, self._cell)
 
-    def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
-        """See :class:`impasto.video.stabilize.stabilizer.Engine`."""
-        return blended(painted, memory, BLEND * stability)
+    def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
+        """See :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
+        return blend_with_memory(painted, memory, BLEND * stability)
 
-    def finished(self, result: Floats, frame: Floats) -> Floats:
+    def finish(self, result: Floats, frame: Floats) -> Floats:
         """In the colors that the user asked for."""
         return apply_colors(self._colors, Picture(result), Picture(frame)).pixels
 
@@ -213,7 +212,7 @@ def iterations_after(first: float, unsure: float) -> int:
     return max(2, round(first * (SURE + (UNSURE - SURE) * unsure)))
 
 
-def starting(frame: Floats, memory: Memory) -> Floats:
+def starting(frame: Floats, memory: FrameMemory) -> Floats:
     """What a frame begins with: the remembered result and, as far as that is not reliable, what
     has changed in the clip since.
     """

@@ -1,4 +1,4 @@
-"""A clip through the stabilizer into a folder of frames, from wherever it had got to."""
+"""Paints the frames of a clip into a folder, and resumes wherever an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from impasto.errors import InputError
-from impasto.image.picture import Picture, to_levels
-from impasto.video.clip.clip import Clip, Frame, Levels, from_levels
-from impasto.video.clip.selection import Selection
-from impasto.video.job.work import Saved, Work, fingerprint
-from impasto.video.stabilize.history import Shown
+from impasto.video.clip.frames import Levels
+from impasto.video.clip.selection import FrameSource
+from impasto.video.job.frame_store import FrameStore, StoredFrame, fingerprint_frame
+from impasto.video.stabilize.frame_memory import PaintedFrame
 from impasto.video.stabilize.stabilizer import Stabilizer
+
+PACE_FRAMES = 20
+"""Number of recent frames from which the remaining time is estimated."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Yielded after every frame.
+class FilmProgress:
+    """The state of a film after a frame.
 
     Attributes:
-        index: of the frame, among those selected.
-        total: how many there are; none: unknown.
-        shot: index of the frame that its shot began with.
-        seconds: that this frame took.
-        eta_s: seconds left; none: unknown.
+        index: index of the frame among the selected ones.
+        total: number of selected frames. None: unknown.
+        shot: index of the first frame of its shot.
+        seconds: time that this frame took.
+        eta_s: estimated seconds left. None: unknown.
     """
 
     index: int
@@ -37,128 +39,126 @@ class Progress:
     eta_s: float | None
 
 
-def run(
-    clip: Clip,
-    selection: Selection,
-    size: tuple[int, int],
-    stabilizer: Stabilizer,
-    work: Work,
-    *,
-    twice: bool = False,
-) -> Generator[Progress, None, None]:
-    """Make the frames that are not there yet, yielding after each.
+def paint_film(
+    source: FrameSource, stabilizer: Stabilizer, store: FrameStore, *, repaint: bool = False
+) -> Generator[FilmProgress, None, None]:
+    """Paint the frames that are missing from the store.
 
-    Stopped and run again, the frames are those of a run that was not stopped.
+    A run that was stopped and resumed gives the same frames as an uninterrupted one.
 
     Args:
-        clip: the source.
-        selection: of its frames.
-        size: (width, height) that they are worked on at.
-        stabilizer: with nothing done yet.
-        work: where they go.
-        twice: whether :func:`run_backwards` is to follow.
+        source: the frames of the clip.
+        stabilizer: a stabilizer that has not painted any frame yet.
+        store: the folder that receives the frames.
+        repaint: also store what :func:`repaint_backwards` needs.
+
+    Yields:
+        The progress after each frame.
 
     Raises:
-        InputError: the folder's frames are of another clip.
-        ImpastoError: whatever reading, stylizing and writing raise.
+        InputError: the stored frames are of another clip.
+        ImpastoError: reading, painting or writing failed.
     """
-    done, total = work.done, selection.count(clip)
-    recalled = _Recalled(work, done, stabilizer.remembers)
-    paces: deque[float] = deque(maxlen=20)
-    for index, source in enumerate(selection.of(clip)):
-        if index < done:
-            if recalled.wants(index):
-                recalled.see(index, sized(source, size))
+    stored, total = store.frame_count, source.count_frames()
+    state = _ResumeState(store, stored, stabilizer.memory_length)
+    paces: deque[float] = deque(maxlen=PACE_FRAMES)
+    for index, frame in enumerate(source.read_frames()):
+        if index < stored:
+            if state.needs_frame(index):
+                state.add_frame(index, source.load_pixels(frame))
             continue
-        if index == done and index:
-            stabilizer.resume(index, recalled.shot, recalled.opening, recalled.shown)
-        began = time.monotonic()
-        pixels = sized(source, size)
-        result, shown = stabilizer.stylized(pixels)
-        saved = Saved(source.time, stabilizer.shot, result, fingerprint(pixels))
-        work.save(index, saved, shown, pixels if twice else None)
-        seconds = time.monotonic() - began
-        if stabilizer.shot != index or total == 1:  # the first of a shot takes far longer
+        if index == stored and index:
+            stabilizer.resume(index, state.shot, state.opening, state.history)
+        start = time.monotonic()
+        pixels = source.load_pixels(frame)
+        result, shown = stabilizer.stylize_frame(pixels)
+        painted = StoredFrame(frame.time, stabilizer.shot, result, fingerprint_frame(pixels))
+        store.save(index, painted, shown, pixels if repaint else None)
+        seconds = time.monotonic() - start
+        if stabilizer.shot != index or total == 1:  # the first frame of a shot takes much longer
             paces.append(seconds)
         left = None
         if total is not None:
             left = max(0, total - index - 1) * (sum(paces) / len(paces) if paces else seconds)
-        yield Progress(index, total, stabilizer.shot, seconds, left)
+        yield FilmProgress(index, total, stabilizer.shot, seconds, left)
 
 
-def run_backwards(stabilizer: Stabilizer, work: Work) -> Generator[Progress, None, None]:
-    """The second pass over frames that are all done, from the last to the first, so that what comes
-    to light late is known early; yields after each, and goes on from wherever it was stopped.
+def repaint_backwards(
+    stabilizer: Stabilizer, store: FrameStore
+) -> Generator[FilmProgress, None, None]:
+    """Paint all frames again from the last to the first, resuming wherever an earlier run stopped.
+
+    In this second pass, parts of the scene that are uncovered late are already known earlier.
 
     Args:
-        stabilizer: as of :func:`run`.
-        work: with their sources.
+        stabilizer: the stabilizer of the first pass, or an equal one.
+        store: the painted frames, with the clip's frames.
+
+    Yields:
+        The progress after each frame.
 
     Raises:
-        ImpastoError: whatever reading, stylizing and writing raise.
+        ImpastoError: reading, painting or writing failed.
     """
-    total = work.done
-    opened = -1
+    total = store.frame_count
+    shot = -1
     paces: list[float] = []
     for index in reversed(range(total)):
-        if work.again(index):
+        if store.is_repainted(index):
             continue
-        began, saved = time.monotonic(), work.read(index)
-        if saved.shot != opened:
-            opened = saved.shot
-            stabilizer.opens(work.source(opened))
-        following = [
-            (distance, Shown(work.source(other), work.read(other, again=True).result))
-            for distance in stabilizer.distances
-            for other in [index + distance]
-            if other < total and work.read(other).shot == saved.shot
-        ]
-        result, shown = stabilizer.again(Shown(work.source(index), saved.result), following)
-        work.save(index, replace(saved, result=result), shown, again=True)
-        paces.append(time.monotonic() - began)
-        yield Progress(index, total, saved.shot, paces[-1], index * sum(paces) / len(paces))
+        start, stored = time.monotonic(), store.read(index)
+        if stored.shot != shot:
+            shot = stored.shot
+            stabilizer.open_shot(store.read_source(shot))
+        following = []
+        for distance in stabilizer.distances:
+            other = index + distance
+            if other < total and store.read(other).shot == shot:
+                result = store.read(other, repainted=True).result
+                following.append((distance, PaintedFrame(store.read_source(other), result)))
+        own = PaintedFrame(store.read_source(index), stored.result)
+        result, shown = stabilizer.repaint_frame(own, following)
+        store.save(index, replace(stored, result=result), shown, repainted=True)
+        paces.append(time.monotonic() - start)
+        left = index * sum(paces) / len(paces)
+        yield FilmProgress(index, total, shot, paces[-1], left)
 
 
-class _Recalled:
-    """What a job that goes on has to know of the frames that are done."""
+class _ResumeState:
+    """Collects what the stabilizer has to know of stored frames before it can continue."""
 
-    def __init__(self, work: Work, done: int, remembers: int) -> None:
-        self._work = work
-        self._done = done
-        self.shot = work.read(done - 1).shot if done else 0
-        self._first = max(self.shot, done - remembers)
+    def __init__(self, store: FrameStore, stored: int, memory_length: int) -> None:
+        """Find out which frames of the clip are needed.
+
+        Args:
+            store: the painted frames.
+            stored: how many there are.
+            memory_length: number of preceding frames that the next one may depend on.
+        """
+        self._store = store
+        self.shot = store.read(stored - 1).shot if stored else 0
+        self._first = max(self.shot, stored - memory_length)
         self.opening: Levels = np.zeros((0, 0, 3), np.uint8)
-        self.shown: list[Shown] = []
+        self.history: list[PaintedFrame] = []
 
-    def wants(self, index: int) -> bool:
-        """Whether a frame of the clip is needed again."""
+    def needs_frame(self, index: int) -> bool:
+        """Tell whether a frame of the clip has to be decoded again."""
         return index == self.shot or index >= self._first
 
-    def see(self, index: int, frame: Levels) -> None:
-        """Note it.
+    def add_frame(self, index: int, frame: Levels) -> None:
+        """Add a frame of the clip.
 
         Raises:
-            InputError: it is not what the clip showed when the frame was made.
+            InputError: it differs from the frame from which the stored one was painted.
         """
-        saved = self._work.read(index)
-        if fingerprint(frame) != saved.seen:
+        stored = self._store.read(index)
+        if fingerprint_frame(frame) != stored.fingerprint:
             raise InputError(
-                f"{self._work.folder}: holds the frames of another clip (frame {index} differs); "
-                "`restart` discards them, or choose another folder",
+                f"{self._store.folder}: holds the frames of another clip (frame {index} differs); "
+                "`restart` deletes them, or choose another folder",
                 field="restart",
             )
         if index == self.shot:
             self.opening = frame
         if index >= self._first:
-            self.shown.append(Shown(frame, saved.result))
-
-
-def sized(frame: Frame, size: tuple[int, int]) -> Levels:
-    """A frame's pixels, [H, W, 3] uint8, at another (width, height); where that is a pixel less
-    than its own, the pixel is cut off.
-    """
-    pixels = frame.load()
-    height, width = pixels.shape[:2]
-    if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
-        return np.ascontiguousarray(pixels[: size[1], : size[0]])
-    return to_levels(Picture(from_levels(pixels)).resize(*size).pixels, 8)
+            self.history.append(PaintedFrame(frame, stored.result))

@@ -1,7 +1,8 @@
-"""Motion between two frames, given the flow both ways: what moved where, and what is sure of it.
+"""Measures motion between two frames from the flow in both directions, and how reliable it is.
 
-A *flow* is [H, W, 2] float32: for every pixel of one frame, how far right and down in pixels the
-same thing is in another frame. Frames are [H, W, 3] float32 RGB in [0, 1]. All functions are pure.
+A *flow* is [H, W, 2] float32. For every pixel of one frame it holds the displacement to the right
+and downwards, in pixels, at which the same thing appears in another frame. Frames are [H, W, 3]
+float32 RGB in [0, 1]. All functions are pure.
 """
 
 from __future__ import annotations
@@ -17,67 +18,71 @@ from impasto.image.picture import Floats
 
 Flow = NDArray[np.float32]
 
-ALIKE = 0.12
-"""Difference of colors, in [0, 1], at which two views of a thing count e^-1/2 of a sure one."""
+COLOR_TOLERANCE = 0.12
+"""Root mean square difference of colors, in [0, 1], at which the likeness falls to e^-1/2."""
 MARGIN = 3
-"""Pixels, odd: what is unsure makes its neighbors so, within half of this."""
+"""Odd width in pixels of the neighborhood that an unreliable pixel makes unreliable."""
 CUTS = ((0.01, 1.0), (0.025, 0.8), (0.1, 0.65), (0.3, 0.5))
-"""A new shot, any of: mean reliability below the first, overlap of luma histograms not above the
-second. Fast motion alone leaves the histogram nearly as it was; something large that comes into
-view does not quite. After a cut that is missed nearly all is painted anew too, but in colors
-matched, and codes measured, for the shot before."""
+"""Conditions for a cut, of which one is enough: (mean reliability below this, overlap of the luma
+histograms at most this). Fast motion lowers the reliability but hardly changes the histogram; a
+large object that enters the frame changes it somewhat. A cut that is missed costs little: nearly
+everything is painted anew, but with the colors and style codes of the shot before."""
 
 
-def places(flow: Flow) -> tuple[Floats, Floats]:
-    """Where every pixel goes: x and y, [H, W] each, in pixels from the center of the first."""
+def locate_pixels(flow: Flow) -> tuple[Floats, Floats]:
+    """Compute where the flow takes every pixel.
+
+    Returns:
+        x and y, [H, W] each, in pixels from the center of the top left pixel.
+    """
     height, width = flow.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return x + flow[..., 0], y + flow[..., 1]
 
 
-def warped(image: Floats, flow: Flow, *, sharply: bool = True) -> Floats:
-    """What another frame shows where each pixel of this one was.
+def warp_image(image: Floats, flow: Flow, *, bicubic: bool = True) -> Floats:
+    """Warp an image of another frame so that it matches this frame.
 
     Args:
-        image: [H, W] or [H, W, C] of the other frame.
-        flow: from this frame to it.
-        sharply: bicubic, in which many warps in a row blur little; else bilinear, which never
-            leaves the range of its neighbors.
+        image: [H, W] or [H, W, C], of the other frame.
+        flow: flow from this frame to the other.
+        bicubic: use bicubic interpolation, which blurs little even when warps are repeated.
+            False: bilinear, which never leaves the range of the neighboring values.
     """
-    kind = cv2.INTER_CUBIC if sharply else cv2.INTER_LINEAR
-    result: Any = cv2.remap(image, *places(flow), kind, borderMode=cv2.BORDER_REPLICATE)
+    kind = cv2.INTER_CUBIC if bicubic else cv2.INTER_LINEAR
+    result: Any = cv2.remap(image, *locate_pixels(flow), kind, borderMode=cv2.BORDER_REPLICATE)
     return result  # type: ignore[no-any-return]
 
 
-def inside(flow: Flow) -> NDArray[np.bool_]:
-    """Whether each pixel's place in the other frame is inside it."""
+def find_pixels_inside(flow: Flow) -> NDArray[np.bool_]:
+    """Find the pixels, [H, W], whose position in the other frame is inside that frame."""
     height, width = flow.shape[:2]
-    x, y = places(flow)
+    x, y = locate_pixels(flow)
     result: NDArray[np.bool_] = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     return result
 
 
-def consistent(there: Flow, back: Flow) -> NDArray[np.bool_]:
-    """Whether going there and back ends where it began.
+def find_consistent_flow(there: Flow, back: Flow) -> NDArray[np.bool_]:
+    """Find the pixels, [H, W], that the flow there and back returns to where they were.
 
     Sundaram, Brox and Keutzer 2010, with the constants of Ruder, Dosovitskiy and Brox
     (arXiv:1604.08610): |w + w'|^2 <= 0.01 (|w|^2 + |w'|^2) + 0.5.
 
     Args:
-        there: from this frame to the other.
-        back: from the other to this one.
+        there: flow from this frame to the other.
+        back: flow from the other frame to this one.
     """
-    returned = warped(back, there, sharply=False)
-    apart = np.square(there + returned).sum(-1)
-    far = np.square(there).sum(-1) + np.square(returned).sum(-1)
-    agree: NDArray[np.bool_] = (apart <= 0.01 * far + 0.5) & inside(there)
+    returned = warp_image(back, there, bicubic=False)
+    distance = np.square(there + returned).sum(-1)
+    length = np.square(there).sum(-1) + np.square(returned).sum(-1)
+    agree: NDArray[np.bool_] = (distance <= 0.01 * length + 0.5) & find_pixels_inside(there)
     return agree
 
 
-def moves_smoothly(flow: Flow) -> NDArray[np.bool_]:
-    """Whether no boundary of motion runs through a pixel.
+def find_smooth_motion(flow: Flow) -> NDArray[np.bool_]:
+    """Find the pixels, [H, W], through which no motion boundary runs.
 
-    Likewise: |grad u|^2 + |grad v|^2 <= 0.01 |w|^2 + 0.002.
+    From the same papers: |grad u|^2 + |grad v|^2 <= 0.01 |w|^2 + 0.002.
     """
     bend = np.zeros(flow.shape[:2], np.float32)
     for component in (0, 1):
@@ -87,43 +92,47 @@ def moves_smoothly(flow: Flow) -> NDArray[np.bool_]:
     return smooth
 
 
-def likeness(frame: Floats, other: Floats) -> Floats:
-    """exp(-d^2 / 2 s^2) for colors that differ by d, the root of the mean square over channels, s
-    being :data:`ALIKE`; [H, W].
+def measure_likeness(frame: Floats, other: Floats) -> Floats:
+    """Measure how similar two frames are at each pixel, [H, W] in [0, 1].
+
+    The likeness is exp(-d^2 / 2 s^2), where d is the root mean square difference over the channels
+    and s is :data:`COLOR_TOLERANCE`.
     """
     apart = np.square(frame - other).mean(-1)
-    result: Floats = np.exp(-apart / (2 * ALIKE**2)).astype(np.float32)
+    result: Floats = np.exp(-apart / (2 * COLOR_TOLERANCE**2)).astype(np.float32)
     return result
 
 
-def reliability(there: Flow, back: Flow, frame: Floats, other: Floats) -> Floats:
-    """How sure it is that each pixel of a frame is where a flow says in another, [H, W] in [0, 1].
+def measure_reliability(there: Flow, back: Flow, frame: Floats, other: Floats) -> Floats:
+    """Measure how reliable the flow from a frame to another is at each pixel, [H, W] in [0, 1].
 
     Args:
-        there, back: flows from the frame to the other, and from the other to the frame.
-        frame, other: what both show.
+        there, back: flow from the frame to the other, and from the other to the frame.
+        frame, other: the two frames.
     """
-    sure = (consistent(there, back) & moves_smoothly(there)).astype(np.float32)
-    sure *= likeness(frame, warped(other, there, sharply=False))
+    sure = (find_consistent_flow(there, back) & find_smooth_motion(there)).astype(np.float32)
+    sure *= measure_likeness(frame, warp_image(other, there, bicubic=False))
     shrunk = cv2.erode(sure, np.ones((MARGIN, MARGIN), np.uint8))
     soft: Any = cv2.GaussianBlur(shrunk, (0, 0), 1.0)
     result: Floats = np.minimum(soft, sure)
     return result
 
 
-def is_cut(frame: Floats, other: Floats, sure: Floats) -> bool:
-    """Whether a frame begins a shot after another, by what is alike and what is reliable.
+def is_cut(frame: Floats, other: Floats, reliability: Floats) -> bool:
+    """Tell whether a new shot begins between two neighboring frames.
 
     Args:
-        frame, other: neighbors in time.
-        sure: of :func:`reliability`.
+        frame, other: the two frames.
+        reliability: result of :func:`measure_reliability` for them.
     """
-    here, before = _luma_histogram(frame), _luma_histogram(other)
+    here, before = _count_luma(frame), _count_luma(other)
     overlap = float(np.minimum(here, before).sum())
-    return any(float(sure.mean()) < least and overlap <= alike for least, alike in CUTS)
+    mean = float(reliability.mean())
+    return any(mean < least and overlap <= most for least, most in CUTS)
 
 
-def _luma_histogram(frame: Floats) -> NDArray[np.float64]:
+def _count_luma(frame: Floats) -> NDArray[np.float64]:
+    """Return the luma histogram as shares of all pixels."""
     counts, _ = np.histogram(frame @ LUMA, bins=32, range=(0, 1))
     shares: NDArray[np.float64] = counts / counts.sum()
     return shares

@@ -1,4 +1,4 @@
-"""Whether there is what flow is estimated with."""
+"""Checks for OpenCV without importing it, so that a missing package becomes a readable error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from impasto.errors import InputError
 
 
 def check_opencv() -> None:
-    """See that OpenCV is there, which films need.
+    """Check that OpenCV is installed; optical flow needs it.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not installed.
     """
     if find_spec("cv2") is None:
-        raise InputError("films need an extra package: pip install 'impasto[video]'")
+        raise InputError("films need an optional package: pip install 'impasto[video]'")

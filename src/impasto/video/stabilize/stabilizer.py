@@ -1,4 +1,4 @@
-"""One stabilizer for every engine: frames in, frames out that hold still where the clip does."""
+"""Paints films without flicker: the result holds still wherever the clip does."""
 
 from __future__ import annotations
 
@@ -10,51 +10,63 @@ from typing import Protocol
 import numpy as np
 
 from impasto.image.picture import Floats, to_levels
-from impasto.video.clip.clip import Levels, from_levels
-from impasto.video.stabilize.flow import Estimator
-from impasto.video.stabilize.history import Memory, Shown, combined, recalled
+from impasto.video.clip.frames import Levels, levels_to_floats
+from impasto.video.stabilize.flow import FlowEstimator
+from impasto.video.stabilize.frame_memory import (
+    FrameMemory,
+    PaintedFrame,
+    combine_memories,
+    recall_frame,
+)
 from impasto.video.stabilize.motion import is_cut
 
-STABILIZER = 3
-"""To be raised with every change of what is remembered, how, and what engines make of it: films of
-another number are not gone on with."""
+STABILIZER_VERSION = 3
+"""Version of how frames are remembered and of what engines make of it. Raise it with every change
+of results: a film that was begun with another version is not resumed."""
 
 
-class Engine(Protocol):
-    """What stylizes a frame."""
+class FrameEngine(Protocol):
+    """Paints single frames."""
 
-    def begin(self, frame: Floats) -> None:
-        """A shot begins with this frame: freeze whatever is to stay the same throughout."""
+    def begin_shot(self, frame: Floats) -> None:
+        """Begin a shot with its first frame, and fix whatever must not change within the shot."""
 
-    def painted(self, frame: Floats, memory: Memory | None) -> Floats:
-        """A frame stylized, [H, W, 3] in [0, 1].
+    def paint(self, frame: Floats, memory: FrameMemory | None) -> Floats:
+        """Paint a frame.
 
         Args:
             frame: [H, W, 3] float32 RGB in [0, 1].
-            memory: what earlier frames of the shot say about it; none: it is the first.
+            memory: prediction from earlier frames of the shot. None: this is the first.
+
+        Returns:
+            [H, W, 3] in [0, 1].
         """
 
-    def steadied(self, painted: Floats, memory: Memory, stability: float) -> Floats:
-        """What it painted, mixed with what is remembered as far as the engine leaves that to
-        mixing; see :func:`impasto.video.stabilize.blending.blended`.
+    def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
+        """Blend a painted frame with the memory, as far as the engine relies on blending.
+
+        See :func:`impasto.video.stabilize.frame_memory.blend_with_memory`.
 
         Args:
-            painted: of :meth:`painted`, with the same memory.
-            memory: what earlier frames of the shot say about it.
+            painted: result of :meth:`paint` with the same memory.
+            memory: prediction from earlier frames of the shot.
             stability: in [0, 1].
         """
 
-    def finished(self, result: Floats, frame: Floats) -> Floats:
-        """What the user gets of a stabilized result; later frames remember the result itself."""
+    def finish(self, result: Floats, frame: Floats) -> Floats:
+        """Turn a stabilized result into the frame of the film.
+
+        Later frames remember ``result``, not what this method returns.
+        """
 
 
 @dataclass(frozen=True)
-class Links:
+class FrameLinks:
     """Which earlier frames are remembered.
 
     Attributes:
-        distances: in frames, rising, 1 the first.
-        shares: of each, in what both know.
+        distances: distances in frames, ascending, beginning with 1.
+        shares: the share of each in pixels that all of them know.
     """
 
     distances: tuple[int, ...] = (1, 8)
@@ -62,115 +74,129 @@ class Links:
 
 
 class Stabilizer:
-    """A clip on its way through an engine."""
+    """Paints the frames of a clip one after another and keeps them steady."""
 
     def __init__(
-        self, engine: Engine, estimator: Estimator, stability: float, links: Links | None = None
+        self,
+        engine: FrameEngine,
+        estimator: FlowEstimator,
+        stability: float,
+        links: FrameLinks | None = None,
     ) -> None:
-        """Nothing is remembered yet.
+        """Start with an empty memory.
 
         Args:
-            engine: of single frames.
-            estimator: of flow.
-            stability: in [0, 1], how much of what is reliable is kept; 0: every frame is painted
-                by itself.
-            links: to earlier frames.
+            engine: paints single frames.
+            estimator: estimates optical flow.
+            stability: in [0, 1], how much of what is reliable is kept. 0: every frame is painted
+                independently.
+            links: which earlier frames are remembered. None: the default.
         """
         self._engine = engine
         self._estimator = estimator
         self._stability = stability
-        self._links = links or Links()
-        self._done: deque[Shown] = deque(maxlen=max(self._links.distances))
+        self._links = links or FrameLinks()
+        self._history: deque[PaintedFrame] = deque(maxlen=max(self._links.distances))
         self.shot = 0
-        """Index of the frame that the present shot began with."""
+        """Index of the first frame of the present shot."""
         self.index = 0
-        """Of the next frame."""
+        """Index of the next frame."""
 
     @property
-    def remembers(self) -> int:
-        """How many frames before the next it may need."""
-        return self._done.maxlen or 0
-
-    def resume(self, index: int, shot: int, opening: Levels, done: Iterable[Shown]) -> None:
-        """Go on at a frame as if all before it had just been done.
-
-        Args:
-            index: of the next frame.
-            shot: index of the frame that its shot began with.
-            opening: that frame.
-            done: those of the shot before the next, the last :attr:`remembers` of them.
-        """
-        self.index, self.shot = index, shot
-        self.opens(opening)
-        self._done.clear()
-        self._done.extend(done)
-
-    def stylized(self, levels: Levels) -> tuple[Levels, Levels]:
-        """The next frame's result, and what the user gets of it; in 8 bits, so that what is read
-        back from a file is what was remembered.
-
-        Args:
-            levels: [H, W, 3] uint8 sRGB.
-        """
-        frame = from_levels(levels)
-        memory = self._memory(frame) if self._stability else None
-        if memory is None:
-            self.shot = self.index
-            self._done.clear()
-            self._engine.begin(frame)
-        result = self._engine.painted(frame, memory)
-        if memory is not None:
-            result = self._engine.steadied(result, memory, self._stability)
-        rounded = to_levels(result, 8)
-        self._done.append(Shown(levels, rounded))
-        self.index += 1
-        return rounded, self._finished(rounded, frame)
-
-    def again(self, own: Shown, following: Sequence[tuple[int, Shown]]) -> tuple[Levels, Levels]:
-        """A frame of a second pass, backwards, as :meth:`stylized`.
-
-        Args:
-            own: the frame and its result so far, which is remembered like any other.
-            following: those of the shot that are done again, by their distance in frames.
-        """
-        frame, result = from_levels(own.frame), from_levels(own.result)
-        sure = np.ones(frame.shape[:2], np.float32)
-        memories, shares = [Memory(result, frame, sure)], [1.0]
-        share_of = dict(zip(self._links.distances, self._links.shares, strict=True))
-        for distance, shown in following:
-            memories.append(recalled(frame, shown, self._estimator))
-            shares.append(share_of[distance] / 2)
-            shares[0] -= shares[-1]
-        memory = combined(memories, shares)
-        painted = self._engine.painted(frame, memory)
-        result = self._engine.steadied(painted, memory, self._stability)
-        rounded = to_levels(result, 8)
-        return rounded, self._finished(rounded, frame)
-
-    def opens(self, frame: Levels) -> None:
-        """For :meth:`again`: what comes is of the shot that this frame begins."""
-        self._engine.begin(from_levels(frame))
+    def memory_length(self) -> int:
+        """Number of preceding frames that the next frame may depend on."""
+        return self._history.maxlen or 0
 
     @property
     def distances(self) -> tuple[int, ...]:
-        """To the frames that are remembered."""
+        """Distances in frames to the frames that are remembered."""
         return self._links.distances
 
-    def _finished(self, result: Levels, frame: Floats) -> Levels:
-        return to_levels(self._engine.finished(from_levels(result), frame), 8)
+    def resume(
+        self, index: int, shot: int, opening: Levels, history: Iterable[PaintedFrame]
+    ) -> None:
+        """Continue at a frame as if all frames before it had just been painted.
 
-    def _memory(self, frame: Floats) -> Memory | None:
-        """What is remembered of the shot; none: a shot begins."""
-        if not self._done:
+        Args:
+            index: index of the next frame.
+            shot: index of the first frame of its shot.
+            opening: that first frame, [H, W, 3] uint8.
+            history: the last :attr:`memory_length` frames of the shot before the next one.
+        """
+        self.index, self.shot = index, shot
+        self.open_shot(opening)
+        self._history.clear()
+        self._history.extend(history)
+
+    def open_shot(self, frame: Levels) -> None:
+        """Prepare the engine for the shot that begins with a frame, [H, W, 3] uint8."""
+        self._engine.begin_shot(levels_to_floats(frame))
+
+    def stylize_frame(self, levels: Levels) -> tuple[Levels, Levels]:
+        """Paint the next frame.
+
+        Results are rounded to 8 bits, so that a result read back from a file is remembered exactly.
+
+        Args:
+            levels: [H, W, 3] uint8 sRGB.
+
+        Returns:
+            The result to remember, and the frame of the film.
+        """
+        frame = levels_to_floats(levels)
+        memory = self._recall_shot(frame) if self._stability else None
+        if memory is None:
+            self.shot = self.index
+            self._history.clear()
+            self._engine.begin_shot(frame)
+        result = self._engine.paint(frame, memory)
+        if memory is not None:
+            result = self._engine.steady(result, memory, self._stability)
+        rounded = to_levels(result, 8)
+        self._history.append(PaintedFrame(levels, rounded))
+        self.index += 1
+        return rounded, self._finish_frame(rounded, frame)
+
+    def repaint_frame(
+        self, own: PaintedFrame, following: Sequence[tuple[int, PaintedFrame]]
+    ) -> tuple[Levels, Levels]:
+        """Paint a frame again in a second, backward pass; call :meth:`open_shot` before.
+
+        Args:
+            own: the frame and its present result, which is remembered like any other.
+            following: frames of the shot that have already been repainted, each with its distance.
+
+        Returns:
+            The result to remember, and the frame of the film.
+        """
+        frame, result = levels_to_floats(own.frame), levels_to_floats(own.result)
+        certain = np.ones(frame.shape[:2], np.float32)
+        memories, shares = [FrameMemory(result, frame, certain)], [1.0]
+        share_of = dict(zip(self._links.distances, self._links.shares, strict=True))
+        for distance, other in following:
+            memories.append(recall_frame(frame, other, self._estimator))
+            shares.append(share_of[distance] / 2)
+            shares[0] -= shares[-1]
+        memory = combine_memories(memories, shares)
+        painted = self._engine.paint(frame, memory)
+        result = self._engine.steady(painted, memory, self._stability)
+        rounded = to_levels(result, 8)
+        return rounded, self._finish_frame(rounded, frame)
+
+    def _finish_frame(self, result: Levels, frame: Floats) -> Levels:
+        return to_levels(self._engine.finish(levels_to_floats(result), frame), 8)
+
+    def _recall_shot(self, frame: Floats) -> FrameMemory | None:
+        """Predict a frame's result from the present shot. None: the frame begins a new shot."""
+        if not self._history:
             return None
-        latest = recalled(frame, self._done[-1], self._estimator)
-        if is_cut(frame, from_levels(self._done[-1].frame), latest.reliability):
+        latest = self._history[-1]
+        memory = recall_frame(frame, latest, self._estimator)
+        if is_cut(frame, levels_to_floats(latest.frame), memory.reliability):
             return None
-        memories, shares = [latest], [self._links.shares[0]]
-        for distance, share in list(zip(self._links.distances, self._links.shares, strict=True))[
-            1:
-        ]:
-            if distance <= len(self._done):
-                memories.append(recalled(frame, self._done[-distance], self._estimator))
+        memories, shares = [memory], [self._links.shares[0]]
+        for distance, share in zip(self._links.distances[1:], self._links.shares[1:], strict=True):
+            if distance <= len(self._history):
+                memories.append(recall_frame(frame, self._history[-distance], self._estimator))
                 shares.append(share)
-        return combined(memories, shares)
+        return combine_memories(memories, shares)

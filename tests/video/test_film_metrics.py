@@ -12,17 +12,22 @@ from PIL import Image
 from clips import panning, write_clip
 from impasto.cli import main
 from impasto.image.files.decode import read_picture
-from impasto.video.clip.clip import from_levels
-from impasto.video.measure import Steadiness, StyleOnFrames, mask_of_consistency, warped_rmse
-from impasto.video.stabilize.flow import Dis
+from impasto.video.clip.frames import levels_to_floats
+from impasto.video.film_metrics import (
+    FilmStyleMeter,
+    SteadinessMeter,
+    mask_consistent_motion,
+    measure_warped_rmse,
+)
+from impasto.video.stabilize.flow import DisEstimator
 
-CLIP = [from_levels(each) for each in panning(12)]
+CLIP = [levels_to_floats(each) for each in panning(12)]
 
 
 class Known:
     """The flow of ``panning``: 2 px to the left a frame."""
 
-    def flow(self, frame, other):
+    def estimate_flow(self, frame, other):
         index, before = (self._index(each) for each in (frame, other))
         flow = np.zeros((*frame.shape[:2], 2), np.float32)
         flow[..., 0] = 2 * (index - before)
@@ -33,9 +38,9 @@ class Known:
 
 
 def seen(films):
-    steady = Steadiness(Known())
+    steady = SteadinessMeter(Known())
     for index, source in enumerate(CLIP):
-        steady.see(source, {name: film[index] for name, film in films.items()})
+        steady.add_frame(source, {name: film[index] for name, film in films.items()})
     return steady
 
 
@@ -44,7 +49,7 @@ def test_noise_is_found_at_its_own_size():
     noise = [rng.normal(0, 0.05, f.shape).astype(np.float32) for f in CLIP]
     noisy = [f + n for f, n in zip(CLIP, noise, strict=True)]
     gray = [np.full_like(f, 0.5) for f in CLIP]
-    found = seen({"noisy": noisy, "same": CLIP, "gray": gray}).results()
+    found = seen({"noisy": noisy, "same": CLIP, "gray": gray}).average_results()
     for distance in ("rmse_1", "rmse_10"):
         # Noise of two frames, independent; whole pixels blur nothing.
         assert found["noisy"][distance] == pytest.approx(0.05 * 2**0.5, rel=0.05)
@@ -54,27 +59,27 @@ def test_noise_is_found_at_its_own_size():
 
 def test_pulsing_brightness_is_found_at_the_distance_at_which_it_shows():
     slow = [f + np.float32(0.02 * i) for i, f in enumerate(CLIP)]
-    found = seen({"slow": slow}).results()["slow"]
+    found = seen({"slow": slow}).average_results()["slow"]
     assert found["rmse_1"] == pytest.approx(0.02, rel=0.05)
     assert found["rmse_10"] == pytest.approx(0.2, rel=0.05)
 
 
 def test_what_leaves_the_frame_does_not_count():
-    there = Known().flow(CLIP[10], CLIP[0])
-    sure = mask_of_consistency(there, -there)
+    there = Known().estimate_flow(CLIP[10], CLIP[0])
+    sure = mask_consistent_motion(there, -there)
     assert sure.mean() == pytest.approx((64 - 20) / 64, abs=0.02)
-    assert seen({}).shares()["share_10"] == pytest.approx(sure.mean(), abs=0.01)
+    assert seen({}).average_shares()["share_10"] == pytest.approx(sure.mean(), abs=0.01)
     other = CLIP[0].copy()
     other[:, :20] = 0  # comes from there, but is not in the frame any more
-    assert warped_rmse(CLIP[10], other, there, sure) < 0.003
+    assert measure_warped_rmse(CLIP[10], other, there, sure) < 0.003
 
 
 def test_nothing_is_compared_across_a_cut():
     dark = [(f[::-1, ::-1] * 0.2).astype(np.float32) for f in CLIP[:2]]
-    steady = Steadiness(Dis(), (1,))
+    steady = SteadinessMeter(DisEstimator(), (1,))
     for source in (*CLIP[:2], *dark):
-        steady.see(source, {"film": source})
-    assert steady.results()["film"]["rmse_1"] < 0.02
+        steady.add_frame(source, {"film": source})
+    assert steady.average_results()["film"]["rmse_1"] < 0.02
 
 
 @pytest.fixture
@@ -105,10 +110,10 @@ def test_the_command_tells_films_apart_and_plots_them(films, capsys):
 
 
 def test_a_clip_that_ends_before_it_is_said_to_is_still_measured(work):
-    seen = StyleOnFrames(read_picture(work / "painting.png"), 16)
+    seen = FilmStyleMeter(read_picture(work / "painting.png"), 16)
     frame = panning(1)[0].astype(np.float32) / 255
-    seen.see(frame, {"film": frame})
-    found = seen.results()["film"]
+    seen.add_frame(frame, {"film": frame})
+    found = seen.average_results()["film"]
     assert found["content_ssim"] == pytest.approx(1)
     assert found["style_gram"] > 0
 

@@ -1,0 +1,258 @@
+"""Stores the frames of a film in a folder, each completely or not at all, so that it can resume."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from impasto.errors import InputError, ResourceError
+from impasto.image.files.atomic import write_atomically
+from impasto.video.clip.film_writer import FilmFrame
+from impasto.video.clip.frames import Levels
+
+JOB_FILE, OUTPUTS_FILE = "job.json", "part.json"
+SHOWN, RAW, SOURCE = "", "-raw", "-source"
+"""Suffixes of a frame's pictures: the frame of the film, the result to remember where that differs,
+and the frame of the clip."""
+REPAINTED = "-again"
+"""Goes before these suffixes in the second pass."""
+FORMAT = "impasto video 1"
+
+
+@dataclass(frozen=True)
+class StoredFrame:
+    """A painted frame.
+
+    Attributes:
+        time: time in the clip, in seconds.
+        shot: index of the first frame of its shot.
+        result: [H, W, 3] uint8, the result that later frames remember.
+        fingerprint: :func:`fingerprint_frame` of the clip's frame.
+    """
+
+    time: Fraction
+    shot: int
+    result: Levels
+    fingerprint: str
+
+
+def fingerprint_frame(frame: Levels) -> str:
+    """Compute a short hash of a frame, to recognize frames of another clip."""
+    return hashlib.sha256(frame.tobytes()).hexdigest()[:16]
+
+
+class FrameStore:
+    """The frames of one film, in a folder, numbered from 0."""
+
+    def __init__(self, folder: Path, job: dict[str, Any], *, restart: bool = False) -> None:
+        """Open the folder of a film, or create it.
+
+        Args:
+            folder: folder of this film, or one that does not exist or is empty.
+            job: everything that the frames depend on, as JSON values.
+            restart: delete frames of another film instead of refusing them.
+
+        Raises:
+            InputError: the folder holds frames of another film, or other files.
+            ResourceError: the folder cannot be created or written.
+        """
+        self.folder = folder
+        self._dropped = 0
+        self._job = json.loads(json.dumps({"format": FORMAT, **job}))
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; choose a folder for `work`", field="work")
+        existing = self._read_job()
+        if existing is not None and existing != self._job:
+            if self.frame_count and not restart:
+                difference = _describe_difference(existing, self._job)
+                raise InputError(f"{folder}: {difference}", field="restart")
+            self.remove()
+            existing = None
+        try:
+            folder.mkdir(exist_ok=True)
+            foreign = [each for each in folder.iterdir() if existing is None]
+        except OSError as error:
+            raise ResourceError(f"{folder}: cannot store frames ({error.strerror})") from None
+        if foreign:
+            raise InputError(f"{folder}: is not empty; choose another folder for `work`", field="work")
+        if existing is None:
+            self._write(JOB_FILE, json.dumps(self._job, indent=1).encode())
+
+    @property
+    def frame_count(self) -> int:
+        """Number of painted frames, from the first one to the first gap."""
+        begin = self._dropped
+        return next(index for index in itertools.count(begin) if not self._path(index).exists())
+
+    def drop(self, index: int) -> None:
+        """Delete a frame that is no longer needed; all frames up to it still count as painted."""
+        for suffix in (SHOWN, RAW, SOURCE):
+            self._path(index, suffix).unlink(missing_ok=True)
+        self._dropped = index + 1
+
+    def is_repainted(self, index: int) -> bool:
+        """Tell whether the second pass has painted a frame."""
+        return self._path(index, REPAINTED).exists()
+
+    def save(
+        self,
+        index: int,
+        frame: StoredFrame,
+        shown: Levels,
+        source: Levels | None = None,
+        *,
+        repainted: bool = False,
+    ) -> None:
+        """Store a frame.
+
+        Args:
+            index: index of the frame.
+            frame: what the film needs to resume after it.
+            shown: the frame of the film, [H, W, 3] uint8.
+            source: the clip's frame, if a second pass will need it.
+            repainted: store the result of the second pass.
+
+        Raises:
+            ResourceError: the disk is full or the folder is not writable.
+        """
+        texts = {"time": str(frame.time), "shot": str(frame.shot), "seen": frame.fingerprint}
+        prefix = REPAINTED if repainted else ""
+        if source is not None:
+            self._write(self._path(index, SOURCE).name, _encode_png(source, {}))
+        if not np.array_equal(frame.result, shown):
+            self._write(self._path(index, prefix + RAW).name, _encode_png(frame.result, {}))
+        # This file comes last: its existence marks the frame as painted.
+        self._write(self._path(index, prefix + SHOWN).name, _encode_png(shown, texts))
+
+    def read(self, index: int, *, repainted: bool = False) -> StoredFrame:
+        """Read a frame, or its result of the second pass.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        prefix = REPAINTED if repainted else ""
+        time, shot, fingerprint = self._read_texts(index)
+        shown, raw = self._path(index, prefix + SHOWN), self._path(index, prefix + RAW)
+        result = self._read_picture(raw if raw.exists() else shown)
+        return StoredFrame(time, shot, result, fingerprint)
+
+    def read_source(self, index: int) -> Levels:
+        """Read the clip's frame that was stored for the second pass, [H, W, 3] uint8."""
+        return self._read_picture(self._path(index, SOURCE))
+
+    def read_film_frames(self) -> Iterator[FilmFrame]:
+        """Yield the frames of the film that have been painted."""
+        for index in range(self.frame_count):
+            yield FilmFrame(self.read_time(index), partial(self.read_pixels, index))
+
+    def read_time(self, index: int) -> Fraction:
+        """Read the time of a frame in the clip, in seconds."""
+        return self._read_texts(index)[0]
+
+    def read_pixels(self, index: int) -> Levels:
+        """Read a frame of the film, [H, W, 3] uint8."""
+        return self._read_picture(
+            self._path(index, REPAINTED if self.is_repainted(index) else SHOWN)
+        )
+
+    def note_output(self, target: Path) -> None:
+        """Note that a file is an output of this film, so that it may be replaced later.
+
+        A file that does not exist yet may be noted before it is written.
+        """
+        outputs = {**self._read_outputs(), str(target.absolute()): _read_stamp(target)}
+        self._write(OUTPUTS_FILE, json.dumps(outputs).encode())
+
+    def is_own_output(self, target: Path) -> bool:
+        """Tell whether a file was noted by :meth:`note_output` and has not been changed since."""
+        name, outputs = str(target.absolute()), self._read_outputs()
+        return name in outputs and outputs[name] in (None, _read_stamp(target))
+
+    def remove(self) -> None:
+        """Delete the frames, and the folder unless it holds other files."""
+        for pattern in (JOB_FILE, OUTPUTS_FILE, "*.png", ".impasto-*"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+        if not any(self.folder.iterdir()):
+            shutil.rmtree(self.folder)
+
+    def _read_job(self) -> Any:
+        """Read the job in the folder. None: there is none."""
+        try:
+            return json.loads((self.folder / JOB_FILE).read_text())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return {}
+
+    def _read_outputs(self) -> dict[str, list[int] | None]:
+        try:
+            outputs: dict[str, list[int] | None] = json.loads(
+                (self.folder / OUTPUTS_FILE).read_text()
+            )
+        except (OSError, ValueError):
+            return {}
+        return outputs
+
+    def _path(self, index: int, suffix: str = SHOWN) -> Path:
+        return self.folder / f"{index:08d}{suffix}.png"
+
+    def _read_texts(self, index: int) -> tuple[Fraction, int, str]:
+        """Read a frame's time, the first frame of its shot, and its fingerprint."""
+        with self._open_picture(self._path(index)) as image:
+            return Fraction(image.info["time"]), int(image.info["shot"]), str(image.info["seen"])
+
+    def _read_picture(self, path: Path) -> Levels:
+        with self._open_picture(path) as image:
+            return np.array(image.convert("RGB"))
+
+    @contextmanager
+    def _open_picture(self, path: Path) -> Iterator[Image.Image]:
+        try:
+            with Image.open(path) as image:
+                yield image
+        except (OSError, KeyError, ValueError, SyntaxError):
+            raise InputError(f"{path}: damaged; delete its folder to start again") from None
+
+    def _write(self, name: str, data: bytes) -> None:
+        write_atomically(self.folder / name, data)
+
+
+def _encode_png(pixels: Levels, texts: dict[str, str]) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for key, value in texts.items():
+        info.add_text(key, value)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=1, pnginfo=info)
+    return stream.getvalue()
+
+
+def _read_stamp(path: Path) -> list[int] | None:
+    """Return a file's size and time of change, by which changes are noticed. None: no such file."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _describe_difference(existing: dict[str, Any], expected: dict[str, Any]) -> str:
+    names = [key for key in expected if existing.get(key) != expected[key]]
+    what = f"the {names[0]} differs" if names else "its record is damaged"
+    return (
+        f"holds the frames of another film ({what}); `restart` deletes them, or choose "
+        "another folder"
+    )
