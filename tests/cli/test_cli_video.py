@@ -172,7 +172,7 @@ def test_another_rate_is_another_job(capsys):
 def test_films_of_another_stabilizer_are_not_gone_on_with(monkeypatch, capsys):
     arguments = ["clip.mp4", *QUICK, "--range", "0-0.3", "-o", "film.mkv"]
     killed_after(1, arguments)
-    monkeypatch.setattr("impasto.cli.jobs.film_request.STABILIZER", 1)
+    monkeypatch.setattr("impasto.cli.jobs.film_request.STABILIZER_VERSION", 1)
     assert main(["video", *arguments]) == 2
     assert "another film (the version differs)" in capsys.readouterr().err
 
@@ -366,7 +366,7 @@ BAD = [
     (["-", "--raw", "64@2", "-o", "f.mp4"], "not WIDTHxHEIGHT@RATE"),
     (["clip.mp4", "--fps", "0"], "not a frame rate"),
     (["clip.mp4", "-o", "-", "--json"], "no place for --json"),
-    (["clip.mp4", "--work", "clip.mp4"], "is a file; --work"),
+    (["clip.mp4", "--work", "clip.mp4"], "is a file; expected a folder"),
 ]
 
 

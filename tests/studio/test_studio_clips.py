@@ -158,13 +158,13 @@ def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_
             work(client)
     assert job_of(client, job)["state"] == "running"
     studio_of(client).queue.recover()
-    painted, paint = [], Optimizer.painted
+    painted, paint = [], Optimizer.paint
 
     def counted(self, *arguments):
         painted.append(arguments)
         return paint(self, *arguments)
 
-    monkeypatch.setattr(Optimizer, "painted", counted)
+    monkeypatch.setattr(Optimizer, "paint", counted)
     work(client)
     assert len(painted) == 2
     path, frames = film_of(client, job, tmp_path)
