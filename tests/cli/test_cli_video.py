@@ -132,7 +132,7 @@ def test_another_jobs_frames_are_not_mixed_in(capsys):
     ]
     other = ["video", "clip.mp4", *QUICK, *folder, "--stability", "0.1", "-o", "b.mp4"]
     assert main(other) == 2
-    assert "another film (the stability differs); restart" in capsys.readouterr().err
+    assert "another film (the stability differs); --restart" in capsys.readouterr().err
     assert main([*other, "--restart"]) == 0
     Path("mine").mkdir()
     Path("mine/letter.txt").write_text("dear")
@@ -366,7 +366,7 @@ BAD = [
     (["-", "--raw", "64@2", "-o", "f.mp4"], "not WIDTHxHEIGHT@RATE"),
     (["clip.mp4", "--fps", "0"], "not a frame rate"),
     (["clip.mp4", "-o", "-", "--json"], "no place for --json"),
-    (["clip.mp4", "--work", "clip.mp4"], "is a file; expected a folder"),
+    (["clip.mp4", "--work", "clip.mp4"], "is a file; choose a folder for --work"),
 ]
 
 

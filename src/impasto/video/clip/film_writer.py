@@ -131,7 +131,8 @@ def _translate_errors(target: Path) -> Iterator[None]:
         yield
     except av.error.FFmpegError as error:
         if isinstance(error, OSError) and error.errno and error.errno > 0:
-            raise OSError(error.errno, error.strerror) from None  # `replace_atomically` adds the file's name
+            # `replace_atomically` adds the name of the file.
+            raise OSError(error.errno, error.strerror) from None
         raise ResourceError(f"{target}: cannot be written ({error})") from None
 
 
@@ -268,7 +269,7 @@ def write_raw_frame(stream: BinaryIO, pixels: Levels) -> None:
 
 
 def write_numbered_frames(pattern: Path, frames: Iterable[FilmFrame]) -> None:
-    """Write frames as pictures that are numbered from 1, replace_atomically existing ones.
+    """Write frames as pictures that are numbered from 1, replacing existing ones.
 
     Raises:
         ResourceError: the disk is full or the folder is not writable.

@@ -87,7 +87,9 @@ class FrameStore:
         except OSError as error:
             raise ResourceError(f"{folder}: cannot store frames ({error.strerror})") from None
         if foreign:
-            raise InputError(f"{folder}: is not empty; choose another folder for `work`", field="work")
+            raise InputError(
+                f"{folder}: is not empty; choose another folder for `work`", field="work"
+            )
         if existing is None:
             self._write(JOB_FILE, json.dumps(self._job, indent=1).encode())
 
