@@ -67,8 +67,7 @@ class ImpastoError(Exception):
 
         Returns:
             The message, in which the name replaces the option's Python name in backticks. Where
-            the message does not mention the option, the name follows it in parentheses. A dotted
-            key of a recipe is only replaced, because messages about recipes name it anyway.
+            the message does not mention the option, the name follows it in parentheses.
         """
         message = str(self)
         if self.field is None:
@@ -76,7 +75,9 @@ class ImpastoError(Exception):
         mention = f"`{self.field}`"
         if mention in message:
             return message.replace(mention, name_field(self.field))
-        return message if "." in self.field else f"{message} ({name_field(self.field)})"
+        if f"{self.field}: " in message:  # as messages about recipes do
+            return message
+        return f"{message} ({name_field(self.field)})"
 
     def copy_with_place(self, place: str) -> Self:
         """Return the same error with the place before its message, to raise it again.

@@ -22,7 +22,7 @@ from impasto.network.choice import engine_for
 from impasto.optimize import checkpoint, fitting
 from impasto.optimize.memory import Layout
 from impasto.optimize.solvers.precondition import emphasize_coarse
-from impasto.recipe.recipe import recipe_names
+from impasto.recipe.recipe import list_recipes
 from impasto.recipe.tables import StartChoice
 
 MEMORY = Storage(torch.device("cpu"))
@@ -102,7 +102,7 @@ def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monke
     assert impasto.read_picture(tmp_path / "out.png").width == 48
 
 
-@pytest.mark.parametrize("name", sorted({*recipe_names()} - {"magenta-fast"}))
+@pytest.mark.parametrize("name", sorted({*list_recipes()} - {"magenta-fast"}))
 def test_flat_pictures_stay_finite(name):
     recipe = impasto.load_recipe(name).with_changes({"size": 32})
     if recipe.engine.kind == "optimizer":

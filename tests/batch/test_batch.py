@@ -189,7 +189,7 @@ def test_an_output_of_another_hand_is_never_replaced_unasked(capsys):
     Path("out").mkdir()
     Path("out/b.png").write_bytes(b"mine")
     assert batch("photos", *QUICK) == 2
-    assert "such as out/b.png: --force allows it" in capsys.readouterr().err
+    assert "such as out/b.png; --force allows it" in capsys.readouterr().err
     assert made() == {"b.png"}
     assert batch("photos", *QUICK, "--force") == 0
     assert read_picture(Path("out/b.png")).width == 32

@@ -534,11 +534,11 @@ def test_version(capsys):
 
 def test_recipes_are_listed_and_shown(capsys):
     from impasto.network.network_files import network_file
-    from impasto.recipe.recipe import recipe_names
+    from impasto.recipe.recipe import list_recipes
 
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in recipe_names())
+    assert all(name in listed for name in list_recipes())
     assert main(["recipes", "tf-vgg19"]) == 0
     assert "learning_rate = 5.0" in capsys.readouterr().out
     assert main(["recipes", str(network_file(None))]) == 0

@@ -18,7 +18,7 @@ from impasto.cli.jobs.sheet_axes import Axes
 from impasto.encoders import weights
 from impasto.errors import InputError, ResourceError
 from impasto.optimize import stylizer as loop
-from impasto.recipe.recipe import recipe_names
+from impasto.recipe.recipe import list_recipes
 from impasto.record.contact_sheet import GAP, LABEL, ContactSheet
 
 TINY = ["--size", "32", "--iterations", "2"]
@@ -73,7 +73,7 @@ def test_lists_and_their_products():
         "style.weights": [0, 1]
     }
     assert labels("--recipes", "sketch,best", "--seeds", "1") == ["sketch, seed 1", "best, seed 1"]
-    assert len(axes("--recipes").choices) == len({*recipe_names()} - {"magenta-fast"})
+    assert len(axes("--recipes").choices) == len({*list_recipes()} - {"magenta-fast"})
     assert axes("--recipes").columns == 4
     both = axes("--styles", "--style", "b.png", "--seeds", "1,2")
     assert [c.label for c in both.choices] == ["a, seed 1", "a, seed 2", "b, seed 1", "b, seed 2"]

@@ -60,7 +60,7 @@ def test_it_takes_no_other_precision_and_scale_than_its_own(work, capsys):
     assert main([*given, *flags]) == 2
     assert "computes in float32" in capsys.readouterr().err
     assert main([*given, "--recipe", "magenta-fast", "--style-scale", "2"]) == 2
-    assert "takes no style-scale" in capsys.readouterr().err
+    assert "does not use --style-scale" in capsys.readouterr().err
 
 
 def test_too_small_a_photo_is_told_in_a_line(work, capsys):

@@ -371,7 +371,7 @@ def test_a_run_resumes_to_the_same_bytes_at_every_pass(work: Path, monkeypatch):
 
 
 def test_what_it_cannot_do_is_refused(work: Path):
-    with pytest.raises(RecipeError, match="knows no tiles"):
+    with pytest.raises(RecipeError, match="does not support tiles"):
         load_recipe("nnst").with_changes({"tile": 256})
     with pytest.raises(RecipeError, match=r"no content\.structure"):
         load_recipe("nnst").with_changes({"content.structure": 1})

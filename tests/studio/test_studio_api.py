@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 
 from conftest import synthetic_photo
 from impasto.cli.commands.serve_command import build_parser
-from impasto.recipe.recipe import recipe_names
+from impasto.recipe.recipe import list_recipes
 from studios import PAINTING, PHOTO, accepted, inside, parts, png, post, refused, studio_of
 
 
@@ -241,7 +241,7 @@ def test_stop_and_resume_of_what_waits(client):
 
 def test_the_recipes_and_their_schema(client):
     found = client.get("/v1/recipes").json()["recipes"]
-    assert [each["name"] for each in found] == list(recipe_names())
+    assert [each["name"] for each in found] == list(list_recipes())
     for each in found:
         job = accepted(post(client, recipe=each["recipe"], set={"size": 40}))
         assert job["recipe"] == each["recipe"] | {"size": 40}

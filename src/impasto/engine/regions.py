@@ -56,7 +56,7 @@ class Regions:
         masks, style_masks = tuple(masks), tuple(style_masks)
         recipe.check_counts(paintings, len(masks), len(style_masks))
         weights = recipe.style.weights or (1.0,) * paintings
-        return cls(masks, style_masks, recipe.strengths(paintings), weights)
+        return cls(masks, style_masks, recipe.list_strengths(paintings), weights)
 
     def hide_transparent(self, paintings: Sequence[Picture]) -> Regions:
         """The same, but that nothing transparent of the paintings is looked at.

@@ -62,7 +62,10 @@ def sources_of(recipe: Recipe, paintings: int, *, masked: bool) -> list[Source]:
     """All paintings together if nothing tells them apart; one by one where they have regions,
     weights or strengths of their own.
     """
-    strengths, weights = recipe.strengths(paintings), recipe.style.weights or (1.0,) * paintings
+    strengths, weights = (
+        recipe.list_strengths(paintings),
+        recipe.style.weights or (1.0,) * paintings,
+    )
     if masked:
         return [Source([i], 1.0, strengths[i], region=i) for i in range(paintings)]
     if len(set(weights)) == len(set(strengths)) == 1:

@@ -86,7 +86,7 @@ def style_targets(
         regions: how many; several have a painting each, one has the blend of all.
         photo: its own statistics, by layer and region; wanted where a strength is below 1.
     """
-    strengths = recipe.strengths(len(paintings))
+    strengths = recipe.list_strengths(len(paintings))
     weights = recipe.style.weights or (1.0,) * len(paintings)
     everything = range(len(paintings))
     mixtures = [[place] for place in everything] if regions > 1 else [everything]

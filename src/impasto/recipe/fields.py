@@ -1,4 +1,4 @@
-"""The fields of a recipe by dotted key, how one is written on a command line, and what is wrong."""
+"""Access to the fields of a recipe by dotted key, and messages about invalid ones."""
 
 from __future__ import annotations
 
@@ -12,72 +12,75 @@ from pydantic import ValidationError
 from impasto.encoders.layers import canonical_layer
 from impasto.errors import RecipeError
 
-NETWORKS_TOO = {"style": ("scale", "weights", "strengths"), "photorealism": ("filter", "epsilon")}
-"""Fields that a network heeds, of tables that are the optimizer's."""
-OPTIMIZERS = (
-    *("encoder", "content", "style", "palette", "neighbors", "smoothness", "photorealism"),
-    *("temporal", "start", "canvas", "schedule", "solver"),
+OPTIMIZER_TABLES = (
+    "encoder",
+    "content",
+    "style",
+    "palette",
+    "neighbors",
+    "smoothness",
+    "photorealism",
+    "temporal",
+    "start",
+    "canvas",
+    "schedule",
+    "solver",
 )
-FLAGS = {
-    "style.scale": "style-scale",
-    "schedule.total": "iterations",
-    "schedule.until": "until",
-    "start": "init",
-}
-"""By which a user knows them."""
+"""Tables that only the optimizer uses, apart from :data:`NETWORK_FIELDS`."""
+NETWORK_FIELDS = {"style": ("scale", "weights", "strengths"), "photorealism": ("filter", "epsilon")}
+"""Fields of the optimizer's tables that a network uses too."""
 
 
-def check_heeded(before: Any, after: Any, keys: Iterable[str]) -> None:
-    """That nothing which only the optimizer knows is changed of a network's recipe.
+def find_unused_field(before: Any, after: Any, keys: Iterable[str]) -> str | None:
+    """Find a changed field that the network of a recipe does not use.
 
     Args:
-        before, after: recipes.
-        keys: dotted, of the fields that were set.
+        before: the recipe without the changes.
+        after: the recipe with them, whose engine is a network.
+        keys: dotted keys of the fields that were set.
 
-    Raises:
-        RecipeError: something is.
+    Returns:
+        The first such key. None: the network uses every changed field.
     """
     for key in keys:
         table, _, field = key.partition(".")
-        heeded = table not in OPTIMIZERS or field in NETWORKS_TOO.get(table, ())
-        heeded = heeded and not (key == "style.scale" and after.engine.kind == "magenta")
-        if not heeded and getattr(before, table) != getattr(after, table):
-            raise RecipeError(
-                f"recipe {after.name!r} is a network's, which paints in one pass and takes no "
-                f"{FLAGS.get(key, key)}: the optimizer's quickest is the recipe sketch"
-            )
+        is_used = table not in OPTIMIZER_TABLES or field in NETWORK_FIELDS.get(table, ())
+        is_used = is_used and not (key == "style.scale" and after.engine.kind == "magenta")
+        if not is_used and getattr(before, table) != getattr(after, table):
+            return key
+    return None
 
 
-def dotted(tables: dict[str, Any]) -> Iterator[str]:
-    """The keys of a recipe's fields, of as many as there are."""
+def list_keys(tables: dict[str, Any]) -> Iterator[str]:
+    """Yield the dotted key of every field in two levels of tables."""
     for key, value in tables.items():
         yield from (f"{key}.{field}" for field in value) if isinstance(value, dict) else (key,)
 
 
 def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:
-    """Replace one field of a recipe that was dumped whole.
+    """Replace one field of a complete recipe.
 
     Args:
-        recipe: nested tables, changed in place.
-        key: dotted, ``"style.scale"``. A layer, in any spelling, is added or changed, and removed
-            by 0: ``"style.layers.relu3_1"``.
-        value: of the field, not checked.
+        recipe: the recipe as nested tables, changed in place.
+        key: dotted key, such as ``"style.scale"``. A layer, in any spelling, is added or changed,
+            or removed by a weight of 0: ``"style.layers.relu3_1"``.
+        value: the field's new value, which is not checked.
 
     Raises:
-        RecipeError: there is no such field, or no such layer.
+        RecipeError: the field or the layer does not exist.
     """
     *tables, field = key.split(".")
     target: Any = recipe
     for table in tables:
         target = target.get(table) if isinstance(target, dict) else None
     if not isinstance(target, dict):
-        raise _unknown(recipe, key)
+        raise _unknown_field(recipe, key)
     if tables[-1:] == ["layers"]:
         _change_layer(target, canonical_layer(field), value)
     elif field in target:
         target[field] = value
     else:
-        raise _unknown(recipe, key)
+        raise _unknown_field(recipe, key)
 
 
 def _change_layer(layers: dict[str, Any], name: str, weight: Any) -> None:
@@ -87,31 +90,31 @@ def _change_layer(layers: dict[str, Any], name: str, weight: Any) -> None:
         layers[name] = weight
 
 
-def _unknown(recipe: dict[str, Any], key: str) -> RecipeError:
-    keys = list(_keys(recipe))
+def _unknown_field(recipe: dict[str, Any], key: str) -> RecipeError:
+    keys = list(_list_all_keys(recipe))
     last = key.rpartition(".")[2]
-    # A field under its bare name is as likely a slip as a misspelled one.
-    near = [each for each in keys if each.rpartition(".")[2] == last]
-    near = near or difflib.get_close_matches(key, keys, 3)
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    return RecipeError(f"recipe {recipe['name']!r}: {key}: no such field{meant}")
+    # People forget the table of a field as often as they misspell its name.
+    similar = [each for each in keys if each.rpartition(".")[2] == last]
+    similar = similar or difflib.get_close_matches(key, keys, 3)
+    hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
+    return RecipeError(f"recipe {recipe['name']!r}: {key}: no such field{hint}")
 
 
-def _keys(table: dict[str, Any], above: str = "") -> Iterator[str]:
+def _list_all_keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for field, value in table.items():
-        yield above + field
+        yield prefix + field
         if isinstance(value, dict) and field != "layers":
-            yield from _keys(value, f"{above}{field}.")
+            yield from _list_all_keys(value, f"{prefix}{field}.")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """A field and its value from ``KEY=VALUE``.
+    """Parse ``KEY=VALUE`` into a dotted key and a value.
 
-    The value is TOML (``0.5``, ``true``, ``"text"``, ``[1, 2]``, ``{ relu3_1 = 1 }``); a bare word
-    is a text, and ``none`` is no value.
+    The value is TOML (``0.5``, ``true``, ``"text"``, ``[1, 2]``, ``{ relu3_1 = 1 }``) or a bare
+    word, which is text. The word ``none`` means None.
 
     Raises:
-        RecipeError: no ``=``, or broken TOML.
+        RecipeError: there is no ``=``, or the value is not valid TOML.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
@@ -125,25 +128,33 @@ def parse_setting(text: str) -> tuple[str, Any]:
     except (ValueError, RecursionError):
         if value[:1] not in ("[", "{", '"', "'", ""):
             return key, value
-    raise RecipeError(f"{text!r}: {value!r} is not a value of TOML, nor a bare word")
+    raise RecipeError(f"{text!r}: {value!r} is neither a TOML value nor a bare word")
 
 
-def first_complaint(error: ValidationError, what: str) -> str:
-    """One line of what pydantic found, and where; ``what`` is the whole it is of."""
+def describe_invalid(error: ValidationError, whole: str) -> RecipeError:
+    """Turn the first problem that pydantic found into an error of one line.
+
+    Args:
+        error: what pydantic raised.
+        whole: names what was validated, such as ``"recipe 'mine'"``.
+    """
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    is_unknown = first["type"] == "extra_forbidden"
+    if is_unknown:
         message = "no such field"
-    # What fields contradict each other is a whole table, and the message names them.
-    whole = first["type"] == "value_error" and isinstance(first["input"], dict)
-    got = "" if whole else f" (got {shown(first['input'])})"
-    return f"{what}: {where + ': ' if where else ''}{message}{got}"
+    # Fields that contradict each other are reported with their whole table, which is too long to
+    # show. The message names the fields.
+    is_table = first["type"] == "value_error" and isinstance(first["input"], dict)
+    got = "" if is_table else f" (got {abbreviate(first['input'])})"
+    place = f"{whole}: {key}" if key else whole
+    return RecipeError(f"{place}: {message}{got}", field=None if is_unknown else key or None)
 
 
-def shown(value: object) -> str:
-    """A value in a message, cut where it is long."""
+def abbreviate(value: object) -> str:
+    """Write a value for a message, at most 60 characters of it."""
     try:
         return repr(str(value)[:60])
-    except (ValueError, RecursionError):  # a number of thousands of digits, a list as deep
+    except (ValueError, RecursionError):  # a number with thousands of digits, or a very deep list
         return f"a {type(value).__name__} too large to show"

@@ -1,13 +1,14 @@
 """The recipe: every choice of a run in one frozen, validated object.
 
-The command line's flags, the Python keyword arguments, the TOML files in ``recipes/`` and the
-metadata inside a finished picture are all this one object. Units: sides in pixels, learning rates
-in 8-bit levels a step (so that "Adam 5.0" reads as the tutorials print it), everything else on
-pictures in [0, 1].
+The command line's flags, the Python keyword arguments, the TOML files in ``presets/`` and the
+record inside a finished picture all describe this object. Sides are in pixels. Learning rates are
+in 8-bit levels per step, so that "Adam 5.0" reads as it does in the tutorials. Everything else
+refers to pictures in [0, 1].
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -22,7 +23,13 @@ from pydantic import (
 )
 
 from impasto.errors import InputError, RecipeError, format_count
-from impasto.recipe.fields import change_field, check_heeded, dotted, first_complaint, shown
+from impasto.recipe.fields import (
+    abbreviate,
+    change_field,
+    describe_invalid,
+    find_unused_field,
+    list_keys,
+)
 from impasto.recipe.tables import (
     CanvasChoice,
     ContentChoice,
@@ -43,40 +50,44 @@ from impasto.recipe.tables import (
 
 NETWORK_SUFFIX = ".safetensors"
 VERSION = 1
-"""Of the recipe's schema; a picture made by a newer impasto is refused by name."""
+"""Version of the recipe's schema. A recipe of a newer version is refused."""
 
 
-def _readable(version: object) -> object:
+def _check_version(version: object) -> object:
     if isinstance(version, int) and version > VERSION:
         raise ValueError(
-            f"this recipe has version {version}, made by a newer impasto; "
-            f"this one reads version {VERSION}"
+            f"this recipe has version {version} and comes from a newer impasto; "
+            f"this impasto reads version {VERSION}"
         )
     return version
 
 
 class Recipe(RecipeTable):
-    """One run of impasto, complete but for the pictures."""
+    """All choices of one run, without the pictures."""
 
-    version: Annotated[Literal[1], BeforeValidator(_readable)] = 1
+    version: Annotated[Literal[1], BeforeValidator(_check_version)] = 1
+    """Version of the schema."""
     name: str = "custom"
+    """Name of the recipe: that of its preset or file."""
     description: str = ""
+    """One sentence about the recipe."""
     size: Annotated[int, Field(ge=16, le=65_535)] | None = None
-    """Longer side of the result in pixels; none: the photo's own, bounded by the device."""
+    """Longer side of the result in pixels. None: the photo's, up to what suits the device."""
     dpi: Annotated[float, Field(ge=1, le=100_000)] | None = None
-    """Resolution written into the file, pixels an inch; changes no pixel."""
+    """Resolution in pixels per inch that is written into the file. It changes no pixel."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the noise that a run may start from."""
     colors: Literal["style", "content", "luminance", "match"] = "style"
-    """Whose the result's are, see :mod:`impasto.engine.colors`."""
+    """Where the result's colors come from, see :mod:`impasto.engine.colors`."""
     strength: Unit = 1.0
-    """From 0, the photo unchanged, to 1, the full style."""
+    """Strength of the style, from 0 (the photo, unchanged) to 1 (the full style)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the convolutions; losses are always float32."""
+    """Number format of the convolutions. Losses are always computed in float32."""
     tile: Annotated[int, Field(ge=0, le=65_535)] | Literal["auto"] = "auto"
-    """Side in pixels of the tiles a large picture is worked on in, which changes its memory and not
-    what is computed; 0 or auto: as free memory demands. A network needs none."""
+    """Side in pixels of the tiles in which a large picture is processed. Tiles need less memory and
+    give the same result. 0 or ``auto``: as large as memory allows. A network needs no tiles."""
     snapshot_every: Annotated[int, Field(ge=1)] | None = None
-    """Iterations between snapshots, where snapshots are asked for."""
+    """Iterations between snapshots, if snapshots are written."""
     engine: EngineChoice = EngineChoice()
     encoder: EncoderChoice = EncoderChoice()
     content: ContentChoice = ContentChoice()
@@ -92,202 +103,238 @@ class Recipe(RecipeTable):
     solver: SolverChoice = SolverChoice()
 
     @model_validator(mode="after")
-    def _pyramids_are_for_adam(self) -> Recipe:
+    def _check_canvas(self) -> Recipe:
         if self.canvas.kind == "laplacian":
             if self.solver.kind != "adam":
                 raise ValueError(
-                    f'canvas.kind "laplacian" needs solver.kind "adam", not "{self.solver.kind}"'
+                    f'canvas.kind "laplacian" requires solver.kind "adam", not "{self.solver.kind}"'
                 )
             if self.schedule.carry:
-                raise ValueError('canvas.kind "laplacian" cannot carry Adam\'s moments to a scale')
+                raise ValueError('canvas.kind "laplacian" does not support schedule.carry')
         return self
 
     @model_validator(mode="after")
-    def _neighbors_are_of_the_whole_picture(self) -> Recipe:
+    def _check_neighbors(self) -> Recipe:
         if self.style.distance == "neighbors":
             content = self.content
             if self.palette.weight or content.kind != "features" or content.structure:
                 raise ValueError(
-                    'style.distance "neighbors" goes with content.kind "features" alone: '
-                    "no content.structure, no palette"
+                    'style.distance "neighbors" requires content.kind "features", without '
+                    "content.structure and palette.weight"
                 )
         return self
 
     @model_validator(mode="after")
-    def _tiles_are_for_losses_that_are_sums_over_places(self) -> Recipe:
+    def _check_tile(self) -> Recipe:
         neighbors, network = self.style.distance == "neighbors", self.engine.kind != "optimizer"
         if (neighbors or network) and self.tile not in (0, "auto"):
             what = 'style.distance "neighbors"' if neighbors else "a network"
-            raise ValueError(f'{what} knows no tiles: tile must be 0 or "auto"')
+            raise ValueError(f'{what} does not support tiles: tile must be 0 or "auto"')
         return self
 
     @model_validator(mode="after")
-    def _magenta_is_of_float32(self) -> Recipe:
+    def _check_precision(self) -> Recipe:
         if self.engine.kind == "magenta" and self.precision == "bfloat16":
-            raise ValueError('engine.kind "magenta" computes in float32: precision must be that')
+            raise ValueError(
+                'engine.kind "magenta" computes in float32: precision must be "float32" or "auto"'
+            )
         return self
 
-    def strengths(self, paintings: int) -> tuple[float, ...]:
-        """Of each painting: its own times the recipe's."""
+    def list_strengths(self, paintings: int) -> tuple[float, ...]:
+        """Return the strength of each painting: its own multiplied by the recipe's.
+
+        Args:
+            paintings: the number of paintings.
+        """
         return tuple(self.strength * own for own in self.style.strengths or (1.0,) * paintings)
 
     def check_counts(self, paintings: int, masks: int = 0, style_masks: int = 0) -> None:
-        """The numbers of things that belong to paintings.
+        """Check that weights, strengths and masks match the number of paintings.
+
+        Args:
+            paintings: the number of paintings.
+            masks: the number of masks of the photo.
+            style_masks: the number of masks of the paintings.
 
         Raises:
             InputError: one of them does not match.
         """
-        style, shown = self.style, format_count(paintings, "painting")
-        for count, what in ((len(style.weights), "weight"), (len(style.strengths), "strength")):
-            if count and count != paintings:
-                raise InputError(f"{shown} but {format_count(count, f'style {what}')}")
+        given = format_count(paintings, "painting")
+        for values, noun, field in (
+            (self.style.weights, "style weight", "style_weights"),
+            (self.style.strengths, "style strength", "strength"),
+        ):
+            if values and len(values) != paintings:
+                raise InputError(
+                    f"{given} but {format_count(len(values), noun)}: "
+                    f"`{field}` takes one for each painting",
+                    field=field,
+                )
         if style_masks not in (0, paintings):
             raise InputError(
-                f"{shown} but {format_count(style_masks, 'style mask')}: give one for each "
-                "painting, or the word none for a painting that counts as a whole"
+                f"{given} but {format_count(style_masks, 'style mask')}: `style_masks` takes one "
+                "for each painting, or the word none for a painting that counts as a whole",
+                field="style_masks",
             )
         if masks and paintings not in (masks, masks + 1):
             raise InputError(
-                f"{format_count(masks, 'mask')} but {shown}: each mask needs one, and one "
-                "more may paint the rest"
+                f"{format_count(masks, 'mask')} but {given}: each mask needs one, and one more "
+                "may paint the rest"
             )
 
     def check_optimizer(self) -> None:
-        """That the optimizer is what the recipe asks for, by itself or from a network's draft.
+        """Check that the recipe is for the optimizer.
 
         Raises:
-            RecipeError: it asks for a network.
+            RecipeError: the recipe is for a network.
         """
         if self.engine.kind != "optimizer":
             raise RecipeError(
-                f"recipe {self.name!r} is for a network, not for the optimizer: impasto.stylize "
-                "and the command line run it"
+                f"recipe {self.name!r} is for a network, not for the optimizer: use "
+                "impasto.stylize or the command line"
             )
 
     @property
     def is_reduced(self) -> bool:
-        """Whether some style is of less than full strength."""
-        return min(self.strengths(1)) < 1
+        """Whether any painting has less than full strength."""
+        return min(self.list_strengths(1)) < 1
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
-        """A copy with fields replaced; dotted keys reach into tables (``"style.scale"``) and to
-        single layers (``"style.layers.relu3_1"``), which 0 removes.
+        """Return a copy with some fields replaced.
+
+        Args:
+            changes: new values by dotted key, which reaches into tables (``"style.scale"``) and to
+                single layers (``"style.layers.relu3_1"``). A layer's weight of 0 removes it.
 
         Raises:
-            RecipeError: an unknown field, a value out of its range, or a network is asked for what
-                only the optimizer knows.
+            RecipeError: a field does not exist, a value is out of its range, or the recipe is for a
+                network and a field is not used by it.
         """
         data = self.model_dump(mode="json")
         for key, value in changes.items():
             change_field(data, key, value)
-        changed = _validated(data, self.name)
+        changed = _validate(data, self.name)
         if changed.engine.kind != "optimizer":
-            check_heeded(self, changed, changes)
+            key = find_unused_field(self, changed, changes)
+            if key is not None:
+                raise RecipeError(f"{_unused(changed)} `{key}`{INSTEAD}", field=key)
         return changed
 
     def to_json(self) -> str:
-        """One line of JSON that :func:`parse_recipe` reads back to an equal recipe."""
+        """Return one line of JSON, from which :func:`parse_recipe` makes an equal recipe."""
         return self.model_dump_json()
 
 
+INSTEAD = "; the recipe sketch is the quickest that does"
+
+
+def _unused(recipe: Recipe) -> str:
+    return f"recipe {recipe.name!r} uses a network, which paints in one pass and does not use"
+
+
 def parse_recipe(text: str) -> Recipe:
-    """A recipe from its JSON form, as found inside a picture.
+    """Read a recipe from JSON, as it is stored inside pictures.
 
     Raises:
-        RecipeError: not JSON, an unknown field, a value out of range, or a newer version.
+        RecipeError: not JSON, an unknown field, a value out of its range, or a newer version.
     """
     try:
         return Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise RecipeError(first_complaint(error, "the recipe")) from None
+        raise describe_invalid(error, "the recipe") from None
 
 
-def recipe_names() -> tuple[str, ...]:
-    """The shipped recipes, sorted by name."""
+def list_recipes() -> tuple[str, ...]:
+    """Return the names of the presets, sorted."""
     folder = resources.files("impasto") / "recipe" / "presets"
     return tuple(
         sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
     )
 
 
-def recipe_text(name: str) -> str:
-    """The TOML of a shipped recipe, comments included.
+def read_preset(name: str) -> str:
+    """Return the TOML text of a preset, with its comments.
 
     Raises:
-        RecipeError: no shipped recipe has this name.
+        RecipeError: no preset has this name.
     """
-    if name not in recipe_names():
+    if name not in list_recipes():
         raise RecipeError(
-            f"no recipe {name!r}; there are {', '.join(recipe_names())}, "
-            f"or give the path of a .toml file, or of a network's {NETWORK_SUFFIX}"
+            f"no recipe {name!r}: use one of {', '.join(list_recipes())}, "
+            f"the path of a .toml file, or the path of a network's {NETWORK_SUFFIX} file"
         )
     return (resources.files("impasto") / "recipe" / "presets" / f"{name}.toml").read_text("utf-8")
 
 
 def load_recipe(source: str | Path) -> Recipe:
-    """A recipe by its shipped name, from a TOML file of the user's, or of a network's file.
+    """Load a preset, a TOML file, or the recipe of a network's file.
 
-    A TOML file may begin with ``base = "standard"`` (any shipped name) and then hold changes only.
+    A TOML file may start with ``base = "standard"``, or the name of another preset, and then
+    contain only what differs from it.
+
+    Args:
+        source: the name of a preset, or the path of a ``.toml`` or ``.safetensors`` file.
 
     Raises:
-        RecipeError: no such recipe or file, not TOML, an unknown field, or a bad value.
+        RecipeError: no such preset or file, invalid TOML, an unknown field, or a bad value.
     """
     path = Path(source)
     if path.suffix == NETWORK_SUFFIX:
-        return _validated(
+        return _validate(
             {"name": path.stem, "engine": {"kind": "network", "file": str(path)}}, path.stem
         )
     if path.suffix != ".toml":
-        return _from_toml(recipe_text(str(source)), str(source))
+        return _parse_toml(read_preset(str(source)), str(source))
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise RecipeError(f"cannot read recipe {path}: {reason}") from None
-    return _from_toml(text, path.stem)
+        raise RecipeError(f"cannot read recipe {path}: {reason}", where=str(path)) from None
+    return _parse_toml(text, path.stem)
 
 
-def _from_toml(text: str, name: str) -> Recipe:
+def _parse_toml(text: str, name: str) -> Recipe:
     try:
         data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also numbers of 4300 digits
+    except (ValueError, RecursionError) as error:  # ValueError: also numbers with 4300 digits
         raise RecipeError(f"recipe {name!r} is not valid TOML: {error}") from None
     base, below = data.pop("base", None), Recipe()
-    fields = list(dotted(data))
+    keys = list(list_keys(data))
     if base is not None:
-        if base not in recipe_names():
+        if base not in list_recipes():
             raise RecipeError(
-                f"recipe {name!r}: base must be a shipped recipe, one of "
-                f"{', '.join(recipe_names())} (got {shown(base)})"
+                f"recipe {name!r}: base must be one of {', '.join(list_recipes())} "
+                f"(got {abbreviate(base)})"
             )
         below = load_recipe(base)
-        data = _overlaid(below.model_dump(mode="json"), data)
-    recipe = _validated({**data, "name": name}, name)
+        data = _merge(below.model_dump(mode="json"), data)
+    recipe = _validate({**data, "name": name}, name)
     if recipe.engine.kind != "optimizer":
-        check_heeded(below, recipe, fields)
+        key = find_unused_field(below, recipe, keys)
+        if key is not None:
+            # The user wrote the key itself, so no face may replace it by a name of its own.
+            raise RecipeError(f"{_unused(recipe)} {key}{INSTEAD}", where=name)
     return recipe
 
 
-def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         inner = merged.get(key)
         merge = isinstance(value, dict) and isinstance(inner, dict) and key != "layers"
-        merged[key] = _overlaid(inner, value) if merge and isinstance(inner, dict) else value
+        merged[key] = _merge(inner, value) if merge and isinstance(inner, dict) else value
     return merged
 
 
-def _validated(data: dict[str, Any], name: str) -> Recipe:
+def _validate(data: dict[str, Any], name: str) -> Recipe:
     try:
         return Recipe.model_validate_json(_to_json(data))
     except ValidationError as error:
-        raise RecipeError(first_complaint(error, f"recipe {name!r}")) from None
+        raise describe_invalid(error, f"recipe {name!r}") from None
 
 
 def _to_json(data: dict[str, Any]) -> str:
-    import json
-
     try:
         return json.dumps(data)
     except (TypeError, ValueError, RecursionError) as error:
-        raise RecipeError(f"a recipe holds numbers, text and tables only: {error}") from None
+        raise RecipeError(f"a recipe contains only numbers, text and tables: {error}") from None

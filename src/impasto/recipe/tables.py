@@ -1,4 +1,4 @@
-"""The tables of a recipe: each a frozen, validated choice of one part of a run."""
+"""The tables of a recipe: each is a frozen, validated choice of one part of a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from impasto.encoders.layers import canonical_layer
 
 
 class RecipeTable(BaseModel):
+    """Base of the recipe and its tables: frozen, without unknown fields, NaN or infinity."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _canonical(layers: dict[str, float]) -> dict[str, float]:
+def _use_canonical_names(layers: dict[str, float]) -> dict[str, float]:
     canonical: dict[str, float] = {}
     for spelling, weight in layers.items():
         name = canonical_layer(spelling)
@@ -24,7 +26,9 @@ def _canonical(layers: dict[str, float]) -> dict[str, float]:
 
 
 Layers = Annotated[
-    dict[str, Annotated[float, Field(ge=0)]], AfterValidator(_canonical), Field(min_length=1)
+    dict[str, Annotated[float, Field(ge=0)]],
+    AfterValidator(_use_canonical_names),
+    Field(min_length=1),
 ]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -32,217 +36,260 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class EngineChoice(RecipeTable):
-    """What makes the picture."""
+    """The engine that makes the picture."""
 
     kind: Literal["optimizer", "network", "magenta"] = "optimizer"
-    """The optimizer, or in one pass a network of ours (:mod:`impasto.network`), which heeds sizes,
-    colors, strengths, weights, masks and ``style.scale``, all else being the optimizer's; or
-    Magenta's (:mod:`impasto.network.magenta`), which knows neither weights nor ``style.scale``."""
+    """``optimizer`` improves the picture step by step. ``network`` is impasto's own network, which
+    paints in one pass (:mod:`impasto.network`). It uses sizes, colors, strengths, weights, masks
+    and ``style.scale``; everything else in a recipe is for the optimizer. ``magenta`` is Magenta's
+    network (:mod:`impasto.network.magenta`), which also ignores weights and ``style.scale``."""
     file: str | None = None
-    """The network's, a path; none: the one that impasto comes with."""
+    """Path of the network's file. None: the network that comes with impasto."""
 
     @model_validator(mode="after")
-    def _file_is_a_networks(self) -> EngineChoice:
+    def _check_file(self) -> EngineChoice:
         if self.file is not None and self.kind != "network":
-            raise ValueError('engine.file goes with engine.kind "network"')
+            raise ValueError('engine.file requires engine.kind "network"')
         return self
 
 
 class EncoderChoice(RecipeTable):
-    """Which network looks at the pictures, and how."""
+    """The network whose features the losses compare."""
 
     network: Literal["vgg19", "vgg16"] = "vgg19"
+    """The architecture of the network."""
     pooling: Literal["max", "average"] = "max"
+    """How the network halves its resolution."""
     padding: Literal["zeros", "replicate"] = "zeros"
-    """At the border of the first layer; replicate keeps frames from growing along the edges."""
+    """Padding of the first layer. ``replicate`` prevents frames from growing along the edges."""
     activation_scale: Positive = 1.0
-    """Multiplies every activation. Tutorials written for torchvision's weights state their loss
-    weights for inputs in standard deviations; 1/57.6 brings the Caffe weights' activations, made
-    for inputs in 8-bit levels, to that unit."""
+    """Factor on every activation. Tutorials written for torchvision's weights state their loss
+    weights for inputs in standard deviations. A factor of 1/57.6 converts activations of the Caffe
+    weights, which expect inputs in 8-bit levels, to that unit."""
 
 
 class ContentChoice(RecipeTable):
-    """Features, or which of their places look alike, kept near those of the photo."""
+    """The content loss, which keeps the result close to the photo."""
 
     kind: Literal["features", "self_similarity"] = "features"
-    """Squared differences of features, or of the distances between them on a grid
-    (:mod:`impasto.objective.losses.self_similarity`), which leaves the colors free, is relative
-    to the
-    photo and knows no ``normalization``."""
+    """``features`` compares features by their squared differences. ``self_similarity`` compares the
+    distances between features on a grid (:mod:`impasto.objective.losses.self_similarity`): it
+    leaves the colors free, is relative to the photo, and ignores ``normalization``."""
     structure: NonNegative = 0.0
-    """Weight of the second beside the first, relative to its; ``features`` only."""
+    """Weight of an additional self-similarity loss, relative to the weight of the features. Only
+    for ``kind = "features"``."""
     weight: NonNegative = 1.0
+    """Weight of the content loss."""
     layers: Layers = Field(default={"relu4_2": 1.0}, validate_default=True)
+    """Weight of each layer, by its name."""
     normalization: Literal["mean", "sum", "half_sum", "paper", "relative"] = "mean"
+    """What the squared differences of a layer are divided by, see
+    :func:`impasto.objective.losses.layer_losses.content_loss`."""
 
 
 class StyleChoice(RecipeTable):
-    """Statistics of features, kept near those of the painting(s)."""
+    """The style loss, which brings statistics of the result close to those of the paintings."""
 
     weight: NonNegative = 1.0
+    """Weight of the style loss."""
     layers: Layers = Field(
         default={f"relu{block}_1": 0.2 for block in range(1, 6)}, validate_default=True
     )
+    """Weight of each layer, by its name."""
     distance: Literal[
         "gram", "bures", "wasserstein", "covariance", "mean_std", "remd", "neighbors"
     ] = "gram"
-    """Of Gram matrices, as in the tutorials; of Gaussians, to second order
-    (:mod:`impasto.objective.losses.bures`) or exactly
-    (:mod:`impasto.objective.losses.wasserstein`); of means and
-    covariances; of means and standard deviations; the relaxed earth mover's of sampled features
-    with that of means and covariances (:mod:`impasto.objective.losses.earth_mover`); or of features
-    themselves, place by place (:mod:`impasto.objective.losses.nearest`). All but the first are
-    relative
-    to the painting and know no ``gram`` and ``normalization``."""
+    """What is compared. ``gram``: Gram matrices, as in the tutorials. ``bures``: Gaussians, by the
+    Wasserstein-2 distance to second order (:mod:`impasto.objective.losses.bures`).
+    ``wasserstein``: Gaussians, by the exact distance
+    (:mod:`impasto.objective.losses.wasserstein`). ``covariance``: means and covariances.
+    ``mean_std``: means and standard deviations. ``remd``: sampled features, by the relaxed earth
+    mover's distance, together with means and covariances
+    (:mod:`impasto.objective.losses.earth_mover`). ``neighbors``: each feature with the most similar
+    feature of the paintings (:mod:`impasto.objective.losses.nearest`). All but ``gram`` are
+    relative to the painting and ignore ``gram`` and ``normalization``."""
     cost: Literal["cosine", "euclidean"] = "cosine"
-    """Of moving a feature onto another, for ``remd``."""
+    """Distance between two features for ``distance = "remd"``."""
     gram: Literal["hw", "chw"] = "hw"
+    """What a Gram matrix is divided by: the number of positions, or of all values of the layer."""
     normalization: Literal["mean", "sum", "paper", "relative"] = "mean"
+    """What the squared differences of Gram matrices are divided by, see
+    :func:`impasto.objective.losses.layer_losses.gram_loss`."""
     scale: Annotated[float, Field(ge=0.1, le=8)] = 1.0
-    """Size of the painting relative to the result, as a ratio of the square roots of their
-    areas: above 1 the strokes grow, below 1 they shrink."""
+    """Size of the painting relative to the result, as a ratio of the square roots of their areas.
+    Values above 1 make strokes larger, values below 1 make them finer."""
     weights: tuple[NonNegative, ...] = ()
-    """One for each painting, normalized to sum to 1; empty means equal."""
+    """Weight of each painting. They are scaled to sum to 1. Empty: all are equal."""
     strengths: tuple[Unit, ...] = ()
-    """One for each painting, times the recipe's own; empty means 1."""
+    """Strength of each painting, multiplied by the recipe's ``strength``. Empty: 1 for each."""
 
     @model_validator(mode="after")
-    def _some_weight(self) -> StyleChoice:
+    def _check_weights(self) -> StyleChoice:
         if self.weights and sum(self.weights) == 0:
             raise ValueError("at least one painting needs a weight above 0")
         return self
 
 
 class PaletteChoice(RecipeTable):
-    """Colors, kept near those of the painting(s): :mod:`impasto.objective.losses.palette`."""
+    """The palette loss, which brings colors close to those of the paintings.
+
+    See :mod:`impasto.objective.losses.palette`.
+    """
 
     weight: NonNegative = 0.0
+    """Weight of the palette loss."""
 
 
 class NeighborChoice(RecipeTable):
-    """How ``style.distance = "neighbors"`` finds them: in all paintings together, or in each by
-    itself where paintings have weights, strengths or regions of their own."""
+    """How ``style.distance = "neighbors"`` finds neighbors.
+
+    It searches all paintings together, or each by itself where paintings have weights, strengths or
+    regions of their own.
+    """
 
     photo_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Of the photo in what neighbors are sought for; the rest is the picture so far."""
+    """Share of the photo in the features that are looked up. The rest is the current picture."""
     rotations: bool = True
-    """Whether the painting is also looked through turned by 90, 180 and 270 degrees."""
+    """Whether paintings are also searched rotated by 90, 180 and 270 degrees."""
 
 
 class SmoothnessChoice(RecipeTable):
-    """Total variation of the picture in [0, 1]."""
+    """The total variation loss, on the picture in [0, 1]."""
 
     weight: NonNegative = 0.0
+    """Weight of the total variation."""
     kind: Literal["l1", "l2"] = "l2"
+    """Whether differences of neighboring pixels count by their size or by their square."""
 
 
 class PhotorealismChoice(RecipeTable):
-    """The photo's matting Laplacian (:mod:`impasto.objective.losses.matting`): color and light may
-    change, patch by patch, structure may not."""
+    """The photorealism loss, which changes color and light patch by patch but not the structure.
+
+    It is based on the photo's matting Laplacian (:mod:`impasto.objective.losses.matting`).
+    """
 
     weight: NonNegative = 0.0
-    """Of the energy of a pixel."""
+    """Weight of the energy of one pixel."""
     filter: Annotated[float, Field(ge=0, le=0.25)] = 0.0
-    """Radius of the guided filter that the finished picture passes, guided by the photo, as a share
-    of the longer side; 0: none. Losses are those before it."""
+    """Radius of a guided filter on the finished picture, with the photo as its guide, as a share of
+    the longer side. 0: no filter. Losses are reported for the picture before the filter."""
     epsilon: Positive = 1e-4
-    """Of the guided filter: variance of the photo, in [0, 1], that counts as smooth."""
+    """Variance of the photo, in [0, 1], below which the guided filter treats it as smooth."""
 
 
 class TemporalChoice(RecipeTable):
-    """Frames of a film, kept near those before (:mod:`impasto.objective.losses.temporal`)."""
+    """The temporal loss, which keeps a film's frame close to the frames before it.
+
+    See :mod:`impasto.objective.losses.temporal`.
+    """
 
     weight: NonNegative = 0.0
+    """Weight of the temporal loss."""
 
 
 class StartChoice(RecipeTable):
-    """The picture the optimizer begins with: ``(1 - noise_ratio) * base + noise_ratio * noise``."""
+    """The picture that the optimizer starts from.
+
+    It is ``(1 - noise_ratio) * base + noise_ratio * noise``.
+    """
 
     base: Literal["content", "style", "image", "draft"] = "content"
-    """The photo, the first painting, a picture, or what the one-pass network makes of the photo."""
+    """``content``: the photo. ``style``: the first painting. ``image``: a picture of your own.
+    ``draft``: what the one-pass network makes of the photo."""
     image: str | None = None
-    """A path, for ``base = "image"``."""
+    """Path of the picture for ``base = "image"``."""
     noise_ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of noise in the starting picture."""
     noise: Literal["uniform", "normal"] = "uniform"
+    """Distribution of the noise."""
     noise_center: Annotated[float, Field(ge=0, le=1)] | Literal["mean"] = 0.5
-    """Mid-gray by default; ``"mean"`` is the mean color of ImageNet, VGG's own zero."""
+    """Mean of the noise, mid-gray by default. ``mean``: the mean color of ImageNet, which VGG
+    subtracts from its input."""
     noise_amplitude: NonNegative = 0.5
     """Half the range of uniform noise, or the standard deviation of normal noise."""
 
     @model_validator(mode="after")
-    def _image_has_a_path(self) -> StartChoice:
+    def _check_image(self) -> StartChoice:
         if (self.base == "image") != (self.image is not None):
-            raise ValueError('start.base = "image" and start.image = PATH go together')
+            raise ValueError('start.base = "image" and start.image = PATH require each other')
         return self
 
 
 class CanvasChoice(RecipeTable):
-    """What the solver moves."""
+    """The parameters of the picture that the solver changes."""
 
     kind: Literal["pixels", "laplacian"] = "pixels"
-    """The pixels themselves, or the coefficients of a Laplacian pyramid of the picture
-    (:mod:`impasto.canvas.pyramid`), which only Adam moves, in memory."""
+    """``pixels``: the pixels themselves. ``laplacian``: the coefficients of a Laplacian pyramid
+    (:mod:`impasto.canvas.pyramid`), which requires Adam and keeps its state in memory."""
     levels: Annotated[int, Field(ge=1, le=12)] = 5
-    """How often the pyramid halves the picture."""
+    """How many times the pyramid halves the picture."""
 
 
 class Schedule(RecipeTable):
-    """Scales from coarse to fine, each begun from the last one's picture."""
+    """The scales of a run, from coarse to fine. Each starts from the result of the last."""
 
     coarsest: Annotated[int, Field(ge=16)] | None = None
-    """Longer side of the first scale in pixels; none: one scale only, the full size."""
+    """Longer side of the first scale in pixels. None: a single scale at full size."""
     factor: Annotated[float, Field(gt=1, le=4)] = 2.0
     """Ratio of the sides of neighboring scales."""
     iterations: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    """At the scale whose longer side is ``at``."""
+    """Iterations of the scale whose longer side is ``at``."""
     at: Annotated[int, Field(ge=16)] | None = None
-    """Pixels; none: at the finest scale, whatever its size. With a size of their own, the scales of
-    a large picture are those of a small one and then some, and end up looking like it."""
+    """Longer side in pixels of the scale that ``iterations`` refers to. None: the finest scale.
+    With a fixed number, a large picture repeats the scales of a small one and adds finer ones, so
+    both look alike."""
     growth: Annotated[float, Field(ge=1, le=16)] = 1.0
-    """Each coarser scale has this many times the iterations of the next finer one..."""
+    """Ratio of a scale's iterations to those of the next finer scale."""
     most: Annotated[int, Field(ge=1)] = 1_000_000
-    """...and never more than this..."""
+    """Largest number of iterations of a scale."""
     fewest: Annotated[int, Field(ge=1)] = 1
-    """...nor less than this."""
+    """Smallest number of iterations of a scale."""
     detail: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """How much of the photo's detail that the coarser scale could not show is added when a scale
-    begins."""
+    """Share of the photo's finer detail that is added when a scale starts."""
     refine: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Iterations of one more pass at the finest size. With ``style.distance = "neighbors"`` every
-    layer then has neighbors of its own, sought anew in each iteration."""
+    """Iterations of a second pass at full size. With ``style.distance = "neighbors"``, every layer
+    then has its own neighbors, which are searched anew in each iteration."""
     total: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """If set, the scales' iterations are stretched or shrunk to sum to this."""
+    """Sum to which the iterations of all scales are scaled. None: they stay as they are."""
     until: Literal["iterations", "converged"] = "iterations"
-    """Converged: a scale ends early once ten iterations have lowered the loss by less than
+    """``converged`` ends a scale early when ten iterations lower the loss by less than
     ``tolerance``."""
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """As a share of the loss."""
+    """Share of the loss for ``until = "converged"``."""
     carry: bool = False
-    """Whether a scale begins with what the solver learned at the one before: Adam's moments, the
-    curvature pairs of bounded L-BFGS, rescaled as gradients are."""
+    """Whether a scale starts with what the solver learned at the previous one: Adam's moments, or
+    the curvature pairs of bounded L-BFGS, rescaled like gradients."""
 
 
 class SolverChoice(RecipeTable):
-    """How the canvas follows its gradient."""
+    """The algorithm that changes the canvas along its gradient."""
 
     kind: Literal["adam", "lbfgs", "lbfgsb", "bounded"] = "adam"
+    """``adam``: Adam. ``lbfgs``: PyTorch's L-BFGS. ``lbfgsb``: SciPy's L-BFGS-B. ``bounded``:
+    impasto's L-BFGS within the box [0, 1]."""
     learning_rate: Positive = 5.0
-    """Adam: 8-bit levels a step. L-BFGS: the step length tried first. L-BFGS-B finds its own."""
+    """Adam: 8-bit levels per step. L-BFGS: the first step length to try. L-BFGS-B: unused."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor on the learning rate for every ``decay_every`` iterations of a scale."""
     decay_every: Annotated[int, Field(ge=1)] = 1
-    """The learning rate is multiplied by ``decay`` once every so many iterations of a scale,
-    smoothly in between."""
+    """Iterations in which the learning rate falls by ``decay``, smoothly."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Adam's decay of the first moment."""
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Adam's decay of the second moment."""
     epsilon: Positive = 1e-8
-    """Adam's, for gradients per 8-bit level, as the tutorials' pictures in 0..255 have them."""
+    """Adam's epsilon for gradients per 8-bit level, as in tutorials whose pictures are in
+    [0, 255]."""
     clip_gradient: Positive | None = None
-    """Largest 2-norm of the gradient; none: unclipped."""
+    """Largest 2-norm of the gradient. None: gradients are not clipped."""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of the running average of Adam's iterates that becomes the picture; 0: the last."""
+    """Decay of a running average of Adam's iterates, which becomes the result. 0: the last
+    iterate."""
     history: Annotated[int, Field(ge=1, le=200)] = 10
+    """Curvature pairs that L-BFGS keeps."""
     octaves: Annotated[int, Field(ge=0, le=6)] = 0
-    """Bounded L-BFGS first trusts structure this many octaves coarser than a pixel."""
+    """How many octaves coarser than one pixel the structure may be that bounded L-BFGS prefers in
+    its first guess of the curvature."""
     restart_every: Annotated[int, Field(ge=2)] = 20
-    """L-BFGS-B forgets its curvature after so many evaluations, or a few more: SciPy finishes the
-    line search it is in."""
+    """Evaluations after which L-BFGS-B forgets its curvature. SciPy may add a few to finish a line
+    search."""

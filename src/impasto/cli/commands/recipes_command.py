@@ -19,7 +19,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("name", nargs="?", metavar="NAME")
     parser.add_argument("--json", action="store_true", help="as JSON")
     options = parser.parse_args(argv)
-    from impasto.recipe.recipe import NETWORK_SUFFIX, load_recipe, recipe_names, recipe_text
+    from impasto.recipe.recipe import NETWORK_SUFFIX, list_recipes, load_recipe, read_preset
 
     if options.name:
         if options.name.endswith(NETWORK_SUFFIX) and not Path(options.name).is_file():
@@ -27,11 +27,11 @@ def run(argv: list[str]) -> int:
         shown = (
             load_recipe(options.name).model_dump_json(indent=2)
             if options.json or options.name.endswith((".toml", NETWORK_SUFFIX))
-            else recipe_text(options.name).rstrip()
+            else read_preset(options.name).rstrip()
         )
         print(shown)
         return 0
-    listed = {name: load_recipe(name).description for name in recipe_names()}
+    listed = {name: load_recipe(name).description for name in list_recipes()}
     if options.json:
         print(json.dumps(listed))
     else:

@@ -148,7 +148,9 @@ def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     named = options.recipe or options.quality
     chosen = load_recipe(named) if named else optimizers(own)
     if chosen.engine.kind != "optimizer":
-        raise InputError(f"recipe {chosen.name!r} is a network's: none goes on from a result")
+        raise InputError(
+            f"recipe {chosen.name!r} uses a network, which cannot continue from a result"
+        )
     changes: dict[str, Any] = {
         "style.weights": [] if options.style else own.style.weights,
         "style.strengths": [] if options.style else own.style.strengths,

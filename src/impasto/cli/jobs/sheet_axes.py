@@ -122,14 +122,14 @@ def _varied(text: str) -> list[Choice]:
 
 
 def _recipes(options: argparse.Namespace) -> list[Choice]:
-    from impasto.recipe.recipe import load_recipe, recipe_names
+    from impasto.recipe.recipe import list_recipes, load_recipe
 
     if options.recipe or options.quality:
         raise InputError("--recipes and --recipe or --quality both choose: give one of them")
     if options.recipes:
         names = options.recipes.split(",")
     else:  # Magenta's needs more than every installation has
-        names = [name for name in recipe_names() if load_recipe(name).engine.kind != "magenta"]
+        names = [name for name in list_recipes() if load_recipe(name).engine.kind != "magenta"]
     return [Choice(Path(name).stem, recipe=name) for name in names]
 
 

@@ -53,8 +53,9 @@ def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str
     for flag in flags:
         if recipe.engine.kind != "optimizer" and getattr(options, flag):
             raise InputError(
-                f"--{flag.replace('_', '-')}: recipe {recipe.name!r} is a network's, which paints "
-                "in one pass: the optimizer's quickest is --recipe sketch"
+                f"recipe {recipe.name!r} uses a network, which paints in one pass and does not use "
+                f"`{flag}`; the recipe sketch is the quickest that does",
+                field=flag,
             )
 
 

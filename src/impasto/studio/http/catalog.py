@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse
 from starlette.datastructures import UploadFile
 
 from impasto.errors import ImpastoError, RecipeError
-from impasto.recipe.recipe import Recipe, load_recipe, recipe_names
+from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
 from impasto.studio.http.forms import in_time
 from impasto.studio.http.routes import TheStudio, problems
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1", tags=["catalog"])
 @router.get("/recipes")
 def recipes() -> Recipes:
     """The shipped recipes."""
-    found = [load_recipe(name) for name in recipe_names()]
+    found = [load_recipe(name) for name in list_recipes()]
     return Recipes(
         recipes=[
             NamedRecipe(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from impasto.image.picture import fit_within
-from impasto.recipe.recipe import Recipe, load_recipe, parse_recipe, recipe_names
+from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.http.bounds import check_film, check_size
 from impasto.studio.http.forms import Asked
@@ -150,8 +150,8 @@ def recipe_of(job: JobRequest) -> Recipe:
     """
     asked = job.recipe or ("draft" if job.draft else "standard")
     if isinstance(asked, str):
-        if asked not in recipe_names():
-            known = ", ".join(recipe_names())
+        if asked not in list_recipes():
+            known = ", ".join(list_recipes())
             raise Problem("bad_recipe", f"no recipe of this name; there are {known}")
         recipe = load_recipe(asked)
     else:
