@@ -10,7 +10,6 @@ import contextlib
 import functools
 import io
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -194,18 +193,19 @@ def multipart(fields: dict[str, tuple[str, bytes]]) -> tuple[bytes, str]:
 
 @functools.cache
 def session() -> dict[str, Facts]:
-    """All that the cases need, from one server on a copy of the old data folder."""
+    """What the cases need, from one server on a copy of the old data folder; or ``error``."""
+    parts = {"old": _read_old, "new": _make_new, "refused": _be_refused, "catalog": _read_catalog}
     found: dict[str, Facts] = {}
     with tempfile.TemporaryDirectory(prefix="impasto-golden-") as folder:
         data = Path(folder) / "studio"
         with zipfile.ZipFile(FILES / "studio.zip") as archive:
             archive.extractall(data)
         with serve(data) as client:
-            found["old"] = _read_old(client)
-            found["new"] = _make_new(client)
-            found["refused"] = _be_refused(client)
-            found["catalog"] = _read_catalog(client)
-        shutil.rmtree(data)
+            for name, part in parts.items():
+                try:
+                    found[name] = part(client)
+                except (OSError, LookupError, ValueError, TypeError) as error:
+                    found[name] = {"error": f"{type(error).__name__}: {error}"}
     return found
 
 
@@ -309,7 +309,13 @@ def _read_catalog(client: Client) -> Facts:
 
 
 def _part(name: str) -> Callable[[], Facts]:
-    return lambda: session()[name]
+    def run() -> Facts:
+        found = session()[name]
+        if "error" in found:
+            raise AssertionError(found["error"])
+        return found
+
+    return run
 
 
 STUDIO_CASES = {
