@@ -118,6 +118,11 @@ def read_pixels(source: Path | str | bytes) -> np.ndarray:
         return np.asarray(image)
 
 
+def list_names(folder: str = ".") -> list[str]:
+    """Names in a folder, sorted."""
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
 def read_folder(folder: str, pattern: str = "*.png") -> np.ndarray:
     """The pictures of a folder, which are of one size, stacked by name."""
     return np.stack([read_pixels(path) for path in sorted(Path(folder).glob(pattern))])
@@ -160,10 +165,10 @@ def without_recipe(report: Facts) -> Facts:
 @contextlib.contextmanager
 def folder_of_inputs() -> Iterator[Path]:
     """A temporary folder with the pictures, made the current one."""
-    with tempfile.TemporaryDirectory(prefix="impasto-golden-") as folder:
-        with contextlib.chdir(folder):
-            write_inputs()
-            yield Path(folder)
+    folder = tempfile.TemporaryDirectory(prefix="impasto-golden-")
+    with folder as path, contextlib.chdir(path):
+        write_inputs()
+        yield Path(path)
 
 
 def run_case(case: Case) -> tuple[dict[str, np.ndarray], Facts]:

@@ -1,4 +1,4 @@
-"""Pictures that every machine makes alike: integers only, and a generator whose stream is frozen."""
+"""Pictures that every machine makes alike: integers only, and a generator with a frozen stream."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import impasto
 from harness import FILES, folder_of_inputs, paint
 from studio_cases import requests, serve
+
+import impasto
 
 RECIPES = {
     "bounded": 'base = "sketch"\n',

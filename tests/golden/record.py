@@ -2,6 +2,7 @@
 
     python tests/golden/record.py --commit c878226              record both, and compare
     python tests/golden/record.py --commit c878226 --save FILE  only record the commit, into FILE
+    python tests/golden/record.py --commit c878226 --references write what test_golden.py expects
     python tests/golden/record.py --against FILE                compare this checkout with FILE
     python tests/golden/record.py --against FILE --source DIR   compare another checkout with FILE
 
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cases import CASES, RECORDED_ONLY
 from recordings import Recording, compare_recordings
 
 HERE = Path(__file__).resolve().parent
@@ -34,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--commit", help="the older commit, recorded in a worktree of its own")
     add("--source", type=Path, default=ROOT, help="the newer checkout (default: this one)")
     add("--save", type=Path, metavar="FILE", help="write the older recording: FILE.npz, FILE.json")
+    add("--references", action="store_true", help="write those of the test suite")
     add("--against", type=Path, metavar="FILE", help="read the older recording from there")
     add("--only", nargs="+", default=[], metavar="NAME", help="cases whose names contain a NAME")
     add("--quick", action="store_true", help="a dozen cases, in less than a minute")
@@ -92,16 +95,21 @@ def record_commit(options: argparse.Namespace) -> Recording:
     return old
 
 
+def write(line: str) -> None:
+    """Print a line."""
+    sys.stdout.write(f"{line}\n")
+
+
 def report(differences: dict[str, list[str]], *, brief: bool) -> int:
     """Print the table and return how many cases differ."""
     count = 0
     for name, lines in differences.items():
         count += bool(lines)
         if lines or not brief:
-            print(f"{'DIFFERENT' if lines else 'equal':<10} {name}")
+            write(f"{'DIFFERENT' if lines else 'equal':<10} {name}")
         for line in lines:
-            print(f"           {line}")
-    print(f"{len(differences)} cases: {len(differences) - count} equal, {count} different")
+            write(f"           {line}")
+    write(f"{len(differences)} cases: {len(differences) - count} equal, {count} different")
     return count
 
 
@@ -114,6 +122,10 @@ def main() -> int:
     old = record_commit(options)
     if options.save is not None:
         old.write(options.save.with_suffix(".npz"))
+    if options.references:
+        names = [name for name in CASES if name not in RECORDED_ONLY]
+        old.pick(names).write(HERE / "references.npz", brief=True)
+    if options.save is not None or options.references:
         return 0
     new = record(options.source, options)
     return 1 if report(compare_recordings(old, new), brief=options.brief) else 0

@@ -38,13 +38,28 @@ class Recording:
         data = json.loads(path.with_suffix(".json").read_text("utf-8"))
         return cls(pixels, data["facts"], data["about"])
 
-    def write(self, path: Path) -> None:
-        """Write pixels to ``path`` (.npz), and hashes and facts beside it (.json)."""
+    def write(self, path: Path, *, brief: bool = False) -> None:
+        """Write pixels to ``path`` (.npz), and hashes and facts beside it (.json).
+
+        Args:
+            path: of the pixels.
+            brief: whether hashes and what was measured are left out, and a case is a line.
+        """
         np.savez_compressed(path, **self.pixels)
-        hashes = {name: hash_pixels(value) for name, value in self.pixels.items()}
-        data = {"about": self.about, "sha256": hashes, "facts": self.facts}
-        text = json.dumps(data, indent=1, ensure_ascii=False)
+        if brief:
+            lines = [f"{json.dumps(name)}: {json.dumps(each)}" for name, each in self.facts.items()]
+            text = '{"about": {}, "facts": {\n' + ",\n".join(lines) + "\n}}"
+        else:
+            hashes = {name: hash_pixels(value) for name, value in self.pixels.items()}
+            data = {"about": self.about, "sha256": hashes, "facts": self.facts}
+            text = json.dumps(data, indent=1, ensure_ascii=False)
         path.with_suffix(".json").write_text(text + "\n", "utf-8")
+
+    def pick(self, names: Iterable[str]) -> Recording:
+        """The recording of some cases."""
+        facts = {name: self.facts[name] for name in names}
+        pixels = {k: value for k, value in self.pixels.items() if k.rpartition("/")[0] in facts}
+        return Recording(pixels, facts, self.about)
 
 
 def hash_pixels(pixels: np.ndarray) -> str:
@@ -150,7 +165,9 @@ def compare_recordings(old: Recording, new: Recording) -> dict[str, list[str]]:
         lines = compare_facts(old.facts[name], facts)
         keys = {key for key in (*old.pixels, *new.pixels) if key.rpartition("/")[0] == name}
         for key in sorted(keys):
-            lines += _compare_pixels(key.rpartition("/")[2], old.pixels.get(key), new.pixels.get(key))
+            lines += _compare_pixels(
+                key.rpartition("/")[2], old.pixels.get(key), new.pixels.get(key)
+            )
         found[name] = lines
     return found
 
