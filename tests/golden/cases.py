@@ -985,6 +985,11 @@ RECORDED_ONLY = frozenset(
         *("batch of a table with a damaged picture, by processes",),
         *("standard input to standard output", "replay of a file of 0.1: gatys"),
         *("pictures written in every format", "Python: stylize by draft"),
+        *("film by sketch, every second frame", "optimizer: soft mask, two paintings"),
+        *("scales carried by bounded L-BFGS", "refine a draft", "Gram matrices chw, sum"),
+        *("style distance mean_std", "quality draft", "start blend", "optimizer: strokes 2"),
+        *("draft: two masks, rest kept", "draft: strokes 0.5", "draft: strength 0"),
+        *("draft: regions found", "neighbors with weights", "start normal noise"),
     }
 )
 """Cases that the test suite leaves to record.py: others are much the same, or rounding grows in
