@@ -63,7 +63,7 @@ def write_studio() -> None:
                 client.ask("/v1/jobs", {**asked[name], "title": f"waiting {name}"})
             client.ask(f"/v1/jobs/{first}", method="DELETE")
             client.finish(first)
-        with zipfile.ZipFile(FILES / "studio.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(FILES / "studio.zip", "w", zipfile.ZIP_LZMA) as archive:
             for path in sorted(data.rglob("*")):
                 # A checkpoint is kept of the job that goes on, not of the one that was removed.
                 if path.name != "checkpoint" or path.parent.name != first:
