@@ -27,7 +27,12 @@ import numpy as np
 from peers import CACHE, ROOT, measured
 from PIL import Image
 
-from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
+from impasto.evaluate.compare import (
+    PictureMeasurement,
+    compute_metrics,
+    load_reference_encoder,
+    resize_painting,
+)
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture, fit_within
 from impasto.network.codes import Atelier
@@ -83,13 +88,13 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
     before = known()
     rows = [row for row in before if row["tool"] != tool or row["weights"] == weights]
     done = {tuple(row[name] for name in KEY) for row in rows}
-    encoder = reference_encoder()
-    kept: dict[tuple[Path, int, int], Measured] = {}
+    encoder = load_reference_encoder()
+    kept: dict[tuple[Path, int, int], PictureMeasurement] = {}
 
-    def seen(file: Path, picture: Picture) -> Measured:
+    def seen(file: Path, picture: Picture) -> PictureMeasurement:
         key = file, picture.width, picture.height
         if key not in kept:
-            kept[key] = Measured.of(picture, encoder)
+            kept[key] = PictureMeasurement.measure(picture, encoder)
         return kept[key]
 
     exact = recipe.with_changes({"precision": "float32"})  # whatever the machine's own is
@@ -106,10 +111,10 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
                     continue
                 picture, seconds = painted(engine, photo, painting)
                 size = picture.width, picture.height
-                found = figures(
+                found = compute_metrics(
                     seen(content, photo.resize(*size)),
-                    seen(style, painting_beside(painting, size)),
-                    Measured.of(picture, encoder),
+                    seen(style, resize_painting(painting, size)),
+                    PictureMeasurement.measure(picture, encoder),
                 )
                 told = {name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **found}.items()}
                 writer.writerow({**dict(zip(KEY, key, strict=True)), **told})
@@ -167,7 +172,7 @@ def eight_bits(count: int) -> None:
     """What the metrics of pairs at 256 px are, exported as floats and as 8 bits; means."""
     import onnxruntime
 
-    encoder = reference_encoder()
+    encoder = load_reference_encoder()
     found: dict[str, list[dict[str, float]]] = {}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -184,7 +189,9 @@ def eight_bits(count: int) -> None:
             (code,) = style.run(None, {"painting": inputs[1]})
             (made,) = picture.run(None, {"photo": inputs[0], "code": code})
             result = Picture(made[0].transpose(1, 2, 0).copy())
-            each = figures(*(Measured.of(p, encoder) for p in (photo, model, result)))
+            each = compute_metrics(
+                *(PictureMeasurement.measure(p, encoder) for p in (photo, model, result))
+            )
             found.setdefault(kind, []).append(each)
         size = sum((folder / name).stat().st_size for name in (STYLE, PICTURE))
         means = " | ".join(f"{fmean(each[name] for each in found[kind]):.4f}" for name in METRICS)
@@ -193,7 +200,7 @@ def eight_bits(count: int) -> None:
 
 def in_grays(recipes: dict[str, Recipe], count: int) -> None:
     """Means over pairs at full strength, their paintings turned gray."""
-    encoder = reference_encoder()
+    encoder = load_reference_encoder()
     exact = {"network": {"precision": "float32"}, "magenta": {}}
     engines = {
         tool: OnePass(recipe.with_changes(exact[recipe.engine.kind]), device="cpu")
@@ -206,8 +213,8 @@ def in_grays(recipes: dict[str, Recipe], count: int) -> None:
         for tool, engine in engines.items():
             picture, seconds = painted(engine, photo, Picture(gray))
             size = picture.width, picture.height
-            three = photo.resize(*size), painting_beside(Picture(gray), size), picture
-            found = figures(*(Measured.of(each, encoder) for each in three))
+            three = photo.resize(*size), resize_painting(Picture(gray), size), picture
+            found = compute_metrics(*(PictureMeasurement.measure(each, encoder) for each in three))
             told = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
             rows.append({"tool": tool, "strength": "1.0", **told})
     print(_table(rows))

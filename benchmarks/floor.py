@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from impasto.encoders.layers import cell_of, layers_up_to
+from impasto.encoders.layers import get_cell_size, select_layers
 from impasto.encoders.winograd import MINIMUM_CHANNELS
 from impasto.engine import tensors as canvas
 from impasto.engine.device import has_native_bfloat16
@@ -86,8 +86,8 @@ def convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[float, fl
     direct convolutions, and with a quarter of them where Winograd's algorithm is used in float32.
     """
     direct = fewer = 0.0
-    for layer in layers_up_to(recipe.encoder.network, taps(recipe)):
-        cell = cell_of(layer.name)
+    for layer in select_layers(recipe.encoder.network, taps(recipe)):
+        cell = get_cell_size(layer.name)
         products = 9 * layer.inputs * layer.outputs * (width // cell) * (height // cell)
         direct += 2 * 2 * products
         fewer += 2 * 2 * products / (4 if layer.inputs >= MINIMUM_CHANNELS else 1)

@@ -29,7 +29,7 @@ from PIL import Image
 from impasto.encoders.vgg import Encoder
 from impasto.engine.allocation import keep_freed_memory
 from impasto.engine.sizes import plan_scales
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import fit_within
@@ -255,7 +255,7 @@ def run_pastiche(job: Job, command: str) -> dict[str, Any]:
 @cache
 def encoder() -> Encoder:
     """Of the metrics."""
-    return reference_encoder()
+    return load_reference_encoder()
 
 
 def engine_for(name: str, recipe: Recipe, engines: dict[str, Stylizer] = {}) -> Stylizer:  # noqa: B006

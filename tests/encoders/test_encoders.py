@@ -15,18 +15,20 @@ import torch
 from torch.autograd import gradcheck
 
 from impasto.encoders import formats
-from impasto.encoders.layers import canonical_layer, convolutions, receptive_radius
+from impasto.encoders.layers import canonicalize_layer, compute_receptive_radius, list_convolutions
 from impasto.encoders.parameters import (
-    Parameters,
-    caffe_convention,
-    torchvision_convention,
+    CAFFE,
+    TORCHVISION,
+    InputConvention,
+    VggParameters,
 )
+from impasto.encoders.sources import WHEEL
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder, load_parameters
 from impasto.errors import LimitError, RecipeError, WeightsError
 from impasto.image.files.decode import read_picture
 
-ALL = [layer.name for layer in convolutions("vgg19")]
+ALL = [layer.name for layer in list_convolutions("vgg19")]
 IMAGE = torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(1))
 
 INNER = {"relu1_1": (1, -1), "relu2_2": (4, -4)}
@@ -49,19 +51,19 @@ np.savez(sys.argv[2], **{n: np.asarray(o) for n, o in zip(names, out)})
 
 
 @pytest.fixture(scope="module")
-def vgg19() -> Parameters:
+def vgg19() -> VggParameters:
     return load_parameters("vgg19")
 
 
-def random_parameters(network: str, seed: int = 0) -> Parameters:
+def random_parameters(network: str, seed: int = 0) -> VggParameters:
     """The right shapes, small random numbers."""
     generator = torch.Generator().manual_seed(seed)
     layers = {}
-    for layer in convolutions(network):
+    for layer in list_convolutions(network):
         weight = torch.randn(layer.outputs, layer.inputs, 3, 3, generator=generator)
         bias = torch.randn(layer.outputs, generator=generator)
         layers[layer.name] = (weight / (9 * layer.inputs) ** 0.5, bias * 0.1)
-    return Parameters(network, layers, *caffe_convention(), "random", "none")
+    return VggParameters(network, layers, CAFFE, origin="random", license="none")
 
 
 def relative(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -72,7 +74,7 @@ def test_features_equal_keras_own_vgg19_at_every_tap(vgg19, tmp_path):
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras is not installed")
     data = {"image": IMAGE.permute(0, 2, 3, 1).numpy()}
-    for layer in convolutions("vgg19"):
+    for layer in list_convolutions("vgg19"):
         weight, bias = vgg19.layers[layer.name]
         name = f"block{layer.block}_conv{layer.index}"
         data[f"{name}_kernel"] = weight.permute(2, 3, 1, 0).numpy()
@@ -82,7 +84,7 @@ def test_features_equal_keras_own_vgg19_at_every_tap(vgg19, tmp_path):
     subprocess.run(arguments, check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
     keras = np.load(tmp_path / "out.npz")
     features = Encoder(vgg19, ALL)(IMAGE)
-    for layer in convolutions("vgg19"):
+    for layer in list_convolutions("vgg19"):
         theirs = keras[f"block{layer.block}_conv{layer.index}"]
         ours = features[layer.name].permute(0, 2, 3, 1)
         assert relative(ours, torch.from_numpy(theirs)) < 1e-4, layer.name
@@ -90,18 +92,16 @@ def test_features_equal_keras_own_vgg19_at_every_tap(vgg19, tmp_path):
 
 def test_a_torchvision_state_dict_gives_the_same_features(vgg19, tmp_path):
     # The same function in torchvision's convention: RGB, (x - mean) / std, first kernel to match.
-    _, gain, offset = torchvision_convention()
-    exact = Parameters(
+    gain, offset = TORCHVISION.gain, TORCHVISION.offset
+    exact = VggParameters(
         "vgg19",
         vgg19.layers,
-        "bgr",
-        torch.full((3,), 255.0),
-        (offset / gain).flip(0) * 255,
-        "",
-        "",
+        InputConvention("bgr", torch.full((3,), 255.0), (offset / gain).flip(0) * 255),
+        origin="",
+        license="",
     )
     state, number = {}, 0
-    for layer in convolutions("vgg19"):
+    for layer in list_convolutions("vgg19"):
         weight, bias = exact.layers[layer.name]
         if layer.name == "relu1_1":
             weight = weight.flip(1) * (255 / gain).view(1, 3, 1, 1)
@@ -139,7 +139,7 @@ def test_old_keras_group_names_are_read(tmp_path):
 
     parameters = random_parameters("vgg16")
     with h5py.File(tmp_path / "old.h5", "w") as file:
-        for layer in convolutions("vgg16"):
+        for layer in list_convolutions("vgg16"):
             weight, bias = parameters.layers[layer.name]
             name = f"block{layer.block}_conv{layer.index}"
             file.create_dataset(f"{name}/{name}_W_1:0", data=weight.permute(2, 3, 1, 0).numpy())
@@ -165,8 +165,8 @@ def test_matconvnets_mean_image_and_field_names_are_read(tmp_path):
     mean = np.broadcast_to(np.array([123.68, 116.779, 103.939]), (224, 224, 3))
     savemat(tmp_path / "old.mat", {"layers": cells, "normalization": {"averageImage": mean.copy()}})
     read = formats.read_parameters(tmp_path / "old.mat")
-    assert read.channel_order == "rgb"
-    assert read.offset.tolist() == pytest.approx([123.68, 116.779, 103.939], abs=1e-3)
+    assert read.convention.channel_order == "rgb"
+    assert read.convention.offset.tolist() == pytest.approx([123.68, 116.779, 103.939], abs=1e-3)
 
 
 @pytest.mark.parametrize("extension", ["safetensors", "h5", "pth", "mat"])
@@ -183,7 +183,7 @@ def test_a_wrong_shape_is_named_with_the_right_one(tmp_path):
     layers = dict(parameters.layers)
     layers["relu3_2"] = (torch.zeros(256, 128, 3, 3), layers["relu3_2"][1])
     with pytest.raises(WeightsError, match=r"relu3_2.*\(256, 128, 3, 3\).*\(256, 256, 3, 3\)"):
-        formats.checked(layers, "vgg16", "it")
+        formats.check_shapes(layers, "vgg16", "it")
 
 
 def test_a_pickle_is_never_executed(tmp_path):
@@ -214,13 +214,13 @@ def test_vgg16_without_weights_says_how_to_get_them(monkeypatch, tmp_path):
     [("relu4_2", "relu4_2"), ("conv4_2", "relu4_2"), ("block4_conv2", "relu4_2")],
 )
 def test_spellings(spelling, name):
-    assert canonical_layer(spelling) == name
+    assert canonicalize_layer(spelling) == name
 
 
 @pytest.mark.parametrize("wrong", ["relu6_1", "relu1_3", "relu0_1", "fc1", "", "relu4_2 "])
 def test_unknown_layers_are_refused(wrong):
     with pytest.raises(RecipeError, match="VGG has no layer"):
-        canonical_layer(wrong)
+        canonicalize_layer(wrong)
 
 
 def test_deeper_layers_than_the_taps_are_not_held(vgg19):
@@ -241,7 +241,7 @@ def test_truncation_does_not_change_features(vgg19):
 def test_features_see_exactly_their_receptive_radius():
     encoder = Encoder(random_parameters("vgg19"), ["relu4_1"]).double()
     radius = encoder.halo
-    assert radius == receptive_radius("vgg19", "relu4_1")
+    assert radius == compute_receptive_radius("vgg19", "relu4_1")
     image = torch.rand(1, 3, 16, 160, dtype=torch.float64, requires_grad=True)
     cell = 10  # of 8 px: columns 80 to 87
     encoder(image)["relu4_1"][..., cell].sum().backward()
@@ -285,34 +285,34 @@ def test_too_small_a_picture_is_refused_with_the_minimum(vgg19):
 def test_the_wheels_file_is_checked(monkeypatch, tmp_path):
     from impasto.encoders import weights
 
-    bad = tmp_path / weights.WHEEL_FILE
+    bad = tmp_path / WHEEL.file
     bad.write_bytes(b"x")
-    monkeypatch.setattr(weights, "wheel_path", lambda: bad)
-    weights.wheel_parameters.cache_clear()
+    monkeypatch.setattr(weights, "find_wheel_file", lambda: bad)
+    weights.load_wheel_parameters.cache_clear()
     with pytest.raises(WeightsError, match="expected c34748d2"):
         weights.load_parameters("vgg19")
-    weights.wheel_parameters.cache_clear()
+    weights.load_wheel_parameters.cache_clear()
 
 
 def test_a_hash_is_remembered_until_the_file_is_another(monkeypatch, tmp_path):
-    from impasto.encoders import weights
+    from impasto.encoders import sources
 
     read = []
-    whole = weights.file_hash
-    monkeypatch.setattr(weights, "file_hash", lambda *given: read.append(1) or whole(*given))
+    whole = sources.compute_digest
+    monkeypatch.setattr(sources, "compute_digest", lambda *given: read.append(1) or whole(*given))
     file = tmp_path / "weights"
     file.write_bytes(b"one")
     times = file.stat()
-    assert weights.file_sha256(file) == weights.file_sha256(file)
+    assert sources.hash_file(file) == sources.hash_file(file)
     assert len(read) == 2  # too new for its times to tell it from what may come
-    monkeypatch.setattr(weights, "SETTLED_S", -1.0)
-    one = weights.file_sha256(file)
-    assert weights.file_sha256(file) == one
+    monkeypatch.setattr(sources, "SETTLED_S", -1.0)
+    one = sources.hash_file(file)
+    assert sources.hash_file(file) == one
     assert len(read) == 3
     while file.stat().st_ctime_ns == times.st_ctime_ns:  # a coarse clock
         file.write_bytes(b"two")
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert weights.file_sha256(file) != one
+    assert sources.hash_file(file) != one
 
 
 def test_weights_command_lists_and_converts(tmp_path, capsys):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from impasto.encoders import winograd
-from impasto.encoders.winograd import activated, kernel_points
+from impasto.encoders.winograd import convolve_relu, transform_kernel
 
 
 def random_layer(number: int, inputs: int, outputs: int, height: int, width: int) -> list[Tensor]:
@@ -34,7 +34,7 @@ def test_values_and_gradients_are_those_of_torch(
     image.requires_grad_()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(winograd, "TILES_IN_A_BAND", tiles)
-        ours = activated(image, kernel_points(weight), bias)
+        ours = convolve_relu(image, transform_kernel(weight), bias)
         weighting = torch.sin(torch.arange(ours.numel(), dtype=torch.float32)).view(ours.shape)
         (our_slope,) = torch.autograd.grad(ours, image, weighting)
     exact = F.conv2d(image.double(), weight.double(), bias.double(), padding=1)
@@ -49,7 +49,7 @@ def test_relu_stops_values_and_gradients() -> None:
     image, weight = random_layer(1, 4, 3, 9, 10)
     image.requires_grad_()
     bias = torch.tensor([-50.0, 50.0, -50.0])
-    result = activated(image, kernel_points(weight), bias)
+    result = convolve_relu(image, transform_kernel(weight), bias)
     assert torch.equal(result[:, ::2], torch.zeros_like(result[:, ::2]))
     assert result[:, 1].min() > 0
     (slope,) = torch.autograd.grad(result[:, ::2].sum(), image)
@@ -59,7 +59,7 @@ def test_relu_stops_values_and_gradients() -> None:
 def test_the_gradient_stops_exactly_where_the_relu_did() -> None:
     image, weight = random_layer(2, 6, 5, 11, 14)
     image.requires_grad_()
-    ours = activated(image, kernel_points(weight), torch.zeros(5))
+    ours = convolve_relu(image, transform_kernel(weight), torch.zeros(5))
     mask = ours.detach() > 0
     assert 0.2 < mask.double().mean() < 0.8
     above = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
@@ -71,5 +71,5 @@ def test_the_gradient_stops_exactly_where_the_relu_did() -> None:
 def test_rounding_is_small_at_the_width_of_the_network() -> None:
     image, weight = random_layer(1, 512, 64, 12, 12)
     exact = F.relu(F.conv2d(image.double(), weight.double(), padding=1))
-    ours = activated(image, kernel_points(weight), torch.zeros(64))
+    ours = convolve_relu(image, transform_kernel(weight), torch.zeros(64))
     assert (ours - exact).abs().max() < 3e-5 * exact.max()

@@ -10,12 +10,18 @@ import torch
 
 from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.formats import write_parameters
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.sources import SOURCES, hash_file
+from impasto.encoders.weights import load_encoder, load_wheel_parameters
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
-from impasto.evaluate.compare import Measured, compare, reference_encoder
-from impasto.evaluate.distributions import gaussian, sliced_wasserstein, slices, wasserstein2
-from impasto.evaluate.metrics import Statistics
+from impasto.evaluate.compare import PictureMeasurement, compare, load_reference_encoder
+from impasto.evaluate.distributions import (
+    fit_gaussian,
+    project_quantiles,
+    sliced_wasserstein,
+    wasserstein2,
+)
+from impasto.evaluate.metrics import StyleStatistics
 from impasto.image.files.decode import read_picture
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -30,7 +36,7 @@ PHOTO, PAINTING = tensor(synthetic_photo(96, 64)), tensor(synthetic_painting(80,
 
 @pytest.fixture(scope="module")
 def encoder():
-    return reference_encoder()
+    return load_reference_encoder()
 
 
 def test_a_picture_is_perfect_against_itself(encoder):
@@ -78,21 +84,25 @@ def test_w2_resolves_small_eigenvalues_and_is_invariant_to_rotation():
 
 def test_w2_of_a_translation_is_its_length_squared():
     points = torch.randn(500, 4, dtype=torch.float64, generator=GENERATOR)
-    assert wasserstein2(gaussian(points), gaussian(points + 2)) == pytest.approx(16)
+    assert wasserstein2(fit_gaussian(points), fit_gaussian(points + 2)) == pytest.approx(16)
 
 
 def test_sliced_wasserstein_of_a_translation_and_of_resampling():
     points = torch.randn(2000, 3, dtype=torch.float64, generator=GENERATOR)
     moved = points + torch.tensor([1.0, 0, 0])
-    shifted = sliced_wasserstein(*(slices(each, directions=2000) for each in (points, moved)))
+    shifted = sliced_wasserstein(
+        *(project_quantiles(each, directions=2000) for each in (points, moved))
+    )
     assert shifted == pytest.approx(0.5, abs=0.03)  # mean |cos| over the sphere
-    assert sliced_wasserstein(slices(points), slices(points.repeat(2, 1))) < 0.01
+    assert (
+        sliced_wasserstein(project_quantiles(points), project_quantiles(points.repeat(2, 1))) < 0.01
+    )
 
 
 def test_ssim_against_scikit_image():
     structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
     result = (PHOTO + 0.1 * torch.randn(PHOTO.shape, generator=GENERATOR)).clamp(0, 1)
-    a, b = (metrics.luma(x)[0, 0].numpy() for x in (PHOTO, result))
+    a, b = (metrics.compute_luma(x)[0, 0].numpy() for x in (PHOTO, result))
     _, full = structural_similarity(
         a, b, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
     )
@@ -107,7 +117,7 @@ def features_of(draw):
 def test_gram_error_of_scaled_features_is_known():
     features = features_of(torch.rand)
     louder = {layer: value * 2 for layer, value in features.items()}
-    one, other = Statistics.of(PHOTO, features), Statistics.of(PHOTO, louder)
+    one, other = StyleStatistics.measure(PHOTO, features), StyleStatistics.measure(PHOTO, louder)
     assert metrics.style_gram(one, other) == pytest.approx(3)
     assert metrics.style_gram(one, one) == 0
 
@@ -117,7 +127,7 @@ def test_w2_of_scaled_features_is_known():
     for layer, value in features.items():
         mean = value.mean((2, 3), keepdim=True)
         louder[layer] = mean + 1.5 * (value - mean)
-    one, other = Statistics.of(PHOTO, features), Statistics.of(PHOTO, louder)
+    one, other = StyleStatistics.measure(PHOTO, features), StyleStatistics.measure(PHOTO, louder)
     assert metrics.style_w2(one, other) == pytest.approx(0.25, rel=1e-4)
 
 
@@ -155,7 +165,10 @@ def test_palette_of_a_gray_shift_is_the_shift_in_lightness(encoder):
     dark = np.full((20, 20, 3), 0.2, np.float32)
     light = np.full((20, 20, 3), 0.8, np.float32)
     distance = metrics.palette(
-        *(Measured.of(read_picture(each), encoder).statistics for each in (dark, light))
+        *(
+            PictureMeasurement.measure(read_picture(each), encoder).statistics
+            for each in (dark, light)
+        )
     )
     from impasto.image.color.spaces import srgb_to_oklab
 
@@ -176,16 +189,14 @@ def test_too_small_a_result_is_refused(encoder):
 
 
 def test_everybody_measures_with_the_same_network(encoder, monkeypatch, tmp_path):
-    from impasto.encoders import weights
-
-    other = weights.wheel_parameters()
+    other = load_wheel_parameters()
     louder = {name: (weight * 2, bias) for name, (weight, bias) in other.layers.items()}
-    downloaded = tmp_path / weights.SOURCES[1].file
+    downloaded = tmp_path / SOURCES[1].file
     write_parameters(dataclasses.replace(other, layers=louder), downloaded)
-    downloaded.with_name(downloaded.name + ".sha256").write_text(weights.file_sha256(downloaded))
+    downloaded.with_name(downloaded.name + ".sha256").write_text(hash_file(downloaded))
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     with torch.no_grad():
-        found, expected = reference_encoder()(PHOTO), encoder(PHOTO)
+        found, expected = load_reference_encoder()(PHOTO), encoder(PHOTO)
     assert torch.equal(found["relu1_1"], expected["relu1_1"])
 
 

@@ -14,7 +14,7 @@ import impasto
 from clips import panning, write_clip
 from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
-from impasto.evaluate.compare import compare, reference_encoder
+from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 from impasto.network import export, runtime
 from impasto.network.artist import CodeArtist
@@ -59,7 +59,7 @@ def test_a_draft_has_the_paintings_colors_and_the_photos_drawing():
     photo, painting = (read_picture(EXAMPLES / f"{name}.jpg") for name in ("photo", "painting"))
     made = impasto.stylize(photo, painting, quality="draft", size=128).picture
     before = photo.resize(made.width, made.height)
-    encoder = reference_encoder()
+    encoder = load_reference_encoder()
     moved, unmoved = (compare(photo, painting, each, encoder) for each in (made, before))
     for style in ("palette", "style_gram", "style_w2", "style_swd"):
         assert moved[style] < 0.8 * unmoved[style], style

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from impasto.evaluate.distributions import gaussian, wasserstein2
+from impasto.evaluate.distributions import fit_gaussian, wasserstein2
 from impasto.objective.losses.bures import bures_loss, bures_target
 from impasto.objective.losses.layer_losses import content_loss, gram_loss, total_variation
 from impasto.objective.statistics.moments import Moments, blend, measure
@@ -132,8 +132,8 @@ def test_bures_loss_is_the_wasserstein_distance_to_second_order():
     errors = []
     for step in (1e-2, 1e-3, 1e-4):
         near = painting + step * direction
-        exact = wasserstein2(gaussian(near[0].flatten(1).T), gaussian(points))
-        exact /= float(gaussian(points)[1].trace())
+        exact = wasserstein2(fit_gaussian(near[0].flatten(1).T), fit_gaussian(points))
+        exact /= float(fit_gaussian(points)[1].trace())
         errors.append(abs(bures_loss(measure(near), target).item() / exact - 1))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-3

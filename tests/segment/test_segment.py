@@ -18,9 +18,9 @@ from impasto.errors import ImpastoError, InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.image.picture import Picture
-from impasto.segment.clusters import _clustered, corresponding
-from impasto.segment.soft_edges import softened
-from impasto.segment.words import expanded, found_masks
+from impasto.segment.clusters import _cluster, find_region_pairs
+from impasto.segment.soft_edges import soften_edges
+from impasto.segment.words import expand_auto, find_masks
 from runs import replayed
 
 pytestmark = pytest.mark.usefixtures("in_work")
@@ -56,7 +56,7 @@ def test_soft_edges_are_where_the_picture_has_its_own():
 
     def across(guide: np.ndarray) -> np.ndarray:
         picture = Picture(np.repeat(guide[..., None], 3, -1))
-        return softened(rough, picture, "m").values[20, 119:121]
+        return soften_edges(rough, picture, "m").values[20, 119:121]
 
     sharp, flat = across(step), across(np.full_like(step, 0.5))
     assert sharp[1] - sharp[0] > 0.6
@@ -68,10 +68,10 @@ def test_k_means_finds_what_is_apart_and_always_the_same():
     random = np.random.default_rng(5)
     centers = np.array([[0, 0], [10, 0], [0, 10]])
     points = np.concatenate([random.normal(c, 1, (50, 2)) for c in centers])
-    labels = _clustered(points, 3)
+    labels = _cluster(points, 3)
     assert sorted(len(set(labels[k * 50 : k * 50 + 50])) for k in range(3)) == [1, 1, 1]
     assert len(set(labels)) == 3
-    assert np.array_equal(labels, _clustered(points, 3))
+    assert np.array_equal(labels, _cluster(points, 3))
 
 
 def two_grounds(flip: bool) -> np.ndarray:
@@ -85,7 +85,7 @@ def two_grounds(flip: bool) -> np.ndarray:
 
 def test_regions_of_photo_and_painting_correspond():
     photo, painting = read_picture(two_grounds(False)), read_picture(two_grounds(True))
-    found = corresponding(photo, [painting], 2, "auto:2")
+    found = find_region_pairs(photo, [painting], 2, "auto:2")
     for of_photo, of_painting in zip(found.photo, found.painting, strict=True):
         top, bottom = of_photo.values[:40].mean(), of_photo.values[56:].mean()
         their_top, their_bottom = of_painting.values[:40].mean(), of_painting.values[56:].mean()
@@ -102,7 +102,7 @@ def test_several_paintings_take_turns_and_each_has_what_it_has_most_of():
     blue = read_picture(np.concatenate([both[:48], both[:24], both[-24:]]))
     brown = read_picture(np.concatenate([both[:24], both[-24:], both[48:]]))
     for paintings, top_first in (([brown, blue], False), ([blue, brown], True)):
-        found = corresponding(photo, paintings, 2, "auto:2")
+        found = find_region_pairs(photo, paintings, 2, "auto:2")
         top, bottom = found.photo[0].values[:40].mean(), found.photo[0].values[56:].mean()
         assert abs(top - bottom) > 0.6
         assert (top > bottom) == top_first
@@ -124,7 +124,7 @@ WORDS = st.builds(
 def test_any_word_is_a_mask_or_one_line(text):
     photo, error = read_picture(two_grounds(False)), None
     try:
-        masks, _ = found_masks(photo, [photo], [text], [])
+        masks, _ = find_masks(photo, [photo], [text], [])
     except ImpastoError as raised:
         error = raised
     if error is None:
@@ -142,17 +142,17 @@ def test_one_region_has_to_be_named(word, work, capsys):
 
 def test_auto_is_spelled_out_for_the_photo_and_its_painting():
     words = ["auto:2#1", "auto:2#2"]
-    assert expanded(["auto:2"], ["p"], []) == (words, ["p", "p"], words)
-    assert len(expanded(["auto"], ["p"], [])[0]) == 3
-    assert expanded(["m.png"], ["p"], ["q"]) == (["m.png"], ["p"], ["q"])
-    assert expanded(["auto"], ["p", "q"], [])[1] == ["p", "q", "p"]
-    assert len(expanded(["auto"], [*"pqrs"], [])[0]) == 4
+    assert expand_auto(["auto:2"], ["p"], []) == (words, ["p", "p"], words)
+    assert len(expand_auto(["auto"], ["p"], [])[0]) == 3
+    assert expand_auto(["m.png"], ["p"], ["q"]) == (["m.png"], ["p"], ["q"])
+    assert expand_auto(["auto"], ["p", "q"], [])[1] == ["p", "q", "p"]
+    assert len(expand_auto(["auto"], [*"pqrs"], [])[0]) == 4
     with pytest.raises(InputError, match="give no other masks"):
-        expanded(["auto", "m"], ["p"], [])
+        expand_auto(["auto", "m"], ["p"], [])
     with pytest.raises(InputError, match="3 paintings need a region each"):
-        expanded(["auto:2"], [*"pqr"], [])
+        expand_auto(["auto:2"], [*"pqr"], [])
     with pytest.raises(InputError, match="2 to 8 regions"):
-        expanded(["auto:9"], ["p"], [])
+        expand_auto(["auto:9"], ["p"], [])
 
 
 def test_auto_through_the_command_line_and_again(work):
@@ -210,13 +210,13 @@ def test_without_opencv_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     photo = read_picture(scene())
     with pytest.raises(InputError, match=r"pip install 'impasto\[masks\]'"):
-        found_masks(photo, [], ["rect:10,5,60,50"], [])
+        find_masks(photo, [], ["rect:10,5,60,50"], [])
 
 
 def test_an_object_is_cut_out_of_its_rectangle():
     pytest.importorskip("cv2")
     photo = read_picture(scene())
-    (mask,), _ = found_masks(photo, [], ["rect:15,5,50,52"], [])
+    (mask,), _ = find_masks(photo, [], ["rect:15,5,50,52"], [])
     assert overlap(mask.values, disc()) > 0.9
     assert ((mask.values > 0.05) & (mask.values < 0.95)).any()
 
@@ -230,7 +230,7 @@ def test_an_object_is_cut_out_of_scribbles_of_any_size(work):
     Image.fromarray(strokes).save("strokes.png")
     Image.fromarray(scene()).save("photo.png")
     photo = read_picture("photo.png")
-    (mask,), _ = found_masks(photo, [], ["scribble:strokes.png"], [])
+    (mask,), _ = find_masks(photo, [], ["scribble:strokes.png"], [])
     assert overlap(mask.values, disc()) > 0.9
     assert main([*JOB, "-o", "out.png", "--mask", "scribble:strokes.png"]) == 0
     assert json.loads(read_record(Path("out.png")))["masks"][0]["name"] == "scribble:strokes.png"
@@ -257,7 +257,7 @@ def test_what_is_found_can_be_written_and_given_as_a_file(work, capsys):
     assert "% of the photo" in complaint(capsys)
     written = read_picture("m.png").pixels[..., 0]
     photo, painting = read_picture("photo.png"), read_picture("painting.png")
-    assert np.array_equal(written, found_masks(photo, [painting], ["auto:2#1"], [])[0][0].values)
+    assert np.array_equal(written, find_masks(photo, [painting], ["auto:2#1"], [])[0][0].values)
     assert main([*find, "--style", "painting.png"]) == 2
     assert "m.png" in complaint(capsys)
     assert main(["mask", "photo.png", "sky", "-o", "n.png"]) == 2

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.segment import face, person
-from impasto.segment.face import _decoded, _oval
+from impasto.segment.face import _decode_boxes, _draw_oval
 from impasto.segment.flatbuffer import read_tflite
-from impasto.segment.tflite import computed
-from impasto.segment.words import found_masks
+from impasto.segment.tflite import run_tflite
+from impasto.segment.words import find_masks
 
 
 def buffer_of(root: dict[int, Any]) -> bytes:
@@ -116,7 +116,7 @@ def test_operations_are_those_of_torch():
         (14, [14], 15, {}, b""),
     ]
     image = torch.rand(1, 3, 8, 8)
-    (found,) = computed(read_tflite(model(steps, constants)), image)
+    (found,) = run_tflite(read_tflite(model(steps, constants)), image)
     t = torch.from_numpy
     x = F.conv2d(
         F.pad(image, (0, 1, 0, 1)), t(kernel).permute(0, 3, 1, 2), t(bias).float(), 2
@@ -137,7 +137,7 @@ def test_operations_of_a_detector():
         (2, [4, 4], 5, {0: ("<i", 1)}, b""),
     ]
     image = torch.rand(1, 3, 3, 6)
-    (found,) = computed(read_tflite(model(steps, {1: border})), image)
+    (found,) = run_tflite(read_tflite(model(steps, {1: border})), image)
     small = F.max_pool2d(F.pad(image, (0, 2, 1, 0, 0, 1)), 2)
     rows = small.permute(0, 2, 3, 1).reshape(1, 8, 4)
     assert torch.equal(found, torch.cat([rows, rows], 1))
@@ -145,21 +145,21 @@ def test_operations_of_a_detector():
 
 def test_damage_and_what_is_not_known_are_refused():
     data = model([(14, [0], 1, {}, b"")], {})
-    assert torch.equal(computed(read_tflite(data), torch.zeros(1))[0], torch.full((1,), 0.5))
+    assert torch.equal(run_tflite(read_tflite(data), torch.zeros(1))[0], torch.full((1,), 0.5))
     for cut in range(0, len(data) - 8, 3):
         with pytest.raises(ValueError):  # noqa: PT011 -- of many words
-            computed(read_tflite(data[:cut]), torch.zeros(1))
+            run_tflite(read_tflite(data[:cut]), torch.zeros(1))
     with pytest.raises(ValueError, match="operation 77"):
-        computed(read_tflite(model([(77, [0], 1, {}, b"")], {})), torch.zeros(1))
+        run_tflite(read_tflite(model([(77, [0], 1, {}, b"")], {})), torch.zeros(1))
 
 
 def test_a_detectors_boxes_are_around_its_places():
     boxes = torch.zeros(896, 16)
     boxes[3, :4] = torch.tensor([12.8, 0, 64, 32])
-    found = _decoded(boxes)
+    found = _decode_boxes(boxes)
     assert torch.allclose(found[3], torch.tensor([1.5 / 16 + 0.1, 0.5 / 16, 0.5, 0.25]))
     assert torch.allclose(found[-1, :2], torch.tensor([7.5 / 8, 7.5 / 8]))
-    oval = _oval((100, 200), (0.5, 0.5), (0.5, 0.5))
+    oval = _draw_oval((100, 200), (0.5, 0.5), (0.5, 0.5))
     assert oval.mean() == pytest.approx(np.pi / 16, rel=0.02)
 
 
@@ -183,9 +183,9 @@ def test_what_the_network_takes_for_a_person_becomes_a_mask(tmp_path, monkeypatc
     put(tmp_path, monkeypatch, person, "SELFIE", bluish(20))
     pixels = np.full((60, 80, 3), (180, 90, 20), np.uint8)
     with pytest.raises(InputError, match="nobody is seen"):
-        found_masks(read_picture(pixels), [], ["person"], [])
+        find_masks(read_picture(pixels), [], ["person"], [])
     pixels[20:40, 10:50] = (20, 40, 250)
-    (mask,), _ = found_masks(read_picture(pixels), [], ["person"], [])
+    (mask,), _ = find_masks(read_picture(pixels), [], ["person"], [])
     assert mask.values[24:36, 15:45].min() > 0.9
     assert mask.values[:12].max() < 0.1
 
@@ -196,11 +196,11 @@ def test_faces_are_ovals_where_the_network_says(tmp_path, monkeypatch):
     monkeypatch.setattr(face, "computed", lambda *_: (boxes, scores))
     photo = read_picture(np.full((64, 128, 3), 128, np.uint8))
     with pytest.raises(InputError, match="no face is seen"):
-        found_masks(photo, [], ["face"], [])
+        find_masks(photo, [], ["face"], [])
     # A face in the middle of the upper left quarter of the photo, which is the square's middle.
     boxes[0, 0, :4] = torch.tensor([32 - 4, 48 - 4, 16, 16])
     scores[0, 0] = 5
-    (mask,), _ = found_masks(photo, [], ["face"], [])
+    (mask,), _ = find_masks(photo, [], ["face"], [])
     rows, columns = np.nonzero(mask.values > 0.5)
     assert columns.mean() == pytest.approx(32, abs=1)
     assert rows.mean() == pytest.approx(16 - 0.12 * 16, abs=1.5)

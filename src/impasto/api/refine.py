@@ -21,7 +21,7 @@ from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture
 from impasto.network.choice import engine_for
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.segment.words import expanded, found_masks
+from impasto.segment.words import expand_auto, find_masks
 
 MARGIN = 64
 """Pixels around the region that are painted with it, for the network to see where it lies."""
@@ -93,10 +93,10 @@ def refine(
         ImpastoError: as :func:`stylize`; or there is nothing to be painted.
     """
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
-    where, sources, of_paintings = expanded(masks, sources, style_masks)
+    where, sources, of_paintings = expand_auto(masks, sources, style_masks)
     made, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
     wanted, box = _wanted(made, region, mask, content, styles)
-    regions, parts = found_masks(content, styles, where, of_paintings)
+    regions, parts = find_masks(content, styles, where, of_paintings)
     given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     entire = optimizers(given).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
@@ -167,7 +167,7 @@ def _wanted(
             size = f"{made.width}x{made.height}"
             raise InputError(f"region {written}: does not lie in the result's {size} px")
         return box.mask(made.width, made.height), box
-    (drawn,), _ = found_masks(photo, paintings, [mask], [])
+    (drawn,), _ = find_masks(photo, paintings, [mask], [])
     rows = drawn.resize_rows(made.width, made.height, slice(0, made.height))
     found = bounds(rows)
     if found is None:

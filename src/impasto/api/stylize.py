@@ -23,8 +23,8 @@ from impasto.network.one_pass import OnePass
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.originals import is_among
-from impasto.record.provenance import Provenance, weights_used
-from impasto.segment.words import expanded, found_masks
+from impasto.record.provenance import Provenance, identify_weights
+from impasto.segment.words import expand_auto, find_masks
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -174,9 +174,9 @@ def stylize(
         {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
-    where, sources, parts = expanded(masks, sources, style_masks)
+    where, sources, parts = expand_auto(masks, sources, style_masks)
     styles = read_paintings(sources)
-    regions = found_masks(content, styles, where, parts)
+    regions = find_masks(content, styles, where, parts)
     engine = engine_for(
         chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch
     )
@@ -240,7 +240,7 @@ def finished(
             recipe,
             list(zip(names, hashes, strict=True)),
             engine.device.type,
-            weights_used(recipe.encoder.network, engine.weights),
+            identify_weights(recipe.encoder.network, engine.weights),
             masks,
             style_masks,
             network_used(network_in(recipe)),

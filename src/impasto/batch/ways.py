@@ -15,7 +15,7 @@ from impasto.batch.sources.manifest import Row, mask_file, respelled
 from impasto.errors import ImpastoError, InputError, WeightsError
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
-from impasto.segment.words import expanded
+from impasto.segment.words import expand_auto
 
 RecipeFor = Callable[[str | None, Mapping[str, Any], Sequence[str]], Recipe]
 """The batch's recipe, or another by name, with fields changed, for some paintings."""
@@ -73,7 +73,7 @@ class Ways:
         return self._known[asked]
 
     def _way_of(self, row: Row | None) -> Way:
-        masks, styles, parts = expanded(
+        masks, styles, parts = expand_auto(
             (row.masks if row else ()) or self._masks,
             (row.styles if row else ()) or self._styles,
             (row.style_masks if row else ()) or self._style_masks,

@@ -1,1 +1,1 @@
-"""VGG networks: named feature taps, and the weight files they are read from."""
+"""Extract features with VGG networks: named layers, weight files and their sources."""

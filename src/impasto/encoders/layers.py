@@ -1,8 +1,8 @@
-"""The layers of VGG by name: which there are, how they are spelled, and where they lie.
+"""Name the layers of VGG, and compute their cell sizes and receptive fields.
 
-Canonical names are those of the style transfer literature, ``relu4_2``: the activation after the
+Canonical names are those of the style transfer literature: ``relu4_2`` is the activation after the
 ReLU of the second convolution of block four. ``conv4_2`` and Keras's ``block4_conv2`` are accepted
-spellings of the same tap, since Keras's convolution layers end with their ReLU.
+as well and mean the same activation, because Keras's convolution layers include their ReLU.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ BLOCK_DEPTHS: dict[Network, tuple[int, ...]] = {
     "vgg19": (2, 2, 4, 4, 4),
 }
 PIXELS = "pixels"
-"""The picture itself, among its features."""
+"""Name of the picture itself among its features."""
 _SPELLING = re.compile(r"(?:relu|conv)(\d)_(\d)|block(\d)_conv(\d)")
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """One 3 x 3 convolution with its ReLU.
+    """A 3 x 3 convolution with its ReLU.
 
     Attributes:
-        block, index: both from 1, as in ``relu{block}_{index}``.
-        inputs, outputs: channels.
+        block, index: position in the network, both from 1, as in ``relu{block}_{index}``.
+        inputs, outputs: numbers of channels.
     """
 
     block: int
@@ -45,8 +45,8 @@ class Convolution:
         return f"relu{self.block}_{self.index}"
 
 
-def convolutions(network: Network) -> tuple[Convolution, ...]:
-    """The convolutions of a network in the order the data takes."""
+def list_convolutions(network: Network) -> tuple[Convolution, ...]:
+    """List the convolutions of a network, from the input to the deepest."""
     layers = []
     inputs = 3
     for block, depth in enumerate(BLOCK_DEPTHS[network], start=1):
@@ -57,8 +57,8 @@ def convolutions(network: Network) -> tuple[Convolution, ...]:
     return tuple(layers)
 
 
-def canonical_layer(name: str) -> str:
-    """``relu4_2`` for ``relu4_2``, ``conv4_2`` or ``block4_conv2``.
+def canonicalize_layer(name: str) -> str:
+    """Return the canonical name, ``relu4_2``, of ``relu4_2``, ``conv4_2`` or ``block4_conv2``.
 
     Raises:
         RecipeError: VGG-19 has no such layer.
@@ -69,41 +69,46 @@ def canonical_layer(name: str) -> str:
         if 1 <= block <= 5 and 1 <= index <= BLOCK_DEPTHS["vgg19"][block - 1]:
             return f"relu{block}_{index}"
     raise RecipeError(
-        f"VGG has no layer {name!r}: use relu1_1 to relu5_4 "
-        "(or conv1_1, block1_conv1; blocks 1 and 2 have two layers, the others four)"
+        f"VGG has no layer {name!r}: expected relu1_1 to relu5_4 (or conv1_1, block1_conv1); "
+        "blocks 1 and 2 have two layers, the others four"
     )
 
 
-def layers_up_to(network: Network, taps: Iterable[str]) -> tuple[Convolution, ...]:
-    """The convolutions needed to reach every tap; nothing deeper.
+def select_layers(network: Network, taps: Iterable[str]) -> tuple[Convolution, ...]:
+    """Return the convolutions up to the deepest tap, from the input on.
+
+    Args:
+        network: ``vgg16`` or ``vgg19``.
+        taps: layers whose features are needed, in any accepted spelling.
 
     Raises:
-        RecipeError: the network has no such layer, or no tap is given.
+        RecipeError: the network has no such layer, or there are no taps.
     """
-    wanted = {canonical_layer(tap) for tap in taps}
-    layers = convolutions(network)
-    names = [layer.name for layer in layers]
-    missing = wanted.difference(names)
+    names = {canonicalize_layer(tap) for tap in taps}
+    layers = list_convolutions(network)
+    order = [layer.name for layer in layers]
+    missing = names.difference(order)
     if missing:
-        raise RecipeError(f"{network} has no layer {min(missing)}; its layers: {', '.join(names)}")
-    if not wanted:
+        raise RecipeError(f"{network} has no layer {min(missing)}; its layers: {', '.join(order)}")
+    if not names:
         raise RecipeError("an encoder needs at least one layer to tap")
-    return layers[: 1 + max(names.index(name) for name in wanted)]
+    return layers[: 1 + max(order.index(name) for name in names)]
 
 
-def cell_of(layer: str) -> int:
-    """Pixels a side that one feature of a layer stands for: 1 in block one, 16 in block five."""
+def get_cell_size(layer: str) -> int:
+    """Return the pixels per side that one feature stands for: 1 in block one, 16 in block five."""
     if layer == PIXELS:
         return 1
-    return int(2 ** (int(canonical_layer(layer)[4]) - 1))
+    return int(2 ** (int(canonicalize_layer(layer)[4]) - 1))
 
 
-def receptive_radius(network: Network, layer: str) -> int:
-    """How many pixels beyond a feature's own cell can reach it, on either side.
+def compute_receptive_radius(network: Network, layer: str) -> int:
+    """Compute how many pixels beyond its own cell can affect a feature, on each side.
 
-    ``relu1_1`` sees one pixel around its own; a feature of block b has a cell of 2**(b-1) pixels.
+    A feature of ``relu1_1`` depends on one pixel around its own. Each convolution of block b adds a
+    cell of that block, 2**(b-1) pixels.
     """
     radius = 0
-    for convolution in layers_up_to(network, [layer]):
+    for convolution in select_layers(network, [layer]):
         radius += 2 ** (convolution.block - 1)
     return radius

@@ -1,4 +1,4 @@
-"""A VGG's numbers and the convention its input follows, whatever file they came from."""
+"""Hold the parameters of a VGG network and the convention of its input, whatever their source."""
 
 from __future__ import annotations
 
@@ -9,59 +9,75 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import Network, convolutions
+from impasto.encoders.layers import Network, list_convolutions
 from impasto.errors import WeightsError
 
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
-"""Of ImageNet in 8-bit levels; what Caffe's, Keras's and MatConvNet's weights subtract."""
-TORCHVISION_MEAN = (0.485, 0.456, 0.406)
-TORCHVISION_STD = (0.229, 0.224, 0.225)
+Layers = Mapping[str, tuple[Tensor, Tensor]]
+"""Canonical layer name -> (weight [O, I, 3, 3], bias [O])."""
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """Everything an encoder needs to know.
+class InputConvention:
+    """How a network expects its input: it sees ``picture * gain - offset``, picture in [0, 1].
+
+    Attributes:
+        channel_order: order of the input channels.
+        gain, offset: [3] float32, in that order.
+    """
+
+    channel_order: Literal["rgb", "bgr"]
+    gain: Tensor
+    offset: Tensor
+
+
+CAFFE = InputConvention(
+    channel_order="bgr",
+    gain=torch.full((3,), 255.0),
+    offset=torch.tensor((103.939, 116.779, 123.68)),
+)
+"""BGR in 8-bit levels minus ImageNet's mean; used by Caffe, Keras and MatConvNet (in RGB)."""
+_TORCHVISION_MEAN = torch.tensor((0.485, 0.456, 0.406))
+_TORCHVISION_DEVIATION = torch.tensor((0.229, 0.224, 0.225))
+TORCHVISION = InputConvention(
+    channel_order="rgb",
+    gain=1 / _TORCHVISION_DEVIATION,
+    offset=_TORCHVISION_MEAN / _TORCHVISION_DEVIATION,
+)
+"""RGB, standardized with ImageNet's mean and standard deviation."""
+
+
+@dataclass(frozen=True)
+class VggParameters:
+    """The parameters of a network.
 
     Attributes:
         network: ``vgg16`` or ``vgg19``.
         layers: canonical name -> (weight [O, I, 3, 3], bias [O]), float32.
-        channel_order: of the input the weights were trained on.
-        gain, offset: [3] in that order; the network sees ``picture * gain - offset`` for a picture
-            in [0, 1].
-        origin: where they came from, for people.
-        license: of the weights.
+        convention: input convention that the weights were trained with.
+        origin: description of the source, for people.
+        license: license of the weights.
     """
 
     network: Network
-    layers: Mapping[str, tuple[Tensor, Tensor]]
-    channel_order: Literal["rgb", "bgr"]
-    gain: Tensor
-    offset: Tensor
+    layers: Layers
+    convention: InputConvention
     origin: str
     license: str
 
 
-def caffe_convention() -> tuple[Literal["bgr"], Tensor, Tensor]:
-    """BGR, 8-bit levels, mean subtracted."""
-    return "bgr", torch.full((3,), 255.0), torch.tensor(CAFFE_MEAN_BGR)
+def check_shapes(layers: Layers, network: Network, where: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """Convert layers to float32 after checking their shapes and values.
 
-
-def torchvision_convention() -> tuple[Literal["rgb"], Tensor, Tensor]:
-    """RGB in standard deviations from the mean."""
-    std = torch.tensor(TORCHVISION_STD)
-    return "rgb", 1 / std, torch.tensor(TORCHVISION_MEAN) / std
-
-
-def checked(
-    layers: Mapping[str, tuple[Tensor, Tensor]], network: Network, where: str
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """The layers as float32, after comparing every shape with the network's.
+    Args:
+        layers: tensors of any float type.
+        network: network that they must fit.
+        where: source of the layers, for error messages.
 
     Raises:
-        WeightsError: a layer is missing, misshapen, or holds values that are not finite.
+        WeightsError: a layer is missing, has a wrong shape, or holds values that are not finite.
     """
     result = {}
-    for layer in convolutions(network):
+    for layer in list_convolutions(network):
         if layer.name not in layers:
             raise WeightsError(f"{where}: no weights for {layer.name} of {network}")
         weight, bias = (tensor.detach().to(torch.float32) for tensor in layers[layer.name])

@@ -1,7 +1,7 @@
-"""VGG as a feature extractor: a picture in, the activations of named layers out.
+"""Extract the activations of named VGG layers from a picture.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(arXiv:1409.1556). The network is frozen: gradients flow to the picture only.
+(arXiv:1409.1556). The network is frozen: gradients flow only to the picture.
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from torch import Tensor, nn
 
 from impasto.encoders.layers import (
     Network,
-    canonical_layer,
-    cell_of,
-    layers_up_to,
-    receptive_radius,
+    canonicalize_layer,
+    compute_receptive_radius,
+    get_cell_size,
+    select_layers,
 )
-from impasto.encoders.parameters import Parameters
-from impasto.encoders.winograd import MINIMUM_CHANNELS, activated, kernel_points
+from impasto.encoders.parameters import VggParameters
+from impasto.encoders.winograd import MINIMUM_CHANNELS, convolve_relu, transform_kernel
 from impasto.errors import LimitError
 
 AVERAGE_POOL_GAINS = (1.22, 1.39, 1.33, 1.77)
-"""Of the average after each block, so that the next block's first layer is on average as active as
-after the maximum it was trained on; fitted on nine photos and paintings."""
+"""Factors of average pooling after each block. They make the next block's first layer as active on
+average as after the max pooling it was trained with; fitted on nine photos and paintings."""
 
 
 class Encoder(nn.Module):
-    """The convolutions up to the deepest tap.
+    """Run the convolutions up to the deepest tap.
 
-    The preprocessing of the weights' own convention (channel order, range, mean) is inside, so that
-    every encoder takes RGB in [0, 1].
+    The encoder applies the input convention of its weights (channel order, range, mean) itself, so
+    that every encoder takes RGB in [0, 1].
     """
 
     def __init__(
         self,
-        parameters: Parameters,
+        parameters: VggParameters,
         taps: Sequence[str],
         *,
         pooling: str = "max",
         padding: str = "zeros",
         plain: bool = False,
     ) -> None:
-        """Keep what the taps need of a network's parameters.
+        """Keep the parameters that the taps need.
 
         Args:
-            parameters: of the network.
-            taps: layers to deliver, in any accepted spelling.
-            pooling: ``max``, or ``average`` rescaled to keep the activations' scale.
-            padding: of the first layer: ``zeros`` as trained, or ``replicate``, which shows the
-                network no dark frame around the picture.
-            plain: never Winograd's algorithm: for export, or as a reference.
+            parameters: parameters of the network.
+            taps: layers to return, in any accepted spelling.
+            pooling: ``max``, or ``average`` with factors that keep the activations' scale.
+            padding: padding of the first layer: ``zeros`` as in training, or ``replicate``, which
+                does not show the network a dark frame around the picture.
+            plain: do not use Winograd's algorithm; for export, or as a reference.
 
         Raises:
             RecipeError: the network has no such layer.
@@ -61,14 +61,14 @@ class Encoder(nn.Module):
         self._gain: Tensor
         self._offset: Tensor
         self.network: Network = parameters.network
-        self.taps = tuple(dict.fromkeys(canonical_layer(tap) for tap in taps))
-        self._plan = layers_up_to(self.network, self.taps)
+        self.taps = tuple(dict.fromkeys(canonicalize_layer(tap) for tap in taps))
+        self._plan = select_layers(self.network, self.taps)
         self._average = pooling == "average"
         self._replicate = padding == "replicate"
         self._plain = plain
-        self.register_buffer("_gain", parameters.gain.view(1, 3, 1, 1).clone())
-        self.register_buffer("_offset", parameters.offset.view(1, 3, 1, 1).clone())
-        self._order = parameters.channel_order
+        self.register_buffer("_gain", parameters.convention.gain.view(1, 3, 1, 1).clone())
+        self.register_buffer("_offset", parameters.convention.offset.view(1, 3, 1, 1).clone())
+        self._order = parameters.convention.channel_order
         self._kernel_points: dict[str, Tensor] = {}
         for layer in self._plan:
             weight, bias = parameters.layers[layer.name]
@@ -79,35 +79,35 @@ class Encoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where its parameters are and its pictures have to be."""
+        """Device of the parameters; pictures must be on it."""
         return self._gain.device
 
     @property
     def minimum_side(self) -> int:
-        """Shortest side in pixels that leaves every tap at least one position."""
+        """Shortest side in pixels for which every tap has at least one position."""
         return self.cell
 
     @property
     def cell(self) -> int:
-        """Pixels a side that one feature of the deepest tap stands for."""
-        return cell_of(self._plan[-1].name)
+        """Pixels per side that one feature of the deepest tap stands for."""
+        return get_cell_size(self._plan[-1].name)
 
     @property
     def halo(self) -> int:
-        """Pixels around its own cell that can reach a feature of the deepest tap."""
-        return receptive_radius(self.network, self._plan[-1].name)
+        """Pixels around its own cell that can affect a feature of the deepest tap."""
+        return compute_receptive_radius(self.network, self._plan[-1].name)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Features of a picture.
+        """Compute the features of pictures.
 
         Args:
-            image: [N, 3, H, W] RGB in [0, 1], of the parameters' dtype.
+            image: [N, 3, H, W] RGB in [0, 1], with the dtype of the parameters.
 
         Returns:
-            ``{layer: [N, C, h, w]}`` for every tap, after the ReLU, in the order of the network.
+            ``{layer: [N, C, h, w]}`` for every tap, after the ReLU, in network order.
 
         Raises:
-            LimitError: the picture is shorter than :attr:`minimum_side`.
+            LimitError: a side is shorter than :attr:`minimum_side`.
         """
         if min(image.shape[-2:]) < self.minimum_side:
             raise LimitError(
@@ -119,26 +119,26 @@ class Encoder(nn.Module):
         features = {}
         for position, layer in enumerate(self._plan):
             if position and layer.index == 1:
-                x = self._pooled(x, AVERAGE_POOL_GAINS[layer.block - 2])
-            x = self._activated(x, layer.name, first=position == 0)
+                x = self._pool(x, AVERAGE_POOL_GAINS[layer.block - 2])
+            x = self._convolve_relu(x, layer.name, first=position == 0)
             if layer.name in self.taps:
                 features[layer.name] = x
         return features
 
-    def _activated(self, x: Tensor, name: str, *, first: bool) -> Tensor:
+    def _convolve_relu(self, x: Tensor, name: str, *, first: bool) -> Tensor:
         weight, bias = getattr(self, f"{name}_weight"), getattr(self, f"{name}_bias")
         fast = x.device.type == "cpu" and x.dtype == torch.float32 and not self._plain
         if fast and x.shape[1] >= MINIMUM_CHANNELS:
             if name not in self._kernel_points:
-                self._kernel_points[name] = kernel_points(weight)
-            return activated(x, self._kernel_points[name], bias)
+                self._kernel_points[name] = transform_kernel(weight)
+            return convolve_relu(x, self._kernel_points[name], bias)
         padding = 1
         if first and self._replicate:
             x, padding = F.pad(x, (1, 1, 1, 1), mode="replicate"), 0
-        # In place: the convolution's own output is never read again.
+        # In place: nothing else reads the output of the convolution.
         return F.relu_(F.conv2d(x, weight, bias, padding=padding))
 
-    def _pooled(self, x: Tensor, gain: float) -> Tensor:
+    def _pool(self, x: Tensor, gain: float) -> Tensor:
         if self._average:
             return F.avg_pool2d(x, 2) * gain
         return F.max_pool2d(x, 2)

@@ -1,1 +1,1 @@
-"""How good a picture is: the metrics of `impasto compare`."""
+"""Measure how good a result is: the metrics of `impasto compare`."""

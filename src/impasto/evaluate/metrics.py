@@ -1,8 +1,10 @@
-"""The metrics of `impasto compare`: pure functions of pictures in [0, 1] and of features.
+"""Define the metrics of `impasto compare` as functions of pictures in [0, 1] and of features.
 
-Style and content each have several, because each single one can be fooled. Lower is better but
-for ``content_ssim``. Layers in :data:`HELD_OUT` are optimized by no recipe of ours, so that a
-recipe cannot be good at them by having trained for the test.
+There are several metrics for style and for content, because each single one can be fooled. Lower is
+better, except for ``content_ssim``. No built-in recipe optimizes the layers in :data:`HELD_OUT`,
+so that no recipe is trained on the test.
+
+A function that computes a metric has the name of the metric, as in the output of the command.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.evaluate.distributions import gaussian, sliced_wasserstein, slices, wasserstein2
+from impasto.evaluate.distributions import (
+    fit_gaussian,
+    project_quantiles,
+    sliced_wasserstein,
+    wasserstein2,
+)
 from impasto.image.color.spaces import srgb_to_oklab
 
 GRAM_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -25,18 +32,18 @@ SELF_SIMILARITY_GRID = 32
 LUMA = (0.299, 0.587, 0.114)
 EPSILON = 1e-12
 PATCH, OCTAVES = 7, 3
-"""Of what the sliced distances look at: side in pixels, and how often the picture is halved."""
+"""Side in pixels of the patches of the sliced distance, and number of scales, each half the size."""
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What the style metrics look at, float64.
+class StyleStatistics:
+    """Statistics of a picture for the style metrics, float64.
 
     Attributes:
-        grams: [C, C] at :data:`GRAM_LAYERS`.
-        gaussians: mean [C] and covariance [C, C] at :data:`HELD_OUT`.
-        patches: :func:`slices` of 7 x 7 RGB patches at up to three octaves, finest first.
-        colors: :func:`slices` of OKLab colors.
+        grams: [C, C] per layer of :data:`GRAM_LAYERS`.
+        gaussians: mean [C] and covariance [C, C] per layer of :data:`HELD_OUT`.
+        patches: quantiles of projected 7 x 7 RGB patches per octave, up to three, finest first.
+        colors: quantiles of projected OKLab colors.
     """
 
     grams: dict[str, Tensor]
@@ -45,28 +52,29 @@ class Statistics:
     colors: Tensor
 
     @classmethod
-    def of(cls, image: Tensor, features: dict[str, Tensor]) -> Statistics:
-        """Of a picture [1, 3, H, W] in [0, 1] and its features at those layers."""
+    def measure(cls, image: Tensor, features: dict[str, Tensor]) -> StyleStatistics:
+        """Measure an image [1, 3, H, W] in [0, 1] with features [1, C, h, w] at those layers."""
         pixels = image[0].permute(1, 2, 0).numpy()
         return cls(
-            {layer: _gram(features[layer]) for layer in GRAM_LAYERS},
-            {layer: gaussian(_points(features[layer])) for layer in HELD_OUT},
-            tuple(slices(each) for each in _octaves_of_patches(image)),
-            slices(torch.from_numpy(srgb_to_oklab(pixels).reshape(-1, 3))),
+            grams={layer: _compute_gram(features[layer]) for layer in GRAM_LAYERS},
+            gaussians={layer: fit_gaussian(_flatten(features[layer])) for layer in HELD_OUT},
+            patches=tuple(project_quantiles(each) for each in _extract_patches(image)),
+            colors=project_quantiles(torch.from_numpy(srgb_to_oklab(pixels).reshape(-1, 3))),
         )
 
 
-def luma(image: Tensor) -> Tensor:
-    """[1, 1, H, W] Rec. 601 luma of [1, 3, H, W] sRGB, float64."""
+def compute_luma(image: Tensor) -> Tensor:
+    """Compute the Rec. 601 luma [1, 1, H, W], float64, of sRGB [1, 3, H, W]."""
     weights = torch.tensor(LUMA, dtype=torch.float64).view(1, 3, 1, 1)
     return (image.double() * weights).sum(1, keepdim=True)
 
 
 def content_ssim(photo: Tensor, result: Tensor) -> float:
-    """Mean structural similarity of luma, 1 for equal pictures.
+    """Compute the mean structural similarity of luma, 1 for equal pictures.
 
-    Wang et al. 2004: Gaussian window of 11 px with sigma 1.5, K1 0.01, K2 0.03, range 1; positions
-    whose window leaves the picture are left out.
+    Wang et al., "Image quality assessment: from error visibility to structural similarity" (2004):
+    Gaussian window of 11 px with sigma 1.5, K1 0.01, K2 0.03, range 1. Positions whose window
+    leaves the picture are left out.
 
     Args:
         photo, result: [1, 3, H, W] in [0, 1], equal sizes of at least 11 px a side.
@@ -78,7 +86,7 @@ def content_ssim(photo: Tensor, result: Tensor) -> float:
     def mean(x: Tensor) -> Tensor:
         return F.conv2d(F.conv2d(x, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
 
-    a, b = luma(photo), luma(result)
+    a, b = compute_luma(photo), compute_luma(result)
     mean_a, mean_b = mean(a), mean(b)
     var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
     cov = mean(a * b) - mean_a * mean_b
@@ -90,12 +98,12 @@ def content_ssim(photo: Tensor, result: Tensor) -> float:
 
 
 def content_selfsim(photo: Tensor, result: Tensor) -> float:
-    """Mean absolute difference of the cosine similarity matrices of two feature maps, in [0, 2].
+    """Compute the mean absolute difference of two cosine self-similarity matrices, in [0, 2].
 
-    Structure without color (Shechtman and Irani 2007; STROTSS, Kolkin et al. 2019).
+    It compares structure and ignores color (Shechtman and Irani 2007; STROTSS, Kolkin et al. 2019).
 
     Args:
-        photo, result: [1, C, h, w] features, averaged down to a grid of at most 32 x 32.
+        photo, result: features [1, C, h, w]; they are averaged to a grid of at most 32 x 32.
     """
 
     def similarities(features: Tensor) -> Tensor:
@@ -107,45 +115,49 @@ def content_selfsim(photo: Tensor, result: Tensor) -> float:
     return float((similarities(photo) - similarities(result)).abs().mean())
 
 
-def style_gram(painting: Statistics, result: Statistics) -> float:
-    """Mean relative error |G - G*| / |G*| (Frobenius) of Gram matrices over :data:`GRAM_LAYERS`."""
+def style_gram(painting: StyleStatistics, result: StyleStatistics) -> float:
+    """Compute the relative error |G - G*| / |G*| of Gram matrices, mean over GRAM_LAYERS.
+
+    The norm is Frobenius's.
+    """
     errors = []
     for layer in GRAM_LAYERS:
-        target, found = painting.grams[layer], result.grams[layer]
-        errors.append(float((found - target).norm() / (target.norm() + EPSILON)))
+        target, gram = painting.grams[layer], result.grams[layer]
+        errors.append(float((gram - target).norm() / (target.norm() + EPSILON)))
     return sum(errors) / len(errors)
 
 
-def style_w2(painting: Statistics, result: Statistics) -> float:
-    """Squared Gaussian 2-Wasserstein distance over the trace of the painting's covariance, mean
-    over :data:`HELD_OUT`."""
+def style_w2(painting: StyleStatistics, result: StyleStatistics) -> float:
+    """Compute the relative squared 2-Wasserstein distance of Gaussians, mean over HELD_OUT.
+
+    Each distance is divided by the trace of the painting's covariance.
+    """
     distances = []
     for layer in HELD_OUT:
-        target, found = painting.gaussians[layer], result.gaussians[layer]
-        distances.append(wasserstein2(found, target) / (float(target[1].trace()) + EPSILON))
+        target, gaussian = painting.gaussians[layer], result.gaussians[layer]
+        distances.append(wasserstein2(gaussian, target) / (float(target[1].trace()) + EPSILON))
     return sum(distances) / len(distances)
 
 
-def style_swd(painting: Statistics, result: Statistics) -> float:
-    """Sliced Wasserstein distance of 7 x 7 RGB patches, mean over the octaves both have."""
+def style_swd(painting: StyleStatistics, result: StyleStatistics) -> float:
+    """Compute the sliced Wasserstein distance of 7 x 7 RGB patches, mean over common octaves."""
     pairs = list(zip(painting.patches, result.patches, strict=False))
     return sum(sliced_wasserstein(*pair) for pair in pairs) / len(pairs)
 
 
-def palette(painting: Statistics, result: Statistics) -> float:
-    """Sliced Wasserstein distance of OKLab colors."""
+def palette(painting: StyleStatistics, result: StyleStatistics) -> float:
+    """Compute the sliced Wasserstein distance of OKLab colors."""
     return sliced_wasserstein(painting.colors, result.colors)
 
 
 def noise(painting: Tensor, result: Tensor) -> float:
-    """How much more of the result's luma lies in the top octave than of the painting's.
+    """Compute by how much the result's fine detail exceeds that of the painting, at least 0.
 
-    Excess of the root mean square of luma minus its 2x2-binned self, in luma units; 0 if there is
-    no more than in the painting.
+    Fine detail is the root mean square of luma minus its 2 x 2 means, in luma units.
     """
 
     def top_octave(image: Tensor) -> float:
-        y = luma(image)
+        y = compute_luma(image)
         y = y[..., : y.shape[2] // 2 * 2, : y.shape[3] // 2 * 2]
         coarse = F.avg_pool2d(y, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
         return math.sqrt(float((y - coarse).square().mean()))
@@ -154,11 +166,11 @@ def noise(painting: Tensor, result: Tensor) -> float:
 
 
 def blockiness(image: Tensor) -> float:
-    """Excess of luma steps across an 8 or 16 px grid over those elsewhere, relative; 0 for none.
+    """Compute the relative excess of luma steps across an 8 or 16 px grid over those elsewhere.
 
-    The worse of both grids and both directions.
+    The result is the worst of both grids and both directions, at least 0.
     """
-    y = luma(image)
+    y = compute_luma(image)
     worst = 0.0
     for dimension in (2, 3):
         steps = y.diff(dim=dimension).abs().mean(dim=(0, 1, 5 - dimension))
@@ -172,20 +184,22 @@ def blockiness(image: Tensor) -> float:
     return worst
 
 
-def _points(features: Tensor) -> Tensor:
+def _flatten(features: Tensor) -> Tensor:
+    """Convert features [1, C, h, w] to points [h * w, C]."""
     return features[0].flatten(1).T
 
 
-def _gram(features: Tensor) -> Tensor:
-    points = _points(features).double()
+def _compute_gram(features: Tensor) -> Tensor:
+    points = _flatten(features).double()
     return points.T @ points / points.shape[0]
 
 
-def _octaves_of_patches(image: Tensor) -> Iterator[Tensor]:
+def _extract_patches(image: Tensor) -> Iterator[Tensor]:
+    """Yield patches [N, 3 * 7 * 7] of each octave, finest first."""
     for _ in range(OCTAVES):
         if min(image.shape[2:]) < PATCH:
             return
         patches = F.unfold(image.double(), PATCH)[0].T
-        # Enough for stable quantiles; evenly spaced, so that the same picture has the same ones.
+        # Enough for stable quantiles, and evenly spaced to be deterministic.
         yield patches[:: max(1, len(patches) // 16_384)]
         image = F.avg_pool2d(image, 2)

@@ -28,8 +28,8 @@ from impasto.explain.inspection_page import (
     INDEX,
     LAYERS,
     STYLE,
-    page,
-    picture_name,
+    name_picture,
+    render_page,
 )
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.encode import write_picture
@@ -65,28 +65,28 @@ class Inspection:
 def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
     """Write every picture and ``index.html`` into a folder, yielding a line for each.
 
-    Files of these names, see :func:`impasto.explain.inspection_page.files`, are replaced.
+    Files of these names, see :func:`impasto.explain.inspection_page.list_inspection_files`, are replaced.
 
     Raises:
         ResourceError: the folder cannot be made or written.
     """
     make_folder(folder)
-    sheets = activation_sheets(inspection)
+    sheets = draw_activation_sheets(inspection)
     for layer in LAYERS:
-        picture, loss = reconstruction(inspection, layer)
-        write_picture(picture, folder / picture_name(CONTENT, layer), overwrite=True)
+        picture, loss = reconstruct_content(inspection, layer)
+        write_picture(picture, folder / name_picture(CONTENT, layer), overwrite=True)
         yield f"{layer}: content reconstructed, relative squared error {loss:.2g}"
-        picture, loss = texture(inspection, layer)
-        write_picture(picture, folder / picture_name(STYLE, layer), overwrite=True)
+        picture, loss = synthesize_texture(inspection, layer)
+        write_picture(picture, folder / name_picture(STYLE, layer), overwrite=True)
         yield f"{layer}: texture synthesised, relative squared Gram error {loss:.2g}"
         sheet = io.BytesIO()
         sheets[layer].save(sheet, "PNG")
-        write_atomically(folder / picture_name(ACTIVATIONS, layer), sheet.getvalue())
-    shown = page(inspection.iterations, inspection.size, inspection.seed)
+        write_atomically(folder / name_picture(ACTIVATIONS, layer), sheet.getvalue())
+    shown = render_page(inspection.iterations, inspection.size, inspection.seed)
     write_atomically(folder / INDEX, shown.encode())
 
 
-def reconstruction(inspection: Inspection, layer: str) -> tuple[Picture, float]:
+def reconstruct_content(inspection: Inspection, layer: str) -> tuple[Picture, float]:
     """The photo as that layer alone remembers it, and the relative error left."""
     return _from_noise(
         inspection,
@@ -97,7 +97,7 @@ def reconstruction(inspection: Inspection, layer: str) -> tuple[Picture, float]:
     )
 
 
-def texture(inspection: Inspection, layer: str) -> tuple[Picture, float]:
+def synthesize_texture(inspection: Inspection, layer: str) -> tuple[Picture, float]:
     """A texture whose Gram at that layer alone is the painting's, and the relative error left."""
     return _from_noise(
         inspection,
@@ -124,7 +124,7 @@ def _from_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Pictu
     return last.picture(), last.losses["total"]
 
 
-def activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
+def draw_activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
     """For each layer, its strongest channels as gray pictures, brightest where most active."""
     device = resolve_device(inspection.device)
     encoder = load_encoder("vgg19", LAYERS, device=device)

@@ -11,23 +11,23 @@ KINDS = (CONTENT, STYLE, ACTIVATIONS)
 INDEX = "index.html"
 
 
-def picture_name(kind: str, layer: str) -> str:
+def name_picture(kind: str, layer: str) -> str:
     """The file of one of :data:`KINDS` at one of :data:`LAYERS`."""
     return f"{kind}-{layer}.png"
 
 
-def files(folder: Path) -> list[Path]:
+def list_inspection_files(folder: Path) -> list[Path]:
     """Everything that is written into a folder."""
-    names = [picture_name(kind, layer) for layer in LAYERS for kind in KINDS]
+    names = [name_picture(kind, layer) for layer in LAYERS for kind in KINDS]
     return [folder / name for name in (*names, INDEX)]
 
 
-def page(iterations: int, size: int, seed: int) -> str:
+def render_page(iterations: int, size: int, seed: int) -> str:
     """The page, given what the pictures were made with."""
     rows = "".join(
         f"<tr><th>{layer}</th>"
         + "".join(
-            f'<td><img src="{picture_name(kind, layer)}" alt="{kind} {layer}" loading="lazy"></td>'
+            f'<td><img src="{name_picture(kind, layer)}" alt="{kind} {layer}" loading="lazy"></td>'
             for kind in KINDS
         )
         + "</tr>"

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.encoders.weights import file_sha256
+from impasto.encoders.sources import hash_file
 from impasto.errors import WeightsError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
@@ -64,7 +64,7 @@ def network_used(engine: EngineChoice) -> tuple[str, str] | None:
     if engine.kind != "network":
         return None
     path = network_there(network_file(engine.file))
-    return path.name, file_sha256(path)
+    return path.name, hash_file(path)
 
 
 def write_painter(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import cell_of
+from impasto.encoders.layers import get_cell_size
 from impasto.objective.statistics.gauge import Statistics, merged
 from impasto.objective.tiles import Tile
 from impasto.objective.whole import Losses, Objective, evaluated
@@ -40,7 +40,7 @@ class FocusedObjective:
         with torch.no_grad():
             features = whole.features(image)
             for tile in still:
-                part = {layer: tile.part(x, cell_of(layer)) for layer, x in features.items()}
+                part = {layer: tile.part(x, get_cell_size(layer)) for layer, x in features.items()}
                 content, found = whole.measure(part, tile)
                 self._content = content + self._content.to(content)
                 self._found = merged(self._found, found)
@@ -50,7 +50,7 @@ class FocusedObjective:
         content, found = self._content, self._found
         for tile in self._worked:
             features = self._whole.features(tile.seen(image))
-            part = {layer: tile.owned(x, cell_of(layer)) for layer, x in features.items()}
+            part = {layer: tile.owned(x, get_cell_size(layer)) for layer, x in features.items()}
             more, here = self._whole.measure(part, tile)
             content, found = content.to(more) + more, merged(found, here)
         return self._whole.losses_of(image, content, found)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import cell_of
+from impasto.encoders.layers import get_cell_size
 from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
 from impasto.objective.losses.layer_losses import (
@@ -162,7 +162,7 @@ class TiledObjective:
                 if layer not in layers:
                     continue
                 if layer not in left:
-                    cells = math.prod(side // cell_of(layer) for side in self._shape[2:])
+                    cells = math.prod(side // get_cell_size(layer) for side in self._shape[2:])
                     left[layer] = self._storage.empty(cells * owned.shape[1], dtype=owned.dtype)
                 _, channels, height, width = owned.shape
                 place, left[layer] = left[layer][: owned.numel()], left[layer][owned.numel() :]
@@ -186,7 +186,7 @@ class TiledObjective:
     def _owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
         features = features_of(self._encoder, pixels, self.recipe, self._autocast)
         for layer, each in features.items():
-            yield layer, tile.owned(each, cell_of(layer))
+            yield layer, tile.owned(each, get_cell_size(layer))
 
     def _pixels(self, tile: Tile, image: Tensor) -> Tensor:
         return tile.seen(image).detach().to(self._encoder.device)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import PIXELS, cell_of
+from impasto.encoders.layers import PIXELS, get_cell_size
 from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
 from impasto.objective.losses.layer_losses import (
@@ -148,7 +148,7 @@ class Objective:
         """
         content = torch.zeros((), device=self._encoder.device)
         for layer, target in self._content.items():
-            here = target if tile is None else tile.part(target, cell_of(layer))
+            here = target if tile is None else tile.part(target, get_cell_size(layer))
             share = self.recipe.content.layers[layer] / self._content_divisors[layer]
             content = content + share * squared_error(features[layer], here)
         return content, [term.gauge.measure(features, tile) for term in self._terms]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from impasto.encoders.layers import cell_of, convolutions
+from impasto.encoders.layers import get_cell_size, list_convolutions
 from impasto.engine.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
@@ -188,7 +188,7 @@ def column_numbers(style: StyleChoice) -> float:
     """How many numbers a pixel of hypercolumns are made; 0 where none are."""
     if style.distance != "neighbors":
         return 0.0
-    channels = {layer.name: layer.outputs for layer in convolutions("vgg19")}
+    channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
     return sum(channels[layer] for layer in style.layers) / CELL**2
 
 
@@ -212,8 +212,8 @@ def kept_features(content: ContentChoice) -> float:
     """How many numbers a pixel of the photo's features are kept; of samples, next to none."""
     if content.kind == "self_similarity":
         return 0.0
-    channels = {layer.name: layer.outputs for layer in convolutions("vgg19")}
-    return sum(channels[layer] / cell_of(layer) ** 2 for layer in content.layers)
+    channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
+    return sum(channels[layer] / get_cell_size(layer) ** 2 for layer in content.layers)
 
 
 def layouts(

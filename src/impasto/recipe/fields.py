@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from impasto.encoders.layers import canonical_layer
+from impasto.encoders.layers import canonicalize_layer
 from impasto.errors import RecipeError
 
 OPTIMIZER_TABLES = (
@@ -76,7 +76,7 @@ def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:
     if not isinstance(target, dict):
         raise _unknown_field(recipe, key)
     if tables[-1:] == ["layers"]:
-        _change_layer(target, canonical_layer(field), value)
+        _change_layer(target, canonicalize_layer(field), value)
     elif field in target:
         target[field] = value
     else:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from impasto.encoders.layers import canonical_layer
+from impasto.encoders.layers import canonicalize_layer
 
 
 class RecipeTable(BaseModel):
@@ -18,7 +18,7 @@ class RecipeTable(BaseModel):
 def _use_canonical_names(layers: dict[str, float]) -> dict[str, float]:
     canonical: dict[str, float] = {}
     for spelling, weight in layers.items():
-        name = canonical_layer(spelling)
+        name = canonicalize_layer(spelling)
         if name in canonical:
             raise ValueError(f"{name} has two weights, one of them as {spelling!r}")
         canonical[name] = weight

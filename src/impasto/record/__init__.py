@@ -1,1 +1,1 @@
-"""What a run leaves behind: provenance in the picture, snapshots, a timelapse, a loss plot."""
+"""Record a run: provenance in the picture, snapshots, timelapse, loss plot and contact sheet."""

@@ -1,4 +1,4 @@
-"""Many small pictures on one large one, labeled."""
+"""Draw many small labeled pictures on one sheet."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 8
-"""Pixels between cells, and around them."""
+"""Pixels between and around the cells."""
 LABEL = 14
-"""Height of the letters in pixels."""
+"""Font size in pixels."""
 _LINE = LABEL + 6
 _PAPER, _INK, _EMPTY = "white", "black", "#dddddd"
 
 
 class ContactSheet:
-    """References on top, then cells in rows; cells may be placed in any order, or never."""
+    """A sheet with reference pictures on top and rows of cells, which are filled in any order."""
 
     def __init__(
         self,
@@ -24,12 +24,12 @@ class ContactSheet:
         count: int,
         references: Sequence[tuple[str, Image.Image]] = (),
     ) -> None:
-        """Lay the sheet out and place the references.
+        """Lay out the sheet and draw the references.
 
         Args:
-            cell: width and height in pixels that every picture is fitted into.
-            columns: in a row.
-            count: of cells.
+            cell: width and height in pixels of the box that each picture is fitted into.
+            columns: cells per row.
+            count: number of cells.
             references: labels and pictures, such as the photo and the paintings.
         """
         self._cell = cell
@@ -45,12 +45,12 @@ class ContactSheet:
             self.place(index, "", Image.new("RGB", cell, _EMPTY))
 
     def place(self, index: int, label: str, picture: Image.Image | None) -> None:
-        """Put a picture into a cell, reduced to fit; none: the cell stays empty but for its label.
+        """Put a picture into a cell.
 
         Args:
-            index: of the cell, row by row from 0.
-            label: one line, cut where it is too long.
-            picture: transparent parts are laid on white.
+            index: index of the cell, row by row from 0.
+            label: one line of text; it is shortened if it is too long.
+            picture: reduced to fit; transparent parts become white. None: the cell stays empty.
         """
         picture = picture or Image.new("RGB", self._cell, _EMPTY)
         self._draw(self._above * self._columns + index, label, picture)
@@ -59,19 +59,19 @@ class ContactSheet:
         width, height = self._cell
         row, column = divmod(place, self._columns)
         left, top = GAP + column * (width + GAP), GAP + row * (height + _LINE + GAP)
-        fitted = picture.convert("RGBA")
-        fitted.thumbnail(self._cell, Image.Resampling.LANCZOS)
+        small = picture.convert("RGBA")
+        small.thumbnail(self._cell, Image.Resampling.LANCZOS)
         box = Image.new("RGB", (width, height + _LINE), _PAPER)
-        offset = ((width - fitted.width) // 2, (height - fitted.height) // 2)
-        box.paste(fitted, offset, fitted)
+        offset = ((width - small.width) // 2, (height - small.height) // 2)
+        box.paste(small, offset, small)
         pen = ImageDraw.Draw(box)
-        text = self._cut(label)
+        text = self._shorten(label)
         across = (width - self._font.getlength(text)) / 2
         pen.text((across, height + 2), text, fill=_INK, font=self._font)
         self.image.paste(box, (left, top))
 
-    def _cut(self, label: str) -> str:
-        """As much of a label as a cell is wide."""
+    def _shorten(self, label: str) -> str:
+        """Shorten a label to the width of a cell."""
         text = label
         while text and self._font.getlength(text) > self._cell[0]:
             text = text.removesuffix("...")[:-1] + "..." if len(text) > 4 else ""

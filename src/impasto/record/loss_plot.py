@@ -1,4 +1,4 @@
-"""The losses over the iterations, as a picture."""
+"""Plot the losses over the iterations."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ if TYPE_CHECKING:
 
 
 class LossPlot:
-    """Collects the losses; ``write`` draws them on a logarithmic axis."""
+    """Collects the losses of a run and plots them on a logarithmic axis."""
 
     def __init__(self, target: Path) -> None:
         """Check the extension.
 
+        Args:
+            target: file to write, .png or .svg.
+
         Raises:
-            InputError: not .png or .svg.
+            InputError: another extension.
         """
         if target.suffix.lower() not in (".png", ".svg"):
-            raise InputError(f"{target}: a loss plot is written as .png or .svg, by extension")
+            raise InputError(f"{target}: unknown extension; a loss plot is written as .png or .svg")
         self._target = target
         self._iterations: list[int] = []
         self._losses: dict[str, list[float]] = {}
         self._scales: list[tuple[int, str]] = []
 
-    def see(self, step: Step) -> None:
-        """Note the step's losses."""
+    def record(self, step: Step) -> None:
+        """Add the losses of a step."""
         if not self._scales or self._scales[-1][1] != f"{step.width}x{step.height}":
             self._scales.append((step.iteration, f"{step.width}x{step.height}"))
         self._iterations.append(step.iteration)
@@ -38,14 +41,14 @@ class LossPlot:
             self._losses.setdefault(term, []).append(loss)
 
     def write(self) -> None:
-        """Draw and write atomically; nothing if no step was seen.
+        """Draw the plot and write it atomically. Without any steps, nothing is written.
 
         Raises:
-            ResourceError: the disk is full or the folder not writable.
+            ResourceError: the disk is full or the folder is not writable.
         """
         if not self._iterations:
             return
-        # The object interface: pyplot would keep global state.
+        # Matplotlib's object interface, because pyplot keeps global state.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 def is_among(path: Path, others: Iterable[Path]) -> bool:
     """Whether a path is one of others, however it is spelled: links and ``..`` are followed."""
-    return any(same_file(path, other) for other in others)
+    return any(is_same_file(path, other) for other in others)
 
 
-def same_file(one: Path, other: Path) -> bool:
+def is_same_file(one: Path, other: Path) -> bool:
     """Whether two paths mean one file, there or not yet there."""
     if one.exists() and other.exists():
         return one.samefile(other)

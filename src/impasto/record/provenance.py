@@ -22,7 +22,7 @@ from impasto.image.masks import Mask
 from impasto.recipe.recipe import Recipe, parse_recipe
 from impasto.record.names import strip_mask_name, strip_name, strip_recipe
 
-Named = tuple[str, str]
+FileHash = tuple[str, str]
 """A file's name without its folder, and a SHA-256."""
 
 
@@ -47,13 +47,13 @@ class Provenance:
 
     version: str
     recipe: Recipe
-    inputs: tuple[Named, ...]
+    inputs: tuple[FileHash, ...]
     device: str
-    start: Named | None = None
-    weights: Named | None = None
-    network: Named | None = None
-    masks: tuple[Named, ...] = ()
-    style_masks: tuple[Named | None, ...] = ()
+    start: FileHash | None = None
+    weights: FileHash | None = None
+    network: FileHash | None = None
+    masks: tuple[FileHash, ...] = ()
+    style_masks: tuple[FileHash | None, ...] = ()
     keeps_metadata: bool = True
     refined: tuple[dict[str, Any], ...] = ()
 
@@ -61,12 +61,12 @@ class Provenance:
     def of(
         cls,
         recipe: Recipe,
-        inputs: Sequence[Named],
+        inputs: Sequence[FileHash],
         device: str,
-        weights: Named,
+        weights: FileHash,
         masks: Sequence[Mask] = (),
         style_masks: Sequence[Mask | None] = (),
-        network: Named | None = None,
+        network: FileHash | None = None,
     ) -> Provenance:
         """The record of a run by this version."""
         start = None
@@ -106,25 +106,25 @@ class Provenance:
         return json.dumps(record)
 
 
-def weights_used(network: Network, path: str | Path | None) -> Named:
+def identify_weights(network: Network, path: str | Path | None) -> FileHash:
     """The weights file a run of this network loads, given the path that was asked for.
 
     Raises:
         WeightsError: there is none.
     """
-    from impasto.encoders.weights import SOURCES, cached_file, file_sha256, wheel_path
+    from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file, hash_file
 
     if path is None:
-        cached = (cached_file(each) for each in SOURCES if each.network == network)
-        path = next(filter(None, cached), None) or wheel_path()
-    return Path(path).name, file_sha256(Path(path))
+        cached = (find_cached_file(each) for each in SOURCES if each.network == network)
+        path = next(filter(None, cached), None) or find_wheel_file()
+    return Path(path).name, hash_file(Path(path))
 
 
-def _entry(named: Named) -> dict[str, str]:
+def _entry(named: FileHash) -> dict[str, str]:
     return {"name": named[0], "sha256": named[1]}
 
 
-def _named(path: Path) -> Named:
+def _named(path: Path) -> FileHash:
     try:
         return path.name, read_picture(path).sha256()
     except ImageError:  # gone since the run read it: no reason to lose the run
@@ -191,7 +191,7 @@ def parse_provenance(text: str, path: Path) -> Provenance:
     )
 
 
-def _read_entry(entry: dict[str, Any], strip: Callable[[str], str] = strip_name) -> Named:
+def _read_entry(entry: dict[str, Any], strip: Callable[[str], str] = strip_name) -> FileHash:
     name = entry["name"]
     if not isinstance(name, str):
         raise TypeError("a name is not text")

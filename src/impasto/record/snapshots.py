@@ -1,4 +1,4 @@
-"""A numbered PNG every so many iterations."""
+"""Write a numbered PNG of the picture every few iterations."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from impasto.engine.step import Step
 
 PATTERN = "step-*.png"
-"""Of the files written into the folder, and of no others."""
+"""Pattern of the written files; no other files in the folder are touched."""
 
 
 class Snapshots:
-    """Writes ``step-00100.png`` and so on into a folder; the last step is always written."""
+    """Writes ``step-00100.png`` and so on into a folder, and always the last step."""
 
     def __init__(self, folder: Path, every: int | None = None) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Args:
-            folder: created if it is not there.
-            every: iterations between snapshots; none: a tenth of the run.
+            folder: created if it does not exist.
+            every: iterations between snapshots. None: a tenth of the run.
 
         Raises:
-            ResourceError: the folder cannot be made.
+            ResourceError: the folder cannot be created.
         """
         make_folder(folder)
         self._folder = folder
         self._every = every
 
-    def see(self, step: Step) -> None:
-        """Write the step's picture if it is due."""
+    def record(self, step: Step) -> None:
+        """Write the picture of a step if a snapshot is due."""
         every = self._every or max(1, step.total // 10)
         if step.iteration % every == 0 or step.last:
             name = f"step-{step.iteration:0{max(5, len(str(step.total)))}d}.png"

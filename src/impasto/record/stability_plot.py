@@ -1,4 +1,7 @@
-"""Stability against style: a gray film is perfectly stable, so that neither says much alone."""
+"""Plot the stability of films against their style.
+
+Neither says much alone: a plain gray film is perfectly stable.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +12,32 @@ from pathlib import Path
 from impasto.errors import InputError
 from impasto.image.files.atomic import write_atomically
 
-ROOM = 1.25
-"""Of the largest values: for the names of the points there."""
+MARGIN = 1.25
+"""Axis length over the largest value, which leaves room for the labels of the points."""
 
 
-def check_plot(target: Path) -> None:
-    """See that a plot can be written.
+def check_plot_target(target: Path) -> None:
+    """Check the extension of a plot.
 
     Raises:
-        InputError: not .png or .svg.
+        InputError: neither .png nor .svg.
     """
     if target.suffix.lower() not in (".png", ".svg"):
-        raise InputError(f"{target}: a plot is written as .png or .svg, by extension")
+        raise InputError(f"{target}: unknown extension; a plot is written as .png or .svg")
 
 
-def write_plot(
+def write_stability_plot(
     target: Path, films: Mapping[str, Mapping[str, float]], floor: Mapping[str, float]
 ) -> None:
-    """A point a film for each distance: warped RMSE across, ``style_gram`` upwards.
+    """Plot warped RMSE (x) against ``style_gram`` (y): a panel per distance, a point per film.
 
     Args:
-        target: .png or .svg.
-        films: ``rmse_1`` and so on and ``style_gram``, by name.
-        floor: ``rmse_1`` and so on of the clip itself, drawn as lines.
+        target: file to write, .png or .svg.
+        films: name of the film -> its figures ``rmse_1`` and so on, and ``style_gram``.
+        floor: figures ``rmse_1`` and so on of the clip itself, drawn as lines.
 
     Raises:
-        ResourceError: the disk is full or the folder not writable.
+        ResourceError: the disk is full or the folder is not writable.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -64,11 +67,13 @@ def write_plot(
                     textcoords="offset points",
                     fontsize=8,
                 )
-        axes.set_xlabel(f"warped RMSE at a distance of {key.removeprefix('rmse_')} (stiller: left)")
-        across = [values[key] for values in films.values() if key in values]
-        axes.set_xlim(0, ROOM * max([floor[key], *across]) or 1)
-        axes.set_ylim(0, ROOM * max(values["style_gram"] for values in films.values()) or 1)
-    panels[0].set_ylabel("style_gram (more of the painting: down)")
+        axes.set_xlabel(
+            f"warped RMSE at a distance of {key.removeprefix('rmse_')} (left: more stable)"
+        )
+        errors = [values[key] for values in films.values() if key in values]
+        axes.set_xlim(0, MARGIN * max([floor[key], *errors]) or 1)
+        axes.set_ylim(0, MARGIN * max(values["style_gram"] for values in films.values()) or 1)
+    panels[0].set_ylabel("style_gram (down: closer to the painting)")
     stream = io.BytesIO()
     figure.savefig(stream, format=target.suffix[1:].lower(), dpi=110)
     write_atomically(target, stream.getvalue())

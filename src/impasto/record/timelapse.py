@@ -1,4 +1,4 @@
-"""The run as a film: a GIF or an H.264 MP4 of the picture taking shape."""
+"""Write a timelapse of a run as a GIF or an H.264 MP4."""
 
 from __future__ import annotations
 
@@ -17,61 +17,64 @@ if TYPE_CHECKING:
     from impasto.engine.step import Step
 
 FRAMES = 60
-"""About how many; early steps change most, so they are not thinned more than late ones."""
+"""Approximate number of frames, evenly spaced over the iterations."""
 FRAMES_PER_SECOND = 12
 LONGEST_SIDE = 1280
-"""Pixels; 60 frames of this size fit in a fifth of a gigabyte, whatever the result's size."""
+"""Largest side in pixels; 60 frames of this size take about 0.2 GB of memory."""
 HOLD = 12
-"""Extra copies of the last frame: one second to look at it."""
+"""Extra copies of the last frame, one second."""
 EXTENSIONS = (".gif", ".mp4")
 
 
 class Timelapse:
-    """Collects frames while the run goes on; ``write`` makes the film of them."""
+    """Collects frames during a run and writes them as a film."""
 
     def __init__(self, target: Path) -> None:
-        """Choose the format by extension.
+        """Check the extension.
+
+        Args:
+            target: file to write, .gif or .mp4.
 
         Raises:
-            InputError: neither .gif nor .mp4.
+            InputError: another extension.
         """
         if target.suffix.lower() not in EXTENSIONS:
-            raise InputError(f"{target}: a timelapse is written as .gif or .mp4, by extension")
+            raise InputError(f"{target}: unknown extension; a timelapse is written as .gif or .mp4")
         self._target = target
         self._frames: list[Image.Image] = []
-        self._unseen: Step | None = None
+        self._skipped: Step | None = None
 
-    def see(self, step: Step) -> None:
-        """Keep the step's picture if it is one of about :data:`FRAMES` evenly spaced ones."""
+    def record(self, step: Step) -> None:
+        """Add the picture of a step if it is one of about :data:`FRAMES` evenly spaced ones."""
         spacing = max(1, round(step.total / FRAMES))
-        due = step.iteration % spacing == 0 or (step.iteration == 1 or step.last)
-        self._unseen = None if due else step
-        if due:
-            self._keep(step)
+        is_due = step.iteration % spacing == 0 or (step.iteration == 1 or step.last)
+        self._skipped = None if is_due else step
+        if is_due:
+            self._add_frame(step)
 
-    def _keep(self, step: Step) -> None:
+    def _add_frame(self, step: Step) -> None:
         frame = step.preview().convert("RGB")
         frame.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
         self._frames.append(frame)
 
     def write(self) -> None:
-        """Write the film atomically; nothing if no frame was seen.
+        """Write the film atomically. Without any steps, nothing is written.
 
         Raises:
-            ResourceError: the disk is full or the folder not writable.
+            ResourceError: the disk is full or the folder is not writable.
         """
         if not self._frames:
             return
-        if self._unseen is not None:  # stopped early: the film ends with what was saved
-            self._keep(self._unseen)
+        if self._skipped is not None:  # stopped early: end with the saved picture
+            self._add_frame(self._skipped)
         width, height = (side + side % 2 for side in self._frames[-1].size)
         frames = [f.resize((width, height), Image.Resampling.BICUBIC) for f in self._frames]
         frames += [frames[-1]] * HOLD
-        encode = _gif if self._target.suffix.lower() == ".gif" else _mp4
+        encode = _encode_gif if self._target.suffix.lower() == ".gif" else _encode_mp4
         write_atomically(self._target, encode(frames))
 
 
-def _gif(frames: list[Image.Image]) -> bytes:
+def _encode_gif(frames: list[Image.Image]) -> bytes:
     stream = io.BytesIO()
     frames[0].save(
         stream,
@@ -84,7 +87,7 @@ def _gif(frames: list[Image.Image]) -> bytes:
     return stream.getvalue()
 
 
-def _mp4(frames: list[Image.Image]) -> bytes:
+def _encode_mp4(frames: list[Image.Image]) -> bytes:
     import av
 
     stream = io.BytesIO()

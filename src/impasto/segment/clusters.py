@@ -19,13 +19,13 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
-from impasto.encoders.weights import wheel_parameters
+from impasto.encoders.weights import load_wheel_parameters
 from impasto.errors import InputError
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture, fit_within
 from impasto.image.rows import resize_rows
-from impasto.segment.soft_edges import softened, working
+from impasto.segment.soft_edges import resize_for_masks, soften_edges
 
 SIDE = 256
 """Longer side in pixels of what the network sees."""
@@ -43,7 +43,7 @@ LEAST = 0.01
 
 
 @dataclass(frozen=True)
-class Correspondence:
+class RegionPairs:
     """Regions, of each painting the largest in the photo first.
 
     Attributes:
@@ -56,9 +56,9 @@ class Correspondence:
     painting: tuple[Mask, ...]
 
 
-def corresponding(
+def find_region_pairs(
     photo: Picture, paintings: Sequence[Picture], count: int, name: str
-) -> Correspondence:
+) -> RegionPairs:
     """Cluster pictures together.
 
     Args:
@@ -72,11 +72,11 @@ def corresponding(
     Raises:
         InputError: the photo has fewer regions.
     """
-    encoder = Encoder(wheel_parameters(), LAYERS)
+    encoder = Encoder(load_wheel_parameters(), LAYERS)
     seen = [_descriptors(picture, encoder) for picture in (photo, *paintings)]
     points = _aligned([each.flatten(1).T for each in seen])
     ends = np.cumsum([each[0].numel() for each in seen])
-    labels = np.split(_clustered(points, count), ends[:-1])
+    labels = np.split(_cluster(points, count), ends[:-1])
     grids = [part.reshape(each.shape[1:]) for part, each in zip(labels, seen, strict=True)]
     areas, *theirs = [np.bincount(grid.ravel(), minlength=count) / grid.size for grid in grids]
     found = int((areas >= LEAST).sum())
@@ -89,7 +89,7 @@ def corresponding(
         (grids[1 + owner] == region, paintings[owner])
         for owner, region in zip(owners, order, strict=True)
     ]
-    return Correspondence(
+    return RegionPairs(
         tuple(
             _mask(grids[0] == region, photo, each)
             for region, each in zip(order, names, strict=True)
@@ -148,7 +148,7 @@ def _aligned(pictures: list[Tensor]) -> NDArray[np.float64]:
     return points
 
 
-def _clustered(points: NDArray[np.float64], count: int) -> NDArray[np.int_]:
+def _cluster(points: NDArray[np.float64], count: int) -> NDArray[np.int_]:
     """K-means, begun as k-means++ does, the best of some tries. The same every time."""
     random = np.random.default_rng(0)
     best, labels = np.inf, np.zeros(len(points), np.int_)
@@ -188,10 +188,10 @@ def _distances(points: NDArray[np.float64], centers: NDArray[np.float64]) -> NDA
 
 def _mask(region: NDArray[np.bool_], picture: Picture, name: str) -> Mask:
     """Of a region, with edges where the picture has them; those of all regions are together 1."""
-    large = working(picture)
+    large = resize_for_masks(picture)
     values = region.astype(np.float32)
     if values.mean() < LEAST:  # no counterpart
         values[...] = 1
     rows = slice(0, large.height)
     values = resize_rows(values, large.width, large.height, rows, "bicubic").clip(0, 1)
-    return softened(values, large, name)
+    return soften_edges(values, large, name)

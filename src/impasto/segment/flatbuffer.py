@@ -13,7 +13,7 @@ DTYPES = {0: "<f4", 1: "<f2", 2: "<i4"}
 """Those of TensorFlow Lite that segmentation networks have: float32, float16 and int32."""
 
 
-class Table:
+class FlatTable:
     """A table of a buffer: fields by number, each there or not."""
 
     def __init__(self, data: bytes, place: int) -> None:
@@ -24,7 +24,7 @@ class Table:
         self._fields = [self._unpacked("<H", fields + at) for at in range(4, size, 2)]
 
     @classmethod
-    def root(cls, data: bytes) -> Table:
+    def root(cls, data: bytes) -> FlatTable:
         """Of a whole buffer."""
         return cls(data, struct.unpack_from("<I", data)[0])
 
@@ -33,16 +33,16 @@ class Table:
         place = self._at(field)
         return default if place is None else self._unpacked(kind, place)
 
-    def table(self, field: int) -> Table | None:
+    def table(self, field: int) -> FlatTable | None:
         """A field that is a table; none: it is not there."""
         place = self._at(field)
-        return None if place is None else Table(self._data, self._followed(place))
+        return None if place is None else FlatTable(self._data, self._followed(place))
 
-    def tables(self, field: int) -> list[Table]:
+    def tables(self, field: int) -> list[FlatTable]:
         """A field that is a list of tables."""
         start, count = self._vector(field)
         places = (start + 4 * index for index in range(count))
-        return [Table(self._data, self._followed(place)) for place in places]
+        return [FlatTable(self._data, self._followed(place)) for place in places]
 
     def numbers(self, field: int) -> list[int]:
         """A field that is a list of int32."""
@@ -76,7 +76,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Operator:
+class TfliteOperator:
     """One operation.
 
     Attributes:
@@ -89,15 +89,15 @@ class Operator:
     code: int | str
     inputs: list[int]
     outputs: list[int]
-    options: Table | None
+    options: FlatTable | None
     custom: bytes
 
 
 @dataclass(frozen=True)
-class Model:
+class TfliteModel:
     """Operations in the order they are done, and the constants by number."""
 
-    operators: tuple[Operator, ...]
+    operators: tuple[TfliteOperator, ...]
     constants: dict[int, Tensor]
     inputs: list[int]
     outputs: list[int]
@@ -106,14 +106,14 @@ class Model:
 CUSTOM = 32
 
 
-def read_tflite(data: bytes) -> Model:
+def read_tflite(data: bytes) -> TfliteModel:
     """The first graph of a TensorFlow Lite model.
 
     Raises:
         ValueError: damaged, or of a kind that is not read.
     """
     try:
-        root = Table.root(data)
+        root = FlatTable.root(data)
         graph, buffers = root.tables(2)[0], root.tables(4)
         codes = [_code(each) for each in root.tables(1)]
         constants = {}
@@ -123,7 +123,7 @@ def read_tflite(data: bytes) -> Model:
                 values = np.frombuffer(raw, DTYPES[tensor.number(1, "<b")]).copy()
                 constants[place] = torch.from_numpy(values).reshape(tensor.numbers(0))
         operators = tuple(
-            Operator(
+            TfliteOperator(
                 codes[each.number(0, "<I")],
                 each.numbers(1),
                 each.numbers(2),
@@ -132,11 +132,11 @@ def read_tflite(data: bytes) -> Model:
             )
             for each in graph.tables(3)
         )
-        return Model(operators, constants, graph.numbers(1), graph.numbers(2))
+        return TfliteModel(operators, constants, graph.numbers(1), graph.numbers(2))
     except (IndexError, KeyError, struct.error, RuntimeError) as error:
         raise ValueError(f"not a TensorFlow Lite model that can be read ({error!r})") from None
 
 
-def _code(table: Table) -> int | str:
+def _code(table: FlatTable) -> int | str:
     code = max(table.number(0, "<b"), table.number(3))
     return table.bytes(1).decode() if code == CUSTOM else code

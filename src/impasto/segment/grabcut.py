@@ -16,7 +16,7 @@ from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask, check_mask
 from impasto.image.picture import Picture
-from impasto.segment.soft_edges import softened, working
+from impasto.segment.soft_edges import resize_for_masks, soften_edges
 
 ROUNDS = 5
 OUTSIDE, INSIDE, PROBABLY_OUTSIDE, PROBABLY_INSIDE = range(4)
@@ -44,7 +44,7 @@ def from_rectangle(photo: Picture, box: tuple[int, int, int, int], name: str) ->
         raise InputError(f"{name}: is not inside the photo's {photo.width}x{photo.height} px")
     if (width, height) == (photo.width, photo.height):
         raise InputError(f"{name}: is all of the photo, leave some of what is outside around it")
-    small = working(photo)
+    small = resize_for_masks(photo)
     across, down = small.width / photo.width, small.height / photo.height
     known = np.full((small.height, small.width), OUTSIDE, np.uint8)
     rows = slice(int(y * down), max(int(y * down) + 1, round(bottom * down)))
@@ -65,7 +65,7 @@ def from_scribbles(photo: Picture, path: Path) -> Mask:
         ImageError, LimitError: it cannot be read.
         InputError: strokes of one kind only, OpenCV is missing, or nothing was found.
     """
-    scribbles, small = read_picture(path), working(photo)
+    scribbles, small = read_picture(path), resize_for_masks(photo)
     name = f"scribble:{path.name}"
     red, green, blue = np.moveaxis(scribbles.pixels, -1, 0)
     seen = np.ones(red.shape, bool) if scribbles.alpha is None else scribbles.alpha > 0.5
@@ -94,7 +94,7 @@ def _cut(photo: Picture, known: NDArray[np.uint8], name: str) -> Mask:
     except cv2.error as error:
         raise InputError(f"{name}: GrabCut cannot tell inside from outside ({error.err})") from None
     found = np.isin(known, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)
-    return check_mask(softened(found, photo, name))
+    return check_mask(soften_edges(found, photo, name))
 
 
 def _shrunk(marked: NDArray[np.bool_], photo: Picture) -> NDArray[np.float32]:

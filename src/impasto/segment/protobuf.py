@@ -18,7 +18,7 @@ DTYPES: dict[int, str] = {1: "<f4", 7: "<i8"}
 
 
 @dataclass(frozen=True)
-class Node:
+class OnnxNode:
     """One operation of a graph."""
 
     operation: str
@@ -28,16 +28,16 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Graph:
+class OnnxGraph:
     """Operations in the order they are done, and the weights by name."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[OnnxNode, ...]
     weights: dict[str, Tensor]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
-def read_onnx(data: bytes) -> Graph:
+def read_onnx(data: bytes) -> OnnxGraph:
     """The graph of an ONNX model.
 
     Raises:
@@ -47,7 +47,7 @@ def read_onnx(data: bytes) -> Graph:
         graph = next(value for number, value in _fields(data) if number == 7)
         parts = list(_fields(_bytes(graph)))
         weights = dict(_tensor(_bytes(value)) for number, value in parts if number == 5)
-        return Graph(
+        return OnnxGraph(
             tuple(_node(_bytes(value)) for number, value in parts if number == 1),
             weights,
             tuple(name for name in _names(parts, 11) if name not in weights),
@@ -93,11 +93,11 @@ def _names(parts: Sequence[Field], number: int) -> Iterator[str]:
             yield next(_bytes(v).decode() for n, v in _fields(_bytes(value)) if n == 1)
 
 
-def _node(data: bytes) -> Node:
+def _node(data: bytes) -> OnnxNode:
     parts = list(_fields(data))
     texts = {n: [_bytes(v).decode() for f, v in parts if f == n] for n in (1, 2, 4)}
     attributes = dict(_attribute(_bytes(v)) for f, v in parts if f == 5)
-    return Node(texts[4][0], tuple(texts[1]), tuple(texts[2]), attributes)
+    return OnnxNode(texts[4][0], tuple(texts[1]), tuple(texts[2]), attributes)
 
 
 def _attribute(data: bytes) -> tuple[str, Any]:

@@ -18,9 +18,9 @@ from impasto.errors import InputError
 from impasto.image.masks import Mask, check_mask
 from impasto.image.picture import Picture
 from impasto.segment.networks import U2NETP
-from impasto.segment.protobuf import Graph, Node, read_onnx
-from impasto.segment.soft_edges import softened, working
-from impasto.segment.wheels import member_bytes
+from impasto.segment.protobuf import OnnxGraph, OnnxNode, read_onnx
+from impasto.segment.soft_edges import resize_for_masks, soften_edges
+from impasto.segment.wheels import read_member
 
 SIDE = 320
 """Pixels of the square that the network was trained on."""
@@ -29,27 +29,27 @@ FAINT = 0.2
 """Of the network's answer at its strongest, below which it has found nothing."""
 
 
-def salient_object(photo: Picture, name: str) -> Mask:
+def find_salient_object(photo: Picture, name: str) -> Mask:
     """The mask of the most salient object.
 
     Raises:
         InputError: the network is not there, or sees no object.
     """
-    graph = read_onnx(member_bytes(U2NETP, name))
-    small = working(photo)
+    graph = read_onnx(read_member(U2NETP, name))
+    small = resize_for_masks(photo)
     square = torch.from_numpy(np.array(small.resize(SIDE, SIDE).pixels.transpose(2, 0, 1)))
     levels = square / square.max().clamp(min=1e-6)
     mean, deviation = (torch.tensor(each)[:, None, None] for each in (MEAN, DEVIATION))
-    answer = computed(graph, ((levels - mean) / deviation)[None])
+    answer = run_onnx(graph, ((levels - mean) / deviation)[None])
     if float(answer.max()) < FAINT:
         raise InputError(f"`masks` {name}: no object stands out in this photo", field="masks")
     answer = (answer - answer.min()) / (answer.max() - answer.min())
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)
-    return check_mask(softened(large[0, 0].numpy(), small, name))
+    return check_mask(soften_edges(large[0, 0].numpy(), small, name))
 
 
-def computed(graph: Graph, image: Tensor) -> Tensor:
+def run_onnx(graph: OnnxGraph, image: Tensor) -> Tensor:
     """The first output of a graph of one input.
 
     Args:
@@ -69,7 +69,7 @@ def computed(graph: Graph, image: Tensor) -> Tensor:
     return values[graph.outputs[0]]
 
 
-def _convolution(node: Node, inputs: list[Tensor]) -> Tensor:
+def _convolution(node: OnnxNode, inputs: list[Tensor]) -> Tensor:
     options: dict[str, Any] = node.attributes
     values, weight, bias = inputs
     return F.conv2d(
@@ -83,24 +83,24 @@ def _convolution(node: Node, inputs: list[Tensor]) -> Tensor:
     )
 
 
-def _pooling(node: Node, inputs: list[Tensor]) -> Tensor:
+def _pooling(node: OnnxNode, inputs: list[Tensor]) -> Tensor:
     options: dict[str, Any] = node.attributes
     return F.max_pool2d(
         inputs[0], options["kernel_shape"], options["strides"], ceil_mode=bool(options["ceil_mode"])
     )
 
 
-def _slice(_: Node, inputs: list[Tensor]) -> Tensor:
+def _slice(_: OnnxNode, inputs: list[Tensor]) -> Tensor:
     values, first, last, axis = inputs
     return values.narrow(int(axis), int(first), int(last.clamp(max=len(values)) - first))
 
 
-def _resized(_: Node, inputs: list[Tensor]) -> Tensor:
+def _resized(_: OnnxNode, inputs: list[Tensor]) -> Tensor:
     size = inputs[-1].tolist()[2:]
     return F.interpolate(inputs[0], size, mode="bilinear", align_corners=False)
 
 
-OPERATIONS: dict[str, Callable[[Node, list[Tensor]], Tensor]] = {
+OPERATIONS: dict[str, Callable[[OnnxNode, list[Tensor]], Tensor]] = {
     "Add": lambda _, x: x[0] + x[1],
     "Cast": lambda _, x: x[0],
     "Concat": lambda node, x: torch.cat(x, node.attributes["axis"]),

@@ -18,13 +18,13 @@ SMOOTHNESS = 1e-3
 """Variance of luma below which an edge of the picture is none for the mask."""
 
 
-def working(picture: Picture) -> Picture:
+def resize_for_masks(picture: Picture) -> Picture:
     """The picture at the size that masks are found at."""
     side = min(WORKING_SIDE, max(picture.width, picture.height))
     return picture.resize(*fit_within(picture.width, picture.height, side))
 
 
-def softened(values: Floats, picture: Picture, name: str) -> Mask:
+def soften_edges(values: Floats, picture: Picture, name: str) -> Mask:
     """A mask whose edges follow those of the picture.
 
     Args:

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.segment.flatbuffer import Model, Operator, Table
+from impasto.segment.flatbuffer import FlatTable, TfliteModel, TfliteOperator
 
 SAME = 0
 """TensorFlow's name for padding until every stride has its window."""
 RELU, RELU6 = 1, 3
 
 
-def computed(model: Model, image: Tensor) -> list[Tensor]:
+def run_tflite(model: TfliteModel, image: Tensor) -> list[Tensor]:
     """The outputs of a model of one input.
 
     Args:
@@ -36,7 +36,7 @@ def computed(model: Model, image: Tensor) -> list[Tensor]:
     return [values[each] for each in model.outputs]
 
 
-def _options(operator: Operator) -> Table:
+def _options(operator: TfliteOperator) -> FlatTable:
     if operator.options is None:
         raise ValueError(f"the operation {operator.code} has no options")
     return operator.options
@@ -59,7 +59,7 @@ def _activated(values: Tensor, activation: int) -> Tensor:
     return values if not activation else values.clamp(0, 6 if activation == RELU6 else None)
 
 
-def _convolution(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _convolution(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     options = _options(operator)
     values, kernel, bias = inputs  # the kernel: outputs, height, width, inputs
     stride = [options.number(2), options.number(1)]
@@ -68,7 +68,7 @@ def _convolution(operator: Operator, inputs: list[Tensor]) -> Tensor:
     return _activated(result, options.number(3, "<b"))
 
 
-def _depthwise(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _depthwise(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     options = _options(operator)
     values, kernel, bias = inputs  # the kernel: 1, height, width, channels
     stride = [options.number(2), options.number(1)]
@@ -77,7 +77,7 @@ def _depthwise(operator: Operator, inputs: list[Tensor]) -> Tensor:
     return _activated(result, options.number(4, "<b"))
 
 
-def _transposed(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _transposed(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     values, kernel, bias = inputs  # the kernel: outputs, height, width, inputs
     _, across, down = struct.unpack_from("<3i", operator.custom)
     if list(kernel.shape[1:3]) != [down, across]:
@@ -85,7 +85,7 @@ def _transposed(operator: Operator, inputs: list[Tensor]) -> Tensor:
     return F.conv_transpose2d(values, kernel.permute(3, 0, 1, 2), bias, (down, across))
 
 
-def _average(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _average(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     options = _options(operator)
     size = [options.number(4), options.number(3)]
     if size != list(inputs[0].shape[2:]):
@@ -93,7 +93,7 @@ def _average(operator: Operator, inputs: list[Tensor]) -> Tensor:
     return inputs[0].mean((2, 3), keepdim=True)
 
 
-def _largest(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _largest(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     options = _options(operator)
     stride, size = ([options.number(f), options.number(f - 1)] for f in (2, 4))
     if stride != size:
@@ -101,22 +101,22 @@ def _largest(operator: Operator, inputs: list[Tensor]) -> Tensor:
     return F.max_pool2d(inputs[0], size)
 
 
-def _bordered(_: Operator, inputs: list[Tensor]) -> Tensor:
+def _bordered(_: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     _, rows, columns, channels = inputs[1].tolist()
     return F.pad(inputs[0], [*columns, *rows, *channels])
 
 
-def _reshaped(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _reshaped(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     return inputs[0].permute(0, 2, 3, 1).reshape(_options(operator).numbers(0))
 
 
-def _joined(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _joined(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     if inputs[0].dim() == 4:
         raise ValueError("channels that are joined are not known")
     return torch.cat(inputs, _options(operator).number(0))
 
 
-def _resized(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _resized(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     options = _options(operator)
     corners, centers = (bool(options.number(field, "<b")) for field in (2, 3))
     if not (corners or centers):
@@ -124,17 +124,17 @@ def _resized(operator: Operator, inputs: list[Tensor]) -> Tensor:
     return F.interpolate(inputs[0], inputs[1].tolist(), mode="bilinear", align_corners=corners)
 
 
-def _sum(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _sum(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     activation = operator.options.number(0, "<b") if operator.options else 0
     return _activated(inputs[0] + inputs[1], activation)
 
 
-def _product(operator: Operator, inputs: list[Tensor]) -> Tensor:
+def _product(operator: TfliteOperator, inputs: list[Tensor]) -> Tensor:
     activation = operator.options.number(0, "<b") if operator.options else 0
     return _activated(inputs[0] * inputs[1], activation)
 
 
-OPERATIONS: dict[int | str, Callable[[Operator, list[Tensor]], Tensor]] = {
+OPERATIONS: dict[int | str, Callable[[TfliteOperator, list[Tensor]], Tensor]] = {
     0: _sum,
     1: _average,
     2: _joined,

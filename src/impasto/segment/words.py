@@ -13,7 +13,7 @@ from impasto.errors import InputError
 if TYPE_CHECKING:
     from impasto.image.masks import Mask
     from impasto.image.picture import Picture
-    from impasto.segment.clusters import Correspondence
+    from impasto.segment.clusters import RegionPairs
 
 T = TypeVar("T")
 WORD = re.compile(r"(rect|scribble|auto|salient|person|face)(:.*)?", re.DOTALL)
@@ -24,19 +24,19 @@ _RECTANGLE = re.compile(r"\d{1,6}(,\d{1,6}){3}")
 _AUTO = re.compile(r"auto(?::(\d{1,3}))?(?:#(\d{1,3}))?")
 
 
-def is_word(text: object) -> bool:
+def is_mask_word(text: object) -> bool:
     """Whether a mask is to be found rather than read."""
     return isinstance(text, str) and WORD.fullmatch(text) is not None
 
 
-def file_of(text: str) -> str | None:
+def get_mask_file(text: str) -> str | None:
     """The file that a mask is read from; none: there is none."""
-    if not is_word(text):
+    if not is_mask_word(text):
         return text
     return text.removeprefix("scribble:") if text.startswith("scribble:") else None
 
 
-def expanded(
+def expand_auto(
     masks: Sequence[T], paintings: Sequence[T], style_masks: Sequence[T]
 ) -> tuple[list[T], list[T], list[T]]:
     """The same with ``auto`` spelled out: a word for each region, in the photo and in its painting.
@@ -65,7 +65,7 @@ def expanded(
     return regions, [paintings[place % len(paintings)] for place in range(count)], regions
 
 
-def found_masks(
+def find_masks(
     photo: Picture,
     paintings: Sequence[Picture],
     masks: Sequence[Any],
@@ -84,18 +84,18 @@ def found_masks(
     """
     from impasto.image.masks import read_mask
 
-    finder = Finder(photo, paintings)
-    return [finder.of_photo(m) if is_word(m) else read_mask(m) for m in masks], [
-        None if m is None else finder.of_painting(m) if is_word(m) else read_mask(m)
+    finder = MaskFinder(photo, paintings)
+    return [finder.of_photo(m) if is_mask_word(m) else read_mask(m) for m in masks], [
+        None if m is None else finder.of_painting(m) if is_mask_word(m) else read_mask(m)
         for m in style_masks
     ]
 
 
-def check_word(word: str, paintings: int) -> None:
+def check_mask_word(word: str, paintings: int) -> None:
     """See that a mask can be looked for, before it is.
 
     Args:
-        word: one of :func:`is_word`.
+        word: one of :func:`is_mask_word`.
         paintings: different ones that masks belong to.
 
     Raises:
@@ -120,18 +120,18 @@ def check_word(word: str, paintings: int) -> None:
         raise InputError(f"{word}: needs an extra package: pip install 'impasto[masks]'")
 
 
-def check_fetched(word: str) -> None:
+def check_network_present(word: str) -> None:
     """See that the network which finds a mask is there, for a word that has one.
 
     Raises:
         NotFetchedError: it is not; says how to get it.
         WeightsError: it is damaged.
     """
-    from impasto.segment.networks import OF_WORD
-    from impasto.segment.wheels import member_bytes
+    from impasto.segment.networks import MEMBER_OF_WORD
+    from impasto.segment.wheels import read_member
 
-    if word in OF_WORD:
-        member_bytes(OF_WORD[word], word)
+    if word in MEMBER_OF_WORD:
+        read_member(MEMBER_OF_WORD[word], word)
 
 
 def _region(word: str, paintings: int) -> tuple[int, int]:
@@ -147,7 +147,7 @@ def _region(word: str, paintings: int) -> tuple[int, int]:
     return count, place
 
 
-class Finder:
+class MaskFinder:
     """Finds the masks of one photo."""
 
     def __init__(self, photo: Picture, paintings: Sequence[Picture]) -> None:
@@ -155,7 +155,7 @@ class Finder:
         self._photo = photo
         # Each once, however many regions it has.
         self._paintings = list({each.sha256(): each for each in paintings}.values())
-        self._regions: dict[int, Correspondence] = {}
+        self._regions: dict[int, RegionPairs] = {}
 
     def of_photo(self, word: str) -> Mask:
         """The mask that a word stands for.
@@ -163,23 +163,23 @@ class Finder:
         Raises:
             InputError: it cannot be understood, or nothing is found.
         """
-        check_word(word, len(self._paintings))
+        check_mask_word(word, len(self._paintings))
         kind, _, rest = word.partition(":")
         if kind == "auto":
             place, found = self._auto(word)
             return found.photo[place]
         if kind == "salient":
-            from impasto.segment.salient import salient_object
+            from impasto.segment.salient import find_salient_object
 
-            return salient_object(self._photo, word)
+            return find_salient_object(self._photo, word)
         if kind == "person":
-            from impasto.segment.person import person
+            from impasto.segment.person import find_people
 
-            return person(self._photo, word)
+            return find_people(self._photo, word)
         if kind == "face":
-            from impasto.segment.face import faces
+            from impasto.segment.face import find_faces
 
-            return faces(self._photo, word)
+            return find_faces(self._photo, word)
         from impasto.segment import grabcut
 
         if kind == "rect":
@@ -200,11 +200,11 @@ class Finder:
         place, found = self._auto(word)
         return found.painting[place]
 
-    def _auto(self, word: str) -> tuple[int, Correspondence]:
+    def _auto(self, word: str) -> tuple[int, RegionPairs]:
         count, place = _region(word, len(self._paintings))
         if count not in self._regions:
-            from impasto.segment.clusters import corresponding
+            from impasto.segment.clusters import find_region_pairs
 
             name = f"auto:{count}"
-            self._regions[count] = corresponding(self._photo, self._paintings, count, name)
+            self._regions[count] = find_region_pairs(self._photo, self._paintings, count, name)
         return place - 1, self._regions[count]

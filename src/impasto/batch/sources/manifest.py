@@ -19,7 +19,7 @@ from typing import Any
 
 from impasto.batch.sources import places
 from impasto.errors import InputError, RecipeError
-from impasto.segment.words import file_of
+from impasto.segment.words import get_mask_file
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 SEVERAL = "|"
@@ -163,7 +163,7 @@ def respelled(mask: str, spelled: Callable[[str], str]) -> str:
 
 def mask_file(mask: str) -> str | None:
     """The file that a mask is read from; none: there is none."""
-    return None if mask == NONE else file_of(mask)
+    return None if mask == NONE else get_mask_file(mask)
 
 
 def _recipe(value: Any, folder: str, where: str) -> str | None:

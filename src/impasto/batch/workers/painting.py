@@ -65,7 +65,7 @@ def masks_of(
 ) -> tuple[list[Mask], list[Mask | None]]:
     """Of the photo and of the paintings, read or found."""
     from impasto.image.masks import read_mask
-    from impasto.segment.words import found_masks
+    from impasto.segment.words import find_masks
 
     def opened(mask: str) -> Mask | str:
         return (
@@ -75,7 +75,7 @@ def masks_of(
         )
 
     parts = [None if each == NONE else opened(each) for each in job.style_masks]
-    return found_masks(photo, paintings, [opened(each) for each in job.masks], parts)
+    return find_masks(photo, paintings, [opened(each) for each in job.masks], parts)
 
 
 def of_one_size(begun: Sequence[Begun]) -> list[list[Begun]]:

@@ -102,13 +102,13 @@ def _check(options: argparse.Namespace) -> None:
     from impasto.errors import InputError, ResourceError
     from impasto.image.files.atomic import make_folder
     from impasto.image.files.decode import read_picture
-    from impasto.segment.words import expanded
+    from impasto.segment.words import expand_auto
 
     if options.watch and options.limit:
         raise InputError("--watch has no end that --limit could set: leave one of them out")
     options.output = places.normalized(options.output)
     if options.style:
-        masks, styles, parts = expanded(options.mask, options.style, options.style_mask)
+        masks, styles, parts = expand_auto(options.mask, options.style, options.style_mask)
         _recipe_for(options, None, {}, styles).check_counts(len(styles), len(masks), len(parts))
     for file in filter(None, map(mask_file, (*options.mask, *options.style_mask))):
         read_picture(places.read(file), name=file)

@@ -37,9 +37,9 @@ def run(argv: list[str]) -> int:
 
     photo, painting = (read_picture(Path(p), notice=say) for p in (options.photo, options.painting))
     results = {path: read_picture(Path(path), notice=say) for path in options.results}
-    from impasto.evaluate.compare import compare, reference_encoder
+    from impasto.evaluate.compare import compare, load_reference_encoder
 
-    encoder = reference_encoder()
+    encoder = load_reference_encoder()
     found = {path: compare(photo, painting, each, encoder) for path, each in results.items()}
     if options.json:
         print(json.dumps(found))

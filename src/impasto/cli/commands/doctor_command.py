@@ -94,11 +94,11 @@ def _version(package: str) -> str:
 def _weights() -> dict[str, str]:
     from impasto.cli.reports.error_text import describe_error
     from impasto.encoders.weights import load_parameters
-    from impasto.record.provenance import weights_used
+    from impasto.record.provenance import identify_weights
 
     try:
         parameters = load_parameters("vgg19")
-        name, digest = weights_used("vgg19", None)
+        name, digest = identify_weights("vgg19", None)
     except WeightsError as error:
         return {"error": describe_error(error)}
     return {

@@ -55,11 +55,11 @@ def _check_folder(folder: Path, read: list[Path], *, overwrite: bool) -> None:
     """A folder, or nothing yet, where no file that would be written is in the way."""
     from impasto.cli.options.output_files import check_targets
     from impasto.errors import InputError
-    from impasto.explain.inspection_page import files
+    from impasto.explain.inspection_page import list_inspection_files
 
     try:
         if folder.is_dir():
-            check_targets(files(folder), read, overwrite=overwrite)
+            check_targets(list_inspection_files(folder), read, overwrite=overwrite)
         elif folder.exists():
             raise InputError(f"{folder}: is a file, a folder is needed")
     except OSError as error:

@@ -44,18 +44,18 @@ def run(argv: list[str]) -> int:
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
     from impasto.image.picture import Picture
-    from impasto.segment.words import file_of, found_masks, is_word
+    from impasto.segment.words import find_masks, get_mask_file, is_mask_word
 
-    if not is_word(options.kind):
+    if not is_mask_word(options.kind):
         raise InputError(f"{options.kind}: is no kind of mask; see impasto mask --help")
     if options.kind.startswith("auto") and not options.style:
         raise InputError(f"{options.kind}: needs the painting, --style PAINTING")
-    output, scribbles = Path(options.output), file_of(options.kind)
+    output, scribbles = Path(options.output), get_mask_file(options.kind)
     choose_format(output, 8)
     read = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
     check_targets([output], read, overwrite=options.force)
     paintings = [read_picture(each) for each in options.style]
-    (mask,), _ = found_masks(read_picture(options.photo), paintings, [options.kind], [])
+    (mask,), _ = find_masks(read_picture(options.photo), paintings, [options.kind], [])
     gray = Picture(np.repeat(mask.values[..., None], 3, axis=2))
     write_picture(gray, output, overwrite=options.force)
     say(f"{output} ({gray.width}x{gray.height}), {mask.values.mean():.0%} of the photo")

@@ -14,7 +14,7 @@ from impasto.cli.options.arguments import Parser, device, gigabytes, say
 if TYPE_CHECKING:
     from impasto.image.masks import Mask
     from impasto.image.picture import Picture
-    from impasto.record.provenance import Named, Provenance
+    from impasto.record.provenance import FileHash, Provenance
 
 
 def build_parser() -> Parser:
@@ -122,7 +122,7 @@ class Search:
             *(self.picture(named, given, "--style") for named, given in pairs),
         ]
 
-    def picture(self, named: Named, given: str | None, flag: str) -> Picture:
+    def picture(self, named: FileHash, given: str | None, flag: str) -> Picture:
         """The picture given, or found by name beside the output or in the current folder."""
         from impasto.image.files.decode import read_picture
 
@@ -143,13 +143,13 @@ class Search:
         """Of the photo and of the paintings, likewise; or found again. Flags that are empty cannot
         be given.
         """
-        from impasto.segment.words import found_masks
+        from impasto.segment.words import find_masks
 
         record = self._provenance
-        entire: Named = ("none", "")
+        entire: FileHash = ("none", "")
         regions = _paired(record.masks, masks, "mask", flags[0])
         parts = _paired([n or entire for n in record.style_masks], style_masks, "part", flags[1])
-        found = found_masks(
+        found = find_masks(
             *pictures,
             [self._mask_source(*each, flags[0]) for each in regions],
             [None if n is entire else self._mask_source(n, g, flags[1]) for n, g in parts],
@@ -159,15 +159,15 @@ class Search:
                 self._differs(f"{mask.path or mask.name}: is not the mask this was made with")
         return found
 
-    def _mask_source(self, named: Named, given: str | None, flag: str) -> str | Path:
+    def _mask_source(self, named: FileHash, given: str | None, flag: str) -> str | Path:
         """A word, or the file given or found by name."""
-        from impasto.segment.words import file_of, is_word
+        from impasto.segment.words import get_mask_file, is_mask_word
 
         word = given or named[0]
-        if not is_word(word):
+        if not is_mask_word(word):
             self.found.append(Path(given) if given else self._by_name(word, flag))
             return self.found[-1]
-        file = file_of(word)
+        file = get_mask_file(word)
         if file is None:
             return word
         self.found.append(Path(file) if given else self._by_name(file, flag))
@@ -205,12 +205,12 @@ class Search:
 
     def check_weights(self, given: str | None) -> None:
         """The network's weights are the ones, as far as the record tells."""
-        from impasto.record.provenance import weights_used
+        from impasto.record.provenance import identify_weights
 
         expected = self._provenance.weights
         if expected is None:
             return
-        found = weights_used(self._provenance.recipe.encoder.network, given)
+        found = identify_weights(self._provenance.recipe.encoder.network, given)
         if found[1] != expected[1]:
             self._differs(
                 f"it was made with the weights {expected[0]} (SHA-256 {expected[1][:12]}), "
@@ -245,8 +245,8 @@ class Search:
 
 
 def _paired(
-    named: Sequence[Named], given: list[str] | None, what: str, flag: str
-) -> list[tuple[Named, str | None]]:
+    named: Sequence[FileHash], given: list[str] | None, what: str, flag: str
+) -> list[tuple[FileHash, str | None]]:
     """What the record names, and what the user gives for it."""
     from impasto.errors import InputError, format_count
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.cli.options.arguments import Parser, say
 
 if TYPE_CHECKING:
-    from impasto.encoders.weights import Source
+    from impasto.encoders.sources import WeightSource
 
 
 def run(argv: list[str]) -> int:
@@ -39,14 +39,14 @@ def run(argv: list[str]) -> int:
 
 def _rows() -> list[dict[str, Any]]:
     from impasto.cli.reports.error_text import describe_error
-    from impasto.encoders.weights import SOURCES, cached_file, file_sha256, wheel_path
+    from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file, hash_file
     from impasto.errors import WeightsError
 
     rows = []
     for source in SOURCES:
         try:
-            path = wheel_path() if source.url is None else cached_file(source)
-            state = "absent" if path is None or not path.exists() else file_sha256(path)
+            path = find_wheel_file() if source.url is None else find_cached_file(source)
+            state = "absent" if path is None or not path.exists() else hash_file(path)
         except WeightsError as error:
             path, state = None, f"unusable: {describe_error(error)}"
         rows.append(
@@ -63,7 +63,7 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-def _published(source: Source) -> str | None:
+def _published(source: WeightSource) -> str | None:
     hashes = {"sha256": source.sha256, "md5": source.md5}
     return ", ".join(f"{name} {digits}" for name, digits in hashes.items() if digits) or None
 
@@ -82,8 +82,8 @@ def _list(*, as_json: bool) -> int:
 
 
 def _download(name: str) -> int:
-    from impasto.encoders.download import download
-    from impasto.encoders.weights import SOURCES
+    from impasto.encoders.download import download_weights
+    from impasto.encoders.sources import SOURCES
     from impasto.errors import InputError
 
     source = next((each for each in SOURCES if each.name == name), None)
@@ -99,7 +99,7 @@ def _download(name: str) -> int:
             of = f" of {total / 2**20:.0f}" if total else ""
             print(f"{have / 2**20:.0f}{of} MiB", file=sys.stderr, flush=True)
 
-    print(download(source, progress))
+    print(download_weights(source, progress))
     return 0
 
 
@@ -118,10 +118,10 @@ def _convert(source: str, target: Path, *, force: bool) -> int:
 
 def _verify(path: Path) -> int:
     from impasto.encoders.formats import read_parameters
-    from impasto.encoders.weights import file_sha256
+    from impasto.encoders.sources import hash_file
 
     parameters = read_parameters(path)
     count = sum(weight.numel() + bias.numel() for weight, bias in parameters.layers.values())
     print(f"{path}: {parameters.network}, {len(parameters.layers)} layers, {count} numbers, finite")
-    print(f"sha256 {file_sha256(path)}")
+    print(f"sha256 {hash_file(path)}")
     return 0

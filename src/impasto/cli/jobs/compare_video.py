@@ -25,13 +25,13 @@ def run_video(options: argparse.Namespace) -> int:
     from impasto.image.files.decode import read_picture
 
     check_opencv()
-    from impasto.record.stability_plot import check_plot, write_plot
+    from impasto.record.stability_plot import check_plot_target, write_stability_plot
     from impasto.video.clip.reading import open_clip
     from impasto.video.film_metrics import SOURCE, FilmStyleMeter, SteadinessMeter
     from impasto.video.stabilize.flow import DisEstimator
 
     if options.plot:
-        check_plot(Path(options.plot))
+        check_plot_target(Path(options.plot))
     painting = read_picture(Path(options.painting), notice=say)
     clip = open_clip(options.photo, notice=say)
     films = {path: open_clip(path, notice=say) for path in options.results}
@@ -49,7 +49,7 @@ def run_video(options: argparse.Namespace) -> int:
         print_table(found)
         print(f"{SOURCE}: {_listed(floor)}; compared: {_listed(steady.average_shares())}")
     if options.plot:
-        write_plot(Path(options.plot), found, floor)
+        write_stability_plot(Path(options.plot), found, floor)
     return 0
 
 

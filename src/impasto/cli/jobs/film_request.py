@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto._version import __version__
-from impasto.encoders.weights import file_sha256
+from impasto.encoders.sources import hash_file
 from impasto.image.picture import Picture
 from impasto.network.network_files import network_file, network_there
 from impasto.optimize.checkpoint import essence
@@ -90,4 +90,4 @@ def _network(recipe: Recipe, weights: str | None) -> list[str]:
     files = [] if weights is None else [Path(weights)]
     if recipe.engine.kind == "network":
         files.append(network_file(recipe.engine.file))
-    return [file_sha256(network_there(each)) for each in files]
+    return [hash_file(network_there(each)) for each in files]

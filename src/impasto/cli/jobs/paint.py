@@ -75,7 +75,7 @@ class Job:
 def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) -> int:
     """Do the job, show progress, write the result; 0, or 130 if it was stopped.
 
-    ``recorders`` see every step, ``films`` are written at the end.
+    ``recorders`` record every step, ``films`` are written at the end.
     """
     from impasto.api.stylize import finished
     from impasto.image.files.encode import write_picture
@@ -176,7 +176,7 @@ def _steps(
                 say(f"memory ran out: going on in tiles of {step.tile} px")
             progress.see(step)
             for recorder in recorders:
-                recorder.see(step)
+                recorder.record(step)
             if stop and not step.last:
                 steps.close()  # writes the checkpoint
                 return step, True

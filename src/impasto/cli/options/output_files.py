@@ -11,7 +11,7 @@ from pathlib import Path
 
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.encode import check_target
-from impasto.record.originals import is_among, same_file
+from impasto.record.originals import is_among, is_same_file
 
 LONGEST_NAME = 255
 """Bytes in a file name, on every common file system."""
@@ -65,7 +65,7 @@ def check_targets(
         try:
             if is_among(target, inputs):
                 raise InputError(f"{target}: is an input, originals are never replaced")
-            ours = continued is not None and same_file(target, continued)
+            ours = continued is not None and is_same_file(target, continued)
             check_target(target, overwrite=overwrite or ours)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error.strerror})") from None

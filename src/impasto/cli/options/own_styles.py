@@ -44,13 +44,13 @@ def with_own_styles(options: argparse.Namespace, *, needed: bool = True) -> argp
 
 def _unpacked(network: Path) -> dict[str, str]:
     """Files of the network's own paintings by name, in the cache."""
-    from impasto.encoders.cache import cache_directory
+    from impasto.encoders.sources import find_cache_folder
     from impasto.image.files.atomic import make_folder, write_atomically
     from impasto.network.network_files import paintings_in
 
     found = {}
     for name, png in paintings_in(network).items():
-        folder = cache_directory() / "styles" / hashlib.sha256(png).hexdigest()[:16]
+        folder = find_cache_folder() / "styles" / hashlib.sha256(png).hexdigest()[:16]
         file = folder / f"{Path(name).name}.png"  # whoever wrote the file, in this folder
         if not file.exists():
             make_folder(folder)

@@ -59,10 +59,10 @@ def spell_out(options: argparse.Namespace) -> argparse.Namespace:
         InputError, ResourceError, WeightsError: as of :func:`with_own_styles`.
     """
     from impasto.cli.options.own_styles import with_own_styles
-    from impasto.segment.words import expanded
+    from impasto.segment.words import expand_auto
 
     with_own_styles(options)
-    options.mask, options.style, options.style_mask = expanded(
+    options.mask, options.style, options.style_mask = expand_auto(
         options.mask, options.style, options.style_mask
     )
     return options
@@ -70,9 +70,9 @@ def spell_out(options: argparse.Namespace) -> argparse.Namespace:
 
 def mask_files(options: argparse.Namespace) -> list[str]:
     """Those that masks are read from."""
-    from impasto.segment.words import file_of
+    from impasto.segment.words import get_mask_file
 
-    found = (file_of(each) for each in (*options.mask, *options.style_mask) if each != "none")
+    found = (get_mask_file(each) for each in (*options.mask, *options.style_mask) if each != "none")
     return [each for each in found if each]
 
 
@@ -80,7 +80,7 @@ def read_masks(
     options: argparse.Namespace, photo: Picture, paintings: list[Picture]
 ) -> tuple[list[Mask], list[Mask | None]]:
     """Of the photo and of the paintings, read or found."""
-    from impasto.segment.words import found_masks
+    from impasto.segment.words import find_masks
 
     parts = [None if each == "none" else each for each in options.style_mask]
-    return found_masks(photo, paintings, options.mask, parts)
+    return find_masks(photo, paintings, options.mask, parts)

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from impasto.encoders.weights import file_sha256, load_encoder
+from impasto.encoders.sources import hash_file
+from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, format_count
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.decode import read_picture
@@ -170,7 +171,7 @@ def _identity(session: Session, plan: Plan) -> dict[str, Any]:
     return {
         "photos": all_in(session.photos),
         "paintings": fingerprint(given) if isinstance(given, tuple) else all_in(given),
-        "weights to begin with": "" if base is None else file_sha256(network_there(base)),
+        "weights to begin with": "" if base is None else hash_file(network_there(base)),
         "grain": [DEVIATION, SIDE, *PERIODS],
         "processes": torch.distributed.get_world_size() if _together() else 1,
         **{name: settings[name] for name in FIXED},

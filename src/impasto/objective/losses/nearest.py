@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.layers import cell_of
+from impasto.encoders.layers import get_cell_size
 
 CELL = 4
 """Pixels a side that a hypercolumn stands for."""
@@ -42,7 +42,7 @@ def hypercolumns(features: Mapping[str, Tensor], layers: Mapping[str, float]) ->
     parts = []
     for layer, weight in layers.items():
         feature = _wide(features[layer]) * (weight / features[layer].shape[1])
-        cell = cell_of(layer)
+        cell = get_cell_size(layer)
         if cell < CELL:
             feature = F.avg_pool2d(feature, CELL // cell)
         elif cell > CELL:
@@ -54,7 +54,7 @@ def hypercolumns(features: Mapping[str, Tensor], layers: Mapping[str, float]) ->
 def grid_of(features: Mapping[str, Tensor], layers: Iterable[str]) -> tuple[int, int]:
     """Rows and columns of the places that :func:`hypercolumns` are of."""
     rows, columns = (
-        min(features[layer].shape[side] * cell_of(layer) // CELL for layer in layers)
+        min(features[layer].shape[side] * get_cell_size(layer) // CELL for layer in layers)
         for side in (2, 3)
     )
     return rows, columns

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.layers import cell_of
+from impasto.encoders.layers import get_cell_size
 from impasto.engine.storage import Storage
 from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import measure_each
@@ -33,14 +33,14 @@ class RegionMasks:
         storage = storage or Storage(masks[0].device if masks else torch.device("cpu"))
         self.shares = [_mean(mask, storage) for mask in masks] or [1.0]
         self._masks: dict[int, list[Tensor]] = {}
-        for cell in {cell_of(layer) for layer in layers} if masks else ():
+        for cell in {get_cell_size(layer) for layer in layers} if masks else ():
             self._masks[cell] = [
                 mask if cell == 1 else _pooled(mask, cell, storage) for mask in masks
             ]
 
     def masks(self, layer: str) -> Sequence[Tensor | None]:
         """Of each region, weights [h, w] of the layer's positions; none: all of them alike."""
-        return self._masks[cell_of(layer)] if self._masks else [None]
+        return self._masks[get_cell_size(layer)] if self._masks else [None]
 
 
 class MomentGauge:
@@ -60,7 +60,7 @@ class MomentGauge:
                 found += [None] * len(masks)
                 continue
             parts = [
-                mask if mask is None or tile is None else tile.part(mask, cell_of(layer))
+                mask if mask is None or tile is None else tile.part(mask, get_cell_size(layer))
                 for mask in masks
             ]
             weights = [self._weight((layer, i, tile), part) for i, part in enumerate(parts)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import cell_of
+from impasto.encoders.layers import get_cell_size
 from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import wide
 from impasto.objective.statistics.region_masks import RegionMasks
@@ -85,7 +85,7 @@ class Points:
         :class:`Samples`.
         """
         return [
-            None if places is None else _taken(features[layer], *places, cell_of(layer), tile)
+            None if places is None else _taken(features[layer], *places, get_cell_size(layer), tile)
             for layer, places in self._places
         ]
 
@@ -144,7 +144,7 @@ class _Boxes:
         if not len(self.full):
             return None
         if self.mask is not None:
-            part = self.mask if tile is None else tile.part(self.mask, cell_of(self.layer))
+            part = self.mask if tile is None else tile.part(self.mask, get_cell_size(self.layer))
             points = points * part.to(points)
         full = self.full.to(points.device)
         return Samples(self._sums(points, tile)[full] / self.filled.to(points)[full, None])
@@ -152,14 +152,14 @@ class _Boxes:
     def _sums(self, points: Tensor, tile: Tile | None) -> Tensor:
         rows, columns = self.rows, self.columns
         if tile is not None:
-            rows = rows[:, tile.rows.places(cell_of(self.layer))]
-            columns = columns[:, tile.columns.places(cell_of(self.layer))]
+            rows = rows[:, tile.rows.places(get_cell_size(self.layer))]
+            columns = columns[:, tile.columns.places(get_cell_size(self.layer))]
         sums = torch.einsum("rh,chw,kw->rkc", rows.to(points), points, columns.to(points))
         return sums.flatten(0, 1)
 
 
 def _cells(size: tuple[int, int], layer: str) -> tuple[int, int]:
-    cell = cell_of(layer)
+    cell = get_cell_size(layer)
     return size[0] // cell, size[1] // cell
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from impasto.segment.wheels import NotFetchedError
-from impasto.segment.words import check_fetched, check_word, expanded, is_word
+from impasto.segment.words import check_mask_word, check_network_present, expand_auto, is_mask_word
 from impasto.studio.http.schema import JobRequest, OfWord, Source
 from impasto.studio.problems import Problem
 from impasto.studio.settings import MOST_PICTURES
@@ -62,23 +62,23 @@ def regions_of(job: JobRequest) -> Regions:
     for word in given:
         if isinstance(word, str):
             _check(word)
-    masks, paintings, parts = expanded(given, styles, job.style_masks or [])
+    masks, paintings, parts = expand_auto(given, styles, job.style_masks or [])
     if len(paintings) > MOST_PICTURES:
         raise Problem("bad_input", f"style: more than {MOST_PICTURES}")
     for word in masks:
         if isinstance(word, str):
-            check_word(word, len(styles))
+            check_mask_word(word, len(styles))
     return Regions(list(paintings), list(masks), list(parts))
 
 
 def _check(word: str) -> None:
-    if not is_word(word):
+    if not is_mask_word(word):
         known = "rect:X,Y,WIDTH,HEIGHT, salient, person, face and auto:COUNT"
         raise Problem("bad_input", f"mask: no such word; there are {known}")
     if word.startswith("scribble"):
         raise Problem("path_refused", "scribble: names a file; send the mask itself")
     try:
-        check_fetched(word)
+        check_network_present(word)
     except NotFetchedError:
         raise Problem(
             "no_mask_network",

@@ -18,7 +18,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
 from impasto.recipe.recipe import parse_recipe
-from impasto.segment.words import found_masks
+from impasto.segment.words import find_masks
 from impasto.studio.decoding.browser_view import show
 from impasto.studio.http.bounds import check_size
 from impasto.studio.queue import folder as files
@@ -101,7 +101,7 @@ class PictureJob:
             else None
             for place, part in enumerate(spec.style_masks)
         ]
-        found, found_parts = found_masks(photo, styles, masks, parts)
+        found, found_parts = find_masks(photo, styles, masks, parts)
         for place, word in enumerate(spec.masks):
             if word is not None:
                 self._show_mask(found[place], files.view_file(files.mask_file(place)))
