@@ -292,7 +292,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
     [
         (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
         (["--region", "0,0,0,20"], "region 0,0,0,20: is none, X,Y,WIDTH,HEIGHT are needed"),
-        (["--mask", "auto:3"], "auto:3#1 is the first of 3"),
+        (["--mask", "auto:3"], "such as auto:3#1"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),
         (["--mask", "black.png"], "is black all over"),

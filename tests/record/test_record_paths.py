@@ -247,7 +247,7 @@ def test_a_name_that_is_left_is_looked_for_beside_the_picture(root, record, form
 def test_a_record_alone_chooses_only_the_network_it_has_the_hash_of(
     root, record, network_file, capsys
 ):
-    from impasto.encoders.weights import file_sha256
+    from impasto.encoders.sources import hash_file
 
     own = Path("own.safetensors")
     own.write_bytes(network_file.read_bytes())
@@ -258,7 +258,7 @@ def test_a_record_alone_chooses_only_the_network_it_has_the_hash_of(
     gift(painted_by(record, f"{root}/own.safetensors", "0" * 64))
     assert main([*replay, "--accept-changed"]) == 2
     assert "is not the network this was made with; give it with --network" in complaint(capsys)
-    gift(painted_by(record, f"{root}/own.safetensors", file_sha256(own)))
+    gift(painted_by(record, f"{root}/own.safetensors", hash_file(own)))
     assert main(replay) == 0
     made = Path("gift-replay.png").read_bytes()
     gift(painted_by(record, f"{root}/own.safetensors"))

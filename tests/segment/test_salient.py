@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from impasto.errors import InputError, WeightsError
 from impasto.image.files.decode import read_picture
 from impasto.segment import salient, wheels
-from impasto.segment.protobuf import read_onnx
-from impasto.segment.salient import run_onnx
-from impasto.segment.words import find_masks
+from impasto.segment.mask_words import find_masks
+from impasto.segment.onnx_network import read_onnx, run_onnx
 
 
 def varint(value: int) -> bytes:

@@ -19,8 +19,8 @@ from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.image.picture import Picture
 from impasto.segment.clusters import _cluster, find_region_pairs
+from impasto.segment.mask_words import expand_auto, find_masks
 from impasto.segment.soft_edges import soften_edges
-from impasto.segment.words import expand_auto, find_masks
 from runs import replayed
 
 pytestmark = pytest.mark.usefixtures("in_work")
@@ -137,7 +137,7 @@ def test_any_word_is_a_mask_or_one_line(text):
 def test_one_region_has_to_be_named(word, work, capsys):
     job = ["mask", "photo.png", word, "--style", "painting.png", "-o", "m.png"]
     assert main(job) == 2
-    assert "auto:3#1 is the first of 3" in capsys.readouterr().err
+    assert "such as auto:3#1" in capsys.readouterr().err
 
 
 def test_auto_is_spelled_out_for_the_photo_and_its_painting():
@@ -147,9 +147,9 @@ def test_auto_is_spelled_out_for_the_photo_and_its_painting():
     assert expand_auto(["m.png"], ["p"], ["q"]) == (["m.png"], ["p"], ["q"])
     assert expand_auto(["auto"], ["p", "q"], [])[1] == ["p", "q", "p"]
     assert len(expand_auto(["auto"], [*"pqrs"], [])[0]) == 4
-    with pytest.raises(InputError, match="give no other masks"):
+    with pytest.raises(InputError, match="cannot be combined with other masks"):
         expand_auto(["auto", "m"], ["p"], [])
-    with pytest.raises(InputError, match="3 paintings need a region each"):
+    with pytest.raises(InputError, match="one region for each of the 3 paintings"):
         expand_auto(["auto:2"], [*"pqr"], [])
     with pytest.raises(InputError, match="2 to 8 regions"):
         expand_auto(["auto:9"], ["p"], [])
@@ -192,11 +192,11 @@ def test_auto_with_two_paintings_is_replayed_and_refined(work):
     ("word", "words"),
     [
         ("rect:1,2,3", "rect:X,Y,WIDTH,HEIGHT"),
-        ("rect:0,0,65,20", "is not inside the photo's 64x48 px"),
-        ("rect:0,0,64,48", "is all of the photo"),
+        ("rect:0,0,65,20", "is not inside the photo of 64x48 px"),
+        ("rect:0,0,64,48", "covers the whole photo"),
         ("scribble", "scribble:FILE"),
         ("scribble:nowhere.png", "nowhere.png: no such file"),
-        ("scribble:white.png", "has no black or red stroke"),
+        ("scribble:white.png", "no black or red stroke"),
         ("auto:1", "2 to 8 regions"),
     ],
 )

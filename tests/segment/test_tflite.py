@@ -15,11 +15,10 @@ import torch.nn.functional as F
 
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
-from impasto.segment import face, person
-from impasto.segment.face import _decode_boxes, _draw_oval
-from impasto.segment.flatbuffer import read_tflite
-from impasto.segment.tflite import run_tflite
-from impasto.segment.words import find_masks
+from impasto.segment import people
+from impasto.segment.mask_words import find_masks
+from impasto.segment.people import _decode_boxes, _draw_oval
+from impasto.segment.tflite_network import read_tflite, run_tflite
 
 
 def buffer_of(root: dict[int, Any]) -> bytes:
@@ -180,9 +179,9 @@ def put(cache, monkeypatch, module, name: str, data: bytes) -> None:
 
 
 def test_what_the_network_takes_for_a_person_becomes_a_mask(tmp_path, monkeypatch):
-    put(tmp_path, monkeypatch, person, "SELFIE", bluish(20))
+    put(tmp_path, monkeypatch, people, "SELFIE", bluish(20))
     pixels = np.full((60, 80, 3), (180, 90, 20), np.uint8)
-    with pytest.raises(InputError, match="nobody is seen"):
+    with pytest.raises(InputError, match="no person was found"):
         find_masks(read_picture(pixels), [], ["person"], [])
     pixels[20:40, 10:50] = (20, 40, 250)
     (mask,), _ = find_masks(read_picture(pixels), [], ["person"], [])
@@ -191,11 +190,11 @@ def test_what_the_network_takes_for_a_person_becomes_a_mask(tmp_path, monkeypatc
 
 
 def test_faces_are_ovals_where_the_network_says(tmp_path, monkeypatch):
-    put(tmp_path, monkeypatch, face, "BLAZE", bluish(1))
+    put(tmp_path, monkeypatch, people, "BLAZE", bluish(1))
     boxes, scores = torch.zeros(1, 896, 16), torch.full((1, 896, 1), -5.0)
-    monkeypatch.setattr(face, "computed", lambda *_: (boxes, scores))
+    monkeypatch.setattr(people, "run_tflite", lambda *_: (boxes, scores))
     photo = read_picture(np.full((64, 128, 3), 128, np.uint8))
-    with pytest.raises(InputError, match="no face is seen"):
+    with pytest.raises(InputError, match="no face was found"):
         find_masks(photo, [], ["face"], [])
     # A face in the middle of the upper left quarter of the photo, which is the square's middle.
     boxes[0, 0, :4] = torch.tensor([32 - 4, 48 - 4, 16, 16])

@@ -484,9 +484,9 @@ def test_regions_are_found_in_photo_and_painting(client):
         ("/etc/passwd", "bad_input", "no such word"),
         ("rect:1,2", "bad_input", "rect:X,Y,WIDTH,HEIGHT in pixels"),
         ("auto:1", "bad_input", "2 to 8 regions"),
-        ("auto:3#4", "bad_input", "names no region"),
+        ("auto:3#4", "bad_input", "invalid region"),
         ("scribble:/etc/passwd", "path_refused", "send the mask itself"),
-        ("face:2", "bad_input", "takes nothing after a colon"),
+        ("face:2", "bad_input", "takes no options after a colon"),
         ("person", "no_mask_network", "`impasto mask PHOTO person"),
     ],
 )

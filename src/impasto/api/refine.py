@@ -21,7 +21,7 @@ from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture
 from impasto.network.choice import engine_for
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.segment.words import expand_auto, find_masks
+from impasto.segment.mask_words import expand_auto, find_masks
 
 MARGIN = 64
 """Pixels around the region that are painted with it, for the network to see where it lies."""

@@ -24,7 +24,7 @@ from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.originals import is_among
 from impasto.record.provenance import Provenance, identify_weights
-from impasto.segment.words import expand_auto, find_masks
+from impasto.segment.mask_words import expand_auto, find_masks
 
 if TYPE_CHECKING:
     from PIL import Image

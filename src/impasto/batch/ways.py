@@ -15,7 +15,7 @@ from impasto.batch.sources.manifest import Row, mask_file, respelled
 from impasto.errors import ImpastoError, InputError, WeightsError
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
-from impasto.segment.words import expand_auto
+from impasto.segment.mask_words import expand_auto
 
 RecipeFor = Callable[[str | None, Mapping[str, Any], Sequence[str]], Recipe]
 """The batch's recipe, or another by name, with fields changed, for some paintings."""

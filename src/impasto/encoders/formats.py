@@ -172,7 +172,7 @@ def _read_matconvnet(path: Path) -> VggParameters:
 
 
 def _read_mean_color(file: dict[str, Any]) -> list[float]:
-    """Read the mean RGB color: a 224 x 224 x 3 image in older files, three numbers in newer ones."""
+    """Read the mean RGB color: an image of 224 x 224 px in old files, three numbers in new ones."""
     meta = file.get("meta")
     normalization = getattr(meta, "normalization", None) or file.get("normalization")
     if normalization is None:

@@ -32,7 +32,7 @@ SELF_SIMILARITY_GRID = 32
 LUMA = (0.299, 0.587, 0.114)
 EPSILON = 1e-12
 PATCH, OCTAVES = 7, 3
-"""Side in pixels of the patches of the sliced distance, and number of scales, each half the size."""
+"""Side of the patches for the sliced distance in pixels, and number of scales, halved each."""
 
 
 @dataclass(frozen=True)

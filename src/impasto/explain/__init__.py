@@ -1,1 +1,1 @@
-"""Seeing inside the network: reconstructions, textures, activations."""
+"""Show what the network sees: reconstructions, textures and activations."""

@@ -1,8 +1,8 @@
-"""Seeing inside: what a layer keeps of a picture's content, and what its Gram keeps of a style.
+"""Show what each layer keeps of a picture's content, and what its Gram matrix keeps of a style.
 
-The reconstructions of figure 1 of Gatys, Ecker and Bethge (arXiv:1508.06576), made with the same
-loop as every other picture: a recipe with the content term of one layer alone, or the style term
-of one layer alone, from noise.
+These are the reconstructions in figure 1 of Gatys, Ecker and Bethge (arXiv:1508.06576). Each one is
+an ordinary run from noise whose recipe has only the content term, or only the style term, of one
+layer.
 """
 
 from __future__ import annotations
@@ -37,21 +37,20 @@ from impasto.image.picture import Picture, fit_within
 from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe
 
-SHEET = 64
-"""Channels on an activation sheet."""
+CHANNELS_PER_SHEET = 64
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What to look at, and how closely.
+    """The pictures to inspect and the settings of the reconstructions.
 
     Attributes:
-        photo: reconstructed, and its activations shown.
-        painting: its texture is synthesised.
+        photo: picture to reconstruct and whose activations are shown.
+        painting: picture whose texture is synthesized.
         size: longer side in pixels.
-        iterations: of each reconstruction and each texture.
-        seed: of the noise they start from.
-        device: as everywhere.
+        iterations: iterations per reconstruction and per texture.
+        seed: seed of the initial noise.
+        device: ``auto``, ``cpu`` or ``cuda``.
     """
 
     photo: Picture
@@ -63,12 +62,12 @@ class Inspection:
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
-    """Write every picture and ``index.html`` into a folder, yielding a line for each.
+    """Write all pictures and ``index.html`` into a folder, and yield a line of text for each.
 
-    Files of these names, see :func:`impasto.explain.inspection_page.list_inspection_files`, are replaced.
+    Existing files of :func:`impasto.explain.inspection_page.list_inspection_files` are replaced.
 
     Raises:
-        ResourceError: the folder cannot be made or written.
+        ResourceError: the folder cannot be created or written.
     """
     make_folder(folder)
     sheets = draw_activation_sheets(inspection)
@@ -78,17 +77,21 @@ def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
         yield f"{layer}: content reconstructed, relative squared error {loss:.2g}"
         picture, loss = synthesize_texture(inspection, layer)
         write_picture(picture, folder / name_picture(STYLE, layer), overwrite=True)
-        yield f"{layer}: texture synthesised, relative squared Gram error {loss:.2g}"
+        yield f"{layer}: texture synthesized, relative squared Gram error {loss:.2g}"
         sheet = io.BytesIO()
         sheets[layer].save(sheet, "PNG")
         write_atomically(folder / name_picture(ACTIVATIONS, layer), sheet.getvalue())
-    shown = render_page(inspection.iterations, inspection.size, inspection.seed)
-    write_atomically(folder / INDEX, shown.encode())
+    page = render_page(inspection.iterations, inspection.size, inspection.seed)
+    write_atomically(folder / INDEX, page.encode())
 
 
 def reconstruct_content(inspection: Inspection, layer: str) -> tuple[Picture, float]:
-    """The photo as that layer alone remembers it, and the relative error left."""
-    return _from_noise(
+    """Reconstruct the photo from the features of one layer.
+
+    Returns:
+        The reconstruction and the remaining relative error.
+    """
+    return _optimize_noise(
         inspection,
         {
             "content": {"layers": {layer: 1.0}, "normalization": "relative"},
@@ -98,8 +101,12 @@ def reconstruct_content(inspection: Inspection, layer: str) -> tuple[Picture, fl
 
 
 def synthesize_texture(inspection: Inspection, layer: str) -> tuple[Picture, float]:
-    """A texture whose Gram at that layer alone is the painting's, and the relative error left."""
-    return _from_noise(
+    """Synthesize a texture with the painting's Gram matrix at one layer.
+
+    Returns:
+        The texture and the remaining relative error.
+    """
+    return _optimize_noise(
         inspection,
         {
             "content": {"layers": {layer: 1.0}, "weight": 0.0},
@@ -108,7 +115,7 @@ def synthesize_texture(inspection: Inspection, layer: str) -> tuple[Picture, flo
     )
 
 
-def _from_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Picture, float]:
+def _optimize_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Picture, float]:
     recipe = Recipe.model_validate(
         {
             **terms,
@@ -125,17 +132,17 @@ def _from_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[Pictu
 
 
 def draw_activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
-    """For each layer, its strongest channels as gray pictures, brightest where most active."""
+    """Draw the most active channels of each layer as gray pictures, brightest where most active."""
     device = resolve_device(inspection.device)
     encoder = load_encoder("vgg19", LAYERS, device=device)
     size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)
     with torch.no_grad():
         features = encoder(picture_to_tensor(inspection.photo, *size, Storage(device)))
-    return {layer: _sheet(features[layer][0].float().cpu().numpy()) for layer in LAYERS}
+    return {layer: _draw_sheet(features[layer][0].float().cpu().numpy()) for layer in LAYERS}
 
 
-def _sheet(channels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
-    strongest = np.argsort(-channels.mean((1, 2)), kind="stable")[:SHEET]
+def _draw_sheet(channels: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
+    strongest = np.argsort(-channels.mean((1, 2)), kind="stable")[:CHANNELS_PER_SHEET]
     columns = math.isqrt(len(strongest))
     height, width = channels.shape[1:]
     cell = (max(48, min(96, width)), max(36, min(96, height)))

@@ -1,4 +1,4 @@
-"""The page that shows what ``impasto inspect`` made, and the names of all its files."""
+"""Render the page of ``impasto inspect``, and name all its files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ INDEX = "index.html"
 
 
 def name_picture(kind: str, layer: str) -> str:
-    """The file of one of :data:`KINDS` at one of :data:`LAYERS`."""
+    """Return the file name of a picture: one of :data:`KINDS` at one of :data:`LAYERS`."""
     return f"{kind}-{layer}.png"
 
 
 def list_inspection_files(folder: Path) -> list[Path]:
-    """Everything that is written into a folder."""
+    """List every file that is written into a folder."""
     names = [name_picture(kind, layer) for layer in LAYERS for kind in KINDS]
     return [folder / name for name in (*names, INDEX)]
 
 
 def render_page(iterations: int, size: int, seed: int) -> str:
-    """The page, given what the pictures were made with."""
+    """Render the page in HTML.
+
+    Args:
+        iterations: iterations of each reconstruction and texture.
+        size: longer side in pixels.
+        seed: seed of the initial noise.
+    """
     rows = "".join(
         f"<tr><th>{layer}</th>"
         + "".join(

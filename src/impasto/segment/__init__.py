@@ -1,1 +1,1 @@
-"""Masks that are found rather than drawn, given as a word in place of a mask's file."""
+"""Find masks in pictures: words, rectangles, scribbles, corresponding regions, small networks."""

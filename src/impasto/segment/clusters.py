@@ -1,9 +1,9 @@
-"""Regions of a photo and those of paintings that correspond: all clustered together.
+"""Find regions of a photo and of paintings that correspond, by clustering all pictures together.
 
-What the network sees at a place (relu3_1, relu4_1), its color and its position are put side by
-side, each picture's own mean and spread taken out, so that a photo's sky and a painting's, however
-different, are about as far from the rest of their pictures. K-means on all then finds regions that
-all have. They have no names: this is no detector of skies.
+Each place is described by features of VGG (relu3_1, relu4_1), its color and its height in the
+picture. Each picture's own mean and spread are removed, so that a sky differs from the rest of its
+picture in the same way in a photo and in a painting. K-means on the places of all pictures then
+finds regions that they have in common. The regions have no names.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from impasto.image.rows import resize_rows
 from impasto.segment.soft_edges import resize_for_masks, soften_edges
 
 SIDE = 256
-"""Longer side in pixels of what the network sees."""
+"""Longer side in pixels of the pictures that the network gets."""
 LAYERS = ("relu3_1", "relu4_1")
 AXES = 12
-"""Principal axes kept of each layer's features."""
+"""Principal components of each layer's features."""
 COLOR, POSITION = 1.5, 0.8
-"""Weights of color and of height in the picture, where the features of a layer have 1. What is
-left and what is right tells nothing."""
+"""Weights of the color and of the height in the picture, relative to a layer's features. The
+horizontal position says nothing about a region."""
 BLUR = 5
-"""Places over which features are averaged: regions, not textures, are wanted."""
+"""Side in places of the window over which features are averaged, to ignore textures."""
 ROUNDS, TRIES = 30, 6
-LEAST = 0.01
-"""Share of the photo below which a region is none."""
+SMALLEST_REGION = 0.01
+"""Smallest share of the photo that counts as a region."""
 
 
 @dataclass(frozen=True)
 class RegionPairs:
-    """Regions, of each painting the largest in the photo first.
+    """Regions of a photo with their counterparts, for each painting the largest first.
 
     Attributes:
-        photo: its masks.
-        painting: the masks of what corresponds to each in its painting; where nothing does, all of
-            that painting.
+        photo: masks of the photo.
+        painting: for each of them, the mask of its counterpart in its painting. Where there is no
+            counterpart, the mask covers the whole painting.
     """
 
     photo: tuple[Mask, ...]
@@ -59,30 +59,30 @@ class RegionPairs:
 def find_region_pairs(
     photo: Picture, paintings: Sequence[Picture], count: int, name: str
 ) -> RegionPairs:
-    """Cluster pictures together.
+    """Find corresponding regions of a photo and of paintings.
 
     Args:
         photo: at any size.
-        paintings: likewise, no more than regions. They take turns: the i-th region belongs to
-            ``paintings[i % len(paintings)]``. Which region is the i-th is chosen so that each
-            painting has much of its own.
-        count: of regions, 2 or more.
-        name: of the masks, to which their numbers are added.
+        paintings: at any size, no more than regions. They take turns: region i belongs to
+            ``paintings[i % len(paintings)]``. The regions are ordered so that each painting has as
+            much as possible of its own regions.
+        count: number of regions, at least 2.
+        name: name of the masks, to which their numbers are appended.
 
     Raises:
         InputError: the photo has fewer regions.
     """
     encoder = Encoder(load_wheel_parameters(), LAYERS)
-    seen = [_descriptors(picture, encoder) for picture in (photo, *paintings)]
-    points = _aligned([each.flatten(1).T for each in seen])
-    ends = np.cumsum([each[0].numel() for each in seen])
+    descriptors = [_describe(picture, encoder) for picture in (photo, *paintings)]
+    points = _align([each.flatten(1).T for each in descriptors])
+    ends = np.cumsum([each[0].numel() for each in descriptors])
     labels = np.split(_cluster(points, count), ends[:-1])
-    grids = [part.reshape(each.shape[1:]) for part, each in zip(labels, seen, strict=True)]
+    grids = [part.reshape(each.shape[1:]) for part, each in zip(labels, descriptors, strict=True)]
     areas, *theirs = [np.bincount(grid.ravel(), minlength=count) / grid.size for grid in grids]
-    found = int((areas >= LEAST).sum())
-    if found < count:
-        raise InputError(f"{name}: the photo has only {found} such regions; ask for fewer")
-    order = _dealt(areas, theirs)
+    regions = int((areas >= SMALLEST_REGION).sum())
+    if regions < count:
+        raise InputError(f"{name}: the photo has only {regions} such regions; ask for fewer")
+    order = _order_regions(areas, theirs)
     owners = [place % len(paintings) for place in range(count)]
     names = [f"{name}#{place + 1}" for place in range(count)]
     parts = [
@@ -91,15 +91,20 @@ def find_region_pairs(
     ]
     return RegionPairs(
         tuple(
-            _mask(grids[0] == region, photo, each)
+            _make_mask(grids[0] == region, photo, each)
             for region, each in zip(order, names, strict=True)
         ),
-        tuple(_mask(*part, each) for part, each in zip(parts, names, strict=True)),
+        tuple(_make_mask(*part, each) for part, each in zip(parts, names, strict=True)),
     )
 
 
-def _dealt(areas: NDArray[np.float64], theirs: Sequence[NDArray[np.float64]]) -> list[int]:
-    """The regions in the order of their turns, by their shares of the photo and the paintings."""
+def _order_regions(areas: NDArray[np.float64], theirs: Sequence[NDArray[np.float64]]) -> list[int]:
+    """Order the regions by the turns of their paintings.
+
+    Args:
+        areas: [K] share of the photo that each region covers.
+        theirs: the same for each painting.
+    """
     owners = np.arange(len(areas)) % len(theirs)
     _, regions = linear_sum_assignment(-np.stack(theirs)[owners])
     order = [0] * len(areas)
@@ -111,8 +116,8 @@ def _dealt(areas: NDArray[np.float64], theirs: Sequence[NDArray[np.float64]]) ->
     return order
 
 
-def _descriptors(picture: Picture, encoder: Encoder) -> Tensor:
-    """[D, h, w] on the grid of relu3_1; the last four are OKLab and height."""
+def _describe(picture: Picture, encoder: Encoder) -> Tensor:
+    """Describe each place of relu3_1's grid: [D, h, w], the last four being OKLab and height."""
     small = picture.resize(*fit_within(picture.width, picture.height, SIDE))
     image = torch.from_numpy(np.array(small.pixels.transpose(2, 0, 1)[None], order="C"))
     with torch.no_grad():
@@ -126,14 +131,16 @@ def _descriptors(picture: Picture, encoder: Encoder) -> Tensor:
         )
         for layer in LAYERS
     ]
-    seen = torch.cat([*layers, F.adaptive_avg_pool2d(lab, (height, width))], 1)
-    seen = F.avg_pool2d(seen, BLUR, 1, BLUR // 2, count_include_pad=False)
-    return torch.cat([seen, down], 1)[0]
+    places = torch.cat([*layers, F.adaptive_avg_pool2d(lab, (height, width))], 1)
+    places = F.avg_pool2d(places, BLUR, 1, BLUR // 2, count_include_pad=False)
+    return torch.cat([places, down], 1)[0]
 
 
-def _aligned(pictures: list[Tensor]) -> NDArray[np.float64]:
-    """[N, D] of all pictures' places, from [n, D] each: layers in few dimensions, every picture's
-    mean and spread taken out, weighted.
+def _align(pictures: list[Tensor]) -> NDArray[np.float64]:
+    """Reduce, standardize and weight the descriptors [n, D] of each picture; join them to [N, d].
+
+    Each layer is reduced to its principal components. Each picture's own mean and spread are
+    removed.
     """
     centered = [each.double() - each.double().mean(0) for each in pictures]
     columns = zip(*(torch.split(each, [256, 512, 3, 1], 1) for each in centered), strict=True)
@@ -141,56 +148,58 @@ def _aligned(pictures: list[Tensor]) -> NDArray[np.float64]:
     for weight, parts in zip((1.0, 1.0, COLOR, POSITION), columns, strict=True):
         joint = sum(part.T @ part / len(part) for part in parts)
         _, axes = torch.linalg.eigh(joint)
-        kept = [part @ axes[:, -AXES:] for part in parts]
-        spread = [each.square().sum(1).mean().sqrt().clamp(min=1e-12) for each in kept]
-        weighted.append(torch.cat([weight * e / s for e, s in zip(kept, spread, strict=True)]))
+        reduced = [part @ axes[:, -AXES:] for part in parts]
+        spread = [each.square().sum(1).mean().sqrt().clamp(min=1e-12) for each in reduced]
+        weighted.append(torch.cat([weight * e / s for e, s in zip(reduced, spread, strict=True)]))
     points: NDArray[np.float64] = torch.cat(weighted, 1).numpy()
     return points
 
 
 def _cluster(points: NDArray[np.float64], count: int) -> NDArray[np.int_]:
-    """K-means, begun as k-means++ does, the best of some tries. The same every time."""
+    """Run k-means with k-means++ starts, and return the labels of the best try; deterministic."""
     random = np.random.default_rng(0)
     best, labels = np.inf, np.zeros(len(points), np.int_)
     for _ in range(TRIES):
-        centers = _spread_out(points, count, random)
+        centers = _choose_centers(points, count, random)
         for _ in range(ROUNDS):
-            distance = _distances(points, centers)
+            distance = _compute_distances(points, centers)
             near = distance.argmin(1)
             members = [points[near == place] for place in range(count)]
             centers = np.stack(
                 [m.mean(0) if len(m) else c for m, c in zip(members, centers, strict=True)]
             )
-        distance = _distances(points, centers)
+        distance = _compute_distances(points, centers)
         if distance.min(1).sum() < best:
             best, labels = distance.min(1).sum(), distance.argmin(1)
     return labels
 
 
-def _spread_out(
+def _choose_centers(
     points: NDArray[np.float64], count: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """First centers, each likelier the farther it is from those before (Arthur, Vassilvitskii)."""
+    """Choose initial centers as k-means++ does (Arthur and Vassilvitskii 2007)."""
     centers: NDArray[np.float64] = points[random.integers(len(points))][None]
     while len(centers) < count:
-        distance = _distances(points, centers).min(1).clip(min=1e-12)
-        chosen = random.choice(len(points), p=distance / distance.sum())
-        centers = np.vstack([centers, points[chosen]])
+        distance = _compute_distances(points, centers).min(1).clip(min=1e-12)
+        choice = random.choice(len(points), p=distance / distance.sum())
+        centers = np.vstack([centers, points[choice]])
     return centers
 
 
-def _distances(points: NDArray[np.float64], centers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[N, K], squared."""
+def _compute_distances(
+    points: NDArray[np.float64], centers: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Compute squared distances [N, K] of points [N, d] to centers [K, d]."""
     squares = (points**2).sum(1)[:, None] + (centers**2).sum(1)
     distances: NDArray[np.float64] = (squares - 2 * points @ centers.T).clip(min=0)
     return distances
 
 
-def _mask(region: NDArray[np.bool_], picture: Picture, name: str) -> Mask:
-    """Of a region, with edges where the picture has them; those of all regions are together 1."""
+def _make_mask(region: NDArray[np.bool_], picture: Picture, name: str) -> Mask:
+    """Make the mask of a region with soft edges; the masks of all regions sum to 1."""
     large = resize_for_masks(picture)
     values = region.astype(np.float32)
-    if values.mean() < LEAST:  # no counterpart
+    if values.mean() < SMALLEST_REGION:  # no counterpart
         values[...] = 1
     rows = slice(0, large.height)
     values = resize_rows(values, large.width, large.height, rows, "bicubic").clip(0, 1)

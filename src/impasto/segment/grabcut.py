@@ -1,6 +1,7 @@
-"""An object cut out from a rectangle around it, or from a few scribbles.
+"""Cut an object out, given a rectangle around it or a few scribbles.
 
-Rother, Kolmogorov and Blake, "GrabCut" (2004), as OpenCV has it.
+Rother, Kolmogorov and Blake, "GrabCut: interactive foreground extraction using iterated graph cuts"
+(2004), in OpenCV's implementation.
 """
 
 from __future__ import annotations
@@ -20,91 +21,101 @@ from impasto.segment.soft_edges import resize_for_masks, soften_edges
 
 ROUNDS = 5
 OUTSIDE, INSIDE, PROBABLY_OUTSIDE, PROBABLY_INSIDE = range(4)
-"""As OpenCV numbers them."""
+"""OpenCV's labels."""
 COVERED = 0.2
-"""Of a working pixel, for a scribble to count there: thin lines are not to vanish."""
+"""Share of a reduced pixel from which a scribble counts there; low, so that thin lines stay."""
 NO_RECTANGLE = (0, 0, 0, 0)
 
 
-def from_rectangle(photo: Picture, box: tuple[int, int, int, int], name: str) -> Mask:
-    """The object inside a rectangle.
+def cut_rectangle(photo: Picture, box: tuple[int, int, int, int], name: str) -> Mask:
+    """Find the mask of the object inside a rectangle.
 
     Args:
-        photo: at its own size.
-        box: x and y of the left upper corner, width and height, in pixels of the photo.
-        name: of the mask.
+        photo: the photo at its own size.
+        box: x and y of the upper left corner, width and height, in pixels of the photo.
+        name: name of the mask.
 
     Raises:
-        InputError: the rectangle is not inside the photo or is all of it, OpenCV is missing, or
-            nothing was found.
+        InputError: the rectangle is not inside the photo, covers all of it, or holds no object.
     """
     x, y, width, height = box
     right, bottom = x + width, y + height
     if min(x, y) < 0 or min(width, height) < 1 or right > photo.width or bottom > photo.height:
-        raise InputError(f"{name}: is not inside the photo's {photo.width}x{photo.height} px")
+        raise InputError(
+            f"{name}: the rectangle is not inside the photo of {photo.width}x{photo.height} px"
+        )
     if (width, height) == (photo.width, photo.height):
-        raise InputError(f"{name}: is all of the photo, leave some of what is outside around it")
+        raise InputError(
+            f"{name}: the rectangle covers the whole photo; leave a margin around the object"
+        )
     small = resize_for_masks(photo)
     across, down = small.width / photo.width, small.height / photo.height
-    known = np.full((small.height, small.width), OUTSIDE, np.uint8)
+    labels = np.full((small.height, small.width), OUTSIDE, np.uint8)
     rows = slice(int(y * down), max(int(y * down) + 1, round(bottom * down)))
     columns = slice(int(x * across), max(int(x * across) + 1, round(right * across)))
-    known[rows, columns] = PROBABLY_INSIDE
-    return _cut(small, known, name)
+    labels[rows, columns] = PROBABLY_INSIDE
+    return _cut(small, labels, name)
 
 
-def from_scribbles(photo: Picture, path: Path) -> Mask:
-    """The object that some strokes mark.
+def cut_scribbles(photo: Picture, path: Path) -> Mask:
+    """Find the mask of the object that strokes mark.
 
     Args:
-        photo: at its own size.
-        path: of a picture at any size: white or green is inside, black or red outside, anything
-            else and what is transparent is not known.
+        photo: the photo at its own size.
+        path: picture of the strokes at any size: white or green is inside, black or red is outside,
+            other colors and transparent pixels are unknown.
 
     Raises:
-        ImageError, LimitError: it cannot be read.
-        InputError: strokes of one kind only, OpenCV is missing, or nothing was found.
+        ImageError, LimitError: the file cannot be read.
+        InputError: there are strokes of one kind only, or no object was found.
     """
     scribbles, small = read_picture(path), resize_for_masks(photo)
     name = f"scribble:{path.name}"
     red, green, blue = np.moveaxis(scribbles.pixels, -1, 0)
-    seen = np.ones(red.shape, bool) if scribbles.alpha is None else scribbles.alpha > 0.5
+    opaque = np.ones(red.shape, bool) if scribbles.alpha is None else scribbles.alpha > 0.5
     others = np.maximum(red, blue) < 0.4
-    inside = seen & ((scribbles.pixels.min(-1) > 0.8) | ((green > 0.6) & others))
+    inside = opaque & ((scribbles.pixels.min(-1) > 0.8) | ((green > 0.6) & others))
     others = np.maximum(green, blue) < 0.4
-    outside = seen & ((scribbles.pixels.max(-1) < 0.2) | ((red > 0.6) & others))
-    for marked, colors in ((inside, "white or green"), (outside, "black or red")):
-        if not bool(marked.any()):
-            raise InputError(f"{name}: has no {colors} stroke; both kinds are needed")
-    within, without = (_shrunk(marked, small) for marked in (inside, outside))
-    known = np.where(_nearer(within, without), PROBABLY_INSIDE, PROBABLY_OUTSIDE).astype(np.uint8)
-    known[(within > COVERED) & (within >= without)] = INSIDE
-    known[(without > COVERED) & (without > within)] = OUTSIDE
-    return replace(_cut(small, known, name), path=path)
+    outside = opaque & ((scribbles.pixels.max(-1) < 0.2) | ((red > 0.6) & others))
+    for strokes, colors in ((inside, "white or green"), (outside, "black or red")):
+        if not bool(strokes.any()):
+            raise InputError(f"{name}: no {colors} stroke; strokes of both kinds are required")
+    within, without = (_reduce(strokes, small) for strokes in (inside, outside))
+    labels = np.where(
+        _compare_distances(within, without), PROBABLY_INSIDE, PROBABLY_OUTSIDE
+    ).astype(np.uint8)
+    labels[(within > COVERED) & (within >= without)] = INSIDE
+    labels[(without > COVERED) & (without > within)] = OUTSIDE
+    return replace(_cut(small, labels, name), path=path)
 
 
-def _cut(photo: Picture, known: NDArray[np.uint8], name: str) -> Mask:
+def _cut(photo: Picture, labels: NDArray[np.uint8], name: str) -> Mask:
+    """Run GrabCut from initial labels [H, W], which it overwrites."""
     import cv2
 
     levels = np.ascontiguousarray(np.asarray(photo.to_pil().convert("RGB"))[..., ::-1])
     outer, inner = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)  # of the clusters it begins with: a replay is to find the same
+    cv2.setRNGSeed(0)  # GrabCut clusters colors at random; a replay must find the same mask
     try:
-        cv2.grabCut(levels, known, NO_RECTANGLE, outer, inner, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(levels, labels, NO_RECTANGLE, outer, inner, ROUNDS, cv2.GC_INIT_WITH_MASK)
     except cv2.error as error:
-        raise InputError(f"{name}: GrabCut cannot tell inside from outside ({error.err})") from None
-    found = np.isin(known, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)
-    return check_mask(soften_edges(found, photo, name))
+        raise InputError(
+            f"{name}: GrabCut cannot separate inside from outside ({error.err})"
+        ) from None
+    values = np.isin(labels, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)
+    return check_mask(soften_edges(values, photo, name))
 
 
-def _shrunk(marked: NDArray[np.bool_], photo: Picture) -> NDArray[np.float32]:
-    """The share of each pixel at the working size that is marked."""
-    image = Image.fromarray(marked.astype(np.float32))
+def _reduce(strokes: NDArray[np.bool_], photo: Picture) -> NDArray[np.float32]:
+    """Compute the share of each pixel of the reduced photo that strokes cover."""
+    image = Image.fromarray(strokes.astype(np.float32))
     return np.asarray(image.resize((photo.width, photo.height), Image.Resampling.BOX))
 
 
-def _nearer(within: NDArray[np.float32], without: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where strokes of the first kind are nearer than those of the second: a first guess."""
+def _compare_distances(
+    within: NDArray[np.float32], without: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return where strokes of the first kind are nearer than those of the second."""
     from scipy.ndimage import distance_transform_edt
 
     to_within, to_without = (distance_transform_edt(m <= COVERED) for m in (within, without))

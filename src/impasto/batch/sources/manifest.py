@@ -19,7 +19,7 @@ from typing import Any
 
 from impasto.batch.sources import places
 from impasto.errors import InputError, RecipeError
-from impasto.segment.words import get_mask_file
+from impasto.segment.mask_words import get_mask_file
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 SEVERAL = "|"

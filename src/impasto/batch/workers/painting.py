@@ -65,7 +65,7 @@ def masks_of(
 ) -> tuple[list[Mask], list[Mask | None]]:
     """Of the photo and of the paintings, read or found."""
     from impasto.image.masks import read_mask
-    from impasto.segment.words import find_masks
+    from impasto.segment.mask_words import find_masks
 
     def opened(mask: str) -> Mask | str:
         return (

@@ -102,7 +102,7 @@ def _check(options: argparse.Namespace) -> None:
     from impasto.errors import InputError, ResourceError
     from impasto.image.files.atomic import make_folder
     from impasto.image.files.decode import read_picture
-    from impasto.segment.words import expand_auto
+    from impasto.segment.mask_words import expand_auto
 
     if options.watch and options.limit:
         raise InputError("--watch has no end that --limit could set: leave one of them out")

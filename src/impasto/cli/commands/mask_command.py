@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
     from impasto.image.picture import Picture
-    from impasto.segment.words import find_masks, get_mask_file, is_mask_word
+    from impasto.segment.mask_words import find_masks, get_mask_file, is_mask_word
 
     if not is_mask_word(options.kind):
         raise InputError(f"{options.kind}: is no kind of mask; see impasto mask --help")

@@ -143,7 +143,7 @@ class Search:
         """Of the photo and of the paintings, likewise; or found again. Flags that are empty cannot
         be given.
         """
-        from impasto.segment.words import find_masks
+        from impasto.segment.mask_words import find_masks
 
         record = self._provenance
         entire: FileHash = ("none", "")
@@ -161,7 +161,7 @@ class Search:
 
     def _mask_source(self, named: FileHash, given: str | None, flag: str) -> str | Path:
         """A word, or the file given or found by name."""
-        from impasto.segment.words import get_mask_file, is_mask_word
+        from impasto.segment.mask_words import get_mask_file, is_mask_word
 
         word = given or named[0]
         if not is_mask_word(word):

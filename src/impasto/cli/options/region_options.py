@@ -59,7 +59,7 @@ def spell_out(options: argparse.Namespace) -> argparse.Namespace:
         InputError, ResourceError, WeightsError: as of :func:`with_own_styles`.
     """
     from impasto.cli.options.own_styles import with_own_styles
-    from impasto.segment.words import expand_auto
+    from impasto.segment.mask_words import expand_auto
 
     with_own_styles(options)
     options.mask, options.style, options.style_mask = expand_auto(
@@ -70,7 +70,7 @@ def spell_out(options: argparse.Namespace) -> argparse.Namespace:
 
 def mask_files(options: argparse.Namespace) -> list[str]:
     """Those that masks are read from."""
-    from impasto.segment.words import get_mask_file
+    from impasto.segment.mask_words import get_mask_file
 
     found = (get_mask_file(each) for each in (*options.mask, *options.style_mask) if each != "none")
     return [each for each in found if each]
@@ -80,7 +80,7 @@ def read_masks(
     options: argparse.Namespace, photo: Picture, paintings: list[Picture]
 ) -> tuple[list[Mask], list[Mask | None]]:
     """Of the photo and of the paintings, read or found."""
-    from impasto.segment.words import find_masks
+    from impasto.segment.mask_words import find_masks
 
     parts = [None if each == "none" else each for each in options.style_mask]
     return find_masks(photo, paintings, options.mask, parts)

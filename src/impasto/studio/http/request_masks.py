@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from impasto.segment.wheels import NotFetchedError
-from impasto.segment.words import check_mask_word, check_network_present, expand_auto, is_mask_word
+from impasto.segment.mask_words import (
+    check_mask_word,
+    check_network_present,
+    expand_auto,
+    is_mask_word,
+)
+from impasto.segment.wheels import MissingNetworkError
 from impasto.studio.http.schema import JobRequest, OfWord, Source
 from impasto.studio.problems import Problem
 from impasto.studio.settings import MOST_PICTURES
@@ -79,7 +84,7 @@ def _check(word: str) -> None:
         raise Problem("path_refused", "scribble: names a file; send the mask itself")
     try:
         check_network_present(word)
-    except NotFetchedError:
+    except MissingNetworkError:
         raise Problem(
             "no_mask_network",
             f"{word}: `impasto mask PHOTO {word} -o MASK.png` on the server's machine says how to "

@@ -18,7 +18,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
 from impasto.recipe.recipe import parse_recipe
-from impasto.segment.words import find_masks
+from impasto.segment.mask_words import find_masks
 from impasto.studio.decoding.browser_view import show
 from impasto.studio.http.bounds import check_size
 from impasto.studio.queue import folder as files
