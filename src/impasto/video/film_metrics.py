@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from impasto.evaluate.compare import Measured, figures, painting_beside, reference_encoder
+from impasto.evaluate.compare import (
+    PictureMeasurement,
+    compute_metrics,
+    load_reference_encoder,
+    resize_painting,
+)
 from impasto.image.picture import Floats, Picture
 from impasto.video.stabilize.flow import FlowEstimator
 from impasto.video.stabilize.motion import (
@@ -114,7 +119,7 @@ class SteadinessMeter:
 
 
 class FilmStyleMeter:
-    """Averages the metrics of :func:`impasto.evaluate.compare.figures` over some frames."""
+    """Averages the metrics of :mod:`impasto.evaluate.compare` over some frames."""
 
     NAMES = ("content_ssim", "style_gram", "style_w2")
 
@@ -126,9 +131,9 @@ class FilmStyleMeter:
             every: measure every n-th frame.
         """
         self._painting = painting
-        self._target: Measured | None = None
+        self._target: PictureMeasurement | None = None
         self._every = every
-        self._encoder = reference_encoder()
+        self._encoder = load_reference_encoder()
         self._index = 0
         self._latest: tuple[Floats, Mapping[str, Floats]] | None = None
         self._figures: dict[str, list[dict[str, float]]] = {}
@@ -153,11 +158,13 @@ class FilmStyleMeter:
         }
 
     def _measure(self, source: Floats, films: Mapping[str, Floats]) -> None:
-        photo = Measured.of(Picture(source), self._encoder)
+        photo = PictureMeasurement.measure(Picture(source), self._encoder)
         if self._target is None:  # all frames have the same size
             size = (source.shape[1], source.shape[0])
-            beside = painting_beside(self._painting, size)
-            self._target = Measured.of(beside, self._encoder)
+            beside = resize_painting(self._painting, size)
+            self._target = PictureMeasurement.measure(beside, self._encoder)
         for name, frame in films.items():
-            values = figures(photo, self._target, Measured.of(Picture(frame), self._encoder))
+            values = compute_metrics(
+                photo, self._target, PictureMeasurement.measure(Picture(frame), self._encoder)
+            )
             self._figures.setdefault(name, []).append(values)
