@@ -22,12 +22,12 @@ import torch
 from PIL import Image
 
 from conftest import synthetic_photo
-from impasto.batch import drive
-from impasto.batch.batch_job import Share
-from impasto.batch.batch_record import Record
-from impasto.batch.sources import watch as module
-from impasto.batch.workers.batch_worker import Worker
-from impasto.batch.workers.executors import Serial
+from impasto.batch import batch_run
+from impasto.batch.batch_job import WorkerShare
+from impasto.batch.batch_record import BatchRecord
+from impasto.batch.sources import photo_search
+from impasto.batch.workers.batch_worker import BatchWorker
+from impasto.batch.workers.executors import SerialExecutor
 from impasto.cli import main
 from impasto.cli.reports.batch_report import BYTES_A_PIXEL
 from impasto.image.files import atomic
@@ -210,16 +210,16 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
     capsys.readouterr()
     assert batch("photos", *QUICK, "--json") == 0
     assert report(capsys)["done_before"] == 3
-    with Record(RECORD) as record:
-        assert not record.last("deep/c.png").in_flight
+    with BatchRecord(RECORD) as record:
+        assert not record.find_entry("deep/c.png").is_unfinished
     told = json.loads(RECORD.read_text().splitlines()[-1])
     assert told["bytes"] == Path("out/deep/c.png").stat().st_size
     assert {"width", "seconds", "worker"}.isdisjoint(told)  # nobody saw them
     save("photos/new.png")
     assert batch("photos", *QUICK, "--json") == 0
     assert report(capsys)["made"] == 1
-    with Record(RECORD) as record:
-        assert record.last("new.png").event == "done"
+    with BatchRecord(RECORD) as record:
+        assert record.find_entry("new.png").event == "done"
 
 
 def test_what_a_kill_left_half_written_is_removed():
@@ -366,7 +366,7 @@ def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"style": "painting.png"}, "a row needs a photo"),
+        ({"style": "painting.png"}, "photo must be a path or URL"),
         ({"photo": "a.png", "sise": 3}, "sise: no such field; did you mean size"),
         ({"photo": "a.png", "size": 3}, "size: Input should be greater"),
         ({"photo": "a.png", "style": "none.png"}, "none.png: no such file"),
@@ -374,9 +374,12 @@ def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
         ({"photo": "a.png", "output": "../a.png"}, "not a path below the output folder"),
         ({"photo": "a.png", "output": "/a.png"}, "not a path below the output folder"),
         ({"photo": "a.png", "recipe": "nope"}, "no recipe 'nope'"),
-        ({"photo": "a.png", "recipe": "best", "quality": "best"}, "both choose a recipe"),
-        ({"photo": 3}, "a row needs a photo"),
-        ([1], "is needed"),
+        (
+            {"photo": "a.png", "recipe": "best", "quality": "best"},
+            "both choose a recipe; remove one",
+        ),
+        ({"photo": 3}, "photo must be a path or URL"),
+        ([1], "expected an object"),
     ],
 )
 def test_a_bad_row_is_one_line_with_its_number(row, says, capsys):
@@ -391,10 +394,10 @@ def test_a_bad_row_is_one_line_with_its_number(row, says, capsys):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"path\nphotos/a.png\n", "photo is one of them"),
+        (b"path\nphotos/a.png\n", "including photo"),
         (b"photo,size\nphotos/a.png,24,7\n", "line 2: has more cells"),
-        (b"photo,photo\na,b\n", "two columns have one name"),
-        (b"photo\n\xff\xfe\n", "is not UTF-8 text"),
+        (b"photo,photo\na,b\n", "two columns have the same name"),
+        (b"photo\n\xff\xfe\n", "not UTF-8 text"),
         (b'photo\n"photos/a.png\n', "unexpected end of data"),
     ],
 )
@@ -415,8 +418,8 @@ def test_a_dry_run_tells_and_writes_nothing(monkeypatch, capsys):
     def probed(self, job):
         return replace(probe(self, job), seconds=40.0, width=1000, height=2000)
 
-    probe = Worker.probe
-    monkeypatch.setattr(Worker, "probe", probed)
+    probe = BatchWorker.probe
+    monkeypatch.setattr(BatchWorker, "probe", probed)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 2**30))
     assert batch("photos", *QUICK, "--dry-run", "--json") == 0
     said = capsys.readouterr()
@@ -512,16 +515,16 @@ def test_bad_usage_is_one_line_before_the_work(arguments, says, capsys):
 def test_originals_are_never_replaced_even_by_force(capsys):
     Path("t.csv").write_text("photo,output\nphotos/a.png,photos/b.jpg\nphotos/b.jpg,x.png\n")
     assert batch("t.csv", *QUICK[:2], "-o", ".", *QUICK[4:], "--force") == 2
-    assert "originals are never replaced" in capsys.readouterr().err
+    assert "inputs are never overwritten" in capsys.readouterr().err
     Path("t.csv").write_text("photo,output\nphotos/a.png,painting.png\n")
     assert batch("t.csv", *QUICK[:2], "-o", ".", *QUICK[4:], "--force") == 2
 
 
 def test_two_batches_on_one_record_are_refused(capsys):
     assert batch("photos", *QUICK) == 0
-    with Record(RECORD):
+    with BatchRecord(RECORD):
         assert batch("photos", *QUICK) == 2
-    assert "another batch is at work" in capsys.readouterr().err
+    assert "another batch is using this record" in capsys.readouterr().err
 
 
 def test_urls_go_through_fsspec(capsys):
@@ -566,8 +569,8 @@ def watch(monkeypatch):
         monkeypatch.setattr(time, "sleep", sleep)
         return batch("photos", *QUICK, "--watch", "--json")
 
-    monkeypatch.setattr(module, "SETTLED_S", 0.0)
-    monkeypatch.setattr(drive, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(photo_search, "SETTLED_S", 0.0)
+    monkeypatch.setattr(batch_run, "POLL_S", 0.01)
     return run
 
 
@@ -610,10 +613,10 @@ def test_a_file_that_is_saved_again_while_it_is_painted_waits_for_its_turn(watch
 
     def slowly(worker, jobs):
         threading.Event().wait(0.3)  # for thirty looks
-        return worker.work(jobs, Share())
+        return worker.work(jobs, WorkerShare())
 
-    monkeypatch.setattr(Serial, "submit", submit)
-    monkeypatch.setattr(Serial, "staffed", lambda *_: 2)
+    monkeypatch.setattr(SerialExecutor, "submit", submit)
+    monkeypatch.setattr(SerialExecutor, "start_workers", lambda *_: 2)
     shutil.rmtree("photos/deep")
     Path("photos/b.jpg").unlink()
     with ThreadPoolExecutor() as pool:

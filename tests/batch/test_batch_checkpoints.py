@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.batch.workers import painting
+from impasto.batch.workers import job_painting
 from impasto.cli import main
 from impasto.optimize.checkpoint import Keeper
 
@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def always_kept(in_work, monkeypatch):
-    monkeypatch.setattr(painting, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(job_painting, "CHECKPOINT_S", 0.0)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_name_that_leaves_no_room_for_another_is_no_hindrance():
 
 
 def test_short_pictures_have_none(monkeypatch, capsys):
-    monkeypatch.setattr(painting, "CHECKPOINT_S", 120.0)
+    monkeypatch.setattr(job_painting, "CHECKPOINT_S", 120.0)
     monkeypatch.setattr(Keeper, "keep", lambda *_: pytest.fail("a checkpoint of a short picture"))
     assert batch("out") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["made"] == 1

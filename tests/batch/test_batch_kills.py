@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from conftest import synthetic_photo
-from impasto.batch import drive as module
-from impasto.batch.batch_job import Job, Outcome
-from impasto.batch.batch_record import Record
-from impasto.batch.drive import drive
+from impasto.batch import batch_run
+from impasto.batch.batch_job import BatchJob, Outcome
+from impasto.batch.batch_record import BatchRecord
+from impasto.batch.batch_run import run_jobs
 from impasto.batch.workers.executors import WorkerLost
 from impasto.batch.workers.patience import NoWorkersError, Patience
 from impasto.cli import main
@@ -183,7 +183,7 @@ class Scripted:
 
     def __init__(self, deaths: dict[str, int]) -> None:
         self.deaths = Counter(deaths)
-        self.seen: list[Job] = []
+        self.seen: list[BatchJob] = []
 
     is_free = True
 
@@ -203,30 +203,32 @@ class Scripted:
         return future
 
 
-def jobs(*photos: str) -> list[Job]:
-    return [Job(f"{p}.png", p, ("s",), f"out/{p}.png", Recipe(), "id", "1-1-1") for p in photos]
+def jobs(*photos: str) -> list[BatchJob]:
+    return [
+        BatchJob(f"{p}.png", p, ("s",), f"out/{p}.png", Recipe(), "id", "1-1-1") for p in photos
+    ]
 
 
-def alone(several: list[Job]) -> list[list[Job]]:
+def alone(several: list[BatchJob]) -> list[list[BatchJob]]:
     return [[job] for job in several]
 
 
 def test_jobs_that_were_lost_together_are_tried_again_one_by_one():
     executor = Scripted({"a": 1})
-    with Record(RECORD) as record:
+    with BatchRecord(RECORD) as record:
         groups = iter([jobs("a", "b"), jobs("c", "d")])
-        found = [o.job.photo for o in drive(groups, executor, 1, record, []) if o.done]
+        found = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.done]
     assert found == ["a", "b", "c", "d"]
     assert [job.again for job in executor.seen] == [False, False, True, True, False, False]
 
 
 def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
     executor = Scripted({"once": 1, "always": 9})
-    with Record(RECORD) as record:
+    with BatchRecord(RECORD) as record:
         photos = jobs("a", "once", "always", "unsendable", "b")
-        found = {o.job.photo: o for o in drive(iter(alone(photos)), executor, 2, record, [])}
+        found = {o.job.photo: o for o in run_jobs(iter(alone(photos)), executor, 2, record, [])}
     assert {photo for photo, outcome in found.items() if outcome.done} == {"a", "once", "b"}
-    assert "two workers were lost at it: killed" in found["always"].error
+    assert "two workers were lost while making it: killed" in found["always"].error
     assert "cannot pickle" in found["unsendable"].error
     tried = Counter(job.photo for job in executor.seen)
     assert tried == {"a": 1, "once": 2, "always": 2, "unsendable": 1, "b": 1}
@@ -246,10 +248,10 @@ def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
             assert self.asked % 3 == 0
             return super().submit(jobs)
 
-    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(batch_run, "POLL_S", 0.01)
     executor = Away({"b": 1})
-    with Record(RECORD) as record:
-        ended = list(drive(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
+    with BatchRecord(RECORD) as record:
+        ended = list(run_jobs(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
     assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
 
 
@@ -270,45 +272,47 @@ def test_workers_that_never_come_again_are_waited_for_and_then_given_up(monkeypa
         now[0] += 10
         return now[0]
 
-    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(batch_run, "POLL_S", 0.0)
     executor = Lost({"b": 1})
     ended = []
-    with Record(RECORD) as record:
+    with BatchRecord(RECORD) as record:
         groups = iter(alone(jobs("a", "b", "c", "d")))
-        outcomes = drive(groups, executor, 1, record, [], Patience(100, told.append, clock=clock))
-        with pytest.raises(NoWorkersError, match="no worker was to be had for 100 s"):
+        outcomes = run_jobs(
+            groups, executor, 1, record, [], Patience(100, told.append, clock=clock)
+        )
+        with pytest.raises(NoWorkersError, match="no worker available for 100 s"):
             ended.extend(outcomes)
     assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b"]
     assert len(told) == 2  # once for each time that there was none
-    assert all("no worker is to be had for 30 s now" in line for line in told)
+    assert all("no worker available for 30 s; waiting" in line for line in told)
     assert [line["output"] for line in events("done")] == ["a.png", "b.png"]
     assert [job.photo for job in executor.seen] == ["a", "b", "b"]
 
 
 def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():
     executor, stop = Scripted({"lost": 1}), []
-    with Record(RECORD) as record:
-        outcomes = drive(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
+    with BatchRecord(RECORD) as record:
+        outcomes = run_jobs(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
         assert next(outcomes).job.photo == "a"
         stop.append(2)
         assert list(outcomes) == []
         assert [job.photo for job in executor.seen] == ["a"]
         executor = Scripted({"lost": 1})
         photos = jobs("full", "full too", "lost", "e")
-        ended = list(drive(iter(alone(photos[:3])), executor, 3, record, []))
+        ended = list(run_jobs(iter(alone(photos[:3])), executor, 3, record, []))
         assert [outcome.job.photo for outcome in ended] == ["full", "full too"]
         assert executor.seen == photos[:3]  # what was lost is not begun again
         executor = Scripted({})
-        assert len(list(drive(iter(alone(photos)), executor, 2, record, []))) == 2
+        assert len(list(run_jobs(iter(alone(photos)), executor, 2, record, []))) == 2
 
 
 def test_a_picture_that_a_dead_worker_had_written_is_not_made_again():
-    from impasto.batch.batch_job import Settings, Share
-    from impasto.batch.workers.batch_worker import Worker
+    from impasto.batch.batch_job import WorkerSettings, WorkerShare
+    from impasto.batch.workers.batch_worker import BatchWorker
 
     Path("out").mkdir()
     Path("out/0.png").write_bytes(b"whole, for it is written so")
     job = replace(jobs("photos/0.png")[0], output="out/0.png", again=True)
-    (outcome,) = Worker(Settings()).work([job], Share())
+    (outcome,) = BatchWorker(WorkerSettings()).work([job], WorkerShare())
     assert outcome.done
     assert Path("out/0.png").read_bytes() == b"whole, for it is written so"

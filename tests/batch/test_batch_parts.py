@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from impasto.batch.batch_job import Probe
-from impasto.batch.batch_record import Record
+from impasto.batch.batch_record import BatchRecord
 from impasto.batch.sources import places
-from impasto.batch.sources.manifest import Row, read_rows
-from impasto.batch.workers import cores
-from impasto.batch.workers.cores import available_cores, shares_for
+from impasto.batch.sources.manifest import ManifestRow, read_rows
+from impasto.batch.workers import local_machine
+from impasto.batch.workers.local_machine import count_cores, share_machine
 from impasto.cli.options.arguments import one_line
 from impasto.encoders.vgg import Encoder
 from impasto.errors import ImageError, ImpastoError, InputError
@@ -40,7 +40,7 @@ def test_any_table_is_rows_or_one_line(tmp_path, cells, kind):
     except InputError as error:
         said = one_line(str(error)).split(f"{table}", 1)
     assert said[0] in ("", f"{table}: ")
-    assert all(isinstance(row, Row) and row.photo and row.place for row in rows)
+    assert all(isinstance(row, ManifestRow) and row.photo and row.place for row in rows)
 
 
 @QUIET
@@ -49,7 +49,7 @@ def test_any_table_is_rows_or_one_line(tmp_path, cells, kind):
 def test_any_record_is_read_or_refused_and_never_lost(tmp_path, data, kept):
     path = tmp_path / "r.jsonl"
     path.unlink(missing_ok=True)
-    with Record(path):
+    with BatchRecord(path):
         header = path.read_bytes()
     begin, _, _ = header.partition(b' "impasto"')
     there = header[:kept] + data
@@ -57,7 +57,7 @@ def test_any_record_is_read_or_refused_and_never_lost(tmp_path, data, kept):
     is_one = there.startswith(begin) or begin.startswith(there)
     refused = pytest.raises(InputError, match="not the record of a batch")
     for _ in range(2):  # what is mended stays so
-        with contextlib.nullcontext() if is_one else refused, Record(path):
+        with contextlib.nullcontext() if is_one else refused, BatchRecord(path):
             pass
     assert path.read_bytes().startswith(there if b"\n" in there or not is_one else begin)
 
@@ -73,11 +73,11 @@ def test_any_record_is_read_or_refused_and_never_lost(tmp_path, data, kept):
 def test_a_damaged_line_costs_no_other(tmp_path, line):
     path = tmp_path / "r.jsonl"
     good = {"event": "done", "output": "a.png", "recipe": "r", "sha256": "h", "bytes": 7}
-    with Record(path):
+    with BatchRecord(path):
         head = path.read_text()
     path.write_text(f"{head}{line}\n{json.dumps(good)}\n")
-    with Record(path) as record:
-        assert record.last("a.png").bytes == 7
+    with BatchRecord(path) as record:
+        assert record.find_entry("a.png").bytes == 7
 
 
 def probe(memory: int, available: int | None, device: str = "cpu", devices: int = 1) -> Probe:
@@ -100,8 +100,8 @@ def probe(memory: int, available: int | None, device: str = "cpu", devices: int 
     ],
 )
 def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, expected, monkeypatch):
-    monkeypatch.setattr(cores, "available_cores", lambda: 8)
-    shares = shares_for(known, workers, limit)
+    monkeypatch.setattr(local_machine, "count_cores", lambda: 8)
+    shares = share_machine(known, workers, limit)
     assert (len(shares), shares[0].threads, shares[0].max_memory) == expected
     if workers is None:
         assert len(shares) * shares[0].threads <= 8
@@ -113,12 +113,14 @@ def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, exp
 
 def test_a_containers_quota_counts(monkeypatch, tmp_path):
     quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(cores, "QUOTA", quota)
-    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-    assert available_cores() == 16
+    monkeypatch.setattr(local_machine, "QUOTA", quota)
+    monkeypatch.setattr(
+        local_machine.os, "sched_getaffinity", lambda _: set(range(16)), raising=False
+    )
+    assert count_cores() == 16
     for text, expected in (("max 100000", 16), ("400000 100000", 4), ("10000 100000", 1)):
         quota.write_text(text)
-        assert available_cores() == expected
+        assert count_cores() == expected
 
 
 def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, monkeypatch):
@@ -154,7 +156,7 @@ def test_what_is_no_file_is_one_line(place):
     with pytest.raises(ImageError) as caught:
         places.read(place)
     assert "\n" not in str(caught.value)
-    assert places.stamp(place) is None or Path(place).exists()
+    assert places.read_stamp(place) is None or Path(place).exists()
 
 
 def test_a_full_store_is_told(monkeypatch):
@@ -169,4 +171,4 @@ def test_a_full_store_is_told(monkeypatch):
     with pytest.raises(ResourceError, match=r"memory://x/y: cannot be written \(quota\)"):
         places.write("memory://x/y", b"")
     with contextlib.suppress(ImpastoError):
-        assert list(places.listing("memory://nowhere")) == []
+        assert list(places.list_files("memory://nowhere")) == []

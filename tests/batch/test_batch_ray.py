@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from impasto.batch.batch_job import Job, Settings
+from impasto.batch.batch_job import BatchJob, WorkerSettings
 from impasto.batch.workers.executors import WorkerLost
 from impasto.batch.workers.patience import NoWorkersError, Patience
-from impasto.batch.workers.ray_actors import RayActors
+from impasto.batch.workers.ray_executor import RayExecutor
 from impasto.cli import main
 from impasto.errors import InputError
 from impasto.recipe.recipe import load_recipe
@@ -32,7 +32,7 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(monkeypatch):
     init = ray.init
     monkeypatch.setattr(ray, "init", lambda **how: init(**{**how, "num_cpus": 1}))
     with pytest.raises(InputError, match="has room for 1 worker, not for 2"):
-        RayActors(Settings(), workers=2)
+        RayExecutor(WorkerSettings(), workers=2)
     assert not ray.is_initialized()
 
 
@@ -41,16 +41,16 @@ def test_work_goes_on_without_a_lost_worker_until_there_is_room_for_another(in_w
     here = f"local://{in_work}"
     recipe = load_recipe("sketch").with_changes({"size": 32, "schedule.total": 1})
     photo, painting, output = (f"{here}/{each}.png" for each in ("photo", "painting", "out"))
-    job = Job("out.png", photo, (painting,), output, recipe, "id", "1-1-1")
+    job = BatchJob("out.png", photo, (painting,), output, recipe, "id", "1-1-1")
     told: list[str] = []
-    executor = RayActors(Settings(), workers=2, patience=Patience(4.0, told.append))
+    executor = RayExecutor(WorkerSettings(), workers=2, patience=Patience(4.0, told.append))
     taken = ray.remote(num_cpus=2)(Counter).remote()
     ray.get(taken.total.remote())
-    with pytest.raises(NoWorkersError, match="no worker was to be had for 4 s"):
+    with pytest.raises(NoWorkersError, match="no worker available for 4 s"):
         executor.probe(job)
     assert len(told) == 1
     ray.kill(taken)
-    assert executor.staffed(None) == 2
+    assert executor.start_workers(None) == 2
     other = ray.remote(num_cpus=1)(Counter).remote()
     ray.kill(executor._actors[0]._handle)
     ray.get(other.total.remote())
@@ -100,8 +100,8 @@ def test_a_batch_whose_machines_are_all_lost_gives_up_and_goes_on_later(in_work:
         ray.shutdown()
         cluster.shutdown()
     told = capsys.readouterr().err
-    assert "no worker is to be had for" in told
-    assert "no worker was to be had for 15 s: " in told
+    assert "no worker available for" in told
+    assert "no worker available for 15 s: " in told
     assert "to do: the same command goes on" in told
     there = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
     assert 1 <= len(there) < 5

@@ -134,7 +134,7 @@ def test_the_paintings_are_looked_at_once_a_shot(network_file, monkeypatch):
     engine = Network(recipe, [read_picture(synthetic_painting())])
     engine.begin_shot(FRAMES[0])
     first = engine.paint(FRAMES[0], None)
-    monkeypatch.setattr("impasto.engine.colors.matched", None)
+    monkeypatch.setattr("impasto.engine.colors.match_colors", None)
     assert np.array_equal(engine.paint(FRAMES[0], None), first)
 
 

@@ -1,1 +1,1 @@
-"""Many pictures: what to make, who makes it, and the record of what came of it."""
+"""Batches: plans which pictures to make, hands them to workers, and records the results."""

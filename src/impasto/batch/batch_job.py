@@ -1,4 +1,4 @@
-"""What is handed to a worker, and what comes back: plain data, for it crosses machines."""
+"""Defines what is sent to a worker and what it returns: plain data that can cross machines."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BatchJob:
     """One picture to make.
 
     Attributes:
-        key: of the output, below the output folder, with ``/``; one job's own.
+        key: path of the output below the output folder, with ``/``. No two jobs share it.
         photo, styles, output: paths or URLs.
         masks, style_masks: paths, URLs or words.
-        recipe: what to do.
-        identity: hash of everything that makes the picture but the photo.
-        stamp: of the photo when it was found; none: it was not there.
-        replaces: whether an existing output may be replaced.
-        again: whether a worker has been lost at it.
+        recipe: the recipe.
+        identity: hash of everything but the photo that determines the picture.
+        stamp: stamp of the photo when it was found, see
+            :func:`impasto.batch.sources.places.read_stamp`. None: the file did not exist.
+        replaces: an existing output may be replaced.
+        again: a worker was lost while making this picture.
     """
 
     key: str
@@ -39,14 +40,15 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What all pictures of a batch share.
+class WorkerSettings:
+    """Settings that all pictures of a batch share.
 
     Attributes:
-        device, weights, scratch: as :class:`impasto.Stylizer` takes them.
-        depth: bits a channel of the outputs.
-        embed, keep_metadata: whether the recipe, and the photo's EXIF, go into them.
-        print_size: of each, in place of the recipes' own.
+        device, weights, scratch: as for :class:`impasto.Stylizer`.
+        depth: bits per channel of the outputs, 8 or 16.
+        embed: store the recipe in the outputs.
+        keep_metadata: copy the photo's EXIF data to the outputs.
+        print_size: print size of all outputs. None: each recipe's own size.
     """
 
     device: str = "auto"
@@ -59,14 +61,14 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Share:
-    """What one worker may take of its machine.
+class WorkerShare:
+    """The part of a machine that one worker may use.
 
     Attributes:
-        threads: of the convolutions.
-        max_memory: bytes; none: what is free.
-        device: in place of the settings'; none: those.
-        roomy: whether freed memory may be kept for the next iteration.
+        threads: number of threads for convolutions.
+        max_memory: memory limit in bytes. None: the free memory.
+        device: device of this worker. None: the device of the settings.
+        roomy: the memory suffices to keep freed blocks for the next iteration, which is faster.
     """
 
     threads: int = 1
@@ -77,19 +79,19 @@ class Share:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The result of a job.
 
     Attributes:
-        job: which one.
-        error: one line; none: the picture is made.
-        sha256: of the photo's file; none: it could not be read.
-        seconds: of wall time, reading and writing included; none: not known, like what follows.
-        bytes, width, height: of the output.
-        worker: machine and process.
-        full: whether the disk was, so that no other picture will succeed.
+        job: the job.
+        error: one-line message. None: the picture was made.
+        sha256: hash of the photo's file. None: it could not be read.
+        seconds: wall time including reading and writing. None: unknown, as are the values below.
+        bytes, width, height: size of the output.
+        worker: machine and process of the worker.
+        full: the disk was full, so that no other picture would succeed either.
     """
 
-    job: Job
+    job: BatchJob
     error: str | None = None
     sha256: str | None = None
     seconds: float | None = None
@@ -101,16 +103,17 @@ class Outcome:
 
     @property
     def done(self) -> bool:
+        """Whether the picture was made."""
         return self.error is None
 
     @property
-    def name(self) -> Literal["done", "failed"]:
-        """As the record has it."""
+    def event(self) -> Literal["done", "failed"]:
+        """The name of the outcome in the record."""
         return "done" if self.done else "failed"
 
-    def figures(self) -> dict[str, Any]:
-        """As the record has them: those that are known."""
-        found = {
+    def list_figures(self) -> dict[str, Any]:
+        """List the known values under their names in the record."""
+        figures = {
             "sha256": self.sha256,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "worker": self.worker,
@@ -119,21 +122,21 @@ class Outcome:
             "width": self.width,
             "height": self.height,
         }
-        return {name: figure for name, figure in found.items() if figure is not None}
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a job will take, told by a worker.
+    """A worker's estimate of what a job needs.
 
     Attributes:
-        seconds: with one thread of a CPU, or on a GPU.
-        memory: bytes that the worker's process will hold.
-        comfort: bytes with which it may keep what it frees, which is faster.
-        available: bytes that it may take, what it holds included; none: not known.
-        width, height: of the output.
-        device: type of it.
-        devices: how many of the type.
+        seconds: time with one CPU thread, or on a GPU.
+        memory: bytes that the worker's process will use.
+        comfort: bytes with which the worker can keep freed memory, which is faster.
+        available: bytes that the worker may use, including those it uses already. None: unknown.
+        width, height: size of the output in pixels.
+        device: type of the device.
+        devices: number of devices of this type.
     """
 
     seconds: float

@@ -1,7 +1,7 @@
-"""The record of a batch: one JSON object a line, appended as things happen.
+"""Keeps the record of a batch: JSON Lines, appended while the batch runs.
 
-A line is on the disk before the next thing is done, so that a kill at any moment loses at most what
-was in flight; a line that a kill cut short is passed over. Of each output the last line counts.
+Every line reaches the disk before the batch continues. A kill at any moment therefore loses only
+the jobs that were running. Incomplete lines are ignored. The last line about an output counts.
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from impasto._version import __version__
-from impasto.batch.batch_job import Job, Outcome
+from impasto.batch.batch_job import BatchJob, Outcome
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
 
-NAME = "impasto-batch.jsonl"
+RECORD_NAME = "impasto-batch.jsonl"
 HEADER = {"event": "batch", "format": 1, "impasto": __version__}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What the record last said of an output.
+class RecordEntry:
+    """The last line about an output.
 
     Attributes:
-        event: ``begun``: nothing since, so that a kill may have come between.
-        sha256: of the photo's file, if it was read.
-        stamp: of the photo when it was found.
-        identity: as :class:`Job` has it.
-        bytes: of the output.
-        replaces: whether another output was there before.
+        event: ``begun`` means that the end of the job was not recorded.
+        sha256: hash of the photo's file. None: it was not read.
+        stamp, identity: as in :class:`BatchJob`.
+        bytes: size of the output.
+        replaces: the job replaced an existing output.
     """
 
     event: Literal["begun", "done", "failed"]
@@ -45,43 +44,43 @@ class Entry:
     replaces: bool
 
     @property
-    def in_flight(self) -> bool:
-        """Whether its end was not seen."""
+    def is_unfinished(self) -> bool:
+        """Whether the job was begun, but its end was not recorded."""
         return self.event == "begun"
 
 
-class Record:
-    """Of what was begun and what came of it; open to one process at a time."""
+class BatchRecord:
+    """The record of a batch, open in one process at a time."""
 
     def __init__(self, path: Path, *, only_read: bool = False) -> None:
-        """Read what is there, and keep others from it.
+        """Read the record and lock it.
 
         Args:
-            path: of the file, which need not be there.
-            only_read: whether nothing will be noted, and others need not be kept from it.
+            path: path of the file. It need not exist.
+            only_read: do not write to the record and do not lock it.
 
         Raises:
-            InputError: it is not a record, or another batch holds it.
-            ResourceError: it cannot be read or written.
+            InputError: the file is not a record, or another batch is using it.
+            ResourceError: the file cannot be read or written.
         """
         self.path = path
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, RecordEntry] = {}
         self._described: set[str] = set()
         self._running: set[str] = set()
         self._file: Any = None
-        self._torn = False
+        self._is_torn = False
         try:
             if not only_read:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = path.open("a+b")
-                self._hold()
+                self._lock()
             elif path.exists():
                 self._file = path.open("rb")
             if self._file is not None:
                 self._file.seek(0)
-                self._read(complete=not only_read)
+                self._read(repair=not only_read)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self._translate_error(error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -98,35 +97,35 @@ class Record:
     def __contains__(self, key: str) -> bool:
         return key in self._entries
 
-    def last(self, key: str) -> Entry | None:
-        """What was said of an output last."""
+    def find_entry(self, key: str) -> RecordEntry | None:
+        """Return the last entry of an output. None: it is not in the record."""
         return self._entries.get(key)
 
-    def in_flight(self) -> list[str]:
-        """The outputs that were begun, and whose end was not seen."""
-        return [key for key, entry in self._entries.items() if entry.in_flight]
+    def list_unfinished(self) -> list[str]:
+        """List the outputs that were begun, but whose end was not recorded."""
+        return [key for key, entry in self._entries.items() if entry.is_unfinished]
 
     def is_running(self, key: str) -> bool:
-        """Whether an output was begun by this very process, and has not ended."""
+        """Tell whether this process has begun an output and not ended it yet."""
         return key in self._running
 
     def describe(self, identity: str, what: dict[str, Any]) -> None:
-        """Write out once what the hash of a recipe and its paintings stands for."""
+        """Write what an identity stands for, once per identity."""
         if identity not in self._described:
             self._append({"event": "recipe", "recipe": identity, **what})
             self._described.add(identity)
 
-    def begun(self, job: Job) -> None:
-        """A job is about to be handed to a worker."""
+    def note_start(self, job: BatchJob) -> None:
+        """Write that a job is about to be handed to a worker."""
         self._note("begun", job, {"replaces": job.replaces})
         self._running.add(job.key)
 
-    def ended(self, outcome: Outcome) -> None:
-        """A job has come to an end."""
-        self._note(outcome.name, outcome.job, outcome.figures())
+    def note_end(self, outcome: Outcome) -> None:
+        """Write the outcome of a job."""
+        self._note(outcome.event, outcome.job, outcome.list_figures())
         self._running.discard(outcome.job.key)
 
-    def _note(self, event: str, job: Job, more: dict[str, Any]) -> None:
+    def _note(self, event: str, job: BatchJob, more: dict[str, Any]) -> None:
         line = {
             "event": event,
             "output": job.key,
@@ -136,31 +135,31 @@ class Record:
             **more,
         }
         self._append(line)
-        self._entries[job.key] = _entry(line)
+        self._entries[job.key] = _parse_entry(line)
 
     def _append(self, line: dict[str, Any]) -> None:
         try:
             self._write(line)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self._translate_error(error) from None
 
     def _write(self, line: dict[str, Any]) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        # ASCII, for a file's name may hold bytes that are no text.
+        # json.dumps escapes to ASCII: a file name may contain bytes that are not valid text.
         text = json.dumps({**line, "at": now}) + "\n"
-        self._file.write(b"\n" * self._torn + text.encode("ascii"))
-        self._torn = False
+        self._file.write(b"\n" * self._is_torn + text.encode("ascii"))
+        self._is_torn = False
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _hold(self) -> None:
+    def _lock(self) -> None:
         if not lock_file(self._file):
             self._file.close()
             raise InputError(
-                f"{self.path}: another batch is at work with this record: wait for its end"
+                f"{self.path}: another batch is using this record; wait until it has ended"
             )
 
-    def _read(self, *, complete: bool) -> None:
+    def _read(self, *, repair: bool) -> None:
         line = self._file.readline()
         if line and not _is_header(line):
             self._file.close()
@@ -168,36 +167,36 @@ class Record:
                 f"{self.path}: not the record of a batch; choose another `record` file",
                 field="record",
             )
-        ours = line.endswith(b"\n")
+        has_header = line.endswith(b"\n")
         for line in self._file:
             try:
                 data = json.loads(line)
                 if data["event"] == "recipe":
                     self._described.add(str(data["recipe"]))
                 elif data["event"] in ("begun", "done", "failed"):
-                    self._entries[str(data["output"])] = _entry(data)
+                    self._entries[str(data["output"])] = _parse_entry(data)
             except (ValueError, KeyError, TypeError, RecursionError):
-                continue  # cut short
-        self._torn = bool(line) and not line.endswith(b"\n")
-        if complete and not ours:  # new, or a kill came while it was begun
+                continue  # an incomplete line
+        self._is_torn = bool(line) and not line.endswith(b"\n")
+        if repair and not has_header:  # a new record, or one whose header was cut short by a kill
             self._file.truncate(0)
-            self._torn = False
+            self._is_torn = False
             self._write(HEADER)
 
-    def _unusable(self, error: OSError) -> ResourceError:
+    def _translate_error(self, error: OSError) -> ResourceError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or str(error)
         return ResourceError(f"{self.path}: cannot be used as the record ({reason})")
 
 
-def _entry(line: dict[str, Any]) -> Entry:
-    return Entry(
-        line["event"],
-        line.get("sha256"),
-        line.get("stamp"),
-        str(line["recipe"]),
-        int(line.get("bytes", 0)),
-        line.get("replaces") is True,
+def _parse_entry(line: dict[str, Any]) -> RecordEntry:
+    return RecordEntry(
+        event=line["event"],
+        sha256=line.get("sha256"),
+        stamp=line.get("stamp"),
+        identity=str(line["recipe"]),
+        bytes=int(line.get("bytes", 0)),
+        replaces=line.get("replaces") is True,
     )
 
 

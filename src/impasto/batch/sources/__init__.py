@@ -1,0 +1,1 @@
+"""Finds photos and reads files, on this machine and in object stores."""

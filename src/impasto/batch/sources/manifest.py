@@ -1,9 +1,9 @@
-"""Tables of what to make: a row a picture, as CSV or JSON Lines.
+"""Reads manifests: tables in CSV or JSON Lines with one row per picture.
 
-``photo`` names the photo, ``style`` the painting or several, ``mask`` and ``style_mask`` their
-masks, ``output`` the result; every other column is a field of the recipe, by its dotted key,
-or ``recipe`` or ``quality``, which name one. Paths are relative to the table's folder. An empty
-cell leaves the field alone.
+The column ``photo`` names the photo, ``style`` one or more paintings, ``mask`` and ``style_mask``
+their masks, and ``output`` the result. ``recipe`` or ``quality`` names a recipe. Every other column
+is a field of the recipe, by its dotted key. Paths are relative to the folder of the table. Empty
+cells are ignored.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from impasto.errors import InputError, RecipeError
 from impasto.segment.mask_words import get_mask_file
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
-SEVERAL = "|"
-"""Between the paintings, or the masks, of a cell."""
-LISTS = ("style", "mask", "style_mask")
-NONE = "none"
-"""In place of the mask of a painting that counts as a whole."""
+SEPARATOR = "|"
+"""Stands between several paintings or masks in a cell."""
+LIST_COLUMNS = ("style", "mask", "style_mask")
+NO_MASK = "none"
+"""Stands for the mask of a painting that is used as a whole."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """Of a table.
+class ManifestRow:
+    """One row of a manifest.
 
     Attributes:
-        where: file and line.
+        where: file and line, for messages.
         photo: path or URL.
-        place: where its output belongs if ``output`` does not say, with the photo's extension.
-        styles: paths or URLs; none: the batch's own.
-        masks, style_masks: paths, URLs or words; none: the batch's own.
-        output: below the output folder, with ``/``; none: made of the photo's and the paintings'.
-        recipe: its name or file; none: the batch's own.
-        fields: of the recipe.
-        stamp: never known from a table.
+        place: path of the photo below the table's folder, from which the output is named.
+        styles: paths or URLs of paintings. Empty: those of the batch.
+        masks, style_masks: paths, URLs or words. Empty: those of the batch.
+        output: path below the output folder, with ``/``. None: named after photo and paintings.
+        recipe: name or file of a recipe. None: the recipe of the batch.
+        fields: changed fields of the recipe.
+        stamp: None: rows have no stamp, unlike photos that were found.
     """
 
     where: str
@@ -57,69 +57,76 @@ class Row:
     stamp: None = None
 
 
-def is_table(source: str) -> bool:
-    """By its extension."""
+def is_manifest(source: str) -> bool:
+    """Tell whether a source is a manifest, by its suffix."""
     return source.lower().endswith(SUFFIXES)
 
 
-def read_rows(source: str) -> Iterator[Row]:
-    """The rows of a table.
+def read_rows(source: str) -> Iterator[ManifestRow]:
+    """Read the rows of a manifest.
 
     Raises:
-        InputError: it cannot be read, or a row has no photo or is damaged; with its line.
+        InputError: the file cannot be read, or a row is invalid; the message has its line.
     """
     folder = source.rsplit("/", 1)[0] if places.is_url(source) else str(Path(source).parent)
     try:
         text = places.read(source).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{source}: is not UTF-8 text") from None
-    read = _csv_rows if source.lower().endswith(".csv") else _json_rows
-    for line, cells in read(text, source):
+        raise InputError(f"{source}: not UTF-8 text") from None
+    parse = _parse_csv if source.lower().endswith(".csv") else _parse_json
+    for line, cells in parse(text, source):
         where = f"{source} line {line}"
-        given = {key: value for key, value in cells.items() if value not in (None, "", [])}
-        photo, output = given.pop("photo", None), given.pop("output", None)
+        values = {key: value for key, value in cells.items() if value not in (None, "", [])}
+        photo, output = values.pop("photo", None), values.pop("output", None)
         if not isinstance(photo, str):
-            raise InputError(f"{where}: a row needs a photo")
-        if "recipe" in given and "quality" in given:
-            raise InputError(f"{where}: recipe and quality both choose a recipe")
-        yield Row(
+            raise InputError(f"{where}: the row has no photo; photo must be a path or URL")
+        if "recipe" in values and "quality" in values:
+            raise InputError(
+                f"{where}: recipe and quality both choose a recipe; remove one of them"
+            )
+        yield ManifestRow(
             where=where,
-            photo=_beside(folder, photo),
-            place=_place(photo),
-            styles=tuple(_beside(folder, each) for each in _several(given, "style", where)),
-            masks=_masks(given, "mask", folder, where),
-            style_masks=_masks(given, "style_mask", folder, where),
-            output=None if output is None else _output(output, where),
-            recipe=_recipe(given.pop("recipe", given.pop("quality", None)), folder, where),
-            fields=given,
+            photo=_resolve_path(folder, photo),
+            place=_place_output(photo),
+            styles=tuple(
+                _resolve_path(folder, each) for each in _read_list(values, "style", where)
+            ),
+            masks=_read_masks(values, "mask", folder, where),
+            style_masks=_read_masks(values, "style_mask", folder, where),
+            output=None if output is None else _check_output(output, where),
+            recipe=_check_recipe(values.pop("recipe", values.pop("quality", None)), folder, where),
+            fields=values,
         )
 
 
-def _csv_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parse_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         names = [each.strip() for each in next(reader, [])]
         if "photo" not in names:
             raise InputError(
-                f"{source}: the first line names the columns, and photo is one of them"
+                f"{source}: expected the names of the columns in the first line, including photo"
             )
         if len(set(names)) < len(names):
-            raise InputError(f"{source}: two columns have one name")
+            raise InputError(f"{source}: two columns have the same name")
         for cells in filter(None, reader):
             where = f"{source} line {reader.line_num}"
             if len(cells) > len(names):
-                raise InputError(f"{where}: has more cells than there are columns")
+                raise InputError(f"{where}: has more cells than the table has columns")
             row = zip(names, (cell.strip() for cell in cells), strict=False)
-            yield reader.line_num, {name: _cell(name, cell, where) for name, cell in row if cell}
+            yield (
+                reader.line_num,
+                {name: _parse_cell(name, cell, where) for name, cell in row if cell},
+            )
     except csv.Error as error:
         raise InputError(f"{source} line {reader.line_num}: {error}") from None
 
 
-def _cell(name: str, text: str, where: str) -> Any:
+def _parse_cell(name: str, text: str, where: str) -> Any:
     from impasto.recipe.fields import parse_setting
 
-    if name in LISTS:
-        return [each.strip() for each in text.split(SEVERAL) if each.strip()]
+    if name in LIST_COLUMNS:
+        return [each.strip() for each in text.split(SEPARATOR) if each.strip()]
     if name in ("photo", "output", "recipe", "quality"):
         return text
     try:
@@ -128,68 +135,71 @@ def _cell(name: str, text: str, where: str) -> Any:
         raise error.copy_with_place(where) from None
 
 
-def _json_rows(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parse_json(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{source} line {number}: is not JSON ({error})") from None
+            raise InputError(f"{source} line {number}: not JSON ({error})") from None
         if not isinstance(row, dict):
-            raise InputError(f'{source} line {number}: {{"photo": ..., ...}} is needed')
+            raise InputError(f'{source} line {number}: expected an object such as {{"photo": ...}}')
         yield number, row
 
 
-def _several(given: dict[str, Any], name: str, where: str) -> list[str]:
-    value = given.pop(name, [])
-    several = [value] if isinstance(value, str) else value
-    if not isinstance(several, list) or not all(isinstance(each, str) for each in several):
-        raise InputError(f"{where}: {name} is one path, or a list of them")
-    return several
+def _read_list(values: dict[str, Any], name: str, where: str) -> list[str]:
+    value = values.pop(name, [])
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(each, str) for each in items):
+        raise InputError(f"{where}: {name} must be a path or a list of paths")
+    return items
 
 
-def _masks(given: dict[str, Any], name: str, folder: str, where: str) -> tuple[str, ...]:
+def _read_masks(values: dict[str, Any], name: str, folder: str, where: str) -> tuple[str, ...]:
     return tuple(
-        respelled(each, lambda path: _beside(folder, path)) for each in _several(given, name, where)
+        respell_mask(each, lambda path: _resolve_path(folder, path))
+        for each in _read_list(values, name, where)
     )
 
 
-def respelled(mask: str, spelled: Callable[[str], str]) -> str:
-    """A mask, or the word for it, with the file that it is read from spelled in another way."""
-    file = mask_file(mask)
-    return mask if file is None else mask.removesuffix(file) + spelled(file)
+def respell_mask(mask: str, spell: Callable[[str], str]) -> str:
+    """Replace the file name within a mask by another spelling; words are returned unchanged."""
+    file = find_mask_file(mask)
+    return mask if file is None else mask.removesuffix(file) + spell(file)
 
 
-def mask_file(mask: str) -> str | None:
-    """The file that a mask is read from; none: there is none."""
-    return None if mask == NONE else get_mask_file(mask)
+def find_mask_file(mask: str) -> str | None:
+    """Return the file from which a mask is read. None: the mask needs no file."""
+    return None if mask == NO_MASK else get_mask_file(mask)
 
 
-def _recipe(value: Any, folder: str, where: str) -> str | None:
+def _check_recipe(value: Any, folder: str, where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InputError(f"{where}: a recipe is given by its name or its file")
-    return _beside(folder, value) if value.endswith(".toml") else value
+        raise InputError(f"{where}: recipe must be the name or the file of a recipe")
+    return _resolve_path(folder, value) if value.endswith(".toml") else value
 
 
-def _output(value: Any, where: str) -> str:
+def _check_output(value: Any, where: str) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise InputError(f"{where}: output is a path below the output folder")
+        raise InputError(f"{where}: output must be a path below the output folder")
     path = PurePosixPath(value.replace(os.sep, "/"))
     if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
         raise InputError(f"{where}: output {value!r} is not a path below the output folder")
     return str(path)
 
 
-def _beside(folder: str, path: str) -> str:
-    path = places.normalized(path)
-    return path if places.is_url(path) or Path(path).is_absolute() else places.joined(folder, path)
+def _resolve_path(folder: str, path: str) -> str:
+    path = places.normalize_place(path)
+    return (
+        path if places.is_url(path) or Path(path).is_absolute() else places.join_place(folder, path)
+    )
 
 
-def _place(photo: str) -> str:
-    """As the row has it, if that is below the table's folder; else the name."""
+def _place_output(photo: str) -> str:
+    """Return the photo's path as the row has it, if it is below the table's folder, or its name."""
     path = PurePosixPath(photo.replace(os.sep, "/"))
-    inside = not (places.is_url(photo) or path.is_absolute() or ".." in path.parts)
-    return str(path) if inside else path.name
+    is_below = not (places.is_url(photo) or path.is_absolute() or ".." in path.parts)
+    return str(path) if is_below else path.name

@@ -1,8 +1,7 @@
-"""Files by path or by URL: the few things a batch does with either.
+"""Reads and writes files by path or URL.
 
-A URL (``s3://bucket/name``) goes through fsspec, whose plugins know the stores; ``file://`` is a
-path. Only paths are written under another name and renamed: an object store shows an object when
-it is whole.
+URLs such as ``s3://bucket/name`` are handled by fsspec and its plugins; ``file://`` is treated as a
+path. Object stores show an object only when it is complete, so URLs are written directly.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from impasto.errors import ImageError, ImpastoError, InputError, ResourceError
 from impasto.image.files.limits import Limits
 
 
-def normalized(place: str) -> str:
-    """``file:///a`` as ``/a``; anything else as it is."""
+def normalize_place(place: str) -> str:
+    """Turn ``file:///a`` into ``/a``; other paths and URLs are returned unchanged."""
     if place.startswith("file://"):
         from urllib.parse import unquote
 
@@ -29,90 +28,91 @@ def normalized(place: str) -> str:
 
 
 def is_url(place: str) -> bool:
-    """Whether fsspec has to be asked."""
+    """Tell whether a place is a URL, which needs fsspec."""
     return "://" in place
 
 
-def absolute(place: str) -> str:
-    """As it is meant here, for a process that is elsewhere."""
+def make_absolute(place: str) -> str:
+    """Make a path absolute, for processes with another current folder."""
     return place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 -- links are kept
 
 
-def joined(folder: str, name: str) -> str:
-    """A name, with ``/`` between folders, below a folder."""
+def join_place(folder: str, name: str) -> str:
+    """Join a folder and a name that has ``/`` between its parts."""
     return f"{folder.rstrip('/')}/{name}" if is_url(folder) else str(Path(folder, name))
 
 
 def read(place: str, limits: Limits | None = None) -> bytes:
-    """All of a file.
+    """Read a whole file.
 
     Raises:
-        ImageError: missing, a folder, not a regular file or unreadable.
-        LimitError: too large.
+        ImageError: the file is missing, a folder, not a regular file, or not readable.
+        LimitError: the file is too large.
     """
     limits = limits or Limits()
     if is_url(place):
         return _read_url(place, limits)
     try:
-        with open(place, "rb", opener=_without_waiting) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+        with open(place, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise ImageError(f"{place}: is not a regular file")
-            limits.check_bytes(found.st_size, place)
+            limits.check_bytes(status.st_size, place)
             return file.read(limits.max_bytes + 1)
     except FileNotFoundError:
         raise ImageError(f"{place}: no such file") from None
     except IsADirectoryError:
-        raise ImageError(f"{place}: is a folder, a picture is needed") from None
+        raise ImageError(f"{place}: is a folder; expected a picture") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{place}: cannot be read ({reason})") from None
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """A pipe that nobody writes to would be waited for."""
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file without waiting, as one would for a pipe that has no writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write(place: str, data: bytes) -> None:
-    """To a URL, whole.
+    """Write a file to a URL, completely or not at all.
 
     Raises:
-        InputError: no plugin for it.
-        ResourceError: it cannot be written.
+        InputError: fsspec has no plugin for this kind of URL.
+        ResourceError: the file cannot be written.
     """
-    system, path = _system(place)
+    system, path = _find_store(place)
     try:
         try:
             system.pipe_file(path, data)
         except FileNotFoundError:
             system.makedirs(system._parent(path), exist_ok=True)
             system.pipe_file(path, data)
-    except Exception as error:  # every store has its own
-        raise ResourceError(f"{place}: cannot be written ({_reason(error)})") from None
+    except Exception as error:  # every store has exceptions of its own
+        raise ResourceError(f"{place}: cannot be written ({_shorten_error(error)})") from None
 
 
-def stamp(place: str) -> str | None:
-    """Changes whenever the file does, and costs no reading of it; none: not there.
+def read_stamp(place: str) -> str | None:
+    """Return a text that changes whenever the file does. None: there is no such file.
 
-    Of a path the size and the times of content and of inode, the last of which no program can set;
-    of a URL what its store tells of it.
+    The file itself is not read. For a path, the stamp has the size, the time of modification, and
+    the time of the inode's change, which programs cannot set. For a URL, it has what the store
+    reports.
     """
     if is_url(place):
-        found = _info(place)
-        return None if found is None else _stamp(found)
+        info = _read_info(place)
+        return None if info is None else _make_stamp(info)
     try:
-        here = os.stat(place)  # noqa: PTH116 -- thrice as fast
+        here = os.stat(place)  # noqa: PTH116 -- 3 times faster
     except (OSError, ValueError):
         return None
     return f"{here.st_size}-{here.st_mtime_ns}-{here.st_ctime_ns}"
 
 
-def size(place: str) -> int | None:
-    """In bytes; none: not there."""
+def read_size(place: str) -> int | None:
+    """Return the size of a file in bytes. None: there is no such file."""
     if is_url(place):
-        found = _info(place)
-        return None if found is None else int(found["size"] or 0)
+        info = _read_info(place)
+        return None if info is None else int(info["size"] or 0)
     try:
         return os.stat(place).st_size  # noqa: PTH116
     except (OSError, ValueError):
@@ -120,13 +120,14 @@ def size(place: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file in a store.
+class ListedFile:
+    """A file in an object store.
 
     Attributes:
-        url: of it.
-        name: below the part of the URL that had no wildcards, with ``/``.
-        stamp, size: as of the functions of these names.
+        url: URL of the file.
+        name: path below the part of the listed URL that had no wildcards, with ``/``.
+        stamp: see :func:`read_stamp`.
+        size: size in bytes.
     """
 
     url: str
@@ -135,13 +136,13 @@ class Listed:
     size: int
 
 
-def listing(folder: str) -> Iterator[Listed]:
-    """All files below a URL, or that match its wildcards, sorted; in a few requests.
+def list_files(folder: str) -> Iterator[ListedFile]:
+    """List all files below a URL, or that match its wildcards, sorted, in a few requests.
 
     Raises:
-        InputError: no plugin for it, or it cannot be listed.
+        InputError: fsspec has no plugin for this kind of URL, or it cannot be listed.
     """
-    system, path = _system(folder)
+    system, path = _find_store(folder)
     try:
         fixed = re.split(r"[^/]*[*?[]", path, maxsplit=1)[0].rstrip("/") + "/"
         system.invalidate_cache()
@@ -149,32 +150,32 @@ def listing(folder: str) -> Iterator[Listed]:
         for each, info in sorted(ask(path, detail=True).items()):
             name = each.removeprefix(fixed) if each.startswith(fixed) else each.rsplit("/", 1)[-1]
             url = str(system.unstrip_protocol(each))
-            yield Listed(url, name, _stamp(info), int(info["size"] or 0))
+            yield ListedFile(url, name, _make_stamp(info), int(info["size"] or 0))
     except FileNotFoundError:
         return
-    except Exception as error:  # every store has its own
-        raise InputError(f"{folder}: cannot be listed ({_reason(error)})") from None
+    except Exception as error:  # every store has exceptions of its own
+        raise InputError(f"{folder}: cannot be listed ({_shorten_error(error)})") from None
 
 
-def _info(url: str) -> dict[str, Any] | None:
-    system, path = _system(url)
+def _read_info(url: str) -> dict[str, Any] | None:
+    system, path = _find_store(url)
     try:
-        found: dict[str, Any] = system.info(path)
-    except Exception:  # not there, or every store's own
+        info: dict[str, Any] = system.info(path)
+    except Exception:  # every store has exceptions of its own
         return None
-    return found
+    return info
 
 
-def _stamp(info: dict[str, Any]) -> str:
-    """Of the fields that tell a change, by the names that stores have for them."""
-    known = ("etag", "md5hash", "content_md5", "lastmodified", "last_modified", "mtime", "created")
-    found = {key.lower(): value for key, value in info.items()}
-    told = next((str(found[name]) for name in known if found.get(name)), "")
-    return f"{info['size']}-{told}"
+def _make_stamp(info: dict[str, Any]) -> str:
+    """Make a stamp from the fields by which stores show a change; their names vary."""
+    names = ("etag", "md5hash", "content_md5", "lastmodified", "last_modified", "mtime", "created")
+    fields = {key.lower(): value for key, value in info.items()}
+    version = next((str(fields[name]) for name in names if fields.get(name)), "")
+    return f"{info['size']}-{version}"
 
 
 def _read_url(place: str, limits: Limits) -> bytes:
-    system, path = _system(place)
+    system, path = _find_store(place)
     try:
         limits.check_bytes(int(system.info(path)["size"] or 0), place)
         data: bytes = system.cat_file(path)
@@ -182,12 +183,12 @@ def _read_url(place: str, limits: Limits) -> bytes:
         raise
     except FileNotFoundError:
         raise ImageError(f"{place}: no such file") from None
-    except Exception as error:  # every store has its own
-        raise ImageError(f"{place}: cannot be read ({_reason(error)})") from None
+    except Exception as error:  # every store has exceptions of its own
+        raise ImageError(f"{place}: cannot be read ({_shorten_error(error)})") from None
     return data
 
 
-def _system(place: str) -> tuple[Any, str]:
+def _find_store(place: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError:
@@ -195,9 +196,9 @@ def _system(place: str) -> tuple[Any, str]:
     try:
         system, path = url_to_fs(place)
     except (ImportError, ValueError) as error:
-        raise InputError(f"{place}: {_reason(error)}") from None
+        raise InputError(f"{place}: {_shorten_error(error)}") from None
     return system, str(path)
 
 
-def _reason(error: BaseException) -> str:
+def _shorten_error(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,4 +1,4 @@
-"""A worker: it holds the network and the paintings, and makes one picture after the other."""
+"""Makes pictures one after another, keeping engines and paintings in memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.batch.batch_job import Job, Outcome, Probe, Settings, Share
+from impasto.batch.batch_job import BatchJob, Outcome, Probe, WorkerSettings, WorkerShare
 from impasto.batch.sources import places
-from impasto.batch.workers.painting import Begun, Made, alone, masks_of, of_one_size, together
+from impasto.batch.workers.job_painting import (
+    PaintedJob,
+    PreparedJob,
+    group_by_size,
+    paint_alone,
+    paint_together,
+    prepare_masks,
+)
 from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
 from impasto.image.files.atomic import make_folder
 
@@ -26,37 +33,37 @@ if TYPE_CHECKING:
     from impasto.optimize.stylizer import Stylizer
     from impasto.recipe.recipe import Recipe
 
-ENGINES = 4
-"""Recipes whose engines are kept; they share one network where they can."""
-PAINTINGS = 16
+CACHED_ENGINES = 4
+"""Number of recipes whose engines are kept. Engines share a network where they can."""
+CACHED_PAINTINGS = 16
 
 
-class Worker:
-    """One process of a batch. Its own start is cheap; the first picture loads what all need."""
+class BatchWorker:
+    """A worker of a batch. It starts quickly and loads networks with its first picture."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Note what all pictures share."""
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Store the settings that all pictures share."""
         self._settings = settings
-        self._engines: OrderedDict[tuple[str, Share], Stylizer | OnePass] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, WorkerShare], Stylizer | OnePass] = OrderedDict()
         self._paintings: OrderedDict[str, Picture] = OrderedDict()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
-    def probe(self, job: Job) -> Probe:
-        """What a job will take; one small iteration is timed.
+    def probe(self, job: BatchJob) -> Probe:
+        """Estimate what a job needs, by timing one small iteration.
 
         Raises:
-            ImpastoError: whatever the job would raise before it starts.
+            ImpastoError: the job cannot be started.
         """
         import torch
 
         from impasto.engine.capacity import available_memory, taken_memory
         from impasto.engine.plan import KEPT
 
-        with threads_of_torch(Share().threads):
-            engine, photo = self._opened(job, places.read(job.photo), Share())
-            plan = engine.plan(photo, [self._painting(each) for each in job.styles])
+        with limit_torch_threads(WorkerShare().threads):
+            engine, photo = self._open_job(job, places.read(job.photo), WorkerShare())
+            plan = engine.plan(photo, [self._load_painting(each) for each in job.styles])
         free = available_memory()
-        cuda = engine.device.type == "cuda" and engine.device.index is None
+        shares_gpus = engine.device.type == "cuda" and engine.device.index is None
         return Probe(
             seconds=plan.seconds,
             memory=plan.bytes_needed,
@@ -65,68 +72,87 @@ class Worker:
             width=plan.width,
             height=plan.height,
             device=engine.device.type,
-            devices=torch.cuda.device_count() if cuda else 1,
+            devices=torch.cuda.device_count() if shares_gpus else 1,
         )
 
-    def work(self, jobs: Sequence[Job], share: Share) -> list[Outcome]:
-        """What came of each job, in turn; nothing is raised.
+    def work(self, jobs: Sequence[BatchJob], share: WorkerShare) -> list[Outcome]:
+        """Make the pictures of some jobs and return their outcomes; nothing is raised.
 
-        Those for a network whose results have one size are painted together.
+        Jobs for the same network whose outputs have one size are painted together.
+
+        Args:
+            jobs: the jobs.
+            share: what this worker may use.
         """
-        with threads_of_torch(share.threads):
-            begun = [self._begun(job, share) for job in jobs]
-            made: dict[str, Made] = {}
-            for alike in of_one_size([each for each in begun if isinstance(each, Begun)]):
-                made |= together(alike)
-            ended = [
-                each if isinstance(each, Outcome) else self._ended(each, made, share)
-                for each in begun
+        with limit_torch_threads(share.threads):
+            prepared = [self._prepare(job, share) for job in jobs]
+            painted: dict[str, PaintedJob] = {}
+            for group in group_by_size([p for p in prepared if isinstance(p, PreparedJob)]):
+                painted |= paint_together(group)
+            outcomes = [
+                each if isinstance(each, Outcome) else self._finish(each, painted, share)
+                for each in prepared
             ]
-        return [replace(outcome, worker=self._name) for outcome in ended]
+        return [replace(outcome, worker=self._name) for outcome in outcomes]
 
-    def _begun(self, job: Job, share: Share) -> Begun | Outcome:
-        began, digest = time.monotonic(), None
+    def _prepare(self, job: BatchJob, share: WorkerShare) -> PreparedJob | Outcome:
+        start, digest = time.monotonic(), None
         try:
             data = places.read(job.photo)
             digest = hashlib.sha256(data).hexdigest()
-            if job.again and not job.replaces and (there := places.size(job.output)):
-                return Outcome(job, sha256=digest, bytes=there)  # written by the worker that died
-            engine, photo = self._opened(job, data, share)
-            paintings = [self._painting(each) for each in job.styles]
-            masks = masks_of(job, photo, paintings)
-            size, seconds = engine.size_for(photo), time.monotonic() - began
-            return Begun(job, digest, engine, photo, paintings, masks, size, seconds)
-        except Exception as error:  # no picture may end the work on the others
-            return _failed(job, error, digest, time.monotonic() - began)
+            if job.again and not job.replaces and (size := places.read_size(job.output)):
+                return Outcome(job, sha256=digest, bytes=size)  # written by the worker that died
+            engine, photo = self._open_job(job, data, share)
+            paintings = [self._load_painting(each) for each in job.styles]
+            masks, style_masks = prepare_masks(job, photo, paintings)
+            return PreparedJob(
+                job=job,
+                digest=digest,
+                engine=engine,
+                photo=photo,
+                paintings=paintings,
+                masks=masks,
+                style_masks=style_masks,
+                size=engine.size_for(photo),
+                seconds=time.monotonic() - start,
+            )
+        except Exception as error:  # one picture must not end the work on the others
+            return _describe_failure(job, error, digest, time.monotonic() - start)
 
-    def _ended(self, begun: Begun, made: dict[str, Made], share: Share) -> Outcome:
-        job, digest = begun.job, begun.digest
-        began = time.monotonic() - begun.seconds
+    def _finish(
+        self, prepared: PreparedJob, painted: dict[str, PaintedJob], share: WorkerShare
+    ) -> Outcome:
+        """Paint a job unless that has been done together with others, and write the output."""
+        job, digest = prepared.job, prepared.digest
+        start = time.monotonic() - prepared.seconds
         try:
-            # Each is let go of as it is written.
-            result, seconds = made.pop(job.key) if job.key in made else alone(begun, share)
-            began -= seconds
+            # Results are popped so that each is freed once it is written.
+            if job.key in painted:
+                result, seconds = painted.pop(job.key)
+            else:
+                result, seconds = paint_alone(prepared, share)
+            start -= seconds
             self._save(result, job)
-            if begun.checkpoint is not None:
-                begun.checkpoint.unlink(missing_ok=True)
-        except Exception as error:  # no picture may end the work on the others
-            return _failed(job, error, digest, time.monotonic() - began)
+            if prepared.checkpoint is not None:
+                prepared.checkpoint.unlink(missing_ok=True)
+        except Exception as error:  # one picture must not end the work on the others
+            return _describe_failure(job, error, digest, time.monotonic() - start)
         return Outcome(
             job,
             sha256=digest,
-            seconds=time.monotonic() - began,
-            bytes=places.size(job.output) or 0,
+            seconds=time.monotonic() - start,
+            bytes=places.read_size(job.output) or 0,
             width=result.picture.width,
             height=result.picture.height,
         )
 
-    def _save(self, result: Result, job: Job) -> None:
+    def _save(self, result: Result, job: BatchJob) -> None:
         from io import BytesIO
 
         from impasto.image.files.encode import choose_format, write_picture
 
         settings, output = self._settings, Path(job.output)
-        made = replace(result.provenance, keeps_metadata=settings.keep_metadata)
+        provenance = replace(result.provenance, keeps_metadata=settings.keep_metadata)
         remote = BytesIO() if places.is_url(job.output) else None
         if remote is None:
             make_folder(output.parent)
@@ -134,7 +160,7 @@ class Worker:
             result.picture,
             remote or output,
             format=choose_format(output, settings.depth),
-            record=made.to_json() if settings.embed else None,
+            record=provenance.to_json() if settings.embed else None,
             depth=settings.depth,
             dpi=result.recipe.dpi,
             keep_metadata=settings.keep_metadata,
@@ -143,8 +169,10 @@ class Worker:
         if remote is not None:
             places.write(job.output, remote.getvalue())
 
-    def _opened(self, job: Job, data: bytes, share: Share) -> tuple[Stylizer | OnePass, Picture]:
-        """The engine for a job, and its photo."""
+    def _open_job(
+        self, job: BatchJob, data: bytes, share: WorkerShare
+    ) -> tuple[Stylizer | OnePass, Picture]:
+        """Decode the photo of a job, and load its engine."""
         from impasto.image.files.decode import read_picture
 
         photo = read_picture(data, name=job.photo)
@@ -152,9 +180,9 @@ class Worker:
         if size is not None:
             side = size.compute_longer_side(photo.width, photo.height)
             recipe = recipe.with_changes({"size": side, "dpi": size.dpi})
-        return self._engine(recipe, share), photo
+        return self._load_engine(recipe, share), photo
 
-    def _engine(self, recipe: Recipe, share: Share) -> Stylizer | OnePass:
+    def _load_engine(self, recipe: Recipe, share: WorkerShare) -> Stylizer | OnePass:
         from impasto.network.choice import engine_for
 
         key = (recipe.to_json(), share)
@@ -168,25 +196,25 @@ class Worker:
                 scratch=self._settings.scratch,
                 like=latest,
             )
-            if len(self._engines) > ENGINES:
+            if len(self._engines) > CACHED_ENGINES:
                 self._engines.popitem(last=False)
         self._engines.move_to_end(key)
         return self._engines[key]
 
-    def _painting(self, place: str) -> Picture:
+    def _load_painting(self, place: str) -> Picture:
         from impasto.image.files.decode import read_picture
 
         if place not in self._paintings:
             self._paintings[place] = read_picture(places.read(place), name=place)
-            if len(self._paintings) > PAINTINGS:
+            if len(self._paintings) > CACHED_PAINTINGS:
                 self._paintings.popitem(last=False)
         self._paintings.move_to_end(place)
         return self._paintings[place]
 
 
 @contextlib.contextmanager
-def threads_of_torch(count: int) -> Iterator[None]:
-    """PyTorch computes with so many threads; afterwards as before, for a process may be shared."""
+def limit_torch_threads(count: int) -> Iterator[None]:
+    """Set the number of PyTorch's threads; restore it afterwards, as other code may use it."""
     import torch
 
     before = torch.get_num_threads()
@@ -197,14 +225,16 @@ def threads_of_torch(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _failed(job: Job, error: Exception, digest: str | None, seconds: float) -> Outcome:
+def _describe_failure(
+    job: BatchJob, error: Exception, digest: str | None, seconds: float
+) -> Outcome:
     full = isinstance(error, ResourceError) and "disk is full" in str(error)
-    return Outcome(job, _reason(error), digest, seconds, full=full)
+    return Outcome(job, _describe_error(error), digest, seconds, full=full)
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if is_out_of_memory(error):
-        return "out of memory: ask for a smaller size or fewer workers"
+        return "out of memory; use a smaller size or fewer workers"
     if isinstance(error, ImpastoError):
         return error.describe(lambda field: field.replace("_", " "))
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,7 @@
-"""Who makes the pictures: this process, processes of this machine, or a Ray cluster."""
+"""Runs workers in this process or in processes of this machine, behind one interface.
+
+:mod:`impasto.batch.workers.ray_executor` does the same on a Ray cluster.
+"""
 
 from __future__ import annotations
 
@@ -9,55 +12,66 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from impasto.batch.batch_job import Job, Outcome, Probe, Settings, Share
-from impasto.batch.workers.batch_worker import Worker
-from impasto.batch.workers.processes import born_deaf, end_with_parent
+from impasto.batch.batch_job import BatchJob, Outcome, Probe, WorkerSettings, WorkerShare
+from impasto.batch.workers.batch_worker import BatchWorker
+from impasto.batch.workers.local_machine import block_interrupts, exit_with_parent
 
 T = TypeVar("T")
 
+ShareChooser = Callable[[Probe | None], list[WorkerShare]]
+"""Gives a share for each worker, from the needs of a picture if they are known."""
 
-class WorkerLost(Exception):  # noqa: N818 -- nothing that a user has done wrong
-    """A worker died with its work; there is a new one."""
+
+class WorkerLost(Exception):  # noqa: N818 -- not the fault of the user
+    """A worker died during its work. It has been replaced."""
 
 
 class Executor(Protocol):
-    """Some workers, each with one call at a time. A future raises :class:`WorkerLost` if its worker
-    dies.
+    """A number of workers, each of which handles one call at a time.
+
+    A future raises :class:`WorkerLost` if its worker dies.
     """
 
-    def probe(self, job: Job) -> Future[Probe]:
-        """See :meth:`Worker.probe`; before any work."""
+    def probe(self, job: BatchJob) -> Future[Probe]:
+        """Call :meth:`BatchWorker.probe`, before any work."""
 
-    def staffed(self, probe: Probe | None) -> int:
-        """How many workers there are, given what a picture takes, if that is known."""
+    def start_workers(self, probe: Probe | None) -> int:
+        """Start the workers.
+
+        Args:
+            probe: needs of a picture. None: unknown.
+
+        Returns:
+            The number of workers.
+        """
 
     @property
     def is_free(self) -> bool:
-        """Whether a worker has nothing to do."""
+        """Whether a worker is idle."""
 
-    def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
-        """See :meth:`Worker.work`; only while :attr:`is_free`."""
+    def submit(self, jobs: Sequence[BatchJob]) -> Future[list[Outcome]]:
+        """Call :meth:`BatchWorker.work`; allowed only while :attr:`is_free`."""
 
     def close(self, *, at_once: bool) -> None:
-        """Let the workers go, with what they are at or at its end."""
+        """Stop the workers after their present work, or immediately."""
 
 
-class Serial:
-    """This process, one picture after the other: no worker to be lost, nothing in parallel."""
+class SerialExecutor:
+    """Works in this process, one call after the other."""
 
-    def __init__(self, settings: Settings, shares: Callable[[Probe | None], list[Share]]) -> None:
-        """Arguments as of :class:`LocalProcesses`; of the shares the first counts."""
-        self._worker = Worker(settings)
-        self._shares = shares
-        self._share = Share()
+    def __init__(self, settings: WorkerSettings, choose_shares: ShareChooser) -> None:
+        """Take the arguments of :class:`ProcessExecutor`; only the first share is used."""
+        self._worker = BatchWorker(settings)
+        self._choose_shares = choose_shares
+        self._share = WorkerShare()
 
-    def probe(self, job: Job) -> Future[Probe]:
+    def probe(self, job: BatchJob) -> Future[Probe]:
         """See :class:`Executor`."""
-        return _called(lambda: self._worker.probe(job))
+        return _call_now(lambda: self._worker.probe(job))
 
-    def staffed(self, probe: Probe | None) -> int:
+    def start_workers(self, probe: Probe | None) -> int:
         """See :class:`Executor`."""
-        self._share = self._shares(probe)[0]
+        self._share = self._choose_shares(probe)[0]
         return 1
 
     @property
@@ -65,15 +79,15 @@ class Serial:
         """See :class:`Executor`."""
         return True
 
-    def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
+    def submit(self, jobs: Sequence[BatchJob]) -> Future[list[Outcome]]:
         """See :class:`Executor`."""
-        return _called(lambda: self._worker.work(jobs, self._share))
+        return _call_now(lambda: self._worker.work(jobs, self._share))
 
     def close(self, *, at_once: bool) -> None:
         """See :class:`Executor`."""
 
 
-def _called(function: Callable[[], T]) -> Future[T]:
+def _call_now(function: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
     try:
         future.set_result(function())
@@ -82,33 +96,35 @@ def _called(function: Callable[[], T]) -> Future[T]:
     return future
 
 
-class LocalProcesses:
-    """Processes of this machine; each is a pool of its own, so that one that dies harms no other
-    and is known by what it was at.
+class ProcessExecutor:
+    """Works in processes of this machine.
+
+    Each process is a pool of its own. If one dies, the others are not affected, and it is known
+    which jobs it was working on.
     """
 
-    def __init__(self, settings: Settings, shares: Callable[[Probe | None], list[Share]]) -> None:
-        """Nothing starts yet.
+    def __init__(self, settings: WorkerSettings, choose_shares: ShareChooser) -> None:
+        """Store the settings; processes start later.
 
         Args:
-            settings: of all pictures.
-            shares: what each worker may take, given what a picture does.
+            settings: settings of all pictures.
+            choose_shares: gives a share for each worker.
         """
         self._settings = settings
-        self._shares = shares
-        self._lanes: list[_Lane] = []
+        self._choose_shares = choose_shares
+        self._lanes: list[_ProcessLane] = []
 
-    def probe(self, job: Job) -> Future[Probe]:
+    def probe(self, job: BatchJob) -> Future[Probe]:
         """See :class:`Executor`."""
-        self._lanes = self._lanes or [_Lane(self._settings, Share())]
-        return self._lanes[0].call(_probe, job)
+        self._lanes = self._lanes or [_ProcessLane(self._settings, WorkerShare())]
+        return self._lanes[0].call(_probe_in_process, job)
 
-    def staffed(self, probe: Probe | None) -> int:
+    def start_workers(self, probe: Probe | None) -> int:
         """See :class:`Executor`."""
-        shares = self._shares(probe)
-        self._lanes = self._lanes or [_Lane(self._settings, shares[0])]
+        shares = self._choose_shares(probe)
+        self._lanes = self._lanes or [_ProcessLane(self._settings, shares[0])]
         self._lanes[0].share = shares[0]
-        self._lanes += [_Lane(self._settings, share) for share in shares[1:]]
+        self._lanes += [_ProcessLane(self._settings, share) for share in shares[1:]]
         return len(self._lanes)
 
     @property
@@ -116,10 +132,10 @@ class LocalProcesses:
         """See :class:`Executor`."""
         return any(lane.is_free for lane in self._lanes)
 
-    def submit(self, jobs: Sequence[Job]) -> Future[list[Outcome]]:
+    def submit(self, jobs: Sequence[BatchJob]) -> Future[list[Outcome]]:
         """See :class:`Executor`."""
         lane = next(lane for lane in self._lanes if lane.is_free)
-        return lane.call(_work, jobs, lane.share)
+        return lane.call(_work_in_process, jobs, lane.share)
 
     def close(self, *, at_once: bool) -> None:
         """See :class:`Executor`."""
@@ -130,13 +146,13 @@ class LocalProcesses:
             lane.close()
 
 
-class _Lane:
-    """One process, and the one that comes after it if it dies."""
+class _ProcessLane:
+    """One process, and its successors if it dies."""
 
-    def __init__(self, settings: Settings, share: Share) -> None:
+    def __init__(self, settings: WorkerSettings, share: WorkerShare) -> None:
         self.share = share
         self._settings = settings
-        self._pool = self._started()
+        self._pool = self._make_pool()
         self._last: Future[Any] | None = None
 
     @property
@@ -144,53 +160,55 @@ class _Lane:
         return self._last is None or self._last.done()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        lost = self._last is not None and isinstance(self._last.exception(), WorkerLost)
-        if lost:
+        is_lost = self._last is not None and isinstance(self._last.exception(), WorkerLost)
+        if is_lost:
             self._pool.shutdown(wait=False)
-            self._pool = self._started()
-        with born_deaf():  # the first call starts the process
+            self._pool = self._make_pool()
+        with block_interrupts():  # the first call starts the process
             try:
                 inner = self._pool.submit(function, *arguments)
-            except BrokenExecutor:  # it died with nothing to do
-                self._pool = self._started()
+            except BrokenExecutor:  # the process died while it was idle
+                self._pool = self._make_pool()
                 inner = self._pool.submit(function, *arguments)
         self._last = outer = Future[T]()
-        inner.add_done_callback(lambda done: _passed_on(done, outer))
+        inner.add_done_callback(lambda ended: _pass_result_on(ended, outer))
         return outer
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _started(self) -> ProcessPoolExecutor:
-        # Not forked: threads of torch's do not survive it.
+    def _make_pool(self) -> ProcessPoolExecutor:
+        # Not forked: torch's threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, context, initializer=_begin, initargs=(self._settings,))
+        return ProcessPoolExecutor(
+            1, context, initializer=_begin_process, initargs=(self._settings,)
+        )
 
 
-def _passed_on(done: Future[T], outer: Future[T]) -> None:
-    error = done.exception()
+def _pass_result_on(inner: Future[T], outer: Future[T]) -> None:
+    error = inner.exception()
     if error is None:
-        outer.set_result(done.result())
+        outer.set_result(inner.result())
     elif isinstance(error, BrokenExecutor):
-        outer.set_exception(WorkerLost("its process was killed, perhaps for want of memory"))
+        outer.set_exception(WorkerLost("its process was killed, perhaps for lack of memory"))
     else:
         outer.set_exception(error)
 
 
-_worker: Worker
-"""Of a process that a pool has started."""
+_worker: BatchWorker
+"""The worker of a process that a pool has started."""
 
 
-def _begin(settings: Settings) -> None:
-    global _worker  # noqa: PLW0603 -- the one thing a process of a pool keeps
+def _begin_process(settings: WorkerSettings) -> None:
+    global _worker  # noqa: PLW0603 -- the only state of a pool's process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    _worker = Worker(settings)
+    threading.Thread(target=exit_with_parent, daemon=True).start()
+    _worker = BatchWorker(settings)
 
 
-def _probe(job: Job) -> Probe:
+def _probe_in_process(job: BatchJob) -> Probe:
     return _worker.probe(job)
 
 
-def _work(jobs: Sequence[Job], share: Share) -> list[Outcome]:
+def _work_in_process(jobs: Sequence[BatchJob], share: WorkerShare) -> list[Outcome]:
     return _worker.work(jobs, share)

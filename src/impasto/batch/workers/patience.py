@@ -1,4 +1,4 @@
-"""How long a batch waits for workers that are not there: machines go, and come again."""
+"""Decides how long a batch waits for workers: machines of a cluster may go and come back."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable
 from impasto.errors import ResourceError
 
 LIMIT_S = 600.0
-TOLD_S = 30.0
-"""After which a wait is told of."""
+NOTICE_S = 30.0
+"""Seconds without a worker after which the wait is reported."""
 
 
 class NoWorkersError(ResourceError):
-    """None came in time; what was done is in the record, and what was not can be done later."""
+    """No worker was available in time. The record has what was done; the batch can be resumed."""
 
 
 class Patience:
-    """Says in a line that no worker is there, and gives up after a while."""
+    """Reports that no worker is available, and gives up after a while."""
 
     def __init__(
         self,
@@ -26,36 +26,35 @@ class Patience:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is waited for yet.
+        """Start as if a worker were available.
 
         Args:
-            limit_s: seconds without any worker.
-            notice: called with the line.
-            clock: of seconds.
+            limit_s: seconds without any worker after which to give up.
+            notice: called with a one-line message.
+            clock: replaceable for tests; seconds.
         """
         self._limit_s = limit_s
         self._notice = notice
         self._clock = clock
         self._since: float | None = None
-        self._told = False
+        self._is_reported = False
 
-    def see(self, *, somebody: bool) -> None:
-        """Note whether any worker is there, or at work.
+    def observe(self, *, is_staffed: bool) -> None:
+        """Note whether any worker is available or working.
 
         Raises:
-            NoWorkersError: for too long there was none.
+            NoWorkersError: there has been no worker for too long.
         """
-        if somebody:
-            self._since, self._told = None, False
+        if is_staffed:
+            self._since, self._is_reported = None, False
             return
         now = self._clock()
         self._since = now if self._since is None else self._since
         waited = now - self._since
         if waited >= self._limit_s:
-            raise NoWorkersError(f"no worker was to be had for {self._limit_s:g} s")
-        if not self._told and waited >= min(TOLD_S, self._limit_s / 2):
-            self._told = True
+            raise NoWorkersError(f"no worker available for {self._limit_s:g} s")
+        if not self._is_reported and waited >= min(NOTICE_S, self._limit_s / 2):
+            self._is_reported = True
             self._notice(
-                f"no worker is to be had for {waited:.0f} s now: waiting, up to "
-                f"{self._limit_s:g} s in all"
+                f"no worker available for {waited:.0f} s; waiting up to {self._limit_s:g} s in all"
             )

@@ -16,11 +16,11 @@ from impasto.cli.options.own_styles import with_own_styles
 from impasto.cli.reports.error_text import describe_error
 
 if TYPE_CHECKING:
-    from impasto.batch.batch_job import Job, Settings
-    from impasto.batch.batch_record import Record
-    from impasto.batch.planning import Plan, Planner
-    from impasto.batch.sources.manifest import Row
-    from impasto.batch.sources.search import Found, Sightings
+    from impasto.batch.batch_job import BatchJob, WorkerSettings
+    from impasto.batch.batch_plan import BatchPlan, BatchPlanner
+    from impasto.batch.batch_record import BatchRecord
+    from impasto.batch.sources.manifest import ManifestRow
+    from impasto.batch.sources.photo_search import FoundPhoto, SearchReport
     from impasto.cli.reports.batch_report import Report
     from impasto.recipe.recipe import Recipe
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 def run(argv: list[str]) -> int:
     """Find what there is to do, tell what it takes, do it, and say what came of it."""
     options = with_own_styles(build_parser().parse_args(argv), needed=False)
-    from impasto.batch.batch_job import Settings
-    from impasto.batch.batch_record import Record
-    from impasto.batch.planning import Planner
+    from impasto.batch.batch_job import WorkerSettings
+    from impasto.batch.batch_plan import BatchPlanner
+    from impasto.batch.batch_record import BatchRecord
+    from impasto.batch.job_templates import JobTemplates
     from impasto.batch.sources import places
-    from impasto.batch.sources.search import Sightings
-    from impasto.batch.ways import Ways
+    from impasto.batch.sources.photo_search import SearchReport
     from impasto.cli.reports.batch_report import Report
     from impasto.image.files.encode import choose_format
 
     _check(options)
     suffix = f".{options.format}"
     choose_format(Path(f"any{suffix}"), options.depth)
-    settings = Settings(
+    settings = WorkerSettings(
         device=options.device,
         weights=options.weights,
         scratch=options.scratch,
@@ -49,11 +49,11 @@ def run(argv: list[str]) -> int:
         keep_metadata=not options.no_metadata,
         print_size=options.print,
     )
-    with Record(_record_path(options), only_read=options.dry_run) as record:
-        planner = Planner(
+    with BatchRecord(_record_path(options), only_read=options.dry_run) as record:
+        planner = BatchPlanner(
             options.output,
             record,
-            Ways(
+            JobTemplates(
                 settings,
                 partial(_recipe_for, options),
                 options.style or (),
@@ -68,37 +68,37 @@ def run(argv: list[str]) -> int:
         if not (options.dry_run or places.is_url(options.output)):
             _tidy(Path(options.output), record)
         if not options.watch:
-            met = Sightings()
+            met = SearchReport()
             plan = planner.plan(_found(options, options.source, met))
             if not options.dry_run:
                 _note_saved(plan, record)
             report = Report(plan, met, options, record.path)
             del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
-        from impasto.batch.planning import Plan
+        from impasto.batch.batch_plan import BatchPlan
 
-        report = Report(Plan(), Sightings(), options, record.path)
+        report = Report(BatchPlan(), SearchReport(), options, record.path)
         jobs = _coming_in(options, planner, record, report)
         return _make(options, settings, planner, record, jobs, report)
 
 
-def _tidy(output: Path, record: Record) -> None:
+def _tidy(output: Path, record: BatchRecord) -> None:
     """Remove what a kill left half-written; while nothing is in the writing, here or elsewhere."""
     from impasto.image.files.atomic import remove_orphans
 
-    for folder in {Path(output, key).parent for key in record.in_flight()}:
+    for folder in {Path(output, key).parent for key in record.list_unfinished()}:
         remove_orphans(folder)
 
 
-def _note_saved(plan: Plan, record: Record) -> None:
+def _note_saved(plan: BatchPlan, record: BatchRecord) -> None:
     """What a kill kept from the record."""
     for outcome in plan.saved:
-        record.ended(outcome)
+        record.note_end(outcome)
 
 
 def _check(options: argparse.Namespace) -> None:
     from impasto.batch.sources import places
-    from impasto.batch.sources.manifest import mask_file
+    from impasto.batch.sources.manifest import find_mask_file
     from impasto.errors import InputError, ResourceError
     from impasto.image.files.atomic import make_folder
     from impasto.image.files.decode import read_picture
@@ -106,11 +106,11 @@ def _check(options: argparse.Namespace) -> None:
 
     if options.watch and options.limit:
         raise InputError("--watch has no end that --limit could set: leave one of them out")
-    options.output = places.normalized(options.output)
+    options.output = places.normalize_place(options.output)
     if options.style:
         masks, styles, parts = expand_auto(options.mask, options.style, options.style_mask)
         _recipe_for(options, None, {}, styles).check_counts(len(styles), len(masks), len(parts))
-    for file in filter(None, map(mask_file, (*options.mask, *options.style_mask))):
+    for file in filter(None, map(find_mask_file, (*options.mask, *options.style_mask))):
         read_picture(places.read(file), name=file)
     if places.is_url(options.output):
         if not options.record:
@@ -132,9 +132,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _record_path(options: argparse.Namespace) -> Path:
-    from impasto.batch.batch_record import NAME
+    from impasto.batch.batch_record import RECORD_NAME
 
-    return Path(options.record) if options.record else Path(options.output, NAME)
+    return Path(options.record) if options.record else Path(options.output, RECORD_NAME)
 
 
 def _recipe_for(
@@ -154,17 +154,17 @@ def _recipe_for(
 
 
 def _found(
-    options: argparse.Namespace, sources: Iterable[str], met: Sightings
-) -> Iterator[Found | Row]:
-    from impasto.batch.sources.manifest import is_table, read_rows
-    from impasto.batch.sources.search import found_in
+    options: argparse.Namespace, sources: Iterable[str], met: SearchReport
+) -> Iterator[FoundPhoto | ManifestRow]:
+    from impasto.batch.sources.manifest import is_manifest, read_rows
+    from impasto.batch.sources.photo_search import find_photos
 
     for source in sources:
-        if is_table(source):
+        if is_manifest(source):
             yield from read_rows(source)
         else:
-            yield from found_in(
-                source, root=options.root, skipped=options.output, met=met, listed=_listed
+            yield from find_photos(
+                source, root=options.root, skip=options.output, report=met, read_list=_listed
             )
 
 
@@ -180,15 +180,14 @@ def _listed() -> list[str]:
 
 
 def _coming_in(
-    options: argparse.Namespace, planner: Planner, record: Record, report: Report
-) -> Iterator[Job | None]:
-    from impasto.batch.sources.search import Sightings
-    from impasto.batch.sources.watch import watched
+    options: argparse.Namespace, planner: BatchPlanner, record: BatchRecord, report: Report
+) -> Iterator[BatchJob | None]:
+    from impasto.batch.sources.photo_search import SearchReport, watch_photos
     from impasto.errors import ImpastoError
 
-    def jobs_of(found: Found) -> Iterable[Job] | None:
+    def jobs_of(found: FoundPhoto) -> Iterable[BatchJob] | None:
         try:
-            plan: Plan = planner.plan([found])
+            plan: BatchPlan = planner.plan([found])
         except ImpastoError as error:
             report.refused(found.photo, describe_error(error))
             return ()
@@ -198,7 +197,7 @@ def _coming_in(
         return report.planned(plan)
 
     def look() -> Iterator[Any]:
-        met = Sightings()
+        met = SearchReport()
         for source in options.source:
             try:
                 yield from _found(options, [source], met)
@@ -206,20 +205,19 @@ def _coming_in(
                 met.unreadable.append((source, describe_error(error)))
         report.looked(met)
 
-    return watched(look, jobs_of)
+    return watch_photos(look, jobs_of)
 
 
 def _make(
     options: argparse.Namespace,
-    settings: Settings,
-    planner: Planner,
-    record: Record,
-    jobs: Iterator[Job | None],
+    settings: WorkerSettings,
+    planner: BatchPlanner,
+    record: BatchRecord,
+    jobs: Iterator[BatchJob | None],
     report: Report,
 ) -> int:
     """Have the jobs done; the exit code."""
-    from impasto.batch.drive import drive
-    from impasto.batch.workers.groups import grouped
+    from impasto.batch.batch_run import group_jobs, run_jobs
     from impasto.batch.workers.patience import NoWorkersError, Patience
     from impasto.cli.jobs.batch_workers import executor_of, probed
     from impasto.cli.jobs.paint import stoppable
@@ -234,14 +232,14 @@ def _make(
     at_once = True
     try:
         probe = probed(executor, report.first)
-        workers = executor.staffed(probe)
+        workers = executor.start_workers(probe)
         report.estimate(probe, workers)
         if options.dry_run:
             return report.end(interrupted=False)
         with stoppable(_tell_of_the_end) as stop, report:
-            groups = grouped(jobs, planner)
+            groups = group_jobs(jobs, planner)
             try:
-                for outcome in drive(groups, executor, workers, record, stop, patience):
+                for outcome in run_jobs(groups, executor, workers, record, stop, patience):
                     report.see(outcome)
             except NoWorkersError as error:
                 report.given_up(describe_error(error))

@@ -10,34 +10,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from impasto.batch.batch_job import Job, Probe, Settings
+    from impasto.batch.batch_job import BatchJob, Probe, WorkerSettings
     from impasto.batch.workers.executors import Executor
     from impasto.batch.workers.patience import Patience
 
 
-def executor_of(options: argparse.Namespace, settings: Settings, patience: Patience) -> Executor:
+def executor_of(
+    options: argparse.Namespace, settings: WorkerSettings, patience: Patience
+) -> Executor:
     """The one that was asked for."""
     if options.executor == "ray":
-        from impasto.batch.sources.places import absolute
-        from impasto.batch.workers.ray_actors import RayActors
+        from impasto.batch.sources.places import make_absolute
+        from impasto.batch.workers.ray_executor import RayExecutor
 
-        weights = settings.weights and absolute(settings.weights)
-        return RayActors(
+        weights = settings.weights and make_absolute(settings.weights)
+        return RayExecutor(
             replace(settings, weights=weights),
             address=options.ray_address,
             workers=options.workers,
             max_memory=options.max_memory,
             patience=patience,
         )
-    from impasto.batch.workers.cores import shares_for
-    from impasto.batch.workers.executors import LocalProcesses, Serial
+    from impasto.batch.workers.executors import ProcessExecutor, SerialExecutor
+    from impasto.batch.workers.local_machine import share_machine
 
-    kind = LocalProcesses if options.executor == "local" else Serial
+    kind = ProcessExecutor if options.executor == "local" else SerialExecutor
     workers = options.workers if options.executor == "local" else 1
-    return kind(settings, lambda probe: shares_for(probe, workers, options.max_memory))
+    return kind(settings, lambda probe: share_machine(probe, workers, options.max_memory))
 
 
-def probed(executor: Executor, jobs: Sequence[Job]) -> Probe | None:
+def probed(executor: Executor, jobs: Sequence[BatchJob]) -> Probe | None:
     """What the first photo that can be read will take.
 
     Raises:

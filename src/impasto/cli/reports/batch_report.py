@@ -17,9 +17,9 @@ from impasto.cli.options.arguments import one_line, say
 from impasto.cli.reports.progress import LINE_EVERY_S, clock
 
 if TYPE_CHECKING:
-    from impasto.batch.batch_job import Job, Outcome, Probe
-    from impasto.batch.planning import Plan
-    from impasto.batch.sources.search import Sightings
+    from impasto.batch.batch_job import BatchJob, Outcome, Probe
+    from impasto.batch.batch_plan import BatchPlan
+    from impasto.batch.sources.photo_search import SearchReport
 
 SOME_FAILED = 1
 PROBED = 5
@@ -35,7 +35,7 @@ class Report:
     """Of one batch; a context manager while pictures are made."""
 
     def __init__(
-        self, plan: Plan, met: Sightings, options: argparse.Namespace, record: Path
+        self, plan: BatchPlan, met: SearchReport, options: argparse.Namespace, record: Path
     ) -> None:
         """Begin with what was found.
 
@@ -46,7 +46,7 @@ class Report:
             record: where it is all written down.
         """
         self.met = met
-        self.first: Sequence[Job] = plan.jobs[:PROBED]
+        self.first: Sequence[BatchJob] = plan.jobs[:PROBED]
         self.todo = min(len(plan.jobs), options.limit or len(plan.jobs))
         self._later = len(plan.jobs) - self.todo
         self._options = options
@@ -120,7 +120,7 @@ class Report:
                 )
         self._say(f"about {clock(seconds)} {with_workers}, and {needed / MIB:,.1f} MiB{room}")
 
-    def planned(self, plan: Plan) -> list[Job]:
+    def planned(self, plan: BatchPlan) -> list[BatchJob]:
         """A watched file has come in: what is to be made of it."""
         self._before += plan.done
         self._changed += [job.output for job in plan.changed]
@@ -134,7 +134,7 @@ class Report:
         self._failed.append((photo, reason))
         say(_with_name(photo, reason))
 
-    def looked(self, met: Sightings) -> None:
+    def looked(self, met: SearchReport) -> None:
         """Watched folders were looked into: those that cannot be read are told once."""
         for folder, reason in met.unreadable:
             if folder not in self._unreadable:

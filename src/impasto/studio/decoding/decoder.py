@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto.batch.workers.processes import born_deaf
+from impasto.batch.workers.local_machine import block_interrupts
 from impasto.errors import ClipError, ImageError, InputError, LimitError, ResourceError
 from impasto.image.files.limits import Limits
 from impasto.image.picture import Metadata, Picture
@@ -193,7 +193,7 @@ class Decoder:
             name="decoder",
             daemon=True,
         )
-        with born_deaf():
+        with block_interrupts():
             process.start()
         theirs.close()
         self._process, self._line = process, ours

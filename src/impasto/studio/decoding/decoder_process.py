@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto.batch.workers.processes import end_with_parent
+from impasto.batch.workers.local_machine import exit_with_parent
 from impasto.errors import ImpastoError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
@@ -34,7 +34,7 @@ def serve(line: Connection, limits: Limits, memory: int) -> None:
     give_up()
     if hasattr(os, "sched_setaffinity"):  # FFmpeg takes a thread a core, each takes address space
         os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows; macOS refuses
         import resource
 

@@ -10,7 +10,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-from impasto.batch.workers.processes import end_with_parent
+from impasto.batch.workers.local_machine import exit_with_parent
 from impasto.errors import ImpastoError
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.studio import logs
@@ -34,7 +34,7 @@ def serve(settings: Settings, name: str, threads: int, log_format: logs.Format) 
     ending = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     logs.begin(log_format)
     import torch
 

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from impasto.batch.workers.cores import available_cores
-from impasto.batch.workers.processes import born_deaf
+from impasto.batch.workers.local_machine import block_interrupts, count_cores
 from impasto.studio import logs
 from impasto.studio.problems import Problem
 from impasto.studio.queue.clock import Clock
@@ -117,14 +116,14 @@ class Supervisor:
         self._started += 1
         lane.name = f"{os.getpid()}-{self._started}"
         lane.began = time.monotonic()
-        threads = self._settings.threads or max(1, available_cores() // self._settings.workers)
+        threads = self._settings.threads or max(1, count_cores() // self._settings.workers)
         context = multiprocessing.get_context("spawn")
         process = context.Process(
             target=worker.serve,
             args=(self._settings, lane.name, threads, self._form),
             name=f"worker {lane.name}",
         )
-        with born_deaf():
+        with block_interrupts():
             process.start()
         lane.pid, lane.process = process.pid or 0, process
 
