@@ -152,8 +152,8 @@ def test_a_changed_mask_is_another_picture_and_a_copied_one_is_not(capsys):
     [
         ("left-m.png|top-m.png|left-m.png,", "t.csv line 2: 3 masks but 1 painting"),
         (",top-m.png|none", "t.csv line 2: 1 painting but 2 style masks"),
-        ("auto:9,", "t.csv line 2: --mask auto:9: 2 to 8 regions"),
-        ("auto,top-m.png", "t.csv line 2: --mask auto: finds regions"),
+        ("auto:9,", "t.csv line 2: --mask auto:9: expected 2 to 8 regions"),
+        ("auto,top-m.png", "t.csv line 2: --mask auto: it finds all regions"),
     ],
 )
 def test_a_wrong_row_is_told_with_its_line_before_the_start(cells, words, capsys, no_work):
@@ -161,7 +161,7 @@ def test_a_wrong_row_is_told_with_its_line_before_the_start(cells, words, capsys
     assert words in capsys.readouterr().err
     Path("t/t.jsonl").write_text(json.dumps({"photo": "a.png", "mask": {"left": 1}}))
     assert batch("t/t.jsonl", *STYLE) == 2
-    assert "t.jsonl line 1: mask is one path, or a list of them" in capsys.readouterr().err
+    assert "t.jsonl line 1: mask must be a path or a list of paths" in capsys.readouterr().err
 
 
 def test_a_mask_is_an_original(capsys):
@@ -169,7 +169,7 @@ def test_a_mask_is_an_original(capsys):
     Path("t/t.csv").write_text("photo,mask,output\na.png,left-m.png,left-m.png\n")
     before = Path("t/left-m.png").read_bytes()
     assert main(["batch", *arguments]) == 2
-    assert "left-m.png: is an input, originals are never replaced" in capsys.readouterr().err
+    assert "left-m.png: is an input; inputs are never overwritten" in capsys.readouterr().err
     assert Path("t/left-m.png").read_bytes() == before
 
 
