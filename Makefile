@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test chromium bench bench-large bench-peers clean
+.PHONY: demo test chromium bench bench-large bench-peers report reference clean
 
 demo: .venv/installed
 	@mkdir -p demo-out
@@ -60,6 +60,14 @@ bench-large: .venv/installed
 bench-peers: .venv/installed
 	$(BENCH)/peers.py $(if $(PASTICHE),--pastiche $(PASTICHE))
 	$(BENCH)/reach.py
+
+# The tables of the report, the history and the guides, from the CSV files in benchmarks.
+report: .venv/installed
+	$(BIN)/python benchmarks/report.py
+
+# docs/reference.md, from the command line's help and the recipe's fields.
+reference: .venv/installed
+	$(BIN)/python docs/make_reference.py
 
 clean:
 	rm -rf .venv demo-out docs/browser/node_modules

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from impasto.network.network_files import SHIPPED
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = (
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "browser").glob("*.md")),
+    *sorted((ROOT / "examples").glob("*.md")),
+    *sorted((ROOT / "benchmarks").glob("**/*.md")),
+)
+
+
+def load_script(path: str) -> ModuleType:
+    """Import a script of the checkout by its path."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # which dataclasses look up
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_the_wheel_holds_recipes_the_page_and_types_and_nothing_else(tmp_path):
@@ -46,11 +64,39 @@ def test_ci_runs_make_test_and_nothing_else():
     assert [line for line in lines if "make" in line] == ["exec make test"]
 
 
-def test_pictures_named_in_the_documents_are_there():
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        for target in re.findall(r"!?\[[^\]]*\]\(([^)#]+)", page.read_text()):
-            if not target.startswith(("http:", "https:")):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
+def list_anchors(page: Path) -> set[str]:
+    """The anchors that the headings of a page get where it is shown as HTML."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_the_documents_lead_somewhere(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^) ]+)\)", text):
+        if target.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in list_anchors(file), f"{page.name}: {target}"
+
+
+def test_the_reference_is_that_of_the_code():
+    script = load_script("docs/make_reference.py")
+    assert script.REFERENCE.read_text() == script.render_reference(), "run `make reference`"
+
+
+def test_the_tables_of_the_documents_are_those_of_their_figures():
+    script = load_script("benchmarks/report.py")
+    for page in script.list_documents():
+        text = page.read_text()
+        assert text == script.render_tables(text, page.parent), f"{page.name}: run `make report`"
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "painting.jpg", "cat.jpg"])
