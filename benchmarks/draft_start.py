@@ -14,8 +14,8 @@ from statistics import fmean
 
 from fast import pairs
 
+from impasto.api.stylizer import Stylizer
 from impasto.image.files.decode import read_picture
-from impasto.network.choice import engine_for
 from impasto.recipe.recipe import Recipe, load_recipe
 
 AIMS = (2.0, 1.5, 1.2, 1.0)
@@ -37,7 +37,7 @@ def ways(size: int) -> dict[str, Recipe]:
 
 def course(recipe: Recipe, photo: Path, painting: Path) -> list[tuple[float, float]]:
     """CPU seconds since the beginning and the objective, of the iterations of the last scale."""
-    engine = engine_for(recipe, device="cpu")
+    engine = Stylizer(recipe, device="cpu")
     content, style = read_picture(photo), read_picture(painting)
     began = time.process_time()
     return [

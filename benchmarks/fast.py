@@ -27,6 +27,7 @@ import numpy as np
 from peers import CACHE, ROOT, measured
 from PIL import Image
 
+from impasto.api.stylizer import Stylizer
 from impasto.evaluate.compare import (
     PictureMeasurement,
     compute_metrics,
@@ -38,7 +39,6 @@ from impasto.image.picture import Picture, fit_within
 from impasto.network.codes import Atelier
 from impasto.network.export import PICTURE, STYLE, Quantize, export
 from impasto.network.network_files import read_painter
-from impasto.network.one_pass import OnePass
 from impasto.recipe.recipe import Recipe, load_recipe
 
 DATA = ROOT.parent / "shared" / "data" / "benchmark"
@@ -52,7 +52,16 @@ METRICS = (
     *("palette", "noise", "blockiness"),
 )
 COLUMNS = (*KEY, "cpu_s", *METRICS)
-PAINTING = ("artist", "grade", "grain", "model", "color_map", "runtime", "style_code")
+PAINTING = (
+    "code_painter",
+    "painting_network",
+    "grade",
+    "grain",
+    "model",
+    "color_map",
+    "runtime",
+    "style_code",
+)
 """Modules that what the same weights paint depends on."""
 STRIDE = 307
 """A prime: pairs come in an order in which any first of them are spread over all."""
@@ -76,7 +85,7 @@ def painter_hash(network: Path) -> str:
     return digest.hexdigest()[:8]
 
 
-def painted(engine: OnePass, photo: Picture, painting: Picture) -> tuple[Picture, float]:
+def painted(engine: Stylizer, photo: Picture, painting: Picture) -> tuple[Picture, float]:
     """The picture and the CPU seconds it took, the painting's code included."""
     began = time.process_time()
     (step,) = engine.run(photo, [painting])
@@ -98,7 +107,7 @@ def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], cou
         return kept[key]
 
     exact = recipe.with_changes({"precision": "float32"})  # whatever the machine's own is
-    engines = {s: OnePass(exact.with_changes({"strength": s}), device="cpu") for s in strengths}
+    engines = {s: Stylizer(exact.with_changes({"strength": s}), device="cpu") for s in strengths}
     if len(rows) < len(before) or not before:
         write_rows(rows)
     with PAIRS.open("a", newline="") as file:  # two runs of the same weights can add to it
@@ -203,7 +212,7 @@ def in_grays(recipes: dict[str, Recipe], count: int) -> None:
     encoder = load_reference_encoder()
     exact = {"network": {"precision": "float32"}, "magenta": {}}
     engines = {
-        tool: OnePass(recipe.with_changes(exact[recipe.engine.kind]), device="cpu")
+        tool: Stylizer(recipe.with_changes(exact[recipe.engine.kind]), device="cpu")
         for tool, recipe in recipes.items()
     }
     rows = []
@@ -238,7 +247,7 @@ def identity() -> None:
 def again(recipes: dict[str, Recipe], photos: int) -> None:
     """Seconds at 512 px in one process, loaded: the first photo in a style, and those after it."""
     engines = {
-        tool: OnePass(recipe.with_changes({"size": 512}), device="cpu")
+        tool: Stylizer(recipe.with_changes({"size": 512}), device="cpu")
         for tool, recipe in recipes.items()
     }
     pictures = [read_picture(path) for path in sorted((DATA / "content").iterdir())]

@@ -24,12 +24,12 @@ import torch
 from impasto.encoders.layers import get_cell_size, select_layers
 from impasto.encoders.winograd import MINIMUM_CHANNELS
 from impasto.engine import tensors as canvas
-from impasto.engine.device import has_native_bfloat16
+from impasto.engine.hardware import Hardware, has_native_bfloat16
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
 from impasto.objective.whole import taps
-from impasto.optimize.stylizer import Stylizer
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -98,10 +98,13 @@ def prepared(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
     """An evaluation of the recipe's objective at one scale, on the shipped example."""
     photo = read_picture(ROOT / "examples" / "photo.jpg")
     painting = read_picture(ROOT / "examples" / "painting.jpg")
-    engine = Stylizer(recipe.with_changes({"size": size}), device="cpu")
+    sized = recipe.with_changes({"size": size})
+    engine = OptimizerEngine(sized, Hardware.resolve("cpu"))
     scale = Scale(*engine.size_for(photo), 1)
     objective = engine.objective(photo, [painting], scale)
-    image = canvas.picture_to_tensor(photo, scale.width, scale.height, Storage(engine.device))
+    image = canvas.picture_to_tensor(
+        photo, scale.width, scale.height, Storage(engine.hardware.device)
+    )
     return lambda: objective.evaluate(image), scale
 
 

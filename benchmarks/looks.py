@@ -26,6 +26,7 @@ from peers import CACHE, paths
 from peers import measured as measured_process
 from PIL import Image
 
+from impasto.api.stylizer import Stylizer
 from impasto.encoders.vgg import Encoder
 from impasto.engine.allocation import keep_freed_memory
 from impasto.engine.sizes import plan_scales
@@ -33,7 +34,6 @@ from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import fit_within
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.contact_sheet import ContactSheet
 

@@ -24,13 +24,15 @@ import numpy as np
 from peers import CACHE, PAIRS, measured, paths
 from PIL import Image
 
+from impasto.engine.hardware import Hardware
+from impasto.engine.inputs import Inputs
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture, to_levels
-from impasto.optimize.stylizer import Stylizer
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import load_recipe
 
 HERE = Path(__file__).parent
@@ -126,7 +128,8 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
     scale = math.sqrt(style.width * style.height / (content.width * content.height))
     given = {"size": SIZE, "style.scale": scale}
     first = load_recipe(HERE / "pastiche-start.toml").with_changes(given)
-    *_, last = Stylizer(first, device="cpu").run(content, style)
+    inputs = Inputs.read(first, content, style)
+    *_, last = OptimizerEngine(first, Hardware.resolve("cpu")).run(inputs)
     begin = out.with_suffix(".start.png")
     write_picture(last.picture(), begin, overwrite=True)
     recipe = load_recipe(HERE / "pastiche-objective.toml").with_changes(
@@ -137,15 +140,17 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
             "schedule.iterations": most,
         }
     )
-    engine = Stylizer(recipe, device="cpu")
-    objective = engine.objective(content, style, Scale(last.width, last.height, 1))
+    engine = OptimizerEngine(recipe, Hardware.resolve("cpu"))
+    objective = engine.objective(inputs.photo, inputs.paintings, Scale(last.width, last.height, 1))
     seen = float("inf")
-    for step in engine.run(content, style):
+    for step in engine.run(inputs):
         print(step.iteration, f"{time.process_time():.1f} s", step.losses, flush=True)
         improved, seen = step.losses["total"] < seen, min(seen, step.losses["total"])
         if improved and seen <= target:
             picture = as_saved(step.picture())
-            image = picture_to_tensor(picture, step.width, step.height, Storage(engine.device))
+            image = picture_to_tensor(
+                picture, step.width, step.height, Storage(engine.hardware.device)
+            )
             if objective.losses(image)["total"] <= target:
                 break
     write_picture(step.picture(), out, overwrite=True)

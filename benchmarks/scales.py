@@ -26,7 +26,8 @@ from sizes import pictures
 
 import impasto
 from impasto import stylize
-from impasto.engine.device import resolve_device
+from impasto.api.stylizer import Stylizer
+from impasto.engine.hardware import resolve_device
 from impasto.engine.sizes import plan_scales
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
@@ -35,7 +36,6 @@ from impasto.evaluate.metrics import content_ssim
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]

@@ -28,10 +28,10 @@ import torch
 from floor import convolution_flop, product_rate
 from peers import DATA, ROOT, measured, paths
 
+from impasto.api.stylizer import Stylizer
 from impasto.engine.allocation import keep_freed_memory
-from impasto.engine.device import peak_memory_mb
+from impasto.engine.hardware import measure_peak_memory_mb
 from impasto.image.files.decode import read_picture
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
 
 BOTH = (512, 724, 1024)
@@ -97,7 +97,7 @@ def work(size: int, iterations: int, gigabytes: float | None, device: str) -> No
         rate = product_rate(torch.float32)
         found["floor"] = convolution_flop(recipe, plan.width, plan.height)[0] / rate
     else:
-        found["peak"] = peak_memory_mb(engine.device)
+        found["peak"] = measure_peak_memory_mb(engine.device)
     print(json.dumps({**shape, **found, "iterations": iterations, "seconds": seconds}))
 
 

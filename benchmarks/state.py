@@ -15,7 +15,7 @@ import time
 import torch
 from torch import Tensor
 
-from impasto.engine.capacity import scratch_folder
+from impasto.engine.capacity import find_scratch_folder
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.recipe.recipe import load_recipe
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="default: until the history is full")
     options = parser.parse_args()
     settings = load_recipe("standard").solver
-    storage = Storage(torch.device("cpu"), scratch_folder())
+    storage = Storage(torch.device("cpu"), find_scratch_folder())
     start = torch.full((1, 3, 1, 1), 0.5).expand(1, 3, options.height, options.width)
     solver = BoundedLbfgs(settings, start, Squares(storage).evaluate, storage)
     for step in range(options.steps or settings.history + 2):

@@ -28,13 +28,15 @@ from typing import Any
 import numpy as np
 
 from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.registry import find_capabilities
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Floats, Picture, fit_within, to_levels
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.video.clip.frames import Levels, levels_to_floats
-from impasto.video.engines.network_frames import Network
-from impasto.video.engines.optimizer_frames import Effort, Optimizer
+from impasto.video.engines.frame_engines import make_frame_engine
+from impasto.video.engines.frame_settings import FrameSettings
+from impasto.video.engines.optimizer_frames import Effort, OptimizerFrameEngine
 from impasto.video.film_metrics import SOURCE, FilmStyleMeter, SteadinessMeter
 from impasto.video.stabilize.flow import DisEstimator, FlowEstimator
 from impasto.video.stabilize.frame_memory import FrameMemory
@@ -47,7 +49,7 @@ EVERY = 3
 COLUMNS = ("rmse_1", "rmse_10", "style_gram", "style_w2", "content_ssim")
 
 
-class Previous(Optimizer):
+class Previous(OptimizerFrameEngine):
     """Begins a frame where the last one ended, warped or not, and keeps to nothing."""
 
     warps = False
@@ -77,11 +79,11 @@ class Warped(Previous):
 
 NOTHING = 1e-9
 """A stability that changes no pixel, but has frames remember the last one."""
-WAYS: dict[str, tuple[type[Optimizer], float | None]] = {
-    "per frame": (Optimizer, 0.0),
+WAYS: dict[str, tuple[type[OptimizerFrameEngine], float | None]] = {
+    "per frame": (OptimizerFrameEngine, 0.0),
     "previous": (Previous, NOTHING),
     "warped": (Warped, NOTHING),
-    "ours": (Optimizer, None),
+    "ours": (OptimizerFrameEngine, None),
 }
 
 
@@ -135,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     recipe, painting = load_recipe(options.quality), read_picture(options.style)
-    is_network = recipe.engine.kind != "optimizer"
+    is_network = not find_capabilities(recipe).temporal
     ways = options.ways or list(NETWORK_WAYS if is_network else WAYS)
     print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)
@@ -177,15 +179,16 @@ def made(
 ) -> tuple[list[Levels], float]:
     """A film, and CPU seconds a frame of making it, the network's loading left out."""
     engine: FrameEngine
-    if recipe.engine.kind != "optimizer":
+    size = clip[0].shape[1], clip[0].shape[0]
+    if not find_capabilities(recipe).temporal:
         frozen, flow, fixed = NETWORK_WAYS[way]
         strength = stability if fixed is None else fixed
-        engine = Network(recipe, [painting], frozen=frozen)
+        settings = FrameSettings(strength, freeze_statistics=frozen)
+        engine = make_frame_engine(recipe, [painting], size, settings)
     else:
         kind, fixed = WAYS[way]
         strength, flow = stability if fixed is None else fixed, DisEstimator
-        size = clip[0].shape[1], clip[0].shape[0]
-        engine = kind(recipe, [painting], size, stability=strength)
+        engine = kind(recipe, [painting], size, FrameSettings(strength))
     links = FrameLinks((1,), (1.0,)) if way == "previous" else None
     stabilizer = Stabilizer(engine, flow(), strength, links)
     began = time.process_time()

@@ -32,10 +32,10 @@ from impasto.video.clip.film_writer import FilmFrame, write_film
 from impasto.video.clip.frames import Format
 from impasto.video.clip.reading import open_clip
 from impasto.video.clip.selection import resize_frame
-from impasto.video.engines.network_frames import Network
-from impasto.video.engines.optimizer_frames import Optimizer
+from impasto.video.engines.frame_engines import make_frame_engine
+from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.stabilize.flow import DisEstimator
-from impasto.video.stabilize.stabilizer import FrameEngine, Stabilizer
+from impasto.video.stabilize.stabilizer import Stabilizer
 
 ROOT = Path(__file__).parents[1]
 SIZE = 854, 480
@@ -84,11 +84,7 @@ def cut(source: Path, count: int, target: Path) -> Path:
 def ours(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[float, float]]:
     """CPU and clock seconds of each frame."""
     recipe = load_recipe(name).with_changes({"size": max(SIZE)})
-    engine: FrameEngine
-    if recipe.engine.kind == "optimizer":
-        engine = Optimizer(recipe, [painting], SIZE, stability=STABILITY)
-    else:
-        engine = Network(recipe, [painting])
+    engine = make_frame_engine(recipe, [painting], SIZE, FrameSettings(STABILITY))
     stabilizer, taken = Stabilizer(engine, DisEstimator(), STABILITY), []
     frames = open_clip(clip).read_frames()
     for _ in range(count):

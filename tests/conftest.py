@@ -58,12 +58,12 @@ def in_work(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run must end before the network is loaded."""
-    from impasto.optimize.stylizer import Stylizer
+    from impasto.optimize.optimizer_engine import OptimizerEngine
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("bad input was found too late")
 
-    monkeypatch.setattr(Stylizer, "__init__", never)
+    monkeypatch.setattr(OptimizerEngine, "__init__", never)
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:

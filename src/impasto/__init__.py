@@ -13,6 +13,7 @@ from impasto._version import __version__
 if TYPE_CHECKING:
     from impasto.api.refine import Refined, refine
     from impasto.api.stylize import Result, stylize
+    from impasto.api.stylizer import Stylizer
     from impasto.engine.step import Step
     from impasto.errors import (
         ImageError,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     )
     from impasto.image.files.decode import read_picture
     from impasto.image.picture import Picture
-    from impasto.optimize.stylizer import Stylizer
     from impasto.recipe.recipe import Recipe, load_recipe
 
 _HOMES = {
@@ -40,7 +40,7 @@ _HOMES = {
     "ResourceError": "impasto.errors",
     "Result": "impasto.api.stylize",
     "Step": "impasto.engine.step",
-    "Stylizer": "impasto.optimize.stylizer",
+    "Stylizer": "impasto.api.stylizer",
     "WeightsError": "impasto.errors",
     "load_recipe": "impasto.recipe.recipe",
     "read_picture": "impasto.image.files.decode",

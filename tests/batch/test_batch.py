@@ -32,7 +32,7 @@ from impasto.cli import main
 from impasto.cli.reports.batch_report import BYTES_A_PIXEL
 from impasto.image.files import atomic
 from impasto.image.files.decode import read_picture
-from impasto.optimize import stylizer as loop
+from impasto.optimize import optimizer_engine
 from impasto.record.provenance import read_provenance
 
 SHALLOW = ["style.distance=gram", "style.layers={ relu2_1 = 1 }", "content.layers={ relu2_1 = 1 }"]
@@ -55,14 +55,14 @@ def in_work(work, monkeypatch):
 @pytest.fixture(autouse=True, scope="module")
 def one_network():
     """The network is read once for all tests: they are about everything else."""
-    load, loaded = loop.load_encoder, {}
+    load, loaded = optimizer_engine.load_encoder, {}
 
     def load_once(network, taps, **how):
         key = (network, taps, str(how))
         return loaded[key] if key in loaded else loaded.setdefault(key, load(network, taps, **how))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "load_encoder", load_once)
+        patch.setattr(optimizer_engine, "load_encoder", load_once)
         yield
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from impasto.api.stylizer import Stylizer
 from impasto.batch.batch_job import Probe
 from impasto.batch.batch_record import BatchRecord
 from impasto.batch.sources import places
@@ -20,7 +21,6 @@ from impasto.cli.options.arguments import one_line
 from impasto.encoders.vgg import Encoder
 from impasto.errors import ImageError, ImpastoError, InputError
 from impasto.image.files.decode import read_picture
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
 
 QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -28,12 +28,12 @@ pytestmark = pytest.mark.usefixtures("in_work")
 )
 @pytest.mark.parametrize("place", ["photo", "painting"])
 def test_a_bad_input_is_one_line_and_its_exit_code(place, make, code, says, monkeypatch, capsys):
-    from impasto.optimize.stylizer import Stylizer
+    from impasto.optimize.optimizer_engine import OptimizerEngine
 
     def never(*_, **__):
         raise AssertionError("bad input was found too late")
 
-    monkeypatch.setattr(Stylizer, "__init__", never)
+    monkeypatch.setattr(OptimizerEngine, "__init__", never)
     bad = make()
     photo, painting = (bad, "painting.png") if place == "photo" else ("photo.png", bad)
     before = sorted(Path().iterdir())

@@ -367,12 +367,12 @@ def test_a_full_disk_is_exit_4_and_leaves_nothing(work, monkeypatch, capsys):
 
 
 def test_running_out_of_memory_is_exit_4(monkeypatch, capsys):
-    from impasto.optimize.stylizer import Stylizer
+    from impasto.optimize.optimizer_engine import OptimizerEngine
 
     def hungry(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
 
-    monkeypatch.setattr(Stylizer, "run", hungry)
+    monkeypatch.setattr(OptimizerEngine, "run", hungry)
     assert main(["photo.png", "--style", "painting.png", "--quiet"]) == 4
     assert "smaller --size" in complaint(capsys)
 
@@ -409,7 +409,7 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
 
 
 def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch):
-    monkeypatch.setattr(fitting, "taken_memory", lambda _: 0)
+    monkeypatch.setattr(fitting, "measure_taken_memory", lambda _: 0)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     limits = ["--max-memory", "1", "--set", "precision=float32"]  # bfloat16 needs less
     assert main([*arguments, *limits, "-o", "o.png"]) == 0
@@ -473,7 +473,7 @@ def test_a_run_that_may_end_early_is_told_as_a_bound_and_says_where_it_ended(cap
 
 
 def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):
-    monkeypatch.setattr("impasto.engine.sizes.default_longer_side", lambda *_: 40)
+    monkeypatch.setattr("impasto.engine.sizes.choose_longer_side", lambda *_: 40)
     arguments = ["photo.png", "--style", "painting.png", "--iterations", "1", "-o", "o.png"]
     assert main(arguments) == 0
     with Image.open("photo.png") as photo:
@@ -504,7 +504,7 @@ def test_help_is_there_for_every_command(capsys):
 
 
 def test_plan_tells_and_writes_nothing(work, capsys, monkeypatch):
-    monkeypatch.setattr(fitting, "taken_memory", lambda _: 0)
+    monkeypatch.setattr(fitting, "measure_taken_memory", lambda _: 0)
     before = sorted(work.iterdir())
     arguments = ["plan", "photo.png", "--style", "painting.png", "--size", "640"]
     arguments += ["--set", "precision=float32"]

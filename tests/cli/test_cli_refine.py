@@ -78,7 +78,7 @@ def test_python_paints_the_same(capsys):
     assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
     with pytest.raises(impasto.InputError, match="a region or a mask is needed"):
         impasto.refine("out.png", "photo.png", "painting.png", **job)
-    with pytest.raises(impasto.InputError, match="X,Y,WIDTH,HEIGHT are needed"):
+    with pytest.raises(impasto.InputError, match="expected X,Y,WIDTH,HEIGHT"):
         impasto.refine("out.png", "photo.png", "painting.png", region=(1, 2, 3), **job)
 
 
@@ -176,7 +176,7 @@ def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
     monkeypatch.setattr(_refine, "MARGIN", 4)
     remade("--mask", half_mask())
     assert main(["refine", "out.png", *region_flag((44, 4, 16, 16)), "--quiet"]) == 2
-    assert "the region lies where the photo is kept" in complaint(capsys)
+    assert "the photo is kept all over the region" in complaint(capsys)
 
 
 @pytest.mark.parametrize(("left", "which"), [(4, 0), (44, 1)])
@@ -214,10 +214,10 @@ def test_strength_0_brings_the_photo_back():
 def test_colors_are_measured_on_the_whole_photo(colors, monkeypatch):
     remade("--colors", colors)
     photos = []
-    real = recolor.ColorStatistics.of
+    real = recolor.ColorStatistics.measure
     monkeypatch.setattr(
         recolor.ColorStatistics,
-        "of",
+        "measure",
         staticmethod(lambda each: photos.append(each.pixels.shape) or real(each)),
     )
     monkeypatch.setattr(_refine, "MARGIN", 4)
@@ -291,7 +291,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
     ("arguments", "says"),
     [
         (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
-        (["--region", "0,0,0,20"], "region 0,0,0,20: is none, X,Y,WIDTH,HEIGHT are needed"),
+        (["--region", "0,0,0,20"], "invalid region 0,0,0,20: expected X,Y,WIDTH,HEIGHT"),
         (["--mask", "auto:3"], "such as auto:3#1"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),

@@ -124,7 +124,7 @@ def test_a_plan_counts_masks():
 
 
 def test_the_plan_command_counts_masks_and_what_else_a_run_looks_at(capsys, monkeypatch):
-    monkeypatch.setattr(fitting, "taken_memory", lambda _: 0)
+    monkeypatch.setattr(fitting, "measure_taken_memory", lambda _: 0)
 
     def needed(*flags: str) -> int:
         assert main(["plan", *JOB, "--json", *flags]) == 0

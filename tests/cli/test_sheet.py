@@ -17,7 +17,7 @@ from impasto.cli.commands.sheet_command import build_parser
 from impasto.cli.jobs.sheet_axes import Axes
 from impasto.encoders import weights
 from impasto.errors import InputError, ResourceError
-from impasto.optimize import stylizer as loop
+from impasto.optimize import optimizer_engine
 from impasto.recipe.recipe import list_recipes
 from impasto.record.contact_sheet import GAP, LABEL, ContactSheet
 
@@ -138,7 +138,9 @@ def test_a_sheet_places_cuts_and_keeps_apart():
 def test_cells_are_what_the_main_job_makes_and_the_network_is_loaded_once(monkeypatch, capsys):
     loads = []
     load = weights.load_encoder
-    monkeypatch.setattr(loop, "load_encoder", lambda *a, **k: loads.append(a) or load(*a, **k))
+    monkeypatch.setattr(
+        optimizer_engine, "load_encoder", lambda *a, **k: loads.append(a) or load(*a, **k)
+    )
     job = ["sheet", "photo.png", "--style", "painting.png", "--style", "second.png", *TINY]
     assert main([*job, "--styles", "--vary", "style.scale=0.5,1", "--colors", "match"]) == 0
     assert len(loads) == 1
@@ -194,14 +196,14 @@ def test_a_grid_of_two_paintings_and_other_recipes():
 
 
 def test_a_cell_that_fails_is_told_and_the_others_are_there(monkeypatch, capsys):
-    run = loop.Stylizer.run
+    run = optimizer_engine.OptimizerEngine.run
 
     def failing(self, *args, **kwargs):
         if self.recipe.seed == 1:
             raise ResourceError("no room")
         return run(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.Stylizer, "run", failing)
+    monkeypatch.setattr(optimizer_engine.OptimizerEngine, "run", failing)
     job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "-o", "out.png"]
     assert main([*job, "--seeds", "0,1,2", "--set", "start.noise_ratio=0.5"]) == 1
     told = capsys.readouterr().err
@@ -216,7 +218,7 @@ def test_a_sheet_of_nothing_is_not_written(monkeypatch, capsys):
     def failing(*_, **__):
         raise ResourceError("no room")
 
-    monkeypatch.setattr(loop.Stylizer, "run", failing)
+    monkeypatch.setattr(optimizer_engine.OptimizerEngine, "run", failing)
     job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "-o", "out.png"]
     assert main([*job, "--seeds", "0,1"]) == 4
     assert capsys.readouterr().err.count("failed: no room") == 2
@@ -224,14 +226,14 @@ def test_a_sheet_of_nothing_is_not_written(monkeypatch, capsys):
 
 
 def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):
-    run = loop.Stylizer.run
+    run = optimizer_engine.OptimizerEngine.run
 
     def interrupting(self, *args, **kwargs):
         if self.recipe.seed == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return run(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.Stylizer, "run", interrupting)
+    monkeypatch.setattr(optimizer_engine.OptimizerEngine, "run", interrupting)
     job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "-o", "out.png"]
     assert main([*job, "--seeds", "0,1,2"]) == 130
     assert "stopped after 1 of 3 cells" in capsys.readouterr().err

@@ -8,10 +8,11 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
-from impasto.engine import device
+from impasto.engine import hardware
+from impasto.engine.cache import EngineCache
+from impasto.engine.hardware import Hardware
+from impasto.engine.registry import make_engine
 from impasto.network.codes import Atelier
-from impasto.network.network_draft import NetworkDraft
-from impasto.network.one_pass import OnePass
 from impasto.network.runtime import Runtime
 
 PHOTO, PAINTING = synthetic_photo(96, 64), synthetic_painting(80, 96)
@@ -51,12 +52,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_a_network_takes_the_precision_that_is_native(native, network_file, monkeypatch):
-    monkeypatch.setattr(device, "has_native_bfloat16", lambda _: native)
+    monkeypatch.setattr(hardware, "has_native_bfloat16", lambda _: native)
     recipe = impasto.load_recipe(str(network_file))
-    engine = OnePass(recipe, device="cpu")
+    engine = impasto.Stylizer(recipe, device="cpu")
     wanted = "bfloat16" if native else "float32"
     assert engine.precision == engine.plan(PHOTO, [PAINTING]).precision == wanted
-    asked = OnePass(recipe.with_changes({"precision": "float32"}), device="cpu", like=engine)
+    exact = recipe.with_changes({"precision": "float32"})
+    asked = impasto.Stylizer(exact, device="cpu", like=engine)
     assert asked.precision == "float32"
     cast = Atelier(network_file, device="cpu")._runtime.painter.autocast
     assert cast == (torch.bfloat16 if native else None)
@@ -65,7 +67,7 @@ def test_a_network_takes_the_precision_that_is_native(native, network_file, monk
 def test_a_network_paints_the_same_but_for_rounding():
     recipe = impasto.load_recipe("draft")
     exact, rounded = (
-        next(OnePass(recipe.with_changes({"precision": each}), device="cpu").run(PHOTO, [PAINTING]))
+        next(impasto.Stylizer(recipe.with_changes({"precision": each})).run(PHOTO, [PAINTING]))
         for each in ("float32", "bfloat16")
     )
     difference = exact.picture().pixels - rounded.picture().pixels
@@ -75,7 +77,10 @@ def test_a_network_paints_the_same_but_for_rounding():
 def test_a_draft_to_start_from_is_of_its_recipes_precision(monkeypatch):
     asked, load = [], Runtime.load
     monkeypatch.setattr(Runtime, "load", lambda *given: asked.append(given[3]) or load(*given))
-    rounded = NetworkDraft(STANDARD.with_changes({"precision": "bfloat16"}), device="cpu")
-    NetworkDraft(STANDARD.with_changes({"precision": "float32"}), device="cpu", like=rounded)
-    NetworkDraft(STANDARD.with_changes({"precision": "bfloat16"}), device="cpu", like=rounded)
+    recipe, cache = STANDARD.with_changes({"start.base": "draft"}), EngineCache()
+    engines = [
+        make_engine(recipe.with_changes({"precision": each}), Hardware.resolve("cpu"), cache)
+        for each in ("bfloat16", "float32", "bfloat16")
+    ]
+    assert engines[0].draft.network is engines[2].draft.network
     assert asked == [torch.bfloat16, None]

@@ -17,7 +17,7 @@ from impasto.cli import main
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 from impasto.network import export, runtime
-from impasto.network.artist import CodeArtist
+from impasto.network.code_painter import CodePainter
 from impasto.network.network_files import network_file, network_used, read_painter
 from impasto.record.provenance import read_provenance
 from impasto.video.clip.reading import open_clip
@@ -186,12 +186,12 @@ def test_other_commands_say_so_too(arguments, capsys):
 
 
 def test_for_lightness_alone_a_network_sees_colors_all_the_same(monkeypatch):
-    sittings, paint = [], CodeArtist.paint
+    requests, paint = [], CodePainter.paint
     monkeypatch.setattr(
-        CodeArtist, "paint", lambda *given: sittings.extend(given[2]) or paint(*given)
+        CodePainter, "paint", lambda *given: requests.extend(given[2]) or paint(*given)
     )
     luminance = made("--colors", "luminance")
-    (painting,) = sittings[0].paintings
+    (painting,) = requests[0].paintings
     assert np.ptp(painting.pixels, axis=2).max() > 0.1
     assert apart(luminance, made("--colors", "match")) > 0.5
 

@@ -12,8 +12,11 @@ from PIL import Image
 import impasto
 from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
+from impasto.engine.cache import EngineCache
+from impasto.engine.hardware import Hardware
+from impasto.engine.registry import make_engine
 from impasto.image.files.metadata import read_record
-from impasto.network.choice import engine_for
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import load_recipe
 
 pytestmark = pytest.mark.usefixtures("in_work")
@@ -26,7 +29,7 @@ SHORT = {"size": 48, "schedule.coarsest": 48, "schedule.total": 1}
 def first_loss(photo, painting, **changes):
     """The objective of what a run begins with."""
     recipe = load_recipe("standard").with_changes({**SHORT, **changes})
-    return next(engine_for(recipe, device="cpu").run(photo, [painting])).losses["total"]
+    return next(impasto.Stylizer(recipe, device="cpu").run(photo, [painting])).losses["total"]
 
 
 def test_the_draft_is_nearer_to_the_aim_than_the_photo():
@@ -57,22 +60,25 @@ def test_where_the_photo_is_kept_the_draft_is_not_seen():
     Image.fromarray(half).save("left.png")
     recipe = load_recipe("standard").with_changes({**SHORT, "start.base": "draft"})
     photo = impasto.read_picture(synthetic_photo())
-    (step,) = engine_for(recipe, device="cpu").run(photo, ["painting.png"], masks=["left.png"])
+    engine = impasto.Stylizer(recipe, device="cpu")
+    (step,) = engine.run(photo, ["painting.png"], masks=["left.png"])
     small = photo.resize(48, 36).pixels
     moved = np.abs(step.picture().pixels - small).mean((0, 2))
     assert moved[:16].min() > 10 * moved[-16:].max()
 
 
-def test_the_engine_itself_says_who_runs_it(capsys):
+def test_an_optimizer_without_a_network_refuses_to_begin_with_a_draft(capsys):
     with pytest.raises(impasto.RecipeError, match="draft"):
-        impasto.Stylizer(load_recipe("standard").with_changes({"start.base": "draft"}))
+        OptimizerEngine(load_recipe("standard").with_changes({"start.base": "draft"}))
     assert main([*JOB, "--init", "sketchy.png", "-o", "out.png"]) == 2
     assert "sketchy.png" in complaint(capsys)
 
 
-def test_an_engine_lends_another_its_network():
+def test_engines_with_one_cache_share_their_networks():
     recipe = load_recipe("standard").with_changes({**SHORT, "start.base": "draft"})
-    first = engine_for(recipe, device="cpu")
-    second = engine_for(recipe.with_changes({"strength": 0.5}), device="cpu", like=first)
-    assert second.draft._artist is first.draft._artist
+    hardware, cache = Hardware.resolve("cpu"), EngineCache()
+    first = make_engine(recipe, hardware, cache)
+    second = make_engine(recipe.with_changes({"strength": 0.5}), hardware, cache)
+    assert second.draft.network is first.draft.network
+    assert second._encoder is first._encoder
     assert first.draft is not second.draft

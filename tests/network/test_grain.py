@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from impasto.api.stylizer import Stylizer
 from impasto.image.files.decode import read_picture
 from impasto.network import runtime
 from impasto.network.codes import Atelier
 from impasto.network.grain import DEVIATION, PERIODS, SIDE, grain
 from impasto.network.network_files import read_painter, write_painter
-from impasto.network.one_pass import OnePass
 from impasto.recipe.recipe import load_recipe
-from impasto.video.engines.network_frames import Network
+from impasto.video.engines.frame_engines import make_frame_engine
+from impasto.video.engines.frame_settings import FrameSettings
 
 
 def test_a_tile_has_mean_zero_and_deviation_one_and_repeats_itself():
@@ -111,7 +112,7 @@ def test_it_is_as_strong_as_the_style(graded_only, monkeypatch, asked, paintings
     styles = [rng.random((64, 64, 3), np.float32) for _ in range(paintings)]
     photo = rng.random((48, 64, 3), np.float32)
     recipe = load_recipe(str(graded_only)).with_changes(asked)
-    engine = OnePass(recipe, device="cpu")
+    engine = Stylizer(recipe, device="cpu")
     list(engine.run(photo, styles, masks=[left] * masks))
     torch.testing.assert_close(amounts[-1], torch.tensor([wanted]))
 
@@ -120,11 +121,11 @@ def test_frames_of_films_have_none(graded_only, monkeypatch):
     frame = np.full((48, 64, 3), 0.4, np.float32)
     painting = read_picture(np.random.default_rng(0).random((64, 64, 3), np.float32))
     recipe = load_recipe(str(graded_only))
-    engine = Network(recipe, [painting])
+    engine = make_frame_engine(recipe, [painting], (64, 48), FrameSettings(0.8))
     engine.begin_shot(frame)
     made = engine.paint(frame, None)
     assert made.std(axis=(0, 1)).max() < 1e-3
-    (still,) = OnePass(recipe, device="cpu").run(frame, [painting])
+    (still,) = Stylizer(recipe, device="cpu").run(frame, [painting])
     assert still.picture().pixels.std(axis=(0, 1)).min() > DEVIATION
 
 

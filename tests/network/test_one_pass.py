@@ -18,12 +18,13 @@ from impasto.engine.sizes import painting_size
 from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
 from impasto.network import runtime
-from impasto.network.artist import code_beside
+from impasto.network.code_painter import measure_code
 from impasto.network.grade import GRADE_NUMBERS, grade
 from impasto.network.model import Painter
 from impasto.network.network_files import kept_paintings, read_painter, write_painter
-from impasto.network.one_pass import OnePass
+from impasto.network.one_pass import OnePassEngine
 from impasto.network.train.session import fitted_book
+from impasto.optimize.optimizer_engine import OptimizerEngine
 
 
 @pytest.fixture(scope="module")
@@ -195,14 +196,14 @@ def detail(image):
 def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, painting):
     picture = read_picture(synthetic_painting(*painting))
     loaded = runtime.Runtime.load(network, torch.device("cpu"))
-    code = code_beside(loaded, picture, (512, 512))
+    code = measure_code(loaded, picture, (512, 512))
     size = painting_size((picture.width, picture.height), (512, 512), 1.0)
     image = canvas.picture_to_tensor(picture, *size, Storage(torch.device("cpu")))
     features = painting_size((picture.width, picture.height), (384, 384), 1.0)
     torch.testing.assert_close(code[-GRADE_NUMBERS:], grade(image)[0])
     seen = loaded.code(canvas.picture_to_tensor(picture, *features, Storage(torch.device("cpu"))))
     torch.testing.assert_close(code[:-GRADE_NUMBERS], seen[:-GRADE_NUMBERS])
-    large, larger = (code_beside(loaded, picture, (side, side)) for side in (1024, 2048))
+    large, larger = (measure_code(loaded, picture, (side, side)) for side in (1024, 2048))
     torch.testing.assert_close(large, larger)
 
 
@@ -255,8 +256,8 @@ def test_from_python(folder, network):
 
 
 def test_the_optimizers_engine_refuses_a_networks_recipe(network):
-    with pytest.raises(impasto.RecipeError, match=r"impasto\.stylize"):
-        impasto.Stylizer(impasto.load_recipe(network))
+    with pytest.raises(impasto.RecipeError, match=r"for a network"):
+        OptimizerEngine(impasto.load_recipe(network))
 
 
 def test_a_plan_tells_size_and_time(folder, network, capsys):
@@ -346,7 +347,7 @@ def test_photos_that_do_not_fit_together_are_painted_one_by_one(photos, network,
     def failing(*_):
         raise MemoryError
 
-    monkeypatch.setattr(OnePass, "run_together", failing)
+    monkeypatch.setattr(OnePassEngine, "run_together", failing)
     given = [str(photos / "photos"), "--style", str(photos / "painting.png")]
     given += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
     assert main(["batch", *given]) == 1
@@ -357,7 +358,7 @@ def test_a_painting_is_read_once(network, monkeypatch):
     read = []
     code = runtime.Runtime.code
     monkeypatch.setattr(runtime.Runtime, "code", lambda *a: read.append(1) or code(*a))
-    engine = OnePass(impasto.load_recipe(str(network)))
+    engine = impasto.Stylizer(impasto.load_recipe(str(network)))
     for _ in range(3):
         list(engine.run(synthetic_photo(), synthetic_painting()))
     assert len(read) == 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from impasto.api.stylizer import Stylizer
 from impasto.cli import main
 from impasto.encoders.layers import list_convolutions
 from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
@@ -29,7 +30,6 @@ from impasto.objective.losses.nearest import (
 )
 from impasto.objective.neighbors import NeighborObjective
 from impasto.objective.whole import taps
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
 
 LAYERS = {"relu1_1": 1.0, "relu2_1": 0.5, "relu3_1": 2.0, "relu4_1": 1.0}

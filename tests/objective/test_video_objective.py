@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from conftest import synthetic_painting, synthetic_photo
+from impasto.engine.inputs import Inputs
 from impasto.engine.step import Step
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
@@ -19,18 +20,19 @@ from impasto.objective.neighbors import NeighborObjective
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import Objective
 from impasto.optimize import focus
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.optimize.past_frames import Before
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
+from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.engines.optimizer_frames import (
     ENOUGH,
     SURE,
     UNSURE,
     Effort,
-    Optimizer,
-    effort_after,
-    starting,
-    work_of,
+    OptimizerFrameEngine,
+    choose_effort,
+    measure_work,
+    predict_start,
 )
 from impasto.video.stabilize.frame_memory import FrameMemory, combine_memories
 from objectives import assert_equal_evaluations, narrow_vgg, picture
@@ -111,6 +113,7 @@ def test_without_a_past_or_a_weight_there_is_no_term():
 
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
+INPUTS = Inputs(read_picture(PHOTO), (read_picture(PAINTING),))
 
 
 def results(weight, sure, solver="bounded", iterations=5):
@@ -126,7 +129,7 @@ def results(weight, sure, solver="bounded", iterations=5):
     height, width = PHOTO.shape[:2]
     gray, white = (Picture(np.full((height, width, 3), v, np.float32)) for v in (0.5, 1.0))
     mask = Mask(np.full((height, width), sure, np.float32), "sure")
-    return list(Stylizer(recipe).run(PHOTO, PAINTING, before=Before(gray, white, mask)))
+    return list(OptimizerEngine(recipe).run(INPUTS, before=Before(gray, white, mask)))
 
 
 def test_a_run_begins_where_it_is_told():
@@ -145,22 +148,20 @@ def test_every_solver_follows_the_pull_where_it_is_reliable(solver):
 
 def test_the_past_is_part_of_what_a_checkpoint_is_of(tmp_path):
     recipe = load_recipe("sketch").with_changes({"size": 64, "schedule.total": 3})
-    engine, photo = Stylizer(recipe), read_picture(PHOTO)
+    engine, photo = OptimizerEngine(recipe), read_picture(PHOTO)
     mask = Mask(np.ones(PHOTO.shape[:2], np.float32), "sure")
-    steps = engine.run(
-        photo, PAINTING, before=Before(photo, photo, mask), checkpoint=tmp_path / "state"
-    )
+    steps = engine.run(INPUTS, before=Before(photo, photo, mask), checkpoint=tmp_path / "state")
     next(steps)
     steps.close()
     with pytest.raises(Exception, match="another photo"):
-        engine.run(photo, PAINTING, resume=tmp_path / "state")
+        engine.run(INPUTS, resume=tmp_path / "state")
 
 
 def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
     frame, seen, result = (np.full((4, 5, 3), v, np.float32) for v in (0.7, 0.4, 0.2))
     sure = np.zeros((4, 5), np.float32)
     sure[:, 2:] = 1
-    begun = starting(frame, FrameMemory(result, seen, sure))
+    begun = predict_start(frame, FrameMemory(result, seen, sure))
     assert np.allclose(begun[:, 2:], 0.2)
     assert np.allclose(begun[:, :2], 0.5)
 
@@ -171,30 +172,30 @@ def evenly(sure):
 
 def test_later_frames_take_the_more_of_the_first_ones_work_the_less_is_sure_of_them():
     flat = load_recipe("sketch").with_changes({"size": 256, "schedule": {"iterations": 50}})
-    assert work_of(flat, (256, 144)) == 50
-    taken = [effort_after(50, evenly(sure), cell=8) for sure in (0, 0.5, 1)]
+    assert measure_work(flat, (256, 144)) == 50
+    taken = [choose_effort(50, evenly(sure), cell=8) for sure in (0, 0.5, 1)]
     assert taken == [Effort(count) for count in (50 * UNSURE, 30, 50 * SURE)]
-    assert effort_after(3, evenly(1.0), cell=8) == Effort(2)
+    assert choose_effort(3, evenly(1.0), cell=8) == Effort(2)
 
 
 def test_where_little_is_unsure_the_work_goes_there():
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
-    effort = effort_after(50, sure, cell=8)
+    effort = choose_effort(50, sure, cell=8)
     assert (effort.after, effort.there) == (50 * SURE, 50 * (UNSURE - SURE))
     assert effort.focus is not None
     assert effort.focus.cost == pytest.approx(96 * 96 / (144 * 256))
-    in_the_mean = effort_after(50, sure, cell=None)
+    in_the_mean = choose_effort(50, sure, cell=None)
     assert effort.alone == in_the_mean.alone
     assert in_the_mean == Effort(round(50 * (SURE + (UNSURE - SURE) * 64 * 64 / (144 * 256))))
-    assert effort_after(5 * ENOUGH - 5, sure, cell=8).focus is None
+    assert choose_effort(5 * ENOUGH - 5, sure, cell=8).focus is None
 
 
 def test_boxes_that_are_hardly_unsure_have_an_iteration_at_least(monkeypatch):
     monkeypatch.setattr(focus, "UNSURE", 0.001)
     sure = np.ones((192, 256), np.float32)
     sure[32:64, 64:96] = 0.995
-    assert effort_after(50, sure, cell=8).there == 1
+    assert choose_effort(50, sure, cell=8).there == 1
 
 
 @pytest.mark.parametrize(("later", "counts"), [(None, [10, 6, 2]), (3, [3, 3, 3])])
@@ -202,12 +203,11 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
     recipe = load_recipe("sketch").with_changes({"schedule": {"iterations": 10}})
     frame = read_picture(PHOTO).pixels
     taken: list[int] = []
-    engine = Optimizer(
+    engine = OptimizerFrameEngine(
         recipe,
         [read_picture(PAINTING)],
         (PHOTO.shape[1], PHOTO.shape[0]),
-        stability=0.8,
-        iterations=later,
+        FrameSettings(0.8, later),
         on_step=lambda step: taken.append(step.iteration),
     )
     engine.begin_shot(frame)
@@ -222,7 +222,9 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     frame = read_picture(PHOTO).resize(192, 144).pixels
     steps: list[Step] = []
     painting = [read_picture(PAINTING)]
-    engine = Optimizer(recipe, painting, (192, 144), stability=0.8, on_step=steps.append)
+    engine = OptimizerFrameEngine(
+        recipe, painting, (192, 144), FrameSettings(0.8), on_step=steps.append
+    )
     engine.begin_shot(frame)
     sure = np.ones((144, 192), np.float32)
     sure[32:96, 64:128] = 0
@@ -239,12 +241,13 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
 def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
     effort = Effort(alone=7, after=2, there=2)
     steps = [SimpleNamespace(scale=scale, scales=2) for scale in scales]
-    assert len(list(effort.of(steps))) == done
+    assert len(list(effort.limit(steps))) == done
 
 
 def test_neighbors_are_matched_with_all_of_the_frame():
     recipe = load_recipe("nnst").with_changes({"size": 64, "schedule.total": 60})
-    engine = Optimizer(recipe, [read_picture(PAINTING)], (256, 144), stability=0.8)
+    paintings = [read_picture(PAINTING)]
+    engine = OptimizerFrameEngine(recipe, paintings, (256, 144), FrameSettings(0.8))
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     frame = np.zeros((144, 256, 3), np.float32)
@@ -258,7 +261,7 @@ def test_later_frames_also_end_when_they_have_converged():
     frame, taken = read_picture(PHOTO).pixels, list[int]()
     size = PHOTO.shape[1], PHOTO.shape[0]
     paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
-    engine = Optimizer(recipe, paintings, size, stability=0.8, iterations=40, on_step=see)
+    engine = OptimizerFrameEngine(recipe, paintings, size, FrameSettings(0.8, 40), on_step=see)
     engine.begin_shot(frame)
     engine.paint(frame, FrameMemory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
     assert len(taken) < 40
@@ -266,18 +269,19 @@ def test_later_frames_also_end_when_they_have_converged():
 
 def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
     recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
-    engine = Optimizer(recipe, [read_picture(PAINTING)], (64, 48), stability=0.8)
+    paintings = [read_picture(PAINTING)]
+    engine = OptimizerFrameEngine(recipe, paintings, (64, 48), FrameSettings(0.8))
     frame = read_picture(PHOTO).pixels
     engine.begin_shot(frame)
     shown: list[object] = []
 
-    def run(photo, paintings, **_):
-        shown.append(paintings)
+    def run(inputs, **_):
+        shown.append(inputs.paintings)
         raise InputError("enough seen")
 
-    engine._first = SimpleNamespace(run=run)
+    engine._first = SimpleNamespace(run=run, recipe=recipe)
     for each in (frame, frame[..., ::-1]):
         with pytest.raises(InputError, match="enough seen"):
             engine.paint(np.ascontiguousarray(each), None)
-    assert shown[0] is shown[1]
+    assert shown[0] == shown[1]
     assert np.abs(shown[0][0].pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 0.08

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from impasto.api.stylizer import Stylizer
 from impasto.canvas.pyramid import compose, decompose, doubled, slopes
 from impasto.cli import main
 from impasto.engine.storage import Storage
@@ -16,7 +17,6 @@ from impasto.errors import RecipeError
 from impasto.image.files.decode import read_picture
 from impasto.optimize.memory import layouts
 from impasto.optimize.solvers.pyramid_adam import PyramidAdam
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import CanvasChoice, SolverChoice
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import synthetic_painting, synthetic_photo
+from impasto.engine.inputs import Inputs
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
@@ -21,8 +22,8 @@ from impasto.objective.losses.temporal import Past
 from impasto.objective.tiles import tile_of
 from impasto.objective.whole import Objective
 from impasto.optimize.focus import SQUARE, UNSURE, WORTH, focus_of
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.optimize.past_frames import Before
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import load_recipe
 from objectives import narrow_vgg, picture
 
@@ -140,7 +141,7 @@ def test_a_small_halo_is_a_little_off():
 
 def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
     recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 3}})
-    engine = Stylizer(recipe)
+    engine = OptimizerEngine(recipe)
     photo, painting = (
         Picture(read_picture(each).resize(192, 144).pixels)
         for each in (synthetic_photo(), synthetic_painting())
@@ -149,7 +150,7 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
     focus = focus_of(sure, engine.cell)
     assert focus is not None
     before = Before(photo, photo, Mask(sure, "sure"), focus, there=4)
-    steps = list(engine.run(photo, painting, before=before))
+    steps = list(engine.run(Inputs(photo, (painting,)), before=before))
     assert [each.iteration for each in steps] == list(range(1, 8))
     assert [each.total for each in steps] == [7] * 7
     outside = focus.outside().numpy() == 1
@@ -164,9 +165,9 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
 
 
 def frame(total=3, size=(192, 144)):
-    """Engine, photo, painting, and a past that looks like neither; four iterations in a box."""
+    """Engine, inputs, and a past that looks like neither picture; four iterations in a box."""
     recipe = load_recipe("standard").with_changes({"size": size[0], "schedule": {"total": total}})
-    engine = Stylizer(recipe)
+    engine = OptimizerEngine(recipe)
     photo, painting = (
         Picture(read_picture(each).resize(*size).pixels)
         for each in (synthetic_photo(), synthetic_painting())
@@ -174,16 +175,16 @@ def frame(total=3, size=(192, 144)):
     past = Picture(np.ascontiguousarray(photo.pixels[::-1, :, ::-1]))
     sure = reliability(size[1], size[0], (32, 32, 32, 32))
     before = Before(past, past, Mask(sure, "sure"), focus_of(sure, engine.cell), there=4)
-    return engine, photo, painting, before
+    return engine, Inputs(photo, (painting,)), before
 
 
 def test_what_stays_is_what_the_frame_begins_with_and_not_the_photo():
-    engine, photo, painting, before = frame()
-    step = next(engine.run(photo, painting, before=before))
+    engine, inputs, before = frame()
+    step = next(engine.run(inputs, before=before))
     outside = before.focus.outside().numpy() == 1
     made = step.picture().pixels
     assert np.abs(made - before.start.pixels)[outside].max() < 1e-6
-    assert np.abs(made - photo.pixels)[outside].mean() > 0.05
+    assert np.abs(made - inputs.photo.pixels)[outside].mean() > 0.05
 
 
 def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
@@ -195,33 +196,37 @@ def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
         init(self, whole, image, *tiles)
 
     monkeypatch.setattr(FocusedObjective, "__init__", noted)
-    engine, photo, painting, before = frame()
-    next(engine.run(photo, painting, before=before))
+    engine, inputs, before = frame()
+    next(engine.run(inputs, before=before))
     (image,) = seen
     np.testing.assert_allclose(image[0].permute(1, 2, 0), before.start.pixels, atol=1e-6)
 
 
 @pytest.mark.parametrize("stop", [3, 4, 5])
 def test_a_run_that_is_stopped_in_boxes_or_after_them_resumes_to_the_bit(stop, tmp_path):
-    engine, photo, painting, before = frame(size=(96, 64))
-    *_, whole = engine.run(photo, painting, before=before)
-    steps = engine.run(photo, painting, before=before, checkpoint=tmp_path / "state")
+    engine, inputs, before = frame(size=(96, 64))
+    *_, whole = engine.run(inputs, before=before)
+    steps = engine.run(inputs, before=before, checkpoint=tmp_path / "state")
     for _ in range(stop):
         next(steps)
     steps.close()
-    rest = list(engine.run(photo, painting, before=before, resume=tmp_path / "state"))
+    rest = list(engine.run(inputs, before=before, resume=tmp_path / "state"))
     assert [each.iteration for each in rest] == list(range(stop + 1, 8))
     assert np.array_equal(rest[-1].picture().pixels, whole.picture().pixels)
     elsewhere = focus_of(reliability(64, 96, (0, 0, 32, 32)), engine.cell)
     for other in (replace(before, focus=elsewhere), replace(before, focus=None, there=0)):
         with pytest.raises(InputError, match="belongs to another"):
-            engine.run(photo, painting, before=other, resume=tmp_path / "state")
+            engine.run(inputs, before=other, resume=tmp_path / "state")
 
 
 def test_a_focus_that_is_not_for_the_run_is_refused():
-    engine, photo, painting, before = frame(size=(96, 64))
-    scales = Stylizer(load_recipe("standard").with_changes({"size": 96, "schedule.coarsest": 48}))
-    matched = Stylizer(load_recipe("nnst").with_changes({"size": 96, "schedule": {"total": 2}}))
+    engine, inputs, before = frame(size=(96, 64))
+    scales = OptimizerEngine(
+        load_recipe("standard").with_changes({"size": 96, "schedule.coarsest": 48})
+    )
+    matched = OptimizerEngine(
+        load_recipe("nnst").with_changes({"size": 96, "schedule": {"total": 2}})
+    )
     larger = focus_of(reliability(96, 128, (0, 0, 32, 32)), CELL)
     for run, past in (
         (scales, before),
@@ -230,13 +235,13 @@ def test_a_focus_that_is_not_for_the_run_is_refused():
         (engine, replace(before, focus=larger)),
     ):
         with pytest.raises(InputError, match=r"a focus of|no focus"):
-            run.run(photo, painting, before=past)
+            run.run(inputs, before=past)
 
 
 def test_in_tiles_there_are_no_boxes():
-    engine, photo, painting, before = frame(total=2)
-    tiled = Stylizer(engine.recipe.with_changes({"tile": 64}))
-    steps = list(tiled.run(photo, painting, before=before))
+    engine, inputs, before = frame(total=2)
+    tiled = OptimizerEngine(engine.recipe.with_changes({"tile": 64}))
+    steps = list(tiled.run(inputs, before=before))
     assert [(each.scale, each.tile) for each in steps] == [(1, 64)] * 2
 
 
@@ -261,7 +266,7 @@ def test_squares_of_large_frames_are_larger():
 
 def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
     recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 2}})
-    engine = Stylizer(recipe)
+    engine = OptimizerEngine(recipe)
     photo = Picture(read_picture(synthetic_photo()).resize(192, 144).pixels)
     sure = reliability(144, 192, (32, 32, 64, 64))
     before = Before(photo, photo, Mask(sure, "sure"), focus_of(sure, engine.cell), there=2)
@@ -271,6 +276,6 @@ def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
 
     monkeypatch.setattr(FocusedObjective, "evaluate", none_left)
     monkeypatch.setattr("impasto.optimize.run.TILES", (64,))
-    steps = list(engine.run(photo, synthetic_painting(), before=before))
+    steps = list(engine.run(Inputs(photo, (read_picture(synthetic_painting()),)), before=before))
     assert [(each.scale, each.fell_back) for each in steps] == [(0, True), (1, True), (1, True)]
     assert steps[-1].losses["total"] < steps[0].losses["total"]

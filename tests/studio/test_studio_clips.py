@@ -20,7 +20,7 @@ from impasto.cli import main
 from impasto.studio.queue.queue import Queue
 from impasto.studio.workers import attempt
 from impasto.video.clip.reading import open_clip
-from impasto.video.engines.optimizer_frames import Optimizer
+from impasto.video.engines.optimizer_frames import OptimizerFrameEngine
 from studios import PAINTING, PHOTO, accepted, inside, png, refused, studio_of, work, worker_of
 
 QUICK = {"size": 48, "schedule.total": 3}
@@ -158,13 +158,13 @@ def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_
             work(client)
     assert job_of(client, job)["state"] == "running"
     studio_of(client).queue.recover()
-    painted, paint = [], Optimizer.paint
+    painted, paint = [], OptimizerFrameEngine.paint
 
     def counted(self, *arguments):
         painted.append(arguments)
         return paint(self, *arguments)
 
-    monkeypatch.setattr(Optimizer, "paint", counted)
+    monkeypatch.setattr(OptimizerFrameEngine, "paint", counted)
     work(client)
     assert len(painted) == 2
     path, frames = film_of(client, job, tmp_path)

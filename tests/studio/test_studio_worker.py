@@ -356,10 +356,12 @@ def test_a_picture_that_goes_bad_fails_its_job_only(client):
 
 
 def test_the_network_is_loaded_once(client, monkeypatch):
-    from impasto.optimize import stylizer as loop
+    from impasto.optimize import optimizer_engine
 
-    loads, load = [], loop.load_encoder
-    monkeypatch.setattr(loop, "load_encoder", lambda *a, **k: loads.append(a) or load(*a, **k))
+    loads, load = [], optimizer_engine.load_encoder
+    monkeypatch.setattr(
+        optimizer_engine, "load_encoder", lambda *a, **k: loads.append(a) or load(*a, **k)
+    )
     for strength in (1.0, 0.5, 0.7):
         accepted(post(client, set=SMALL | {"strength": strength}))
     work(client, cold=True)

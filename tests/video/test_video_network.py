@@ -11,6 +11,7 @@ import impasto
 from clips import panning, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
+from impasto.engine.hardware import Hardware
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.decode import read_picture
 from impasto.network import grain
@@ -19,8 +20,9 @@ from impasto.network.network_files import write_painter
 from impasto.recipe.recipe import load_recipe
 from impasto.video.clip.frames import levels_to_floats
 from impasto.video.clip.reading import open_clip
-from impasto.video.engines.choice_of_frames import film_engine
-from impasto.video.engines.network_frames import DOUBT, Network
+from impasto.video.engines.frame_engines import make_frame_engine
+from impasto.video.engines.frame_settings import FrameSettings
+from impasto.video.engines.network_frames import DOUBT
 from impasto.video.film_metrics import SteadinessMeter
 from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
@@ -40,9 +42,14 @@ def network_file(tmp_path_factory):
     return path
 
 
+def frame_engine(recipe, painting, *, frozen=False, hardware=None):
+    settings = FrameSettings(0.8, freeze_statistics=frozen)
+    return make_frame_engine(recipe, [painting], (64, 48), settings, hardware)
+
+
 def network(network_file):
     recipe = load_recipe(str(network_file)).with_changes({"size": 64})
-    return Network(recipe, [read_picture(synthetic_painting())])
+    return frame_engine(recipe, read_picture(synthetic_painting()))
 
 
 def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkeypatch):
@@ -60,7 +67,7 @@ def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkey
 def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
     recipe = load_recipe(str(network_file)).with_changes({"size": 64})
     painting = read_picture(synthetic_painting())
-    frozen, own = (Network(recipe, [painting], frozen=each) for each in (True, False))
+    frozen, own = (frame_engine(recipe, painting, frozen=each) for each in (True, False))
     dark = (FRAMES[1] * 0.5).astype(np.float32)
     for engine in (frozen, own):
         engine.begin_shot(FRAMES[0])
@@ -71,7 +78,7 @@ def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
     frozen.begin_shot(dark)
     assert np.abs(frozen.paint(dark, None) - alone).max() < 2e-3
     with pytest.raises(InputError, match="needs a network"):
-        film_engine(load_recipe("sketch"), [painting], (64, 48), stability=0.8, frozen=True)
+        frame_engine(load_recipe("sketch"), painting, frozen=True)
 
 
 def test_what_mixing_takes_of_strokes_is_given_back(network_file):
@@ -104,7 +111,8 @@ def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
     clip = [np.clip(f + rng.normal(0, 4, f.shape), 0, 255).astype(np.uint8) for f in panning(6)]
     found = {}
     for stability in (0.0, 0.8):
-        engine = Network(recipe.with_changes({"size": 64}), [read_picture(synthetic_painting())])
+        painting = read_picture(synthetic_painting())
+        engine = frame_engine(recipe.with_changes({"size": 64}), painting)
         stabilizer, seen = (
             Stabilizer(engine, DisEstimator(), stability),
             SteadinessMeter(DisEstimator()),
@@ -121,17 +129,17 @@ def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
 def test_what_a_photo_is_told_a_film_is_too(network_file):
     painting = read_picture(synthetic_painting())
     recipe = load_recipe(str(network_file))
-    engine = Network(recipe.with_changes({"strength": 0}), [painting])
+    engine = frame_engine(recipe.with_changes({"strength": 0}), painting)
     engine.begin_shot(FRAMES[0])
     assert np.array_equal(engine.paint(FRAMES[0], None), FRAMES[0])
-    small = Network(recipe, [painting], max_memory=2**20)
+    small = frame_engine(recipe, painting, hardware=Hardware.resolve(max_memory=2**20))
     with pytest.raises(ResourceError, match="memory"):
         small.begin_shot(FRAMES[0])
 
 
 def test_the_paintings_are_looked_at_once_a_shot(network_file, monkeypatch):
     recipe = load_recipe(str(network_file)).with_changes({"colors": "match"})
-    engine = Network(recipe, [read_picture(synthetic_painting())])
+    engine = frame_engine(recipe, read_picture(synthetic_painting()))
     engine.begin_shot(FRAMES[0])
     first = engine.paint(FRAMES[0], None)
     monkeypatch.setattr("impasto.engine.colors.match_colors", None)

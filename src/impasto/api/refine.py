@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.api.stylize import finished_picture
+from impasto.api.stylize import finish_picture
 from impasto.engine.boxes import Box, bounds, depth_of, laid_over, seen_in, soft_edge
 from impasto.engine.colors import prepare_colors
+from impasto.engine.hardware import Hardware
+from impasto.engine.inputs import Inputs
 from impasto.engine.plan import Plan
+from impasto.engine.registry import find_capabilities, make_engine
 from impasto.engine.step import Step
 from impasto.errors import InputError
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.files.encode import write_picture
-from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture
-from impasto.network.choice import engine_for
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.segment.mask_words import expand_auto, find_masks
 
 MARGIN = 64
-"""Pixels around the region that are painted with it, for the network to see where it lies."""
+"""Pixels around the region that are painted with it, so that the network sees its surroundings."""
 EDGE = 32
-"""Pixels over which the new fades into the old; fewer in a small region."""
+"""Pixels over which the new picture fades into the old one; fewer in a small region."""
 ITERATIONS = 150
-"""Those of ``best`` at 512 px."""
-_CORNERS = ("X", "Y", "WIDTH", "HEIGHT")
+"""As many as ``best`` has at 512 px."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Refined:
     """A picture with a region painted again.
 
     Attributes:
-        picture: all of it; outside the region and its edge nothing has changed by a bit.
-        region: (left, top, width, height) in its pixels.
-        recipe: of the region.
-        paintings: those that are the style somewhere in it.
+        picture: all of it. Outside of the region every bit is as before.
+        region: (left, top, width, height) in pixels of the picture.
+        recipe: that the region was painted with.
+        paintings: the style somewhere in the region.
     """
 
     picture: Picture
@@ -50,7 +50,7 @@ class Refined:
 
     @property
     def image(self) -> Any:
-        """As a ``PIL.Image.Image``."""
+        """The picture as a ``PIL.Image.Image``."""
         return self.picture.to_pil()
 
 
@@ -72,69 +72,74 @@ def refine(
     on_plan: Callable[[Plan], None] | None = None,
     on_step: Callable[[Step], None] | None = None,
 ) -> Refined:
-    """Paint one region of a result again, from its own pixels on, and blend it in.
+    """Paint one region of a result again, starting from its own pixels, and blend it in.
+
+    It has many parameters because this is a public call: users give single things by name.
 
     Args:
         picture: the result, any kind of image that :func:`impasto.read_picture` takes.
-        photo: that it was made from.
-        painting: its style, or another one, or a list of them.
-        recipe: of the result, ``result.recipe``, changed as wished; or the name of one. In place
-            of a network's, which goes on from no pixels, it is :func:`optimizers`'s.
-        region: (left, top, width, height) in pixels of the result.
-        mask: in place of the region: white where to paint, any image or word as of
-            :func:`stylize`.
+        photo: the photo that it was made from.
+        painting: its painting, or another one, or a list of them.
+        recipe: of the result, ``result.recipe``, with any changes; or the name of one. A network
+            cannot start from a given picture: its recipe is replaced, see
+            :func:`choose_refining_recipe`.
+        region: (left, top, width, height) in pixels of the result. None: ``mask`` says where.
+        mask: where to paint, in place of the region: any image, white inside, or a word as of
+            :func:`stylize`. None: ``region`` says where.
         iterations: evaluations of the objective, at one scale.
-        masks, style_masks: of the result, as of :func:`stylize`.
-        device, weights, max_memory, scratch: likewise.
-        on_plan: called before the work with what it will take.
+        masks: of the result, as of :func:`stylize`.
+        style_masks: likewise.
+        device: as of :func:`stylize`.
+        weights: likewise.
+        max_memory: likewise.
+        scratch: likewise.
+        on_plan: called with the plan before the work starts.
         on_step: called after every iteration.
 
     Raises:
-        ImpastoError: as :func:`stylize`; or there is nothing to be painted.
+        ImpastoError: as :func:`stylize`; or there is nothing to paint.
     """
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, of_paintings = expand_auto(masks, sources, style_masks)
-    made, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
-    wanted, box = _wanted(made, region, mask, content, styles)
-    regions, parts = find_masks(content, styles, where, of_paintings)
-    given = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    entire = optimizers(given).with_changes(
+    result, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
+    weights_map, box = _find_place(result, region, mask, content, styles)
+    drawn, parts = find_masks(content, styles, where, of_paintings)
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    entire = choose_refining_recipe(chosen).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
     )
-    around = box.grown(MARGIN, made.width, made.height)
-    part = _part(entire, made, around, (content, styles), (regions, parts))
+    around = box.grown(MARGIN, result.width, result.height)
+    whole = Inputs.read(entire, content, styles, drawn, parts)
+    part = _cut_part(entire, result, around, whole)
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start.png"
-        write_picture(around.of(made, made.width, made.height), start, depth=16)
-        begun = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
-        engine = engine_for(
-            part.recipe.with_changes(begun),
-            device=device,
-            weights=weights,
-            max_memory=max_memory,
-            scratch=scratch,
-        )
-        plan = None if on_plan is None else engine.plan(**part.shown)
+        write_picture(around.of(result, result.width, result.height), start, depth=16)
+        changes = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
+        hardware = Hardware.resolve(device, weights, max_memory, scratch)
+        engine = make_engine(part.recipe.with_changes(changes), hardware)
+        plan = None if on_plan is None else engine.plan(part.inputs)
         if on_plan is not None and plan is not None:
             on_plan(plan)
-        for step in engine.run(**part.shown, plan=plan):  # at least one
+        for step in engine.run(part.inputs, plan=plan):  # at least one
             if on_step is not None:
                 on_step(step)
-    repainted = finished_picture(step.of(part.photo, part.recipe.colors), part.photo, part.recipe)
-    edge = min(EDGE, box.width / 4, box.height / 4, depth_of(wanted) / 2)
-    blend = soft_edge(wanted[around.rows, around.columns], edge)
+    repainted = finish_picture(step.of(part.photo, part.recipe.colors), part.photo, part.recipe)
+    edge = min(EDGE, box.width / 4, box.height / 4, depth_of(weights_map) / 2)
+    blend = soft_edge(weights_map[around.rows, around.columns], edge)
     return Refined(
-        laid_over(made, repainted, around, blend),
+        laid_over(result, repainted, around, blend),
         (box.left, box.top, box.width, box.height),
         part.recipe,
         part.paintings,
     )
 
 
-def optimizers(recipe: Recipe) -> Recipe:
-    """The recipe, or in place of a network's the standard one, as strong, in the same colors and
-    with strokes as large."""
-    if recipe.engine.kind == "optimizer":
+def choose_refining_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe, or a replacement if its engine cannot start from a given picture.
+
+    The replacement is ``standard`` with the same colors, strengths, and size of strokes.
+    """
+    if find_capabilities(recipe).refines:
         return recipe
     style = recipe.style
     return load_recipe("standard").with_changes(
@@ -148,94 +153,99 @@ def optimizers(recipe: Recipe) -> Recipe:
     )
 
 
-def _wanted(
-    made: Picture,
+def _find_place(
+    result: Picture,
     region: tuple[int, int, int, int] | None,
     mask: Any,
     photo: Picture,
     paintings: Sequence[Picture],
 ) -> tuple[Floats, Box]:
-    """Where to paint: a mask of the result's size, and the box around it."""
+    """Return where to paint: a mask [H, W] of the result's size, and the box around it."""
     if (region is None) == (mask is None):
         raise InputError("a region or a mask is needed, one of them")
     if region is not None:
-        written = ",".join(map(str, region))
-        if len(region) != len(_CORNERS) or min(region[2:]) < 1:
-            raise InputError(f"region {written}: is none, {','.join(_CORNERS)} are needed")
+        text = ",".join(map(str, region))
+        if len(region) != 4 or min(region[2:]) < 1:
+            raise InputError(
+                f"invalid region {text}: expected X,Y,WIDTH,HEIGHT with positive sizes"
+            )
         box = Box(*region)
-        if not box.lies_in(made.width, made.height):
-            size = f"{made.width}x{made.height}"
-            raise InputError(f"region {written}: does not lie in the result's {size} px")
-        return box.mask(made.width, made.height), box
+        if not box.lies_in(result.width, result.height):
+            size = f"{result.width}x{result.height}"
+            raise InputError(f"region {text} does not lie in the result's {size} px")
+        return box.mask(result.width, result.height), box
     (drawn,), _ = find_masks(photo, paintings, [mask], [])
-    rows = drawn.resize_rows(made.width, made.height, slice(0, made.height))
-    found = bounds(rows)
-    if found is None:
-        raise InputError(f"{drawn.name}: is black all over, nothing is to be painted")
-    return rows, found
+    rows = drawn.resize_rows(result.width, result.height, slice(0, result.height))
+    place = bounds(rows)
+    if place is None:
+        raise InputError(f"mask {drawn.name} is black all over: there is nothing to paint")
+    return rows, place
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a result, to be painted by itself.
+    """A part of a result that is painted by itself.
 
     Attributes:
         recipe: of the part.
-        photo: what it was made from.
-        paintings: the user's own, those that are the style somewhere in it.
-        shown: to the network, see :meth:`Stylizer.run`, in colors that are the recipe's already.
+        photo: the part of the photo, in its own colors.
+        paintings: the user's own, those that are the style somewhere in the part.
+        inputs: of the engine, in the colors that the recipe asks for.
     """
 
     recipe: Recipe
     photo: Picture
-    paintings: list[Picture]
-    shown: dict[str, Any]
+    paintings: Sequence[Picture]
+    inputs: Inputs
 
 
-def _part(
-    entire: Recipe,
-    made: Picture,
-    around: Box,
-    inputs: tuple[Picture, Sequence[Picture]],
-    masks: tuple[list[Mask], list[Mask | None]],
-) -> _Part:
-    """What a box of a result is painted with, from what all of it is.
+def _cut_part(entire: Recipe, result: Picture, around: Box, whole: Inputs) -> _Part:
+    """Cut a box out of a result's inputs.
 
     Raises:
-        InputError: numbers of things that do not belong together, or the photo is kept there.
+        InputError: the photo is kept all over the box.
     """
-    (photo, paintings), (regions, parts) = inputs, masks
-    entire.check_counts(len(paintings), len(regions), len(parts))
-    size = (made.width, made.height)
-    regions, left = seen_in(around, size, regions, len(paintings))
-    if not left:
-        raise InputError("the region lies where the photo is kept: nothing is to be painted")
-    paintings = [paintings[index] for index in left]
-    # Colors are those of the whole photo, not of what is around the region.
-    content, styles = prepare_colors(entire.colors, photo, paintings, size, entire.style.scale)
-    shown = {
-        "content": around.of(content, *size),
-        "styles": styles,
-        "masks": regions,
-        "style_masks": [parts[index] for index in left] if parts else [],
-    }
-    recipe = _of_region(entire, made, around, left)
-    return _Part(recipe, around.of(photo, *size), paintings, shown)
+    size = (result.width, result.height)
+    masks, style_masks = whole.regions.masks, whole.regions.style_masks
+    masks_there, places = seen_in(around, size, masks, len(whole.paintings))
+    if not places:
+        raise InputError("the photo is kept all over the region: there is nothing to paint")
+    paintings = [whole.paintings[index] for index in places]
+    # The colors are those of the whole photo, not of what surrounds the region.
+    content, styles = prepare_colors(
+        entire.colors, whole.photo, paintings, size, entire.style.scale
+    )
+    recipe = _adapt_recipe(entire, result, around, places)
+    inputs = Inputs.read(
+        recipe,
+        around.of(content, *size),
+        styles,
+        masks_there,
+        [style_masks[index] for index in places] if style_masks else [],
+    )
+    return _Part(recipe, around.of(whole.photo, *size), paintings, inputs)
 
 
-def _of_region(entire: Recipe, made: Picture, around: Box, left: list[int]) -> Recipe:
-    """The recipe of a part, with strokes as large as elsewhere, of the paintings left in it."""
+def _adapt_recipe(entire: Recipe, result: Picture, around: Box, places: list[int]) -> Recipe:
+    """Return the recipe of a part, whose strokes are as large as elsewhere in the result.
+
+    Args:
+        entire: of all of the result.
+        result: of the whole size.
+        around: the part.
+        places: indices of the paintings that are the style somewhere in it.
+    """
     style, longest = entire.style, max(around.width, around.height)
-    ratio = math.sqrt(made.width * made.height / (around.width * around.height))
-    longer = max(made.width, made.height) / longest
-    # The painting is as large as beside the whole result, as far as a recipe goes; so is the
-    # filter's radius.
+    ratio = math.sqrt(result.width * result.height / (around.width * around.height))
+    longer = max(result.width, result.height) / longest
+    # The painting is as large as beside the whole result, within the recipe's bounds, and so is
+    # the filter's radius.
     return entire.with_changes(
         {
             "size": longest,
             "style.scale": min(8.0, style.scale * ratio),
-            "style.weights": style.weights and [style.weights[index] for index in left],
-            "style.strengths": style.strengths and [style.strengths[index] for index in left],
+            "style.weights": style.weights and [style.weights[index] for index in places],
+            "style.strengths": style.strengths and [style.strengths[index] for index in places],
             "photorealism.filter": min(0.25, entire.photorealism.filter * longer),
         }
     )

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.engine.device import peak_memory_mb
+from impasto.engine.hardware import Hardware, measure_peak_memory_mb
+from impasto.engine.inputs import Inputs
+from impasto.engine.protocol import PictureEngine
+from impasto.engine.registry import make_engine
 from impasto.engine.step import Step
 from impasto.errors import InputError
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.guided_filter import apply_guided_filter
-from impasto.image.masks import Mask
 from impasto.image.picture import Picture
 from impasto.image.print_size import PrintSize
-from impasto.network.choice import engine_for
 from impasto.network.network_files import network_in, network_used
-from impasto.network.one_pass import OnePass
-from impasto.optimize.stylizer import Stylizer
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.originals import is_among
 from impasto.record.provenance import Provenance, identify_weights
@@ -177,17 +176,13 @@ def stylize(
     where, sources, parts = expand_auto(masks, sources, style_masks)
     styles = read_paintings(sources)
     regions = find_masks(content, styles, where, parts)
-    engine = engine_for(
-        chosen, device=device, weights=weights, max_memory=max_memory, scratch=scratch
-    )
+    engine = make_engine(chosen, Hardware.resolve(device, weights, max_memory, scratch))
+    inputs = Inputs.read(chosen, content, styles, *regions)
     began = time.monotonic()
-    for step in engine.run(
-        content, styles, masks=regions[0], style_masks=regions[1]
-    ):  # at least one; the last is the result
+    for step in engine.run(inputs):  # at least one; the last is the result
         if on_step is not None:
             on_step(step)
-    seconds = time.monotonic() - began
-    return finished(engine, step, content, styles, [photo, *sources], seconds, *regions)
+    return make_result(engine, step, inputs, [photo, *sources], time.monotonic() - began)
 
 
 def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]:
@@ -196,51 +191,44 @@ def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]
     return {"strength": strength}
 
 
-def finished(
-    engine: Stylizer | OnePass,
-    step: Step,
-    content: Picture,
-    styles: Sequence[Picture],
-    sources: Sequence[Any],
-    seconds: float,
-    masks: Sequence[Mask] = (),
-    style_masks: Sequence[Mask | None] = (),
+def make_result(
+    engine: PictureEngine, step: Step, inputs: Inputs, sources: Sequence[Any], seconds: float
 ) -> Result:
-    """The result of a run that ended with ``step``.
+    """Make the result of a run that ended with a step.
 
     Args:
         engine: that made the run.
         step: its last one.
-        content: the photo.
-        styles: the paintings.
-        sources: where the photo and the paintings came from, paths or anything else.
-        seconds: that it took.
-        masks, style_masks: of the photo and of the paintings.
+        inputs: of the run.
+        sources: where the photo and the paintings came from: paths, or anything else.
+        seconds: that the run took.
 
     Raises:
-        WeightsError: the weights file has gone since it was read.
+        WeightsError: the weights file is gone since it was read.
     """
     # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
-    width, height = engine.size_for(content)
+    width, height = engine.size_for(inputs.photo)
     recipe = engine.recipe.with_changes(
         {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
     )
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
-    hashes = [picture.sha256() for picture in (content, *styles)]
+    hashes = [picture.sha256() for picture in inputs.pictures]
+    masks, style_masks = inputs.regions.masks, inputs.regions.style_masks
     paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
+    hardware = engine.hardware
     return Result(
-        picture=finished_picture(step, content, recipe).resize(width, height),
+        picture=finish_picture(step, inputs.photo, recipe).resize(width, height),
         recipe=recipe,
         losses=step.losses,
         iterations=step.iteration,
         seconds=seconds,
-        device=str(engine.device),
-        peak_memory_mb=peak_memory_mb(engine.device),
+        device=str(hardware.device),
+        peak_memory_mb=measure_peak_memory_mb(hardware.device),
         provenance=Provenance.of(
             recipe,
             list(zip(names, hashes, strict=True)),
-            engine.device.type,
-            identify_weights(recipe.encoder.network, engine.weights),
+            hardware.device.type,
+            identify_weights(recipe.encoder.network, hardware.weights),
             masks,
             style_masks,
             network_used(network_in(recipe)),
@@ -253,7 +241,7 @@ def finished(
     )
 
 
-def finished_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
+def finish_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
     """What a run that ended with ``step`` shows, at that step's size.
 
     Args:

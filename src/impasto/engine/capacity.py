@@ -1,4 +1,4 @@
-"""How much memory and disk there is."""
+"""Measures how much memory and disk space is free."""
 
 from __future__ import annotations
 
@@ -13,39 +13,48 @@ import torch
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_memory(device: torch.device | None = None) -> int | None:
-    """Bytes that this process may still take: of a CUDA device, of the machine or, if lower, of
-    its container or its own limit (``ulimit -v``).
+def measure_free_memory(device: torch.device | None = None) -> int | None:
+    """Return the bytes that this process may still take, of the device or of the machine.
 
-    None where the system does not tell (Linux, CUDA and MPS do).
+    On a CPU the limits of the container and of the process (``ulimit -v``) count too.
+
+    Returns:
+        None where the system does not say (Linux, CUDA and MPS do).
     """
     if device is not None and device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
     if device is not None and device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    found = [1024 * _field(Path("/proc/meminfo"), "MemAvailable:"), _left_of_own_limit()]
-    for place in _group_paths():
-        found.append(_left(CGROUP / place / "memory.max", "anon"))
-        found.append(_left(CGROUP / "memory" / place / "memory.limit_in_bytes", "total_rss"))
-    known = [each for each in found if not math.isnan(each)]
-    return int(min(known)) if known else None
+    limits = [1024 * _read_field(Path("/proc/meminfo"), "MemAvailable:"), _measure_own_limit()]
+    for place in _list_groups():
+        limits.append(_measure_group(CGROUP / place / "memory.max", "anon"))
+        limits.append(
+            _measure_group(CGROUP / "memory" / place / "memory.limit_in_bytes", "total_rss")
+        )
+    finite = [each for each in limits if not math.isnan(each)]
+    return int(min(finite)) if finite else None
 
 
-def taken_memory(device: torch.device) -> int:
-    """Bytes that this process holds already: resident, or allocated on a CUDA device; 0 where the
-    system does not tell.
+def measure_taken_memory(device: torch.device) -> int:
+    """Return the bytes that this process holds: resident, or allocated on a GPU.
+
+    Returns:
+        0 where the system does not say.
     """
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
-    resident = 1024 * _field(Path("/proc/self/status"), "VmRSS:")
+    resident = 1024 * _read_field(Path("/proc/self/status"), "VmRSS:")
     return 0 if math.isnan(resident) else int(resident)
 
 
-def scratch_folder() -> Path:
-    """Where large temporary files go: ``TMPDIR`` or, since /tmp is often memory, /var/tmp."""
+def find_scratch_folder() -> Path:
+    """Return the folder for large temporary files: ``TMPDIR``, else /var/tmp.
+
+    Not /tmp, which is often kept in memory.
+    """
     named = os.environ.get("TMPDIR")
     if named:
         return Path(named)
@@ -53,16 +62,16 @@ def scratch_folder() -> Path:
     return large if os.access(large, os.W_OK) else Path(tempfile.gettempdir())
 
 
-def available_disk(folder: Path) -> int:
-    """Bytes free in a folder; 0 if there is none of that name."""
+def measure_free_disk(folder: Path) -> int:
+    """Return the bytes free in a folder; 0 if it does not exist."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
         return 0
 
 
-def _left_of_own_limit() -> float:
-    """Bytes of addresses that the process may still map, NaN without a limit."""
+def _measure_own_limit() -> float:
+    """Return the bytes of addresses that the process may still map, NaN without a limit."""
     try:
         import resource
     except ImportError:  # Windows
@@ -70,11 +79,14 @@ def _left_of_own_limit() -> float:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
         return math.nan
-    return limit - 1024 * _field(Path("/proc/self/status"), "VmSize:")
+    return limit - 1024 * _read_field(Path("/proc/self/status"), "VmSize:")
 
 
-def _group_paths() -> set[str]:
-    """Of the control groups this process is in; a container sees its own as the root, ""."""
+def _list_groups() -> set[str]:
+    """Return the paths of this process's control groups.
+
+    A container sees its own as the root, "".
+    """
     try:
         lines = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
     except OSError:
@@ -83,16 +95,16 @@ def _group_paths() -> set[str]:
     return {"", *(str(path) for each in own for path in (each, *each.parents))}
 
 
-def _left(limit: Path, used: str) -> float:
-    """Bytes between a control group's limit and what its processes hold, caches not counted."""
+def _measure_group(limit: Path, used: str) -> float:
+    """Return the bytes between a control group's limit and its processes' use without caches."""
     try:
-        return int(limit.read_text("ascii")) - _field(limit.with_name("memory.stat"), used)
+        return int(limit.read_text("ascii")) - _read_field(limit.with_name("memory.stat"), used)
     except (OSError, ValueError):  # no such group, or "max"
         return math.nan
 
 
-def _field(path: Path, name: str) -> float:
-    """The number after a name, in a file with a name and a number a line."""
+def _read_field(path: Path, name: str) -> float:
+    """Return the number after a name, in a file with one name and one number a line."""
     try:
         lines = path.read_text("ascii").splitlines()
     except OSError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from impasto.engine.device import default_longer_side
+from impasto.engine.hardware import choose_longer_side
 from impasto.errors import LimitError
 from impasto.image.picture import fit_within
 from impasto.recipe.tables import Schedule
@@ -116,7 +116,7 @@ def result_size(
     Raises:
         LimitError: its shorter side is too short for the network.
     """
-    longer = asked or default_longer_side(max(width, height), device)
+    longer = asked or choose_longer_side(max(width, height), device)
     width, height = fit_within(width, height, longer)
     if min(width, height) < SHORTEST:
         raise LimitError(

@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 
 from impasto.encoders.weights import load_encoder
-from impasto.engine.device import resolve_device
+from impasto.engine.hardware import Hardware, resolve_device
+from impasto.engine.inputs import Inputs
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
 from impasto.explain.inspection_page import (
@@ -34,7 +35,7 @@ from impasto.explain.inspection_page import (
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture, fit_within
-from impasto.optimize.stylizer import Stylizer
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe
 
 CHANNELS_PER_SHEET = 64
@@ -126,7 +127,8 @@ def _optimize_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[P
             "solver": {"kind": "bounded"},
         }
     )
-    steps = Stylizer(recipe, device=inspection.device).run(inspection.photo, [inspection.painting])
+    engine = OptimizerEngine(recipe, Hardware.resolve(inspection.device))
+    steps = engine.run(Inputs(inspection.photo, (inspection.painting,)))
     (last,) = deque(steps, maxlen=1)
     return last.picture(), last.losses["total"]
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from impasto.engine import tensors as canvas
-from impasto.engine.device import autocast_dtype, resolve_device
+from impasto.engine.hardware import choose_autocast, resolve_device
 from impasto.engine.regions import Regions, blend_images
 from impasto.engine.sizes import SHORTEST, result_size
 from impasto.engine.storage import Storage
@@ -27,8 +27,9 @@ from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import read_mask, select_visible_part
 from impasto.image.picture import Picture
-from impasto.network.artist import code_beside, side_by_side
+from impasto.network.code_painter import measure_code
 from impasto.network.network_files import network_file
+from impasto.network.painting_network import make_style_shares
 from impasto.network.runtime import Runtime
 from impasto.network.style_code import NUMBERS, possible
 from impasto.recipe.recipe import load_recipe
@@ -62,7 +63,7 @@ class Atelier:
         path = network_file(None if network is None else str(network))
         on = resolve_device(device)
         recipe = load_recipe("draft").with_changes({"precision": precision})
-        self._runtime = Runtime.load(path, on, autocast=autocast_dtype(recipe.precision, on))
+        self._runtime = Runtime.load(path, on, autocast=choose_autocast(recipe.precision, on))
         book = self._runtime.painter.book.state_dict()
         numbers = b"".join(value.cpu().numpy().tobytes() for value in book.values())
         self.units = hashlib.sha256(numbers).hexdigest()
@@ -88,7 +89,7 @@ class Atelier:
             raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
         picture = read_picture(painting)
         shown = select_visible_part(picture)
-        found = code_beside(self._runtime, picture, (size, size), scale, shown)
+        found = measure_code(self._runtime, picture, (size, size), scale, shown)
         code: Code = found.cpu().numpy()
         return code
 
@@ -138,7 +139,7 @@ class Atelier:
         regions = Regions.of(load_recipe("draft"), len(codes), map(read_mask, masks))
         image = canvas.picture_to_tensor(picture, *wanted, storage)
         given = _possible(codes)[None]
-        where = side_by_side(regions, wanted) if masks else None
+        where = make_style_shares(regions, wanted) if masks else None
         whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
         amounts = torch.full(given.shape[:2], grain) if whole is None else None
         painted = self._runtime.paint(image, given, where, whole, amounts)

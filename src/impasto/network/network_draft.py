@@ -1,55 +1,53 @@
-"""The network's picture, for the optimizer to begin with."""
+"""The optimizer with a network that paints what it begins with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from torch import Tensor
 
-from impasto.engine.device import autocast_dtype, resolve_device
+from impasto.engine.cache import EngineCache
+from impasto.engine.hardware import Hardware
 from impasto.engine.regions import Regions
 from impasto.image.picture import Picture
-from impasto.network.artist import Artist, Sitting, artist_for
+from impasto.network.code_painter import CodePainter
+from impasto.network.painting_network import PaintingNetwork, PaintRequest
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe
-from impasto.recipe.tables import EngineChoice
 
 
 class NetworkDraft:
-    """What impasto's own network makes of a photo; an :class:`impasto.engine.draft.Draft`."""
+    """A :class:`impasto.optimize.optimizer_engine.Draft` by impasto's own network."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        *,
-        device: str = "auto",
-        weights: str | Path | None = None,
-        like: NetworkDraft | None = None,
-    ) -> None:
-        """Load the network.
+    def __init__(self, recipe: Recipe, network: PaintingNetwork) -> None:
+        """Note what to paint with.
 
         Args:
             recipe: of the optimizer.
-            device, weights: as of :class:`impasto.network.one_pass.OnePass`.
-            like: another one, whose network is used too if it is the same.
-
-        Raises:
-            InputError, WeightsError: as of :class:`impasto.network.one_pass.OnePass`.
+            network: that paints.
         """
         self._recipe = recipe
-        on = resolve_device(device)
-        autocast = autocast_dtype(recipe.precision, on)
-        self._loaded = on, None if weights is None else Path(weights), autocast
-        known = like is not None and like._loaded == self._loaded
-        self._artist: Artist = (
-            like._artist
-            if like is not None and known
-            else artist_for(EngineChoice(kind="network"), *self._loaded)
-        )
+        self.network = network
 
     def __call__(
         self, image: Tensor, photo: Picture, paintings: Sequence[Picture], regions: Regions
     ) -> Tensor:
-        """See :class:`impasto.engine.draft.Draft`."""
-        sitting = Sitting(photo, paintings, regions, self._recipe)
-        return self._artist.paint(image.cpu(), [sitting]).to(image)
+        """Repaint the photo; see :class:`impasto.optimize.optimizer_engine.Draft`."""
+        request = PaintRequest(photo, paintings, regions, self._recipe)
+        return self.network.paint(image.cpu(), [request]).to(image)
+
+
+def make_optimizer_engine(
+    recipe: Recipe, hardware: Hardware, cache: EngineCache
+) -> OptimizerEngine:
+    """Make the engine of a recipe with ``engine.kind = "optimizer"``, and its draft if it has one.
+
+    Raises:
+        InputError: the scratch folder does not exist, or the memory limit is next to nothing.
+        WeightsError: weights are missing or damaged.
+    """
+    draft = None
+    if recipe.start.base == "draft":
+        painter = CodePainter.load(None, recipe.precision, hardware, cache)
+        draft = NetworkDraft(recipe, painter)
+    return OptimizerEngine(recipe, hardware, cache, draft)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.sources import hash_file
+from impasto.engine.registry import find_engine
 from impasto.errors import WeightsError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
@@ -55,16 +56,25 @@ def network_in(recipe: Recipe) -> EngineChoice:
     return EngineChoice(kind="network") if recipe.start.base == "draft" else recipe.engine
 
 
-def network_used(engine: EngineChoice) -> tuple[str, str] | None:
-    """Name without folder and SHA-256 of the file of a network; none: it is not ours.
+def find_network_file(engine: EngineChoice) -> Path | None:
+    """Return the file of an engine's network; None: the engine reads no such file.
 
     Raises:
-        WeightsError: there is no such file.
+        WeightsError: the file does not exist.
     """
-    if engine.kind != "network":
+    if not find_engine(engine.kind).capabilities.network_file:
         return None
-    path = network_there(network_file(engine.file))
-    return path.name, hash_file(path)
+    return network_there(network_file(engine.file))
+
+
+def network_used(engine: EngineChoice) -> tuple[str, str] | None:
+    """Return the name (without folder) and SHA-256 of the file of an engine's network, if any.
+
+    Raises:
+        WeightsError: the file does not exist.
+    """
+    path = find_network_file(engine)
+    return None if path is None else (path.name, hash_file(path))
 
 
 def write_painter(

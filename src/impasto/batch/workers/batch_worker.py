@@ -28,9 +28,9 @@ from impasto.image.files.atomic import make_folder
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
+    from impasto.engine.cache import EngineCache
+    from impasto.engine.protocol import PictureEngine
     from impasto.image.picture import Picture
-    from impasto.network.one_pass import OnePass
-    from impasto.optimize.stylizer import Stylizer
     from impasto.recipe.recipe import Recipe
 
 CACHED_ENGINES = 4
@@ -44,7 +44,8 @@ class BatchWorker:
     def __init__(self, settings: WorkerSettings) -> None:
         """Store the settings that all pictures share."""
         self._settings = settings
-        self._engines: OrderedDict[tuple[str, WorkerShare], Stylizer | OnePass] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, WorkerShare], PictureEngine] = OrderedDict()
+        self._cache: EngineCache | None = None
         self._paintings: OrderedDict[str, Picture] = OrderedDict()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -56,22 +57,24 @@ class BatchWorker:
         """
         import torch
 
-        from impasto.engine.capacity import available_memory, taken_memory
+        from impasto.engine.capacity import measure_free_memory, measure_taken_memory
+        from impasto.engine.inputs import Inputs
         from impasto.engine.plan import KEPT
 
         with limit_torch_threads(WorkerShare().threads):
             engine, photo = self._open_job(job, places.read(job.photo), WorkerShare())
-            plan = engine.plan(photo, [self._load_painting(each) for each in job.styles])
-        free = available_memory()
-        shares_gpus = engine.device.type == "cuda" and engine.device.index is None
+            paintings = [self._load_painting(each) for each in job.styles]
+            plan = engine.plan(Inputs.read(engine.recipe, photo, paintings))
+        free, device = measure_free_memory(), engine.hardware.device
+        shares_gpus = device.type == "cuda" and device.index is None
         return Probe(
             seconds=plan.seconds,
             memory=plan.bytes_needed,
             comfort=round(KEPT * plan.bytes_needed),
-            available=None if free is None else free + taken_memory(torch.device("cpu")),
+            available=None if free is None else free + measure_taken_memory(torch.device("cpu")),
             width=plan.width,
             height=plan.height,
-            device=engine.device.type,
+            device=device.type,
             devices=torch.cuda.device_count() if shares_gpus else 1,
         )
 
@@ -96,6 +99,8 @@ class BatchWorker:
         return [replace(outcome, worker=self._name) for outcome in outcomes]
 
     def _prepare(self, job: BatchJob, share: WorkerShare) -> PreparedJob | Outcome:
+        from impasto.engine.inputs import Inputs
+
         start, digest = time.monotonic(), None
         try:
             data = places.read(job.photo)
@@ -105,14 +110,12 @@ class BatchWorker:
             engine, photo = self._open_job(job, data, share)
             paintings = [self._load_painting(each) for each in job.styles]
             masks, style_masks = prepare_masks(job, photo, paintings)
+            inputs = Inputs.read(engine.recipe, photo, paintings, masks, style_masks)
             return PreparedJob(
                 job=job,
                 digest=digest,
                 engine=engine,
-                photo=photo,
-                paintings=paintings,
-                masks=masks,
-                style_masks=style_masks,
+                inputs=inputs,
                 size=engine.size_for(photo),
                 seconds=time.monotonic() - start,
             )
@@ -171,7 +174,7 @@ class BatchWorker:
 
     def _open_job(
         self, job: BatchJob, data: bytes, share: WorkerShare
-    ) -> tuple[Stylizer | OnePass, Picture]:
+    ) -> tuple[PictureEngine, Picture]:
         """Decode the photo of a job, and load its engine."""
         from impasto.image.files.decode import read_picture
 
@@ -182,20 +185,21 @@ class BatchWorker:
             recipe = recipe.with_changes({"size": side, "dpi": size.dpi})
         return self._load_engine(recipe, share), photo
 
-    def _load_engine(self, recipe: Recipe, share: WorkerShare) -> Stylizer | OnePass:
-        from impasto.network.choice import engine_for
+    def _load_engine(self, recipe: Recipe, share: WorkerShare) -> PictureEngine:
+        from impasto.engine.cache import EngineCache
+        from impasto.engine.hardware import Hardware
+        from impasto.engine.registry import make_engine
 
         key = (recipe.to_json(), share)
         if key not in self._engines:
-            latest = next(reversed(self._engines.values()), None)
-            self._engines[key] = engine_for(
-                recipe,
-                device=share.device or self._settings.device,
-                weights=self._settings.weights,
-                max_memory=share.max_memory,
-                scratch=self._settings.scratch,
-                like=latest,
+            settings, self._cache = self._settings, self._cache or EngineCache()
+            hardware = Hardware.resolve(
+                share.device or settings.device,
+                settings.weights,
+                share.max_memory,
+                settings.scratch,
             )
+            self._engines[key] = make_engine(recipe, hardware, self._cache)
             if len(self._engines) > CACHED_ENGINES:
                 self._engines.popitem(last=False)
         self._engines.move_to_end(key)

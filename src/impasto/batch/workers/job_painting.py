@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING
 from impasto.batch.batch_job import BatchJob, WorkerShare
 from impasto.batch.sources import places
 from impasto.batch.sources.manifest import NO_MASK
+from impasto.engine.registry import find_capabilities
 from impasto.errors import ImpastoError, InputError
 from impasto.image.files.atomic import make_folder
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
+    from impasto.engine.inputs import Inputs
+    from impasto.engine.protocol import PictureEngine
     from impasto.engine.step import Step
     from impasto.image.masks import Mask
     from impasto.image.picture import Picture
-    from impasto.network.one_pass import OnePass
-    from impasto.optimize.stylizer import Stylizer
 
 LONGEST_NAME = 255
 """Bytes that a file name may have."""
@@ -38,19 +39,15 @@ class PreparedJob:
         job: the job.
         digest: SHA-256 of the photo's file.
         engine: the engine of the job's recipe.
-        photo, paintings: the pictures.
-        masks, style_masks: masks of the photo and of the paintings.
+        inputs: the pictures and their regions.
         size: (width, height) of the output.
         seconds: time that reading took.
     """
 
     job: BatchJob
     digest: str
-    engine: Stylizer | OnePass
-    photo: Picture
-    paintings: list[Picture]
-    masks: list[Mask]
-    style_masks: list[Mask | None]
+    engine: PictureEngine
+    inputs: Inputs
     size: tuple[int, int]
     seconds: float
 
@@ -58,7 +55,7 @@ class PreparedJob:
     def checkpoint(self) -> Path | None:
         """The file that keeps the state of a long run. None: no checkpoints are possible."""
         job = self.job
-        if job.recipe.engine.kind != "optimizer" or places.is_url(job.output):
+        if not find_capabilities(job.recipe).checkpoints or places.is_url(job.output):
             return None
         output = Path(job.output)
         name = f".{output.name}.checkpoint"
@@ -94,8 +91,9 @@ def group_by_size(jobs: Sequence[PreparedJob]) -> list[list[PreparedJob]]:
     """Group the jobs that a network can paint in one pass; groups of one are omitted."""
     groups: dict[tuple[int, tuple[str, ...], tuple[int, int]], list[PreparedJob]] = {}
     for each in jobs:
-        is_masked = each.masks or each.style_masks
-        if each.job.recipe.engine.kind != "optimizer" and not is_masked:
+        regions = each.inputs.regions
+        is_masked = bool(regions.masks or regions.style_masks)
+        if each.engine.capabilities.batches and not is_masked:
             key = id(each.engine), each.job.styles, each.size
             groups.setdefault(key, []).append(each)
     return [group for group in groups.values() if len(group) > 1]
@@ -108,13 +106,9 @@ def paint_together(jobs: Sequence[PreparedJob]) -> dict[str, PaintedJob]:
         The results by the keys of the jobs. Nothing if the pass fails: each job is then painted
         alone and reports its own error.
     """
-    from impasto.network.one_pass import OnePass
-
-    engine = jobs[0].engine
-    assert isinstance(engine, OnePass)
     start = time.monotonic()
     try:
-        steps = engine.run_together([each.photo for each in jobs], jobs[0].paintings)
+        steps = jobs[0].engine.run_together([each.inputs for each in jobs])
     except (ImpastoError, MemoryError, RuntimeError):
         return {}
     seconds = (time.monotonic() - start) / len(jobs)
@@ -135,13 +129,7 @@ def paint_alone(prepared: PreparedJob, share: WorkerShare) -> PaintedJob:
 
 
 def _run_engine(prepared: PreparedJob) -> Iterable[Step]:
-    run: Callable[..., Iterable[Step]] = partial(
-        prepared.engine.run,
-        prepared.photo,
-        prepared.paintings,
-        masks=prepared.masks,
-        style_masks=prepared.style_masks,
-    )
+    run: Callable[..., Iterable[Step]] = partial(prepared.engine.run, prepared.inputs)
     checkpoint = prepared.checkpoint
     if checkpoint is None:
         return run()
@@ -155,15 +143,7 @@ def _run_engine(prepared: PreparedJob) -> Iterable[Step]:
 
 
 def _make_result(prepared: PreparedJob, step: Step) -> Result:
-    from impasto.api.stylize import finished
+    from impasto.api.stylize import make_result
 
-    return finished(
-        prepared.engine,
-        step,
-        prepared.photo,
-        prepared.paintings,
-        sources=[prepared.job.photo, *prepared.job.styles],
-        seconds=step.elapsed_s,
-        masks=prepared.masks,
-        style_masks=prepared.style_masks,
-    )
+    sources = [prepared.job.photo, *prepared.job.styles]
+    return make_result(prepared.engine, step, prepared.inputs, sources, step.elapsed_s)

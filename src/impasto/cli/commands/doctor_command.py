@@ -68,10 +68,10 @@ def findings() -> dict[str, Any]:
 def _device() -> dict[str, Any]:
     import torch
 
-    from impasto.engine.capacity import available_memory
-    from impasto.engine.device import has_native_bfloat16, resolve_device
+    from impasto.engine.capacity import measure_free_memory
+    from impasto.engine.hardware import has_native_bfloat16, resolve_device
 
-    free = available_memory()
+    free = measure_free_memory()
     device = resolve_device("auto")
     return {
         "automatic": str(device),

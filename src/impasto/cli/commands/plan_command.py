@@ -23,15 +23,13 @@ def run(argv: list[str]) -> int:
     photo, paintings = read_inputs(options, recipe)
     recipe = for_print(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
-    from impasto.network.choice import engine_for
+    from impasto.engine.hardware import Hardware
+    from impasto.engine.inputs import Inputs
+    from impasto.engine.registry import make_engine
 
-    engine = engine_for(
-        recipe,
-        device=options.device,
-        weights=options.weights,
-        max_memory=options.max_memory,
-        scratch=options.scratch,
+    hardware = Hardware.resolve(
+        options.device, options.weights, options.max_memory, options.scratch
     )
-    plan = engine.plan(photo, paintings, *masks)
+    plan = make_engine(recipe, hardware).plan(Inputs.read(recipe, photo, paintings, *masks))
     print(json.dumps(asdict(plan)) if options.json else in_full(plan))
     return 0

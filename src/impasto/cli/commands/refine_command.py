@@ -139,15 +139,16 @@ def _inputs(
 
 def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     """Its own or another one, as for the whole result."""
-    from impasto.api.refine import optimizers
+    from impasto.api.refine import choose_refining_recipe
+    from impasto.engine.registry import find_capabilities
     from impasto.errors import InputError
     from impasto.recipe.recipe import load_recipe
 
     if options.quality and options.recipe:
         raise InputError("--quality and --recipe both choose a recipe: give one of them")
     named = options.recipe or options.quality
-    chosen = load_recipe(named) if named else optimizers(own)
-    if chosen.engine.kind != "optimizer":
+    chosen = load_recipe(named) if named else choose_refining_recipe(own)
+    if not find_capabilities(chosen).refines:
         raise InputError(
             f"recipe {chosen.name!r} uses a network, which cannot continue from a result"
         )

@@ -258,7 +258,7 @@ def _paired(
 
 def _like(made_on: str) -> str:
     """The device it was made on, or whatever there is, with a word about it."""
-    from impasto.engine.device import resolve_device
+    from impasto.engine.hardware import resolve_device
     from impasto.errors import ImpastoError
 
     try:

@@ -16,10 +16,10 @@ from impasto.cli.options.region_options import add_region_flags, mask_files, rea
 
 if TYPE_CHECKING:
     from impasto.cli.jobs.sheet_axes import Choice
+    from impasto.engine.cache import EngineCache
+    from impasto.engine.protocol import PictureEngine
     from impasto.image.masks import Mask
     from impasto.image.picture import Picture
-    from impasto.network.one_pass import OnePass
-    from impasto.optimize.stylizer import Stylizer
     from impasto.recipe.recipe import Recipe
     from impasto.record.contact_sheet import ContactSheet
 
@@ -117,7 +117,8 @@ class _Filling:
         self._masks = masks
         self._sheet = sheet
         self._output = output
-        self._engine: Stylizer | OnePass | None = None
+        self._engine: PictureEngine | None = None
+        self._cache: EngineCache | None = None
         self._made: dict[tuple[str, int | None], Picture] = {}
 
     def fill(self, choices: Sequence[Choice], recipes: Sequence[Recipe]) -> int:
@@ -157,27 +158,27 @@ class _Filling:
 
     def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:
         """One cell's picture; none if the user stopped it."""
-        from impasto.api.stylize import finished_picture
-        from impasto.network.choice import engine_for
+        from impasto.api.stylize import finish_picture
+        from impasto.engine.cache import EngineCache
+        from impasto.engine.hardware import Hardware
+        from impasto.engine.inputs import Inputs
+        from impasto.engine.registry import make_engine
 
         key = (recipe.model_dump_json(), choice.painting)
         if key not in self._made:
             options, paintings = self._options, self._paintings
-            self._engine = engine_for(
-                recipe,
-                device=options.device,
-                weights=options.weights,
-                max_memory=options.max_memory,
-                scratch=options.scratch,
-                like=self._engine,
+            hardware = Hardware.resolve(
+                options.device, options.weights, options.max_memory, options.scratch
             )
+            self._cache = self._cache or EngineCache()
+            # The latest engine is kept until there is the next, which may share its networks.
+            self._engine = make_engine(recipe, hardware, self._cache)
             chosen = paintings if choice.painting is None else [paintings[choice.painting]]
-            masks, parts = self._masks
-            for step in self._engine.run(self._photo, chosen, masks=masks, style_masks=parts):
+            for step in self._engine.run(Inputs.read(recipe, self._photo, chosen, *self._masks)):
                 if stop:
                     return None
                 last = step
-            self._made[key] = finished_picture(last, self._photo, recipe)
+            self._made[key] = finish_picture(last, self._photo, recipe)
         return self._made[key]
 
     def _write(self) -> None:

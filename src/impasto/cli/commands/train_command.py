@@ -223,7 +223,7 @@ def _device_of_this_process(asked: str) -> tuple[Any, int]:
     """
     import torch
 
-    from impasto.engine.device import resolve_device
+    from impasto.engine.hardware import resolve_device
     from impasto.errors import InputError
 
     if "WORLD_SIZE" not in os.environ:

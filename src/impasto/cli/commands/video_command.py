@@ -252,7 +252,7 @@ def size_of(
     clip: Clip, recipe: Recipe, options: argparse.Namespace, output: Path | None
 ) -> tuple[int, int]:
     """(width, height) of the film."""
-    from impasto.engine.device import default_longer_side, resolve_device
+    from impasto.engine.hardware import choose_longer_side, resolve_device
     from impasto.engine.sizes import SHORTEST
     from impasto.errors import LimitError
     from impasto.image.files.limits import Limits
@@ -261,7 +261,7 @@ def size_of(
 
     form = clip.format
     longest = max(form.width, form.height)
-    longer = recipe.size or default_longer_side(longest, resolve_device(options.device))
+    longer = recipe.size or choose_longer_side(longest, resolve_device(options.device))
     width, height = choose_film_size(form, longer, output)
     Limits().check_size(width, height, "the film")
     if min(width, height) < SHORTEST + 1:

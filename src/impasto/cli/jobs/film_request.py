@@ -13,7 +13,7 @@ from typing import Any
 from impasto._version import __version__
 from impasto.encoders.sources import hash_file
 from impasto.image.picture import Picture
-from impasto.network.network_files import network_file, network_there
+from impasto.network.network_files import find_network_file, network_there
 from impasto.optimize.checkpoint import essence
 from impasto.recipe.recipe import Recipe
 from impasto.video.clip.frames import Clip
@@ -87,7 +87,6 @@ class Film:
 
 def _network(recipe: Recipe, weights: str | None) -> list[str]:
     """Hashes of the files of weights that the user named, or that paint in one pass."""
-    files = [] if weights is None else [Path(weights)]
-    if recipe.engine.kind == "network":
-        files.append(network_file(recipe.engine.file))
-    return [hash_file(network_there(each)) for each in files]
+    files = [] if weights is None else [network_there(Path(weights))]
+    own = find_network_file(recipe.engine)
+    return [hash_file(each) for each in (*files, *([] if own is None else [own]))]

@@ -21,12 +21,12 @@ from impasto.errors import format_count
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
+    from impasto.engine.inputs import Inputs
     from impasto.engine.plan import Plan
+    from impasto.engine.protocol import PictureEngine
     from impasto.engine.step import Step
     from impasto.image.masks import Mask
     from impasto.image.picture import Picture
-    from impasto.network.one_pass import OnePass
-    from impasto.optimize.stylizer import Stylizer
     from impasto.recipe.recipe import Recipe
     from impasto.record.provenance import Provenance
 
@@ -77,28 +77,25 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
 
     ``recorders`` record every step, ``films`` are written at the end.
     """
-    from impasto.api.stylize import finished
+    from impasto.api.stylize import make_result
+    from impasto.engine.hardware import Hardware
+    from impasto.engine.inputs import Inputs
+    from impasto.engine.registry import make_engine
     from impasto.image.files.encode import write_picture
-    from impasto.network.choice import engine_for
 
-    engine = engine_for(
-        job.recipe,
-        device=job.device,
-        weights=job.weights,
-        max_memory=job.max_memory,
-        scratch=job.scratch,
-    )
+    hardware = Hardware.resolve(job.device, job.weights, job.max_memory, job.scratch)
+    engine = make_engine(job.recipe, hardware)
     _tell_reduced(job, engine.size_for(job.photo))
-    masks = job.masks, job.style_masks
-    plan = engine.plan(job.photo, job.paintings, *masks)
+    inputs = Inputs.read(job.recipe, job.photo, job.paintings, job.masks, job.style_masks)
+    plan = engine.plan(inputs)
     if not job.quiet:
         say(in_short(plan))
     began = time.monotonic()
     # A first signal ends the steps, never the writing of what they made.
     with stoppable() as stop:
-        last, stopped = _steps(engine, job, recorders, plan, stop)
+        last, stopped = _steps(engine, job, inputs, recorders, plan, stop)
         seconds = time.monotonic() - began
-        result = finished(engine, last, job.photo, job.paintings, job.sources, seconds, *masks)
+        result = make_result(engine, last, inputs, job.sources, seconds)
         made = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
         write_picture(
             result.picture,
@@ -144,8 +141,9 @@ def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
 
 
 def _steps(
-    engine: Stylizer | OnePass,
+    engine: PictureEngine,
     job: Job,
+    inputs: Inputs,
     recorders: Sequence[Any],
     plan: Plan,
     stop: list[int],
@@ -154,16 +152,12 @@ def _steps(
     from impasto.engine.allocation import give_freed_memory_back, keep_freed_memory
 
     steps = engine.run(
-        job.photo,
-        job.paintings,
-        masks=job.masks,
-        style_masks=job.style_masks,
-        checkpoint=job.checkpoint,
-        resume=job.resume,
+        inputs,
+        checkpoint=None if job.checkpoint is None else Path(job.checkpoint),
+        resume=None if job.resume is None else Path(job.resume),
         plan=plan,
     )
-    # A network's strips ask for the same few blocks again and again.
-    if plan.is_roomy or job.recipe.engine.kind != "optimizer":
+    if plan.is_roomy or engine.capabilities.reuses_memory:
         keep_freed_memory()
     if job.resume and not job.quiet:
         say(f"{job.resume} has a part of it")

@@ -122,14 +122,17 @@ def _varied(text: str) -> list[Choice]:
 
 
 def _recipes(options: argparse.Namespace) -> list[Choice]:
+    from impasto.engine.registry import find_capabilities
     from impasto.recipe.recipe import list_recipes, load_recipe
 
     if options.recipe or options.quality:
         raise InputError("--recipes and --recipe or --quality both choose: give one of them")
     if options.recipes:
         names = options.recipes.split(",")
-    else:  # Magenta's needs more than every installation has
-        names = [name for name in list_recipes() if load_recipe(name).engine.kind != "magenta"]
+    else:  # those that every installation can make
+        names = [
+            name for name in list_recipes() if find_capabilities(load_recipe(name)).extra is None
+        ]
     return [Choice(Path(name).stem, recipe=name) for name in names]
 
 

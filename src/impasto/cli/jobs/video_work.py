@@ -18,12 +18,13 @@ from impasto.cli.jobs.paint import stoppable
 from impasto.cli.options.arguments import notice_for, say
 from impasto.cli.reports.progress import clock
 from impasto.engine.allocation import keep_freed_memory
-from impasto.engine.device import peak_memory_mb, resolve_device
+from impasto.engine.hardware import Hardware, measure_peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.encode import check_target
 from impasto.video.clip.film_writer import write_raw_frame
 from impasto.video.clip.reading import NUMBER_PATTERN, find_numbered_files
-from impasto.video.engines.choice_of_frames import film_engine
+from impasto.video.engines.frame_engines import make_frame_engine
+from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.job.film_output import write_painted_film
 from impasto.video.job.film_run import FilmProgress, paint_film, repaint_backwards
 from impasto.video.job.frame_store import FrameStore
@@ -113,18 +114,13 @@ def engine_of(film: Film, stop: list[int]) -> FrameEngine:
         if stop:
             raise Stopped
 
-    return film_engine(
+    return make_frame_engine(
         film.recipe,
         film.paintings,
         film.size,
-        stability=options.stability,
-        iterations=options.later,
-        device=options.device,
-        weights=options.weights,
-        max_memory=options.max_memory,
-        scratch=options.scratch,
+        FrameSettings(options.stability, options.later, options.statistics == "shot"),
+        Hardware.resolve(options.device, options.weights, options.max_memory, options.scratch),
         on_step=look,
-        frozen=options.statistics == "shot",
     )
 
 
@@ -217,7 +213,7 @@ def _report(film: Film, done: int, seconds: float, *, stopped: bool) -> dict[str
         "seconds": round(seconds, 3),
         "recipe": film.recipe.model_dump(mode="json"),
         "device": str(device),
-        "peak_memory_mb": round(peak_memory_mb(device), 1),
+        "peak_memory_mb": round(measure_peak_memory_mb(device), 1),
         "interrupted": stopped,
     }
 

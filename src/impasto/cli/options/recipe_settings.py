@@ -48,10 +48,11 @@ def check_steps(recipe: Recipe, options: argparse.Namespace, flags: Sequence[str
     Raises:
         InputError: one of them is.
     """
+    from impasto.engine.registry import find_capabilities
     from impasto.errors import InputError
 
     for flag in flags:
-        if recipe.engine.kind != "optimizer" and getattr(options, flag):
+        if not find_capabilities(recipe).iterates and getattr(options, flag):
             raise InputError(
                 f"recipe {recipe.name!r} uses a network, which paints in one pass and does not use "
                 f"`{flag}`; the recipe sketch is the quickest that does",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from impasto.encoders.vgg import Encoder
-from impasto.engine.device import autocast_dtype
+from impasto.engine.hardware import choose_autocast
 from impasto.network.model import Painter
 from impasto.network.style_code import PictureMoments
 from impasto.network.train import training_losses as losses
@@ -56,7 +56,7 @@ class Trainer:
         self.photos, self.paintings = photos, paintings
         self.rank, self.average, self.step = rank, average, 0
         self.device = next(painter.parameters()).device
-        painter.autocast = autocast_dtype(plan.precision, self.device)
+        painter.autocast = choose_autocast(plan.precision, self.device)
         self.averaged = {k: v.detach().clone() for k, v in painter.state_dict().items()}
         painter.requires_grad_(plan.fitted == "all")
         painter.normalization.requires_grad_(True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from impasto._version import __version__
-from impasto.engine.device import default_longer_side
+from impasto.engine.hardware import choose_longer_side
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import InputError
 from impasto.image.files.atomic import replace_atomically
@@ -23,7 +23,8 @@ from impasto.studio.queue import folder as files
 from impasto.studio.queue.rows import Film
 from impasto.video.clip.frames import levels_to_floats
 from impasto.video.clip.selection import FrameSource, Selection, choose_sheet_places, select_preview
-from impasto.video.engines.choice_of_frames import film_engine
+from impasto.video.engines.frame_engines import make_frame_engine
+from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.job.film_output import choose_film_size
 from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
 from impasto.video.job.film_run import paint_film
@@ -56,7 +57,9 @@ class FilmJob:
         self._clip = attempt.worker.decoder.clip(self._place / files.CLIP, spec.names[0])
         recipe = parse_recipe(json.dumps(spec.recipe))
         form, painter = self._clip.format, attempt.worker.engine(recipe)
-        longer = recipe.size or default_longer_side(max(form.width, form.height), painter.device)
+        longer = recipe.size or choose_longer_side(
+            max(form.width, form.height), painter.hardware.device
+        )
         self._size = choose_film_size(form, longer, self._target)
         if min(self._size) <= SHORTEST:
             raise InputError(f"size: both sides of a film have to be above {SHORTEST} px")
@@ -65,7 +68,6 @@ class FilmJob:
         self._recipe = recipe.with_changes({"size": max(self._size)})
         self._paintings = attempt.paintings()
         self._selection = select_preview(Selection()) if film.preview else Selection()
-        self._painter = painter
         self._done, self._total = 0, film.wanted
         self._pace: list[float] = []
 
@@ -89,18 +91,15 @@ class FilmJob:
         return state
 
     def _engine(self) -> FrameEngine:
-        settings = self._attempt.worker.settings
-        return film_engine(
+        worker = self._attempt.worker
+        return make_frame_engine(
             self._recipe,
             self._paintings,
             self._size,
-            stability=self._film.stability,
-            device=settings.device,
-            weights=settings.weights,
-            max_memory=settings.job_memory,
-            scratch=settings.scratch,
+            FrameSettings(self._film.stability),
+            worker.hardware,
             on_step=lambda _: self._look(),
-            like=self._painter,
+            cache=worker.cache,
         )
 
     def _facts(self) -> dict[str, Any]:

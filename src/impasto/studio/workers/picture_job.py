@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from impasto.image.files.atomic import replace_atomically
 from impasto.image.files.encode import write_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
-from impasto.recipe.recipe import parse_recipe
+from impasto.recipe.recipe import Recipe, parse_recipe
 from impasto.segment.mask_words import find_masks
 from impasto.studio.decoding.browser_view import show
 from impasto.studio.http.bounds import check_size
@@ -25,22 +25,12 @@ from impasto.studio.queue import folder as files
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
+    from impasto.engine.inputs import Inputs
+    from impasto.engine.protocol import PictureEngine
     from impasto.engine.step import Step
-    from impasto.network.one_pass import OnePass
-    from impasto.optimize.stylizer import Stylizer
     from impasto.studio.workers.attempt import Attempt
 
 log = logging.getLogger("impasto.studio")
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What the picture is made from."""
-
-    photo: Picture
-    styles: list[Picture]
-    masks: list[Mask]
-    parts: list[Mask | None]
 
 
 class PictureJob:
@@ -59,14 +49,14 @@ class PictureJob:
         Raises:
             Problem, ImpastoError: it fails.
         """
-        from impasto.api.stylize import finished
+        from impasto.api.stylize import make_result
 
         attempt, spec = self._attempt, self._spec
         recipe = parse_recipe(json.dumps(spec.recipe))
         if spec.init:
             start = str(self._place / files.START)
             recipe = recipe.with_changes({"start.base": "image", "start.image": start})
-        inputs = self._inputs()
+        inputs = self._inputs(recipe)
         engine = attempt.worker.engine(recipe)
         check_size(engine.size_for(inputs.photo), attempt.worker.settings)
         # Closing writes the checkpoint, which has to be there before anybody else takes the job.
@@ -77,16 +67,15 @@ class PictureJob:
                     break
         if state not in (None, "stopped"):
             return state
-        result = finished(
-            *(engine, last, inputs.photo, inputs.styles, spec.names),
-            *(attempt.used, inputs.masks, inputs.parts),
-        )
+        result = make_result(engine, last, inputs, spec.names, attempt.used)
         self._write(result, whole=state is None)
         attempt.fresh()
         attempt.tell(progress_of(last), last.preview)
         return state or "done"
 
-    def _inputs(self) -> Inputs:
+    def _inputs(self, recipe: Recipe) -> Inputs:
+        from impasto.engine.inputs import Inputs
+
         attempt, spec = self._attempt, self._spec
         photo, styles = attempt.read(files.PHOTO, spec.names[0]), attempt.paintings()
         masks = [
@@ -105,7 +94,7 @@ class PictureJob:
         for place, word in enumerate(spec.masks):
             if word is not None:
                 self._show_mask(found[place], files.view_file(files.mask_file(place)))
-        return Inputs(photo, styles, found, found_parts)
+        return Inputs.read(recipe, photo, styles, found, found_parts)
 
     def _mask(self, file: str, name: str) -> Mask:
         return read_mask(self._attempt.read(file, name), name=name)
@@ -116,22 +105,20 @@ class PictureJob:
         with replace_atomically(self._place / file) as path:
             show(Picture(gray), path, "PNG")
 
-    def _steps(self, engine: Stylizer | OnePass, inputs: Inputs) -> Generator[Step, None, None]:
+    def _steps(self, engine: PictureEngine, inputs: Inputs) -> Generator[Step, None, None]:
         """Of the run, from its checkpoint if there is a sound one; closing it writes another."""
         checkpoint = self._place / files.CHECKPOINT
-        pictures = inputs.photo, inputs.styles
-        regions: dict[str, Any] = {"masks": inputs.masks, "style_masks": inputs.parts}
-        if engine.recipe.engine.kind != "optimizer":
-            return engine.run(*pictures, **regions)
+        if not engine.capabilities.checkpoints:
+            return engine.run(inputs)
         resume = checkpoint if checkpoint.exists() else None
         try:
-            return engine.run(*pictures, **regions, checkpoint=checkpoint, resume=resume)
+            return engine.run(inputs, checkpoint=checkpoint, resume=resume)
         except InputError:
             if resume is None:
                 raise
         log.warning("checkpoint not used", extra={"job": self._attempt.row.id})
         checkpoint.unlink()
-        return engine.run(*pictures, **regions, checkpoint=checkpoint)
+        return engine.run(inputs, checkpoint=checkpoint)
 
     def _seen(self, step: Step) -> str | None:
         """What the job is to become after this step, instead of going on to its end."""

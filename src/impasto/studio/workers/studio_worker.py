@@ -21,8 +21,9 @@ from impasto.studio.settings import Settings
 from impasto.studio.workers.attempt import Attempt
 
 if TYPE_CHECKING:
-    from impasto.network.one_pass import OnePass
-    from impasto.optimize.stylizer import Stylizer
+    from impasto.engine.cache import EngineCache
+    from impasto.engine.hardware import Hardware
+    from impasto.engine.protocol import PictureEngine
 
 IDLE_S = 0.1
 JOBS = 250
@@ -70,13 +71,14 @@ class Worker:
         self.folder = Folder(settings.data)
         self.queue = Queue(self.folder.table, durable=False)
         self.decoder = Decoder(settings.limits, settings.decode_memory, settings.decode_seconds)
-        self._engines: dict[str, Stylizer | OnePass] = {}
+        self._engines: dict[str, PictureEngine] = {}
+        self._cache: EngineCache | None = None
 
     def warm_up(self) -> None:
         """Load what every first job would wait for; what is missing, the first job tells."""
         for name in ("standard", "draft"):
             with contextlib.suppress(ImpastoError):
-                self.queue.note("device", self.engine(load_recipe(name)).device.type)
+                self.queue.note("device", self.engine(load_recipe(name)).hardware.device.type)
 
     def work(self) -> None:
         """Take jobs until told to end, or until a fresh process is due."""
@@ -100,19 +102,31 @@ class Worker:
         self.decoder.close()
         self.queue.close()
 
-    def engine(self, recipe: Recipe) -> Stylizer | OnePass:
-        """Of the latest recipe of its kind, or a new one that shares its network."""
-        from impasto.network.choice import engine_for
+    @property
+    def hardware(self) -> Hardware:
+        """What its engines may use of the machine."""
+        from impasto.engine.hardware import Hardware
+
+        settings = self.settings
+        return Hardware.resolve(
+            settings.device, settings.weights, settings.job_memory, settings.scratch
+        )
+
+    @property
+    def cache(self) -> EngineCache:
+        """The networks that its engines share."""
+        from impasto.engine.cache import EngineCache
+
+        if self._cache is None:
+            self._cache = EngineCache()
+        return self._cache
+
+    def engine(self, recipe: Recipe) -> PictureEngine:
+        """Return the latest engine of the recipe's kind, or a new one that shares its networks."""
+        from impasto.engine.registry import make_engine
 
         latest = self._engines.get(recipe.engine.kind)
         if latest is None or latest.recipe != recipe:
-            settings = self.settings
-            self._engines[recipe.engine.kind] = latest = engine_for(
-                recipe,
-                device=settings.device,
-                weights=settings.weights,
-                max_memory=settings.job_memory,
-                scratch=settings.scratch,
-                like=latest,
-            )
+            latest = make_engine(recipe, self.hardware, self.cache)
+            self._engines[recipe.engine.kind] = latest
         return latest

@@ -1,0 +1,136 @@
+"""The public engine: anything image-like in, a stream of steps out."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from impasto.engine.cache import EngineCache
+from impasto.engine.hardware import Hardware
+from impasto.engine.inputs import Inputs
+from impasto.engine.plan import Plan
+from impasto.engine.registry import make_engine
+from impasto.engine.step import Step
+from impasto.image.files.decode import read_picture
+from impasto.recipe.recipe import Recipe
+
+
+class Stylizer:
+    """The engine of a recipe: its networks are loaded once and serve any number of runs.
+
+    Attributes:
+        recipe: what it does.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        device: str = "auto",
+        weights: str | Path | None = None,
+        max_memory: int | None = None,
+        scratch: str | Path | None = None,
+        like: Stylizer | None = None,
+    ) -> None:
+        """Load the networks.
+
+        Args:
+            recipe: what to do.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            weights: a VGG weights file. None: the cache's, else the wheel's.
+            max_memory: bytes that the process may take (on a GPU: of its memory). None: all that is
+                free.
+            scratch: folder for the state of runs that do not fit into memory. None: ``TMPDIR``,
+                else the system's.
+            like: another one, whose networks are shared where this recipe needs the same.
+
+        Raises:
+            InputError, ResourceError: the device or the scratch folder does not exist.
+            WeightsError: the weights are missing or damaged.
+        """
+        self.recipe = recipe
+        self._cache: EngineCache = EngineCache() if like is None else like._cache
+        hardware = Hardware.resolve(device, weights, max_memory, scratch)
+        self._engine = make_engine(recipe, hardware, self._cache)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._engine.hardware.device
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16"]:
+        """The precision of the convolutions: what ``auto`` in the recipe came to."""
+        return self._engine.precision
+
+    def size_for(self, photo: Any) -> tuple[int, int]:
+        """Return the (width, height) of the result for a photo, which may be any kind of image.
+
+        Raises:
+            ImageError: the photo cannot be read.
+            LimitError: the shorter side would be too short for the network.
+        """
+        return self._engine.size_for(read_picture(photo))
+
+    def run(
+        self,
+        content: Any,
+        styles: Any,
+        *,
+        masks: Sequence[Any] = (),
+        style_masks: Sequence[Any] = (),
+        checkpoint: str | Path | None = None,
+        resume: str | Path | None = None,
+        every_s: float | None = None,
+        plan: Plan | None = None,
+    ) -> Generator[Step, None, None]:
+        """Repaint a photo, yielding after every iteration; at least once.
+
+        Closing the generator, or an exception in its consumer, stops the run. With a checkpoint its
+        state is written then, and before that every 30 s, or after every iteration if one takes
+        longer. A run that had come to its end when its checkpoint was written yields its last step
+        again.
+
+        It has eight parameters because this is the public call: users give single things by name,
+        and the engines inside take them as one :class:`impasto.engine.inputs.Inputs`.
+
+        Args:
+            content: the photo: any kind of image that :func:`impasto.read_picture` takes, or a
+                :class:`Picture`.
+            styles: a painting, or a list of them that the recipe's ``style.weights`` blend.
+            masks: where in the photo each painting is the style: any kind of image, at any size,
+                white inside. With one painting more than masks, the last one is for the rest of the
+                photo, which is otherwise kept.
+            style_masks: which part of each painting counts. None: all of it.
+            checkpoint: a file to keep the state in. None: it is not kept.
+            resume: a checkpoint of a run with the same recipe and pictures to resume.
+            every_s: seconds between two writes of the state, in place of the above.
+            plan: of :meth:`plan` for the same pictures, to be kept to.
+
+        Raises:
+            ImageError: a picture cannot be read.
+            InputError: there is no painting, weights or masks do not match, a mask is black all
+                over, or the checkpoint is of another run or the engine has none.
+            LimitError: the result would be too small for the network.
+            ResourceError: the result is too large for the memory there is.
+        """
+        return self._engine.run(
+            Inputs.read(self.recipe, content, styles, masks, style_masks),
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            resume=None if resume is None else Path(resume),
+            every_s=every_s,
+            plan=plan,
+        )
+
+    def plan(
+        self, content: Any, styles: Any, masks: Sequence[Any] = (), style_masks: Sequence[Any] = ()
+    ) -> Plan:
+        """Estimate what a run would take; the arguments are those of :meth:`run`.
+
+        Raises:
+            ImpastoError: whatever ``run`` would raise before it starts.
+        """
+        return self._engine.plan(Inputs.read(self.recipe, content, styles, masks, style_masks))

@@ -1,0 +1,77 @@
+"""What an engine can do, as data that is known before the engine is loaded (and without torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from impasto.errors import InputError
+
+if TYPE_CHECKING:
+    from impasto.engine.inputs import Inputs
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can do. Every face asks these, never which kind an engine is.
+
+    Attributes:
+        iterates: a run has many steps, so that their number, snapshots, and stopping early make
+            sense. Otherwise a run is one step.
+        checkpoints: a run can be saved and resumed.
+        masks: the photo may have several regions, each in the style of its own painting.
+        style_masks: a painting may count in part.
+        blends: several paintings may be blended.
+        tiles: a picture that does not fit into memory is worked on in tiles.
+        temporal: a frame of a film can be held near the frames before it.
+        shots: the paintings can be looked at once for a whole shot; see
+            :class:`impasto.engine.protocol.ShotEngine`.
+        shot_statistics: features of a shot can be normalized by the first frame's statistics.
+        refines: a run can begin with a given picture, so that a region can be refined.
+        batches: ``run_together`` paints several photos of one size at a time.
+        reuses_memory: blocks of the same sizes are asked for again and again, so that freed memory
+            is worth keeping however little there is.
+        network_file: ``engine.file`` of the recipe names the file of the network.
+        extra: the extra of impasto that has to be installed. None: none.
+    """
+
+    iterates: bool = False
+    checkpoints: bool = False
+    masks: bool = False
+    style_masks: bool = False
+    blends: bool = False
+    tiles: bool = False
+    temporal: bool = False
+    shots: bool = False
+    shot_statistics: bool = False
+    refines: bool = False
+    batches: bool = False
+    reuses_memory: bool = False
+    network_file: bool = False
+    extra: str | None = None
+
+    def check_inputs(self, inputs: Inputs) -> None:
+        """Check that an engine with these capabilities can paint the inputs.
+
+        Raises:
+            InputError: it cannot.
+        """
+        regions = inputs.regions
+        if regions.masks and not self.masks:
+            raise InputError("masks: this engine paints the whole photo in one style")
+        if any(regions.style_masks) and not self.style_masks:
+            raise InputError("style masks: this engine takes the whole of each painting")
+        if len(inputs.paintings) > 1 and not regions.masks and not self.blends:
+            where = ", or one painting for each mask" if self.masks else ""
+            raise InputError(
+                f"{len(inputs.paintings)} paintings: this engine takes one painting{where}"
+            )
+
+    def check_checkpoint(self, *files: object) -> None:
+        """Check that an engine with these capabilities can use the given checkpoint files.
+
+        Raises:
+            InputError: one is given (not None), and it cannot.
+        """
+        if not self.checkpoints and any(file is not None for file in files):
+            raise InputError("this engine paints in one pass: it neither saves nor resumes a run")

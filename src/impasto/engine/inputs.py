@@ -1,0 +1,72 @@
+"""The pictures that an engine is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from impasto.engine.regions import Regions, read_regions
+from impasto.image.files.decode import read_paintings, read_picture
+from impasto.image.picture import Picture
+from impasto.recipe.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The photo, the paintings, and where each painting is the style.
+
+    Attributes:
+        photo: the content picture, at any size.
+        paintings: the style pictures, at least one, at any sizes.
+        regions: the parts of the photo, and how strong each style is there.
+    """
+
+    photo: Picture
+    paintings: tuple[Picture, ...]
+    regions: Regions = field(default_factory=Regions)
+
+    @classmethod
+    def read(
+        cls,
+        recipe: Recipe,
+        photo: Any,
+        paintings: Any,
+        masks: Iterable[Any] = (),
+        style_masks: Iterable[Any] = (),
+    ) -> Inputs:
+        """Read everything that a run of a recipe needs, from any kind of image.
+
+        Args:
+            recipe: whose strengths and weights the paintings have.
+            photo: any kind of image that :func:`impasto.read_picture` takes.
+            paintings: one such image or a list of them.
+            masks: where in the photo each painting is the style: any kind of image, at any size,
+                white inside.
+            style_masks: which part of each painting counts. None: all of it.
+
+        Raises:
+            ImageError, LimitError: a picture or mask cannot be read.
+            InputError: there is no painting, numbers do not match, or a mask is black all over.
+        """
+        content, styles = read_picture(photo), read_paintings(paintings)
+        regions = read_regions(recipe, len(styles), masks, style_masks)
+        return cls(content, tuple(styles), regions)
+
+    def hide_transparent(self) -> Inputs:
+        """Return the inputs with style masks that leave out what is transparent in a painting.
+
+        Raises:
+            InputError: a painting is transparent all over.
+        """
+        return replace(self, regions=self.regions.hide_transparent(self.paintings))
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """The photo and the paintings."""
+        return (self.photo, *self.paintings)
+
+    @property
+    def hashes(self) -> list[str]:
+        """What identifies the inputs in a checkpoint."""
+        return [*(picture.sha256() for picture in self.pictures), *self.regions.hashes]
