@@ -11,8 +11,8 @@ demo: .venv/installed
 	@echo "The picture is at $(CURDIR)/demo-out/demo.png"
 
 test: .venv/installed-test chromium docs/browser/node_modules
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples docs
+	$(BIN)/ruff format --check src tests benchmarks examples docs
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --dist loadfile --no-loadscope-reorder
 

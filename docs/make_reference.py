@@ -26,8 +26,8 @@ REFERENCE = Path(__file__).with_name("reference.md")
 HEAD = """\
 # Reference
 
-This page is generated from the code by `make reference`. The [guides](../README.md#where-to-go-next)
-explain how to use what is listed here.
+This page is generated from the code by `make reference`. The
+[guides](../README.md#where-to-go-next) explain how to use what is listed here.
 """
 EXIT_CODES = f"""\
 ## Exit codes
@@ -35,8 +35,8 @@ EXIT_CODES = f"""\
 | code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | some cells of a sheet or pictures of a batch failed, or a batch kept an output of another photo or recipe |
-| {errors.InputError.exit_code} | bad input or usage, or weights that are missing, damaged or cannot be downloaded |
+| 1 | parts failed: cells of a sheet, pictures of a batch; or a batch kept outputs of other inputs |
+| {errors.InputError.exit_code} | bad input or usage; weights missing, damaged or not downloadable |
 | {errors.LimitError.exit_code} | a limit on sizes was exceeded |
 | {errors.ResourceError.exit_code} | no memory, disk space, device or permission to write |
 | {INTERRUPTED} | interrupted; the best picture so far is written, without its recipe |
@@ -144,7 +144,7 @@ def _describe(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
 
 
 def _render_fields() -> Iterator[str]:
-    yield "A dot reaches into a table: `--set style.scale=2`, or in TOML `[style]` and `scale = 2`.\n"
+    yield "A dot reaches into a table: `--set style.scale=2`, in TOML `[style]` and `scale = 2`.\n"
     schema = Recipe.model_json_schema()
     notes = _read_field_notes()
     top, inner = [], []
