@@ -1,10 +1,10 @@
-"""Pictures an hour: a batch against a shell loop, processes against threads, Ray; and kills.
+"""Measure pictures an hour in a batch, a shell loop and Ray; and count what kills cost.
 
 Run on an idle machine: ``python benchmarks/batch.py [--quality sketch standard] [--photos 8]``, and
-``python benchmarks/batch.py --kills 50`` (``--ray`` wants the extra). Every way makes the same
+``python benchmarks/batch.py --kills 50``. ``--ray`` needs the extra. Every way makes the same
 photos with the same recipe at ``--size`` (512). CPU seconds are those of all processes that a
-command starts, found by a mark in their environment and read from /proc twice a second; pictures an
-hour are of wall time, which counts only on an idle machine.
+command starts; they are found by a mark in their environment and read from /proc twice a second.
+Pictures an hour are of wall time, which is meaningful only on an idle machine.
 """
 
 from __future__ import annotations
@@ -33,28 +33,33 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
-    """Print Markdown tables."""
+    """Measure and print Markdown tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quality", nargs="*", default=["sketch", "standard"])
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--photos", type=int, default=8)
-    parser.add_argument("--ways", nargs="*", help="of the table's first column; default: all")
-    parser.add_argument("--ray", action="store_true", help="as well")
-    parser.add_argument("--kills", type=int, default=0, help="trials, in place of the rest")
+    parser.add_argument("--ways", nargs="*", help="names in the second column (default: all)")
+    parser.add_argument("--ray", action="store_true", help="measure Ray too")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=0,
+        help="count what so many kills cost, and measure nothing else",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:
-            print(kills(Path(folder), options.kills))
+            print(try_kills(Path(folder), options.kills))
         else:
             print("| recipe | way | pictures | wall s | CPU s a picture | pictures an hour |")
             print("| --- | --- | --- | --- | --- | --- |")
             for quality in options.quality:
-                compare(Path(folder) / quality, quality, options)
+                compare_ways(Path(folder) / quality, quality, options)
 
 
-def compare(folder: Path, quality: str, options: argparse.Namespace) -> None:
-    """A row for each way of making some photos."""
-    photos, painting = pictures(folder / "photos", options.photos)
+def compare_ways(folder: Path, quality: str, options: argparse.Namespace) -> None:
+    """Print a row for each way of making some photos."""
+    photos, painting = write_photos(folder / "photos", options.photos)
     rest = ["--style", str(painting), "--recipe", quality, "--size", str(options.size), "--quiet"]
     cores = len(os.sched_getaffinity(0))
     threads = {"OMP_NUM_THREADS": str(cores)}
@@ -74,14 +79,14 @@ def compare(folder: Path, quality: str, options: argparse.Namespace) -> None:
         if options.ways and name not in options.ways:
             continue
         output = ["-o", str(folder / name.replace(" ", "-"))] if "batch" in name else []
-        wall, cpu = measured([*command, *output], environment)
+        wall, cpu = measure_command([*command, *output], environment)
         rate = 3600 * len(photos) / wall
         cells = [quality, name, len(photos), f"{wall:.0f}", f"{cpu / len(photos):.1f}"]
         print(f"| {' | '.join(map(str, cells))} | {rate:.0f} |", flush=True)
 
 
-def pictures(folder: Path, count: int) -> tuple[list[Path], Path]:
-    """So many photos of 3:2, and a painting."""
+def write_photos(folder: Path, count: int) -> tuple[list[Path], Path]:
+    """Write photos of 3:2 and find a painting."""
     folder.mkdir(parents=True)
     found = sorted((DATA / "photos").glob("*.jpg")) or [ROOT / "examples" / "photo.jpg"]
     written = []
@@ -93,21 +98,21 @@ def pictures(folder: Path, count: int) -> tuple[list[Path], Path]:
     return written, ROOT / "examples" / "painting.jpg"
 
 
-def measured(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
-    """Wall seconds, and CPU seconds of the command and all that it started."""
+def measure_command(command: Sequence[str], environment: dict[str, str]) -> tuple[float, float]:
+    """Measure wall seconds, and CPU seconds of the command and everything it started."""
     mark = str(random.getrandbits(64))
     began, cpu = time.monotonic(), dict[int, float]()
     with subprocess.Popen(command, env={**os.environ, **environment, MARK: mark}) as process:
         while process.poll() is None:
-            cpu |= cpu_of(mark)
+            cpu |= read_cpu_seconds(mark)
             time.sleep(0.5)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
     return time.monotonic() - began, sum(cpu.values())
 
 
-def cpu_of(mark: str) -> dict[int, float]:
-    """Seconds by process, of those that have a mark in their environment."""
+def read_cpu_seconds(mark: str) -> dict[int, float]:
+    """Read CPU seconds by process, for processes with a mark in their environment."""
     found = {}
     for entry in Path("/proc").iterdir():
         try:
@@ -119,8 +124,8 @@ def cpu_of(mark: str) -> dict[int, float]:
     return found
 
 
-def kills(folder: Path, trials: int) -> str:
-    """Kill the parent, a worker or both at random moments, go on until all is made, and count."""
+def try_kills(folder: Path, trials: int) -> str:
+    """Kill the parent, a worker or both at random, resume until all is made, and count."""
     chance, counts = random.Random(0), Counter[str]()
     photos = folder / "photos"
     photos.mkdir()
@@ -140,12 +145,12 @@ def kills(folder: Path, trials: int) -> str:
                 time.sleep(chance.uniform(0, 0.5))
                 if process.poll() is None:
                     counts["kills"] += 1
-                    strike(process, mark, chance, counts)
-            while cpu_of(mark):
+                    kill_some(process, mark, chance, counts)
+            while read_cpu_seconds(mark):
                 time.sleep(0.05)
             if process.returncode == 0:
                 break
-        check(out, len(list(photos.iterdir())), counts)
+        check_pictures(out, len(list(photos.iterdir())), counts)
     shown = ", ".join(f"{name} {counts[name]}" for name in COUNTED)
     return f"{rounds} batches of 24 pictures: {shown}"
 
@@ -157,7 +162,7 @@ COUNTED = (
 
 
 def wait_for_lines(process: subprocess.Popen[bytes], out: Path, count: int) -> None:
-    """Until so many lines more are in the record, or the process has ended."""
+    """Wait until the record has so many more lines, or the process has ended."""
     record = out / "impasto-batch.jsonl"
 
     def lines() -> int:
@@ -168,43 +173,43 @@ def wait_for_lines(process: subprocess.Popen[bytes], out: Path, count: int) -> N
         time.sleep(0.01)
 
 
-def strike(
+def kill_some(
     process: subprocess.Popen[bytes], mark: str, chance: random.Random, counts: Counter[str]
 ) -> None:
-    """Kill -9 the parent, one of its processes, or all of them; wait for what is left."""
-    workers = [pid for pid in cpu_of(mark) if is_worker(pid)]
+    """Kill the parent, one of its processes, or all of them, and wait for the rest."""
+    workers = [pid for pid in read_cpu_seconds(mark) if is_worker(pid)]
     match chance.choice(["of the parent", "of a worker", "of all"]):
         case "of a worker" if workers:
             counts["of a worker"] += 1
-            kill(chance.choice(workers))
+            kill_process(chance.choice(workers))
         case "of all":
             counts["of all"] += 1
             for pid in (process.pid, *workers):
-                kill(pid)
+                kill_process(pid)
         case _:
             counts["of the parent"] += 1
-            kill(process.pid)
+            kill_process(process.pid)
     process.wait()
 
 
 def is_worker(pid: int) -> bool:
-    """Rather than the parent, or what multiprocessing keeps track of semaphores with."""
+    """Tell workers from the parent and from multiprocessing's tracker of semaphores."""
     try:
         return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 
 
-def kill(pid: int) -> None:
-    """If it is still there."""
+def kill_process(pid: int) -> None:
+    """Kill a process if it still exists."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
 
 
-def check(out: Path, photos: int, counts: Counter[str]) -> None:
-    """Every picture there and whole, and said once to be done."""
+def check_pictures(out: Path, photos: int, counts: Counter[str]) -> None:
+    """Count pictures that are missing, damaged, or reported done more than once."""
     events: dict[str, Counter[str]] = {"begun": Counter(), "done": Counter(), "failed": Counter()}
     for line in (out / "impasto-batch.jsonl").read_text().splitlines():
         try:

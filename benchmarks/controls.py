@@ -1,8 +1,8 @@
-"""Each control before and after, on the shipped examples: ``docs/gallery/controls.jpg``.
+"""Draw each control before and after, on the shipped examples: ``docs/gallery/controls.jpg``.
 
-Run: ``python benchmarks/controls.py [--size 160]``. The commands are those of the real command
-line; their results are kept in ``benchmarks/.cache/controls``. It needs ``.[masks]`` and the wheel
-of ``--mask salient`` (docs/regions.md).
+Run: ``python benchmarks/controls.py [--size 160]``. It runs the real command line and keeps the
+results in ``benchmarks/.cache/controls``. It needs the extra ``masks`` and the network of
+``--mask salient`` (docs/regions.md).
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ CONTROLS: dict[str, list[str | Path]] = {
 
 
 def main() -> None:
-    """Run what is missing and draw the sheet."""
+    """Run the commands that have no result yet and draw the sheet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", default="160")
     size = parser.parse_args().size
     FOLDER.mkdir(parents=True, exist_ok=True)
-    masks()
-    made = {name: result(name, flags, size) for name, flags in CONTROLS.items()}
-    made |= {"refine --region, its left half": refined(made["--strength 0.4"])}
+    write_masks()
+    made = {name: paint_control(name, flags, size) for name, flags in CONTROLS.items()}
+    made |= {"refine --region, its left half": paint_refined(made["--strength 0.4"])}
     references = [("photo", PHOTO), ("painting", PAINTING), ("other painting", OTHER)]
     pictures = [(label, Image.open(path)) for label, path in references]
     pictures.append(("soft mask", Image.open(SOFT)))
@@ -63,8 +63,8 @@ def main() -> None:
     sheet.image.save(ROOT / "docs" / "gallery" / "controls.jpg", quality=85)
 
 
-def masks() -> None:
-    """The cat's head with a soft edge, and the painting's sky."""
+def write_masks() -> None:
+    """Draw masks: the cat's head with a soft edge, and the painting's sky."""
     with Image.open(PHOTO) as photo, Image.open(PAINTING) as painting:
         sizes = photo.size, painting.size
     (width, height), (across, down) = sizes
@@ -77,31 +77,31 @@ def masks() -> None:
     sky.save(SKY)
 
 
-def result(name: str, flags: list[str | Path], size: str) -> Path:
-    """The picture of a control."""
+def paint_control(name: str, flags: list[str | Path], size: str) -> Path:
+    """Paint with a control."""
     out = FOLDER / f"{''.join(c if c.isalnum() else '-' for c in name)}-{size}.png"
     if not out.exists():
         between_photos = "--recipe" in flags
         begun: list[str | Path] = [PHOTO, "--style", OTHER if between_photos else PAINTING]
         begun += ["--size", size, *([] if between_photos else ["--recipe", "sketch"])]
-        run([*begun, *flags, "--quiet", "-o", out])
+        run_command([*begun, *flags, "--quiet", "-o", out])
     return out
 
 
-def refined(result: Path) -> Path:
-    """A weak result whose left half is painted again at full strength."""
+def paint_refined(result: Path) -> Path:
+    """Paint the left half of a weak result again at full strength."""
     out = result.with_name(f"refined-{result.name}")
     with Image.open(result) as picture:
         region = f"0,0,{picture.width // 2},{picture.height}"
     if not out.exists():
         flags: list[str | Path] = ["--photo", PHOTO, "--style", PAINTING, "--strength", "1"]
         flags += ["--iterations", "40"]
-        run(["refine", result, "--region", region, *flags, "--quiet", "-o", out])
+        run_command(["refine", result, "--region", region, *flags, "--quiet", "-o", out])
     return out
 
 
-def run(arguments: list[str | Path]) -> None:
-    """One command."""
+def run_command(arguments: list[str | Path]) -> None:
+    """Run one command."""
     if impasto([str(each) for each in arguments]):
         raise SystemExit(f"failed: {arguments}")
 

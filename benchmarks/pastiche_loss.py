@@ -1,8 +1,9 @@
-"""pastiche's own objective, computed by pastiche's own code, of pictures saved by any tool.
+"""Compute pastiche's own objective, by its own code, for pictures saved by any tool.
 
-Run by ``reach.py`` with the Python of pastiche's environment, which has no impasto:
-``python pastiche_loss.py CONTENT STYLE SIZE PICTURE...`` prints a JSON list, one value a picture.
-The pictures are read back from their files, so the values are of what was saved: clamped, 8 bit.
+``reach.py`` runs it with the Python of pastiche's environment, which has no impasto:
+``python pastiche_loss.py CONTENT STYLE SIZE PICTURE...`` prints a JSON list, one value for each
+picture. The pictures are read from their files, so the values are of what was saved: clamped, in
+8 bits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pastiche.pastiche import PasticheArtist, load_image
 
 
 def main() -> None:
-    """Load the network and the targets once, then take each picture for the canvas."""
+    """Load the network and the targets once, then evaluate each picture."""
     content, style, size, *pictures = sys.argv[1:]
     artist = PasticheArtist(content, [style], size=int(size), device="cpu")
     values = []

@@ -1,9 +1,9 @@
-"""pastiche and impasto on the same pairs: time, memory, metrics, and the pictures side by side.
+"""Compare pastiche and impasto on the same pairs: time, memory, metrics and pictures.
 
-Run: ``python benchmarks/peers.py --pastiche PATH`` (the command of an environment that has
-``pip install pastiche==1.6.0``; by default the one beside this Python). Both tools run at 512 px
-in processes of their own, measured by wait4. pastiche runs with its own defaults for 500 steps,
-about a quarter of an hour a pair on two cores, so its results are kept in ``benchmarks/.cache``.
+Run: ``python benchmarks/peers.py --pastiche PATH``. PATH is the command of an environment with
+``pip install pastiche==1.6.0``, by default the one beside this Python. Both tools run at 512 px in
+processes of their own, measured by wait4. pastiche runs with its defaults for 500 steps, about a
+quarter of an hour a pair on two cores, so its results are kept in ``benchmarks/.cache``.
 
 Wall times are comparable only on an idle machine; CPU seconds (user + system, both cores) nearly
 always. Results go to ``benchmarks/peers.json`` and, with ``--sheets DIR``, pictures to DIR.
@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gallery import sheet
+from gallery import draw_sheet
 
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
@@ -39,11 +39,11 @@ PAIRS = (
     ("forest_path", "vangogh_wheat_field"),
 )
 JUDGED = {"style_gram": -1, "style_w2": -1, "content_ssim": 1}
-"""Metrics of the aim, with the sign of better."""
+"""Metrics of the aim, with the sign of what is better."""
 
 
-def measured(command: list[str], log: Path) -> dict[str, Any]:
-    """Run a command to its end; wall and CPU seconds, peak resident memory."""
+def measure_command(command: list[str], log: Path) -> dict[str, Any]:
+    """Run a command; measure wall and CPU seconds and peak resident memory."""
     began = time.monotonic()
     with log.open("w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -60,45 +60,47 @@ def measured(command: list[str], log: Path) -> dict[str, Any]:
     }
 
 
-def paths(photo: str, painting: str) -> tuple[Path, Path]:
-    """The files of a pair."""
+def find_pair(photo: str, painting: str) -> tuple[Path, Path]:
+    """Find the files of a pair."""
     return DATA / "photos" / f"{photo}.jpg", DATA / "paintings" / f"{painting}.jpg"
 
 
 def run_pastiche(
     binary: str | None, photo: str, painting: str, steps: int = 500
 ) -> dict[str, Any] | None:
-    """pastiche's figures for a pair, from the cache or by running it; none without a binary."""
+    """Take pastiche's figures from the cache or run it; None: there is no command for it."""
     folder = CACHE / "pastiche"
     folder.mkdir(parents=True, exist_ok=True)
     record = folder / f"{photo}-{painting}.json"
     if not record.exists():
         if not binary:
             return None
-        content, style = paths(photo, painting)
+        content, style = find_pair(photo, painting)
         command = [binary, "--content", str(content), "--styles", str(style), "--size", "512"]
         command += ["--seed", "0", "--num-steps", str(steps)]
         command += ["--output", str(record.with_suffix(".png"))]
-        found = measured(command, record.with_suffix(".log"))
+        found = measure_command(command, record.with_suffix(".log"))
         record.write_text(json.dumps({**found, "steps": steps}, indent=1))
     kept: dict[str, Any] = json.loads(record.read_text())
     return kept
 
 
 def run_impasto(photo: str, painting: str, quality: str) -> dict[str, Any]:
-    """impasto's figures for a pair, always run anew."""
+    """Run impasto on a pair; it is always run anew."""
     folder = CACHE / "impasto"
     folder.mkdir(parents=True, exist_ok=True)
-    content, style = paths(photo, painting)
+    content, style = find_pair(photo, painting)
     out = folder / f"{photo}-{painting}-{quality}.png"
     command = [sys.executable, "-m", "impasto", str(content), "--style", str(style)]
     command += ["--size", "512", "--quality", quality, "-o", str(out), "--force", "--quiet"]
-    return {**measured(command, out.with_suffix(".log")), "picture": str(out)}
+    return {**measure_command(command, out.with_suffix(".log")), "picture": str(out)}
 
 
-def judge(photo: str, painting: str, pictures: dict[str, Path], encoder: Any) -> dict[str, Any]:
-    """The metrics of each tool's saved picture."""
-    content, style = (read_picture(path) for path in paths(photo, painting))
+def measure_pictures(
+    photo: str, painting: str, pictures: dict[str, Path], encoder: Any
+) -> dict[str, Any]:
+    """Measure each tool's saved picture."""
+    content, style = (read_picture(path) for path in find_pair(photo, painting))
     return {
         tool: compare(content, style, read_picture(path), encoder)
         for tool, path in pictures.items()
@@ -112,7 +114,9 @@ def main() -> None:
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--pairs", type=int, default=len(PAIRS))
     parser.add_argument("--sheets", type=Path)
-    parser.add_argument("--cached-only", action="store_true", help="only pairs pastiche has done")
+    parser.add_argument(
+        "--cached-only", action="store_true", help="only pairs that pastiche has finished"
+    )
     options = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no evaluation pictures in {DATA}")
@@ -127,25 +131,25 @@ def main() -> None:
             "pastiche": CACHE / "pastiche" / f"{photo}-{painting}.png",
             "impasto": Path(ours["picture"]),
         }
-        metrics = judge(photo, painting, pictures, encoder)
+        metrics = measure_pictures(photo, painting, pictures, encoder)
         rows.append({"pair": [photo, painting], "pastiche": theirs, "impasto": ours, **{
             f"{tool}_metrics": values for tool, values in metrics.items()
         }})  # fmt: skip
-        print(table_rows(rows[-1]), flush=True)
+        print(render_rows(rows[-1]), flush=True)
         if options.sheets:
             options.sheets.mkdir(parents=True, exist_ok=True)
-            cells = list(zip(("photo", "painting"), paths(photo, painting), strict=True))
+            cells = list(zip(("photo", "painting"), find_pair(photo, painting), strict=True))
             cells += list(pictures.items())
-            sheet(cells).save(options.sheets / f"{photo}-{painting}.png")
+            draw_sheet(cells).save(options.sheets / f"{photo}-{painting}.png")
     if not rows:
         raise SystemExit("pastiche has done none of the pairs yet: run without --cached-only")
     result = {"machine": platform.processor() or platform.machine(), "cores": os.cpu_count()}
     (ROOT / "benchmarks" / "peers.json").write_text(json.dumps({**result, "rows": rows}, indent=1))
-    print(summary(rows))
+    print(summarize_rows(rows))
 
 
-def table_rows(row: dict[str, Any]) -> str:
-    """Two Markdown rows, one a tool."""
+def render_rows(row: dict[str, Any]) -> str:
+    """Render two Markdown rows, one for each tool."""
     lines = []
     for tool in ("pastiche", "impasto"):
         run, metrics = row[tool], row[f"{tool}_metrics"]
@@ -155,8 +159,8 @@ def table_rows(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def summary(rows: list[dict[str, Any]]) -> str:
-    """On how many pairs impasto is not worse, and the ratio of CPU seconds."""
+def summarize_rows(rows: list[dict[str, Any]]) -> str:
+    """Tell on how many pairs impasto is not worse, and the ratios of CPU seconds."""
     lines = []
     for metric, sign in JUDGED.items():
         better = sum(

@@ -1,13 +1,14 @@
-"""Time until our saved picture is as low in pastiche's own objective as pastiche's after 500 steps.
+"""Measure the time until impasto is as low in pastiche's own objective as pastiche after 500 steps.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/reach.py --python PYTHON`` (of an environment that has
-pastiche 1.6.0; its pictures and times are those that ``peers.py`` keeps in ``.cache/pastiche``).
+Run: ``OMP_NUM_THREADS=1 python benchmarks/reach.py --python PYTHON``. PYTHON is that of an
+environment with pastiche 1.6.0; its pictures and times are those that ``peers.py`` keeps in
+``.cache/pastiche``.
 
-The objective's value is computed by pastiche's own code (``pastiche_loss.py``) of the saved files.
-It is sharp enough to tell how a painting was resized, so ours is given photo and painting at the
-sizes and with the filter (Pillow's bilinear) that pastiche gives itself. Ours is two recipes in one
-process: ``pastiche-start.toml``, whose picture ``pastiche-objective.toml`` goes on with until its
-8-bit picture is not above pastiche's. CPU seconds, loading and saving included, are of wait4.
+``pastiche_loss.py`` computes the objective of the saved files by pastiche's own code. The objective
+tells how a painting was resized, so impasto is given photo and painting at the sizes and with the
+filter (Pillow's bilinear) that pastiche uses. impasto runs two recipes in one process:
+``pastiche-start.toml``, and from its picture ``pastiche-objective.toml`` until the 8-bit picture is
+not above pastiche's. CPU seconds are those of wait4, loading and saving included.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from peers import CACHE, PAIRS, measured, paths
+from peers import CACHE, PAIRS, find_pair, measure_command
 from PIL import Image
 
 from impasto.engine.hardware import Hardware
@@ -41,11 +42,11 @@ SIZE = 512
 
 
 def main() -> None:
-    """Print a Markdown table, a row a pair."""
+    """Print a Markdown table, a row for each pair."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--pairs", type=int, nargs="*", default=list(range(len(PAIRS))))
-    parser.add_argument("--most", type=int, default=400, help="iterations, then give up")
+    parser.add_argument("--most", type=int, default=400, help="iterations before giving up")
     parser.add_argument("--also", nargs="*", default=[], help="--quality levels to measure as well")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -58,22 +59,22 @@ def main() -> None:
     columns += options.also
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for index in options.pairs:
-        print(row(*PAIRS[index], options), flush=True)
+        print(run_pair(*PAIRS[index], options), flush=True)
 
 
-def row(photo: str, painting: str, options: argparse.Namespace) -> str:
-    """Run a pair; its line of the table."""
+def run_pair(photo: str, painting: str, options: argparse.Namespace) -> str:
+    """Run a pair and render its line of the table."""
     name = f"{photo}-{painting}"
     theirs = CACHE / "pastiche" / f"{name}.png"
     recorded = json.loads(theirs.with_suffix(".json").read_text())
-    (target,) = values(options.python, photo, painting, [theirs])
-    inputs = prepared(photo, painting)
-    others = [at_quality(quality, inputs, name) for quality in options.also]
+    (target,) = compute_values(options.python, photo, painting, [theirs])
+    inputs = prepare_inputs(photo, painting)
+    others = [run_quality(quality, inputs, name) for quality in options.also]
     out, log = KEPT / f"{name}.png", KEPT / f"{name}.log"
     command = [sys.executable, __file__, "--child", *map(str, inputs)]
-    found = measured([*command, str(target), str(options.most), str(out)], log)
+    found = measure_command([*command, str(target), str(options.most), str(out)], log)
     said = json.loads(log.read_text().splitlines()[-1])
-    ours, *rest = values(options.python, photo, painting, [out, *others])
+    ours, *rest = compute_values(options.python, photo, painting, [out, *others])
     (KEPT / f"{name}.json").write_text(json.dumps({**found, **said, "value": ours}, indent=1))
     ratio = recorded["cpu_s"] / found["cpu_s"]
     reached = f"{ratio:.1f}" if ours <= target else f"not reached ({ratio:.1f})"
@@ -82,37 +83,37 @@ def row(photo: str, painting: str, options: argparse.Namespace) -> str:
     return f"| {' | '.join(cells + [f'{value:.0f}' for value in rest])} |"
 
 
-def values(python: str, photo: str, painting: str, pictures: list[Path]) -> list[float]:
-    """pastiche's objective of saved pictures."""
-    command = [python, str(HERE / "pastiche_loss.py"), *map(str, paths(photo, painting))]
+def compute_values(python: str, photo: str, painting: str, pictures: list[Path]) -> list[float]:
+    """Compute pastiche's objective of saved pictures."""
+    command = [python, str(HERE / "pastiche_loss.py"), *map(str, find_pair(photo, painting))]
     command += [str(SIZE), *map(str, pictures)]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     found: list[float] = json.loads(result.stdout)
     return found
 
 
-def prepared(photo: str, painting: str) -> tuple[Path, Path]:
-    """Files of the photo and the painting at the sizes pastiche gives them, resized its way."""
-    sources = paths(photo, painting)
+def prepare_inputs(photo: str, painting: str) -> tuple[Path, Path]:
+    """Write photo and painting at pastiche's sizes, resized as it does."""
+    sources = find_pair(photo, painting)
     targets = KEPT / f"{photo}-photo.png", KEPT / f"{painting}-{photo}.png"
     with Image.open(sources[0]) as image:
         ratio = SIZE / max(image.size)
         size = round(image.width * ratio), round(image.height * ratio)
-        resized(image, size).save(targets[0], icc_profile=None)
+        resize_like_pastiche(image, size).save(targets[0], icc_profile=None)
     with Image.open(sources[1]) as image:
         high = round(math.sqrt(math.prod(size) * image.height / image.width))
         wide = round(image.width / image.height * high)
-        resized(image, (wide, high)).save(targets[1], icc_profile=None)
+        resize_like_pastiche(image, (wide, high)).save(targets[1], icc_profile=None)
     return targets
 
 
-def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The levels as they are stored: pastiche knows no color profile, so none may be kept."""
+def resize_like_pastiche(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize the stored levels: pastiche knows no color profiles, so none may be kept."""
     return image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
 
 
-def at_quality(quality: str, inputs: tuple[Path, Path], name: str) -> Path:
-    """The picture of a shipped recipe, from the same files."""
+def run_quality(quality: str, inputs: tuple[Path, Path], name: str) -> Path:
+    """Paint with a shipped recipe, from the same files."""
     out = KEPT / f"{name}-{quality}.png"
     if not out.exists():
         command = [sys.executable, "-m", "impasto", str(inputs[0]), "--style", str(inputs[1])]
@@ -122,7 +123,7 @@ def at_quality(quality: str, inputs: tuple[Path, Path], name: str) -> Path:
 
 
 def descend(photo: Path, painting: Path, target: float, most: int, out: Path) -> None:
-    """In the child: the start, then iterations until the 8-bit picture's value is low enough."""
+    """Run in the child: the start, then iterations until the 8-bit picture is low enough."""
     content, style = read_picture(photo), read_picture(painting)
     # The painting stays as it is, to the pixel: resampling it once more changes the objective.
     scale = math.sqrt(style.width * style.height / (content.width * content.height))
@@ -147,7 +148,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
         print(step.iteration, f"{time.process_time():.1f} s", step.losses, flush=True)
         improved, seen = step.losses["total"] < seen, min(seen, step.losses["total"])
         if improved and seen <= target:
-            picture = as_saved(step.picture())
+            picture = round_as_saved(step.picture())
             image = picture_to_tensor(
                 picture, step.width, step.height, Storage(engine.hardware.device)
             )
@@ -157,8 +158,8 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
     print(json.dumps({"iterations": step.iteration, "losses": step.losses}))
 
 
-def as_saved(picture: Picture) -> Picture:
-    """The picture in the 8 bits that its file will have."""
+def round_as_saved(picture: Picture) -> Picture:
+    """Round a picture to the 8 bits of its file."""
     return Picture(to_levels(picture.pixels, 8).astype(np.float32) / np.float32(255))
 
 

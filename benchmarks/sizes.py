@@ -1,15 +1,18 @@
-"""Time of an iteration and peak memory against size, impasto and pastiche.
+"""Measure time of an iteration and peak memory against size, for impasto and pastiche.
 
 Run: ``OMP_NUM_THREADS=1 python benchmarks/sizes.py [--pastiche PATH] [--large 1448 2048 ...]``.
-Each tool works at one scale, the size given, for a few iterations in a process of its own. The time
-is the median of whole iterations inside the run, so that loading is no part of it: of impasto's
-steps all but the first, in a run that is left before the last, which also measures the saved
-picture; of pastiche what its own log says of all steps but the first. Peak memory is the process's
-largest resident set (wait4) or, with ``--device cuda``, the largest allocated there; beside it
-stands what our plan said. The floor is what the direct convolutions of an iteration, in tiles or
-not, take at the rate of a large matrix product, measured in the same process. A few iterations do
-not fill L-BFGS's history: ``--iterations 12`` fills impasto's, pastiche's takes 100 and is left to
-``peers.py``; the table says how many were run.
+Each tool works at one scale, the size given, for a few iterations in a process of its own.
+
+- Time is the median of whole iterations inside the run, without loading: for impasto all steps but
+  the first, in a run that is left before the last, which also measures the saved picture; for
+  pastiche what its log says of all steps but the first.
+- Peak memory is the process's largest resident set (wait4), or with ``--device cuda`` the largest
+  allocated there. The plan's figure stands beside it.
+- The floor is the time of the direct convolutions of an iteration at the rate of a large matrix
+  product, measured in the same process.
+
+A few iterations do not fill L-BFGS's history. ``--iterations 12`` fills impasto's; pastiche's takes
+100, see ``peers.py``.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from floor import convolution_flop, product_rate
-from peers import DATA, ROOT, measured, paths
+from floor import count_convolution_flop, measure_product_rate
+from peers import DATA, ROOT, find_pair, measure_command
 
 from impasto.api.stylizer import Stylizer
 from impasto.engine.allocation import keep_freed_memory
@@ -37,27 +40,27 @@ from impasto.recipe.recipe import load_recipe
 BOTH = (512, 724, 1024)
 
 
-def pictures() -> tuple[Path, Path]:
-    """Photo and painting: of the evaluation set where it is, else the shipped example."""
+def find_pictures() -> tuple[Path, Path]:
+    """Find photo and painting: of the evaluation set if it exists, else the shipped example."""
     if DATA.is_dir():
-        return paths("canyon", "munch_scream")
+        return find_pair("canyon", "munch_scream")
     return ROOT / "examples" / "photo.jpg", ROOT / "examples" / "painting.jpg"
 
 
 def main() -> None:
-    """Print a Markdown table, a row a run."""
+    """Print a Markdown table, a row for each run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pastiche", default=str(Path(sys.executable).with_name("pastiche")))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(BOTH), help="of both tools")
     parser.add_argument("--large", type=int, nargs="*", default=[], help="of impasto alone")
     parser.add_argument("--iterations", type=int, default=4, help="of impasto, at least 2")
     parser.add_argument("--steps", type=int, default=4, help="of pastiche, at least 2")
-    parser.add_argument("--max-memory", type=float, help="GB that impasto may take, as its own")
+    parser.add_argument("--max-memory", type=float, help="GB, the limit of impasto's --max-memory")
     parser.add_argument("--device", default="cpu", help="of impasto")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        work(options.child, options.iterations, options.max_memory, options.device)
+        run_child(options.child, options.iterations, options.max_memory, options.device)
         return
     columns = ["tool", "size", "megapixels", "iterations", "s an iteration", "us a pixel"]
     columns += ["over the floor", "peak MB", "planned MB"]
@@ -65,14 +68,15 @@ def main() -> None:
     for size in options.sizes:
         if Path(options.pastiche).exists():
             print(
-                row("pastiche", **run_pastiche(options.pastiche, size, options.steps)), flush=True
+                render_row("pastiche", **run_pastiche(options.pastiche, size, options.steps)),
+                flush=True,
             )
     for size in [*options.sizes, *options.large]:
-        print(row("impasto", **run_impasto(size, options)), flush=True)
+        print(render_row("impasto", **run_impasto(size, options)), flush=True)
 
 
-def work(size: int, iterations: int, gigabytes: float | None, device: str) -> None:
-    """In the child: run impasto at one scale; print what its steps say as JSON."""
+def run_child(size: int, iterations: int, gigabytes: float | None, device: str) -> None:
+    """Run impasto at one scale in the child; print the figures of its steps as JSON."""
     recipe = load_recipe("standard").with_changes(
         {
             "size": size,
@@ -83,7 +87,7 @@ def work(size: int, iterations: int, gigabytes: float | None, device: str) -> No
         }
     )
     limit = None if gigabytes is None else round(gigabytes * 2**30)
-    photo, painting = (read_picture(path) for path in pictures())
+    photo, painting = (read_picture(path) for path in find_pictures())
     engine = Stylizer(recipe, device=device, max_memory=limit)
     plan = engine.plan(photo, painting)
     if plan.is_roomy:
@@ -94,34 +98,34 @@ def work(size: int, iterations: int, gigabytes: float | None, device: str) -> No
     shape = {"width": plan.width, "height": plan.height, "tile": steps[-1].tile}
     found = {"planned": plan.bytes_needed / 2**20}
     if engine.device.type == "cpu":
-        rate = product_rate(torch.float32)
-        found["floor"] = convolution_flop(recipe, plan.width, plan.height)[0] / rate
+        rate = measure_product_rate(torch.float32)
+        found["floor"] = count_convolution_flop(recipe, plan.width, plan.height)[0] / rate
     else:
         found["peak"] = measure_peak_memory_mb(engine.device)
     print(json.dumps({**shape, **found, "iterations": iterations, "seconds": seconds}))
 
 
 def run_impasto(size: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Figures of impasto at a size."""
+    """Measure impasto at a size."""
     command = [sys.executable, __file__, "--child", str(size)]
     command += ["--iterations", str(options.iterations), "--device", options.device]
     if options.max_memory is not None:
         command += ["--max-memory", str(options.max_memory)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        found = measured(command, log)
+        found = measure_command(command, log)
         return {"peak": found["peak_rss_mb"], **json.loads(log.read_text().splitlines()[-1])}
 
 
 def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
-    """Figures of pastiche at a size, with its own defaults."""
-    photo, painting = pictures()
+    """Measure pastiche at a size, with its defaults."""
+    photo, painting = find_pictures()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
         command += ["--size", str(size), "--num-steps", str(steps), "--info-step", "1"]
         command += ["--output", str(Path(folder) / "out.png")]
-        found = measured(command, log)
+        found = measure_command(command, log)
         text = log.read_text()
     width, height = re.findall(r"^size: (\d+)x(\d+)$", text, re.MULTILINE)[0]
     ends = [float(end) for end in re.findall(r"^\d+ +([\d.]+) +\S+$", text, re.MULTILINE)]
@@ -130,7 +134,7 @@ def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
     return {**shape, "iterations": steps, "seconds": seconds, "peak": found["peak_rss_mb"]}
 
 
-def row(
+def render_row(
     tool: str,
     *,
     width: int,
@@ -142,7 +146,7 @@ def row(
     planned: float | None = None,
     floor: float | None = None,
 ) -> str:
-    """One line of the table."""
+    """Render one line of the table."""
     pixels, pace = width * height, statistics.median(seconds)
     size = f"{width} x {height}" + (f", tiles of {tile}" if tile else "")
     cells = [tool, size, f"{pixels / 1e6:.2f}", str(iterations), f"{pace:.2f}"]

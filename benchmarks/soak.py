@@ -1,10 +1,10 @@
-"""The studio under load, its workers and itself killed at random: what is lost, what memory does.
+"""Test the studio under load while its workers and the server are killed at random.
 
     python benchmarks/soak.py --jobs 300 --clients 4 --kill-every 20 --kill-server 3
 
-Clients post small jobs of a few kinds, each with an idempotency key, which some post again as if
-the answer had been lost. At the end every job must be done, once, and all results of a kind equal.
-Linux only (reads /proc).
+Clients post small jobs of a few kinds, each with an idempotency key; some post again as if the
+answer had been lost. At the end every job must be done once, and all results of a kind must be
+equal. Memory of server and workers is sampled. Linux only: it reads /proc.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PATIENCE_S = 120.0
 
 
 class Soak:
-    """A server, its clients, and those who would do it harm."""
+    """A server, its clients, and what kills it."""
 
     def __init__(self, options: argparse.Namespace, data: Path) -> None:
         self.options = options
@@ -55,10 +55,10 @@ class Soak:
         self.lock = threading.Lock()
         self.over = threading.Event()
         self.problems: list[str] = []
-        self.process = self.start()
+        self.process = self.start_server()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start the server, and wait until it answers."""
+    def start_server(self) -> subprocess.Popen[bytes]:
+        """Start the server and wait until it answers."""
         command = [sys.executable, "-m", "impasto", "serve", "--no-open", "--threads", "1"]
         command += ["--port", str(self.port), "--data", str(self.data), "--log", "json"]
         command += ["--workers", str(self.options.workers), "--max-queue", "12"]
@@ -67,20 +67,20 @@ class Soak:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             with contextlib.suppress(httpx2.HTTPError):
-                if httpx2.get(self.url("/healthz"), timeout=5).status_code == 200:
+                if httpx2.get(self.make_url("/healthz"), timeout=5).status_code == 200:
                     return process
             time.sleep(0.2)
         raise SystemExit("the server does not answer")
 
-    def url(self, path: str) -> str:
+    def make_url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def ask(self, method: str, path: str, **given: Any) -> httpx2.Response:
-        """A request that is made again until it is answered, as a patient client does."""
+        """Repeat a request until it is answered, as a patient client does."""
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
-                answer = httpx2.request(method, self.url(path), timeout=30, **given)
+                answer = httpx2.request(method, self.make_url(path), timeout=30, **given)
             except httpx2.HTTPError:
                 self.counts["requests that met no server"] += 1
                 if time.monotonic() > until:
@@ -93,15 +93,15 @@ class Soak:
                 continue
             return answer
 
-    def client(self, numbers: list[int]) -> None:
+    def run_client(self, numbers: list[int]) -> None:
         """Post jobs and wait for each."""
         try:
             for number in numbers:
-                self.one(number)
+                self.run_one(number)
         except Exception as error:
             self.problems.append(f"a client: {error!r}")
 
-    def one(self, number: int) -> None:
+    def run_one(self, number: int) -> None:
         kind = number % len(KINDS)
         files = [
             ("photo", ("cat.jpg", (EXAMPLES / "cat.jpg").read_bytes())),
@@ -123,7 +123,7 @@ class Soak:
         self.follow(job)
 
     def follow(self, job: str) -> None:
-        """Wait for the end of a job, and take its result."""
+        """Wait for the end of a job and take its result."""
         while True:
             state = self.ask("GET", f"/v1/jobs/{job}").json()
             if state["state"] not in ("queued", "running"):
@@ -137,23 +137,25 @@ class Soak:
             self.results[self.jobs[job]].add(hashlib.sha256(result).hexdigest())
             self.counts["done"] += 1
 
-    def workers(self) -> list[int]:
-        """Processes with PyTorch loaded, below the server."""
+    def find_workers(self) -> list[int]:
+        """Find the server's child processes that have loaded PyTorch."""
         found = []
         for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with contextlib.suppress(OSError):
                 found += [int(child) for child in task.read_text().split() if holds_torch(child)]
         return found
 
-    def watch(self) -> None:
-        """Sample the memory of everybody, and kill."""
+    def watch_and_kill(self) -> None:
+        """Sample the memory of all processes, and kill some."""
         options = self.options
         next_kill = time.monotonic() + options.kill_every
         every = options.jobs // (options.kill_server + 1)
         while not self.over.wait(2.0):
-            workers = self.workers()
-            own = resident(self.process.pid)
-            self.memory.append((time.monotonic(), own, [resident(each) for each in workers]))
+            workers = self.find_workers()
+            own = read_resident_bytes(self.process.pid)
+            self.memory.append(
+                (time.monotonic(), own, [read_resident_bytes(each) for each in workers])
+            )
             if workers and time.monotonic() > next_kill:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.random.choice(workers), signal.SIGKILL)
@@ -165,22 +167,22 @@ class Soak:
                 self.process.kill()
                 self.process.wait()
                 self.counts["servers killed"] += 1
-                self.process = self.start()
+                self.process = self.start_server()
 
     def run(self) -> bool:
-        """Everything; whether all is well."""
+        """Run everything; return whether there was no problem."""
         options = self.options
         numbers = list(range(options.jobs))
         shares = [numbers[place :: options.clients] for place in range(options.clients)]
-        clients = [threading.Thread(target=self.client, args=(share,)) for share in shares]
-        watcher = threading.Thread(target=self.watch)
+        clients = [threading.Thread(target=self.run_client, args=(share,)) for share in shares]
+        watcher = threading.Thread(target=self.watch_and_kill)
         for thread in (*clients, watcher):
             thread.start()
         for thread in clients:
             thread.join()
         self.over.set()
         watcher.join()
-        self.tell()
+        self.report()
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
         if code:
@@ -189,18 +191,18 @@ class Soak:
             print("PROBLEM", problem)
         return not self.problems
 
-    def tell(self) -> None:
-        """Print what happened, and note what should not have."""
+    def report(self) -> None:
+        """Print what happened, and record what should not have."""
         options = self.options
         figures = self.ask("GET", "/metrics").text
-        ended = figure(figures, 'impasto_jobs_ended_total{state="done"}')
+        ended = read_figure(figures, 'impasto_jobs_ended_total{state="done"}')
         for what, found, expected in (
             ("jobs that clients saw done", self.counts["done"], options.jobs),
             ("ids that clients were given", len(self.jobs), options.jobs),
             ("jobs that the queue has done", ended, options.jobs),
             (
                 "jobs that the queue accepted",
-                figure(figures, "impasto_jobs_accepted_total"),
+                read_figure(figures, "impasto_jobs_accepted_total"),
                 options.jobs,
             ),
             ("folders of jobs", len(list((self.data / "jobs").iterdir())), options.jobs),
@@ -215,9 +217,8 @@ class Soak:
                 self.problems.append(f"kind {kind} has {len(hashes)} results")
         for name in sorted(self.counts):
             print(f"{name:34} {self.counts[name]}")
-        print(
-            f"workers lost, says the server       {figure(figures, 'impasto_workers_lost_total'):g}"
-        )
+        lost = read_figure(figures, "impasto_workers_lost_total")
+        print(f"workers lost according to the server {lost:g}")
         print(f"wall seconds                        {time.monotonic() - self.began:.0f}")
         quarter = max(1, len(self.memory) // 4)
         for name, part in (
@@ -227,21 +228,20 @@ class Soak:
             server = [own for _, own, _ in part]
             most = [max(all_) for _, _, all_ in part if all_]
             if server and most:
-                print(
-                    f"MiB in the {name:6} quarter: server {mib(server)}, largest worker {mib(most)}"
-                )
+                sizes = f"server {format_mib(server)}, largest worker {format_mib(most)}"
+                print(f"MiB in the {name:6} quarter: {sizes}")
 
 
-def mib(values: list[int]) -> str:
+def format_mib(values: list[int]) -> str:
     return f"{sum(values) / len(values) / 2**20:.0f} (at most {max(values) / 2**20:.0f})"
 
 
-def figure(text: str, name: str) -> float:
+def read_figure(text: str, name: str) -> float:
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
-def resident(process: int) -> int:
+def read_resident_bytes(process: int) -> int:
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096
     except (OSError, IndexError):

@@ -1,9 +1,9 @@
-"""Peak memory of the solver alone, all its state on disk and its history full, at any size.
+"""Measure peak memory of the solver alone, with its state on disk and its history full.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/state.py [--width 12288 --height 8192]``. What a run of
-100 megapixels takes beside its tiles is known only after as many iterations as the history is long,
-each of most of an hour. Here the objective is a weighted sum of squares that is evaluated in bands,
-so that what is left is the solver of ``standard`` as it is.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/state.py [--width 12288 --height 8192]``. The memory of a
+run of 100 megapixels beside its tiles is known only after as many iterations as the history is
+long, each of most of an hour. Here the objective is a weighted sum of squares that is evaluated in
+bands, so that only the solver of ``standard`` is left.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from impasto.recipe.recipe import load_recipe
 
 
 class Squares:
-    """Half the mean of w (x - t)^2, with rows and columns of different weight."""
+    """Half the mean of w (x - t)^2, with weights that vary by row and column."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """The loss and its gradient."""
+        """Compute the loss and its gradient."""
         gradient, total = self._storage.like(image), 0.0
         across = torch.linspace(0, 40, image.shape[3])
         for rows in self._storage.split_rows(image):
@@ -41,7 +41,7 @@ class Squares:
 
 
 def main() -> None:
-    """Print a line a step: the loss, seconds, and the peak so far."""
+    """Print a line for each step: loss, seconds, and the peak so far."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--width", type=int, default=12288)
     parser.add_argument("--height", type=int, default=8192)

