@@ -1,4 +1,4 @@
-"""Clips whose motion is known exactly, made by the tests, and files of them."""
+"""Makes clips whose motion is known exactly, and files of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEIGHT, WIDTH = 64, 80
 
 
 def texture(x, y):
-    """[..., 3] in [0, 1]: a smooth picture without end, of which any motion can be shown."""
+    """Sample an endless smooth picture at any position: [..., 3] in [0, 1]."""
     waves = [
         np.sin(0.31 * x + 0.11 * y) * np.cos(0.17 * y - 0.05 * x),
         np.sin(0.19 * x - 0.27 * y + 1) + 0.4 * np.sin(0.6 * x + 0.5 * y),
@@ -22,14 +22,15 @@ def texture(x, y):
 
 
 def grid(width=WIDTH, height=HEIGHT):
-    """x and y of the pixels, [H, W] each."""
+    """Return x and y of the pixels, [H, W] each."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     return x, y
 
 
-def moved(matrix, shift, width=WIDTH, height=HEIGHT):
-    """A frame, the one before, and the exact flows between them, when the picture moves so that
-    what was at p is at ``matrix @ (p - center) + center + shift``.
+def make_motion(matrix, shift, width=WIDTH, height=HEIGHT):
+    """Make a frame, the one before it, and the exact flows between them.
+
+    The picture moves so that what was at p is at ``matrix @ (p - center) + center + shift``.
     """
     center = np.array([width / 2, height / 2])
     x, y = grid(width, height)
@@ -41,13 +42,13 @@ def moved(matrix, shift, width=WIDTH, height=HEIGHT):
 
 
 def turn(degrees, zoom=1.0):
-    """The matrix of a rotation and a zoom."""
+    """Return the matrix of a rotation and a zoom."""
     angle = np.deg2rad(degrees)
     return zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 class Passing:
-    """A square that moves over a still background: flows and what is hidden are known exactly."""
+    """A square that moves over a still background, with exact flows and occlusions."""
 
     SIDE, STEP, TOP = 20, 6, 22
 
@@ -55,7 +56,7 @@ class Passing:
         return 10 + self.STEP * time
 
     def covers(self, time):
-        """Where the square is, [H, W] bool."""
+        """Mark the pixels of the square, [H, W] bool."""
         x, y = grid()
         left = self.left(time)
         across = (x >= left) & (x < left + self.SIDE)
@@ -67,18 +68,18 @@ class Passing:
         return np.where(self.covers(time)[..., None], square, texture(x, y))
 
     def flow(self, time, other):
-        """From a frame to another, [H, W, 2]."""
+        """Return the flow from one frame to another, [H, W, 2]."""
         flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
         flow[self.covers(time), 0] = self.STEP * (other - time)
         return flow
 
     def uncovered(self, time, other):
-        """What a frame shows of the background that the square hides in another."""
+        """Mark the background that one frame shows and the square hides in another."""
         return self.covers(other) & ~self.covers(time)
 
 
-def panning(count, width=64, height=48, step=2):
-    """[H, W, 3] uint8 each: the texture moving to the left, ``step`` px a frame."""
+def make_pan(count, width=64, height=48, step=2):
+    """Make [H, W, 3] uint8 frames of the texture moving left by ``step`` px per frame."""
     x, y = grid(width, height)
     return [
         (texture((x + step * i) / 3, y / 3) * 255).round().astype(np.uint8) for i in range(count)
@@ -98,7 +99,7 @@ def write_clip(
     tags=None,
     options=None,
 ):
-    """A video file of 8-bit frames, with a tone as long as the frames if there is to be sound."""
+    """Write 8-bit frames to a video file, with a tone of the same length if it has sound."""
     height, width = frames[0].shape[:2]
     base = Fraction(1, rate * 10)
     with av.open(str(path), "w") as container:
@@ -137,7 +138,7 @@ def _tone(container, stream, seconds):
 
 
 def write_sound(path: Path, seconds=0.5):
-    """A file with a tone and no picture."""
+    """Write a file with a tone and no picture."""
     with av.open(str(path), "w") as container:
         _tone(container, container.add_stream("aac", rate=44_100, layout="mono"), seconds)
     return path

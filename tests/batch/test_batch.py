@@ -1,4 +1,4 @@
-"""``impasto batch``: what is found, what is done already, what collides, what is said."""
+"""``impasto batch``: sources, outputs that exist, collisions, and messages."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RECORD = Path("out/impasto-batch.jsonl")
 
 @pytest.fixture(autouse=True)
 def in_work(work, monkeypatch):
-    """Every test runs inside its own folder, with three photos below ``photos``."""
+    """Run every test in a folder of its own, with three photos below ``photos``."""
     monkeypatch.chdir(work)
     Path("photos/deep").mkdir(parents=True)
     for number, name in enumerate(["a.png", "b.jpg", "deep/c.png"]):
@@ -54,7 +54,7 @@ def in_work(work, monkeypatch):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_network():
-    """The network is read once for all tests: they are about everything else."""
+    """Load the network once for all tests; they are about everything else."""
     load, loaded = optimizer_engine.load_encoder, {}
 
     def load_once(network, taps, **how):
@@ -70,30 +70,30 @@ def save(path: str, shift: int = 0) -> None:
     Image.fromarray(np.roll(synthetic_photo(), 9 * shift, axis=1)).save(path)
 
 
-def batch(*arguments: str) -> int:
-    """In this process: no worker to start."""
+def run_batch(*arguments: str) -> int:
+    """Run the command in this process, without starting workers."""
     return main(["batch", *arguments, "--executor", "serial"])
 
 
-def events(kind: str) -> list[dict]:
+def read_events(kind: str) -> list[dict]:
     lines = [json.loads(line) for line in RECORD.read_text().splitlines()]
     return [line for line in lines if line["event"] == kind]
 
 
-def made() -> set[str]:
+def list_outputs() -> set[str]:
     found = (path for path in Path("out").rglob("*") if path.is_file() and path != RECORD)
     return {path.relative_to("out").as_posix() for path in found}
 
 
-def report(capsys) -> dict:
+def read_report(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def test_the_process_has_its_threads_back_after_a_batch():
+def test_a_batch_restores_the_number_of_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(before + 2)
     try:
-        assert batch("photos/a.png", *QUICK) == 0
+        assert run_batch("photos/a.png", *QUICK) == 0
         assert torch.get_num_threads() == before + 2
     finally:
         torch.set_num_threads(before)
@@ -102,19 +102,19 @@ def test_the_process_has_its_threads_back_after_a_batch():
 def test_a_folder_keeps_its_tree_and_a_second_run_has_nothing_to_do(capsys):
     Path("photos/notes.txt").write_text("no picture")
     Path("photos/.hidden.png").write_bytes(b"")
-    assert batch("photos", *QUICK, "--json") == 0
-    assert made() == {"a.png", "b.png", "deep/c.png"}
-    found = report(capsys)
+    assert run_batch("photos", *QUICK, "--json") == 0
+    assert list_outputs() == {"a.png", "b.png", "deep/c.png"}
+    found = read_report(capsys)
     assert (found["made"], found["done_before"], found["failed"]) == (3, 0, [])
-    before = {name: Path("out", name).stat().st_mtime_ns for name in made()}
-    assert batch("photos", *QUICK, "--json") == 0
-    found = report(capsys)
+    before = {name: Path("out", name).stat().st_mtime_ns for name in list_outputs()}
+    assert run_batch("photos", *QUICK, "--json") == 0
+    found = read_report(capsys)
     assert (found["made"], found["done_before"]) == (0, 3)
-    assert {name: Path("out", name).stat().st_mtime_ns for name in made()} == before
+    assert {name: Path("out", name).stat().st_mtime_ns for name in list_outputs()} == before
 
 
 def test_each_picture_is_the_one_that_a_single_run_makes():
-    assert batch("photos", *QUICK) == 0
+    assert run_batch("photos", *QUICK) == 0
     main(["photos/deep/c.png", "--style", "painting.png", "-o", "one.png", *QUICK[4:]])
     assert Path("one.png").read_bytes() == Path("out/deep/c.png").read_bytes()
     assert read_provenance(Path("out/b.png")).inputs[0][0] == "b.jpg"
@@ -122,36 +122,36 @@ def test_each_picture_is_the_one_that_a_single_run_makes():
 
 def test_the_record_says_what_was_done_with_what():
     Path("photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n, then nothing")
-    assert batch("photos", *QUICK) == 1
-    done = {line["output"]: line for line in events("done")}
+    assert run_batch("photos", *QUICK) == 1
+    done = {line["output"]: line for line in read_events("done")}
     assert set(done) == {"a.png", "b.png", "deep/c.png"}
     for name, line in done.items():
         assert line["bytes"] == Path("out", name).stat().st_size
         assert line["seconds"] > 0
         assert len(line["sha256"]) == 64
-    (failed,) = events("failed")
+    (failed,) = read_events("failed")
     assert failed["photo"] == "photos/broken.png"
     assert "broken.png" in failed["error"]
-    (recipe,) = events("recipe")
+    (recipe,) = read_events("recipe")
     assert recipe["recipe"] == done["a.png"]["recipe"]
     assert recipe["is"]["size"] == 32
     assert recipe["styles"][0]["name"] == "painting.png"
 
 
-def test_a_bad_file_never_stops_the_others_and_is_tried_again(capsys):
+def test_a_bad_file_never_stops_the_others_and_is_retried(capsys):
     Path("photos/0.jpg").write_text("hello")
-    assert batch("photos", *QUICK) == 1
+    assert run_batch("photos", *QUICK) == 1
     said = capsys.readouterr().err
     assert "3 made" in said
     assert "failed: photos/0.jpg: looks like text" in said
     save("photos/0.jpg")
-    assert batch("photos", *QUICK) == 0
-    assert "0.png" in made()
+    assert run_batch("photos", *QUICK) == 0
+    assert "0.png" in list_outputs()
 
 
 @pytest.mark.parametrize("change", ["photo", "recipe", "painting", "output"])
-def test_what_has_changed_is_left_alone_and_said_until_forced(change, capsys):
-    assert batch("photos", *QUICK) == 0
+def test_changed_outputs_are_kept_and_reported_until_forced(change, capsys):
+    assert run_batch("photos", *QUICK) == 0
     again = list(QUICK)
     if change == "photo":
         save("photos/a.png", 3)
@@ -163,124 +163,124 @@ def test_what_has_changed_is_left_alone_and_said_until_forced(change, capsys):
         Path("out/a.png").write_bytes(Path("out/a.png").read_bytes()[:-9])
     before, left = Path("out/a.png").read_bytes(), 3 if change in ("recipe", "painting") else 1
     capsys.readouterr()
-    assert batch("photos", *again, "--json") == 1
+    assert run_batch("photos", *again, "--json") == 1
     said = capsys.readouterr()
     assert len(json.loads(said.out.splitlines()[-1])["left"]) == left
     assert "--force makes them again" in said.err
     assert Path("out/a.png").read_bytes() == before
-    assert batch("photos", *again, "--force", "--json") == 0
-    assert report(capsys)["made"] == left
+    assert run_batch("photos", *again, "--force", "--json") == 0
+    assert read_report(capsys)["made"] == left
     assert Path("out/a.png").read_bytes() != before
-    assert batch("photos", *again, "--force", "--json") == 0  # what is done stays done
-    assert report(capsys)["made"] == 0
+    assert run_batch("photos", *again, "--force", "--json") == 0  # what is done stays done
+    assert read_report(capsys)["made"] == 0
 
 
-def test_a_photo_that_was_only_touched_or_copied_is_known_by_its_hash(capsys):
-    assert batch("photos", *QUICK) == 0
+def test_a_photo_that_was_only_touched_or_copied_is_recognized_by_its_hash(capsys):
+    assert run_batch("photos", *QUICK) == 0
     os.utime("photos/a.png", (1, 1))
     shutil.copyfile("photos/b.jpg", "copy")
     Path("copy").replace("photos/b.jpg")
     capsys.readouterr()
-    assert batch("photos", *QUICK, "--json") == 0
-    assert report(capsys)["done_before"] == 3
+    assert run_batch("photos", *QUICK, "--json") == 0
+    assert read_report(capsys)["done_before"] == 3
 
 
-def test_an_output_of_another_hand_is_never_replaced_unasked(capsys):
+def test_a_file_that_is_not_of_this_batch_is_only_replaced_by_force(capsys):
     Path("out").mkdir()
     Path("out/b.png").write_bytes(b"mine")
-    assert batch("photos", *QUICK) == 2
+    assert run_batch("photos", *QUICK) == 2
     assert "such as out/b.png; --force allows it" in capsys.readouterr().err
-    assert made() == {"b.png"}
-    assert batch("photos", *QUICK, "--force") == 0
+    assert list_outputs() == {"b.png"}
+    assert run_batch("photos", *QUICK, "--force") == 0
     assert read_picture(Path("out/b.png")).width == 32
 
 
-def test_what_was_lost_is_made_again(capsys):
-    assert batch("photos", *QUICK) == 0
+def test_a_missing_output_is_made_again(capsys):
+    assert run_batch("photos", *QUICK) == 0
     Path("out/b.png").unlink()
-    assert batch("photos", *QUICK, "--json") == 0
-    assert report(capsys)["made"] == 1
+    assert run_batch("photos", *QUICK, "--json") == 0
+    assert read_report(capsys)["made"] == 1
 
 
 def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
-    assert batch("photos", *QUICK) == 0
+    assert run_batch("photos", *QUICK) == 0
     lines = RECORD.read_bytes().splitlines(keepends=True)
     assert b'"done"' in lines[-1]
     RECORD.write_bytes(b"".join(lines[:-1]) + lines[-1][:50])  # cut short
     capsys.readouterr()
-    assert batch("photos", *QUICK, "--json") == 0
-    assert report(capsys)["done_before"] == 3
+    assert run_batch("photos", *QUICK, "--json") == 0
+    assert read_report(capsys)["done_before"] == 3
     with BatchRecord(RECORD) as record:
         assert not record.find_entry("deep/c.png").is_unfinished
     told = json.loads(RECORD.read_text().splitlines()[-1])
     assert told["bytes"] == Path("out/deep/c.png").stat().st_size
     assert {"width", "seconds", "worker"}.isdisjoint(told)  # nobody saw them
     save("photos/new.png")
-    assert batch("photos", *QUICK, "--json") == 0
-    assert report(capsys)["made"] == 1
+    assert run_batch("photos", *QUICK, "--json") == 0
+    assert read_report(capsys)["made"] == 1
     with BatchRecord(RECORD) as record:
         assert record.find_entry("new.png").event == "done"
 
 
-def test_what_a_kill_left_half_written_is_removed():
-    assert batch("photos", *QUICK) == 0
+def test_half_written_files_of_a_kill_are_removed():
+    assert run_batch("photos", *QUICK) == 0
     dead, alive = Path("out/.impasto-999999999-0a0b0c0d"), Path(f"out/.impasto-{os.getpid()}-1")
     for path in (dead, alive):
         path.touch()
-    assert batch("photos", *QUICK) == 0
+    assert run_batch("photos", *QUICK) == 0
     assert dead.exists()  # nobody was killed here
     Path("out/b.png").unlink()
     lines = RECORD.read_text().splitlines()
     kept = [line for line in lines if '"done", "output": "b.png"' not in line]
     RECORD.write_text("\n".join(kept) + "\n")
-    assert batch("photos", *QUICK) == 0
+    assert run_batch("photos", *QUICK) == 0
     assert (dead.exists(), alive.exists()) == (False, True)
     assert Path("out/b.png").exists()
 
 
 def test_a_kill_while_an_older_output_was_replaced_makes_it_again(capsys):
-    assert batch("photos", *QUICK) == 0
+    assert run_batch("photos", *QUICK) == 0
     older = Path("out/b.png").read_bytes()
     again = [*QUICK[:-1], "2", "--force"]
-    assert batch("photos", *again) == 0
+    assert run_batch("photos", *again) == 0
     lines = [line for line in RECORD.read_text().splitlines() if "b.png" in line]
     kept = RECORD.read_text().replace(lines[-1] + "\n", "")
     RECORD.write_text(kept)
     Path("out/b.png").write_bytes(older)
     capsys.readouterr()
-    assert batch("photos", *again, "--json") == 0
-    assert report(capsys)["made"] == 1
+    assert run_batch("photos", *again, "--json") == 0
+    assert read_report(capsys)["made"] == 1
     assert Path("out/b.png").read_bytes() != older
 
 
 @pytest.mark.parametrize("other", ["photos/a.jpg", "photos/A.png", "photos/deep.png/x.png"])
-def test_names_that_collide_are_found_before_the_start(other, capsys):
+def test_colliding_names_are_reported_before_the_start(other, capsys):
     if "deep.png" in other:
         save("photos/deep.jpg")
         Path("photos/deep.png").mkdir()
     save(other)
-    assert batch("photos", *QUICK) == 2
+    assert run_batch("photos", *QUICK) == 2
     said = capsys.readouterr().err
     assert "would" in said
-    assert made() == set()
+    assert list_outputs() == set()
     if other == "photos/a.jpg":
         assert "--full-names" in said
-        assert batch("photos", *QUICK, "--full-names") == 0
-        assert {"a.png.png", "a.jpg.png"} < made()
+        assert run_batch("photos", *QUICK, "--full-names") == 0
+        assert {"a.png.png", "a.jpg.png"} < list_outputs()
 
 
 def test_results_inside_the_source_are_not_photos(capsys):
     inside = [*QUICK[:2], "-o", "photos/out", *QUICK[4:]]
-    assert batch("photos", *inside) == 0
-    assert batch("photos", *inside, "--json") == 0
-    assert report(capsys)["made"] == 0
-    assert batch("photos/**/*.png", *inside, "--root", "photos", "--json") == 0
-    assert report(capsys)["made"] == 0
-    assert batch("photos", *QUICK[:2], "-o", "photos", *QUICK[4:]) == 2
+    assert run_batch("photos", *inside) == 0
+    assert run_batch("photos", *inside, "--json") == 0
+    assert read_report(capsys)["made"] == 0
+    assert run_batch("photos/**/*.png", *inside, "--root", "photos", "--json") == 0
+    assert read_report(capsys)["made"] == 0
+    assert run_batch("photos", *QUICK[:2], "-o", "photos", *QUICK[4:]) == 2
     assert "results need a folder of their own" in capsys.readouterr().err
 
 
-def test_links_to_folders_are_followed_once_and_never_in_circles():
+def test_links_to_folders_are_followed_once_and_not_in_circles():
     Path("photos/deep/up").symlink_to("..")
     Path("elsewhere").mkdir()
     save("elsewhere/e.png")
@@ -288,8 +288,8 @@ def test_links_to_folders_are_followed_once_and_never_in_circles():
     Path("photos/link").symlink_to(Path("elsewhere").resolve())
     Path("photos/same").symlink_to(Path("elsewhere").resolve())
     Path("photos/gone.png").symlink_to("nowhere.png")
-    assert batch("photos", *QUICK) == 1  # the broken link
-    assert made() == {"a.png", "b.png", "deep/c.png", "link/e.png"}
+    assert run_batch("photos", *QUICK) == 1  # the broken link
+    assert list_outputs() == {"a.png", "b.png", "deep/c.png", "link/e.png"}
 
 
 @pytest.fixture
@@ -305,35 +305,35 @@ def no_way_into_deep(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_way_into_deep")
-def test_an_unreadable_folder_is_told_and_the_rest_is_made(capsys):
-    assert batch("photos", *QUICK) == 1
+def test_an_unreadable_folder_is_reported_and_the_rest_is_made(capsys):
+    assert run_batch("photos", *QUICK) == 1
     assert "failed: photos/deep: Permission denied" in capsys.readouterr().err
-    assert made() == {"a.png", "b.png"}
+    assert list_outputs() == {"a.png", "b.png"}
 
 
 @pytest.mark.usefixtures("no_way_into_deep", "room")
 def test_an_unreadable_folder_is_not_counted_as_a_picture_to_do(capsys):
-    assert batch("photos", *QUICK) == 4
+    assert run_batch("photos", *QUICK) == 4
     assert re.search(r"1 made in \d+:\d\d, 2 failed, 0 to do: ", capsys.readouterr().err)
 
 
-def test_lists_patterns_and_single_files(monkeypatch):
+def test_lists_patterns_and_single_files_are_sources(monkeypatch):
     class Standard:
         buffer = io.BytesIO(b"photos/a.png\nphotos/none.png\n\nphotos/a.png\n")
 
     monkeypatch.setattr(sys, "stdin", Standard)
-    assert batch("-", *QUICK) == 1
-    assert made() == {"photos/a.png"}
-    assert batch("photos/**/*.png", *QUICK, "--root", "photos/deep") == 0
-    assert made() == {"photos/a.png", "a.png", "c.png"}
+    assert run_batch("-", *QUICK) == 1
+    assert list_outputs() == {"photos/a.png"}
+    assert run_batch("photos/**/*.png", *QUICK, "--root", "photos/deep") == 0
+    assert list_outputs() == {"photos/a.png", "a.png", "c.png"}
     Standard.buffer = io.BytesIO(b"photos/b.jpg\0photos/new\nline.png\0")
     save("photos/new\nline.png")
-    assert batch("-", *QUICK, "--root", "photos") == 0
-    assert {"b.png", "new\nline.png"} < made()
-    assert batch("nothing/*.png", *QUICK) == 2
+    assert run_batch("-", *QUICK, "--root", "photos") == 0
+    assert {"b.png", "new\nline.png"} < list_outputs()
+    assert run_batch("nothing/*.png", *QUICK) == 2
 
 
-def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
+def test_a_table_sets_paintings_and_any_field_of_the_recipe(capsys):
     save("second.png", 4)
     Path("table.csv").write_text(
         "photo,style,size,style.scale,output,strength,recipe\n"
@@ -342,8 +342,8 @@ def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
         "photos/a.png,painting.png|second.png,,,both/a,,\n"
         "photos/b.jpg,,,,,,\n"
     )
-    assert batch("table.csv", *QUICK) == 0
-    assert made() == {
+    assert run_batch("table.csv", *QUICK) == 0
+    assert list_outputs() == {
         *("photos/a-painting.png", "photos/a-second.png", "both/a.png", "photos/b.png")
     }
     small = read_provenance(Path("out/photos/a-painting.png")).recipe
@@ -357,8 +357,8 @@ def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
     ]
     Path("table.jsonl").write_text("\n".join(map(json.dumps, rows)))
     capsys.readouterr()
-    assert batch("table.jsonl", *QUICK, "--json") == 0
-    found = report(capsys)
+    assert run_batch("table.jsonl", *QUICK, "--json") == 0
+    found = read_report(capsys)
     assert (found["made"], found["done_before"]) == (1, 1)
     assert read_provenance(Path("out/deep/er/b.png")).recipe.schedule.total == 2
 
@@ -382,10 +382,10 @@ def test_a_table_has_paintings_and_any_field_of_the_recipe(capsys):
         ([1], "expected an object"),
     ],
 )
-def test_a_bad_row_is_one_line_with_its_number(row, says, capsys):
+def test_a_bad_row_is_reported_in_one_line_with_its_number(row, says, capsys):
     good = {"photo": "photos/a.png"}
     Path("t.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}\n")
-    assert batch("t.jsonl", *QUICK) == 2
+    assert run_batch("t.jsonl", *QUICK) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("impasto: error: t.jsonl line 2: ")
     assert says in said
@@ -401,27 +401,27 @@ def test_a_bad_row_is_one_line_with_its_number(row, says, capsys):
         (b'photo\n"photos/a.png\n', "unexpected end of data"),
     ],
 )
-def test_a_bad_csv_is_one_line(text, says, capsys):
+def test_a_bad_csv_is_reported_in_one_line(text, says, capsys):
     Path("t.csv").write_bytes(text)
-    assert batch("t.csv", *QUICK) == 2
+    assert run_batch("t.csv", *QUICK) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert says in said
 
 
-def test_one_photo_with_different_rows_needs_names(capsys):
+def test_different_rows_of_one_photo_need_output_names(capsys):
     Path("t.csv").write_text("photo,seed\nphotos/a.png,1\nphotos/a.png,2\n")
-    assert batch("t.csv", *QUICK) == 2
+    assert run_batch("t.csv", *QUICK) == 2
     assert "give the rows different outputs" in capsys.readouterr().err
 
 
-def test_a_dry_run_tells_and_writes_nothing(monkeypatch, capsys):
-    def probed(self, job):
+def test_a_dry_run_estimates_and_writes_nothing(monkeypatch, capsys):
+    def probe_large(self, job):
         return replace(probe(self, job), seconds=40.0, width=1000, height=2000)
 
     probe = BatchWorker.probe
-    monkeypatch.setattr(BatchWorker, "probe", probed)
+    monkeypatch.setattr(BatchWorker, "probe", probe_large)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 2**30))
-    assert batch("photos", *QUICK, "--dry-run", "--json") == 0
+    assert run_batch("photos", *QUICK, "--dry-run", "--json") == 0
     said = capsys.readouterr()
     assert json.loads(said.out.splitlines()[-1])["to_make"] == 3
     assert "3 to make" in said.err
@@ -430,55 +430,57 @@ def test_a_dry_run_tells_and_writes_nothing(monkeypatch, capsys):
     assert not Path("out").exists()
 
 
-def test_what_does_not_fit_on_the_disk_is_not_begun(monkeypatch, capsys):
+def test_a_batch_that_does_not_fit_on_the_disk_is_not_started(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
-    assert batch("photos", *QUICK) == 4
+    assert run_batch("photos", *QUICK) == 4
     assert "--limit N makes some" in capsys.readouterr().err
-    assert made() == set()
+    assert list_outputs() == set()
 
 
 @pytest.fixture
 def room(monkeypatch):
-    """The names that the disk has room for."""
+    """Make a disk that has room only for the outputs with these names."""
     replacing, room = atomic.replace_atomically, ["a.png"]
 
     @contextlib.contextmanager
-    def filling(target):
+    def fill_disk(target):
         with replacing(target) as temporary:
             yield temporary
             if target.name not in room:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(atomic, "replace_atomically", filling)
+    monkeypatch.setattr(atomic, "replace_atomically", fill_disk)
     return room
 
 
-def test_a_disk_that_fills_up_ends_the_batch_and_the_rest_is_made_later(room, capsys):
-    assert batch("photos", *QUICK) == 4
+def test_a_full_disk_ends_the_batch_and_the_rest_is_made_later(room, capsys):
+    assert run_batch("photos", *QUICK) == 4
     said = capsys.readouterr().err
     assert "the disk is full: 1 made" in said
     assert "1 to do: the same command goes on" in said
-    assert made() == {"a.png"}
+    assert list_outputs() == {"a.png"}
     room += ["b.png", "c.png"]
-    assert batch("photos", *QUICK) == 0
-    assert made() == {"a.png", "b.png", "deep/c.png"}
+    assert run_batch("photos", *QUICK) == 0
+    assert list_outputs() == {"a.png", "b.png", "deep/c.png"}
 
 
 def test_a_limit_makes_the_rest_next_time(capsys):
-    assert batch("photos", *QUICK, "--limit", "2") == 0
-    assert made() == {"a.png", "b.png"}
-    assert batch("photos", *QUICK, "--limit", "2", "--json") == 0
-    assert report(capsys)["made"] == 1
+    assert run_batch("photos", *QUICK, "--limit", "2") == 0
+    assert list_outputs() == {"a.png", "b.png"}
+    assert run_batch("photos", *QUICK, "--limit", "2", "--json") == 0
+    assert read_report(capsys)["made"] == 1
 
 
 def test_the_other_flags_reach_every_picture():
     flags = ["--format", "tif", "--depth", "16", "--no-metadata", "--print", "1in@40dpi"]
     job = [*QUICK[:4], *QUICK[6:], *flags]
-    assert batch("photos/a.png", *job, "--root", "photos") == 0
+    assert run_batch("photos/a.png", *job, "--root", "photos") == 0
     picture = read_picture(Path("out/a.tif"))
     assert (picture.width, picture.metadata.depth) == (40, 16)
     assert not read_provenance(Path("out/a.tif")).keeps_metadata
-    assert batch("photos/b.jpg", *QUICK, "--no-embed", "--format", "jpg", "--root", "photos") == 0
+    assert (
+        run_batch("photos/b.jpg", *QUICK, "--no-embed", "--format", "jpg", "--root", "photos") == 0
+    )
     assert Path("out/b.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert b"impasto" not in Path("out/b.jpg").read_bytes()
 
@@ -502,28 +504,28 @@ def test_the_other_flags_reach_every_picture():
         (["photos", *QUICK, "--device", "cuda:77"], "cuda:77"),
     ],
 )
-def test_bad_usage_is_one_line_before_the_work(arguments, says, capsys):
+def test_bad_usage_is_reported_in_one_line_before_the_work(arguments, says, capsys):
     Path("empty").mkdir()
     Path("empty/x.txt").touch()
     Path("photos/note.txt").write_text("hello")
-    assert batch(*arguments) in (2, 4)
+    assert run_batch(*arguments) in (2, 4)
     said = capsys.readouterr().err.splitlines()
     assert says in said[-1]
     assert said[-1].startswith("impasto: error: ")
 
 
-def test_originals_are_never_replaced_even_by_force(capsys):
+def test_inputs_are_never_overwritten_even_by_force(capsys):
     Path("t.csv").write_text("photo,output\nphotos/a.png,photos/b.jpg\nphotos/b.jpg,x.png\n")
-    assert batch("t.csv", *QUICK[:2], "-o", ".", *QUICK[4:], "--force") == 2
+    assert run_batch("t.csv", *QUICK[:2], "-o", ".", *QUICK[4:], "--force") == 2
     assert "inputs are never overwritten" in capsys.readouterr().err
     Path("t.csv").write_text("photo,output\nphotos/a.png,painting.png\n")
-    assert batch("t.csv", *QUICK[:2], "-o", ".", *QUICK[4:], "--force") == 2
+    assert run_batch("t.csv", *QUICK[:2], "-o", ".", *QUICK[4:], "--force") == 2
 
 
 def test_two_batches_on_one_record_are_refused(capsys):
-    assert batch("photos", *QUICK) == 0
+    assert run_batch("photos", *QUICK) == 0
     with BatchRecord(RECORD):
-        assert batch("photos", *QUICK) == 2
+        assert run_batch("photos", *QUICK) == 2
     assert "another batch is using this record" in capsys.readouterr().err
 
 
@@ -536,26 +538,26 @@ def test_urls_go_through_fsspec(capsys):
     store.pipe_file("/style.png", Path("painting.png").read_bytes())
     job = ["memory://in", "--style", "memory://style.png", "-o", "memory://done/here"]
     job += ["--record", "r.jsonl", *QUICK[4:]]
-    assert batch(*job) == 1
-    assert batch("photos/a.png", *QUICK) == 0
+    assert run_batch(*job) == 1
+    assert run_batch("photos/a.png", *QUICK) == 0
     there = read_picture(store.cat_file("/done/here/x/a.png"))
     assert there.sha256() == read_picture(Path("out/photos/a.png")).sha256()
     assert not store.exists("/done/here/b.png")
     store.pipe_file("/in/b.jpg", Path("photos/b.jpg").read_bytes())
     capsys.readouterr()
-    assert batch(*job, "--json") == 0
-    found = report(capsys)
+    assert run_batch(*job, "--json") == 0
+    found = read_report(capsys)
     assert (found["made"], found["done_before"]) == (1, 1)
     files = ["--style", f"file://{Path('painting.png').resolve()}", *QUICK[4:]]
     there = f"file://{Path('photos').resolve()}"
-    assert batch(there, *files, "-o", f"file://{Path('new').resolve()}") == 0
+    assert run_batch(there, *files, "-o", f"file://{Path('new').resolve()}") == 0
     assert Path("new/deep/c.png").exists()
-    assert batch("nosuch://bucket/x", *QUICK) == 2
+    assert run_batch("nosuch://bucket/x", *QUICK) == 2
 
 
 @pytest.fixture
 def watch(monkeypatch):
-    """Watches ``photos``; at idle moments things happen, one each, and in the end a Ctrl-C."""
+    """Watch ``photos``; each time the batch is idle, one thing happens, and finally a Ctrl-C."""
     rest = time.sleep
 
     def run(*things):
@@ -567,14 +569,14 @@ def watch(monkeypatch):
             rest(0.001)
 
         monkeypatch.setattr(time, "sleep", sleep)
-        return batch("photos", *QUICK, "--watch", "--json")
+        return run_batch("photos", *QUICK, "--watch", "--json")
 
     monkeypatch.setattr(photo_search, "SETTLED_S", 0.0)
     monkeypatch.setattr(batch_run, "POLL_S", 0.01)
     return run
 
 
-def test_a_watched_folder_takes_files_when_they_are_whole(watch, capsys):
+def test_a_watched_folder_takes_files_when_they_are_complete(watch, capsys):
     whole = Path("photos/a.png").read_bytes()
     code = watch(
         lambda: Path("photos/late.png").write_bytes(whole[:40]),
@@ -582,36 +584,40 @@ def test_a_watched_folder_takes_files_when_they_are_whole(watch, capsys):
         lambda: Path("photos/late.png").write_bytes(whole),
         lambda: Path("photos/text.png").write_text("no picture"),
     )
-    found = report(capsys)
+    found = read_report(capsys)
     assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
     assert read_picture(Path("out/late.png")).width == 32
-    assert [line["photo"] for line in events("begun")].count("photos/late.png") == 1
+    assert [line["photo"] for line in read_events("begun")].count("photos/late.png") == 1
 
 
-def test_a_watch_that_was_killed_goes_on(watch, capsys):
-    """One output was written but not recorded, another was in the writing."""
-    assert batch("photos", *QUICK) == 0
+def test_a_killed_watch_resumes(watch, capsys):
+    """One output was written but not recorded, and another was being written."""
+    assert run_batch("photos", *QUICK) == 0
     kept = [line for line in RECORD.read_text().splitlines() if '"done", "output": "b' not in line]
     RECORD.write_text("\n".join(kept[:-1]) + "\n")
     Path("out/b.png").unlink()
     half = Path("out/.impasto-999999999-0a0b0c0d")
     half.touch()
     assert watch() == 0
-    found = report(capsys)
+    found = read_report(capsys)
     assert (found["made"], found["done_before"]) == (1, 2)
-    assert sorted(line["output"] for line in events("done")) == ["a.png", "b.png", "deep/c.png"]
+    assert sorted(line["output"] for line in read_events("done")) == [
+        "a.png",
+        "b.png",
+        "deep/c.png",
+    ]
     assert not half.exists()
 
 
-def test_a_file_that_is_saved_again_while_it_is_painted_waits_for_its_turn(watch, monkeypatch):
+def test_a_file_saved_again_while_it_is_painted_waits_for_its_turn(watch, monkeypatch):
     handed = []
 
     def submit(self, jobs):
         handed.extend(job.key for job in jobs)
         save(jobs[0].photo, 7)
-        return pool.submit(slowly, self._worker, jobs)
+        return pool.submit(work_slowly, self._worker, jobs)
 
-    def slowly(worker, jobs):
+    def work_slowly(worker, jobs):
         threading.Event().wait(0.3)  # for thirty looks
         return worker.work(jobs, WorkerShare())
 
@@ -624,15 +630,17 @@ def test_a_file_that_is_saved_again_while_it_is_painted_waits_for_its_turn(watch
     assert handed == ["a.png"]  # which was read after it was saved, so that it is done
 
 
-def test_a_watched_folder_that_goes_away_and_comes_back_is_told_once(watch, capsys):
+def test_a_watched_folder_that_goes_away_and_comes_back_is_reported_once(watch, capsys):
     def come_back():
         Path("away").rename("photos")
         save("photos/late.png")
 
-    def nothing():
+    def do_nothing():
         pass
 
-    code = watch(nothing, lambda: Path("photos").rename("away"), nothing, nothing, come_back)
+    code = watch(
+        do_nothing, lambda: Path("photos").rename("away"), do_nothing, do_nothing, come_back
+    )
     said = capsys.readouterr()
     assert said.err.splitlines().count("impasto: photos: no such file or folder") == 1
     found = json.loads(said.out.splitlines()[-1])
@@ -640,7 +648,7 @@ def test_a_watched_folder_that_goes_away_and_comes_back_is_told_once(watch, caps
 
 
 @pytest.mark.usefixtures("no_way_into_deep")
-def test_a_watched_folder_that_cannot_be_read_is_told_once(watch, capsys):
+def test_a_watched_folder_that_cannot_be_read_is_reported_once(watch, capsys):
     assert watch(lambda: save("photos/late.png")) == 1
     said = capsys.readouterr()
     assert said.err.splitlines().count("impasto: photos/deep: Permission denied") == 1

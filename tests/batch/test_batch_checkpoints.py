@@ -1,4 +1,4 @@
-"""A long picture of a batch that is killed goes on where it was."""
+"""A long picture resumes from its checkpoint after a kill."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKPOINT = Path("out/.photo.png.checkpoint")
 
 
 class Killed(BaseException):
-    """Nothing catches it, as nothing catches SIGKILL."""
+    """Not caught by anything, like SIGKILL."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,44 +29,44 @@ def always_kept(in_work, monkeypatch):
 
 @pytest.fixture
 def offered(monkeypatch):
-    """Iterations after which a state was offered; after the one in ``offered[0]`` comes a kill."""
+    """Collect the iterations with a state for a checkpoint; a kill follows ``offered[0]``."""
     seen, offer = [0], Keeper.offer
 
-    def noted(self, state):
+    def record_offer(self, state):
         offer(self, state)
         seen.append(state.iteration)
         if state.iteration == seen[0]:
             monkeypatch.setattr(Keeper, "keep", lambda *_: None)  # the dead write nothing
             raise Killed
 
-    monkeypatch.setattr(Keeper, "offer", noted)
+    monkeypatch.setattr(Keeper, "offer", record_offer)
     return seen
 
 
-def batch(output: str, *more: str) -> int:
+def run_batch(output: str, *more: str) -> int:
     return main(["batch", "photo.png", "-o", output, *JOB, *more])
 
 
 def kill_at(offered, iteration):
     keep, offered[:] = Keeper.keep, [iteration]
     with pytest.raises(Killed):
-        batch("out")
+        run_batch("out")
     Keeper.keep, offered[:] = keep, [0]
 
 
-def test_a_killed_picture_goes_on_and_is_the_one_that_was_not_killed(offered):
-    assert batch("whole") == 0
+def test_a_killed_picture_resumes_to_the_same_result(offered):
+    assert run_batch("whole") == 0
     kill_at(offered, 7)
     assert CHECKPOINT.exists()
     assert not Path("out/photo.png").exists()
-    assert batch("out") == 0
+    assert run_batch("out") == 0
     assert min(offered[1:]) == 8
     assert Path("out/photo.png").read_bytes() == Path("whole/photo.png").read_bytes()
     assert not CHECKPOINT.exists()
 
 
 @pytest.mark.parametrize("why", ["recipe", "photo", "damage"])
-def test_a_checkpoint_of_something_else_is_not_gone_on_with(why, offered):
+def test_a_checkpoint_of_something_else_is_not_resumed(why, offered):
     kill_at(offered, 7)
     more = []
     if why == "recipe":
@@ -75,22 +75,22 @@ def test_a_checkpoint_of_something_else_is_not_gone_on_with(why, offered):
         Path("photo.png").write_bytes(Path("painting.png").read_bytes())
     else:
         CHECKPOINT.write_bytes(CHECKPOINT.read_bytes()[:-99])
-    assert batch("out", *more) == 0
+    assert run_batch("out", *more) == 0
     assert min(offered[1:]) == 1
     assert not CHECKPOINT.exists()
-    assert batch("whole", *more) == 0
+    assert run_batch("whole", *more) == 0
     assert Path("out/photo.png").read_bytes() == Path("whole/photo.png").read_bytes()
 
 
-def test_a_name_that_leaves_no_room_for_another_is_no_hindrance():
+def test_a_very_long_name_works_without_a_checkpoint():
     long = "x" * 250
     Path("photo.png").rename(f"{long}.png")
     assert main(["batch", f"{long}.png", "-o", "out", *JOB]) == 0
     assert Path(f"out/{long}.png").exists()
 
 
-def test_short_pictures_have_none(monkeypatch, capsys):
+def test_short_pictures_have_no_checkpoint(monkeypatch, capsys):
     monkeypatch.setattr(job_painting, "CHECKPOINT_S", 120.0)
     monkeypatch.setattr(Keeper, "keep", lambda *_: pytest.fail("a checkpoint of a short picture"))
-    assert batch("out") == 0
+    assert run_batch("out") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["made"] == 1

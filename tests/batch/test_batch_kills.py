@@ -1,4 +1,4 @@
-"""What is left of a batch after kills, signals and lost workers: with real processes."""
+"""Kills, signals and lost workers of a batch, with real processes."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def start(*arguments: str) -> AbstractContextManager[subprocess.Popen]:
     return running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
-def lines() -> list[dict]:
-    """Whole ones: the last may be in the writing."""
+def read_lines() -> list[dict]:
+    """Read the complete lines; the last one may be incomplete."""
     whole = RECORD.read_text().split("\n")[:-1] if RECORD.exists() else []
     return [json.loads(line) for line in whole if line]
 
 
-def events(kind: str) -> list[dict]:
-    return [line for line in lines() if line["event"] == kind]
+def read_events(kind: str) -> list[dict]:
+    return [line for line in read_lines() if line["event"] == kind]
 
 
 def wait_for(what: Callable[[], object], process: subprocess.Popen | None = None) -> None:
@@ -78,13 +78,13 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def pids() -> set[int]:
-    return {int(line["worker"].rpartition(":")[2]) for line in events("done")}
+def list_pids() -> set[int]:
+    return {int(line["worker"].rpartition(":")[2]) for line in read_events("done")}
 
 
 def check_all_made_once() -> None:
-    """Nothing lost, nothing done twice, and each picture what an undisturbed run makes."""
-    made = Counter(line["output"] for line in events("done"))
+    """Check that nothing is missing or repeated, and that pictures equal an undisturbed run's."""
+    made = Counter(line["output"] for line in read_events("done"))
     assert made == {f"{number}.png": 1 for number in range(PHOTOS)}
     main(["batch", *JOB[:4], "whole", *JOB[5:], "--executor", "serial", "--quiet"])
     for number in range(PHOTOS):
@@ -95,29 +95,31 @@ def check_all_made_once() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_kills_of_everything_lose_only_what_was_in_flight():
+def test_kills_lose_only_the_jobs_that_were_running():
     with start("--workers", "1") as process:
-        wait_for(lambda: events("done"), process)
+        wait_for(lambda: read_events("done"), process)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=600)
     assert process.returncode == 130, said
     assert "ending with what is begun" in said.decode()
     assert "the same command goes on" in said.decode()
-    assert len(events("begun")) == len(events("done")) < PHOTOS  # what was begun was ended
-    before = len(events("done"))
+    assert (
+        len(read_events("begun")) == len(read_events("done")) < PHOTOS
+    )  # what was begun was ended
+    before = len(read_events("done"))
 
     with start("--workers", "2") as process:
-        wait_for(lambda: len(events("done")) >= before + 1, process)
+        wait_for(lambda: len(read_events("done")) >= before + 1, process)
         process.kill()
-    workers = pids()
+    workers = list_pids()
     wait_for(lambda: not any(map(is_alive, workers)))  # they do not outlive their parent
-    in_flight = len(events("begun")) - len(events("done"))
+    in_flight = len(read_events("begun")) - len(read_events("done"))
     assert 0 <= in_flight <= 2
-    before = len(events("done"))
+    before = len(read_events("done"))
     assert before < PHOTOS
 
     with start("--workers", "2", "--json") as process:
-        wait_for(lambda: len(events("begun")) > before + in_flight + 1, process)
+        wait_for(lambda: len(read_events("begun")) > before + in_flight + 1, process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
         victim = next(pid for pid, command in commands.items() if b"spawn_main" in command)
@@ -131,42 +133,42 @@ def test_kills_of_everything_lose_only_what_was_in_flight():
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_a_watch_that_is_killed_loses_and_doubles_nothing():
+def test_a_killed_watch_loses_and_repeats_nothing():
     last = Path(f"photos/{PHOTOS - 1}.png").rename("late.png")
     with start("--watch", "--workers", "1") as process:
-        wait_for(lambda: len(events("done")) >= 2, process)
+        wait_for(lambda: len(read_events("done")) >= 2, process)
         process.kill()
-    workers = pids()
+    workers = list_pids()
     wait_for(lambda: not any(map(is_alive, workers)))
-    assert len(events("done")) < PHOTOS - 1
+    assert len(read_events("done")) < PHOTOS - 1
     last.rename(f"photos/{PHOTOS - 1}.png")  # while nobody watches
     with start("--watch", "--workers", "1") as process:
-        wait_for(lambda: len(events("done")) >= PHOTOS, process)
+        wait_for(lambda: len(read_events("done")) >= PHOTOS, process)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
-    assert len(events("begun")) <= PHOTOS + 1  # with what was in flight at the kill
+    assert len(read_events("begun")) <= PHOTOS + 1  # with what was in flight at the kill
     check_all_made_once()
 
 
 def test_a_ray_worker_that_is_killed_costs_nothing():
-    """A real cluster of this machine, two actors, one of them killed at its work."""
+    """Kill one of two actors of a real cluster during its work."""
     pytest.importorskip("ray")
     with start("--executor", "ray", "--workers", "2", "--json") as process:
-        wait_for(pids, process)
-        os.kill(min(pids()), signal.SIGKILL)
+        wait_for(list_pids, process)
+        os.kill(min(list_pids()), signal.SIGKILL)
         out, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
     report = json.loads(out.splitlines()[-1])
     assert (report["made"], report["failed"]) == (PHOTOS, [])
-    assert len(pids()) > 1
-    assert len(events("begun")) == PHOTOS + 1  # what it was at was given to another
+    assert len(list_pids()) > 1
+    assert len(read_events("begun")) == PHOTOS + 1  # what it was at was given to another
     check_all_made_once()
 
 
 def test_a_second_signal_ends_it_at_once():
     with start("--workers", "1", "--iterations", "1000000") as process:
-        wait_for(lambda: events("begun"), process)
+        wait_for(lambda: read_events("begun"), process)
         process.send_signal(signal.SIGINT)
         # Two that come before the first is taken are one.
         while b"Ctrl-C again ends it at once" not in process.stderr.readline():
@@ -179,7 +181,7 @@ def test_a_second_signal_ends_it_at_once():
 
 
 class Scripted:
-    """An executor whose workers die at some photos, so many times."""
+    """An executor whose workers die at some photos, a given number of times."""
 
     def __init__(self, deaths: dict[str, int]) -> None:
         self.deaths = Counter(deaths)
@@ -203,30 +205,32 @@ class Scripted:
         return future
 
 
-def jobs(*photos: str) -> list[BatchJob]:
+def make_jobs(*photos: str) -> list[BatchJob]:
     return [
         BatchJob(f"{p}.png", p, ("s",), f"out/{p}.png", Recipe(), "id", "1-1-1") for p in photos
     ]
 
 
-def alone(several: list[BatchJob]) -> list[list[BatchJob]]:
+def split_jobs(several: list[BatchJob]) -> list[list[BatchJob]]:
     return [[job] for job in several]
 
 
-def test_jobs_that_were_lost_together_are_tried_again_one_by_one():
+def test_jobs_lost_together_are_retried_one_by_one():
     executor = Scripted({"a": 1})
     with BatchRecord(RECORD) as record:
-        groups = iter([jobs("a", "b"), jobs("c", "d")])
+        groups = iter([make_jobs("a", "b"), make_jobs("c", "d")])
         found = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.done]
     assert found == ["a", "b", "c", "d"]
     assert [job.again for job in executor.seen] == [False, False, True, True, False, False]
 
 
-def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
+def test_a_photo_whose_worker_died_is_retried_once_and_then_fails():
     executor = Scripted({"once": 1, "always": 9})
     with BatchRecord(RECORD) as record:
-        photos = jobs("a", "once", "always", "unsendable", "b")
-        found = {o.job.photo: o for o in run_jobs(iter(alone(photos)), executor, 2, record, [])}
+        photos = make_jobs("a", "once", "always", "unsendable", "b")
+        found = {
+            o.job.photo: o for o in run_jobs(iter(split_jobs(photos)), executor, 2, record, [])
+        }
     assert {photo for photo, outcome in found.items() if outcome.done} == {"a", "once", "b"}
     assert "two workers were lost while making it: killed" in found["always"].error
     assert "cannot pickle" in found["unsendable"].error
@@ -235,7 +239,7 @@ def test_a_photo_whose_worker_died_is_tried_once_more_and_then_failed():
     assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
 
 
-def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
+def test_jobs_are_not_given_to_workers_that_are_not_ready(monkeypatch):
     class Away(Scripted):
         asked = 0
 
@@ -251,13 +255,13 @@ def test_nothing_is_handed_to_workers_that_are_not_there_yet(monkeypatch):
     monkeypatch.setattr(batch_run, "POLL_S", 0.01)
     executor = Away({"b": 1})
     with BatchRecord(RECORD) as record:
-        ended = list(run_jobs(iter(alone(jobs("a", "b", "c"))), executor, 2, record, []))
+        ended = list(run_jobs(iter(split_jobs(make_jobs("a", "b", "c"))), executor, 2, record, []))
     assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
 
 
-def test_workers_that_never_come_again_are_waited_for_and_then_given_up(monkeypatch):
+def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
     class Lost(Scripted):
-        """Takes two jobs, is not free for long, takes one more, and is never free again."""
+        """Takes two jobs, is busy for long, takes one more, and is never free again."""
 
         asked = 0
 
@@ -268,7 +272,7 @@ def test_workers_that_never_come_again_are_waited_for_and_then_given_up(monkeypa
 
     now, told = [0.0], []
 
-    def clock() -> float:
+    def tick() -> float:
         now[0] += 10
         return now[0]
 
@@ -276,43 +280,43 @@ def test_workers_that_never_come_again_are_waited_for_and_then_given_up(monkeypa
     executor = Lost({"b": 1})
     ended = []
     with BatchRecord(RECORD) as record:
-        groups = iter(alone(jobs("a", "b", "c", "d")))
-        outcomes = run_jobs(
-            groups, executor, 1, record, [], Patience(100, told.append, clock=clock)
-        )
+        groups = iter(split_jobs(make_jobs("a", "b", "c", "d")))
+        outcomes = run_jobs(groups, executor, 1, record, [], Patience(100, told.append, clock=tick))
         with pytest.raises(NoWorkersError, match="no worker available for 100 s"):
             ended.extend(outcomes)
     assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b"]
     assert len(told) == 2  # once for each time that there was none
     assert all("no worker available for 30 s; waiting" in line for line in told)
-    assert [line["output"] for line in events("done")] == ["a.png", "b.png"]
+    assert [line["output"] for line in read_events("done")] == ["a.png", "b.png"]
     assert [job.photo for job in executor.seen] == ["a", "b", "b"]
 
 
-def test_nothing_is_begun_once_it_is_stopped_or_the_disk_is_full():
+def test_no_job_starts_after_a_stop_or_on_a_full_disk():
     executor, stop = Scripted({"lost": 1}), []
     with BatchRecord(RECORD) as record:
-        outcomes = run_jobs(iter(alone(jobs("a", "lost", "b", "c"))), executor, 1, record, stop)
+        outcomes = run_jobs(
+            iter(split_jobs(make_jobs("a", "lost", "b", "c"))), executor, 1, record, stop
+        )
         assert next(outcomes).job.photo == "a"
         stop.append(2)
         assert list(outcomes) == []
         assert [job.photo for job in executor.seen] == ["a"]
         executor = Scripted({"lost": 1})
-        photos = jobs("full", "full too", "lost", "e")
-        ended = list(run_jobs(iter(alone(photos[:3])), executor, 3, record, []))
+        photos = make_jobs("full", "full too", "lost", "e")
+        ended = list(run_jobs(iter(split_jobs(photos[:3])), executor, 3, record, []))
         assert [outcome.job.photo for outcome in ended] == ["full", "full too"]
         assert executor.seen == photos[:3]  # what was lost is not begun again
         executor = Scripted({})
-        assert len(list(run_jobs(iter(alone(photos)), executor, 2, record, []))) == 2
+        assert len(list(run_jobs(iter(split_jobs(photos)), executor, 2, record, []))) == 2
 
 
-def test_a_picture_that_a_dead_worker_had_written_is_not_made_again():
+def test_a_picture_written_by_a_dead_worker_is_not_made_again():
     from impasto.batch.batch_job import WorkerSettings, WorkerShare
     from impasto.batch.workers.batch_worker import BatchWorker
 
     Path("out").mkdir()
     Path("out/0.png").write_bytes(b"whole, for it is written so")
-    job = replace(jobs("photos/0.png")[0], output="out/0.png", again=True)
+    job = replace(make_jobs("photos/0.png")[0], output="out/0.png", again=True)
     (outcome,) = BatchWorker(WorkerSettings()).work([job], WorkerShare())
     assert outcome.done
     assert Path("out/0.png").read_bytes() == b"whole, for it is written so"

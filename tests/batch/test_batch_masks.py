@@ -1,4 +1,4 @@
-"""Masks of a batch: in tables and for all, as a single run takes them; bad ones, changed ones."""
+"""Masks of a batch: in tables and for all photos, invalid ones, and changed ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STYLE = ["--style", "painting.png"]
 
 @pytest.fixture(autouse=True)
 def in_work(work, monkeypatch):
-    """Two photos and three masks in ``t``, the painting beside it."""
+    """Make two photos and three masks in ``t``, and the painting beside it."""
     monkeypatch.chdir(work)
     Path("t").mkdir()
     for number, name in enumerate("ab"):
@@ -39,29 +39,29 @@ def save_mask(path: str, part: object) -> None:
     Image.fromarray(values).save(path)
 
 
-def batch(*arguments: str, table: str | None = None) -> int:
-    """In this process."""
+def run_batch(*arguments: str, table: str | None = None) -> int:
+    """Run the command in this process."""
     if table is not None:
         Path("t/t.csv").write_text(table)
         arguments = ("t/t.csv", *STYLE, *arguments)
     return main(["batch", *arguments, "-o", "out", *QUICK, "--executor", "serial", "--json"])
 
 
-def report(capsys) -> dict:
+def read_report(capsys) -> dict:
     return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
-def single(photo: str, target: str, *more: str, style=STYLE) -> bytes:
+def run_single(photo: str, target: str, *more: str, style=STYLE) -> bytes:
     assert main([f"t/{photo}.png", *style, "-o", target, *QUICK, *more, "--quiet"]) == 0
     return Path(target).read_bytes()
 
 
 def test_a_table_gives_each_photo_its_masks():
-    """The engine is the same for all rows: nothing of one row's masks may be left for the next."""
+    """All rows share the engine; the masks of one row must not affect the next."""
     table = "photo,mask,style_mask,output\n"
     table += "a.png,left-m.png,,one\na.png,top-m.png,,two\na.png,,top-m.png,three\na.png,,,four\n"
     table += "b.png,auto:2,,five\nb.png,left-m.png,none,six\n"
-    assert batch(table=table) == 0
+    assert run_batch(table=table) == 0
     asked = {
         "one": ["a", "--mask", "t/left-m.png"],
         "two": ["a", "--mask", "t/top-m.png"],
@@ -72,7 +72,7 @@ def test_a_table_gives_each_photo_its_masks():
     }
     made = {name: Path(f"out/{name}.png").read_bytes() for name in asked}
     for name, (photo, *more) in asked.items():
-        assert single(photo, f"{name}.png", *more) == made[name], name
+        assert run_single(photo, f"{name}.png", *more) == made[name], name
     assert len(set(made.values())) == len(made)
     assert read_provenance(Path("out/one.png")).masks[0][0] == "left-m.png"
     record = map(json.loads, Path("out/impasto-batch.jsonl").read_text().splitlines())
@@ -86,35 +86,35 @@ def test_several_masks_in_a_cell_or_a_list_and_several_paintings():
     rows = [{**row, "mask": "left-m.png"}, {**row, "mask": ["left-m.png", "top-m.png"]}]
     rows[1]["output"] = "two"
     Path("t/t.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert batch("t/t.jsonl") == 0
+    assert run_batch("t/t.jsonl") == 0
     table = "photo,style,mask\na.png,../painting.png|other.png,left-m.png|top-m.png\n"
-    assert batch(table=table) == 0
+    assert run_batch(table=table) == 0
     made = Path("out/a-painting-other.png").read_bytes()
     assert made == Path("out/two.png").read_bytes() != Path("out/one.png").read_bytes()
 
 
 def test_a_mask_for_all_photos_and_another_for_one():
     Path("t/t.csv").write_text("photo,mask\na.png,\nb.png,top-m.png\n")
-    assert batch("t/t.csv", *STYLE, "--mask", "t/left-m.png") == 0
-    assert single("a", "a.png", "--mask", "t/left-m.png") == Path("out/a.png").read_bytes()
-    assert single("b", "b.png", "--mask", "t/top-m.png") == Path("out/b.png").read_bytes()
+    assert run_batch("t/t.csv", *STYLE, "--mask", "t/left-m.png") == 0
+    assert run_single("a", "a.png", "--mask", "t/left-m.png") == Path("out/a.png").read_bytes()
+    assert run_single("b", "b.png", "--mask", "t/top-m.png") == Path("out/b.png").read_bytes()
 
 
 @pytest.mark.parametrize("flags", [["--mask", "t/gone.png"], ["--style-mask", "t/t.csv"]])
-def test_a_mask_for_all_that_cannot_be_read_is_told_before_the_start(flags, no_work, capsys):
-    assert batch(*flags, table="photo\na.png\nb.png\n") == 2
+def test_an_unreadable_mask_for_all_photos_is_reported_before_the_start(flags, no_work, capsys):
+    assert run_batch(*flags, table="photo\na.png\nb.png\n") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert flags[1] in line
     assert not Path("out").exists()
 
 
-def test_bad_masks_are_listed_and_stop_no_other(capsys):
+def test_bad_masks_are_listed_and_do_not_stop_other_photos(capsys):
     Path("t/words-m.png").write_text("no picture")
     masks = ["gone-m.png", "none-m.png", "words-m.png", "rect:1,2", "left-m.png"]
     rows = [f"a.png,{mask!r},{place}".replace("'", '"') for place, mask in enumerate(masks)]
     table = "\n".join(["photo,mask,output", *rows])
-    assert batch(table=table) == 1
-    failed = report(capsys)["failed"]
+    assert run_batch(table=table) == 1
+    failed = read_report(capsys)["failed"]
     assert len(failed) == 4
     assert {each["photo"] for each in failed} == {"t/a.png"}
     for words, each in zip(
@@ -124,26 +124,26 @@ def test_bad_masks_are_listed_and_stop_no_other(capsys):
     ):
         assert words in each["error"]
     save_mask("t/gone-m.png", np.s_[:, 20:])
-    assert batch(table=table) == 1  # what can be made now is
-    assert report(capsys)["made"] == 1
+    assert run_batch(table=table) == 1  # what can be made now is
+    assert read_report(capsys)["made"] == 1
     assert Path("out/0.png").exists()
 
 
 def test_a_changed_mask_is_another_picture_and_a_copied_one_is_not(capsys):
     table = "photo,mask\na.png,left-m.png\nb.png,top-m.png\n"
-    assert batch(table=table) == 0
+    assert run_batch(table=table) == 0
     before = Path("out/a.png").read_bytes()
     os.utime("t/left-m.png", (1, 1))
     Path("t/top-m.png").rename("t/same-m.png")
     capsys.readouterr()
-    assert batch(table=table.replace("top", "same")) == 0
-    assert report(capsys)["done_before"] == 2
+    assert run_batch(table=table.replace("top", "same")) == 0
+    assert read_report(capsys)["done_before"] == 2
     save_mask("t/left-m.png", np.s_[:, :40])
-    assert batch(table=table.replace("top", "same")) == 1
-    assert report(capsys)["left"] == ["out/a.png"]
+    assert run_batch(table=table.replace("top", "same")) == 1
+    assert read_report(capsys)["left"] == ["out/a.png"]
     assert Path("out/a.png").read_bytes() == before
-    assert batch("--force", table=table.replace("top", "same")) == 0
-    assert report(capsys)["made"] == 1
+    assert run_batch("--force", table=table.replace("top", "same")) == 0
+    assert read_report(capsys)["made"] == 1
     assert Path("out/a.png").read_bytes() != before
 
 
@@ -156,15 +156,15 @@ def test_a_changed_mask_is_another_picture_and_a_copied_one_is_not(capsys):
         ("auto,top-m.png", "t.csv line 2: --mask auto: it finds all regions"),
     ],
 )
-def test_a_wrong_row_is_told_with_its_line_before_the_start(cells, words, capsys, no_work):
-    assert batch(table=f"photo,mask,style_mask\na.png,{cells}\n") == 2
+def test_an_invalid_row_is_reported_with_its_line_before_the_start(cells, words, capsys, no_work):
+    assert run_batch(table=f"photo,mask,style_mask\na.png,{cells}\n") == 2
     assert words in capsys.readouterr().err
     Path("t/t.jsonl").write_text(json.dumps({"photo": "a.png", "mask": {"left": 1}}))
-    assert batch("t/t.jsonl", *STYLE) == 2
+    assert run_batch("t/t.jsonl", *STYLE) == 2
     assert "t.jsonl line 1: mask must be a path or a list of paths" in capsys.readouterr().err
 
 
-def test_a_mask_is_an_original(capsys):
+def test_a_mask_counts_as_an_input(capsys):
     arguments = ["t/t.csv", *STYLE, "-o", "t", *QUICK, "--force", "--executor", "serial"]
     Path("t/t.csv").write_text("photo,mask,output\na.png,left-m.png,left-m.png\n")
     before = Path("t/left-m.png").read_bytes()
@@ -173,16 +173,16 @@ def test_a_mask_is_an_original(capsys):
     assert Path("t/left-m.png").read_bytes() == before
 
 
-def test_a_mask_from_a_store(capsys):
+def test_a_mask_can_be_read_from_an_object_store(capsys):
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
     memory.pipe_file("/masks/left.png", Path("t/left-m.png").read_bytes())
     table = "photo,mask,output\na.png,memory://masks/left.png,one\na.png,memory://masks/no.png,two"
-    assert batch(table=table) == 1
-    assert "memory://masks/no.png: no such file" in report(capsys)["failed"][0]["error"]
+    assert run_batch(table=table) == 1
+    assert "memory://masks/no.png: no such file" in read_report(capsys)["failed"][0]["error"]
     with Image.open("out/one.png") as one:
         made = np.asarray(one)
-    single("a", "one.png", "--mask", "t/left-m.png")
+    run_single("a", "one.png", "--mask", "t/left-m.png")
     with Image.open("one.png") as alone:
         assert np.array_equal(made, np.asarray(alone))
 

@@ -1,4 +1,4 @@
-"""Parts of a batch: what files may hold, how a machine is shared, what engines remember."""
+"""Parts of a batch: manifests, records, shares of a machine, and what engines cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CELLS = st.sampled_from(
 
 @QUIET
 @given(cells=st.lists(CELLS, max_size=30), kind=st.sampled_from([".csv", ".jsonl"]))
-def test_any_table_is_rows_or_one_line(tmp_path, cells, kind):
+def test_any_table_gives_rows_or_a_one_line_error(tmp_path, cells, kind):
     table = tmp_path / f"t{kind}"
     table.write_text("photo,style\n" * (len(cells) % 2) + "".join(cells), "utf-8", newline="")
     rows, said = [], [f"{table}: "]
@@ -46,7 +46,7 @@ def test_any_table_is_rows_or_one_line(tmp_path, cells, kind):
 @QUIET
 @given(data=st.binary(max_size=200), kept=st.integers(0, 99))
 @example(data=b"", kept=40)
-def test_any_record_is_read_or_refused_and_never_lost(tmp_path, data, kept):
+def test_any_record_is_read_or_refused_but_never_lost(tmp_path, data, kept):
     path = tmp_path / "r.jsonl"
     path.unlink(missing_ok=True)
     with BatchRecord(path):
@@ -70,7 +70,7 @@ def test_any_record_is_read_or_refused_and_never_lost(tmp_path, data, kept):
         '{"event": "done", "output": "x", "recipe": "r", "bytes": "many"}',
     ],
 )
-def test_a_damaged_line_costs_no_other(tmp_path, line):
+def test_a_damaged_line_does_not_affect_the_others(tmp_path, line):
     path = tmp_path / "r.jsonl"
     good = {"event": "done", "output": "a.png", "recipe": "r", "sha256": "h", "bytes": 7}
     with BatchRecord(path):
@@ -80,23 +80,23 @@ def test_a_damaged_line_costs_no_other(tmp_path, line):
         assert record.find_entry("a.png").bytes == 7
 
 
-def probe(memory: int, available: int | None, device: str = "cpu", devices: int = 1) -> Probe:
+def make_probe(memory: int, available: int | None, device: str = "cpu", devices: int = 1) -> Probe:
     return Probe(1.0, memory, 2 * memory, available, 8, 8, device, devices)
 
 
 @pytest.mark.parametrize(
     ("known", "workers", "limit", "expected"),
     [
-        (probe(1, 100), None, None, (8, 1, 12)),  # one thread each
-        (probe(30, 100), None, None, (3, 2, 33)),  # as many as fit
-        (probe(300, 100), None, None, (1, 8, 100)),  # one in any case
-        (probe(1, None), None, None, (8, 1, None)),
-        (probe(1, 100), 2, None, (2, 4, 50)),  # as asked for
-        (probe(1, 100), 20, None, (20, 1, 5)),
-        (probe(10, 100), None, 40, (4, 2, 10)),  # the user's limit, for all
+        (make_probe(1, 100), None, None, (8, 1, 12)),  # one thread each
+        (make_probe(30, 100), None, None, (3, 2, 33)),  # as many as fit
+        (make_probe(300, 100), None, None, (1, 8, 100)),  # one in any case
+        (make_probe(1, None), None, None, (8, 1, None)),
+        (make_probe(1, 100), 2, None, (2, 4, 50)),  # as asked for
+        (make_probe(1, 100), 20, None, (20, 1, 5)),
+        (make_probe(10, 100), None, 40, (4, 2, 10)),  # the user's limit, for all
         (None, None, None, (8, 1, None)),
         (None, 3, 30, (3, 2, 10)),
-        (probe(30, 100, "cuda", 2), None, None, (2, 4, None)),  # one a GPU
+        (make_probe(30, 100, "cuda", 2), None, None, (2, 4, None)),  # one a GPU
     ],
 )
 def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, expected, monkeypatch):
@@ -111,7 +111,7 @@ def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, exp
         assert [share.device for share in shares] == ["cuda:0", "cuda:1"]
 
 
-def test_a_containers_quota_counts(monkeypatch, tmp_path):
+def test_the_quota_of_a_container_limits_the_cores(monkeypatch, tmp_path):
     quota = tmp_path / "cpu.max"
     monkeypatch.setattr(local_machine, "QUOTA", quota)
     monkeypatch.setattr(
@@ -127,47 +127,47 @@ def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, m
     passed = []
     forward = Encoder.forward
 
-    def counted(self, image):
+    def count_images(self, image):
         passed.append(image.shape)
         return forward(self, image)
 
     recipe = load_recipe("sketch").with_changes({"size": 48, "schedule.total": 2})
     photo, painting = (read_picture(pictures / f"{name}.png") for name in ("photo", "painting"))
-    monkeypatch.setattr(Encoder, "forward", counted)
+    monkeypatch.setattr(Encoder, "forward", count_images)
 
-    def made(engine, style=painting):
+    def paint(engine, style=painting):
         passed.clear()
         *_, last = engine.run(photo, [style])
         return last.picture().sha256(), len(passed)
 
     engine = Stylizer(recipe)
-    first, passes = made(engine)
-    again, fewer = made(engine)
+    first, passes = paint(engine)
+    again, fewer = paint(engine)
     assert again == first
     assert fewer == passes - 1
     other = read_picture(painting.to_pil().transpose(0))
-    changed, more = made(engine, other)
+    changed, more = paint(engine, other)
     assert (changed != first, more) == (True, passes)
-    assert changed == made(Stylizer(recipe), other)[0]
+    assert changed == paint(Stylizer(recipe), other)[0]
 
 
 @pytest.mark.parametrize("place", ["memory://no/such.png", "nothing.png", "/", "/dev/null", "a\0b"])
-def test_what_is_no_file_is_one_line(place):
+def test_missing_files_are_reported_in_one_line(place):
     with pytest.raises(ImageError) as caught:
         places.read(place)
     assert "\n" not in str(caught.value)
     assert places.read_stamp(place) is None or Path(place).exists()
 
 
-def test_a_full_store_is_told(monkeypatch):
+def test_a_full_object_store_is_reported(monkeypatch):
     import fsspec
 
     from impasto.errors import ResourceError
 
-    def full(self, path, value, **_):
+    def refuse(self, path, value, **_):
         raise RuntimeError("quota\nexceeded")
 
-    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", full)
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "pipe_file", refuse)
     with pytest.raises(ResourceError, match=r"memory://x/y: cannot be written \(quota\)"):
         places.write("memory://x/y", b"")
     with contextlib.suppress(ImpastoError):

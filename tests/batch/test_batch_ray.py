@@ -1,4 +1,4 @@
-"""Actors of a real Ray cluster of this machine: room, loss, and files by URL."""
+"""Actors of a real Ray cluster on this machine: room, losses, and URLs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(monkeypatch):
     assert not ray.is_initialized()
 
 
-def test_work_goes_on_without_a_lost_worker_until_there_is_room_for_another(in_work: Path):
-    """As when a machine is lost: something else takes the room. Files go through fsspec."""
+def test_work_continues_without_a_lost_worker_until_there_is_room_for_another(in_work: Path):
+    """Another actor takes the room, as if a machine were lost. Files are read through fsspec."""
     here = f"local://{in_work}"
     recipe = load_recipe("sketch").with_changes({"size": 32, "schedule.total": 1})
     photo, painting, output = (f"{here}/{each}.png" for each in ("photo", "painting", "out"))
@@ -68,8 +68,8 @@ def test_work_goes_on_without_a_lost_worker_until_there_is_room_for_another(in_w
         time.sleep(0.05)
 
 
-def test_a_batch_whose_machines_are_all_lost_gives_up_and_goes_on_later(in_work: Path, capsys):
-    """A cluster of two raylets: one that does nothing but keep it, and one with all the cores."""
+def test_a_batch_that_loses_all_machines_gives_up_and_can_be_resumed(in_work: Path, capsys):
+    """The cluster has two nodes: one without cores that keeps it alive, and one with all cores."""
     from ray.cluster_utils import Cluster
 
     Path("photos").mkdir()

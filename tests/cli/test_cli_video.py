@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import panning, write_clip, write_sound
+from clips import make_pan, write_clip, write_sound
 from impasto.cli import main
 from impasto.video.clip.reading import open_clip
 from impasto.video.film_metrics import SteadinessMeter
@@ -26,7 +26,7 @@ from processes import running
 
 QUICK = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "4", "--later", "2"]
 QUICK += ["--quiet"]
-FRAMES = panning(6)
+FRAMES = make_pan(6)
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +149,7 @@ def killed_after(frames, arguments, **more):
 
 def test_a_pipe_does_not_go_on_with_another_clip(monkeypatch, capsys):
     raw = ["-", "--raw", "64x48@12", *QUICK, "-o", "film.mkv"]
-    clips = [b"".join(f.tobytes() for f in frames) for frames in (FRAMES[:4], panning(4, step=3))]
+    clips = [b"".join(f.tobytes() for f in frames) for frames in (FRAMES[:4], make_pan(4, step=3))]
     killed_after(2, raw, input=clips[0])
     for data, code in ((clips[1], 2), (clips[0], 0)):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
@@ -286,7 +286,7 @@ def test_a_second_pass_is_what_the_film_is_made_of(capsys):
 
 
 def test_a_cut_begins_a_shot_that_owes_nothing_to_the_last():
-    other = [(255 - np.rot90(f, 2)[::-1] // 2).astype(np.uint8) for f in panning(2, step=1)]
+    other = [(255 - np.rot90(f, 2)[::-1] // 2).astype(np.uint8) for f in make_pan(2, step=1)]
     dark = [(f // 6).astype(np.uint8) for f in other]
     for name, frames in (("cut", [*FRAMES[:2], *dark]), ("second", dark)):
         Path(name).mkdir()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import impasto
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.evaluate.compare import compare, load_reference_encoder
@@ -236,7 +236,7 @@ def test_a_batch_of_drafts_takes_photos_of_one_size_together(monkeypatch, capsys
 
 
 def test_a_film_of_drafts():
-    frames = panning(3)
+    frames = make_pan(3)
     write_clip(Path("clip.mp4"), frames)
     assert main(["video", "clip.mp4", *JOB[1:], "-o", "film.mp4", "--quiet"]) == 0
     painted = [frame.load() for frame in open_clip("film.mp4").read_frames()]

@@ -15,7 +15,7 @@ pytest.importorskip("cv2")
 
 from PIL import Image
 
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from impasto.cli import main
 from impasto.studio.queue.queue import Queue
 from impasto.studio.workers import attempt
@@ -24,7 +24,7 @@ from impasto.video.engines.optimizer_frames import OptimizerFrameEngine
 from studios import PAINTING, PHOTO, accepted, inside, png, refused, studio_of, work, worker_of
 
 QUICK = {"size": 48, "schedule.total": 3}
-FRAMES = panning(5)
+FRAMES = make_pan(5)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_the_film_is_that_of_the_command_line(client, clip, whole, tmp_path, mon
 
 
 def test_a_preview_is_a_sheet_and_the_first_seconds(client, tmp_path):
-    slow = write_clip(tmp_path / "slow.mp4", panning(12), rate=2).read_bytes()
+    slow = write_clip(tmp_path / "slow.mp4", make_pan(12), rate=2).read_bytes()
     job = accepted(post(client, slow, preview=True, set={"size": 40, "schedule.total": 2}))
     assert job["clip"]["preview"] is True
     work(client)
@@ -175,7 +175,7 @@ def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_
 
 
 def test_a_preview_whose_worker_dies_keeps_its_sheet(client, tmp_path, monkeypatch):
-    slow = write_clip(tmp_path / "slow.mp4", panning(9), rate=12).read_bytes()
+    slow = write_clip(tmp_path / "slow.mp4", make_pan(9), rate=12).read_bytes()
     job = accepted(post(client, slow, preview=True, set={"size": 40, "schedule.total": 2}))
     with monkeypatch.context() as patch:
         dying(patch, 4, KeyboardInterrupt())
@@ -387,7 +387,7 @@ def test_a_photo_with_a_clip_s_bytes_is_no_picture(client, clip):
 
 
 def test_a_broken_end_costs_what_it_costs(client, tmp_path):
-    whole = write_clip(tmp_path / "c.mkv", panning(8), rate=6).read_bytes()
+    whole = write_clip(tmp_path / "c.mkv", make_pan(8), rate=6).read_bytes()
     job = accepted(post(client, whole[: len(whole) * 9 // 10], name="c.mkv"))
     work(client)
     made = job_of(client, job)

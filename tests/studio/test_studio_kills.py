@@ -16,7 +16,7 @@ pytest.importorskip("fastapi")
 
 from PIL import Image
 
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from studios import PAINTING, Server, accepted, children, inside, is_alive, post, serving, work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -79,7 +79,7 @@ def test_a_job_survives_everything_and_is_the_same(tmp_path, server):
 
 def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path, server):
     pytest.importorskip("cv2")
-    clip = write_clip(tmp_path / "clip.mp4", panning(8), rate=8, sound=True).read_bytes()
+    clip = write_clip(tmp_path / "clip.mp4", make_pan(8), rate=8, sound=True).read_bytes()
 
     def sent(client):
         job = {"recipe": "sketch", "set": {"size": 64, "schedule.total": 8}}

@@ -288,7 +288,7 @@ def plays(page, longer: float = 0) -> dict:
 def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     clips = pytest.importorskip("clips")
     pytest.importorskip("cv2")
-    frames = clips.panning(12)
+    frames = clips.make_pan(12)
     clip = clips.write_clip(tmp_path / "walk.mp4", frames, rate=2).read_bytes()
     settle(page, steps="2")
     drop(page, "photo", "walk.mp4", clip, "video/mp4")

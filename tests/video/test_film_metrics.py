@@ -1,4 +1,4 @@
-"""Steadiness: known flicker on known motion, floors, cuts, and the comparing command."""
+"""Film metrics: known flicker on known motion, lower bounds, cuts, and the command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from impasto.cli import main
 from impasto.image.files.decode import read_picture
 from impasto.video.clip.frames import levels_to_floats
@@ -21,11 +21,11 @@ from impasto.video.film_metrics import (
 )
 from impasto.video.stabilize.flow import DisEstimator
 
-CLIP = [levels_to_floats(each) for each in panning(12)]
+CLIP = [levels_to_floats(each) for each in make_pan(12)]
 
 
-class Known:
-    """The flow of ``panning``: 2 px to the left a frame."""
+class PanFlow:
+    """Gives the flow of ``make_pan``, 2 px to the left per frame."""
 
     def estimate_flow(self, frame, other):
         index, before = (self._index(each) for each in (frame, other))
@@ -37,19 +37,19 @@ class Known:
         return next(i for i, each in enumerate(CLIP) if np.array_equal(each, frame))
 
 
-def seen(films):
-    steady = SteadinessMeter(Known())
+def measure_films(films):
+    steady = SteadinessMeter(PanFlow())
     for index, source in enumerate(CLIP):
         steady.add_frame(source, {name: film[index] for name, film in films.items()})
     return steady
 
 
-def test_noise_is_found_at_its_own_size():
+def test_noise_is_measured_at_its_true_size():
     rng = np.random.default_rng(0)
     noise = [rng.normal(0, 0.05, f.shape).astype(np.float32) for f in CLIP]
     noisy = [f + n for f, n in zip(CLIP, noise, strict=True)]
     gray = [np.full_like(f, 0.5) for f in CLIP]
-    found = seen({"noisy": noisy, "same": CLIP, "gray": gray}).average_results()
+    found = measure_films({"noisy": noisy, "same": CLIP, "gray": gray}).average_results()
     for distance in ("rmse_1", "rmse_10"):
         # Noise of two frames, independent; whole pixels blur nothing.
         assert found["noisy"][distance] == pytest.approx(0.05 * 2**0.5, rel=0.05)
@@ -57,18 +57,18 @@ def test_noise_is_found_at_its_own_size():
         assert found["gray"][distance] == 0
 
 
-def test_pulsing_brightness_is_found_at_the_distance_at_which_it_shows():
+def test_slow_changes_of_brightness_show_at_large_distances():
     slow = [f + np.float32(0.02 * i) for i, f in enumerate(CLIP)]
-    found = seen({"slow": slow}).average_results()["slow"]
+    found = measure_films({"slow": slow}).average_results()["slow"]
     assert found["rmse_1"] == pytest.approx(0.02, rel=0.05)
     assert found["rmse_10"] == pytest.approx(0.2, rel=0.05)
 
 
-def test_what_leaves_the_frame_does_not_count():
-    there = Known().estimate_flow(CLIP[10], CLIP[0])
+def test_pixels_that_leave_the_frame_are_ignored():
+    there = PanFlow().estimate_flow(CLIP[10], CLIP[0])
     sure = mask_consistent_motion(there, -there)
     assert sure.mean() == pytest.approx((64 - 20) / 64, abs=0.02)
-    assert seen({}).average_shares()["share_10"] == pytest.approx(sure.mean(), abs=0.01)
+    assert measure_films({}).average_shares()["share_10"] == pytest.approx(sure.mean(), abs=0.01)
     other = CLIP[0].copy()
     other[:, :20] = 0  # comes from there, but is not in the frame any more
     assert measure_warped_rmse(CLIP[10], other, there, sure) < 0.003
@@ -85,7 +85,7 @@ def test_nothing_is_compared_across_a_cut():
 @pytest.fixture
 def films(work, monkeypatch):
     monkeypatch.chdir(work)
-    frames = panning(12)
+    frames = make_pan(12)
     write_clip(Path("clip.mp4"), frames)
     rng = np.random.default_rng(1)
     noisy = [np.clip(f + rng.normal(0, 20, f.shape), 0, 255).astype(np.uint8) for f in frames]
@@ -93,7 +93,7 @@ def films(work, monkeypatch):
     write_clip(Path("gray.mp4"), [np.full_like(f, 120) for f in frames])
 
 
-def test_the_command_tells_films_apart_and_plots_them(films, capsys):
+def test_the_command_ranks_films_and_plots_them(films, capsys):
     given = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "gray.mp4"]
     assert main([*given, "--json", "--plot", "plot.png"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -109,18 +109,18 @@ def test_the_command_tells_films_apart_and_plots_them(films, capsys):
     assert "source: rmse_1" in table
 
 
-def test_a_clip_that_ends_before_it_is_said_to_is_still_measured(work):
+def test_a_clip_shorter_than_its_header_says_is_still_measured(work):
     seen = FilmStyleMeter(read_picture(work / "painting.png"), 16)
-    frame = panning(1)[0].astype(np.float32) / 255
+    frame = make_pan(1)[0].astype(np.float32) / 255
     seen.add_frame(frame, {"film": frame})
     found = seen.average_results()["film"]
     assert found["content_ssim"] == pytest.approx(1)
     assert found["style_gram"] > 0
 
 
-def test_films_that_cannot_be_compared(films, capsys):
-    write_clip(Path("short.mp4"), panning(3))
-    write_clip(Path("small.mp4"), [f[:32] for f in panning(12)])
+def test_films_that_cannot_be_compared_are_reported_in_one_line(films, capsys):
+    write_clip(Path("short.mp4"), make_pan(3))
+    write_clip(Path("small.mp4"), [f[:32] for f in make_pan(12)])
     for arguments, words in (
         (["short.mp4"], "short.mp4: has fewer frames than clip.mp4, the clip"),
         (["clip.mp4", "small.mp4"], "is 64x32 px, the first film 64x48"),

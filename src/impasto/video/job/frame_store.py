@@ -97,17 +97,19 @@ class FrameStore:
     def frame_count(self) -> int:
         """Number of painted frames, from the first one to the first gap."""
         begin = self._dropped
-        return next(index for index in itertools.count(begin) if not self._path(index).exists())
+        return next(
+            index for index in itertools.count(begin) if not self._name_file(index).exists()
+        )
 
     def drop(self, index: int) -> None:
         """Delete a frame that is no longer needed; all frames up to it still count as painted."""
         for suffix in (SHOWN, RAW, SOURCE):
-            self._path(index, suffix).unlink(missing_ok=True)
+            self._name_file(index, suffix).unlink(missing_ok=True)
         self._dropped = index + 1
 
     def is_repainted(self, index: int) -> bool:
         """Tell whether the second pass has painted a frame."""
-        return self._path(index, REPAINTED).exists()
+        return self._name_file(index, REPAINTED).exists()
 
     def save(
         self,
@@ -133,11 +135,11 @@ class FrameStore:
         texts = {"time": str(frame.time), "shot": str(frame.shot), "seen": frame.fingerprint}
         prefix = REPAINTED if repainted else ""
         if source is not None:
-            self._write(self._path(index, SOURCE).name, _encode_png(source, {}))
+            self._write(self._name_file(index, SOURCE).name, _encode_png(source, {}))
         if not np.array_equal(frame.result, shown):
-            self._write(self._path(index, prefix + RAW).name, _encode_png(frame.result, {}))
+            self._write(self._name_file(index, prefix + RAW).name, _encode_png(frame.result, {}))
         # This file comes last: its existence marks the frame as painted.
-        self._write(self._path(index, prefix + SHOWN).name, _encode_png(shown, texts))
+        self._write(self._name_file(index, prefix + SHOWN).name, _encode_png(shown, texts))
 
     def read(self, index: int, *, repainted: bool = False) -> StoredFrame:
         """Read a frame, or its result of the second pass.
@@ -147,13 +149,13 @@ class FrameStore:
         """
         prefix = REPAINTED if repainted else ""
         time, shot, fingerprint = self._read_texts(index)
-        shown, raw = self._path(index, prefix + SHOWN), self._path(index, prefix + RAW)
+        shown, raw = self._name_file(index, prefix + SHOWN), self._name_file(index, prefix + RAW)
         result = self._read_picture(raw if raw.exists() else shown)
         return StoredFrame(time, shot, result, fingerprint)
 
     def read_source(self, index: int) -> Levels:
         """Read the clip's frame that was stored for the second pass, [H, W, 3] uint8."""
-        return self._read_picture(self._path(index, SOURCE))
+        return self._read_picture(self._name_file(index, SOURCE))
 
     def read_film_frames(self) -> Iterator[FilmFrame]:
         """Yield the frames of the film that have been painted."""
@@ -167,7 +169,7 @@ class FrameStore:
     def read_pixels(self, index: int) -> Levels:
         """Read a frame of the film, [H, W, 3] uint8."""
         return self._read_picture(
-            self._path(index, REPAINTED if self.is_repainted(index) else SHOWN)
+            self._name_file(index, REPAINTED if self.is_repainted(index) else SHOWN)
         )
 
     def note_output(self, target: Path) -> None:
@@ -209,12 +211,12 @@ class FrameStore:
             return {}
         return outputs
 
-    def _path(self, index: int, suffix: str = SHOWN) -> Path:
+    def _name_file(self, index: int, suffix: str = SHOWN) -> Path:
         return self.folder / f"{index:08d}{suffix}.png"
 
     def _read_texts(self, index: int) -> tuple[Fraction, int, str]:
         """Read a frame's time, the first frame of its shot, and its fingerprint."""
-        with self._open_picture(self._path(index)) as image:
+        with self._open_picture(self._name_file(index)) as image:
             return Fraction(image.info["time"]), int(image.info["shot"]), str(image.info["seen"])
 
     def _read_picture(self, path: Path) -> Levels:

@@ -1,4 +1,4 @@
-"""Clips and films: what is read is what was written, and what is refused is refused in a line."""
+"""Clips and films: what was written is read back, and errors are one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clips import panning, write_clip, write_sound
+from clips import make_pan, write_clip, write_sound
 from impasto.errors import ClipError, ImpastoError, InputError, LimitError
 from impasto.video.clip.film_writer import (
     FilmFrame,
@@ -26,19 +26,19 @@ from impasto.video.clip.film_writer import (
 from impasto.video.clip.frames import Format
 from impasto.video.clip.reading import list_numbered_files, open_clip
 
-FRAMES = panning(6)
+FRAMES = make_pan(6)
 
 
-def loaded(clip):
+def load_frames(clip):
     return [(frame.time, frame.load()) for frame in clip.read_frames()]
 
 
-def timed(frames, times):
+def attach_times(frames, times):
     return [FilmFrame(Fraction(t), lambda p=p: p) for p, t in zip(frames, times, strict=True)]
 
 
-def close(found, frames, tolerance=4):
-    """Whether pictures are alike as far as half-size colors and the codec go, on average."""
+def are_close(found, frames, tolerance=4):
+    """Tell whether pictures are alike on average, as far as the codec allows."""
     assert len(found) == len(frames)
     return all(
         np.abs(a.astype(int) - b.astype(int)).mean() < tolerance
@@ -46,7 +46,7 @@ def close(found, frames, tolerance=4):
     )
 
 
-def test_frames_times_and_format_of_a_file(tmp_path):
+def test_reading_a_file_gives_its_frames_times_and_format(tmp_path):
     notices = []
     path = write_clip(tmp_path / "clip.mp4", FRAMES, sound=True)
     clip = open_clip(path, notice=notices.append)
@@ -54,24 +54,26 @@ def test_frames_times_and_format_of_a_file(tmp_path):
     assert (form.width, form.height, form.rate, form.frames) == (64, 48, 12, 6)
     assert clip.sound == path
     for _ in range(2):  # a file can be read again
-        found = loaded(clip)
+        found = load_frames(clip)
         assert [time for time, _ in found] == [Fraction(i, 12) for i in range(6)]
-        assert close([pixels for _, pixels in found], FRAMES)
+        assert are_close([pixels for _, pixels in found], FRAMES)
     assert not notices
 
 
 def test_variable_frame_rate_is_kept(tmp_path):
     times = [0, 10, 15, 40, 70, 75]
     source = open_clip(write_clip(tmp_path / "clip.mkv", FRAMES, times=times))
-    found = loaded(source)
+    found = load_frames(source)
     assert [float(t) for t, _ in found] == pytest.approx([t / 120 for t in times], abs=1e-3)
     for name in ("again.mp4", "again.mkv", "again.webm", "again.gif"):
         target = tmp_path / name
-        write_film(target, timed([p for _, p in found], [t for t, _ in found]), source.format)
-        again = loaded(open_clip(target))
+        write_film(
+            target, attach_times([p for _, p in found], [t for t, _ in found]), source.format
+        )
+        again = load_frames(open_clip(target))
         bound = 0.006 if name.endswith("gif") else 0.0011
         assert [float(t) for t, _ in again] == pytest.approx([t / 120 for t in times], abs=bound)
-        assert close([p for _, p in again], FRAMES, 8)
+        assert are_close([p for _, p in again], FRAMES, 8)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, -90])
@@ -83,10 +85,10 @@ def test_rotated_clips_are_turned_upright(tmp_path, degrees):
     clip = open_clip(path)
     upright = [np.rot90(frame, told // 90) for frame in FRAMES]
     assert (clip.format.height, clip.format.width) == upright[0].shape[:2]
-    assert close([p for _, p in loaded(clip)], upright)
+    assert are_close([p for _, p in load_frames(clip)], upright)
 
 
-def color_bars():
+def make_color_bars():
     bars = np.zeros((48, 64, 3), np.uint8)
     for index, color in enumerate([(200, 30, 30), (30, 180, 40), (40, 50, 210), (220, 210, 60)]):
         bars[:, 16 * index : 16 * index + 16] = color
@@ -111,29 +113,32 @@ def test_colors_and_their_tags_are_kept(tmp_path, tags):
         video.options = {"crf": "4"}
         for name, value in tags.items():
             setattr(video.codec_context, name, value)
-        frame = av.VideoFrame.from_ndarray(color_bars(), "rgb24").reformat(
+        frame = av.VideoFrame.from_ndarray(make_color_bars(), "rgb24").reformat(
             format="yuv420p", dst_colorspace=matrix, dst_color_range="JPEG" if full else "MPEG"
         )
         frame.pts = 0
         container.mux(video.encode(frame))
         container.mux(video.encode())
     clip = open_clip(source)
-    (found,) = loaded(clip)
+    (found,) = load_frames(clip)
     middles = np.s_[8:40, 6::16]
-    assert np.abs(found[1][middles].astype(int) - color_bars()[middles]).max() < 8
-    write_film(again, timed([found[1]], [found[0]]), clip.format)
+    assert np.abs(found[1][middles].astype(int) - make_color_bars()[middles]).max() < 8
+    write_film(again, attach_times([found[1]], [found[0]]), clip.format)
     second = open_clip(again)
     assert second.format.colors == clip.format.colors
-    assert np.abs(loaded(second)[0][1][middles].astype(int) - color_bars()[middles]).max() < 10
+    assert (
+        np.abs(load_frames(second)[0][1][middles].astype(int) - make_color_bars()[middles]).max()
+        < 10
+    )
 
 
 def test_sound_is_copied_packet_by_packet(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", FRAMES, sound=True)
     clip, target = open_clip(path), tmp_path / "again.mp4"
-    times, frames = zip(*loaded(clip), strict=True)
-    write_film(target, timed(frames, times), clip.format, FilmSound(path))
+    times, frames = zip(*load_frames(clip), strict=True)
+    write_film(target, attach_times(frames, times), clip.format, FilmSound(path))
 
-    def packets(file, begin=None):
+    def read_packets(file, begin=None):
         with av.open(str(file)) as container:
             return [
                 bytes(p)
@@ -141,33 +146,35 @@ def test_sound_is_copied_packet_by_packet(tmp_path):
                 if p.size and (begin is None or p.pts * p.time_base >= begin)
             ]
 
-    def heard(file):
+    def decode_sound(file):
         with av.open(str(file)) as container:
             return np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
 
-    assert packets(target) == packets(path)
-    assert np.array_equal(heard(target), heard(path))  # from the first sample, which needs run-up
+    assert read_packets(target) == read_packets(path)
+    assert np.array_equal(
+        decode_sound(target), decode_sound(path)
+    )  # from the first sample, which needs run-up
     part = FilmSound(path, Fraction(1, 4), Fraction(2, 5))
-    write_film(tmp_path / "part.mkv", timed(frames[3:], times[:3]), clip.format, part)
-    kept = packets(tmp_path / "part.mkv")
-    assert kept == packets(path, 0.25)[: len(kept)]
+    write_film(tmp_path / "part.mkv", attach_times(frames[3:], times[:3]), clip.format, part)
+    kept = read_packets(tmp_path / "part.mkv")
+    assert kept == read_packets(path, 0.25)[: len(kept)]
     assert len(kept) == pytest.approx(0.15 * 44_100 / 1024, abs=2)
 
 
-def test_times_begin_at_nothing_wherever_the_files_do(tmp_path):
+def test_times_begin_at_zero_wherever_the_file_begins(tmp_path):
     path = write_clip(tmp_path / "clip.ts", FRAMES, times=range(300, 360, 10))
     with av.open(str(path)) as container:
         assert container.start_time == 2_500_000  # microseconds
-    times = [float(time) for time, _ in loaded(open_clip(path))]
+    times = [float(time) for time, _ in load_frames(open_clip(path))]
     assert times == pytest.approx([i / 12 for i in range(6)], abs=2e-3)
 
 
-def test_sound_that_does_not_fit_is_left_out_and_told(tmp_path):
+def test_sound_that_does_not_fit_is_omitted_and_reported(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", FRAMES, sound=True)
     notices = []
     write_film(
         tmp_path / "again.webm",
-        timed(FRAMES, range(6)),
+        attach_times(FRAMES, range(6)),
         open_clip(path).format,
         FilmSound(path),
         notices.append,
@@ -177,8 +184,8 @@ def test_sound_that_does_not_fit_is_left_out_and_told(tmp_path):
     assert open_clip(tmp_path / "again.webm").sound is None
 
 
-def test_the_same_frames_make_the_same_film_wherever_memory_lies(tmp_path):
-    """By itself x264 makes another one of these about every twentieth time."""
+def test_the_same_frames_make_the_same_film_whatever_the_memory_alignment(tmp_path):
+    """By default, about one in twenty x264 films of these frames differs."""
     form, times = Format(48, 36, Fraction(1), Fraction(1, 15_360)), range(6)
     grain = np.random.default_rng(0).normal(0, 12, (6, 36, 48, 3))
     frames = [
@@ -189,47 +196,49 @@ def test_the_same_frames_make_the_same_film_wherever_memory_lies(tmp_path):
     for number in range(50):
         other.append(np.full(1 + 9_973 * number % 400_000, number, np.uint8))
         del other[: len(other) - 5]
-        write_film(path, timed(frames, times), form)
+        write_film(path, attach_times(frames, times), form)
         found.add(path.read_bytes())
     assert len(found) == 1
 
 
 def test_the_record_is_in_the_film(tmp_path):
     path = tmp_path / "film.mp4"
-    write_film(path, timed(FRAMES, range(6)), Format(64, 48, Fraction(1), Fraction(1)), record="me")
+    write_film(
+        path, attach_times(FRAMES, range(6)), Format(64, 48, Fraction(1), Fraction(1)), record="me"
+    )
     with av.open(str(path)) as container:
         assert container.metadata["comment"] == "me"
 
 
-def test_a_broken_tail_is_told_and_the_rest_kept(tmp_path):
-    whole = write_clip(tmp_path / "clip.mkv", panning(40))
+def test_a_damaged_end_is_reported_and_the_rest_is_kept(tmp_path):
+    whole = write_clip(tmp_path / "clip.mkv", make_pan(40))
     data = whole.read_bytes()
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 6 // 10])
     notices = []
-    found = loaded(open_clip(cut, notice=notices.append))
+    found = load_frames(open_clip(cut, notice=notices.append))
     assert 4 <= len(found) < 40
-    assert close([p for _, p in found][:4], panning(4))
+    assert are_close([p for _, p in found][:4], make_pan(4))
     assert len(notices) <= 2
     assert "cut.mkv: ends early" in notices[-1]
 
 
-def test_damage_in_the_middle_is_told(tmp_path):
-    whole = write_clip(tmp_path / "clip.mkv", panning(40))
+def test_damage_in_the_middle_is_reported(tmp_path):
+    whole = write_clip(tmp_path / "clip.mkv", make_pan(40))
     data = bytearray(whole.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 400] = bytes(400)
     whole.write_bytes(bytes(data))
     notices = []
-    found = loaded(open_clip(whole, notice=notices.append))
+    found = load_frames(open_clip(whole, notice=notices.append))
     assert len(found) > 10
     assert len(notices) <= 2
 
 
-def test_ten_bits_are_told_and_hdr_is_refused(tmp_path):
+def test_ten_bits_are_reported_and_hdr_is_refused(tmp_path):
     deep = write_clip(tmp_path / "deep.mp4", FRAMES, pix_fmt="yuv420p10le")
     notices = []
-    assert close([p for _, p in loaded(open_clip(deep, notice=notices.append))], FRAMES)
+    assert are_close([p for _, p in load_frames(open_clip(deep, notice=notices.append))], FRAMES)
     assert notices == [f"{deep}: its 10 bits per channel are reduced to 8"]
     for transfer, name in ((16, "PQ"), (18, "HLG")):
         tags = {"colorspace": 9, "color_primaries": 9, "color_trc": transfer}
@@ -239,7 +248,7 @@ def test_ten_bits_are_told_and_hdr_is_refused(tmp_path):
             open_clip(hdr)
 
 
-def test_what_is_no_clip_is_refused_in_a_line(tmp_path):
+def test_files_that_are_not_clips_are_refused_in_one_line(tmp_path):
     (tmp_path / "text.mp4").write_text("no film, only words\n" * 100)
     (tmp_path / "text.txt").write_text("no film, only words\n" * 100)
     (tmp_path / "text.jpg").write_text("no picture, only words\n" * 100)
@@ -261,7 +270,7 @@ def test_what_is_no_clip_is_refused_in_a_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_an_mp4_whose_index_is_at_its_end_does_not_come_through_a_pipe(tmp_path):
+def test_an_mp4_with_its_index_at_the_end_cannot_be_piped(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (12, 240, 320, 3), np.uint8)
     path = write_clip(tmp_path / "clip.mp4", frames)
     data = path.read_bytes()
@@ -275,7 +284,7 @@ def test_an_mp4_whose_index_is_at_its_end_does_not_come_through_a_pipe(tmp_path)
     assert not told
 
 
-def test_a_clip_without_frames(tmp_path):
+def test_a_clip_without_frames_is_refused(tmp_path):
     path = write_clip(tmp_path / "clip.mkv", FRAMES)
     data = path.read_bytes()
     path.write_bytes(data[: data.index(bytes.fromhex("1F43B675"))])  # before the first cluster
@@ -285,15 +294,15 @@ def test_a_clip_without_frames(tmp_path):
 
 def test_one_picture_is_a_clip_of_one_frame(tmp_path):
     Image.fromarray(FRAMES[0]).save(tmp_path / "one.png")
-    assert [np.array_equal(p, FRAMES[0]) for _, p in loaded(open_clip(tmp_path / "one.png"))]
+    assert [np.array_equal(p, FRAMES[0]) for _, p in load_frames(open_clip(tmp_path / "one.png"))]
 
 
-def test_numbered_pictures_in_and_out(tmp_path):
+def test_numbered_pictures_are_written_and_read(tmp_path):
     pattern = tmp_path / "%03d.png"
-    write_numbered_frames(pattern, timed(FRAMES, range(6)))
+    write_numbered_frames(pattern, attach_times(FRAMES, range(6)))
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"00{i}.png" for i in range(1, 7)]
     clip = open_clip(pattern, rate=Fraction(5))
-    found = loaded(clip)
+    found = load_frames(clip)
     assert [t for t, _ in found] == [Fraction(i, 5) for i in range(6)]
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
     (tmp_path / "0010.png").write_bytes(b"")  # of another pattern
@@ -303,42 +312,42 @@ def test_numbered_pictures_in_and_out(tmp_path):
         open_clip(pattern)
     Image.fromarray(FRAMES[0][:40]).save(tmp_path / "003.png")
     with pytest.raises(ClipError, match=r"003.png: is 64x40 px, but the first frame is 64x48"):
-        loaded(open_clip(pattern))
+        load_frames(open_clip(pattern))
 
 
 def test_gifs_keep_their_size_and_nearly_their_colors(tmp_path):
     odd = [frame[:47, :63] for frame in FRAMES]
     form = Format(63, 47, Fraction(10), Fraction(1, 10))
-    write_film(tmp_path / "film.gif", timed(odd, [Fraction(i, 10) for i in range(6)]), form)
+    write_film(tmp_path / "film.gif", attach_times(odd, [Fraction(i, 10) for i in range(6)]), form)
     with Image.open(tmp_path / "film.gif") as image:
         assert (image.n_frames, image.size) == (6, (63, 47))
     clip = open_clip(tmp_path / "film.gif")
-    assert close([p for _, p in loaded(clip)], odd, 8)
+    assert are_close([p for _, p in load_frames(clip)], odd, 8)
 
 
-def test_raw_pipes():
+def test_raw_pixels_are_read_from_a_pipe():
     form = Format(64, 48, Fraction(24), Fraction(1, 24))
     data = b"".join(frame.tobytes() for frame in FRAMES)
-    found = loaded(open_clip(io.BytesIO(data), raw=form))
+    found = load_frames(open_clip(io.BytesIO(data), raw=form))
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
     assert found[5][0] == Fraction(5, 24)
     with pytest.raises(ClipError, match="ends within frame 5 after 9215 of 9216 bytes"):
-        loaded(open_clip(io.BytesIO(data[:-1]), raw=form))
+        load_frames(open_clip(io.BytesIO(data[:-1]), raw=form))
     with pytest.raises(ClipError, match="contains no frame"):
-        loaded(open_clip(io.BytesIO(b""), raw=form))
+        load_frames(open_clip(io.BytesIO(b""), raw=form))
     with pytest.raises(LimitError, match="over the limit"):
         open_clip(io.BytesIO(b""), raw=Format(60_000, 60_000, Fraction(1), Fraction(1)))
 
 
-def test_encoded_pipes(tmp_path):
+def test_encoded_video_is_read_from_a_pipe(tmp_path):
     path = write_clip(tmp_path / "clip.mkv", FRAMES)
     clip = open_clip(io.BytesIO(path.read_bytes()))
-    assert close([p for _, p in loaded(clip)], FRAMES)
+    assert are_close([p for _, p in load_frames(clip)], FRAMES)
     with pytest.raises(ClipError, match="only once"):
         next(clip.read_frames())
 
 
-def test_kinds_of_films(tmp_path):
+def test_only_known_kinds_of_films_are_accepted(tmp_path):
     for name in ("a.mp4", "a.MOV", "a.mkv", "a.webm", "a.gif", "f/%05d.png"):
         check_film_target(tmp_path / name)
     for name in ("a.avi", "a", "%d.gif"):
@@ -359,7 +368,7 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory, data):
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
     complaints = []
     try:
-        loaded(open_clip(path))
+        load_frames(open_clip(path))
     except ImpastoError as error:
         complaints.append(str(error))
     assert not any("\n" in each for each in complaints)

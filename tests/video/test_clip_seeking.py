@@ -1,4 +1,4 @@
-"""Beginning in the middle of a clip: the very frames of reading it all, and few others decoded."""
+"""Seeking in clips: it gives the same frames as reading everything and decodes few others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 from PIL import Image
 
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from impasto.errors import ClipError
 from impasto.video.clip.container import ContainerClip
 from impasto.video.clip.frames import Format
@@ -16,9 +16,9 @@ from impasto.video.clip.reading import open_clip
 from impasto.video.clip.selection import Selection
 
 COUNT = 60
-FRAMES = panning(COUNT)
+FRAMES = make_pan(COUNT)
 VARIED = [10 * i + 7 * (i % 3 == 1) for i in range(COUNT)]
-"""Times of a clip of no constant rate."""
+"""Frame times of a clip with a variable rate."""
 X264 = {"crf": "20", "bf": "3", "g": "10", "sc_threshold": "0"}
 KINDS = {
     "varied.mkv": {"options": X264, "times": VARIED},
@@ -38,92 +38,94 @@ KINDS = {
 SOUGHT = {"varied.mkv", "varied.mp4", "open.mp4", "open.ts", "h265.mkv", "vp9.webm", "mpeg2.ts"}
 
 
-def of(clip, begin=Fraction(0)):
+def read_from(clip, begin=Fraction(0)):
     return [(frame.time, frame.load().tobytes()) for frame in Selection(begin).select_frames(clip)]
 
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Times of what is decoded."""
+    """Collect the frames that are decoded."""
     pulled, decode = [], ContainerClip._decode_packets
 
-    def noted(self, *arguments):
+    def record_frames(self, *arguments):
         for frame in decode(self, *arguments):
             pulled.append(frame)
             yield frame
 
-    monkeypatch.setattr(ContainerClip, "_decode_packets", noted)
+    monkeypatch.setattr(ContainerClip, "_decode_packets", record_frames)
     return pulled
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_part_is_what_reading_it_all_shows_of_it(name, tmp_path, decoded):
+def test_seeking_gives_the_same_frames_as_reading_everything(name, tmp_path, decoded):
     notices = []
     clip = open_clip(write_clip(tmp_path / name, FRAMES, **KINDS[name]), notice=notices.append)
-    whole = of(clip)
+    whole = read_from(clip)
     assert len(whole) >= COUNT - 1
     beginnings = [whole[i][0] for i in (1, 9, 10, 11, 31, 39, 40, 58)]
     beginnings += [time + Fraction(1, 1000) for time in beginnings[::3]]
     for begin in beginnings:
         decoded.clear()
-        assert of(clip, begin) == [each for each in whole if each[0] >= begin]
+        assert read_from(clip, begin) == [each for each in whole if each[0] >= begin]
         wanted = sum(time >= begin for time, _ in whole)
         if name in SOUGHT:
             assert len(decoded) <= wanted + 25
     assert len(set(notices)) <= 1  # of a rate that is guessed from such a file, if at all
 
 
-def test_far_fewer_frames_are_decoded(tmp_path, decoded):
+def test_seeking_decodes_far_fewer_frames(tmp_path, decoded):
     clip = open_clip(write_clip(tmp_path / "clip.mp4", FRAMES, options=X264))
     decoded.clear()
-    found = of(clip, Fraction(52, 12))
+    found = read_from(clip, Fraction(52, 12))
     assert len(found) == 8
     assert len(decoded) <= 10 + 8
 
 
-def test_times_far_from_nothing(tmp_path):
+def test_seeking_works_with_times_far_from_zero(tmp_path):
     times = range(3000, 3000 + 10 * COUNT, 10)
     clip = open_clip(write_clip(tmp_path / "late.ts", FRAMES, times=times, options=X264))
-    whole = of(clip)
-    assert of(clip, Fraction(3)) == [each for each in whole if each[0] >= 3]
+    whole = read_from(clip)
+    assert read_from(clip, Fraction(3)) == [each for each in whole if each[0] >= 3]
 
 
-def test_a_file_whose_index_is_lost(tmp_path):
-    """Cut off: a Matroska file has its index of keyframes at the end."""
+def test_seeking_works_without_an_index(tmp_path):
+    """A truncated Matroska file has lost its index of keyframes, which is at the end."""
     path = write_clip(tmp_path / "cut.mkv", FRAMES, options=X264)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 4 // 5])
     clip = open_clip(path)
-    whole = of(clip)
-    assert of(clip, Fraction(3)) == [each for each in whole if each[0] >= 3] != []
+    whole = read_from(clip)
+    assert read_from(clip, Fraction(3)) == [each for each in whole if each[0] >= 3] != []
 
 
-def test_damage_before_the_part_does_not_matter(tmp_path):
+def test_damage_before_the_beginning_does_not_matter(tmp_path):
     path = write_clip(tmp_path / "clip.mkv", FRAMES, options=X264)
-    whole, data, notices = of(open_clip(path)), bytearray(path.read_bytes()), []
+    whole, data, notices = read_from(open_clip(path)), bytearray(path.read_bytes()), []
     middle = len(data) // 2
     data[middle : middle + 300] = bytes(300)
     path.write_bytes(bytes(data))
     clip = open_clip(path, notice=notices.append)
-    assert of(clip, Fraction(53, 12)) == whole[53:]
+    assert read_from(clip, Fraction(53, 12)) == whole[53:]
     assert notices == []
-    assert of(clip) != whole
+    assert read_from(clip) != whole
 
 
-def test_pipes_and_numbered_pictures(tmp_path):
+def test_pipes_and_numbered_pictures_begin_in_the_middle_too(tmp_path):
     data = write_clip(tmp_path / "clip.mkv", FRAMES, options=X264).read_bytes()
-    assert len(of(open_clip(io.BytesIO(data)), Fraction(4))) == 12
+    assert len(read_from(open_clip(io.BytesIO(data)), Fraction(4))) == 12
     raw = open_clip(
         io.BytesIO(b"".join(each.tobytes() for each in FRAMES)),
         raw=Format(64, 48, Fraction(12), Fraction(1, 12)),
     )
-    assert [time for time, _ in of(raw, Fraction(4))] == [Fraction(i, 12) for i in range(48, 60)]
+    assert [time for time, _ in read_from(raw, Fraction(4))] == [
+        Fraction(i, 12) for i in range(48, 60)
+    ]
     for index, frame in enumerate(FRAMES[:4]):
         Image.fromarray(frame).save(tmp_path / f"{index}.png")
     clip = open_clip(tmp_path / "%d.png", rate=Fraction(2))
-    assert of(clip, Fraction(1)) == [(Fraction(i, 2), FRAMES[i].tobytes()) for i in (2, 3)]
+    assert read_from(clip, Fraction(1)) == [(Fraction(i, 2), FRAMES[i].tobytes()) for i in (2, 3)]
 
 
-def test_beyond_the_end_there_is_nothing(tmp_path):
+def test_a_beginning_beyond_the_end_is_an_error(tmp_path):
     clip = open_clip(write_clip(tmp_path / "clip.mp4", FRAMES, options=X264))
     with pytest.raises(ClipError, match="no frame at 9 s or later"):
-        of(clip, Fraction(9))
+        read_from(clip, Fraction(9))

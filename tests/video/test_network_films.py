@@ -1,4 +1,4 @@
-"""The network as an engine of frames: what it paints and gives back, and that it makes films."""
+"""The network as an engine of frames: painting, restoring contrast, and whole films."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import impasto
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
 from impasto.engine.hardware import Hardware
@@ -28,7 +28,7 @@ from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 from impasto.video.stabilize.stabilizer import Stabilizer
 
-FRAMES = [levels_to_floats(each) for each in panning(3)]
+FRAMES = [levels_to_floats(each) for each in make_pan(3)]
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +42,19 @@ def network_file(tmp_path_factory):
     return path
 
 
-def frame_engine(recipe, painting, *, frozen=False, hardware=None):
+def make_test_engine(recipe, painting, *, frozen=False, hardware=None):
     settings = FrameSettings(0.8, freeze_statistics=frozen)
     return make_frame_engine(recipe, [painting], (64, 48), settings, hardware)
 
 
-def network(network_file):
+def load_network(network_file):
     recipe = load_recipe(str(network_file)).with_changes({"size": 64})
-    return frame_engine(recipe, read_picture(synthetic_painting()))
+    return make_test_engine(recipe, read_picture(synthetic_painting()))
 
 
-def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkeypatch):
+def test_a_frame_is_painted_like_a_photo_but_without_grain(network_file, monkeypatch):
     monkeypatch.setattr(grain, "DEVIATION", 0.0)
-    engine = network(network_file)
+    engine = load_network(network_file)
     engine.begin_shot(FRAMES[0])
     dark = (FRAMES[1] * 0.5).astype(np.float32)
     for frame in (FRAMES[0], dark):  # the shot's first frame has no say in the second's statistics
@@ -67,7 +67,7 @@ def test_a_frame_is_painted_as_a_photo_is_but_without_grain(network_file, monkey
 def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
     recipe = load_recipe(str(network_file)).with_changes({"size": 64})
     painting = read_picture(synthetic_painting())
-    frozen, own = (frame_engine(recipe, painting, frozen=each) for each in (True, False))
+    frozen, own = (make_test_engine(recipe, painting, frozen=each) for each in (True, False))
     dark = (FRAMES[1] * 0.5).astype(np.float32)
     for engine in (frozen, own):
         engine.begin_shot(FRAMES[0])
@@ -78,29 +78,33 @@ def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
     frozen.begin_shot(dark)
     assert np.abs(frozen.paint(dark, None) - alone).max() < 2e-3
     with pytest.raises(InputError, match="needs a network"):
-        frame_engine(load_recipe("sketch"), painting, frozen=True)
+        make_test_engine(load_recipe("sketch"), painting, frozen=True)
 
 
-def test_what_mixing_takes_of_strokes_is_given_back(network_file):
-    engine = network(network_file)
+def test_contrast_lost_by_blending_is_restored(network_file):
+    engine = load_network(network_file)
     engine.begin_shot(FRAMES[0])
     painted = engine.paint(FRAMES[0], None)
     blurred = cv2.GaussianBlur(painted, (0, 0), 0.7)
     memory = FrameMemory(blurred, FRAMES[0], np.ones(painted.shape[:2], np.float32))
 
-    def top_octave(image):
+    def measure_top_octave(image):
         return float((image - cv2.GaussianBlur(image, (0, 0), 1)).std())
 
     mixed = blend_with_memory(painted, memory, 0.8, DOUBT)
     made = engine.steady(painted, memory, 0.8)
-    assert top_octave(mixed) < 0.8 * top_octave(painted)
-    assert 1.2 * top_octave(mixed) < top_octave(made) < 1.05 * top_octave(painted)
+    assert measure_top_octave(mixed) < 0.8 * measure_top_octave(painted)
+    assert (
+        1.2 * measure_top_octave(mixed)
+        < measure_top_octave(made)
+        < 1.05 * measure_top_octave(painted)
+    )
     assert made.mean() == pytest.approx(painted.mean(), abs=2e-3)
     nothing = FrameMemory(blurred, FRAMES[0], np.zeros(painted.shape[:2], np.float32))
     assert np.abs(engine.steady(painted, nothing, 0.8) - painted).max() < 1e-3
 
 
-def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
+def test_a_film_is_steadier_than_independent_frames(network_file):
     painter = Painter()
     torch.manual_seed(1)
     with torch.no_grad():
@@ -108,11 +112,11 @@ def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
     write_painter(painter.state_dict(), network_file.with_name("wild.safetensors"), {})
     recipe = load_recipe(str(network_file.with_name("wild.safetensors")))
     rng = np.random.default_rng(0)
-    clip = [np.clip(f + rng.normal(0, 4, f.shape), 0, 255).astype(np.uint8) for f in panning(6)]
+    clip = [np.clip(f + rng.normal(0, 4, f.shape), 0, 255).astype(np.uint8) for f in make_pan(6)]
     found = {}
     for stability in (0.0, 0.8):
         painting = read_picture(synthetic_painting())
-        engine = frame_engine(recipe.with_changes({"size": 64}), painting)
+        engine = make_test_engine(recipe.with_changes({"size": 64}), painting)
         stabilizer, seen = (
             Stabilizer(engine, DisEstimator(), stability),
             SteadinessMeter(DisEstimator()),
@@ -126,29 +130,29 @@ def test_a_film_is_steadier_than_its_frames_by_themselves(network_file):
     assert found[0.8] < 0.6 * found[0.0]
 
 
-def test_what_a_photo_is_told_a_film_is_too(network_file):
+def test_limits_and_strength_apply_to_films_as_to_photos(network_file):
     painting = read_picture(synthetic_painting())
     recipe = load_recipe(str(network_file))
-    engine = frame_engine(recipe.with_changes({"strength": 0}), painting)
+    engine = make_test_engine(recipe.with_changes({"strength": 0}), painting)
     engine.begin_shot(FRAMES[0])
     assert np.array_equal(engine.paint(FRAMES[0], None), FRAMES[0])
-    small = frame_engine(recipe, painting, hardware=Hardware.resolve(max_memory=2**20))
+    small = make_test_engine(recipe, painting, hardware=Hardware.resolve(max_memory=2**20))
     with pytest.raises(ResourceError, match="memory"):
         small.begin_shot(FRAMES[0])
 
 
-def test_the_paintings_are_looked_at_once_a_shot(network_file, monkeypatch):
+def test_paintings_are_encoded_once_per_shot(network_file, monkeypatch):
     recipe = load_recipe(str(network_file)).with_changes({"colors": "match"})
-    engine = frame_engine(recipe, read_picture(synthetic_painting()))
+    engine = make_test_engine(recipe, read_picture(synthetic_painting()))
     engine.begin_shot(FRAMES[0])
     first = engine.paint(FRAMES[0], None)
     monkeypatch.setattr("impasto.engine.colors.match_colors", None)
     assert np.array_equal(engine.paint(FRAMES[0], None), first)
 
 
-def test_a_film_by_the_network(work, monkeypatch, network_file):
+def test_the_network_paints_a_film(work, monkeypatch, network_file):
     monkeypatch.chdir(work)
-    write_clip(work / "clip.mp4", panning(3))
+    write_clip(work / "clip.mp4", make_pan(3))
     arguments = ["clip.mp4", "--style", "painting.png", "--recipe", str(network_file)]
     assert main(["video", *arguments, "-o", "film.mp4", "--quiet"]) == 0
     assert len(list(open_clip("film.mp4").read_frames())) == 3

@@ -1,11 +1,11 @@
-"""Motion: warping, what is reliable, memory and blending, on flows that are known exactly."""
+"""Motion: warping, reliability, memory and blending, on flows that are known exactly."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from clips import HEIGHT, WIDTH, Passing, moved, texture, turn
+from clips import HEIGHT, WIDTH, Passing, make_motion, texture, turn
 from impasto.image.picture import to_levels
 from impasto.video.stabilize.flow import LARGEST, DisEstimator
 from impasto.video.stabilize.frame_memory import (
@@ -36,7 +36,7 @@ within = np.s_[10:-10, 10:-10]
 
 @pytest.mark.parametrize("name", MOTIONS)
 def test_a_warp_along_the_true_flow_is_the_frame(name):
-    frame, before, back, _ = moved(*MOTIONS[name])
+    frame, before, back, _ = make_motion(*MOTIONS[name])
     apart = np.abs(warp_image(before, back) - frame)[within]
     assert apart.max() < 0.01
     assert np.abs(before - frame)[within].mean() > 10 * apart.mean()
@@ -56,17 +56,17 @@ def test_a_warp_by_whole_pixels_is_a_copy():
 
 def test_true_flows_agree_where_both_ends_are_seen():
     for matrix, shift in MOTIONS.values():
-        _, _, back, ahead = moved(matrix, shift)
+        _, _, back, ahead = make_motion(matrix, shift)
         agree = find_consistent_flow(back, ahead)
         assert np.array_equal(agree, find_pixels_inside(back)) or agree[within].all()
 
 
 def test_flows_that_disagree_are_not_consistent():
-    _, _, back, _ = moved(*MOTIONS["pan"])
+    _, _, back, _ = make_motion(*MOTIONS["pan"])
     assert not find_consistent_flow(back, back).any()  # as if all went on the same way
 
 
-def test_what_was_hidden_and_the_boundary_of_motion_are_unreliable():
+def test_uncovered_pixels_and_motion_boundaries_are_unreliable():
     scene = Passing()
     there, back = scene.flow(1, 0), scene.flow(0, 1)
     sure = measure_reliability(there, back, scene.frame(1), scene.frame(0))
@@ -89,7 +89,7 @@ def test_a_change_of_light_is_not_reliable():
 
 @pytest.mark.parametrize("name", MOTIONS)
 def test_dis_finds_the_motion(name):
-    frame, before, back, _ = moved(*MOTIONS[name], 160, 128)
+    frame, before, back, _ = make_motion(*MOTIONS[name], 160, 128)
     found = DisEstimator().estimate_flow(frame, before)
     apart = np.linalg.norm(found - back, axis=-1)[20:-20, 20:-20]
     assert np.median(apart) < 0.15
@@ -111,7 +111,7 @@ def test_flow_of_large_frames_is_in_their_own_pixels():
     assert abs(np.median(found[..., 0]) + 6) < 0.3
 
 
-def test_a_new_picture_is_a_cut_and_a_fast_pan_is_none():
+def test_a_new_picture_is_a_cut_and_a_fast_pan_is_not():
     x, y = np.meshgrid(np.arange(96.0), np.arange(64.0))
     first, pan = texture(x, y), texture(x + 7, y)
     other = (texture(y * 2 + 40, x * 3) * 0.4).astype(np.float32)
@@ -123,7 +123,7 @@ def test_a_new_picture_is_a_cut_and_a_fast_pan_is_none():
         assert is_cut(frame, first, measure_reliability(there, back, frame, first)) is cut
 
 
-def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
+def test_a_shot_of_similar_light_is_a_cut_and_wild_motion_is_not():
     x, y = np.meshgrid(np.arange(96.0), np.arange(64.0))
     first, other = texture(x, y), texture(x * 1.4 + 80, -y)
     nothing, little = np.zeros((64, 96), np.float32), np.full((64, 96), 0.05, np.float32)
@@ -133,7 +133,7 @@ def test_a_shot_of_much_the_same_light_is_a_cut_and_wild_motion_is_none():
 
 
 @pytest.mark.parametrize(("hidden", "cut"), [(0.28, False), (0.4, True)])
-def test_something_that_comes_into_view_is_a_cut_only_if_it_fills_much_of_the_frame(hidden, cut):
+def test_an_object_that_enters_is_a_cut_only_if_it_fills_much_of_the_frame(hidden, cut):
     x, y = np.meshgrid(np.arange(100.0), np.arange(64.0))
     first, hardly = texture(x, y), np.full((64, 100), 0.04, np.float32)
     frame = first.copy()
@@ -141,7 +141,7 @@ def test_something_that_comes_into_view_is_a_cut_only_if_it_fills_much_of_the_fr
     assert is_cut(frame, first, hardly) is cut
 
 
-def memory(value, sure, shape=(8, 9)):
+def make_memory(value, sure, shape=(8, 9)):
     return FrameMemory(
         np.full((*shape, 3), value, np.float32),
         np.full((*shape, 3), value / 2, np.float32),
@@ -149,8 +149,8 @@ def memory(value, sure, shape=(8, 9)):
     )
 
 
-def test_what_the_closest_does_not_know_the_next_one_says():
-    near, far = memory(0.2, 1.0), memory(0.8, 1.0)
+def test_the_next_memory_fills_in_where_the_closest_is_unreliable():
+    near, far = make_memory(0.2, 1.0), make_memory(0.8, 1.0)
     near.reliability[:4] = 0
     both = combine_memories([near, far], [1.0, 1.0])
     assert np.allclose(both.result[4:], 0.2)
@@ -158,21 +158,21 @@ def test_what_the_closest_does_not_know_the_next_one_says():
     assert np.allclose(both.reliability, 1)
 
 
-def test_shares_are_of_what_both_know():
-    both = combine_memories([memory(0.2, 1.0), memory(0.8, 1.0)], [0.75, 0.25])
+def test_shares_divide_pixels_that_both_memories_know():
+    both = combine_memories([make_memory(0.2, 1.0), make_memory(0.8, 1.0)], [0.75, 0.25])
     assert np.allclose(both.result, 0.75 * 0.2 + 0.25 * 0.8)
-    one = combine_memories([memory(0.2, 0.6), memory(0.8, 0.0)], [0.5, 0.5])
+    one = combine_memories([make_memory(0.2, 0.6), make_memory(0.8, 0.0)], [0.5, 0.5])
     assert np.allclose(one.result, 0.2)
     assert np.allclose(one.reliability, 0.6)
 
 
-def test_where_nobody_knows_it_is_as_it_was_last():
-    none = combine_memories([memory(0.2, 0.0), memory(0.8, 0.0)], [0.5, 0.5])
+def test_unreliable_pixels_come_from_the_closest_memory():
+    none = combine_memories([make_memory(0.2, 0.0), make_memory(0.8, 0.0)], [0.5, 0.5])
     assert np.allclose(none.result, 0.2)
     assert not none.reliability.any()
 
 
-def test_a_memory_is_the_earlier_result_where_things_are_now():
+def test_a_memory_is_the_earlier_result_warped_to_the_present_frame():
     scene = Passing()
 
     class Known:
@@ -187,7 +187,7 @@ def test_a_memory_is_the_earlier_result_where_things_are_now():
     assert np.abs(found.frame - scene.frame(1))[sure].max() < 0.02
 
 
-def test_blending_takes_what_is_reliable_within_the_range_of_the_new():
+def test_blending_keeps_reliable_colors_within_the_new_range():
     rng = np.random.default_rng(3)
     new = rng.random((20, 24, 3)).astype(np.float32)
     old = np.clip(new + rng.normal(0, 0.05, new.shape), 0, 1).astype(np.float32)
@@ -204,7 +204,7 @@ def test_blending_takes_what_is_reliable_within_the_range_of_the_new():
     assert np.allclose(less_doubt, half, atol=1e-6)  # the third root of an eighth
 
 
-def test_neither_ghosts_nor_darkness_are_remembered():
+def test_neither_ghosts_nor_drifts_of_brightness_are_remembered():
     flat = np.full((16, 16, 3), 0.6, np.float32)
     ghost = flat.copy()
     ghost[6:9, 6:9] = 0.1

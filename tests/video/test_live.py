@@ -1,4 +1,4 @@
-"""Live: what a browser gets, and which frames are left out."""
+"""Live films: what a browser receives, and which frames are skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clips import panning, write_clip
+from clips import make_pan, write_clip
 from impasto.cli import main
 from impasto.errors import ResourceError
 from impasto.video.clip import camera
@@ -28,11 +28,11 @@ from impasto.video.clip.selection import FrameSource, Selection
 from impasto.video.live import Screen, play_live, serve_screen
 from processes import running
 
-FRAMES = panning(12)
+FRAMES = make_pan(12)
 
 
-class Same:
-    """A stabilizer that changes nothing and takes as long as it is told."""
+class UnchangedFrames:
+    """A stabilizer that changes nothing and takes a given time."""
 
     def __init__(self, spend):
         self.seen = []
@@ -54,13 +54,13 @@ class Clip:
 
 
 @pytest.mark.parametrize(("seconds", "shown", "rate"), [(0.0, 12, 10), (0.25, 5, 4)])
-def test_frames_come_at_their_time_or_not_at_all(seconds, shown, rate):
+def test_frames_are_shown_in_time_or_skipped(seconds, shown, rate):
     now = [100.0]
 
     def spend(amount):
         now[0] += amount
 
-    screen, stabilizer = Screen(), Same(lambda: spend(seconds))
+    screen, stabilizer = Screen(), UnchangedFrames(lambda: spend(seconds))
     source = FrameSource(Clip(), Selection(), (64, 48))
     rates = list(play_live(source, stabilizer, screen, clock=lambda: now[0], sleep=spend))
     assert abs(len(stabilizer.seen) - shown) <= 1
@@ -69,7 +69,7 @@ def test_frames_come_at_their_time_or_not_at_all(seconds, shown, rate):
 
 
 def read_part(stream):
-    """One picture of a multipart stream, and the head of the next."""
+    """Read one picture of a multipart stream, and the header of the next part."""
     data = b""
     while not data.endswith(b"\r\n--frame\r\n"):
         line = stream.readline()
@@ -81,12 +81,12 @@ def read_part(stream):
 
 
 def read_start(stream):
-    """What comes before the first picture."""
+    """Read the header before the first picture."""
     head = [stream.readline() for _ in range(3)]
     assert head == [b"--frame\r\n", b"Content-Type: image/jpeg\r\n", b"\r\n"]
 
 
-def jpeg(pixels):
+def encode_jpeg(pixels):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=95)
     return stream.getvalue()
@@ -105,12 +105,12 @@ def test_a_browser_sees_the_newest_picture():
         with pytest.raises(urllib.error.HTTPError, match="421") as caught:
             urllib.request.urlopen(foreign)
         caught.value.close()
-        screen.show(jpeg(FRAMES[0]))
+        screen.show(encode_jpeg(FRAMES[0]))
         with urllib.request.urlopen(address + "stream") as stream:
             assert "multipart/x-mixed-replace" in stream.headers["Content-Type"]
             read_start(stream)
             assert np.abs(read_part(stream).astype(int) - FRAMES[0]).mean() < 5
-            screen.show(jpeg(FRAMES[9]))
+            screen.show(encode_jpeg(FRAMES[9]))
             assert np.abs(read_part(stream).astype(int) - FRAMES[9]).mean() < 5
         port = int(address.rsplit(":", 1)[1].strip("/"))
         with (
@@ -120,8 +120,8 @@ def test_a_browser_sees_the_newest_picture():
             pass
 
 
-def test_chromium_shows_what_comes():
-    """At once, though nothing comes after it: each picture waits for the next in some servers."""
+def test_chromium_shows_each_picture_at_once():
+    """Some servers delay each picture until the next one is sent."""
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -140,7 +140,7 @@ def test_chromium_shows_what_comes():
         page = browser.new_page()
         page.goto(address, wait_until="commit")
         for color in [(200, 40, 30), (30, 60, 210)]:
-            screen.show(jpeg(np.full((48, 64, 3), color, np.uint8)))
+            screen.show(encode_jpeg(np.full((48, 64, 3), color, np.uint8)))
             until, seen = time.monotonic() + 60, None
             while not seen or np.abs(np.subtract(seen[2:], color)).max() > 6:
                 assert time.monotonic() < until, seen
@@ -153,14 +153,14 @@ ARGUMENTS = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "2
 ARGUMENTS += ["--port", "0"]
 
 
-def live(folder, *arguments):
+def start_live(folder, *arguments):
     command = [sys.executable, "-m", "impasto", "video", "--live", "clip.mp4", "--no-open"]
     return running([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
-def test_live_serves_a_file_painted_and_ends_with_it(work):
-    write_clip(work / "clip.mp4", panning(24))
-    with live(work, *ARGUMENTS) as process:
+def test_live_serves_a_painted_file_and_ends_with_it(work):
+    write_clip(work / "clip.mp4", make_pan(24))
+    with start_live(work, *ARGUMENTS) as process:
         address = process.stderr.readline().split()[1]
         with urllib.request.urlopen(address + "stream") as stream:
             read_start(stream)
@@ -169,10 +169,10 @@ def test_live_serves_a_file_painted_and_ends_with_it(work):
         _, told = process.communicate()
     assert (process.returncode, "frames shown" in told) == (0, True), told
     assert painted.shape == (48, 64, 3)
-    assert min(np.abs(painted - each).mean() for each in panning(24)) > 4
+    assert min(np.abs(painted - each).mean() for each in make_pan(24)) > 4
 
 
-def test_live_opens_a_window_of_the_browser_unless_told_not_to(work, monkeypatch, capsys):
+def test_live_opens_a_browser_unless_told_not_to(work, monkeypatch, capsys):
     monkeypatch.chdir(work)
     write_clip(work / "clip.mp4", FRAMES[:2])
     opened = []
@@ -183,9 +183,11 @@ def test_live_opens_a_window_of_the_browser_unless_told_not_to(work, monkeypatch
     assert f"impasto: {opened[0]} shows it" in capsys.readouterr().err
 
 
-def test_live_stops_when_it_is_told(work):
-    write_clip(work / "clip.mp4", panning(60))
-    with live(work, "--style", "painting.png", "--recipe", "sketch", "--port", "0") as process:
+def test_live_stops_on_an_interrupt(work):
+    write_clip(work / "clip.mp4", make_pan(60))
+    with start_live(
+        work, "--style", "painting.png", "--recipe", "sketch", "--port", "0"
+    ) as process:
         assert "shows it" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
@@ -194,8 +196,8 @@ def test_live_stops_when_it_is_told(work):
 
 
 @pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg without lavfi")
-def test_a_camera_that_is_a_device_of_ffmpegs(work, monkeypatch, capsys):
-    """A test pattern stands in for it: a device without a file or a length."""
+def test_a_camera_is_an_ffmpeg_device(work, monkeypatch, capsys):
+    """A test pattern replaces the camera: it is a device without a file or a length."""
     pattern = ("lavfi", "testsrc=size=64x48:rate=12:duration=0.5")
     monkeypatch.setitem(camera.CAMERAS, sys.platform, pattern)
     monkeypatch.chdir(work)
@@ -210,7 +212,9 @@ def test_a_camera_that_is_a_device_of_ffmpegs(work, monkeypatch, capsys):
     ("source", "words"),
     [("camera", "camera: /dev/video0 cannot be opened"), ("gone.mp4", "gone.mp4: no such file")],
 )
-def test_what_cannot_be_shown_is_one_line(source, words, work, monkeypatch, capsys):
+def test_sources_that_cannot_be_shown_are_reported_in_one_line(
+    source, words, work, monkeypatch, capsys
+):
     monkeypatch.chdir(work)
     monkeypatch.setattr(sys, "platform", "linux")
     assert main(["video", "--live", source, *ARGUMENTS]) == 2
@@ -218,7 +222,7 @@ def test_what_cannot_be_shown_is_one_line(source, words, work, monkeypatch, caps
     assert words in line
 
 
-def test_live_is_the_network_unless_something_else_is_asked_for(work, monkeypatch, capsys):
+def test_live_uses_the_network_unless_another_recipe_is_given(work, monkeypatch, capsys):
     monkeypatch.chdir(work)
     write_clip(work / "clip.mp4", FRAMES[:1])
     chosen = []
@@ -235,7 +239,7 @@ def test_live_is_the_network_unless_something_else_is_asked_for(work, monkeypatc
     assert "--json, --no-sound: not with --live" in capsys.readouterr().err
 
 
-def test_a_clip_or_live_but_not_both(capsys):
+def test_a_clip_and_live_exclude_each_other(capsys):
     for arguments in ([], ["clip.mp4", "--live"]):
         with pytest.raises(SystemExit):
             main(["video", *arguments, "--style", "painting.png"])

@@ -1,4 +1,4 @@
-"""Jobs with an engine that costs nothing: resumed at every frame, cuts, selections, memory."""
+"""Films by an engine that costs nothing: resuming at every frame, cuts, selections, memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from clips import panning
+from clips import make_pan
 from impasto.errors import ClipError, InputError
 from impasto.video.clip.frames import Format, Frame
 from impasto.video.clip.selection import FrameSource, Selection, resize_frame
@@ -18,7 +18,7 @@ from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.frame_memory import blend_with_memory
 from impasto.video.stabilize.stabilizer import FrameLinks, Stabilizer
 
-SHOTS = [*panning(5), *[f[::-1, ::-1] // 5 for f in panning(4, step=1)]]
+SHOTS = [*make_pan(5), *[f[::-1, ::-1] // 5 for f in make_pan(4, step=1)]]
 LINKS = FrameLinks((1, 3), (0.5, 0.5))
 
 
@@ -41,7 +41,7 @@ class Clip:
 
 
 class Negative:
-    """Inverts, flickers, and adds what it has seen: the shot's first frame, what is remembered."""
+    """Inverts, flickers, and mixes in the shot's first frame and the memory."""
 
     def begin_shot(self, frame):
         self.opening = frame.mean()
@@ -60,21 +60,21 @@ class Negative:
         return (0.5 * result + 0.5 * frame).astype(np.float32)
 
 
-def stabilizer():
+def make_stabilizer():
     return Stabilizer(Negative(), DisEstimator(), 0.7, LINKS)
 
 
-def job(folder, frames=SHOTS, **more):
+def open_store(folder, frames=SHOTS, **more):
     return FrameStore(folder, {"what": "test", **more})
 
 
-def pixels_of(work):
+def read_all_pixels(work):
     return [each.load() for each in work.read_film_frames()]
 
 
-def go(work, frames=SHOTS, stop=None, **more):
+def run_film(work, frames=SHOTS, stop=None, **more):
     clip = Clip(frames)
-    steps = paint_film(FrameSource(clip, Selection(), (64, 48)), stabilizer(), work, **more)
+    steps = paint_film(FrameSource(clip, Selection(), (64, 48)), make_stabilizer(), work, **more)
     for progress in steps:
         if progress.index + 1 == stop:
             break
@@ -83,102 +83,102 @@ def go(work, frames=SHOTS, stop=None, **more):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    work = job(tmp_path_factory.mktemp("whole"))
-    go(work, repaint=True)
+    work = open_store(tmp_path_factory.mktemp("whole"))
+    run_film(work, repaint=True)
     return work
 
 
 @pytest.mark.parametrize("stop", range(1, len(SHOTS)))
-def test_a_job_stopped_after_any_frame_ends_as_if_it_had_not_been(tmp_path, whole, stop):
-    work = job(tmp_path)
-    go(work, stop=stop)
+def test_a_film_stopped_after_any_frame_resumes_to_the_same_result(tmp_path, whole, stop):
+    work = open_store(tmp_path)
+    run_film(work, stop=stop)
     assert work.frame_count == stop
-    clip = go(work)
+    clip = run_film(work)
     assert work.frame_count == len(SHOTS)
-    for made, wanted in zip(pixels_of(work), pixels_of(whole), strict=True):
+    for made, wanted in zip(read_all_pixels(work), read_all_pixels(whole), strict=True):
         assert np.array_equal(made, wanted)
     assert clip.loaded <= len(SHOTS) - stop + max(LINKS.distances) + 1
 
 
-def test_shots_are_found_and_owe_each_other_nothing(tmp_path, whole):
+def test_shots_are_detected_and_painted_independently(tmp_path, whole):
     assert [whole.read(i).shot for i in range(len(SHOTS))] == [0] * 5 + [5] * 4
-    alone = job(tmp_path)
-    go(alone, SHOTS[5:])
-    for made, wanted in zip(pixels_of(alone), pixels_of(whole)[5:], strict=True):
+    alone = open_store(tmp_path)
+    run_film(alone, SHOTS[5:])
+    for made, wanted in zip(read_all_pixels(alone), read_all_pixels(whole)[5:], strict=True):
         assert np.array_equal(made, wanted)
 
 
 @pytest.mark.parametrize("stop", [1, 4, 8])
-def test_a_second_pass_goes_on_too(tmp_path, stop):
-    twice = [job(tmp_path / name) for name in ("a", "b")]
+def test_a_second_pass_resumes_too(tmp_path, stop):
+    twice = [open_store(tmp_path / name) for name in ("a", "b")]
     for work in twice:
-        go(work, repaint=True)
-    first = pixels_of(twice[0])
-    list(repaint_backwards(stabilizer(), twice[0]))
-    for done, _ in enumerate(repaint_backwards(stabilizer(), twice[1]), 1):
+        run_film(work, repaint=True)
+    first = read_all_pixels(twice[0])
+    list(repaint_backwards(make_stabilizer(), twice[0]))
+    for done, _ in enumerate(repaint_backwards(make_stabilizer(), twice[1]), 1):
         if done == stop:
             break
-    list(repaint_backwards(stabilizer(), twice[1]))
-    again = [pixels_of(each) for each in twice]
+    list(repaint_backwards(make_stabilizer(), twice[1]))
+    again = [read_all_pixels(each) for each in twice]
     assert all(np.array_equal(*each) for each in zip(*again, strict=True))
     changed = [not np.array_equal(*each) for each in zip(first, again[0], strict=True)]
     assert sum(changed) >= len(SHOTS) - 2  # but for the last of each shot, perhaps
 
 
 def test_without_stability_every_frame_is_a_shot(tmp_path):
-    work = job(tmp_path)
+    work = open_store(tmp_path)
     alone = Stabilizer(Negative(), DisEstimator(), 0.0, LINKS)
     list(paint_film(FrameSource(Clip(SHOTS[:3]), Selection(), (64, 48)), alone, work))
     assert [work.read(i).shot for i in range(3)] == [0, 1, 2]
 
 
-def test_selections():
+def test_selections_choose_and_count_frames():
     clip = Clip(SHOTS)
 
-    def indices(*given):
+    def select_indices(*given):
         return [frame.time * 10 for frame in Selection(*given).select_frames(clip)]
 
-    assert indices() == list(range(9))
-    assert indices(Fraction(1, 5), Fraction(3, 5)) == [2, 3, 4, 5]
-    assert indices(Fraction(0), None, 4) == [0, 4, 8]
+    assert select_indices() == list(range(9))
+    assert select_indices(Fraction(1, 5), Fraction(3, 5)) == [2, 3, 4, 5]
+    assert select_indices(Fraction(0), None, 4) == [0, 4, 8]
     assert Selection(Fraction(1, 5), Fraction(3, 5)).count_frames(clip) == 4
     assert Selection(Fraction(0), None, 4).count_frames(clip) == 3
     assert Selection(Fraction(1, 5), Fraction(61, 100)).count_frames(clip) == 5
     assert len(list(Selection(Fraction(1, 5), Fraction(61, 100)).select_frames(clip))) == 5
     with pytest.raises(ClipError, match="no frame at 3 s or later"):
-        indices(Fraction(3))
+        select_indices(Fraction(3))
 
 
-def test_a_side_that_is_one_too_long_is_cut_and_others_are_resized():
+def test_one_extra_pixel_is_cropped_and_other_sizes_are_resized():
     frame = next(Clip(SHOTS).read_frames())
     assert np.array_equal(resize_frame(frame, (63, 48)), SHOTS[0][:, :63])
     assert np.array_equal(resize_frame(frame, (64, 48)), SHOTS[0])
     assert resize_frame(frame, (32, 24)).shape == (24, 32, 3)
 
 
-def test_a_damaged_frame_is_told_and_foreign_folders_are_left_alone(tmp_path):
-    work = job(tmp_path / "work")
-    go(work, SHOTS[:3])
+def test_damaged_frames_are_reported_and_foreign_folders_are_kept(tmp_path):
+    work = open_store(tmp_path / "work")
+    run_film(work, SHOTS[:3])
     (tmp_path / "work/00000001.png").write_bytes(b"torn")
     with pytest.raises(InputError, match=r"00000001\.png: damaged; delete its folder"):
-        pixels_of(work)
+        read_all_pixels(work)
     with pytest.raises(InputError, match="frames of another film"):
-        job(tmp_path / "work", more=1)
+        open_store(tmp_path / "work", more=1)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/00000000.png").write_bytes(b"mine")
     with pytest.raises(InputError, match="not empty"):
-        job(tmp_path / "mine")
+        open_store(tmp_path / "mine")
     work.remove()
     assert not (tmp_path / "work").exists()
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path):
-    frames = panning(4)
+    frames = make_pan(4)
     peaks = []
     for count in (16, 64):
-        work = job(tmp_path / str(count))
+        work = open_store(tmp_path / str(count))
         tracemalloc.start()
-        go(work, [frames[i % 4] for i in range(count)])
+        run_film(work, [frames[i % 4] for i in range(count)])
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
