@@ -14,6 +14,7 @@ from impasto.engine.protocol import PictureEngine
 from impasto.engine.registry import make_engine
 from impasto.engine.step import Step
 from impasto.errors import InputError
+from impasto.image.files.atomic import is_among
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.guided_filter import apply_guided_filter
@@ -21,7 +22,6 @@ from impasto.image.picture import Picture
 from impasto.image.print_size import PrintSize
 from impasto.network.network_files import network_in, network_used
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.record.originals import is_among
 from impasto.record.provenance import Provenance, identify_weights
 from impasto.segment.mask_words import expand_auto, find_masks
 

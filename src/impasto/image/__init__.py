@@ -1,1 +1,1 @@
-"""Pictures in and out of files: decoding, color, metadata, encoding. Imports no torch."""
+"""Read, write and convert pictures: files, color, masks, resizing. Nothing here imports torch."""

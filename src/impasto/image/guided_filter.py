@@ -1,9 +1,9 @@
-"""The guided filter: a picture smoothed where its guide is smooth, with the guide's edges.
+"""Smooth a picture where its guide is smooth, and keep the edges of the guide.
 
-He, Sun and Tang, "Guided Image Filtering" (ECCV 2010): in every window the result is an affine map
-of the guide's colors, and a pixel is the mean over the windows that it is in. Maps of large
-windows are smooth and need no more than a few positions in each: He and Sun, "Fast Guided Filter"
-(arXiv:1505.00996). There the moments are those of all pixels, summed over cells, not of a few.
+He, Sun and Tang, "Guided Image Filtering" (ECCV 2010): in every window the result is an affine
+function of the guide's colors, and a pixel is the mean over all windows that contain it. The
+functions of large windows vary slowly and are computed at a few positions per window, as in He and
+Sun, "Fast Guided Filter" (arXiv:1505.00996), but from the moments of all pixels.
 """
 
 from __future__ import annotations
@@ -17,40 +17,39 @@ from impasto.image.picture import Floats
 
 Doubles = NDArray[np.float64]
 CELLS = 8
-"""That a window reaches at least, from its middle, if it is not of single pixels."""
+"""Smallest radius of a window in cells, unless the cells are single pixels."""
 BLOCK = 256
-"""Side, in cells, of what is fitted at once: some 150 MB."""
+"""Side in cells of a block that is fitted at once; about 150 MB."""
 STRIP = 2**17
-"""Pixels whose products are made at once: some 50 MB."""
+"""Pixels whose products are computed at once; about 50 MB."""
 
 
 def apply_guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: float) -> Floats:
-    """Filter a picture in a memory that hardly depends on its size.
+    """Filter a picture with a memory use that hardly depends on its size.
 
     Args:
         picture: [H, W, C] in [0, 1].
         guide: [H, W, G] in [0, 1].
-        radius: of the square windows, in pixels, at least 1; they are smaller at the border.
-        epsilon: variance of the guide, above 0, that counts as smooth.
+        radius: radius of the square windows in pixels, at least 1; they are cut at the border.
+        epsilon: variance of the guide that counts as smooth, above 0.
 
     Returns:
-        [H, W, C] float32, not clipped. Below a radius of ``2 * CELLS`` the filter itself, above it
-        within 0.02 of it, and a root mean square of 0.003, measured on photos and paintings.
+        [H, W, C] float32, not clipped. For a radius below ``2 * CELLS`` the result is exact. Above
+        it, the error is at most 0.02 (root mean square 0.003), measured on photos and paintings.
     """
     result = np.empty_like(picture)
     cell = max(1, radius // CELLS)
     reach = max(1, round(((2 * radius + 1) / cell - 1) / 2))
-    down, across = (_edges(length, cell) for length in guide.shape[:2])
-    for rows, tall in _blocks(down, reach):
-        for columns, wide in _blocks(across, reach):
-            here = _cell_moments(picture, guide, down[tall], across[wide])
-            maps = _means_of_maps(here, guide.shape[2], reach, epsilon)
-            at = _positions(columns, across[wide])
-            for strip in _strips(rows, columns.stop - columns.start):
-                slopes, offsets = (
-                    _between(_between(each, _positions(strip, down[tall]), 0), at, 1)
-                    for each in maps
-                )
+    down, across = (_split_cells(length, cell) for length in guide.shape[:2])
+    for rows, rows_of_cells in _split_blocks(down, reach):
+        for columns, columns_of_cells in _split_blocks(across, reach):
+            cell_rows, cell_columns = down[rows_of_cells], across[columns_of_cells]
+            moments = _compute_cell_moments(picture, guide, cell_rows, cell_columns)
+            functions = _fit_mean_functions(moments, guide.shape[2], reach, epsilon)
+            x = _locate_pixels(columns, cell_columns)
+            for strip in _split_strips(rows, columns.stop - columns.start):
+                y = _locate_pixels(strip, cell_rows)
+                slopes, offsets = (_interpolate(_interpolate(f, y, 0), x, 1) for f in functions)
                 colors = guide[strip, columns].astype(np.float64)
                 result[strip, columns] = (colors[..., None, :] @ slopes)[..., 0, :] + offsets
     return result
@@ -59,19 +58,19 @@ def apply_guided_filter(picture: Floats, guide: Floats, radius: int, epsilon: fl
 def fit_guided_filter(
     picture: Doubles, guide: Doubles, radius: int, epsilon: float
 ) -> tuple[Doubles, Doubles]:
-    """Of the filter, at every pixel: ``guide @ slopes + offsets`` is the filtered picture.
+    """Fit the filter's affine functions: ``guide @ slopes + offsets`` is the filtered picture.
 
     Args:
-        picture, guide, radius, epsilon: as of :func:`apply_guided_filter`; all in memory at once.
+        picture, guide, radius, epsilon: see :func:`apply_guided_filter`; all in memory at once.
 
     Returns:
-        Slopes [H, W, G, C] and offsets [H, W, C], each the mean over the windows a pixel is in.
+        Slopes [H, W, G, C] and offsets [H, W, C], means over the windows that contain a pixel.
     """
-    return _means_of_maps(_moments(picture, guide), guide.shape[2], radius, epsilon)
+    return _fit_mean_functions(_compute_moments(picture, guide), guide.shape[2], radius, epsilon)
 
 
 def average_boxes(values: Doubles, radius: int) -> Doubles:
-    """Means of [H, W, ...] over windows of ``2 * radius + 1`` pixels a side, cut at the border."""
+    """Average [H, W, ...] over windows of ``2 * radius + 1`` pixels per side, cut at the border."""
     for axis in (0, 1):
         length = values.shape[axis]
         start = np.zeros_like(np.take(values, [0], axis))
@@ -83,16 +82,16 @@ def average_boxes(values: Doubles, radius: int) -> Doubles:
     return values
 
 
-def _moments(picture: Doubles, guide: Doubles) -> Doubles:
-    """[H, W, 1 + G, G + C]: guide and picture, and the guide's products with them."""
+def _compute_moments(picture: Doubles, guide: Doubles) -> Doubles:
+    """Compute [H, W, 1 + G, G + C]: guide and picture, and the guide's products with both."""
     both = np.concatenate([guide, picture], -1)
     return np.concatenate([both[..., None, :], guide[..., :, None] * both[..., None, :]], -2)
 
 
-def _means_of_maps(
+def _fit_mean_functions(
     moments: Doubles, channels: int, reach: int, epsilon: float
 ) -> tuple[Doubles, Doubles]:
-    """Slopes and offsets from moments, with windows of ``2 * reach + 1`` of their positions."""
+    """Fit slopes and offsets in windows of ``2 * reach + 1`` positions and average them."""
     moments = average_boxes(moments, reach)
     mean = moments[..., 0, :]
     spread = moments[..., 1:, :] - mean[..., :channels, None] * mean[..., None, :]
@@ -102,16 +101,18 @@ def _means_of_maps(
     return average_boxes(slopes, reach), average_boxes(offsets, reach)
 
 
-def _edges(length: int, cell: int) -> NDArray[np.int_]:
-    """[cells, 2]: where the cells along a side begin and stop, in pixels, nearly of one size."""
+def _split_cells(length: int, cell: int) -> NDArray[np.int_]:
+    """Split a side into cells of nearly equal size; return [cells, 2] first and last + 1 pixels."""
     count = max(1, round(length / cell))
     edges = np.arange(count + 1) * length // count
     return np.stack([edges[:-1], edges[1:]], 1)
 
 
-def _blocks(edges: NDArray[np.int_], reach: int) -> Iterator[tuple[slice, slice]]:
-    """Pixels of each block along a side, and the cells that they depend on: means of windows of
-    maps that come from windows, and one more to go between.
+def _split_blocks(edges: NDArray[np.int_], reach: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the pixels of each block along a side, and the cells that they depend on.
+
+    The cells reach two windows further, those of the fit and of the mean, and one for
+    interpolation.
     """
     for first in range(0, len(edges), BLOCK):
         last, halo = min(first + BLOCK, len(edges)), 2 * reach + 1
@@ -119,41 +120,41 @@ def _blocks(edges: NDArray[np.int_], reach: int) -> Iterator[tuple[slice, slice]
         yield pixels, slice(max(0, first - halo), last + halo)
 
 
-def _strips(rows: slice, width: int) -> Iterator[slice]:
+def _split_strips(rows: slice, width: int) -> Iterator[slice]:
     step = max(1, STRIP // width)
     for top in range(rows.start, rows.stop, step):
         yield slice(top, min(top + step, rows.stop))
 
 
-def _cell_moments(
+def _compute_cell_moments(
     picture: Floats, guide: Floats, down: NDArray[np.int_], across: NDArray[np.int_]
 ) -> Doubles:
-    """The means of the moments over some cells, given by their edges."""
+    """Average the moments over some cells, given by their first and last + 1 pixels."""
     columns = slice(across[0, 0], across[-1, 1])
     starts, widths = across[:, 0] - columns.start, across[:, 1] - across[:, 0]
     together = max(1, STRIP // int((columns.stop - columns.start) * (down[0, 1] - down[0, 0])))
-    found = []
+    means = []
     for first in range(0, len(down), together):
         some = down[first : first + together]
         part = np.s_[some[0, 0] : some[-1, 1], columns]
-        moments = _moments(picture[part].astype(np.float64), guide[part].astype(np.float64))
+        moments = _compute_moments(picture[part].astype(np.float64), guide[part].astype(np.float64))
         sums = np.add.reduceat(moments, some[:, 0] - some[0, 0], 0)
         sums = np.add.reduceat(sums, starts, 1)
         area = (some[:, 1] - some[:, 0])[:, None] * widths
-        found.append(sums / area[..., None, None])
-    return np.concatenate(found)
+        means.append(sums / area[..., None, None])
+    return np.concatenate(means)
 
 
-def _positions(pixels: slice, edges: NDArray[np.int_]) -> Doubles:
-    """Of the middles of pixels among those of cells, counted in cells."""
+def _locate_pixels(pixels: slice, edges: NDArray[np.int_]) -> Doubles:
+    """Locate the centers of pixels between the centers of cells, in units of cells."""
     middles = (edges.sum(1) - 1) / 2
     return np.interp(np.arange(pixels.start, pixels.stop), middles, np.arange(len(edges)))
 
 
-def _between(values: Doubles, positions: Doubles, axis: int) -> Doubles:
-    """Linearly between the values along an axis."""
+def _interpolate(values: Doubles, positions: Doubles, axis: int) -> Doubles:
+    """Interpolate values linearly along an axis."""
     low = np.floor(positions).astype(int)
     share = (positions - low).reshape([-1 if n == axis else 1 for n in range(values.ndim)])
     high = np.minimum(low + 1, values.shape[axis] - 1)
-    found: Doubles = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
-    return found
+    result: Doubles = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+    return result

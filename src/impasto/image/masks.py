@@ -1,4 +1,4 @@
-"""Masks: where in a picture something holds, softly."""
+"""Represent masks, which weight the pixels of a picture, and read them from pictures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from impasto.image.rows import resize_rows
 Floats = NDArray[np.float32]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 LEVELS = 65_535
-"""That weights are rounded to when resized, so that a resampling filter's last bit does not keep a
-white mask from being 1, or a black one from being 0."""
+"""Levels that resized weights are rounded to, so that white stays exactly 1 and black exactly 0 in
+spite of the rounding errors of the filter."""
 
 FAINTEST = 1 / 512
-"""A mask that is nowhere above this is black all over."""
+"""A mask without any weight above this is black."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Mask:
     """Weights of a picture's pixels.
 
     Attributes:
-        values: [H, W] float32 in [0, 1], some above 0; the shape of the picture, at any size.
-        name: that a record knows it by: a file's without its folder, or the words that made it.
-        path: of the file, which is never replaced; none: there is no file.
+        values: [H, W] float32 in [0, 1], some above 0; same aspect as the picture, at any size.
+        name: name in records: a file name without its folder, or the word that found the mask.
+        path: path of the file. None: the mask was not read from a file.
     """
 
     values: Floats
@@ -45,13 +45,13 @@ class Mask:
         return int(self.values.shape[1]), int(self.values.shape[0])
 
     def sha256(self) -> str:
-        """Hexadecimal hash of size and weights."""
+        """Compute the hexadecimal hash of size and weights."""
         digest = hashlib.sha256(f"mask {self.values.shape}".encode())
         digest.update(np.ascontiguousarray(self.values).data)
         return digest.hexdigest()
 
     def resize_rows(self, width: int, height: int, rows: slice) -> Floats:
-        """Some rows, [stop - start, width], of the mask at another size: softly, in [0, 1]."""
+        """Compute some rows, [stop - start, width] in [0, 1], of the mask at another size."""
         if (width, height) == self.size:
             return self.values[rows]
         values = resize_rows(self.values, width, height, rows, "bicubic")
@@ -60,15 +60,15 @@ class Mask:
 
 
 def read_mask(source: Any, *, name: str = "") -> Mask:
-    """A mask from wherever it is: white is inside, black and transparent are outside.
+    """Read a mask from a picture: white is inside, black and transparent are outside.
 
     Args:
         source: anything that :func:`impasto.read_picture` takes, or a mask, which is returned.
-        name: for a record; none: the file's.
+        name: name in records. Empty: the name of the file.
 
     Raises:
-        ImageError, LimitError: as for pictures.
-        InputError: it is black all over.
+        ImageError, LimitError: see :func:`impasto.read_picture`.
+        InputError: the mask is black.
     """
     if isinstance(source, Mask):
         return source
@@ -76,7 +76,7 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
     picture = read_picture(source, name=name or "the mask")
     name = name or ("" if path is None else path.name)
     values = picture.pixels @ LUMA
-    # Gray is gray: the weights of luma do not sum to 1 in the last bit.
+    # Exact for gray pixels: in float32, the weights of luma do not sum to exactly 1.
     gray = np.ptp(picture.pixels, axis=-1) == 0
     values[gray] = picture.pixels[gray, 0]
     if picture.alpha is not None:
@@ -85,40 +85,40 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
 
 
 def select_visible_part(picture: Picture, part: Mask | None = None) -> Mask | None:
-    """What of a painting counts: of a part, or of all of it, what is not transparent.
+    """Select the visible part of a painting: its part times its alpha.
 
     Args:
         picture: the painting.
-        part: of it, at any size; none: all.
+        part: mask of the part to use, at any size. None: all of the painting.
 
     Returns:
-        None where all of it counts.
+        The mask of the visible part. None: all of the painting is visible.
 
     Raises:
-        InputError: none of it can be seen.
+        InputError: the part is fully transparent.
     """
     if picture.alpha is None:
         return part
     if part is None:
-        return _seen(Mask(picture.alpha))
+        return _check_visible(Mask(picture.alpha))
     values = part.resize_rows(picture.width, picture.height, slice(0, picture.height))
-    return _seen(replace(part, values=values * picture.alpha))
+    return _check_visible(replace(part, values=values * picture.alpha))
 
 
-def _seen(mask: Mask) -> Mask:
+def _check_visible(mask: Mask) -> Mask:
     if not bool((mask.values > FAINTEST).any()):
-        raise InputError("the painting is transparent wherever it is looked at")
+        raise InputError("the painting, or the part of it that is used, is fully transparent")
     return mask
 
 
 def check_mask(mask: Mask) -> Mask:
-    """The mask itself.
+    """Check that a mask is not black, and return it.
 
     Raises:
-        InputError: it is black all over.
+        InputError: the mask is black.
     """
     if not bool((mask.values > FAINTEST).any()):
         raise InputError(
-            f"mask {mask.name or 'given'}: is black all over; white marks where the style goes"
+            f"mask {mask.name or 'without a name'}: is black; white marks where the style goes"
         )
     return mask

@@ -1,4 +1,4 @@
-"""A picture as the rest of impasto sees it: float pixels, alpha apart, sRGB, upright."""
+"""Represent a picture: upright float pixels in sRGB, with alpha and metadata beside them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file said about itself.
+    """Metadata of the file that a picture was read from.
 
     Attributes:
-        exif: the raw EXIF block, orientation and thumbnail removed; none if there was none.
+        exif: raw EXIF block without orientation and thumbnail. None: the file had none.
         source_format: Pillow's name of the format, or ``array``.
-        depth: bits a channel in the source: 8, 16 or 32.
+        depth: bits per channel of the source: 8, 16 or 32.
     """
 
     exif: bytes | None = None
@@ -36,8 +36,8 @@ class Picture:
 
     Attributes:
         pixels: [H, W, 3] float32, sRGB-encoded, in [0, 1].
-        alpha: [H, W] float32 in [0, 1], straight (not premultiplied); none for opaque pictures.
-        metadata: of the file it came from.
+        alpha: [H, W] float32 in [0, 1], not premultiplied. None: the picture is opaque.
+        metadata: metadata of the source.
     """
 
     pixels: Floats
@@ -53,14 +53,14 @@ class Picture:
         return int(self.pixels.shape[0])
 
     def to_pil(self) -> Image.Image:
-        """The picture in 8 bits: mode RGB, or RGBA if it has alpha."""
+        """Convert to an 8-bit image of mode RGB, or RGBA with alpha."""
         levels = to_levels(self.pixels, 8)
         if self.alpha is None:
             return Image.fromarray(levels)
         return Image.fromarray(np.dstack([levels, to_levels(self.alpha, 8)]))
 
     def sha256(self) -> str:
-        """Hexadecimal hash of size, pixels and alpha: the same picture, whatever its file."""
+        """Compute the hexadecimal hash of size, pixels and alpha, whatever the file."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)
         if self.alpha is not None:
@@ -68,48 +68,50 @@ class Picture:
         return digest.hexdigest()
 
     def resize(self, width: int, height: int) -> Picture:
-        """The picture at another size: Lanczos, anti-aliased, in float; itself if nothing changes.
+        """Resize to a width and height with an antialiased Lanczos filter, in float.
 
-        Colors are weighted by alpha, so that transparent pixels leave no fringe.
+        Colors are weighted by alpha, so that transparent pixels leave no fringe. A picture of this
+        size is returned unchanged.
         """
         if (width, height) == (self.width, self.height):
             return self
         rows = slice(0, height)
-        alpha = None if self.alpha is None else _resized(self.alpha, width, height, rows)
+        alpha = None if self.alpha is None else _resize_channel(self.alpha, width, height, rows)
         return Picture(self.resize_rows(width, height, rows), alpha, self.metadata)
 
     def resize_rows(self, width: int, height: int, rows: slice) -> Floats:
-        """Some rows, [stop - start, width, 3], of the pixels of :meth:`resize`."""
+        """Compute some rows, [stop - start, width, 3], of the pixels of :meth:`resize`."""
         if (width, height) == (self.width, self.height):
             return self.pixels[rows]
         result = np.empty((rows.stop - rows.start, width, 3), np.float32)
         for channel in range(3):
-            result[..., channel] = _resized(self.pixels[..., channel], width, height, rows)
+            result[..., channel] = _resize_channel(self.pixels[..., channel], width, height, rows)
         if self.alpha is None:
             return result
-        alpha = _resized(self.alpha, width, height, rows)
-        seen = alpha > 1 / 512
+        alpha = _resize_channel(self.alpha, width, height, rows)
+        visible = alpha > 1 / 512
         for channel in range(3):
-            premultiplied = _resized(self.pixels[..., channel] * self.alpha, width, height, rows)
-            np.divide(premultiplied, alpha, out=result[..., channel], where=seen)
+            premultiplied = _resize_channel(
+                self.pixels[..., channel] * self.alpha, width, height, rows
+            )
+            np.divide(premultiplied, alpha, out=result[..., channel], where=visible)
         return result.clip(0, 1, out=result)
 
 
 def to_levels(values: Floats, depth: int) -> NDArray[Any]:
-    """Integers of 8 or 16 bits from floats in [0, 1], rounded to nearest and clipped."""
+    """Convert floats in [0, 1] to integers of 8 or 16 bits, rounded to nearest and clipped."""
     top = 2**depth - 1
     levels = np.empty(values.shape, np.uint8 if depth == 8 else np.uint16)
-    for source, target in zip(values, levels, strict=True):  # of a large picture, a row at a time
+    for source, target in zip(values, levels, strict=True):  # row by row, to save memory
         target[...] = np.rint(np.clip(source, 0, 1).astype(np.float64) * top)
     return levels
 
 
 def fit_within(width: int, height: int, longer_side: int) -> tuple[int, int]:
-    """(width, height) scaled so that the longer one is ``longer_side``; each at least 1 px."""
+    """Scale a width and height so that the longer one is ``longer_side``; each at least 1 px."""
     longer = max(width, height)
     return tuple(max(1, round(side * longer_side / longer)) for side in (width, height))  # type: ignore[return-value]
 
 
-def _resized(values: Floats, width: int, height: int, rows: slice) -> Floats:
-    resized = resize_rows(values, width, height, rows, "lanczos")
-    return resized.clip(0, 1)
+def _resize_channel(values: Floats, width: int, height: int, rows: slice) -> Floats:
+    return resize_rows(values, width, height, rows, "lanczos").clip(0, 1)

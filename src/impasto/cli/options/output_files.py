@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from impasto.errors import InputError, ResourceError
+from impasto.image.files.atomic import is_among, is_same_file
 from impasto.image.files.encode import check_target
-from impasto.record.originals import is_among, is_same_file
 
 LONGEST_NAME = 255
 """Bytes in a file name, on every common file system."""

@@ -1,4 +1,4 @@
-"""A result in the photo's colors: its own lightness, the chroma of the photo."""
+"""Give a result the chroma of the photo, and keep its own lightness."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from impasto.image.picture import Picture, fit_within
 from impasto.image.rows import resize_rows
 
 LONGER_SIDE = 512
-"""Pixels at which the photo's chroma is fitted to the result; the fit is then enlarged."""
+"""Longer side in pixels at which the photo's chroma is fitted; the fit is then enlarged."""
 REACH = 1 / 64
-"""How far an edge may have moved to be found again, as a share of the longer side."""
+"""How far an edge may have moved, as a share of the longer side."""
 _RIDGE = 1e-4
-"""Of the fit, in squared OKLab units: shades closer than 0.01 share a chroma."""
-_SAME = 0.02
-"""Root mean square difference in OKLab below which a place still shows the photo."""
+"""Regularization of the fit in squared OKLab units: shades closer than 0.01 share a chroma."""
+_UNCHANGED = 0.02
+"""Root mean square difference in OKLab below which a place counts as unchanged."""
 
 
 def copy_chroma(result: Picture, photo: Picture) -> Picture:
@@ -29,94 +29,102 @@ def copy_chroma(result: Picture, photo: Picture) -> Picture:
     Gatys et al., "Preserving color in neural artistic style transfer" (2016), in OKLab.
     """
 
-    def rows_of(rows: slice) -> Floats:
+    def convert(rows: slice) -> Floats:
         lab = srgb_to_oklab(result.pixels[rows])
-        lab[..., 1:] = _chroma(photo, result, rows)
+        lab[..., 1:] = _compute_chroma(photo, result, rows)
         return lab
 
-    return replace(result, pixels=convert_rows_to_srgb(rows_of, result.height, result.width))
+    return replace(result, pixels=convert_rows_to_srgb(convert, result.height, result.width))
 
 
 def carry_chroma(result: Picture, photo: Picture) -> Picture:
-    """A result with the photo's chroma, carried along to where the result has put the edges.
+    """Give a result the photo's chroma, moved to where the result has its edges.
 
-    Chroma that stays where it was makes a halo wherever the painting moved an edge. So it is fitted
-    to the result, window by window, as an affine function of the result's own colors (the guided
-    filter of He, Sun and Tang, 2013, coefficients at a reduced size), which turns where they turn,
-    within the range that the photo's chroma has nearby: an outline that only the painting has
-    would otherwise be given a color that neither side of it has. Where the result still shows the
-    photo, the photo's chroma is kept as it is.
+    Copied chroma makes a halo wherever the result has moved an edge. Here the chroma is fitted in
+    every window as an affine function of the result's own colors, so that both have the same edges
+    (the guided filter of He, Sun and Tang, 2010, fitted at a reduced size). The fit is limited to
+    the range of the photo's chroma nearby; otherwise an outline that only the painting has would
+    get a color of neither side. Where the result still shows the photo, its chroma is copied.
 
     Args:
         result: at any size.
-        photo: likewise, of the same aspect.
+        photo: at any size, with the same aspect.
     """
-    fit = _Fit.of(result, photo)
+    fit = _ChromaFit.fit(result, photo)
 
-    def rows_of(rows: slice) -> Floats:
+    def convert(rows: slice) -> Floats:
         lab = srgb_to_oklab(result.pixels[rows])
-        fitted, kept = fit.at(lab, rows, result.height)
-        lab[..., 1:] = fitted + kept * (_chroma(photo, result, rows) - fitted)
+        chroma, unchanged = fit.evaluate(lab, rows, result.height)
+        lab[..., 1:] = chroma + unchanged * (_compute_chroma(photo, result, rows) - chroma)
         return lab
 
-    return replace(result, pixels=convert_rows_to_srgb(rows_of, result.height, result.width))
+    return replace(result, pixels=convert_rows_to_srgb(convert, result.height, result.width))
 
 
-def _chroma(photo: Picture, result: Picture, rows: slice) -> Floats:
+def _compute_chroma(photo: Picture, result: Picture, rows: slice) -> Floats:
     return srgb_to_oklab(photo.resize_rows(result.width, result.height, rows))[..., 1:]
 
 
 @dataclass(frozen=True)
-class _Fit:
-    """Maps [h, w] at the reduced size.
+class _ChromaFit:
+    """Chroma as a local affine function of color, at a reduced size.
 
     Attributes:
-        slopes: [h, w, 3, 2], of chroma by the result's color.
+        slopes: [h, w, 3, 2] slopes with respect to the result's OKLab color.
         offsets: [h, w, 2].
-        lowest, highest: [h, w, 2], of the photo's chroma nearby.
-        kept: [h, w], share of the photo's own chroma.
+        lowest, highest: [h, w, 2] range of the photo's chroma nearby.
+        unchanged: [h, w] in [0, 1], where the result still shows the photo.
     """
 
     slopes: Floats
     offsets: Floats
     lowest: Floats
     highest: Floats
-    kept: Floats
+    unchanged: Floats
 
     @classmethod
-    def of(cls, result: Picture, photo: Picture) -> _Fit:
+    def fit(cls, result: Picture, photo: Picture) -> _ChromaFit:
         size = fit_within(
             result.width, result.height, min(LONGER_SIDE, max(result.width, result.height))
         )
-        guide, wanted = (
+        guide, target = (
             srgb_to_oklab(each.resize(*size).pixels).astype(np.float64) for each in (result, photo)
         )
         reach = max(1, round(REACH * max(size)))
-        difference = average_boxes(((guide - wanted) ** 2).sum(-1), reach)
-        slopes, offsets = fit_guided_filter(wanted[..., 1:], guide, reach, _RIDGE)
-        lowest, highest = _extremes(wanted[..., 1:], (reach + 1) // 2)
-        kept = np.exp(-difference / (2 * _SAME**2))
-        maps = (slopes, offsets, lowest, highest, kept)
+        difference = average_boxes(((guide - target) ** 2).sum(-1), reach)
+        slopes, offsets = fit_guided_filter(target[..., 1:], guide, reach, _RIDGE)
+        lowest, highest = _find_extremes(target[..., 1:], (reach + 1) // 2)
+        unchanged = np.exp(-difference / (2 * _UNCHANGED**2))
+        maps = (slopes, offsets, lowest, highest, unchanged)
         return cls(*(each.astype(np.float32) for each in maps))
 
-    def at(self, lab: Floats, rows: slice, height: int) -> tuple[Floats, Floats]:
-        """Chroma [rows, W, 2] for a result's pixels [rows, W, 3], and the photo's share."""
+    def evaluate(self, lab: Floats, rows: slice, height: int) -> tuple[Floats, Floats]:
+        """Compute the chroma of some rows of the result.
 
-        def enlarged(values: Floats) -> Floats:
+        Args:
+            lab: [rows, W, 3] OKLab pixels of the rows.
+            rows: rows of the result.
+            height: height of the result in pixels.
+
+        Returns:
+            Chroma [rows, W, 2], and [rows, W, 1] where the result is unchanged.
+        """
+
+        def enlarge(values: Floats) -> Floats:
             return resize_rows(values, lab.shape[1], height, rows, "bicubic")
 
-        fitted = np.empty((*lab.shape[:2], 2), np.float32)
+        chroma = np.empty((*lab.shape[:2], 2), np.float32)
         for k in range(2):
-            fitted[..., k] = enlarged(self.offsets[..., k])
+            chroma[..., k] = enlarge(self.offsets[..., k])
             for channel in range(3):
-                fitted[..., k] += enlarged(self.slopes[..., channel, k]) * lab[..., channel]
-            bounds = enlarged(self.lowest[..., k]), enlarged(self.highest[..., k])
-            np.clip(fitted[..., k], *bounds, out=fitted[..., k])
-        return fitted, enlarged(self.kept).clip(0, 1)[..., None]
+                chroma[..., k] += enlarge(self.slopes[..., channel, k]) * lab[..., channel]
+            bounds = enlarge(self.lowest[..., k]), enlarge(self.highest[..., k])
+            np.clip(chroma[..., k], *bounds, out=chroma[..., k])
+        return chroma, enlarge(self.unchanged).clip(0, 1)[..., None]
 
 
-def _extremes(values: Doubles, reach: int) -> tuple[Doubles, Doubles]:
-    """The lowest and highest of [h, w, m] over squares of side ``2 reach + 1``."""
+def _find_extremes(values: Doubles, reach: int) -> tuple[Doubles, Doubles]:
+    """Find the lowest and highest of [h, w, m] in squares of side ``2 * reach + 1``."""
     lowest = highest = np.pad(values, [(reach, reach), (reach, reach), (0, 0)], mode="edge")
     for axis in (0, 1):
         lowest = sliding_window_view(lowest, 2 * reach + 1, axis).min(-1)

@@ -1,4 +1,4 @@
-"""Color: profiles and print inks to sRGB, and sRGB to OKLab."""
+"""Convert color profiles and print inks to sRGB, and sRGB to linear light and OKLab."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ Floats = NDArray[np.float32]
 
 
 def convert_to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
-    """An 8-bit image in sRGB, and a notice if its colors had to be guessed.
+    """Convert an 8-bit image to sRGB.
 
     Args:
         image: mode L, RGB or CMYK.
-        profile: its ICC profile; none: sRGB, gray or uncalibrated CMYK.
+        profile: its ICC profile. None: it is sRGB, gray or uncalibrated CMYK.
 
     Returns:
-        An RGB image, and the notice or none.
+        An RGB image, and a notice if its colors had to be guessed. None: no notice.
     """
     if profile:
         try:
-            return _through_profile(image, profile), None
+            return _apply_profile(image, profile), None
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return _without_profile(image), "its color profile is broken and was ignored"
-    return _without_profile(image), None
+            return _ignore_profile(image), "its color profile is damaged and was ignored"
+    return _ignore_profile(image), None
 
 
-def _through_profile(image: Image.Image, profile: bytes) -> Image.Image:
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if image.mode == "RGB" and _changes_nothing(source):
+    if image.mode == "RGB" and _is_srgb(source):
         return image
-    return _converted(image, source)
+    return _transform(image, source)
 
 
-def _changes_nothing(source: ImageCms.ImageCmsProfile) -> bool:
-    """Whether grays, primaries and their mixtures stay within a level: names prove nothing."""
+def _is_srgb(source: ImageCms.ImageCmsProfile) -> bool:
+    """Tell whether grays, primaries and mixtures change by at most a level; names prove nothing."""
     ramp = np.arange(256, dtype=np.uint8)[None, :, None]
     on = np.array([[n & 1, n & 2, n & 4] for n in range(1, 8)], dtype=bool)[:, None]
     probe = np.where(on, ramp, np.uint8(0))
-    seen = np.asarray(_converted(Image.fromarray(probe), source))
-    return bool((np.abs(seen.astype(np.int16) - probe) <= 1).all())
+    result = np.asarray(_transform(Image.fromarray(probe), source))
+    return bool((np.abs(result.astype(np.int16) - probe) <= 1).all())
 
 
-def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+def _transform(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     converted = ImageCms.profileToProfile(
         image,
         source,
@@ -57,11 +57,11 @@ def _converted(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Im
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if converted is None:
-        raise ImageError("the color profile gave no picture")
+        raise ImageError("the color profile cannot be applied")
     return converted
 
 
-def _without_profile(image: Image.Image) -> Image.Image:
+def _ignore_profile(image: Image.Image) -> Image.Image:
     if image.mode != "CMYK":
         return image.convert("RGB")
     inks = np.asarray(image, dtype=np.float32) / 255
@@ -70,14 +70,14 @@ def _without_profile(image: Image.Image) -> Image.Image:
 
 
 def srgb_to_linear(encoded: Floats) -> Floats:
-    """Linear light of sRGB-encoded values in [0, 1] (IEC 61966-2-1)."""
+    """Convert sRGB values in [0, 1] to linear light (IEC 61966-2-1)."""
     low = encoded / 12.92
     high = ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4
     return np.where(encoded <= 0.04045, low, high).astype(np.float32)
 
 
 def linear_to_srgb(light: Floats) -> Floats:
-    """sRGB encoding of linear light in [0, 1], the inverse of :func:`srgb_to_linear`."""
+    """Convert linear light in [0, 1] to sRGB, the inverse of :func:`srgb_to_linear`."""
     low = light * 12.92
     high = 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055
     return np.where(light <= 0.0031308, low, high).astype(np.float32)
@@ -97,11 +97,11 @@ CONE_TO_OKLAB = np.array(
         [0.0259040371, 0.7827717662, -0.8086757660],
     ]
 )
-"""Of cube roots of cone responses."""
+"""Matrix from the cube roots of cone responses to OKLab."""
 
 
 def srgb_to_oklab(encoded: Floats) -> Floats:
-    """OKLab (L in [0, 1], a and b about [-0.4, 0.4]) of sRGB pixels [..., 3] in [0, 1].
+    """Convert sRGB pixels [..., 3] in [0, 1] to OKLab, L in [0, 1], a and b about [-0.4, 0.4].
 
     Ottosson, "A perceptual color space for image processing" (2020).
     """
@@ -111,7 +111,7 @@ def srgb_to_oklab(encoded: Floats) -> Floats:
 
 
 def oklab_to_srgb(lab: Floats) -> Floats:
-    """sRGB pixels [..., 3] in [0, 1] of OKLab ones, clipped where there is no such color."""
+    """Convert OKLab pixels [..., 3] to sRGB in [0, 1]; colors outside of sRGB are clipped."""
     cone = lab.astype(np.float64) @ np.linalg.inv(CONE_TO_OKLAB).T
     light = cone**3 @ np.linalg.inv(LINEAR_TO_CONE).T
     return linear_to_srgb(light.clip(0, 1).astype(np.float32)).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under another name, flushed to disk, renamed."""
+"""Write files safely: completely or not at all, and never over a file that was an input."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import contextlib
 import errno
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 from impasto.errors import ResourceError
 
 PREFIX = ".impasto-"
+"""Start of the names of temporary files."""
 
 
 @contextlib.contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
-    """A path beside the target to write to; it takes the target's place if the block succeeds.
+    """Yield a temporary path beside the target that replaces it when the block succeeds.
 
     Raises:
-        ResourceError: disk full or not writable; what was there before is still there.
+        ResourceError: the disk is full or the file is not writable; an existing file is kept.
     """
-    # Short, however long the target's name is: a file system counts its bytes, not its letters.
+    # The name is short because file systems limit its bytes, however long the target's name is.
     mark = zlib.crc32(os.fsencode(target.name))
     temporary = target.with_name(f"{PREFIX}{os.getpid()}-{mark:08x}")
     try:
@@ -38,7 +39,7 @@ def replace_atomically(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def report_write_errors(target: Path) -> Iterator[None]:
-    """What goes wrong in the block is told of a file.
+    """Convert an OSError in the block to an error that names the target.
 
     Raises:
         ResourceError: the disk is full, or the file cannot be written.
@@ -46,28 +47,41 @@ def report_write_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else error.strerror or str(error)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full" if is_full else error.strerror or str(error)
         raise ResourceError(f"{target}: cannot be written ({reason})") from None
 
 
-def make_folder(folder: Path) -> None:
-    """And those above it, where there are none yet.
+def write_atomically(target: Path, data: bytes) -> None:
+    """Write bytes to a file, all or none.
 
     Raises:
-        ResourceError: it cannot be made.
+        ResourceError: the disk is full or the file is not writable; an existing file is kept.
+    """
+    with replace_atomically(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents if they do not exist.
+
+    Raises:
+        ResourceError: it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise ResourceError(f"{folder}: is a file, a folder is needed") from None
+        raise ResourceError(f"{folder}: is a file; expected a folder") from None
     except OSError as error:
-        raise ResourceError(f"{folder}: cannot be made ({error.strerror})") from None
+        raise ResourceError(f"{folder}: cannot be created ({error.strerror})") from None
 
 
 def lock_file(file: IO[bytes]) -> bool:
-    """Keep other processes from a file for as long as it is open; whether none has it. Windows,
-    which has no such locks, keeps nobody out."""
+    """Lock an open file against other processes until it is closed.
+
+    Returns:
+        False if another process holds the lock. On Windows, which has no such locks, always True.
+    """
     try:
         import fcntl
     except ImportError:
@@ -80,7 +94,7 @@ def lock_file(file: IO[bytes]) -> bool:
 
 
 def remove_orphans(folder: Path) -> None:
-    """Temporary files in a folder whose processes, of this machine, were killed."""
+    """Remove temporary files of processes on this machine that no longer run."""
     for path in folder.glob(f"{PREFIX}*-*"):
         process = path.name.removeprefix(PREFIX).partition("-")[0]
         if process.isdigit() and not _is_alive(int(process)):
@@ -89,22 +103,24 @@ def remove_orphans(folder: Path) -> None:
 
 
 def _is_alive(process: int) -> bool:
-    if os.name == "nt":  # where asking would end it
+    if os.name == "nt":  # on Windows, os.kill would end the process
         return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # another user's
+    except (OSError, OverflowError):  # the process of another user
         return True
     return True
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Bytes to a file, all or none.
+def is_among(path: Path, others: Iterable[Path]) -> bool:
+    """Tell whether a path names one of several files, see :func:`is_same_file`."""
+    return any(is_same_file(path, other) for other in others)
 
-    Raises:
-        ResourceError: disk full or not writable; what was there before is still there.
-    """
-    with replace_atomically(target) as temporary:
-        temporary.write_bytes(data)
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Tell whether two paths name one file, which need not exist; links and ``..`` are followed."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return os.path.realpath(one) == os.path.realpath(other)

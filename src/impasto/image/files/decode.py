@@ -1,4 +1,4 @@
-"""Anything that is an image, to a :class:`Picture`."""
+"""Read a :class:`Picture` from anything that is an image."""
 
 from __future__ import annotations
 
@@ -43,69 +43,71 @@ def read_picture(
     notice: Notice | None = None,
     name: str = "the data",
 ) -> Picture:
-    """Decode a picture from wherever it is.
+    """Read a picture from a file, bytes, an array or another image object.
 
-    EXIF orientation is applied, ICC profiles and CMYK become sRGB, alpha is kept apart, 16 bits
-    stay 16 bits, and of an animation the first frame is taken.
+    EXIF orientation is applied, colors are converted to sRGB, alpha is kept separately, 16 bits
+    are kept, and the first frame of an animation is used.
 
     Args:
-        source: a path, encoded bytes, a binary file, a PIL image, an array [H, W], [H, W, C] or
-            a tensor [C, H, W], [1, C, H, W] of uint8, uint16 or floats in [0, 1], or a picture,
-            which is returned as it is.
-        limits: on bytes, pixels, sides and aspect; none: the defaults.
-        notice: called with one line for each thing that was adapted or ignored.
-        name: of encoded bytes, in notices and errors.
+        source: a path, encoded bytes, a binary file, a PIL image, an array [H, W] or [H, W, C],
+            a tensor [C, H, W] or [1, C, H, W], or a :class:`Picture`, which is returned unchanged.
+            Arrays and tensors are uint8, uint16 or floats in [0, 1].
+        limits: limits of bytes, pixels, sides and aspect. None: the defaults.
+        notice: called with one line for each thing that was converted or ignored.
+        name: name of encoded bytes in notices and errors.
 
     Raises:
-        ImageError: missing, unreadable, damaged, not of an accepted format, or floats that are
-            not in [0, 1].
-        LimitError: over a limit.
+        ImageError: the image is missing, damaged, of a format that is not accepted, or has floats
+            outside [0, 1].
+        LimitError: the image exceeds a limit.
     """
     if isinstance(source, Picture):
         return source
     limits = limits or Limits()
-    say = notice or _silently
+    say = notice or _ignore
     if isinstance(source, str | Path):
-        return _from_file(Path(source), limits, say)
+        return _read_file(Path(source), limits, say)
     if isinstance(source, bytes | bytearray):
-        return _from_bytes(bytes(source), name, limits, say)
+        return _read_bytes(bytes(source), name, limits, say)
     if isinstance(source, Image.Image):
         limits.check_size(*source.size, "the image")
-        with _as_image_error("the image"):
-            return _from_pil(source, "the image", say)
+        with _convert_errors("the image"):
+            return _convert_pil(source, "the image", say)
     if hasattr(source, "detach") and hasattr(source, "shape"):
-        return _from_array(_tensor_as_array(source), "the tensor", limits)
+        return _convert_array(_convert_tensor(source), "the tensor", limits)
     if isinstance(source, np.ndarray):
-        return _from_array(source, "the array", limits)
+        return _convert_array(source, "the array", limits)
     if hasattr(source, "read"):
         data = source.read(limits.max_bytes + 1)
         limits.check_bytes(len(data), "the stream")
-        return _from_bytes(data, "the stream", limits, say)
-    raise InputError(f"a {type(source).__name__} is not an image: give a path, bytes or an array")
+        return _read_bytes(data, "the stream", limits, say)
+    raise InputError(
+        f"a {type(source).__name__} is not an image; expected a path, bytes or an array"
+    )
 
 
 def read_paintings(sources: Any) -> list[Picture]:
-    """One image or a list of them, each as :func:`read_picture` takes it.
+    """Read one image or a list of images, each as :func:`read_picture` does.
 
     Raises:
-        ImageError, LimitError: as for pictures.
-        InputError: there are none.
+        ImageError, LimitError: see :func:`read_picture`.
+        InputError: the list is empty.
     """
-    several = isinstance(sources, list | tuple)
-    paintings = [read_picture(each) for each in (sources if several else [sources])]
+    is_list = isinstance(sources, list | tuple)
+    paintings = [read_picture(each) for each in (sources if is_list else [sources])]
     if not paintings:
-        raise InputError("no painting given: a style is needed")
+        raise InputError("no painting: at least one is required")
     return paintings
 
 
-def _silently(_: str) -> None:
+def _ignore(_: str) -> None:
     pass
 
 
-def _from_file(path: Path, limits: Limits, say: Notice) -> Picture:
+def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
     try:
         if path.is_dir():
-            raise ImageError(f"{path}: is a folder, a picture is needed")
+            raise ImageError(f"{path}: is a folder; expected a picture")
         if path.exists() and not path.is_file():
             raise ImageError(f"{path}: is not a regular file")
         limits.check_bytes(path.stat().st_size, str(path))
@@ -117,12 +119,15 @@ def _from_file(path: Path, limits: Limits, say: Notice) -> Picture:
         raise ImageError(f"{path}: cannot be read ({reason})") from None
     kind = sniff_format(data[:HEAD], str(path))
     suffix = path.suffix.lower()
-    if any(suffix in known for known in EXTENSIONS.values()) and suffix not in EXTENSIONS[kind]:
-        say(f"{path}: is {kind} in spite of its name")
-    return _from_bytes(data, str(path), limits, say)
+    if (
+        any(suffix in suffixes for suffixes in EXTENSIONS.values())
+        and suffix not in EXTENSIONS[kind]
+    ):
+        say(f"{path}: is {kind}, unlike its extension")
+    return _read_bytes(data, str(path), limits, say)
 
 
-def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
+def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
     kind = sniff_format(data[:HEAD], name)
     if kind == "HEIF":
         _enable_heif(name)
@@ -130,7 +135,7 @@ def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
     if kind == "PNG" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         limits.check_size(width, height, name)
-    with _as_image_error(name):
+    with _convert_errors(name):
         samples = None
         if kind == "TIFF":
             samples = deep.read_deep_tiff(data, lambda w, h: limits.check_size(w, h, name))
@@ -139,43 +144,43 @@ def _from_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
         except UnidentifiedImageError:
             if samples is None:
                 raise
-            # Pillow knows no TIFF of three floats; without it there is no profile to apply.
+            # Pillow cannot open a TIFF with three floats per pixel; its profile is ignored.
             image = Image.new("RGB", (samples.shape[1], samples.shape[0]))
         with image:
             limits.check_size(*image.size, name)
             if getattr(image, "n_frames", 1) > 1:
-                say(f"{name}: has {getattr(image, 'n_frames', 1)} frames, the first is used")
+                say(f"{name}: has {getattr(image, 'n_frames', 1)} frames; the first is used")
             if kind == "PNG" and deep.is_deep_png(data):
                 samples = deep.read_deep_png(image, data)
             if samples is None:
-                _tell_of_lost_bits(image, name, say)
-                return _from_pil(image, name, say, kind)
-            return _from_deep(samples, image, name, say, kind)
+                _report_lost_bits(image, name, say)
+                return _convert_pil(image, name, say, kind)
+            return _convert_deep(samples, image, name, say, kind)
 
 
-def _tell_of_lost_bits(image: Image.Image, name: str, say: Notice) -> None:
+def _report_lost_bits(image: Image.Image, name: str, say: Notice) -> None:
     bits = max(getattr(image, "tag_v2", {}).get(TiffImagePlugin.BITSPERSAMPLE, (8,)))
     if bits > 8 and image.mode in ("RGB", "RGBA", "CMYK", "LAB", "YCbCr"):
-        say(f"{name}: a TIFF of this kind is read at 8 of its {bits} bits")
+        say(f"{name}: this kind of TIFF is read with 8 of its {bits} bits")
 
 
 @contextlib.contextmanager
-def _as_image_error(name: str) -> Iterator[None]:
-    """One line for whatever a decoder raises about a damaged file."""
+def _convert_errors(name: str) -> Iterator[None]:
+    """Convert whatever a decoder raises about a damaged file to an error of one line."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limits and notices say what matters
+            warnings.simplefilter("ignore")  # limits and notices of this module cover them
             yield
     except (ImageError, LimitError) as error:
         raise (error if name in str(error) else error.copy_with_place(name)) from None
     except Image.DecompressionBombError as error:
-        found = re.search(r"\((\d+) pixels\)", str(error))
-        pixels = f"{int(found[1]) / 1e6:.0f} megapixels" if found else "too many pixels"
-        raise LimitError(f"{name}: {pixels}, over the limit of what is decoded") from None
+        match = re.search(r"\((\d+) pixels\)", str(error))
+        pixels = f"{int(match[1]) / 1e6:.0f} megapixels" if match else "too many pixels"
+        raise LimitError(f"{name}: {pixels}, over the limit for decoding") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: damaged, or of a kind that is not read") from None
+        raise ImageError(f"{name}: damaged, or of a kind that is not supported") from None
     except MemoryError:
-        raise LimitError(f"{name}: too large to decode in the memory there is") from None
+        raise LimitError(f"{name}: not enough memory to decode it") from None
     except Exception as error:  # Pillow's plugins raise many types for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
         raise ImageError(f"{name}: damaged or not readable ({reason})") from None
@@ -186,19 +191,21 @@ def _enable_heif(name: str) -> None:
         import pillow_heif
     except ImportError:
         raise ImageError(
-            f"{name}: HEIC needs an extra package: pip install 'impasto[heic]'"
+            f"{name}: HEIC requires an extra package: pip install 'impasto[heic]'"
         ) from None
     pillow_heif.register_heif_opener()
 
 
-def _from_pil(image: Image.Image, name: str, say: Notice, kind: str = "array") -> Picture:
+def _convert_pil(image: Image.Image, name: str, say: Notice, kind: str = "array") -> Picture:
     image.load()
     orientation, exif = clean_exif(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         samples = np.asarray(image)
         if image.mode == "I":  # 32-bit integers that hold 16-bit samples
             samples = np.clip(samples, 0, 65_535).astype(np.uint16)
-        return _finished(deep.to_unit(samples[..., None]), orientation, Metadata(exif, kind, 16))
+        return _build_picture(
+            deep.to_unit(samples[..., None]), orientation, Metadata(exif, kind, 16)
+        )
     alpha = None
     if image.mode in ("PA", "La", "RGBa") or image.info.get("transparency") is not None:
         image = image.convert("RGBA")
@@ -216,10 +223,10 @@ def _from_pil(image: Image.Image, name: str, say: Notice, kind: str = "array") -
     samples = np.asarray(image)
     if alpha is not None:
         samples = np.dstack([samples, alpha])
-    return _finished(deep.to_unit(samples), orientation, Metadata(exif, kind, 8))
+    return _build_picture(deep.to_unit(samples), orientation, Metadata(exif, kind, 8))
 
 
-def _from_deep(
+def _convert_deep(
     samples: NDArray[Any], image: Image.Image, name: str, say: Notice, kind: str
 ) -> Picture:
     orientation, exif = clean_exif(image)
@@ -230,17 +237,17 @@ def _from_deep(
         levels = Image.fromarray(np.rint(values[..., :3] * 255).astype(np.uint8))
         converted, complaint = color.convert_to_srgb(levels, profile)
         if converted is not levels and complaint is None:
-            complaint = f"its color profile was applied at 8 of its {depth} bits"
+            complaint = f"its color profile was applied with 8 of its {depth} bits"
             values = values.copy()
             values[..., :3] = np.asarray(converted, dtype=np.float32) / 255
         if complaint:
             say(f"{name}: {complaint}")
-    return _finished(values, orientation, Metadata(exif, kind, depth))
+    return _build_picture(values, orientation, Metadata(exif, kind, depth))
 
 
-def _finished(values: NDArray[np.float32], orientation: int, metadata: Metadata) -> Picture:
-    """Gray to RGB, alpha apart, upright, and nothing invisible that could bleed into the result."""
-    values = _upright(values, orientation)
+def _build_picture(values: NDArray[np.float32], orientation: int, metadata: Metadata) -> Picture:
+    """Build an upright RGB picture from values [H, W, 1 to 4] in [0, 1]."""
+    values = _rotate_upright(values, orientation)
     alpha = None
     if values.shape[2] in (2, 4):
         alpha = np.ascontiguousarray(values[..., -1])
@@ -249,21 +256,21 @@ def _finished(values: NDArray[np.float32], orientation: int, metadata: Metadata)
             alpha = None
     pixels = np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
     if alpha is not None:
-        pixels = _without_hidden_colors(pixels, alpha)
+        pixels = _replace_hidden_colors(pixels, alpha)
     return Picture(pixels, alpha, metadata)
 
 
-def _without_hidden_colors(
+def _replace_hidden_colors(
     pixels: NDArray[np.float32], alpha: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Fully transparent pixels take the mean visible color: what they held was never seen."""
+    """Give fully transparent pixels the mean visible color, so that nothing bleeds out of them."""
     weight = float(alpha.sum())
     mean = (pixels * alpha[..., None]).sum((0, 1)) / weight if weight else np.full(3, 0.5)
     return np.where(alpha[..., None] > 0, pixels, mean.astype(np.float32))
 
 
-def _upright(values: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """EXIF orientations 2 to 8 undone; 1 and anything unknown left alone."""
+def _rotate_upright(values: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+    """Undo EXIF orientations 2 to 8; ignore all others."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -273,7 +280,7 @@ def _upright(values: NDArray[np.float32], orientation: int) -> NDArray[np.float3
     return np.ascontiguousarray(values)
 
 
-def _tensor_as_array(tensor: Any) -> NDArray[Any]:
+def _convert_tensor(tensor: Any) -> NDArray[Any]:
     tensor = tensor.detach().to("cpu")
     # NumPy has no bfloat16.
     array = np.asarray((tensor.float() if tensor.is_floating_point() else tensor).numpy())
@@ -281,17 +288,17 @@ def _tensor_as_array(tensor: Any) -> NDArray[Any]:
         array = array[0]
     if array.ndim != 3:
         raise InputError(
-            f"a tensor of shape {tuple(array.shape)}: [C, H, W] or [1, C, H, W] needed"
+            f"the tensor has shape {tuple(array.shape)}; expected [C, H, W] or [1, C, H, W]"
         )
     return array.transpose(1, 2, 0)
 
 
-def _from_array(array: NDArray[Any], name: str, limits: Limits) -> Picture:
+def _convert_array(array: NDArray[Any], name: str, limits: Limits) -> Picture:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
-        raise InputError(f"{name} has shape {array.shape}: [H, W] or [H, W, 1 to 4] needed")
+        raise InputError(f"{name} has shape {array.shape}; expected [H, W] or [H, W, 1 to 4]")
     limits.check_size(array.shape[1], array.shape[0], name)
-    with _as_image_error(name):
+    with _convert_errors(name):
         depth = {1: 8, 2: 16}.get(array.dtype.itemsize, 32)
-        return _finished(deep.to_unit(array), UPRIGHT, Metadata(depth=depth))
+        return _build_picture(deep.to_unit(array), UPRIGHT, Metadata(depth=depth))

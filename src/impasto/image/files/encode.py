@@ -1,4 +1,4 @@
-"""A :class:`Picture` to a file: atomically, deterministically, with its record inside."""
+"""Write a :class:`Picture` to a file: atomic, deterministic, with its record inside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,8 +19,12 @@ from PIL.PngImagePlugin import PngInfo
 from impasto.errors import InputError, ResourceError
 from impasto.image.files import deep
 from impasto.image.files.atomic import write_atomically
-from impasto.image.files.metadata import KEYWORD, add_resolution, build_xmp_packet
-from impasto.image.files.tiff_exif import add_exif_to_tiff
+from impasto.image.files.metadata import (
+    KEYWORD,
+    add_exif_to_tiff,
+    add_resolution,
+    build_xmp_packet,
+)
 from impasto.image.picture import Picture, to_levels
 
 FORMATS = {
@@ -35,20 +40,25 @@ FORMATS = {
 _WITH_ALPHA = ("PNG", "WEBP", "TIFF", "AVIF")
 _DEEP = ("PNG", "TIFF")
 _XMP_TAG = 700
-_JPEG_SEGMENT = 65_533
-"""Bytes that JPEG has for an EXIF block."""
+_LONGEST_JPEG_EXIF = 65_533
+"""Bytes of the largest EXIF block that fits into a JPEG."""
+_METERS_PER_INCH = 0.0254
 
 
 def choose_format(target: Path, depth: int = 8) -> str:
-    """The format a file name asks for.
+    """Return Pillow's name of the format that a file name asks for.
+
+    Args:
+        target: path with an extension of :data:`FORMATS`.
+        depth: bits per channel, 8 or 16.
 
     Raises:
-        InputError: an unknown extension, or 16 bits in a format that has 8.
+        InputError: the extension is unknown, or the format cannot hold 16 bits.
     """
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise InputError(
-            f"{target}: pictures are written as {', '.join(sorted(FORMATS))}, by extension"
+            f"{target}: unknown extension; pictures are written as {', '.join(sorted(FORMATS))}"
         )
     if depth != 8 and kind not in _DEEP:
         raise InputError(f"{target}: 16 bits are written as PNG or TIFF, not {kind}")
@@ -56,15 +66,15 @@ def choose_format(target: Path, depth: int = 8) -> str:
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
-    """Find out before the work whether the result can be written afterwards.
+    """Check before a run that its result can be written afterwards.
 
     Raises:
-        InputError: unknown extension, a folder, no such folder, or it exists and may not be
+        InputError: the target is a folder, its folder does not exist, or it exists and must not be
             replaced.
-        ResourceError: the folder cannot be written.
+        ResourceError: the folder is not writable.
     """
     if target.is_dir():
-        raise InputError(f"{target}: is a folder, give the name of a file in it")
+        raise InputError(f"{target}: is a folder; expected the name of a file")
     if not target.parent.is_dir():
         raise InputError(f"{target}: no such folder {target.parent}")
     if (target.exists() or target.is_symlink()) and not overwrite:
@@ -74,7 +84,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
             field="overwrite",
         )
     if not os.access(target.parent, os.W_OK):
-        raise ResourceError(f"{target}: the folder {target.parent} cannot be written")
+        raise ResourceError(f"{target}: the folder {target.parent} is not writable")
 
 
 def write_picture(
@@ -90,104 +100,131 @@ def write_picture(
     overwrite: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> None:
-    """Encode a picture; equal arguments give equal bytes.
+    """Write a picture; equal arguments give equal bytes.
 
-    A file is written under a temporary name in the same folder and renamed when it is whole.
+    A file is written under a temporary name in the same folder and renamed when it is complete.
+    Most callers need one or two of the options, so each is a keyword of its own, as in Pillow.
 
     Args:
-        picture: what to write.
+        picture: picture to write.
         target: a path, whose extension chooses the format, or a binary stream.
-        format: Pillow's name of a format, for streams; PNG if none.
-        record: text to embed, see :mod:`impasto.image.files.metadata`.
-        depth: 8, or 16 for PNG and TIFF.
-        dpi: pixels an inch to be printed at; none: not said, unless the source's EXIF does.
-        keep_metadata: whether EXIF and copyright of the source are written.
-        quality: 1 to 100, of the lossy formats.
-        overwrite: whether an existing file may be replaced.
-        notice: called with one line for each thing the format cannot hold.
+        format: Pillow's name of the format of a stream. None: PNG.
+        record: text to embed, see :mod:`impasto.image.files.metadata`. None: no record.
+        depth: bits per channel: 8, or 16 for PNG and TIFF.
+        dpi: print resolution in pixels per inch. None: as in the EXIF of the source, if any.
+        keep_metadata: write the EXIF block of the source, with its copyright.
+        quality: 1 to 100, for lossy formats.
+        overwrite: replace an existing file.
+        notice: called with one line for each thing that the format cannot hold.
 
     Raises:
         InputError: see :func:`check_target` and :func:`choose_format`.
-        ResourceError: disk full or not writable; what was there before is still there.
+        ResourceError: the disk is full or the file is not writable; an existing file is kept.
     """
+    if isinstance(target, Path):
+        kind = choose_format(target, depth)
+        check_target(target, overwrite=overwrite)
+    else:
+        kind = format or "PNG"
     exif = picture.metadata.exif if keep_metadata else None
     if dpi is not None:
         exif = add_resolution(exif, dpi)
-    if not isinstance(target, Path):
-        kind = format or "PNG"
-        target.write(_encoded(picture, kind, record, depth, dpi, exif, quality, notice))
-        return
-    kind = choose_format(target, depth)
-    check_target(target, overwrite=overwrite)
-    write_atomically(target, _encoded(picture, kind, record, depth, dpi, exif, quality, notice))
+    encoder = _Encoder(kind=kind, record=record, dpi=dpi, exif=exif, quality=quality, notice=notice)
+    data = encoder.encode_deep(picture) if depth == 16 else encoder.encode(picture)
+    if isinstance(target, Path):
+        write_atomically(target, data)
+    else:
+        target.write(data)
 
 
-def _encoded(
-    picture: Picture,
-    kind: str,
-    record: str | None,
-    depth: int,
-    dpi: float | None,
-    exif: bytes | None,
-    quality: int,
-    notice: Callable[[str], None] | None,
-) -> bytes:
-    if depth == 16:
-        return _encoded_deep(picture, kind, record, dpi, exif)
-    image = picture.to_pil()
-    if image.mode == "RGBA" and kind not in _WITH_ALPHA:
-        image = _on_white(image)
-        if notice:
-            notice(f"{kind} has no transparency: the picture was laid on white")
-    if kind == "BMP" and record is not None and notice:
-        notice("BMP has no room for the recipe: it is not embedded")
-    if kind == "JPEG" and exif is not None and len(exif) > _JPEG_SEGMENT:
-        exif = None
-        if notice:
-            notice("JPEG has no room for so large an EXIF block: it was left out")
-    stream = io.BytesIO()
-    image.save(stream, kind, **_options(kind, record, dpi, exif, quality))
-    if kind == "TIFF" and exif:
-        return add_exif_to_tiff(stream.getvalue(), exif)
-    return stream.getvalue()
+@dataclass(frozen=True)
+class _Encoder:
+    """Encodes pictures in one format; the fields are those of :func:`write_picture`."""
+
+    kind: str
+    record: str | None
+    dpi: float | None
+    exif: bytes | None
+    quality: int
+    notice: Callable[[str], None] | None
+
+    def encode(self, picture: Picture) -> bytes:
+        """Encode a picture with 8 bits per channel."""
+        image = picture.to_pil()
+        if image.mode == "RGBA" and self.kind not in _WITH_ALPHA:
+            image = _compose_on_white(image)
+            self._report(f"{self.kind} has no transparency: the background was made white")
+        if self.kind == "BMP" and self.record is not None:
+            self._report("BMP cannot hold a recipe: none is embedded")
+        exif = self.exif
+        if self.kind == "JPEG" and exif is not None and len(exif) > _LONGEST_JPEG_EXIF:
+            exif = None
+            self._report("the EXIF block is too large for JPEG: it was left out")
+        stream = io.BytesIO()
+        image.save(stream, self.kind, **self._choose_options(exif))
+        if self.kind == "TIFF" and exif:
+            return add_exif_to_tiff(stream.getvalue(), exif)
+        return stream.getvalue()
+
+    def encode_deep(self, picture: Picture) -> bytes:
+        """Encode a picture with 16 bits per channel, as PNG or TIFF."""
+        samples: NDArray[np.uint16] = to_levels(picture.pixels, 16)
+        if picture.alpha is not None:
+            samples = np.dstack([samples, to_levels(picture.alpha, 16)])
+        if self.kind == "PNG":
+            chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(_build_srgb_profile()))]
+            if self.dpi is not None:
+                density = round(self.dpi / _METERS_PER_INCH)
+                chunks.append((b"pHYs", struct.pack(">IIB", density, density, 1)))
+            if self.exif:
+                chunks.append((b"eXIf", self.exif.removeprefix(b"Exif\0\0")))
+            if self.record is not None:
+                text = KEYWORD.encode() + b"\0\0\0\0\0" + self.record.encode()
+                chunks.append((b"iTXt", text))
+            return deep.write_deep_png(samples, chunks)
+        tags = [] if self.record is None else [(_XMP_TAG, "B", build_xmp_packet(self.record))]
+        tiff = deep.write_deep_tiff(samples, tags, _build_srgb_profile(), self.dpi)
+        return add_exif_to_tiff(tiff, self.exif) if self.exif else tiff
+
+    def _report(self, line: str) -> None:
+        if self.notice is not None:
+            self.notice(line)
+
+    def _choose_options(self, exif: bytes | None) -> dict[str, Any]:
+        """Choose the options of Pillow's ``save``."""
+        options: dict[str, Any] = {} if self.dpi is None else {"dpi": (self.dpi, self.dpi)}
+        if self.kind == "BMP":
+            return options
+        options["icc_profile"] = _build_srgb_profile()
+        if self.kind != "TIFF" and exif:
+            options["exif"] = exif
+        if self.kind == "PNG":
+            options["compress_level"] = 6
+            if self.record is not None:
+                text = PngInfo()
+                text.add_itxt(KEYWORD, self.record)
+                options["pnginfo"] = text
+        elif self.kind == "TIFF":
+            options["compression"] = "tiff_deflate"
+            options["tiffinfo"] = _build_tiff_tags(self.record)
+        else:
+            options["quality"] = self.quality
+            if self.record is not None:
+                options["xmp"] = build_xmp_packet(self.record)
+            if self.kind == "JPEG":
+                options["subsampling"] = 0
+            if self.kind == "WEBP":
+                options["method"] = 4
+        return options
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _compose_on_white(image: Image.Image) -> Image.Image:
     ground = Image.new("RGBA", image.size, "white")
     ground.alpha_composite(image)
     return ground.convert("RGB")
 
 
-def _options(
-    kind: str, record: str | None, dpi: float | None, exif: bytes | None, quality: int
-) -> dict[str, Any]:
-    options: dict[str, Any] = {} if dpi is None else {"dpi": (dpi, dpi)}
-    if kind == "BMP":
-        return options
-    options["icc_profile"] = _srgb_profile()
-    if kind != "TIFF" and exif:
-        options["exif"] = exif
-    if kind == "PNG":
-        options["compress_level"] = 6
-        if record is not None:
-            text = PngInfo()
-            text.add_itxt(KEYWORD, record)
-            options["pnginfo"] = text
-    elif kind == "TIFF":
-        options["compression"] = "tiff_deflate"
-        options["tiffinfo"] = _tiff_tags(record)
-    else:
-        options["quality"] = quality
-        if record is not None:
-            options["xmp"] = build_xmp_packet(record)
-        if kind == "JPEG":
-            options["subsampling"] = 0
-        if kind == "WEBP":
-            options["method"] = 4
-    return options
-
-
-def _tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
+def _build_tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     if record is not None:
         tags[_XMP_TAG] = build_xmp_packet(record)
@@ -195,28 +232,8 @@ def _tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
     return tags
 
 
-def _encoded_deep(
-    picture: Picture, kind: str, record: str | None, dpi: float | None, exif: bytes | None
-) -> bytes:
-    samples: NDArray[np.uint16] = to_levels(picture.pixels, 16)
-    if picture.alpha is not None:
-        samples = np.dstack([samples, to_levels(picture.alpha, 16)])
-    if kind == "PNG":
-        chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(_srgb_profile()))]
-        if dpi is not None:
-            chunks.append((b"pHYs", struct.pack(">IIB", *[round(dpi / 0.0254)] * 2, 1)))
-        if exif:
-            chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
-        if record is not None:
-            chunks.append((b"iTXt", KEYWORD.encode() + b"\0\0\0\0\0" + record.encode()))
-        return deep.write_deep_png(samples, chunks)
-    tags = [] if record is None else [(_XMP_TAG, "B", build_xmp_packet(record))]
-    tiff = deep.write_deep_tiff(samples, tags, _srgb_profile(), dpi)
-    return add_exif_to_tiff(tiff, exif) if exif else tiff
-
-
-def _srgb_profile() -> bytes:
-    """LittleCMS's sRGB, its creation date blanked so that equal pictures are equal files."""
+def _build_srgb_profile() -> bytes:
+    """Return LittleCMS's sRGB profile without its creation date, so that files are equal."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[24:36] = bytes(12)
     return bytes(profile)

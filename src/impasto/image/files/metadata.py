@@ -1,7 +1,7 @@
-"""What travels with a picture: EXIF in and out, and the recipe inside the file.
+"""Read and write what a picture's file says about it: its EXIF block, and the embedded record.
 
-PNG carries the recipe in an ``iTXt`` chunk, the other formats in an XMP packet. Both survive
-renaming and copying, and neither is ever executed or parsed as a document.
+PNG holds the record in an ``iTXt`` chunk, the other formats in an XMP packet. Both survive renaming
+and copying. Neither is ever executed or parsed as a document.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import io
 import re
+import struct
 from pathlib import Path
 
 from PIL import ExifTags, Image
@@ -17,44 +18,45 @@ from impasto.errors import ImageError
 from impasto.image.files.sniff import HEAD, sniff_format
 
 KEYWORD = "impasto"
-"""Of the PNG text chunk and the XMP attribute that hold the record."""
+"""Keyword of the PNG text chunk that holds the record."""
+UPRIGHT = 1
+"""EXIF orientation of a picture that needs no rotation."""
 _XMP_RECORD = re.compile(rb'impasto:record="([^"]*)"')
-
-
-_DESCRIBING = {
+_DESCRIPTIVE_TAGS = {
     *(270, 271, 272, 274, 282, 283, 296, 306, 315, 316, 18_246, 33_432, 34_665, 34_853),
     *range(40_091, 40_096),
 }
-"""Tags about the photo: its text, camera, orientation, resolution, times, rights, Exif, GPS. All
-others of a TIFF's first directory are about how its own pixels are stored."""
+"""Tags that describe the photo: text, camera, orientation, resolution, times, rights, Exif, GPS.
+All other tags of a TIFF's first directory describe how its pixels are stored."""
 _INCH = 2
-UPRIGHT = 1
-"""The EXIF orientation of a picture that needs no turning."""
+_TIFF_ENTRY_BYTES = 12
 
 
 def clean_exif(image: Image.Image) -> tuple[int, bytes | None]:
-    """The orientation (1 to 8, or 1 if unreadable), and the EXIF block to keep.
+    """Read the orientation of a picture and the EXIF block to keep.
 
-    The block comes back upright, and without thumbnail or anything else that would contradict the
-    new picture.
+    The block is upright, without a thumbnail or anything else that contradicts the new picture.
+
+    Returns:
+        The orientation, 1 to 8 (1 if it cannot be read), and the block. None: there is no block.
     """
     try:
         exif = image.getexif()
-        orientation = int(exif.get(ExifTags.Base.Orientation, 1))
+        orientation = int(exif.get(ExifTags.Base.Orientation, UPRIGHT))
         if not len(exif):
             return orientation, None
-        for tag in set(exif) - _DESCRIBING:
+        for tag in set(exif) - _DESCRIPTIVE_TAGS:
             del exif[tag]
         exif[ExifTags.Base.Orientation] = UPRIGHT
         exif.bigtiff = False
-        kept = exif.tobytes()
+        block = exif.tobytes()
     except Exception:  # a damaged EXIF block costs the block, not the picture
         return UPRIGHT, None
-    return orientation, kept
+    return orientation, block
 
 
 def add_resolution(exif: bytes | None, dpi: float) -> bytes:
-    """An EXIF block, or a new one, that says how many pixels an inch of the print has."""
+    """Set the print resolution, in pixels per inch, in an EXIF block or in a new one."""
     block = Image.Exif()
     if exif is not None:
         block.load(exif)
@@ -64,8 +66,43 @@ def add_resolution(exif: bytes | None, dpi: float) -> bytes:
     return block.tobytes()
 
 
+def add_exif_to_tiff(tiff: bytes, exif: bytes) -> bytes:
+    """Add the tags of an EXIF block to a finished TIFF; tags of the TIFF itself take precedence.
+
+    Neither Pillow nor tifffile can write EXIF's sub-directories into a compressed TIFF. The first
+    directory moves to the end of the file; pixels and values stay where they are.
+
+    Args:
+        tiff: a little-endian TIFF of one page.
+        exif: a block like :attr:`impasto.image.picture.Metadata.exif`.
+    """
+    block = Image.Exif()
+    block.load(exif)
+    block.endian = "<"
+    tiff += bytes(len(tiff) % 2)
+    # Pillow places the values as if its directory lay at this position of the file. The directory
+    # follows six letters and a header of eight bytes.
+    added = block.tobytes(len(tiff))[14:]
+    added += bytes(len(added) % 2)
+    (first,) = struct.unpack_from("<L", tiff, 4)
+    entries = sorted({**_read_entries(added, 0), **_read_entries(tiff, first)}.items())
+    directory = struct.pack("<H", len(entries)) + b"".join(entry for _, entry in entries)
+    place = struct.pack("<L", len(tiff) + len(added))
+    return tiff[:4] + place + tiff[8:] + added + directory + bytes(4)
+
+
+def _read_entries(data: bytes, start: int) -> dict[int, bytes]:
+    """Read the raw entries of a TIFF directory, by tag."""
+    (count,) = struct.unpack_from("<H", data, start)
+    stop = start + 2 + count * _TIFF_ENTRY_BYTES
+    return {
+        struct.unpack_from("<H", data, place)[0]: data[place : place + _TIFF_ENTRY_BYTES]
+        for place in range(start + 2, stop, _TIFF_ENTRY_BYTES)
+    }
+
+
 def build_xmp_packet(record: str) -> bytes:
-    """An XMP packet with the record as an attribute."""
+    """Build an XMP packet with the record as an attribute."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -77,10 +114,13 @@ def build_xmp_packet(record: str) -> bytes:
 
 
 def read_record(source: Path | bytes) -> str | None:
-    """The record inside a picture; none if there is none.
+    """Read the record inside a picture file.
+
+    Returns:
+        The text. None: the picture has no record.
 
     Raises:
-        ImageError: not a picture, or unreadable.
+        ImageError: the file is not a picture, or cannot be read.
     """
     name = "the data" if isinstance(source, bytes) else str(source)
     try:
@@ -101,5 +141,5 @@ def read_record(source: Path | bytes) -> str | None:
         raise ImageError(f"{name}: damaged or not readable ({reason})") from None
     if isinstance(packet, str):
         packet = packet.encode()
-    found = _XMP_RECORD.search(packet) if isinstance(packet, bytes) else None
-    return html.unescape(found[1].decode("utf-8")) if found else None
+    match = _XMP_RECORD.search(packet) if isinstance(packet, bytes) else None
+    return html.unescape(match[1].decode("utf-8")) if match else None

@@ -1,4 +1,4 @@
-"""What a file is, from its first bytes. Names and extensions are never believed."""
+"""Recognize the format of a file by its first bytes; names and extensions are ignored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from impasto.errors import ImageError
 
 ACCEPTED = "PNG, JPEG, WebP, TIFF, BMP, AVIF, GIF (first frame) or HEIC (with impasto[heic])"
 HEAD = 512
-"""Bytes that suffice to tell."""
+"""Number of bytes that suffice to recognize a format."""
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -22,14 +22,14 @@ _REFUSED = (
 
 
 def sniff_format(head: bytes, name: str) -> str:
-    """Pillow's name of an accepted format.
+    """Return Pillow's name of the format.
 
     Args:
-        head: the first :data:`HEAD` bytes, or all there are.
-        name: of the file, for the message.
+        head: the first :data:`HEAD` bytes, or the whole file if it is shorter.
+        name: name of the file, for the message.
 
     Raises:
-        ImageError: anything else, saying what it looks like.
+        ImageError: the format is not accepted; the message says what the file looks like.
     """
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
@@ -47,22 +47,22 @@ def sniff_format(head: bytes, name: str) -> str:
         return "AVIF"
     if _has_brand(head, _HEIC_BRANDS):
         return "HEIF"
-    raise ImageError(f"{name}: {_description(head)}; accepted are {ACCEPTED}")
+    raise ImageError(f"{name}: {_describe(head)}; accepted formats: {ACCEPTED}")
 
 
 def is_still_picture(head: bytes) -> bool:
-    """Whether a file of the MPEG-4 family is a picture and not a film."""
+    """Tell whether a file of the MPEG-4 family is a picture and not a film."""
     return _has_brand(head, (*_AVIF_BRANDS, *_HEIC_BRANDS))
 
 
-def _has_brand(head: bytes, known: tuple[bytes, ...]) -> bool:
+def _has_brand(head: bytes, accepted: tuple[bytes, ...]) -> bool:
     if head[4:8] != b"ftyp":
         return False
     brands = head[8 : 8 + int.from_bytes(head[:4]) % 256]
-    return any(brand in brands for brand in known)
+    return any(brand in brands for brand in accepted)
 
 
-def _description(head: bytes) -> str:
+def _describe(head: bytes) -> str:
     if not head:
         return "not an image (0 bytes)"
     for magic, what, advice in _REFUSED:
