@@ -188,7 +188,7 @@ def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
     needed, allowed = map(float, re.findall(r"([\d.]+) GiB", str(caught.value))[::2])
     assert needed > allowed
     for plan in (large.plan, large.run):
-        with pytest.raises(impasto.InputError, match="no painting given"):
+        with pytest.raises(impasto.InputError, match="no painting: at least one"):
             plan(PHOTO, [])
 
 

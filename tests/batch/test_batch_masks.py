@@ -118,7 +118,7 @@ def test_bad_masks_are_listed_and_do_not_stop_other_photos(capsys):
     assert len(failed) == 4
     assert {each["photo"] for each in failed} == {"t/a.png"}
     for words, each in zip(
-        ["gone-m.png: no such file", "black all over", "looks like text", "X,Y,WIDTH,HEIGHT"],
+        ["gone-m.png: no such file", "is black; white", "looks like text", "X,Y,WIDTH,HEIGHT"],
         failed,
         strict=True,
     ):

@@ -138,7 +138,7 @@ def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, m
     def paint(engine, style=painting):
         passed.clear()
         *_, last = engine.run(photo, [style])
-        return last.picture().sha256(), len(passed)
+        return last.picture().compute_sha256(), len(passed)
 
     engine = Stylizer(recipe)
     first, passes = paint(engine)

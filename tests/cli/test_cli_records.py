@@ -93,7 +93,7 @@ def test_snapshot_names_sort_in_order_however_long_the_run(tmp_path):
 
 def test_a_snapshot_folder_that_cannot_be_made_is_a_resource_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ResourceError, match="cannot be made"):
+    with pytest.raises(ResourceError, match="cannot be created"):
         Snapshots(tmp_path / "file" / "folder")
 
 

@@ -186,7 +186,7 @@ def test_a_region_has_the_paintings_that_its_masks_show_there(left, which, monke
     remade("--style", "photo.png", "--mask", half_mask(), "--strength", "0.9", "--strength", "0.5")
     refined(*region_flag((left, 4, 16, 16)))
     assert note()["recipe"]["style"]["strengths"] == [(0.9, 0.5)[which]]
-    assert note()["paintings"] == [read_picture(Path(paintings[which])).sha256()]
+    assert note()["paintings"] == [read_picture(Path(paintings[which])).compute_sha256()]
 
 
 def test_strengths_and_colors_are_kept_and_can_be_changed():
@@ -295,7 +295,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
         (["--mask", "auto:3"], "such as auto:3#1"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),
-        (["--mask", "black.png"], "is black all over"),
+        (["--mask", "black.png"], "is black; white"),
         (["--region", "0,0,20,20", "--set", "style.nothing=1"], "no such field"),
         (["--region", "0,0,20,20", "--set", "style.scale"], "is not KEY=VALUE"),
         (["--region", "0,0,20,20", "-o", "photo.png", "--force"], "originals are never replaced"),

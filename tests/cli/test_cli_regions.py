@@ -98,7 +98,7 @@ def test_a_killed_run_with_masks_goes_on_to_the_same_bytes(step, capsys):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--mask", "black.png"], "black.png: is black all over"),
+        (["--mask", "black.png"], "black.png: is black; white"),
         (["--mask", "nowhere.png"], "nowhere.png: no such file"),
         (["--mask", "m.png", "--mask", "m.png"], "2 masks but 1 painting"),
         (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting but 2 --style-mask"),

@@ -122,7 +122,7 @@ def test_changed_inputs_are_accepted_only_in_so_many_words_and_recorded_as_what_
     assert main([*again, "--accept-changed"]) == 2  # is about the inputs only
     assert "new.png: exists already" in capsys.readouterr().err
     old, new = (json.loads(read_record(Path(n))) for n in ("out.png", "new.png"))
-    assert new["photo"]["sha256"] == read_picture(Path("photo.png")).sha256()
+    assert new["photo"]["sha256"] == read_picture(Path("photo.png")).compute_sha256()
     assert new["photo"]["sha256"] != old["photo"]["sha256"]
 
 

@@ -85,7 +85,7 @@ def test_existing_graphs_are_kept_without_force(exported, capsys):
     assert STYLE in capsys.readouterr().err
     assert main(["export", "gone.safetensors"]) == 2
     capsys.readouterr()
-    for place, why in ((network, "is a file"), (network / "graphs", "cannot be made")):
+    for place, why in ((network, "is a file"), (network / "graphs", "cannot be created")):
         assert main(["export", str(network), "-o", str(place)]) == 4
         assert f"{place}: {why}" in complaint(capsys)
 

@@ -179,7 +179,7 @@ def with_masks(text: str, name: str, kind: str) -> dict[str, Any]:
 def with_input(text: str, name: str, kind: str) -> dict[str, Any]:
     """A record with another photo or painting."""
     record = json.loads(text)
-    entry = {"name": name, "sha256": read_picture(Path("../secret.png")).sha256()}
+    entry = {"name": name, "sha256": read_picture(Path("../secret.png")).compute_sha256()}
     record[kind] = entry if kind == "photo" else [entry]
     return record
 
@@ -237,7 +237,7 @@ def test_a_name_that_is_left_is_looked_for_beside_the_picture(root, record, form
     gift(made)
     assert main(["replay", "gift.png", "--quiet"]) == 2  # the record has no hash of it
     assert "mine.png: is not the picture this was made from" in complaint(capsys)
-    made["start"] = {"name": form.format(root=root), "sha256": read_picture(start).sha256()}
+    made["start"] = {"name": form.format(root=root), "sha256": read_picture(start).compute_sha256()}
     gift(made)
     assert main(["replay", "gift.png", "--quiet"]) == 0
     again = json.loads(read_record(Path("gift-replay.png")) or "")
@@ -503,7 +503,7 @@ def test_masks_beside_the_picture_are_still_found(root, record):
     from impasto.record.provenance import read_provenance
 
     Image.fromarray(synthetic_photo()).save("mask.png")
-    sha256 = read_mask(Path("mask.png")).sha256()
+    sha256 = read_mask(Path("mask.png")).compute_sha256()
     made = with_masks(record, f"{root}/mask.png", "masks")
     made["masks"][0]["sha256"] = sha256
     gift(made)

@@ -137,7 +137,7 @@ def test_masks_are_kept_and_shown(client):
     assert shown.headers["content-type"] == "image/png"
     assert Image.open(io.BytesIO(shown.content)).size == (64, 48)
     black = png(synthetic_photo()[..., 0] * 0)
-    assert "black all over" in refused(post(client, ("mask", ("m.png", black))), "bad_input")
+    assert "is black; white" in refused(post(client, ("mask", ("m.png", black))), "bad_input")
     many = [("mask", ("m.png", mask))] * 3
     assert "3 masks but 1 painting" in refused(post(client, *many), "bad_input")
 

@@ -50,7 +50,7 @@ HERE = [
     (5, lambda: b"%PDF-1.7\n", "not_a_picture", "PDF"),
     (6, lambda: png_file((14_000, 14_000, 8, 2, 0), b""), "over_limit", "196.0 megapixels"),
     (7, lambda: png_file((10_000, 10_000, 8, 2, 0), b""), "over_limit", "megapixels"),
-    (8, lambda: png_file((2**31 - 1, 1, 8, 2, 0), b""), "over_limit", "px a side"),
+    (8, lambda: png_file((2**31 - 1, 1, 8, 2, 0), b""), "over_limit", "px per side"),
     (9, lambda: png_file((1, 1, 8, 2, 0), b"\0\0\0\0"), "over_limit", "too small"),
 ]
 ALL = [(n, lambda make=make: written(make), CODES[code], says) for n, make, code, says in ROWS]
@@ -114,7 +114,7 @@ def test_a_picture_comes_through_the_process_as_it_is(decoder, tmp_path):
         Image.fromarray(values).save(path, kind, exif=exif)
         found, expected = decoder.read(path, "it"), read_picture(path)
         np.testing.assert_array_equal(found.pixels, expected.pixels)
-        assert found.sha256() == expected.sha256()
+        assert found.compute_sha256() == expected.compute_sha256()
         assert found.metadata == expected.metadata
         assert found.metadata.exif is not None
     assert not list(tmp_path.glob("picture?*"))

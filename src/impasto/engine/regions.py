@@ -73,7 +73,7 @@ class Regions:
         """What tells these regions from others."""
         parts: list[tuple[str, Mask | None]] = [("mask", mask) for mask in self.masks]
         parts += [("style mask", mask) for mask in self.style_masks if any(self.style_masks)]
-        return [f"{kind} {'' if mask is None else mask.sha256()}" for kind, mask in parts]
+        return [f"{kind} {'' if mask is None else mask.compute_sha256()}" for kind, mask in parts]
 
     @property
     def has_rest(self) -> bool:

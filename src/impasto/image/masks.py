@@ -44,7 +44,7 @@ class Mask:
         """(width, height)."""
         return int(self.values.shape[1]), int(self.values.shape[0])
 
-    def sha256(self) -> str:
+    def compute_sha256(self) -> str:
         """Compute the hexadecimal hash of size and weights."""
         digest = hashlib.sha256(f"mask {self.values.shape}".encode())
         digest.update(np.ascontiguousarray(self.values).data)

@@ -59,7 +59,7 @@ class Picture:
             return Image.fromarray(levels)
         return Image.fromarray(np.dstack([levels, to_levels(self.alpha, 8)]))
 
-    def sha256(self) -> str:
+    def compute_sha256(self) -> str:
         """Compute the hexadecimal hash of size, pixels and alpha, whatever the file."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())
         digest.update(np.ascontiguousarray(self.pixels).data)

@@ -39,7 +39,7 @@ class Before:
     @property
     def hashes(self) -> list[str]:
         """What tells this past from others."""
-        pictures = [each.sha256() for each in (self.start, self.picture, self.reliability)]
+        pictures = [each.compute_sha256() for each in (self.start, self.picture, self.reliability)]
         if self.focus is None:
             return pictures
         boxes = repr((self.focus.worked, self.there)).encode()

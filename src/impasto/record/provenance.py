@@ -75,8 +75,8 @@ class Provenance:
             recipe = recipe.with_changes({"start.image": start[0]})
         if recipe.engine.file is not None and network is not None:
             recipe = recipe.with_changes({"engine.file": network[0]})
-        regions = tuple((mask.name, mask.sha256()) for mask in masks)
-        parts = tuple(None if m is None else (m.name, m.sha256()) for m in style_masks)
+        regions = tuple((mask.name, mask.compute_sha256()) for mask in masks)
+        parts = tuple(None if m is None else (m.name, m.compute_sha256()) for m in style_masks)
         return cls(
             __version__, recipe, tuple(inputs), device, start, weights, network, regions, parts
         )
@@ -126,7 +126,7 @@ def _entry(named: FileHash) -> dict[str, str]:
 
 def _named(path: Path) -> FileHash:
     try:
-        return path.name, read_picture(path).sha256()
+        return path.name, read_picture(path).compute_sha256()
     except ImageError:  # gone since the run read it: no reason to lose the run
         return path.name, ""
 

@@ -169,7 +169,7 @@ class MaskFinder:
         """
         self._photo = photo
         # Without duplicates: a painting may have several regions.
-        self._paintings = list({each.sha256(): each for each in paintings}.values())
+        self._paintings = list({each.compute_sha256(): each for each in paintings}.values())
         self._pairs: dict[int, RegionPairs] = {}
 
     def find_in_photo(self, word: str) -> Mask:

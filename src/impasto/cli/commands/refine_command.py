@@ -106,7 +106,7 @@ def run(argv: list[str]) -> int:
     note = {
         "region": list(refined.region),
         "recipe": refined.recipe.model_dump(mode="json"),
-        "paintings": [painting.sha256() for painting in refined.paintings],
+        "paintings": [painting.compute_sha256() for painting in refined.paintings],
     }
     write_picture(
         refined.picture,

@@ -129,7 +129,7 @@ class Search:
         path = Path(given) if given else self._by_name(named[0], flag)
         picture = read_picture(path)
         self.found.append(path)
-        if picture.sha256() != named[1]:
+        if picture.compute_sha256() != named[1]:
             self._differs(f"{path}: is not the picture this was made from")
         return picture
 
@@ -155,7 +155,7 @@ class Search:
             [None if n is entire else self._mask_source(n, g, flags[1]) for n, g in parts],
         )
         for mask, (named, _) in zip((*found[0], *found[1]), (*regions, *parts), strict=True):
-            if mask is not None and mask.sha256() != named[1]:
+            if mask is not None and mask.compute_sha256() != named[1]:
                 self._differs(f"{mask.path or mask.name}: is not the mask this was made with")
         return found
 

@@ -74,7 +74,7 @@ class Film:
             "rate": str(self.clip.format.rate),
             "recipe": json.loads(essence(self.recipe)),
             "network": _network(self.recipe, options.weights),
-            "painting": [each.sha256() for each in self.paintings],
+            "painting": [each.compute_sha256() for each in self.paintings],
             "size": list(self.size),
             "stability": options.stability,
             "later": options.later,

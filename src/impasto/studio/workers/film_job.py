@@ -107,7 +107,7 @@ class FilmJob:
         return {
             "version": __version__,
             "recipe": json.loads(essence(self._recipe)),
-            "painting": [each.sha256() for each in self._paintings],
+            "painting": [each.compute_sha256() for each in self._paintings],
             "size": list(self._size),
             "stability": self._film.stability,
             "preview": self._film.preview,
