@@ -41,7 +41,7 @@ def test_an_input_is_never_replaced_even_with_force(flag, name, capsys):
 
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize(
-    ("folder", "says"), [("photo.png", "expected a folder"), ("x" * 300, "cannot be a folder")]
+    ("folder", "says"), [("photo.png", "a folder is needed"), ("x" * 300, "cannot be a folder")]
 )
 def test_a_folder_that_cannot_be_one_is_refused(folder, says, capsys):
     assert main(["inspect", "photo.png", "-o", folder]) == 2

@@ -450,7 +450,9 @@ def test_the_hash_is_of_alpha_too():
     half = np.full(UNIT.shape[:2], 0.5, np.float32)
     hashes = {Picture(UNIT, alpha).compute_sha256() for alpha in (None, half, half / 2)}
     assert len(hashes) == 3
-    assert Picture(UNIT, half).compute_sha256() == Picture(UNIT.copy(), half.copy()).compute_sha256()
+    assert (
+        Picture(UNIT, half).compute_sha256() == Picture(UNIT.copy(), half.copy()).compute_sha256()
+    )
 
 
 # --- limits ------------------------------------------------------------------------------------

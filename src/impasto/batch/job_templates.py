@@ -118,7 +118,7 @@ class JobTemplates:
         start = template.recipe.start.image
         weights = self._settings.weights
         optional = {
-            "print": size and size.written,
+            "print": size and size.text,
             "start": start and self._hash_picture(start),
             "weights": weights and self._hash_weights(weights),
             "masks": [{"name": each, "is": _identify_mask(each)} for each in template.masks],
