@@ -212,7 +212,7 @@ def make_result(
         {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
     )
     names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
-    hashes = [picture.sha256() for picture in inputs.pictures]
+    hashes = [picture.compute_sha256() for picture in inputs.pictures]
     masks, style_masks = inputs.regions.masks, inputs.regions.style_masks
     paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
     hardware = engine.hardware

@@ -69,4 +69,4 @@ class Inputs:
     @property
     def hashes(self) -> list[str]:
         """What identifies the inputs in a checkpoint."""
-        return [*(picture.sha256() for picture in self.pictures), *self.regions.hashes]
+        return [*(picture.compute_sha256() for picture in self.pictures), *self.regions.hashes]

@@ -153,7 +153,7 @@ def measure_code(
         cache: measurements of whole paintings; it is read and extended. None: nothing is
             remembered.
     """
-    digest = picture.sha256() if part is None and cache is not None else ""
+    digest = picture.compute_sha256() if part is None and cache is not None else ""
 
     def measure_at(side: int, measure: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
         shrink = min(1.0, side / math.sqrt(math.prod(size)))
