@@ -252,7 +252,7 @@ def find_folder(
 ) -> Path:
     """Find the folder of a film, named after everything that it depends on."""
     frames = hashlib.sha256(b"".join(each.tobytes() for each in clip)).hexdigest()
-    facts = hash_code(), recipe.to_json(), painting.sha256(), stability, frames
+    facts = hash_code(), recipe.to_json(), painting.compute_sha256(), stability, frames
     made_by = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
     return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
 
