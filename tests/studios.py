@@ -24,10 +24,11 @@ from PIL import Image
 from conftest import synthetic_painting, synthetic_photo
 from impasto.studio.http.app import create_app
 from impasto.studio.problems import CODES
-from impasto.studio.queue.rows import ENDED
-from impasto.studio.settings import Settings
+from impasto.studio.queue.job_rows import ENDED
+from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio
-from impasto.studio.workers.studio_worker import Worker
+from impasto.studio.workers.job_context import EngineShelf
+from impasto.studio.workers.studio_worker import StudioWorker
 
 SMALL = {"size": 32, "schedule.total": 5}
 
@@ -57,7 +58,7 @@ LIMITS = {"workers": 0, "max_upload": 300_000, "max_pixels": 300_000, "max_resul
 
 def inside(folder: Path, **settings: Any) -> TestClient:
     """A studio inside the test; nobody works on its jobs but :func:`work`."""
-    studio = Studio(Settings(data=folder, **{**LIMITS, **settings}))
+    studio = Studio(StudioSettings(data=folder, **{**LIMITS, **settings}))
     return TestClient(create_app(studio), base_url=HOST, raise_server_exceptions=False)
 
 
@@ -208,23 +209,24 @@ def serving(data: Path, *flags: str, of: type[S] = Server) -> Iterator[S]:
             server.end()
 
 
-ENGINES: dict[str, Any] = {}
+SHELF: dict[str, EngineShelf] = {}
 """Of all tests, for loading the network takes longer than most of their jobs."""
 
 
 @contextlib.contextmanager
 def worker_of(
     client: TestClient, ending: threading.Event | None = None, *, cold: bool = False
-) -> Iterator[Worker]:
+) -> Iterator[StudioWorker]:
     """A worker of a studio inside the test, in the test's own process."""
-    worker = Worker(studio_of(client).settings, "tester", ending or threading.Event())
-    own, worker.decoder = worker.decoder, studio_of(client).decoder
+    worker = StudioWorker(studio_of(client).settings, "tester", ending or threading.Event())
+    services = worker.services
+    own, services.decoder = services.decoder, studio_of(client).decoder
     if not cold:
-        worker._engines = ENGINES
+        services.engines = SHELF.setdefault("engines", services.engines)
     try:
         yield worker
     finally:
-        worker.decoder = own
+        services.decoder = own
         worker.close()
 
 

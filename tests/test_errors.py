@@ -8,7 +8,7 @@ import pytest
 
 from impasto.cli.reports.error_text import describe_error, name_flag
 from impasto.errors import ImageError, InputError, LimitError, ResourceError
-from impasto.studio.problems import problem_of
+from impasto.studio.problems import make_problem
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_the_flag_replaces_the_name_that_a_message_mentions():
     error = ResourceError("out of memory: ask for a smaller `size`", field="size")
     assert str(error) == "out of memory: ask for a smaller `size`"
     assert describe_error(error) == "out of memory: ask for a smaller --size"
-    assert problem_of(error).detail == "out of memory: ask for a smaller size"
+    assert make_problem(error).detail == "out of memory: ask for a smaller size"
 
 
 def test_the_flag_follows_a_message_that_does_not_mention_the_option():

@@ -51,7 +51,7 @@ def test_a_job_of_json_is_the_job_of_parts(client):
         "set": {"size": 32, "schedule.total": 5},
     }
     job = accepted(client.post("/v1/jobs", json=body))
-    folder = studio_of(client).folder.of(job["id"])
+    folder = studio_of(client).folder.locate(job["id"])
     assert (folder / "photo").read_bytes() == PHOTO
     assert (folder / "style-0").read_bytes() == PAINTING
     assert job["recipe"] == accepted(post(client))["recipe"]
@@ -69,7 +69,7 @@ def test_a_shipped_painting_by_name(client):
     name = styles[-1]["name"]
     job = accepted(post(client, ("style_name", (None, name)), styles=()))
     assert job["paintings"][0]["style_name"] == name
-    there = studio_of(client).folder.of(job["id"]) / "style-0"
+    there = studio_of(client).folder.locate(job["id"]) / "style-0"
     assert there.read_bytes() == picture.content
 
 
@@ -83,7 +83,7 @@ def test_paintings_come_in_the_order_that_is_asked_for(client):
         {"job": first["id"], "what": "style/0"},
     ]
     job = accepted(client.post("/v1/jobs", files=_ordered(order, PAINTING, other)))
-    folder = studio_of(client).folder.of(job["id"])
+    folder = studio_of(client).folder.locate(job["id"])
     found = [(folder / f"style-{n}").read_bytes() for n in range(4)]
     assert found == [other, PHOTO, PAINTING, PAINTING]
     assert [each["name"] for each in job["paintings"]] == [
@@ -212,11 +212,11 @@ def test_cancel_then_remove(client):
     address = job["links"]["self"]
     assert client.delete(address).status_code == 204
     assert client.get(address).json()["state"] == "cancelled"
-    assert studio_of(client).folder.of(job["id"]).exists()
+    assert studio_of(client).folder.locate(job["id"]).exists()
     assert client.delete(address).status_code == 204
     refused(client.get(address), "not_found")
     refused(client.delete(address), "not_found")
-    assert not studio_of(client).folder.of(job["id"]).exists()
+    assert not studio_of(client).folder.locate(job["id"]).exists()
 
 
 def test_forget_is_both_at_once(client):
@@ -301,9 +301,9 @@ def test_a_picture_that_no_browser_shows_is_shown(client):
     ],
 )
 def test_the_name_of_a_file_is_for_showing_only(name, shown):
-    from impasto.studio.http.staging import display_name
+    from impasto.studio.http.staging import clean_name
 
-    assert (display_name(name) or "photo") == shown
+    assert (clean_name(name) or "photo") == shown
 
 
 # --- pages -------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def test_the_figures(tmp_path):
 def test_health(client):
     answer = client.get("/healthz")
     assert answer.status_code == 503  # nobody works here
-    assert answer.json()["status"] == "ailing"
+    assert answer.json()["status"] == "unhealthy"
     assert answer.json()["upload_limit"] == 300_000
 
 

@@ -21,7 +21,7 @@ from impasto.errors import ImageError, LimitError
 from impasto.image.files import deep
 from impasto.image.files.limits import MIB, Limits
 from impasto.studio.decoding.decoder import Decoder
-from impasto.studio.settings import Settings
+from impasto.studio.settings import StudioSettings
 from studios import PHOTO, accepted, inside, post, refused, studio_of
 
 pytestmark = pytest.mark.usefixtures("in_work")
@@ -126,7 +126,7 @@ def test_a_picture_that_kills_the_process_costs_only_itself(decoder, photo):
     os.kill(process, signal.SIGSTOP)  # until it has been asked
     killer = threading.Timer(0.3, os.kill, (process, signal.SIGKILL))
     killer.start()
-    with pytest.raises(ImageError, match=r"^evil: .*ended the process"):
+    with pytest.raises(ImageError, match=r"^evil: .*crashed the decoder"):
         decoder.check(photo, "evil")
     killer.join()
     assert decoder.check(photo, "it") == (64, 48)
@@ -144,7 +144,7 @@ def test_a_picture_that_takes_too_long_is_refused(decoder, photo):
     os.kill(decoder._process.pid, signal.SIGSTOP)
     decoder._seconds = 0.2
     began = time.monotonic()
-    with pytest.raises(LimitError, match=r"^slow: takes longer to decode than 0.2 s"):
+    with pytest.raises(LimitError, match=r"^slow: decoding takes longer than 0.2 s"):
         decoder.check(photo, "slow")
     assert time.monotonic() - began < 10
     decoder._seconds = 20
@@ -171,7 +171,7 @@ def test_the_limits_of_the_process_are_set(decoder, photo):
 
 
 def test_the_largest_picture_fits_into_the_memory_that_it_is_given(tmp_path):
-    settings = Settings(data=tmp_path, max_pixels=1600 * 1200)
+    settings = StudioSettings(data=tmp_path, max_pixels=1600 * 1200)
     levels = np.random.default_rng(0).integers(0, 65_536, (1200, 1600, 4), dtype=np.uint16)
     path = tmp_path / "large"
     path.write_bytes(deep.write_deep_png(levels, []))

@@ -17,8 +17,8 @@ from PIL import Image
 
 from clips import make_pan, write_clip
 from impasto.cli import main
-from impasto.studio.queue.queue import Queue
-from impasto.studio.workers import attempt
+from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.workers import job_context
 from impasto.video.clip.reading import open_clip
 from impasto.video.engines.optimizer_frames import OptimizerFrameEngine
 from studios import PAINTING, PHOTO, accepted, inside, png, refused, studio_of, work, worker_of
@@ -42,9 +42,9 @@ def client(tmp_path_factory):
 @pytest.fixture
 def eager(monkeypatch):
     """Every step is reported, and every frame shown."""
-    monkeypatch.setattr(attempt, "REPORT_S", 0)
-    monkeypatch.setattr(attempt, "PREVIEW_S", 0)
-    monkeypatch.setattr(attempt, "PREVIEW_SHARE", 1e9)
+    monkeypatch.setattr(job_context, "REPORT_S", 0)
+    monkeypatch.setattr(job_context, "PREVIEW_S", 0)
+    monkeypatch.setattr(job_context, "PREVIEW_SHARE", 1e9)
 
 
 def post(client, clip, *others, name="walk.mp4", **job):
@@ -108,7 +108,7 @@ def test_a_preview_is_a_sheet_and_the_first_seconds(client, tmp_path):
     with Image.open(io.BytesIO(sheet.content)) as image:
         assert image.width > 4 * 40
         assert image.height > 2 * 30
-    assert sorted(each.name for each in studio_of(client).folder.of(job["id"]).iterdir()) == [
+    assert sorted(each.name for each in studio_of(client).folder.locate(job["id"]).iterdir()) == [
         *("clip", "photo.view", "preview.jpg", "result.mp4", "sheet.png"),
         *("studio.json", "style-0", "style-0.view", "thumbnail.jpg"),
     ]
@@ -140,14 +140,14 @@ def test_a_film_is_served_whole_and_in_parts(client, whole):
 
 def dying(monkeypatch, frame: int, error: BaseException):
     """The worker dies when it tells of a frame."""
-    report = Queue.report
+    report = JobQueue.report
 
     def reported(self, row, progress, *arguments):
         if progress["iteration"] == frame:
             raise error
         return report(self, row, progress, *arguments)
 
-    monkeypatch.setattr(Queue, "report", reported)
+    monkeypatch.setattr(JobQueue, "report", reported)
 
 
 def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_path, monkeypatch):
@@ -157,7 +157,7 @@ def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_
         with pytest.raises(KeyboardInterrupt):
             work(client)
     assert job_of(client, job)["state"] == "running"
-    studio_of(client).queue.recover()
+    studio_of(client).queue.put_all_back()
     painted, paint = [], OptimizerFrameEngine.paint
 
     def counted(self, *arguments):
@@ -181,7 +181,7 @@ def test_a_preview_whose_worker_dies_keeps_its_sheet(client, tmp_path, monkeypat
         dying(patch, 4, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             work(client)
-    studio_of(client).queue.recover()
+    studio_of(client).queue.put_all_back()
     with monkeypatch.context() as patch:
         dying(patch, 3, AssertionError("painted again"))
         work(client)
@@ -189,7 +189,7 @@ def test_a_preview_whose_worker_dies_keeps_its_sheet(client, tmp_path, monkeypat
 
 
 def asking(monkeypatch, client, job, frame: int, what: str):
-    report = Queue.report
+    report = JobQueue.report
 
     def reported(self, row, progress, *arguments):
         if progress["iteration"] == frame:
@@ -198,7 +198,7 @@ def asking(monkeypatch, client, job, frame: int, what: str):
             )
         return report(self, row, progress, *arguments)
 
-    monkeypatch.setattr(Queue, "report", reported)
+    monkeypatch.setattr(JobQueue, "report", reported)
 
 
 def test_a_film_that_is_stopped_has_what_is_done_and_goes_on(
@@ -232,8 +232,8 @@ def test_a_stop_comes_within_a_frame_and_a_draft_goes_ahead(client, clip, monkey
             draft.append(accepted(client.post("/v1/jobs", files=sent)))
         return report(self, row, progress, *arguments)
 
-    report = Queue.report
-    monkeypatch.setattr(Queue, "report", between)
+    report = JobQueue.report
+    monkeypatch.setattr(JobQueue, "report", between)
     with worker_of(client) as worker:
         worker.take()
         assert job_of(client, job)["state"] == "queued"
@@ -328,11 +328,11 @@ def test_only_sound_is_refused(client, tmp_path):
 
 WRONG = {
     "bad_input": [
-        ({"masks": [{"word": "salient"}]}, "not with a clip"),
-        ({"init": {"data": ""}}, "not with a clip"),
+        ({"masks": [{"word": "salient"}]}, "not supported with a clip"),
+        ({"init": {"data": ""}}, "not supported with a clip"),
         ({"depth": 16}, "8 bits"),
         ({"photo": {"data": ""}}, "only one"),
-        ({"styles": []}, "there is none"),
+        ({"styles": []}, "missing"),
     ],
     "bad_parameter": [({"stability": 2}, "stability"), ({"preview": 3}, "preview")],
 }

@@ -17,17 +17,17 @@ pytest.importorskip("fastapi")
 
 from impasto.errors import InputError
 from impasto.studio.queue import clock as clocks
-from impasto.studio.queue.clock import Clock
-from impasto.studio.queue.folder import RESULT, Folder
+from impasto.studio.queue.clock import TrustedClock
+from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import sweep, tidy_up
-from impasto.studio.queue.job_records import read_records
-from impasto.studio.queue.queue import Queue
-from impasto.studio.queue.rows import Spec
-from impasto.studio.settings import DAY_S, Settings
+from impasto.studio.queue.job_files import RESULT
+from impasto.studio.queue.job_queue import JobQueue, NewJob
+from impasto.studio.queue.job_rows import JobSpec
+from impasto.studio.settings import DAY_S, StudioSettings
 from impasto.studio.workers.supervisor import Supervisor
 from studios import accepted, inside, post, studio_of, work
 
-SPEC = Spec({}, ("a", "b"), (None,), ((8, 8), (8, 8)))
+SPEC = JobSpec({}, ("a", "b"), (None,), ((8, 8), (8, 8)))
 FOREIGN = "f" * 32
 MARKERS = ("studio.json", ".impasto-studio", "clock.json")
 
@@ -54,9 +54,9 @@ def machine(monkeypatch):
 
 def start(data, **settings):
     """A server without workers starts and ends."""
-    settings = Settings(data=data, workers=0, **settings)
-    folder = Folder(data)
-    queue = Queue(folder.table)
+    settings = StudioSettings(data=data, workers=0, **settings)
+    folder = DataFolder(data)
+    queue = JobQueue(folder.table)
     supervisor = Supervisor(settings, folder, queue, "json")
     supervisor.start()
     supervisor.close()
@@ -66,15 +66,15 @@ def start(data, **settings):
 def add(folder, queue, number, state="done", draft=False):
     """A job, with a result if it is done."""
     job = f"{number:032x}"
-    folder.make(folder.of(job))
-    (folder.of(job) / "photo").write_bytes(b"a photo")
-    given = {"draft": draft, "title": f"job {number}", "key": f"k{number}", "body": "b"}
-    queue.add(job, SPEC, max_queue=9999, **given)
+    folder.make(folder.locate(job))
+    (folder.locate(job) / "photo").write_bytes(b"a photo")
+    new = NewJob(job, SPEC, draft=draft, title=f"job {number}", key=f"k{number}", digest="b")
+    queue.add(new, max_queue=9999)
     if state != "queued":
         row = queue.claim("me")
-        (folder.of(job) / RESULT).write_bytes(b"a result")
+        (folder.locate(job) / RESULT).write_bytes(b"a result")
         assert queue.end(row, state, 1.0, size=(8, 8))
-    folder.write_record(job, read_records(queue, job)[job])
+    folder.write_record(job, queue.read_records(job)[job])
     return job
 
 
@@ -117,11 +117,11 @@ def test_what_is_not_the_studios_stays_in_its_folders(tmp_path, machine, caplog)
     caplog.clear()
     with caplog.at_level(logging.INFO, "impasto.studio"):
         _, queue = start(tmp_path)
-    told = [each for each in caplog.records if each.message.startswith("kept")]
+    told = [each for each in caplog.records if each.message.startswith("left alone")]
     assert [each.entries for each in told] == [5 + 5 + 1]
-    clock = Clock(folder.clock)
+    clock = TrustedClock(folder.clock)
     machine.run(90 * DAY_S)
-    sweep(Settings(data=tmp_path, keep_s=1.0, trash_s=0), folder, queue, clock)
+    sweep(StudioSettings(data=tmp_path, keep_s=1.0, trash_s=0), folder, queue, clock)
     mine = f"jobs/{job}/"
     after = {name: data for name, data in before.items() if not name.startswith(mine)}
     assert {name: data for name, data in files_of(tmp_path).items() if "sqlite" not in name} == {
@@ -134,28 +134,28 @@ def test_the_folder_of_another_studio_is_not_ones_own(tmp_path):
     first, queue = start(tmp_path / "first")
     second, _ = start(tmp_path / "second")
     job = add(first, queue, 1)
-    shutil.copytree(first.of(job), second.of(job))
-    shutil.copytree(first.of(job), second.staging / job)
-    shutil.copytree(first.of(job), first.of(FOREIGN))  # of this one, but under another name
+    shutil.copytree(first.locate(job), second.locate(job))
+    shutil.copytree(first.locate(job), second.staging / job)
+    shutil.copytree(first.locate(job), first.locate(FOREIGN))  # of this one, but under another name
     start(tmp_path / "second")
     _, queue = start(tmp_path / "first")
-    assert (second.of(job) / RESULT).exists()
+    assert (second.locate(job) / RESULT).exists()
     assert (second.staging / job / RESULT).exists()
-    assert (first.of(FOREIGN) / RESULT).exists()
-    assert queue.ids() == {job}
+    assert (first.locate(FOREIGN) / RESULT).exists()
+    assert queue.list_ids() == {job}
 
 
 def test_a_job_whose_folder_was_replaced_leaves_what_took_its_place(tmp_path, machine):
     folder, queue = start(tmp_path)
     job = add(folder, queue, 1)
-    shutil.rmtree(folder.of(job))
-    folder.of(job).mkdir()
-    (folder.of(job) / "diary").write_bytes(b"mine")
-    clock = Clock(folder.clock)
+    shutil.rmtree(folder.locate(job))
+    folder.locate(job).mkdir()
+    (folder.locate(job) / "diary").write_bytes(b"mine")
+    clock = TrustedClock(folder.clock)
     machine.run(90 * DAY_S)
-    sweep(Settings(data=tmp_path, trash_s=0), folder, queue, clock)
-    assert queue.ids() == set()
-    assert (folder.of(job) / "diary").read_bytes() == b"mine"
+    sweep(StudioSettings(data=tmp_path, trash_s=0), folder, queue, clock)
+    assert queue.list_ids() == set()
+    assert (folder.locate(job) / "diary").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("name", ["jobs", "staging", "trash", "queue.sqlite", "lock"])
@@ -168,7 +168,7 @@ def test_a_folder_of_somebody_elses_with_such_names_is_refused(tmp_path, name):
         (tmp_path / name).write_bytes(b"mine")
     before = files_of(tmp_path)
     with pytest.raises(InputError, match=f"holds {name} but is no data folder") as raised:
-        Folder(tmp_path)
+        DataFolder(tmp_path)
     assert "\n" not in str(raised.value)
     assert files_of(tmp_path) == before
     assert not (tmp_path / ".impasto-studio").exists()
@@ -200,7 +200,7 @@ def test_a_marker_of_a_later_version_is_not_overwritten(tmp_path):
     for text in ('{"format": "impasto studio 9"}', "nonsense"):
         marker.write_text(text)
         with pytest.raises(InputError, match="not a marker that this version reads"):
-            Folder(tmp_path)
+            DataFolder(tmp_path)
         assert marker.read_text() == text
 
 
@@ -224,7 +224,7 @@ def test_jobs_are_listed_again_when_the_table_was_moved_away(tmp_path):
     assert {job: queue.get(job).spec for job in ids} == {job: rows[job].spec for job in ids}
     assert {queue.get(job).state for job in ids} == {"done"}
     assert [queue.get(job).ended for job in ids] == [rows[job].ended for job in ids]
-    assert [row.id for row in queue.page(None, 99)] == [waiting, *ids[::-1]]
+    assert [row.id for row in queue.list_newest(None, 99)] == [waiting, *ids[::-1]]
     assert queue.get(waiting).state == "stopped"
     assert queue.resume(waiting, 9).state == "queued"
 
@@ -246,17 +246,19 @@ def test_a_job_of_the_api_has_what_it_takes_to_be_listed_again(tmp_path):
 def test_a_job_that_cannot_be_listed_again_stays(tmp_path):
     folder, queue = start(tmp_path)
     jobs = [add(folder, queue, number) for number in range(3)]
-    mark = json.loads((folder.of(jobs[0]) / "studio.json").read_text())
-    (folder.of(jobs[0]) / "studio.json").write_text(json.dumps(mark | {"record": {"id": jobs[0]}}))
-    (folder.of(jobs[1]) / "studio.json").write_text(json.dumps(mark | {"job": jobs[1]}))
-    mark = json.loads((folder.of(jobs[2]) / "studio.json").read_text())
-    (folder.of(jobs[2]) / "studio.json").write_text(json.dumps(mark | {"record": None}))
+    mark = json.loads((folder.locate(jobs[0]) / "studio.json").read_text())
+    (folder.locate(jobs[0]) / "studio.json").write_text(
+        json.dumps(mark | {"record": {"id": jobs[0]}})
+    )
+    (folder.locate(jobs[1]) / "studio.json").write_text(json.dumps(mark | {"job": jobs[1]}))
+    mark = json.loads((folder.locate(jobs[2]) / "studio.json").read_text())
+    (folder.locate(jobs[2]) / "studio.json").write_text(json.dumps(mark | {"record": None}))
     queue.close()
     folder.table.unlink()
     _, queue = start(tmp_path)
-    assert queue.ids() == set()
+    assert queue.list_ids() == set()
     assert jobs_of(folder) == jobs
-    assert all((folder.of(job) / RESULT).exists() for job in jobs)
+    assert all((folder.locate(job) / RESULT).exists() for job in jobs)
 
 
 def test_a_table_without_its_log_is_not_opened_in_its_place(tmp_path):
@@ -267,7 +269,7 @@ def test_a_table_without_its_log_is_not_opened_in_its_place(tmp_path):
     rest = tmp_path / "queue.sqlite-wal"
     rest.write_bytes(b"what the table does not hold yet")
     with pytest.raises(InputError, match=r"its table queue\.sqlite is missing"):
-        Folder(tmp_path)
+        DataFolder(tmp_path)
     assert rest.exists()
 
 
@@ -277,10 +279,10 @@ def test_a_table_that_is_damaged_is_refused_and_stays(tmp_path):
     queue.close()
     folder.table.write_bytes(b"nonsense" * 1000)
     with pytest.raises(InputError, match="damaged, or not the studio's table"):
-        Folder(tmp_path)
+        DataFolder(tmp_path)
     assert folder.table.read_bytes() == b"nonsense" * 1000
     folder.table.unlink()
-    assert start(tmp_path)[1].ids() == {job}
+    assert start(tmp_path)[1].list_ids() == {job}
 
 
 def test_a_table_that_a_kill_left_without_its_columns_is_begun_anew(tmp_path):
@@ -298,9 +300,9 @@ def test_what_a_client_deleted_is_not_listed_again(tmp_path, monkeypatch):
         folder = studio_of(client).folder
         monkeypatch.setattr(folder, "delete", lambda job: None)  # the server is killed before that
         assert client.delete(f"/v1/jobs/{job}?forget=true").status_code == 204
-        assert folder.of(job).exists()
+        assert folder.locate(job).exists()
     _, queue = start(tmp_path)
-    assert queue.ids() == set()
+    assert queue.list_ids() == set()
     assert jobs_of(folder) == trash_of(folder) == []
 
 
@@ -309,8 +311,8 @@ def test_what_a_client_deleted_is_not_listed_again(tmp_path, monkeypatch):
 
 def make_old(data, numbers):
     """A data folder as 0.1 left it: no markers, and a table of its columns."""
-    folder = Folder(data)
-    queue = Queue(folder.table)
+    folder = DataFolder(data)
+    queue = JobQueue(folder.table)
     jobs = [add(folder, queue, number) for number in numbers]
     queue.close()
     for path in (*data.rglob("studio.json"), data / ".impasto-studio", data / "clock.json"):
@@ -324,22 +326,22 @@ def test_a_data_folder_of_the_first_version_is_adopted(tmp_path, machine):
     put_foreign(tmp_path / "jobs")
     before = files_of(tmp_path / "jobs")
     folder, queue = start(tmp_path)
-    assert queue.ids() == set(jobs)
+    assert queue.list_ids() == set(jobs)
     assert files_of(folder.jobs) == before
-    assert all(folder.read_mark(folder.of(job)) for job in jobs)
-    assert folder.read_mark(folder.of(FOREIGN)) is None
+    assert all(folder.read_mark(folder.locate(job)) for job in jobs)
+    assert folder.read_mark(folder.locate(FOREIGN)) is None
     # From now on it is as any other.
-    assert not Folder(tmp_path).is_adopting
+    assert not DataFolder(tmp_path).is_adopting
     queue.close()
     folder.table.unlink()
-    assert start(tmp_path)[1].ids() == set(jobs)
+    assert start(tmp_path)[1].list_ids() == set(jobs)
 
 
 def test_an_adoption_that_was_cut_short_is_gone_on_with(tmp_path):
     jobs = make_old(tmp_path, range(3))
-    Folder(tmp_path)  # the server is killed before the jobs have their markers
+    DataFolder(tmp_path)  # the server is killed before the jobs have their markers
     folder, _ = start(tmp_path)
-    assert all(folder.read_mark(folder.of(job)) for job in jobs)
+    assert all(folder.read_mark(folder.locate(job)) for job in jobs)
 
 
 def test_jobs_of_the_first_version_without_their_table_are_not_touched(tmp_path):
@@ -347,7 +349,7 @@ def test_jobs_of_the_first_version_without_their_table_are_not_touched(tmp_path)
     (tmp_path / "queue.sqlite").unlink()
     before = files_of(tmp_path)
     with pytest.raises(InputError, match=r"put queue\.sqlite back"):
-        Folder(tmp_path)
+        DataFolder(tmp_path)
     assert files_of(tmp_path) == before
 
 
@@ -359,16 +361,21 @@ def test_what_is_swept_stays_in_the_trash_for_its_retention(tmp_path, machine):
     old = add(folder, queue, 1)
     machine.run(3 * DAY_S)
     young = add(folder, queue, 2)
-    settings = Settings(data=tmp_path, keep_s=2 * DAY_S, trash_s=5 * DAY_S)
-    clock = Clock(folder.clock)
+    settings = StudioSettings(data=tmp_path, keep_s=2 * DAY_S, trash_s=5 * DAY_S)
+    clock = TrustedClock(folder.clock)
     sweep(settings, folder, queue, clock)
-    assert queue.ids() == {young}
+    assert queue.list_ids() == {young}
     assert (jobs_of(folder), trash_of(folder)) == ([young], [old])
     (place,) = folder.trash.iterdir()
     assert (place / RESULT).read_bytes() == b"a result"
     for days, there in ((1, True), (3, True), (2, False)):
         machine.run(days * DAY_S)
-        sweep(Settings(data=tmp_path, keep_s=None, trash_s=settings.trash_s), folder, queue, clock)
+        sweep(
+            StudioSettings(data=tmp_path, keep_s=None, trash_s=settings.trash_s),
+            folder,
+            queue,
+            clock,
+        )
         assert place.exists() == there
     assert jobs_of(folder) == [young]
 
@@ -377,7 +384,12 @@ def test_without_retention_what_is_swept_is_deleted(tmp_path, machine):
     folder, queue = start(tmp_path)
     add(folder, queue, 1)
     machine.run(3 * DAY_S)
-    sweep(Settings(data=tmp_path, keep_s=DAY_S, trash_s=0), folder, queue, Clock(folder.clock))
+    sweep(
+        StudioSettings(data=tmp_path, keep_s=DAY_S, trash_s=0),
+        folder,
+        queue,
+        TrustedClock(folder.clock),
+    )
     assert jobs_of(folder) == trash_of(folder) == []
 
 
@@ -385,13 +397,13 @@ def test_what_was_moved_back_from_the_trash_is_listed_and_kept(tmp_path, machine
     folder, queue = start(tmp_path)
     job = add(folder, queue, 1)
     machine.run(3 * DAY_S)
-    settings = Settings(data=tmp_path, keep_s=2 * DAY_S)
-    sweep(settings, folder, queue, Clock(folder.clock))
+    settings = StudioSettings(data=tmp_path, keep_s=2 * DAY_S)
+    sweep(settings, folder, queue, TrustedClock(folder.clock))
     (place,) = folder.trash.iterdir()
-    place.rename(folder.of(job))
+    place.rename(folder.locate(job))
     queue.close()
     _, queue = start(tmp_path)
-    sweep(settings, folder, queue, Clock(folder.clock))
+    sweep(settings, folder, queue, TrustedClock(folder.clock))
     assert queue.get(job).state == "done"
     assert jobs_of(folder) == [job]
 
@@ -399,7 +411,7 @@ def test_what_was_moved_back_from_the_trash_is_listed_and_kept(tmp_path, machine
 def test_a_job_whose_folder_is_not_the_studios_is_not_painted(tmp_path):
     with inside(tmp_path) as client:
         job = accepted(post(client))["id"]
-        place = studio_of(client).folder.of(job)
+        place = studio_of(client).folder.locate(job)
         (place / "studio.json").unlink()
         (place / "scan.1.npy").write_bytes(b"mine")
         before = files_of(place)
@@ -412,7 +424,7 @@ def test_a_job_whose_folder_is_not_the_studios_is_not_painted(tmp_path):
 def test_uploads_that_a_kill_left_behind_go_to_the_trash(tmp_path):
     folder, _ = start(tmp_path)
     folder.make(folder.staging / ("a" * 32))
-    folder.make(folder.of("b" * 32))
+    folder.make(folder.locate("b" * 32))
     start(tmp_path)
     assert trash_of(folder) == ["a" * 32, "b" * 32]
     assert jobs_of(folder) == []
@@ -438,7 +450,7 @@ def test_a_cut_short_deletion_is_ended_by_the_next_sweep(tmp_path, monkeypatch):
         queue.remove(job)
         folder.delete(job)
     assert trash_of(folder) == [job]
-    sweep(Settings(data=tmp_path), folder, queue, Clock(folder.clock))
+    sweep(StudioSettings(data=tmp_path), folder, queue, TrustedClock(folder.clock))
     assert trash_of(folder) == []
 
 
@@ -449,19 +461,19 @@ def test_a_cut_short_deletion_is_ended_by_the_next_sweep(tmp_path, monkeypatch):
 def test_a_clock_that_jumps_ahead_sweeps_nothing(tmp_path, machine, caplog, when):
     folder, queue = start(tmp_path)
     jobs = [add(folder, queue, number, draft=number % 2 == 0) for number in range(65)]
-    settings = Settings(data=tmp_path)
-    clock = Clock(folder.clock)
+    settings = StudioSettings(data=tmp_path)
+    clock = TrustedClock(folder.clock)
     machine.wall += 40 * DAY_S
     if when != "while it runs":
         machine.boot, machine.uptime = "second", 10.0
         if when == "since the first version":
             folder.clock.unlink()
-        clock = Clock(folder.clock, queue.latest_time())
+        clock = TrustedClock(folder.clock, queue.read_latest_time())
     with caplog.at_level(logging.INFO, "impasto.studio"):
         for _ in range(30):
             machine.run(60)
             sweep(settings, folder, queue, clock)
-    assert queue.ids() == set(jobs)
+    assert queue.list_ids() == set(jobs)
     assert trash_of(folder) == []
     told = [each.message for each in caplog.records if "jumped" in each.message]
     assert len(told) <= 1
@@ -470,22 +482,22 @@ def test_a_clock_that_jumps_ahead_sweeps_nothing(tmp_path, machine, caplog, when
     machine.run(60)
     sweep(settings, folder, queue, clock)
     assert clock.now == pytest.approx(machine.wall)
-    assert queue.ids() == set(jobs)
+    assert queue.list_ids() == set(jobs)
 
 
 def test_a_jump_is_trusted_once_the_clock_was_stable(tmp_path, machine):
     folder, queue = start(tmp_path)
     jobs = [add(folder, queue, number) for number in range(3)]
-    clock = Clock(folder.clock)
+    clock = TrustedClock(folder.clock)
     machine.wall += 40 * DAY_S
     for hours in (0, 12, 11):
         machine.run(3600 * hours)
-        sweep(Settings(data=tmp_path), folder, queue, clock)
-        assert queue.ids() == set(jobs)
-    clock = Clock(folder.clock)  # a restart does not begin the wait anew
+        sweep(StudioSettings(data=tmp_path), folder, queue, clock)
+        assert queue.list_ids() == set(jobs)
+    clock = TrustedClock(folder.clock)  # a restart does not begin the wait anew
     machine.run(3600 * 2)
-    sweep(Settings(data=tmp_path), folder, queue, clock)
-    assert queue.ids() == set()
+    sweep(StudioSettings(data=tmp_path), folder, queue, clock)
+    assert queue.list_ids() == set()
     assert trash_of(folder) == jobs
 
 
@@ -493,15 +505,15 @@ def test_time_that_has_passed_is_no_jump(tmp_path, machine):
     folder, queue = start(tmp_path)
     add(folder, queue, 1)
     machine.run(40 * DAY_S)  # the machine was on, the server was not
-    sweep(Settings(data=tmp_path), folder, queue, Clock(folder.clock))
-    assert queue.ids() == set()
+    sweep(StudioSettings(data=tmp_path), folder, queue, TrustedClock(folder.clock))
+    assert queue.list_ids() == set()
 
 
 def test_a_jump_does_not_empty_the_trash(tmp_path, machine):
     folder, queue = start(tmp_path)
     job = add(folder, queue, 1)
     machine.run(31 * DAY_S)
-    settings, clock = Settings(data=tmp_path), Clock(folder.clock)
+    settings, clock = StudioSettings(data=tmp_path), TrustedClock(folder.clock)
     sweep(settings, folder, queue, clock)
     assert trash_of(folder) == [job]
     machine.wall += 40 * DAY_S
@@ -511,7 +523,7 @@ def test_a_jump_does_not_empty_the_trash(tmp_path, machine):
     assert clock.now > time.time() - 2 * DAY_S
     assert trash_of(folder) == [job]
     folder.clock.unlink()
-    clock = Clock(folder.clock)
+    clock = TrustedClock(folder.clock)
     sweep(settings, folder, queue, clock)
     assert trash_of(folder) == [job]
     machine.run(7 * DAY_S)
@@ -523,7 +535,7 @@ def test_a_damaged_clock_file_is_begun_anew(tmp_path, machine):
     folder, _ = start(tmp_path)
     for text in ("", "nonsense", "[]", '{"wall": null}'):
         folder.clock.write_text(text)
-        assert Clock(folder.clock).now == machine.wall
+        assert TrustedClock(folder.clock).now == machine.wall
 
 
 @pytest.mark.parametrize(("jobs", "most"), [(65, 10), (120, 12)])
@@ -532,14 +544,14 @@ def test_a_sweep_removes_a_few_at_a_time_the_oldest_first(tmp_path, machine, job
     for number in range(jobs):
         add(folder, queue, number)
         machine.run(1)
-    clock = Clock(folder.clock)
+    clock = TrustedClock(folder.clock)
     machine.run(31 * DAY_S)
-    sweep(Settings(data=tmp_path), folder, queue, clock)
+    sweep(StudioSettings(data=tmp_path), folder, queue, clock)
     assert trash_of(folder) == [f"{number:032x}" for number in range(most)]
-    assert len(queue.ids()) == jobs - most
+    assert len(queue.list_ids()) == jobs - most
     machine.run(8 * DAY_S)
     before = len(trash_of(folder))
-    sweep(Settings(data=tmp_path, keep_s=None), folder, queue, clock)
+    sweep(StudioSettings(data=tmp_path, keep_s=None), folder, queue, clock)
     assert before - len(trash_of(folder)) == min(before, max(10, (jobs - most) // 10))
 
 
@@ -547,12 +559,17 @@ def test_the_limit_of_the_disk_is_kept_a_few_at_a_time_too(tmp_path):
     folder, queue = start(tmp_path)
     for number in range(25):
         add(folder, queue, number)
-    sweep(Settings(data=tmp_path, keep_s=None, max_disk=1), folder, queue, Clock(folder.clock))
-    assert len(queue.ids()) == 15
+    sweep(
+        StudioSettings(data=tmp_path, keep_s=None, max_disk=1),
+        folder,
+        queue,
+        TrustedClock(folder.clock),
+    )
+    assert len(queue.list_ids()) == 15
 
 
 def test_what_servers_begin_at_once_has_one_id(tmp_path, monkeypatch):
-    first = Folder(tmp_path)
+    first = DataFolder(tmp_path)
     (tmp_path / ".impasto-studio").rename(tmp_path / "held")
     shutil.rmtree(first.jobs)
     link = os.link
@@ -562,7 +579,7 @@ def test_what_servers_begin_at_once_has_one_id(tmp_path, monkeypatch):
         link(source, target)
 
     monkeypatch.setattr(os, "link", late)
-    assert Folder(tmp_path).id == first.id
+    assert DataFolder(tmp_path).id == first.id
     assert not list(tmp_path.glob(".impasto-studio-*"))
 
 
@@ -570,9 +587,9 @@ def test_temporary_files_are_removed_from_own_jobs_only(tmp_path):
     folder, queue = start(tmp_path)
     job = add(folder, queue, 1)
     name = ".impasto-999999-00000000"
-    (folder.of(job) / name).write_bytes(b"half")
-    folder.of(FOREIGN).mkdir()
-    (folder.of(FOREIGN) / name).write_bytes(b"mine")
-    tidy_up(folder, queue, Clock(folder.clock))
-    assert not (folder.of(job) / name).exists()
-    assert (folder.of(FOREIGN) / name).exists()
+    (folder.locate(job) / name).write_bytes(b"half")
+    folder.locate(FOREIGN).mkdir()
+    (folder.locate(FOREIGN) / name).write_bytes(b"mine")
+    tidy_up(folder, queue, TrustedClock(folder.clock))
+    assert not (folder.locate(job) / name).exists()
+    assert (folder.locate(FOREIGN) / name).exists()

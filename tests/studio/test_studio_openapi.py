@@ -17,8 +17,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 
-from impasto.studio.server import Server
-from impasto.studio.settings import Settings
+from impasto.studio.server import StudioServer
+from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio
 from impasto.studio.workers.supervisor import Supervisor
 from studios import accepted, parts
@@ -38,8 +38,10 @@ def api(tmp_path_factory):
     """The document of a server in this process, where nobody works."""
     folder = tmp_path_factory.mktemp("studio")
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(Supervisor, "alive", lambda self: 1)  # for 503 is no failure of /healthz
-    server = Server(Studio(Settings(data=folder, workers=0, max_queue=10_000)))
+    monkeypatch.setattr(
+        Supervisor, "count_alive", lambda self: 1
+    )  # for 503 is no failure of /healthz
+    server = StudioServer(Studio(StudioSettings(data=folder, workers=0, max_queue=10_000)))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

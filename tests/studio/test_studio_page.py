@@ -217,7 +217,7 @@ def test_a_draft_outlives_a_reload_and_the_picture_follows(page, server):
     page.route("**/v1/jobs", before_only_the_draft)
     drop(page, "photo", "reloaded.png", png(synthetic_photo()))
     page.click("[data-style=pond]")
-    api.expect(page.locator("#status")).to_have_text("The draft is there")
+    api.expect(page.locator("#status")).to_have_text("Draft finished")
     (draft,) = [each["id"] for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
     reloaded = True
     page.reload()
@@ -301,7 +301,7 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     page.click("#clip-next")
     api.expect(page.locator("#status")).to_have_text("Painting the clip")
     api.expect(page.locator("#time")).to_contain_text("of 18")  # eight of the sheet, five seconds
-    api.expect(page.locator("#status")).to_have_text("The preview is there")
+    api.expect(page.locator("#status")).to_have_text("Preview finished")
     found = plays(page)
     assert "/result" in found["url"]
     assert (found["width"], found["height"], round(found["seconds"])) == (64, 48, 5)
@@ -332,7 +332,7 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     api.expect(cards).to_have_count(2)
     assert "preview of a clip" in cards.nth(1).inner_text()
     cards.nth(1).locator(".open").click()
-    api.expect(page.locator("#status")).to_have_text("The preview is there")
+    api.expect(page.locator("#status")).to_have_text("Preview finished")
     assert round(plays(page)["seconds"]) == 5
     api.expect(page.locator("#clip-next")).to_have_text("Paint the whole clip")
 
@@ -417,7 +417,7 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     restored = page.input_value("#recipe-text")
     assert set(text.splitlines()) <= set(restored.splitlines())
     drop(page, "photo", "found.png", data)
-    api.expect(page.locator("#notice")).to_contain_text("its recipe is inside")
+    api.expect(page.locator("#notice")).to_contain_text("contains its recipe")
     drop(page, "photo", "plain.png", png(synthetic_photo()))
     api.expect(page.locator("#notice"), "it was about the photo before").to_be_hidden(timeout=5000)
 

@@ -14,29 +14,28 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from impasto.studio.problems import Problem, problem_of
-from impasto.studio.queue.queue import Queue
-from impasto.studio.queue.rows import ENDED, Spec
+from impasto.studio.problems import Problem, make_problem
+from impasto.studio.queue.job_queue import JobQueue, NewJob
+from impasto.studio.queue.job_rows import ENDED, JobSpec
 
-SPEC = Spec({"a": 1}, ("a.jpg", "b.jpg"), (None,), ((8, 8), (9, 9)), style_masks=(True,))
+SPEC = JobSpec({"a": 1}, ("a.jpg", "b.jpg"), (None,), ((8, 8), (9, 9)), style_masks=(True,))
 STEP = {"iteration": 1}
 
 
 @pytest.fixture
 def queue(tmp_path):
-    queue = Queue(tmp_path / "queue.sqlite")
+    queue = JobQueue(tmp_path / "queue.sqlite")
     yield queue
     queue.close()
 
 
 def add(queue, number, **changes):
-    given = {"draft": False, "title": "", "key": None, "body": "", "max_queue": 9999} | changes
-    return queue.add(f"{number:032x}", SPEC, **given)[0]
+    return queue.add(NewJob(f"{number:032x}", SPEC, **changes), max_queue=9999)[0]
 
 
 def test_a_job_comes_back_as_it_was_put_in(queue, tmp_path):
     row = add(queue, 1, draft=True, title="a\u2028b")
-    other = Queue(tmp_path / "queue.sqlite")
+    other = JobQueue(tmp_path / "queue.sqlite")
     assert other.get(row.id) == row
     assert row.spec == SPEC
     assert (row.draft, row.title, row.state) == (True, "a\u2028b", "queued")
@@ -57,7 +56,7 @@ def test_a_job_goes_to_one_worker_however_many_ask(tmp_path, queue):
     taken = []
 
     def work(name):
-        own = Queue(tmp_path / "queue.sqlite", durable=False)
+        own = JobQueue(tmp_path / "queue.sqlite", durable=False)
         while (row := own.claim(name)) is not None:
             taken.append(row.id)
             own.report(row, STEP, None, 0.0)
@@ -70,18 +69,16 @@ def test_a_job_goes_to_one_worker_however_many_ask(tmp_path, queue):
     for thread in threads:
         thread.join()
     assert len(taken) == len(set(taken)) == 60
-    assert queue.states() == {"done": 60}
-    assert queue.totals()["done"] == 60
+    assert queue.count_states() == {"done": 60}
+    assert queue.read_totals()["done"] == 60
 
 
 def test_one_key_is_one_job_however_many_come_at_once(tmp_path, queue):
     found = []
 
     def ask(number):
-        own = Queue(tmp_path / "queue.sqlite")
-        found.append(
-            own.add(f"{number:032x}", SPEC, draft=False, title="", key="k", body="b", max_queue=99)
-        )
+        own = JobQueue(tmp_path / "queue.sqlite")
+        found.append(own.add(NewJob(f"{number:032x}", SPEC, key="k", digest="b"), max_queue=99))
         own.close()
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
@@ -96,7 +93,7 @@ def test_one_key_is_one_job_however_many_come_at_once(tmp_path, queue):
 def test_a_worker_that_was_given_up_changes_nothing(queue):
     add(queue, 1)
     first = queue.claim("first")
-    queue.lost("first")
+    queue.release_lost("first")
     second = queue.claim("second")
     assert (second.id, second.attempt) == (first.id, 2)
     assert queue.report(first, {"iteration": 7}, 7, 1.0) == "gone"
@@ -114,14 +111,14 @@ def test_what_was_cancelled_stays_so_whatever_happens_to_its_worker(queue, way):
     queue.ask(row.id, "cancel")
     queue.ask(row.id, "stop")
     {
-        "lost": lambda: queue.lost("me"),
-        "recover": queue.recover,
+        "lost": lambda: queue.release_lost("me"),
+        "recover": queue.put_all_back,
         "put_back": lambda: queue.put_back(row, 0.0),
         "end": lambda: queue.end(row, "done", 0.0),
     }[way]()
     assert queue.get(row.id).state == "cancelled"
     assert queue.get(row.id).ended is not None
-    assert (queue.totals()["cancelled"], "done" in queue.totals()) == (1, False)
+    assert (queue.read_totals()["cancelled"], "done" in queue.read_totals()) == (1, False)
     assert queue.claim("other") is None
 
 
@@ -129,7 +126,7 @@ def test_a_stop_outlives_the_worker_that_was_asked(queue):
     add(queue, 1)
     row = queue.claim("me")
     queue.ask(row.id, "stop")
-    queue.lost("me")
+    queue.release_lost("me")
     again = queue.claim("other")
     assert queue.report(again, STEP, None, 0.0) == "stop"
 
@@ -140,7 +137,7 @@ def test_as_many_jobs_make_way_as_drafts_wait_for_a_worker(queue):
     first, second = queue.claim("one"), queue.claim("two")
 
     def making_way():
-        return [queue.makes_way(row, 3) for row in (first, second)]
+        return [queue.should_make_way(row, 3) for row in (first, second)]
 
     found = [making_way()]
     for number in (3, 4, 5, 6):
@@ -148,7 +145,7 @@ def test_as_many_jobs_make_way_as_drafts_wait_for_a_worker(queue):
         found.append(making_way())
     # One worker is free; the job that came last goes first.
     assert found == [[False, False], [False, False], [False, True], [True, True], [True, True]]
-    assert not queue.makes_way(queue.claim("three"), 3)  # itself a draft
+    assert not queue.should_make_way(queue.claim("three"), 3)  # itself a draft
 
 
 def test_each_end_is_counted_once_as_what_it_was(queue):
@@ -157,7 +154,7 @@ def test_each_end_is_counted_once_as_what_it_was(queue):
     queue.end(queue.claim("me"), "stopped", 1.0)
     queue.resume(f"{1:032x}", 99)
     queue.end(queue.claim("me"), "done", 1.0)
-    totals = queue.totals()
+    totals = queue.read_totals()
     assert {name: totals[name] for name in ENDED if name in totals} == {
         "cancelled": 1,
         "stopped": 1,
@@ -167,8 +164,8 @@ def test_each_end_is_counted_once_as_what_it_was(queue):
 
 def test_a_full_disk_costs_a_job_and_not_the_queue(queue):
     first = add(queue, 1)
-    pages = queue.rows("PRAGMA page_count")[0][0]
-    queue.rows(f"PRAGMA max_page_count = {pages}")
+    pages = queue.query("PRAGMA page_count")[0][0]
+    queue.query(f"PRAGMA max_page_count = {pages}")
 
     def fill():
         for number in range(2, 999):
@@ -176,8 +173,8 @@ def test_a_full_disk_costs_a_job_and_not_the_queue(queue):
 
     with pytest.raises(sqlite3.OperationalError) as raised:
         fill()
-    assert problem_of(raised.value).code == "no_resources"
-    queue.rows(f"PRAGMA max_page_count = {pages + 999}")
+    assert make_problem(raised.value).code == "no_resources"
+    queue.query(f"PRAGMA max_page_count = {pages + 999}")
     assert add(queue, 999).state == "queued"
     assert queue.claim("me").id == first.id
 
@@ -187,7 +184,7 @@ class Life(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.queue = Queue(":memory:")
+        self.queue = JobQueue(":memory:")
         self.added = self.removed = self.workers = 0
         self.held = {}
 
@@ -215,7 +212,7 @@ class Life(RuleBasedStateMachine):
         if how == "back":
             self.queue.put_back(row, 1.0)
         elif how == "lost":
-            assert self.queue.lost(name).id == row.id
+            assert self.queue.release_lost(name).id == row.id
         else:
             assert self.queue.end(row, how, 1.0)
         assert self.queue.get(row.id).state != "running"
@@ -238,12 +235,12 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        self.queue.recover()
+        self.queue.put_all_back()
         self.held.clear()
 
     @invariant()
     def nothing_is_lost_or_doubled(self):
-        states = self.queue.states()
+        states = self.queue.count_states()
         assert sum(states.values()) == self.added - self.removed
         assert states.get("running", 0) == len(self.held)
         assert set(states) <= {"queued", "running", *ENDED}

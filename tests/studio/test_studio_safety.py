@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from impasto.studio.http.guard import HEADERS
-from impasto.studio.queue.queue import Queue
+from impasto.studio.queue.job_queue import JobQueue
 from studios import PHOTO, accepted, inside, parts, post, refused, studio_of
 
 TOKEN = "correct-horse-battery"
@@ -232,9 +232,9 @@ def test_only_ids_of_the_servers_own_are_looked_for(client, id):  # noqa: A002
 @pytest.mark.parametrize(
     ("fields", "code", "says"),
     [
-        ({"recipe": "../../etc/passwd"}, "bad_recipe", "no recipe of this name"),
-        ({"recipe": "/tmp/mine.toml"}, "bad_recipe", "no recipe of this name"),
-        ({"recipe": "evil.safetensors"}, "bad_recipe", "no recipe of this name"),
+        ({"recipe": "../../etc/passwd"}, "bad_recipe", "unknown recipe"),
+        ({"recipe": "/tmp/mine.toml"}, "bad_recipe", "unknown recipe"),
+        ({"recipe": "evil.safetensors"}, "bad_recipe", "unknown recipe"),
         ({"recipe": {"engine": {"kind": "network", "file": "/x"}}}, "path_refused", "engine.file"),
         ({"set": {"engine.kind": "network", "engine.file": "/x"}}, "path_refused", "engine.file"),
         ({"set": {"start.base": "image", "start.image": "/etc/passwd"}}, "path_refused", "init"),
@@ -248,7 +248,7 @@ def test_only_ids_of_the_servers_own_are_looked_for(client, id):  # noqa: A002
         ({"set": {"__class__.__init__": 1}}, "bad_recipe", "no such field"),
         ({"recipe": {"version": 99}}, "bad_recipe", "newer impasto"),
         ({"recipe": {"nonsense": {"a": 1}}}, "bad_recipe", "no such field"),
-        ({"recipe": {"description": "x" * 70_000}}, "bad_recipe", "at most"),
+        ({"recipe": {"description": "x" * 70_000}}, "bad_recipe", "exceeds the limit"),
         ({"set": {"style.weights": [1, 2]}}, "bad_input", "2 style weights"),
         ({"set": {"size": 400}}, "over_limit", "400x300"),
         ({"depth": 9}, "bad_parameter", "depth"),
@@ -306,7 +306,7 @@ def test_a_full_disk_is_told_as_such(client, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_what_is_accepted_is_on_the_disk(client, monkeypatch):
-    seen, add = [], Queue.add
+    seen, add = [], JobQueue.add
 
     def flushed(file):
         seen.append(Path(f"/proc/self/fd/{file}").readlink().name)
@@ -316,7 +316,7 @@ def test_what_is_accepted_is_on_the_disk(client, monkeypatch):
         return add(*given, **fields)
 
     monkeypatch.setattr(os, "fsync", flushed)
-    monkeypatch.setattr(Queue, "add", added)
+    monkeypatch.setattr(JobQueue, "add", added)
     job = accepted(post(client))["id"]
     end = seen.index("the queue") + 1
     assert set(seen[: end - 3]) >= {"photo", "style-0", "studio.json"}
@@ -388,13 +388,13 @@ def test_a_port_that_is_taken_is_told(capsys):
 def test_the_log_is_lines_of_json():
     import logging
 
-    from impasto.studio import logs
+    from impasto.studio import log_lines
 
     record = logging.makeLogRecord({"msg": "request", "levelname": "INFO", "path": "/a\nb"})
-    line = logs.Lines("json").format(record)
+    line = log_lines.LogFormatter("json").format(record)
     found = json.loads(line)
     assert (found["event"], found["path"], found["level"]) == ("request", "/a\nb", "INFO")
-    assert "\n" not in logs.Lines("text").format(record)
+    assert "\n" not in log_lines.LogFormatter("text").format(record)
     assert io.StringIO(line).readlines() == [line]
 
 
@@ -435,7 +435,7 @@ def test_a_token_is_one_word_of_the_address():
 CONFINED = """
 import socket, subprocess, threading
 import numpy
-from impasto.studio.decoding.sandbox import give_up
+from impasto.studio.decoding.sandbox import give_up_rights
 waiting, told = threading.Event(), []
 def act():
     waiting.wait()
@@ -452,7 +452,7 @@ def act():
             pass
 before = threading.Thread(target=act)
 before.start()
-assert give_up()
+assert give_up_rights()
 waiting.set()
 before.join()
 act()

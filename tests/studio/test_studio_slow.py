@@ -13,10 +13,11 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from impasto.studio import server as serving_process
 from impasto.studio import studio as serving
-from impasto.studio.http import connections, forms
-from impasto.studio.server import Server
-from impasto.studio.settings import Settings
+from impasto.studio.http import request_body
+from impasto.studio.server import StudioServer
+from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio
 from studios import accepted, inside, post, refused, studio_of
 
@@ -26,8 +27,8 @@ PAUSE_S = 0.3
 @pytest.fixture
 def impatient(tmp_path, monkeypatch):
     """The port of a server that waits for no head for long."""
-    monkeypatch.setattr(connections, "HEAD_S", PAUSE_S)
-    server = Server(Studio(Settings(data=tmp_path, workers=0)))
+    monkeypatch.setattr(serving_process, "HEAD_S", PAUSE_S)
+    server = StudioServer(Studio(StudioSettings(data=tmp_path, workers=0)))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -80,7 +81,7 @@ def answered(app, path: str) -> dict:
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/restore"])
 def test_an_upload_that_takes_too_long_is_refused(tmp_path, monkeypatch, path):
-    monkeypatch.setattr(forms, "UPLOAD_S", 0.1)
+    monkeypatch.setattr(request_body, "UPLOAD_S", 0.1)
     with inside(tmp_path) as client:
         problem = answered(client.app, path)
         assert (problem["code"], problem["answered"]) == ("slow_upload", 408)
@@ -91,7 +92,7 @@ def test_no_more_than_so_many_uploads_at_a_time(tmp_path, monkeypatch):
     with inside(tmp_path) as client:
         with contextlib.ExitStack() as taken:
             for _ in range(2):
-                taken.enter_context(studio_of(client).uploading())
+                taken.enter_context(studio_of(client).reserve_upload())
             answer = post(client)
             refused(answer, "too_many_uploads")
             assert int(answer.headers["retry-after"]) >= 1

@@ -8,23 +8,23 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from impasto.studio.queue import queue as queueing
-from impasto.studio.queue.clock import Clock
-from impasto.studio.queue.folder import Folder
+from impasto.studio.queue import job_queue as queueing
+from impasto.studio.queue.clock import TrustedClock
+from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import sweep, tidy_up
-from impasto.studio.queue.queue import Queue
-from impasto.studio.queue.rows import Spec
-from impasto.studio.settings import Settings
-from impasto.studio.workers import studio_worker as worker
+from impasto.studio.queue.job_queue import JobQueue, NewJob
+from impasto.studio.queue.job_rows import JobSpec
+from impasto.studio.settings import StudioSettings
+from impasto.studio.workers import studio_worker
 from impasto.studio.workers import supervisor as supervising
 from impasto.studio.workers.supervisor import Supervisor
 
 FEW = 2
-SPEC = Spec({}, ("a", "b"), (None,), ((8, 8), (8, 8)))
+SPEC = JobSpec({}, ("a", "b"), (None,), ((8, 8), (8, 8)))
 
 
 def claimed(settings, name):
-    queue = Queue(Folder(settings.data).table)
+    queue = JobQueue(DataFolder(settings.data).table)
     while (row := queue.claim(name)) is None:
         time.sleep(0.02)
     return queue, row
@@ -59,9 +59,8 @@ def gets_on_and_dies(settings, name, threads, form):
 
 def add(folder, queue, number=0, **changes):
     job = f"{number:032x}"
-    folder.make(folder.of(job))
-    given = {"draft": False, "title": "", "key": None, "body": "", "max_queue": 99} | changes
-    return queue.add(job, SPEC, **given)[0].id
+    folder.make(folder.locate(job))
+    return queue.add(NewJob(job, SPEC, **changes), max_queue=99)[0].id
 
 
 @pytest.fixture
@@ -69,14 +68,14 @@ def looked_after(tmp_path, monkeypatch):
     """What becomes of one job whose worker is this function."""
     monkeypatch.setattr(supervising, "LOOK_S", 0.05)
     monkeypatch.setattr(supervising, "PAUSE_S", 0)
-    monkeypatch.setattr(supervising, "HANGING_S", 0.2)
-    monkeypatch.setattr(queueing, "LOSSES", FEW)
+    monkeypatch.setattr(supervising, "OVERTIME_S", 0.2)
+    monkeypatch.setattr(queueing, "MAX_LOSSES", FEW)
 
     def run(function, **settings):
-        monkeypatch.setattr(worker, "serve", function)
-        settings = Settings(data=tmp_path, **settings)
-        folder = Folder(settings.data)
-        queue = Queue(folder.table)
+        monkeypatch.setattr(studio_worker, "run_worker", function)
+        settings = StudioSettings(data=tmp_path, **settings)
+        folder = DataFolder(settings.data)
+        queue = JobQueue(folder.table)
         job = add(folder, queue)
         supervisor = Supervisor(settings, folder, queue, "json")
         supervisor.start()
@@ -86,7 +85,7 @@ def looked_after(tmp_path, monkeypatch):
                 time.sleep(0.02)
         finally:
             supervisor.close()
-        assert supervisor.alive() == 0
+        assert supervisor.count_alive() == 0
         return queue.get(job), queue
 
     return run
@@ -106,7 +105,7 @@ def test_a_job_that_kills_its_workers_is_given_up(looked_after):
     row, queue = looked_after(dies)
     assert (row.state, row.problem["code"]) == ("failed", "worker_lost")
     assert row.attempt == FEW
-    assert queue.totals()["workers_lost"] == FEW
+    assert queue.read_totals()["workers_lost"] == FEW
 
 
 def test_a_job_that_gets_on_is_not(looked_after):
@@ -116,17 +115,17 @@ def test_a_job_that_gets_on_is_not(looked_after):
 
 
 def test_a_job_that_kills_its_servers_is_given_up(tmp_path):
-    settings = Settings(data=tmp_path, workers=0)
-    folder = Folder(settings.data)
-    queue = Queue(folder.table)
+    settings = StudioSettings(data=tmp_path, workers=0)
+    folder = DataFolder(settings.data)
+    queue = JobQueue(folder.table)
     job, states = add(folder, queue), []
-    for number in range(queueing.LOSSES):
+    for number in range(queueing.MAX_LOSSES):
         queue.claim(f"worker of server {number}")  # which is killed now
         supervisor = Supervisor(settings, folder, queue, "json")
         supervisor.start()
         supervisor.close()
         states.append(queue.get(job).state)
-    assert states == ["queued"] * (queueing.LOSSES - 1) + ["failed"]
+    assert states == ["queued"] * (queueing.MAX_LOSSES - 1) + ["failed"]
     assert queue.get(job).problem["code"] == "worker_lost"
 
 
@@ -136,11 +135,11 @@ def test_a_job_that_kills_its_servers_is_given_up(tmp_path):
 @pytest.fixture
 def kept(tmp_path):
     """Four ended jobs of 1000 bytes, one that waits, and one that runs."""
-    folder = Folder(tmp_path)
-    queue = Queue(folder.table)
+    folder = DataFolder(tmp_path)
+    queue = JobQueue(folder.table)
     for number in range(6):
         job = add(folder, queue, number)
-        (folder.of(job) / "photo").write_bytes(bytes(1000))
+        (folder.locate(job) / "photo").write_bytes(bytes(1000))
         if number < 5:
             row = queue.claim("me")
         if number < 4:
@@ -151,11 +150,11 @@ def kept(tmp_path):
 
 
 def clock_of(folder):
-    return Clock(folder.clock)
+    return TrustedClock(folder.clock)
 
 
 def left(folder, queue):
-    found = sorted(int(job, 16) for job in queue.ids())
+    found = sorted(int(job, 16) for job in queue.list_ids())
     assert sorted(int(path.name, 16) for path in folder.jobs.iterdir()) == found
     return found
 
@@ -163,11 +162,11 @@ def left(folder, queue):
 def test_jobs_that_ended_long_ago_go(kept, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 110.0)
     folder, queue = kept
-    sweep(Settings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
+    sweep(StudioSettings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
     assert left(folder, queue) == [0, 1, 2, 3, 4, 5]
-    sweep(Settings(data=folder.path, keep_s=8.5), folder, queue, clock_of(folder))
+    sweep(StudioSettings(data=folder.path, keep_s=8.5), folder, queue, clock_of(folder))
     assert left(folder, queue) == [2, 3, 4, 5]
-    sweep(Settings(data=folder.path, keep_s=0.1), folder, queue, clock_of(folder))
+    sweep(StudioSettings(data=folder.path, keep_s=0.1), folder, queue, clock_of(folder))
     assert left(folder, queue) == [4, 5]  # never what has not ended
 
 
@@ -177,16 +176,18 @@ def test_drafts_that_pages_left_behind_go_after_a_day(kept, monkeypatch):
         base.execute("UPDATE jobs SET draft = 1 WHERE id IN (?, ?)", (f"{1:032x}", f"{5:032x}"))
     for hours, there in ((23, [0, 1, 2, 3, 4, 5]), (25, [0, 2, 3, 4, 5])):
         monkeypatch.setattr(time, "time", lambda hours=hours: 110.0 + 3600 * hours)
-        sweep(Settings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
+        sweep(StudioSettings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
         assert left(folder, queue) == there
 
 
 def test_where_the_disk_is_short_the_oldest_go(kept):
     folder, queue = kept
-    settings = Settings(data=folder.path, keep_s=None, max_disk=5000)
+    settings = StudioSettings(data=folder.path, keep_s=None, max_disk=5000)
     sweep(settings, folder, queue, clock_of(folder))
     assert left(folder, queue) == [2, 3, 4, 5]
-    sweep(Settings(data=folder.path, keep_s=None, max_disk=1), folder, queue, clock_of(folder))
+    sweep(
+        StudioSettings(data=folder.path, keep_s=None, max_disk=1), folder, queue, clock_of(folder)
+    )
     assert left(folder, queue) == [4, 5]
 
 
@@ -195,8 +196,8 @@ def test_what_kills_left_behind_goes_at_the_next_start(kept):
     half = folder.staging / ("e" * 32)
     folder.make(half)
     (half / "photo").write_bytes(b"a")
-    folder.make(folder.of("f" * 32))
-    orphan = folder.of(f"{1:032x}") / ".impasto-999999-00000000"
+    folder.make(folder.locate("f" * 32))
+    orphan = folder.locate(f"{1:032x}") / ".impasto-999999-00000000"
     orphan.write_bytes(b"a")
     tidy_up(folder, queue, clock_of(folder))
     assert not list(folder.staging.iterdir())

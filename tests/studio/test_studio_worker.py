@@ -18,8 +18,8 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.image.files.metadata import read_record
 from impasto.optimize import checkpoint
 from impasto.optimize.run import Run
-from impasto.studio.queue.queue import Queue
-from impasto.studio.workers import attempt
+from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.workers import job_context
 from studios import SMALL, accepted, inside, png, post, refused, studio_of, work, worker_of
 
 
@@ -32,13 +32,13 @@ def client(tmp_path_factory):
 @pytest.fixture
 def eager(monkeypatch):
     """Every step is reported, shown and kept."""
-    monkeypatch.setattr(attempt, "REPORT_S", 0)
+    monkeypatch.setattr(job_context, "REPORT_S", 0)
     monkeypatch.setattr(checkpoint, "EVERY_S", 0)
 
 
 def at_step(monkeypatch, number: int, act) -> list:
     """Do something at the so many-th report of a worker's."""
-    report, seen = Queue.report, []
+    report, seen = JobQueue.report, []
 
     def reported(self, *arguments):
         seen.append(arguments)
@@ -46,7 +46,7 @@ def at_step(monkeypatch, number: int, act) -> list:
             act()
         return report(self, *arguments)
 
-    monkeypatch.setattr(Queue, "report", reported)
+    monkeypatch.setattr(JobQueue, "report", reported)
     return seen
 
 
@@ -66,7 +66,7 @@ def pixels_of(data: bytes) -> np.ndarray:
 
 
 def folder_of(client, job):
-    return studio_of(client).folder.of(job["id"])
+    return studio_of(client).folder.locate(job["id"])
 
 
 # --- results -----------------------------------------------------------------------------------
@@ -257,9 +257,9 @@ def test_a_job_makes_way_for_a_draft_and_is_the_same_afterwards(client, eager, m
     slow = accepted(post(client))
     drafts = []
     order = []
-    end = Queue.end
+    end = JobQueue.end
     monkeypatch.setattr(
-        Queue, "end", lambda self, row, *rest: order.append(row.id) or end(self, row, *rest)
+        JobQueue, "end", lambda self, row, *rest: order.append(row.id) or end(self, row, *rest)
     )
     at_step(monkeypatch, 2, lambda: drafts.append(accepted(post(client, draft=True))))
     work(client)
@@ -386,22 +386,22 @@ def test_the_events_of_a_job_from_its_start_to_its_end(client, eager, monkeypatc
     job = accepted(post(client))
     # Each report waits until it has been told.
     told = threading.Semaphore(0)
-    from impasto.studio.http import events
+    from impasto.studio.http import event_stream as events
 
-    event = events._event
+    event = events._format_event
     monkeypatch.setattr(
         events,
-        "_event",
+        "_format_event",
         lambda name, *rest: (name == "step" and told.release()) or event(name, *rest),
     )
-    report = Queue.report
+    report = JobQueue.report
 
     def patient(self, *arguments):
         asked = report(self, *arguments)
         told.acquire(timeout=5)
         return asked
 
-    monkeypatch.setattr(Queue, "report", patient)
+    monkeypatch.setattr(JobQueue, "report", patient)
     thread = threading.Thread(target=work, args=(client,))
     thread.start()
     found = events_of(client, job)
@@ -482,8 +482,8 @@ def test_regions_are_found_in_photo_and_painting(client):
 @pytest.mark.parametrize(
     ("word", "code", "says"),
     [
-        ("sky", "bad_input", "there are rect:X,Y,WIDTH,HEIGHT, salient, person, face"),
-        ("/etc/passwd", "bad_input", "no such word"),
+        ("sky", "bad_input", "expected rect:X,Y,WIDTH,HEIGHT, salient, person, face"),
+        ("/etc/passwd", "bad_input", "unknown word"),
         ("rect:1,2", "bad_input", "rect:X,Y,WIDTH,HEIGHT in pixels"),
         ("auto:1", "bad_input", "2 to 8 regions"),
         ("auto:3#4", "bad_input", "invalid region"),
@@ -494,7 +494,7 @@ def test_regions_are_found_in_photo_and_painting(client):
 )
 def test_words_are_checked_before_they_wait(client, monkeypatch, tmp_path, word, code, says):
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
-    monkeypatch.setattr("impasto.segment.wheels._installed", lambda member: None)
+    monkeypatch.setattr("impasto.segment.wheels._read_installed", lambda member: None)
     detail = refused(post(client, masks=[{"word": word}]), code)
     assert says in detail
     assert str(tmp_path) not in detail

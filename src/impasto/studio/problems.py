@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from impasto.errors import (
@@ -21,44 +23,52 @@ from impasto.errors import (
 MEDIA_TYPE = "application/problem+json"
 CODES: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be read"),
-    "no_token": (401, "A token is needed"),
-    "foreign_host": (403, "The server does not answer to this name"),
+    "no_token": (401, "A token is required"),
+    "foreign_host": (403, "The server does not answer to this host name"),
     "foreign_origin": (403, "The request comes from another web page"),
-    "not_found": (404, "There is no such thing"),
-    "no_result": (404, "There is no such picture yet"),
-    "method_not_allowed": (405, "This method is not for this address"),
+    "not_found": (404, "Not found"),
+    "no_result": (404, "This picture does not exist yet"),
+    "method_not_allowed": (405, "This address does not support the method"),
     "slow_upload": (408, "The upload took too long"),
-    "wrong_state": (409, "The job is not in a state for that"),
+    "wrong_state": (409, "The job's state does not allow this"),
     "too_large": (413, "The request is too large"),
-    "over_limit": (413, "A picture is over a limit"),
-    "not_a_picture": (415, "A file is not a picture that can be read"),
-    "not_a_clip": (415, "A file is not a clip that can be read"),
-    "wrong_type": (415, "The request is of a type that is not read"),
-    "bad_recipe": (422, "The recipe has an unknown field or a bad value"),
+    "over_limit": (413, "A picture exceeds a limit"),
+    "not_a_picture": (415, "A file is not a readable picture"),
+    "not_a_clip": (415, "A file is not a readable clip"),
+    "wrong_type": (415, "The request has an unsupported content type"),
+    "bad_recipe": (422, "The recipe has an unknown field or an invalid value"),
     "bad_input": (422, "The parts of the job do not fit together"),
-    "bad_parameter": (422, "A parameter has a bad value"),
-    "path_refused": (422, "Files of the server cannot be named over HTTP"),
-    "no_record": (422, "The picture carries no recipe"),
-    "no_mask_network": (422, "The network that finds this mask is not on the server"),
+    "bad_parameter": (422, "A parameter has an invalid value"),
+    "path_refused": (422, "Requests cannot name files on the server"),
+    "no_record": (422, "The picture contains no recipe"),
+    "no_mask_network": (422, "The network that finds this mask is not installed on the server"),
     "key_reused": (422, "The idempotency key belongs to another job"),
-    "bad_range": (416, "The file has no such part"),
+    "bad_range": (416, "The requested range is outside the file"),
     "queue_full": (429, "The queue is full"),
-    "too_many_uploads": (429, "Too many uploads come in at a time"),
-    "too_many_streams": (429, "Too many pages follow their jobs"),
+    "too_many_uploads": (429, "Too many uploads at once"),
+    "too_many_streams": (429, "Too many clients are following jobs"),
     "internal": (500, "The server failed"),
     "no_weights": (500, "The network's weights are missing or damaged"),
-    "worker_lost": (500, "The worker died at this job again and again"),
-    "time_limit": (504, "The job took longer than a job may"),
-    "no_resources": (507, "Memory or disk ran out"),
+    "worker_lost": (500, "The job's worker died repeatedly"),
+    "time_limit": (504, "The job exceeded its time limit"),
+    "no_resources": (507, "Memory or disk space ran out"),
 }
-"""Code to status and title; a code never changes its meaning."""
+"""Status and title by code; a code never changes its meaning."""
+
+_ABSOLUTE_PATH = re.compile(r"(?<![\w/.:<])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)+[/\\]?")
 
 
 class Problem(Exception):  # noqa: N818 -- the RFC's own word
     """A request that is refused, or a job that failed."""
 
     def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
-        """``code`` is one of :data:`CODES`; ``detail`` is one line for a person."""
+        """Describe what went wrong.
+
+        Args:
+            code: a key of :data:`CODES`.
+            detail: one line for a person.
+            headers: HTTP headers of the answer. None: no additional ones.
+        """
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -66,10 +76,11 @@ class Problem(Exception):  # noqa: N818 -- the RFC's own word
 
     @property
     def status(self) -> int:
+        """HTTP status."""
         return CODES[self.code][0]
 
-    def body(self) -> dict[str, Any]:
-        """The members of the problem."""
+    def to_body(self) -> dict[str, Any]:
+        """Return the members of the problem, to be sent as JSON."""
         status, title = CODES[self.code]
         return {
             "type": f"/docs#{self.code}",
@@ -80,16 +91,25 @@ class Problem(Exception):  # noqa: N818 -- the RFC's own word
         }
 
 
-def problem_of(error: BaseException) -> Problem:
-    """The problem that an error is; what was not raised on purpose is told without its text."""
+def make_problem(error: BaseException, data: Path | None = None) -> Problem:
+    """Turn an error into what a client may know of it.
+
+    Unexpected errors keep their text to themselves, and messages lose the folders of the server.
+
+    Args:
+        error: any exception.
+        data: the studio's data folder. None: not known.
+    """
     if isinstance(error, Problem):
         return error
     if is_out_of_memory(error):
         return Problem("no_resources", "out of memory: ask for a smaller size")
-    if _is_disk_full(error):
-        return Problem("no_resources", "the disk of the server is full")
+    if is_disk_full(error):
+        return Problem(
+            "no_resources", "the server's disk is full; delete jobs that you do not need"
+        )
     if not isinstance(error, ImpastoError):
-        return Problem("internal", "an error in impasto; the server's log has it")
+        return Problem("internal", "internal error; see the server's log")
     kinds = (
         (ImageError, "not_a_picture"),
         (ClipError, "not_a_clip"),
@@ -99,15 +119,25 @@ def problem_of(error: BaseException) -> Problem:
         (ResourceError, "no_resources"),
     )
     code = next((code for kind, code in kinds if isinstance(error, kind)), "bad_input")
-    return Problem(code, " ".join(error.describe(_name_json_field).split()))
+    # The JSON field of an option has its Python name.
+    message = " ".join(error.describe(lambda field: field).split())
+    return Problem(code, hide_folders(message, data))
 
 
-def _name_json_field(field: str) -> str:
-    """Return the JSON name of an option that an error concerns."""
-    return field
+def hide_folders(message: str, data: Path | None = None) -> str:
+    """Reduce absolute paths in a message to the names of their files."""
+    if data is not None:
+        message = message.replace(f"{data}/", "").replace(str(data), "the data folder")
+    return _ABSOLUTE_PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], message)
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether an error, or the one that it was raised from, means that the disk is full."""
+    while error is not None:
+        if isinstance(error, sqlite3.Error):
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                return True
+        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,7 +1,8 @@
-"""The server's process: uvicorn around the application, ended cleanly by a signal."""
+"""The server's process: uvicorn around the application, which signals end cleanly."""
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import threading
@@ -9,25 +10,60 @@ import webbrowser
 from types import FrameType
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from impasto.studio import logs
 from impasto.studio.http.app import create_app
-from impasto.studio.http.connections import Impatient
+from impasto.studio.log_lines import start_logging
 from impasto.studio.studio import Studio
 
 CONNECTIONS = 256
+HEAD_S = 10.0
+"""Seconds for the head of a request, from the start of the connection or from the last answer."""
 GOODBYE_S = 5
-"""For answers under way when the server ends."""
+"""Seconds for running answers when the server ends."""
 
 
-class Server(uvicorn.Server):
-    """Has those who follow jobs let go first, for they would keep it from ending."""
+class ImpatientProtocol(H11Protocol):
+    """Closes connections that send no complete head in time; uvicorn itself waits forever."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_deadline()
+
+    def on_response_complete(self) -> None:
+        self._start_deadline()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _start_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(HEAD_S, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class StudioServer(uvicorn.Server):
+    """Releases clients that follow jobs before it ends; they would keep it from ending."""
 
     def __init__(self, studio: Studio, page: str | None = None) -> None:
-        """Note what is served, and the address to show in a browser, if any."""
+        """Prepare to serve.
+
+        Args:
+            studio: what is served.
+            page: address to open in a browser. None: no browser is opened.
+        """
         config = uvicorn.Config(
             create_app(studio),
-            http=Impatient,
+            http=ImpatientProtocol,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -44,23 +80,23 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self._page is not None:
-            # A thread, for some browsers keep the one that starts them.
+            # In a thread, because some browsers block the one that opens them.
             threading.Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # Not uvicorn's own, which raises the signal anew at the end: a clean end is no failure.
+        # Uvicorn raises the signal again at the end, but a clean end is no failure.
         self._studio.ending.set()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
 
-def serve(studio: Studio, listening: socket.socket, page: str | None) -> None:
-    """Serve until told to end.
+def serve(studio: Studio, listener: socket.socket, page: str | None) -> None:
+    """Serve until a signal ends it.
 
     Args:
         studio: what is served.
-        listening: the socket.
-        page: address to show in a browser; none: in none.
+        listener: the socket.
+        page: address to open in a browser. None: no browser is opened.
     """
-    logs.begin(studio.log_format)
-    Server(studio, page).run(sockets=[listening])
+    start_logging(studio.log_format)
+    StudioServer(studio, page).run(sockets=[listener])

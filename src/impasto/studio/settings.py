@@ -1,4 +1,4 @@
-"""What an operator decides: where, for whom, and how much."""
+"""What an operator decides: where the studio keeps its data, whom it serves, and its limits."""
 
 from __future__ import annotations
 
@@ -7,37 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.image.files.limits import MIB, Limits
+from impasto.studio.problems import Problem
 
-MOST_PICTURES = 8
-"""Paintings, or masks, of a job."""
+MAX_PICTURES = 8
+"""Paintings, or masks, of one job."""
 DAY_S = 86_400.0
 DECODER_BYTES = 512 * MIB
-DECODED_BYTES = 96
-"""A pixel, at the worst: 74 were measured, of eight bits with alpha."""
+"""Address space of the decoder process without any picture."""
+DECODED_PIXEL_BYTES = 96
+"""Bytes per pixel in the worst case: 74 were measured for eight bits with alpha."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Of one server.
+class StudioSettings:
+    """Settings of one server.
 
     Attributes:
-        data: the folder of the queue, the uploads and the results.
-        token: that requests must carry; none: the machine's own users are trusted.
-        hosts: names that the server answers to, without ports; ``*`` for any address in digits.
-        workers: processes that make pictures.
-        threads: of each; none: the cores shared out.
-        device, weights, scratch: as :class:`impasto.Stylizer` takes them.
-        max_queue: jobs that may wait.
+        data: folder of the queue, the uploads and the results.
+        token: secret that requests must carry. None: all users of the machine are trusted.
+        hosts: host names that the server answers to, without ports; ``*`` allows any numeric
+            address.
+        workers: number of worker processes.
+        threads: threads of each worker. None: the cores are shared out.
+        device, weights, scratch: as for :class:`impasto.Stylizer`.
+        max_queue: number of jobs that may wait.
         max_upload: bytes of a request.
-        max_pixels: of an uploaded picture.
+        max_pixels: pixels of an uploaded picture.
         max_result: pixels of a result.
         max_film: pixels of all frames of a film together.
-        job_seconds: that a job may work, over all its attempts.
-        job_memory: bytes that a worker may take; none: what is free.
-        decode_seconds: that the process which decodes may take for a picture.
-        keep_s: seconds that ended jobs are kept; none: for ever.
-        max_disk: bytes of all jobs, beyond which the oldest ended ones go to the trash; none: any.
-        trash_s: seconds that what was removed by age or for the disk stays in the trash.
+        job_seconds: seconds that a job may run, over all its attempts.
+        job_memory: bytes that a worker may use. None: what is free.
+        decode_seconds: seconds that decoding one picture may take.
+        keep_s: seconds that ended jobs are kept. None: they are kept forever.
+        max_disk: bytes of all jobs, above which the oldest ended ones go to the trash. None: no
+            limit.
+        trash_s: seconds that expired jobs stay in the trash.
     """
 
     data: Path
@@ -62,17 +66,50 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """Of an uploaded picture."""
+        """Limits of an uploaded picture."""
         return Limits(max_bytes=self.max_upload, max_pixels=self.max_pixels)
 
     @property
     def decode_memory(self) -> int:
         """Bytes of address space for the process that decodes pictures."""
-        return DECODER_BYTES + self.max_upload + DECODED_BYTES * self.max_pixels
+        return DECODER_BYTES + self.max_upload + DECODED_PIXEL_BYTES * self.max_pixels
+
+    def check_result(self, size: tuple[int, int]) -> None:
+        """Check that a result is not too large.
+
+        Args:
+            size: (width, height) in pixels.
+
+        Raises:
+            Problem: it exceeds the limit.
+        """
+        if size[0] * size[1] > self.max_result:
+            raise Problem(
+                "over_limit",
+                f"the result would be {size[0]}x{size[1]} px; "
+                f"the limit is {self.max_result / 1e6:g} megapixels",
+            )
+
+    def check_film(self, size: tuple[int, int], count: int) -> None:
+        """Check that the frames of a film, taken together, are not too large.
+
+        Args:
+            size: (width, height) of a frame in pixels.
+            count: number of frames.
+
+        Raises:
+            Problem: they exceed the limit.
+        """
+        if count * size[0] * size[1] > self.max_film:
+            raise Problem(
+                "over_limit",
+                f"the film would be {count} frames of {size[0]}x{size[1]} px; "
+                f"the limit is {self.max_film / 1e6:g} megapixels for all frames together",
+            )
 
 
-def default_data() -> Path:
-    """``$IMPASTO_STUDIO``, else the user's own folder for data."""
+def choose_data_folder() -> Path:
+    """Return ``$IMPASTO_STUDIO``, or else the user's own folder for application data."""
     if os.environ.get("IMPASTO_STUDIO"):
         return Path(os.environ["IMPASTO_STUDIO"])
     share = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"

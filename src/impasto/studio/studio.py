@@ -1,48 +1,61 @@
-"""Everything that a request may need, made once for a server."""
+"""The studio: everything that requests need, made once per server."""
 
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from typing import Any
 
-from impasto.studio import logs
+from impasto.errors import ResourceError
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.http.intake import Intake
-from impasto.studio.http.schema import Job
-from impasto.studio.http.views import job_view
+from impasto.studio.http.job_views import describe_job
+from impasto.studio.http.schema import JobMessage
+from impasto.studio.log_lines import LogFormat
 from impasto.studio.problems import Problem
-from impasto.studio.queue.folder import Folder
-from impasto.studio.queue.job_records import read_records
-from impasto.studio.queue.queue import Queue
-from impasto.studio.queue.rows import Row
-from impasto.studio.settings import Settings
+from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.queue.job_rows import JobRow
+from impasto.studio.settings import StudioSettings
 from impasto.studio.workers.supervisor import Supervisor
 
 STREAMS = 100
-"""Clients that may follow jobs at a time."""
+"""Clients that may follow jobs at once."""
 UPLOADS = 16
-"""Requests with pictures that may come in at a time: each takes memory or disk, and a thread while
-it waits for the decoder.
+"""Requests with pictures that may arrive at once: each takes memory or disk space, and a thread
+while it waits for the decoder.
 """
 
 
 class Studio:
     """The data folder, the queue, the decoder and the workers."""
 
-    def __init__(self, settings: Settings, log_format: logs.Format = "json") -> None:
-        """Open the data folder and take it for this server.
+    def __init__(self, settings: StudioSettings, log_format: LogFormat = "json") -> None:
+        """Open the data folder and lock it for this server.
+
+        Args:
+            settings: of the server.
+            log_format: of the server's and the workers' logs.
 
         Raises:
-            InputError: another server has it, or it is not the studio's.
+            InputError: another server has it, it is not the studio's, or its table is damaged.
             ResourceError: it cannot be used.
         """
         self.settings = settings
-        self.log_format: logs.Format = log_format
-        self.folder = Folder(settings.data)
+        self.log_format: LogFormat = log_format
+        self.folder = DataFolder(settings.data)
         self._lock = self.folder.lock()
-        self.queue = Queue(self.folder.table)
+        try:
+            self.folder.check_integrity()
+            self.queue = JobQueue(self.folder.table)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise ResourceError(f"{self.folder.table}: cannot be opened ({error})") from None
+        except BaseException:
+            self._lock.close()
+            raise
         self.decoder = Decoder(settings.limits, settings.decode_memory, settings.decode_seconds)
         self.intake = Intake(settings, self.folder, self.queue, self.decoder)
         self.supervisor = Supervisor(settings, self.folder, self.queue, log_format)
@@ -51,11 +64,11 @@ class Studio:
         self._uploads = threading.BoundedSemaphore(UPLOADS)
 
     def start(self) -> None:
-        """Have the workers work."""
+        """Start the workers."""
         self.supervisor.start()
 
     def close(self) -> None:
-        """Have them put their jobs back; let go of the folder."""
+        """End the workers, who put their jobs back, and release the folder."""
         self.ending.set()
         self.supervisor.close()
         self.decoder.close()
@@ -63,46 +76,57 @@ class Studio:
         self._lock.close()
 
     def write_record(self, job: str) -> None:
-        """Keep a job's row in its folder as well, in case the table is lost."""
-        for record in read_records(self.queue, job).values():
+        """Store a job's row in its folder as well, in case the table is lost."""
+        for record in self.queue.read_records(job).values():
             self.folder.write_record(job, record)
 
-    def delete(self, job: str, *, whatever: bool) -> None:
-        """Delete a job that has ended, or ``whatever`` its state, for good, with its files."""
+    def delete(self, job: str, *, in_any_state: bool) -> None:
+        """Delete a job and its files for good.
+
+        Args:
+            job: its id.
+            in_any_state: whether it may still wait or run.
+        """
         self.folder.mark_deleted(job)
-        if self.queue.remove(job, whatever=whatever):
+        if self.queue.remove(job, in_any_state=in_any_state):
             self.folder.delete(job)
         else:
             self.folder.mark_deleted(job, is_deleted=False)
 
     @contextlib.contextmanager
-    def uploading(self) -> Iterator[None]:
-        """One of the places for requests with pictures.
+    def reserve_upload(self) -> Iterator[None]:
+        """Hold one of the places for requests with pictures.
 
         Raises:
-            Problem: all are taken.
+            Problem: all places are taken.
         """
         if not self._uploads.acquire(blocking=False):
-            raise Problem("too_many_uploads", "come again in a while", {"retry-after": "5"})
+            raise Problem(
+                "too_many_uploads", "too many uploads; retry in 5 seconds", {"retry-after": "5"}
+            )
         try:
             yield
         finally:
             self._uploads.release()
 
-    def seconds_until_room(self) -> int:
-        """Until the next job is likely to leave the queue; 1 to 600."""
-        left = [row.progress["seconds_left"] for row in self.queue.running() if row.progress]
+    def estimate_wait(self) -> int:
+        """Estimate the seconds until the next job leaves the queue, in [1, 600]."""
+        left = [
+            float(row.progress.get("seconds_left", 5.0))
+            for row in self.queue.list_running()
+            if row.progress
+        ]
         return max(1, min(600, round(min(left, default=5.0)) + 1))
 
-    def view(self, row: Row) -> Job:
-        """What is told of a job."""
-        return job_view(row, self.queue.position(row), self.folder.of(row.id))
+    def describe(self, row: JobRow) -> JobMessage:
+        """Return what clients see of a job."""
+        return describe_job(row, self.queue.find_position(row), self.folder.locate(row.id))
 
-    def told(self, job: str) -> tuple[Row, dict[str, Any]]:
-        """A job and what is told of it, as JSON.
+    def read_job(self, job: str) -> tuple[JobRow, dict[str, Any]]:
+        """Return a job's row, and what clients see of it as JSON.
 
         Raises:
-            Problem: there is none.
+            Problem: there is no such job.
         """
         row = self.queue.get(job)
-        return row, self.view(row).model_dump(mode="json")
+        return row, self.describe(row).model_dump(mode="json")

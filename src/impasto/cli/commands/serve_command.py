@@ -14,8 +14,8 @@ from impasto.cli.options.arguments import Parser, device, gigabytes, number, say
 from impasto.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
-    from impasto.studio.logs import Format
-    from impasto.studio.settings import Settings
+    from impasto.studio.log_lines import LogFormat
+    from impasto.studio.settings import StudioSettings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -98,7 +98,7 @@ def run(argv: list[str]) -> int:
     from impasto.studio.studio import Studio
 
     settings = settings_from(options)
-    form: Format = options.log or ("text" if sys.stderr.isatty() else "json")
+    form: LogFormat = options.log or ("text" if sys.stderr.isatty() else "json")
     with _bound(options.host, options.port) as listening:
         studio = Studio(settings, form)
         address = _address(options, settings, listening.getsockname()[1])
@@ -120,8 +120,8 @@ def _bound(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def settings_from(options: Any) -> Settings:
-    from impasto.studio.settings import DAY_S, Settings, default_data
+def settings_from(options: Any) -> StudioSettings:
+    from impasto.studio.settings import DAY_S, StudioSettings, choose_data_folder
 
     is_local = options.host in LOOPBACK
     token = options.token or os.environ.get("IMPASTO_TOKEN")
@@ -134,8 +134,8 @@ def settings_from(options: Any) -> Settings:
     hosts = [*LOOPBACK, *(name.lower() for name in options.allow_host)]
     if not is_local:
         hosts += [options.host.lower(), socket.gethostname().lower(), "*"]
-    return Settings(
-        data=Path(options.data) if options.data else default_data(),
+    return StudioSettings(
+        data=Path(options.data) if options.data else choose_data_folder(),
         token=token,
         hosts=tuple(hosts),
         workers=options.workers,
@@ -155,7 +155,7 @@ def settings_from(options: Any) -> Settings:
     )
 
 
-def _address(options: Any, settings: Settings, port: int) -> str:
+def _address(options: Any, settings: StudioSettings, port: int) -> str:
     host = options.host
     if host in ("0.0.0.0", "::"):  # any address of the machine, of which this one is sure to work
         host = socket.gethostname() if options.no_open else "localhost"

@@ -1,4 +1,4 @@
-"""What a browser is shown of a picture."""
+"""The picture that a browser shows of a file that a client sent."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture, fit_within
 
 VIEW_SIDE = 2048
-"""Longer side, in pixels."""
+"""Longer side in pixels."""
 
 
-def show(picture: Picture, target: Path, kind: str | None = None) -> None:
-    """A picture upright, in sRGB, without a word about where it was taken.
+def write_view(picture: Picture, target: Path, kind: str | None = None) -> None:
+    """Write a picture upright, in sRGB, and without metadata such as its location.
 
     Args:
-        picture: any.
+        picture: the picture.
         target: the file.
-        kind: Pillow's name of a format; none: JPEG, or PNG for what is transparent somewhere.
+        kind: Pillow's name of a format. None: JPEG, or PNG for a picture with transparency.
     """
     longer = max(picture.width, picture.height)
-    shown = picture.resize(*fit_within(picture.width, picture.height, min(longer, VIEW_SIDE)))
+    view = picture.resize(*fit_within(picture.width, picture.height, min(longer, VIEW_SIDE)))
     kind = kind or ("JPEG" if picture.alpha is None else "PNG")
     with target.open("wb") as file:
-        write_picture(shown, file, format=kind, keep_metadata=False, quality=90)
+        write_picture(view, file, format=kind, keep_metadata=False, quality=90)

@@ -1,8 +1,6 @@
-"""Pictures and clips from strangers, decoded in a process of its own under limits of memory and
-time.
+"""Decodes pictures and clips of clients in a separate process with limits of memory and time.
 
-The process knows no network, no token and no other job. If a file kills it or keeps it too long,
-the file is refused and there is a new process.
+If a file kills the process or takes too long, the file is refused and a new process starts.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,18 +28,42 @@ from impasto.video.clip.frames import Format, Frame, Levels
 
 Ask = Callable[..., dict[str, Any]]
 START_S = 60.0
+"""Seconds for the process to start."""
 _KINDS = {kind.__name__: kind for kind in (ClipError, ImageError, LimitError, ResourceError)}
 
 
+@dataclass(frozen=True)
+class FilmOrder:
+    """A film to be written.
+
+    Attributes:
+        target: file of the film.
+        store: folder of the painted frames.
+        facts: what the frames depend on, as the folder has it.
+        size: (width, height) of the frames.
+        end: end of the selected frames, in seconds as a fraction. None: the end of the clip.
+        record: text to embed. None: none.
+        keep_metadata: whether the clip's metadata is copied into the film.
+    """
+
+    target: str
+    store: str
+    facts: dict[str, Any]
+    size: tuple[int, int]
+    end: str | None
+    record: str | None
+    keep_metadata: bool
+
+
 class Decoder:
-    """The process, and what can be asked of it; one thing at a time."""
+    """The decoder process, which answers one question at a time."""
 
     def __init__(self, limits: Limits, memory: int, seconds: float) -> None:
-        """Nothing starts before it is needed.
+        """Prepare; the process starts with the first question.
 
         Args:
             limits: of a picture.
-            memory: bytes of address space that the process may have.
+            memory: bytes of address space that the process may use.
             seconds: that it may take for a picture.
         """
         self._limits = limits
@@ -51,21 +74,26 @@ class Decoder:
         self._line: Connection | None = None
 
     def check(self, path: Path, name: str, view: Path | None = None) -> tuple[int, int]:
-        """(width, height), upright, of a picture that can be read whole.
+        """Decode a picture, and return its upright (width, height).
 
         Args:
             path: of its file.
             name: in messages.
-            view: file to write what a browser can show; none: nothing.
+            view: where to write a picture for browsers. None: none is written.
 
         Raises:
-            ImageError, LimitError: it cannot be read, or is over a limit.
+            ImageError, LimitError: it cannot be read, or exceeds a limit.
         """
-        found = self._ask("check", str(path), name, view and str(view))
-        return found["width"], found["height"]
+        answer = self._ask("check", str(path), name, view and str(view))
+        return answer["width"], answer["height"]
 
     def check_mask(self, path: Path, name: str, view: Path) -> None:
-        """Likewise of a mask.
+        """Decode a mask, and write a picture of it for browsers.
+
+        Args:
+            path: of its file.
+            name: in messages.
+            view: where to write the picture.
 
         Raises:
             ImageError, LimitError, InputError: it cannot be read, or is black all over.
@@ -75,86 +103,100 @@ class Decoder:
     def convert(
         self, source: Path, target: Path, name: str, *, depth: int = 8, keep: bool = True
     ) -> None:
-        """A picture in another format, its record kept; its EXIF where ``keep`` says so.
+        """Write a picture in another format, with its record.
+
+        Args:
+            source: of the picture.
+            target: of the copy, whose suffix names the format.
+            name: in messages.
+            depth: bits per channel.
+            keep: whether the EXIF is copied.
 
         Raises:
             ImageError, LimitError, ResourceError: it cannot be read or written.
         """
         self._ask("convert", str(source), name, str(target), depth, keep)
 
-    def record(self, path: Path) -> str | None:
-        """The text that is embedded in a picture.
+    def read_record(self, path: Path) -> str | None:
+        """Read the record inside a picture. None: there is none.
 
         Raises:
             ImageError: not a picture.
         """
-        text: str | None = self._ask("record", str(path), path.name)["record"]
+        text: str | None = self._ask("read_record", str(path), path.name)["record"]
         return text
 
     def read(self, path: Path, name: str) -> Picture:
-        """A picture.
-
-        Raises:
-            ImageError, LimitError: it cannot be read, or is over a limit.
-        """
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.npy")
-        try:
-            found = self._ask("read", str(path), name, str(scratch))
-            values = np.load(scratch, allow_pickle=False)
-        finally:
-            scratch.unlink(missing_ok=True)
-        alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
-        exif = None if found["exif"] is None else bytes.fromhex(found["exif"])
-        metadata = Metadata(exif, found["format"], found["depth"])
-        return Picture(np.ascontiguousarray(values[..., :3]), alpha, metadata)
-
-    def check_clip(self, path: Path, name: str, view: Path) -> dict[str, Any]:
-        """What is known of a clip whose beginning can be read.
+        """Read a picture.
 
         Args:
             path: of its file.
             name: in messages.
-            view: file to write what a browser can show of its first frame.
-
-        Returns:
-            ``width`` and ``height``, upright; ``frames``, counted; ``rate``, as a fraction;
-            ``suffix`` of the film that it becomes.
 
         Raises:
-            ClipError, LimitError: it cannot be read, or its frames are over a limit.
+            ImageError, LimitError: it cannot be read, or exceeds a limit.
+        """
+        scratch = path.with_name(f"{path.name}.{os.getpid()}.npy")
+        try:
+            answer = self._ask("read", str(path), name, str(scratch))
+            values = np.load(scratch, allow_pickle=False)
+        finally:
+            scratch.unlink(missing_ok=True)
+        alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
+        exif = None if answer["exif"] is None else bytes.fromhex(answer["exif"])
+        metadata = Metadata(exif, answer["format"], answer["depth"])
+        return Picture(np.ascontiguousarray(values[..., :3]), alpha, metadata)
+
+    def check_clip(self, path: Path, name: str, view: Path) -> dict[str, Any]:
+        """Describe a clip whose beginning can be read.
+
+        Args:
+            path: of its file.
+            name: in messages.
+            view: where to write the first frame for browsers.
+
+        Returns:
+            The upright ``width`` and ``height``, the number of ``frames``, the ``rate`` as a
+            fraction, and the ``suffix`` of its film.
+
+        Raises:
+            ClipError, LimitError: it cannot be read, or its frames exceed a limit.
         """
         return self._ask("check_clip", str(path), name, str(view))
 
-    def clip(self, path: Path, name: str) -> DecodedClip:
-        """A clip, of which one can be read at a time.
+    def open_clip(self, path: Path, name: str) -> DecodedClip:
+        """Open a clip; only one can be read at a time.
+
+        Args:
+            path: of its file.
+            name: in messages.
 
         Raises:
             ClipError, LimitError: as :meth:`check_clip`.
         """
-        found = self._ask("open_clip", str(path), name)
-        rate, base = Fraction(found["rate"]), Fraction(found["time_base"])
-        form = Format(found["width"], found["height"], rate, base, found["frames"])
+        answer = self._ask("open_clip", str(path), name)
+        rate, base = Fraction(answer["rate"]), Fraction(answer["time_base"])
+        form = Format(answer["width"], answer["height"], rate, base, answer["frames"])
         scratch = path.with_name(f"{path.name}.{os.getpid()}.npy")
 
-        def ask(what: str, *rest: Any) -> dict[str, Any]:
-            return self._ask(what, str(path), name, *rest)
+        def ask(question: str, *rest: Any) -> dict[str, Any]:
+            return self._ask(question, str(path), name, *rest)
 
         return DecodedClip(form, ask, scratch)
 
-    def film(self, path: Path, name: str, seconds: float, **asked: Any) -> None:
-        """Write the film of a clip's frames that are done: the process writes it, because the
-        sound comes from the clip.
+    def write_film(self, path: Path, name: str, order: FilmOrder, *, seconds: float) -> None:
+        """Write the film of a clip; the process does it because it reads the clip's sound.
 
         Args:
             path: of the clip.
             name: in messages.
+            order: what to write.
             seconds: that this may take.
-            asked: as of :meth:`impasto.studio.decoding.decoder_clips.ClipReader.film`.
 
         Raises:
-            ClipError, ResourceError: the clip is damaged; the film cannot be written.
+            ClipError, ResourceError: the clip is damaged, or the film cannot be written.
         """
-        self._ask("film", str(path), name, asked, seconds=seconds)
+        self._ask("write_film", str(path), name, asdict(order), seconds=seconds)
 
     def close(self) -> None:
         """End the process."""
@@ -162,33 +204,33 @@ class Decoder:
             self._end()
 
     def _ask(
-        self, what: str, path: str, name: str, *rest: Any, seconds: float | None = None
+        self, question: str, path: str, name: str, *rest: Any, seconds: float | None = None
     ) -> dict[str, Any]:
         seconds = seconds or self._seconds
         with self._lock:
             if self._process is not None and not self._process.is_alive():
-                self._end()  # it died between two files, of which the next is innocent
-            line = self._line or self._begin()
+                self._end()  # it died between two files, and the next file is innocent
+            line = self._line or self._start()
             try:
-                line.send_bytes(json.dumps([what, path, name, *rest]).encode())
+                line.send_bytes(json.dumps([question, path, name, *rest]).encode())
                 if not line.poll(seconds):
                     raise TimeoutError
                 answer: dict[str, Any] = json.loads(line.recv_bytes())
             except TimeoutError:
                 self._end()
-                raise LimitError(f"{name}: takes longer to decode than {seconds:g} s") from None
+                raise LimitError(f"{name}: decoding takes longer than {seconds:g} s") from None
             except (EOFError, OSError):
                 self._end()
-                raise ImageError(f"{name}: damaged, it ended the process that decodes") from None
+                raise ImageError(f"{name}: damaged; it crashed the decoder") from None
         if "error" in answer:
             raise _KINDS.get(answer["error"], InputError)(answer["message"])
         return answer
 
-    def _begin(self) -> Connection:
+    def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=decoder_process.serve,
+            target=decoder_process.run_decoder,
             args=(theirs, self._limits, self._memory),
             name="decoder",
             daemon=True,
@@ -199,7 +241,7 @@ class Decoder:
         self._process, self._line = process, ours
         if not ours.poll(START_S):  # its imports are not the picture's fault
             self._end()
-            raise ResourceError("the process that decodes pictures did not start")
+            raise ResourceError("the decoder process did not start")
         with contextlib.suppress(EOFError, OSError):
             ours.recv_bytes()
         return ours
@@ -215,13 +257,22 @@ class Decoder:
 
 
 class DecodedClip:
-    """A clip whose frames come from the process; see :class:`impasto.video.clip.frames.Clip`."""
+    """A clip whose frames come from the decoder process.
+
+    See :class:`impasto.video.clip.frames.Clip`.
+    """
 
     sound = None
-    """The process itself puts it into the film."""
+    """The decoder process copies the sound into the film by itself."""
 
     def __init__(self, form: Format, ask: Ask, scratch: Path) -> None:
-        """``ask`` for the next frame; ``scratch`` is the file that its pixels come in."""
+        """Prepare to read.
+
+        Args:
+            form: of the clip.
+            ask: asks the process about this clip.
+            scratch: the file that passes the pixels of a frame.
+        """
         self.format = form
         self._ask = ask
         self._scratch = scratch

@@ -1,4 +1,4 @@
-"""The process that decodes: what it gives up, and what it answers."""
+"""The decoder process: which rights it gives up, and which questions it answers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,24 @@ from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import read_record
 from impasto.image.masks import read_mask
 from impasto.image.picture import Picture
-from impasto.studio.decoding.browser_view import show
-from impasto.studio.decoding.decoder_clips import ClipReader
-from impasto.studio.decoding.sandbox import give_up
+from impasto.studio.decoding.browser_view import write_view
+from impasto.studio.decoding.clip_reader import ClipReader
+from impasto.studio.decoding.sandbox import give_up_rights
 
 
-def serve(line: Connection, limits: Limits, memory: int) -> None:
-    """The process: a question, an answer, until the line is closed."""
+def run_decoder(line: Connection, limits: Limits, memory: int) -> None:
+    """Answer questions until the line is closed.
+
+    Args:
+        line: for questions and answers, in JSON.
+        limits: of a picture.
+        memory: bytes of address space that the process may use.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give_up()
-    if hasattr(os, "sched_setaffinity"):  # FFmpeg takes a thread a core, each takes address space
+    give_up_rights()
+    if hasattr(
+        os, "sched_setaffinity"
+    ):  # FFmpeg starts a thread per core, and each one takes address space
         os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
     threading.Thread(target=exit_with_parent, daemon=True).start()
     with contextlib.suppress(ImportError, ValueError, OSError):  # Windows; macOS refuses
@@ -42,49 +50,49 @@ def serve(line: Connection, limits: Limits, memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     clips = ClipReader()
     answers: dict[str, Callable[..., dict[str, Any]]] = {
-        **clips.answers(),
+        **clips.list_answers(),
         "check": _check,
         "check_mask": _check_mask,
         "convert": _convert,
-        "record": _record,
+        "read_record": _read_record,
         "read": _read,
     }
     with contextlib.suppress(EOFError, OSError):
         line.send_bytes(b"{}")
         while True:
-            what, path, name, *rest = json.loads(line.recv_bytes())
+            question, path, name, *rest = json.loads(line.recv_bytes())
             try:
-                answer = answers[what](Path(path), name, limits, *rest)
+                answer = answers[question](Path(path), name, limits, *rest)
             except ImpastoError as error:
                 answer = {"error": type(error).__name__, "message": str(error)}
             except OSError as error:
                 answer = {
                     "error": "ResourceError",
-                    "message": f"{name}: cannot be worked on ({error.strerror})",
+                    "message": f"{name}: cannot be processed ({error.strerror})",
                 }
             except MemoryError:
                 answer = {
                     "error": "LimitError",
-                    "message": f"{name}: takes more memory to decode than {memory >> 20} MiB",
+                    "message": f"{name}: decoding takes more than {memory >> 20} MiB of memory",
                 }
             line.send_bytes(json.dumps(answer).encode())
 
 
-def _opened(path: Path, name: str, limits: Limits) -> Picture:
+def _open(path: Path, name: str, limits: Limits) -> Picture:
     return read_picture(path.read_bytes(), limits=limits, name=name)
 
 
 def _check(path: Path, name: str, limits: Limits, view: str | None) -> dict[str, Any]:
-    picture = _opened(path, name, limits)
+    picture = _open(path, name, limits)
     if view is not None:
-        show(picture, Path(view))
+        write_view(picture, Path(view))
     return {"width": picture.width, "height": picture.height}
 
 
 def _check_mask(path: Path, name: str, limits: Limits, view: str) -> dict[str, Any]:
-    picture = _opened(path, name, limits)
+    picture = _open(path, name, limits)
     read_mask(picture, name=name)
-    show(picture, Path(view), "PNG")
+    write_view(picture, Path(view), "PNG")
     return {}
 
 
@@ -92,7 +100,7 @@ def _convert(
     path: Path, name: str, limits: Limits, target: str, depth: int, keep: bool
 ) -> dict[str, Any]:
     write_picture(
-        _opened(path, name, limits),
+        _open(path, name, limits),
         Path(target),
         record=read_record(path),
         depth=depth,
@@ -102,13 +110,13 @@ def _convert(
     return {}
 
 
-def _record(path: Path, name: str, limits: Limits) -> dict[str, Any]:
-    _opened(path, name, limits)
+def _read_record(path: Path, name: str, limits: Limits) -> dict[str, Any]:
+    _open(path, name, limits)
     return {"record": read_record(path)}
 
 
 def _read(path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:
-    picture = _opened(path, name, limits)
+    picture = _open(path, name, limits)
     values = picture.pixels
     if picture.alpha is not None:
         values = np.dstack([values, picture.alpha])

@@ -1,4 +1,4 @@
-"""The application: pages, routes, and what becomes of errors."""
+"""The application: its routes, its pages, and its answers to errors."""
 
 from __future__ import annotations
 
@@ -19,29 +19,26 @@ from starlette.types import Scope
 
 from impasto._version import __version__
 from impasto.errors import ImpastoError
-from impasto.studio.http import catalog
-from impasto.studio.http import job_routes as jobs
-from impasto.studio.http import picture_routes as pictures
-from impasto.studio.http.guard import Guard, Seen
-from impasto.studio.http.openapi import document
-from impasto.studio.http.prometheus import Metrics
-from impasto.studio.http.reference import reference_page
-from impasto.studio.http.routes import problems
+from impasto.studio.http import catalog, job_routes, picture_routes
+from impasto.studio.http.api_document import build_document, render_reference
+from impasto.studio.http.guard import Guard, LogRequest
+from impasto.studio.http.prometheus import StudioMetrics
+from impasto.studio.http.routing import describe_problems
 from impasto.studio.http.schema import Health
-from impasto.studio.problems import MEDIA_TYPE, Problem, problem_of
+from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem
 from impasto.studio.studio import Studio
 
 STATIC = Path(__file__).parents[1] / "page" / "static"
-_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 log = logging.getLogger("impasto.studio")
 
 
 def create_app(studio: Studio) -> FastAPI:
-    """The studio over HTTP."""
+    """Make the application that serves a studio over HTTP."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def run_studio(_: FastAPI) -> AsyncIterator[None]:
         studio.start()
         yield
         studio.close()
@@ -49,52 +46,53 @@ def create_app(studio: Studio) -> FastAPI:
     app = FastAPI(
         title="impasto studio",
         version=__version__,
-        summary="Photos repainted in the style of paintings, as jobs in a queue.",
-        lifespan=lifespan,
-        responses=problems(),
+        summary="Repaints photos in the style of paintings, as jobs in a queue.",
+        lifespan=run_studio,
+        responses=describe_problems(),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.studio = studio
-    app.openapi = partial(document, app)  # type: ignore[method-assign]
-    app.include_router(jobs.router)
-    app.include_router(pictures.router)
+    app.openapi = partial(build_document, app)  # type: ignore[method-assign]
+    app.include_router(job_routes.router)
+    app.include_router(picture_routes.router)
     app.include_router(catalog.router)
-    metrics = Metrics(studio)
+    metrics = StudioMetrics(studio)
     _add_pages(app, studio, metrics)
 
-    async def told(_: Request, error: Exception) -> Response:
-        problem = problem_of(error)
+    async def answer_error(_: Request, error: Exception) -> Response:
+        problem = make_problem(error, studio.settings.data)
         if problem.code == "queue_full":
-            wait = await run_in_threadpool(studio.seconds_until_room)
+            wait = await run_in_threadpool(studio.estimate_wait)
             problem.headers["retry-after"] = str(wait)
-        return answer(problem)
+        return make_response(problem)
 
     for kind in (Problem, ImpastoError):
-        app.add_exception_handler(kind, told)
-    app.add_exception_handler(RequestValidationError, _bad_parameter)
-    app.add_exception_handler(HTTPException, _by_status)
-    app.add_middleware(Guard, settings=studio.settings, seen=_seen(metrics))
+        app.add_exception_handler(kind, answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_middleware(Guard, settings=studio.settings, log_request=_make_request_log(metrics))
     return app
 
 
-def _add_pages(app: FastAPI, studio: Studio, metrics: Metrics) -> None:
+def _add_pages(app: FastAPI, studio: Studio, metrics: StudioMetrics) -> None:
     @app.get(
         "/healthz",
+        name="health",
         tags=["operation"],
-        responses={503: {"model": Health, "description": "There are no workers"}},
+        responses={503: {"model": Health, "description": "No worker is alive"}},
     )
-    def health(response: Response) -> Health:
-        """Whether there are workers and a queue; 503 if not."""
-        states, alive = studio.queue.states(), studio.supervisor.alive()
+    def get_health(response: Response) -> Health:
+        """Tell whether workers are alive and how long the queue is; 503 if none is alive."""
+        states, alive = studio.queue.count_states(), studio.supervisor.count_alive()
         if not alive:
             response.status_code = 503
         return Health(
-            status="ok" if alive else "ailing",
+            status="ok" if alive else "unhealthy",
             version=__version__,
             workers=alive,
-            device=studio.queue.fact("device") or studio.settings.device,
+            device=studio.queue.read_fact("device") or studio.settings.device,
             upload_limit=studio.settings.max_upload,
             queued=states.get("queued", 0),
             running=states.get("running", 0),
@@ -102,27 +100,28 @@ def _add_pages(app: FastAPI, studio: Studio, metrics: Metrics) -> None:
 
     @app.get(
         "/metrics",
+        name="figures",
         tags=["operation"],
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
-    def figures() -> Response:
-        """Figures for Prometheus."""
-        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    def get_metrics() -> Response:
+        """Return metrics for Prometheus."""
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
-    def reference() -> HTMLResponse:
-        return HTMLResponse(reference_page(app.openapi()))
+    def get_reference() -> HTMLResponse:
+        return HTMLResponse(render_reference(app.openapi()))
 
     @app.get("/", include_in_schema=False)
-    def page() -> FileResponse:
+    def get_page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
 
-    app.mount("/static", _Static(directory=STATIC))
+    app.mount("/static", _FreshStaticFiles(directory=STATIC))
 
 
-class _Static(StaticFiles):
-    """The page's files, asked for anew each time, for the next version has the same names."""
+class _FreshStaticFiles(StaticFiles):
+    """The page's files; browsers check them each time, since their names never change."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -130,29 +129,29 @@ class _Static(StaticFiles):
         return response
 
 
-def answer(problem: Problem) -> Response:
-    """A problem as a response."""
-    return JSONResponse(problem.body(), problem.status, problem.headers, MEDIA_TYPE)
+def make_response(problem: Problem) -> Response:
+    """Return a problem as a response."""
+    return JSONResponse(problem.to_body(), problem.status, problem.headers, MEDIA_TYPE)
 
 
-async def _bad_parameter(_: Request, error: Exception) -> Response:
+async def _answer_bad_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return answer(Problem("bad_parameter", f"{where}: {first['msg']}"))
+    return make_response(Problem("bad_parameter", f"{where}: {first['msg']}"))
 
 
-async def _by_status(_: Request, error: Exception) -> Response:
+async def _answer_http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _OF_STATUS.get(error.status_code, "bad_request")
-    return answer(Problem(code, str(error.detail), error.headers))
+    code = _CODES_BY_STATUS.get(error.status_code, "bad_request")
+    return make_response(Problem(code, str(error.detail), error.headers))
 
 
-def _seen(metrics: Metrics) -> Seen:
-    """What is done about a request that has been answered."""
+def _make_request_log(metrics: StudioMetrics) -> LogRequest:
+    """Return the function that counts and logs each answered request."""
 
-    def seen(scope: Scope, status: int, seconds: float) -> None:
-        metrics.see(scope, status, seconds)
+    def log_request(scope: Scope, status: int, seconds: float) -> None:
+        metrics.count_request(scope, status, seconds)
         client = scope.get("client") or ("",)
         log.info(
             "request",
@@ -165,4 +164,4 @@ def _seen(metrics: Metrics) -> Seen:
             },
         )
 
-    return seen
+    return log_request

@@ -1,4 +1,7 @@
-"""The routes of what there is to choose from, and of recipes found in pictures."""
+"""The routes of shipped recipes and paintings, and of recipes inside finished pictures.
+
+A route's ``name`` is part of its OpenAPI ``operationId`` and stays.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,28 @@ from starlette.datastructures import UploadFile
 from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
-from impasto.studio.http.forms import in_time
-from impasto.studio.http.routes import TheStudio, problems
-from impasto.studio.http.schema import NamedHash, NamedRecipe, Recipes, Restored, Style, Styles
-from impasto.studio.http.staging import display_name
-from impasto.studio.page.examples import painting, paintings
+from impasto.studio.http.request_body import limit_upload_time
+from impasto.studio.http.routing import TheStudio, describe_problems
+from impasto.studio.http.schema import (
+    NamedHash,
+    NamedRecipe,
+    Recipes,
+    Restored,
+    StyleMessage,
+    Styles,
+)
+from impasto.studio.http.staging import clean_name
+from impasto.studio.page.example_paintings import find_painting, load_paintings
 from impasto.studio.problems import Problem
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 
 
-@router.get("/recipes")
-def recipes() -> Recipes:
-    """The shipped recipes."""
-    found = [load_recipe(name) for name in list_recipes()]
+@router.get("/recipes", name="recipes")
+def get_recipes() -> Recipes:
+    """List the recipes that ship with impasto."""
+    recipes = [load_recipe(name) for name in list_recipes()]
     return Recipes(
         recipes=[
             NamedRecipe(
@@ -37,45 +47,46 @@ def recipes() -> Recipes:
                 description=recipe.description,
                 recipe=recipe.model_dump(mode="json"),
             )
-            for recipe in found
+            for recipe in recipes
         ]
     )
 
 
-@router.get("/recipes/schema")
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a recipe."""
+@router.get("/recipes/schema", name="schema")
+def get_recipe_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a recipe."""
     return Recipe.model_json_schema()
 
 
-@router.get("/styles")
-def styles() -> Styles:
-    """The shipped paintings."""
+@router.get("/styles", name="styles")
+def get_styles() -> Styles:
+    """List the paintings that ship with impasto."""
     return Styles(
         styles=[
-            Style(
+            StyleMessage(
                 name=each.name,
                 title=each.title,
                 url=f"/v1/styles/{each.name}",
                 credit=each.credit,
             )
-            for each in paintings().values()
+            for each in load_paintings().values()
         ]
     )
 
 
 @router.get(
     "/styles/{name}",
+    name="style",
     response_class=FileResponse,
     responses={
         200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-        **problems("not_found", "bad_parameter"),
+        **describe_problems("not_found", "bad_parameter"),
     },
 )
-def style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
-    """A shipped painting."""
+def get_style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
+    """Return a painting that ships with impasto."""
     return FileResponse(
-        painting(name).path,
+        find_painting(name).path,
         media_type="image/jpeg",
         headers={"cache-control": "private, max-age=3600"},
     )
@@ -83,6 +94,7 @@ def style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
 
 @router.post(
     "/restore",
+    name="restore",
     response_model=Restored,
     openapi_extra={
         "requestBody": {
@@ -98,53 +110,53 @@ def style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
             },
         }
     },
-    responses=problems(
+    responses=describe_problems(
         *("bad_request", "too_large", "over_limit", "not_a_picture", "no_record", "bad_recipe"),
         *("bad_input", "wrong_type", "slow_upload", "too_many_uploads", "no_resources"),
     ),
 )
-async def restore(request: Request, studio: TheStudio) -> Restored:
-    """The recipe inside a finished picture."""
+async def restore_recipe(request: Request, studio: TheStudio) -> Restored:
+    """Return the recipe inside a finished picture."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem("wrong_type", "send multipart/form-data with a part named picture")
-    with studio.uploading():
-        async with in_time():
+    with studio.reserve_upload():
+        async with limit_upload_time():
             form = await request.form(max_files=1, max_fields=1)
         try:
             picture = form.get("picture")
             if not isinstance(picture, UploadFile):
-                raise Problem("bad_input", "picture: there is none")
-            return await run_in_threadpool(_restored, studio, picture)
+                raise Problem("bad_input", "picture: missing; send it as a file")
+            return await run_in_threadpool(_restore, studio, picture)
         finally:
             await form.close()
 
 
-def _restored(studio: Studio, picture: UploadFile) -> Restored:
-    with studio.folder.new() as (_, place):
+def _restore(studio: Studio, picture: UploadFile) -> Restored:
+    with studio.folder.stage() as (_, place):
         path = place / "picture"
         with path.open("wb") as file:
             shutil.copyfileobj(picture.file, file, 1 << 20)
-        text = studio.decoder.record(path)
+        text = studio.decoder.read_record(path)
     if text is None:
-        raise Problem("no_record", "this picture carries no impasto recipe")
+        raise Problem("no_record", "this picture contains no impasto recipe")
     try:
-        found = parse_provenance(text, Path("the picture"))
+        record = parse_provenance(text, Path("the picture"))
     except RecipeError:
         raise
     except ImpastoError as error:
         raise Problem("no_record", str(error)) from None
-    recipe, began = found.recipe, found.recipe.start.image
-    if began is not None:  # the picture itself is not in the record
+    recipe, start = record.recipe, record.recipe.start.image
+    if start is not None:  # the picture itself is not in the record
         recipe = recipe.with_changes({"start.base": "content", "start.image": None})
     return Restored(
         recipe=recipe.model_dump(mode="json"),
-        init=None if began is None else display_name(began),
-        version=display_name(found.version),
-        photo=_named(found.inputs[0]),
-        paintings=[_named(each) for each in found.inputs[1:]],
-        masks=[_named(each) for each in found.masks],
+        init=None if start is None else clean_name(start),
+        version=clean_name(record.version),
+        photo=_describe_file(record.inputs[0]),
+        paintings=[_describe_file(each) for each in record.inputs[1:]],
+        masks=[_describe_file(each) for each in record.masks],
     )
 
 
-def _named(entry: tuple[str, str]) -> NamedHash:
-    return NamedHash(name=display_name(entry[0]), sha256=display_name(entry[1]))
+def _describe_file(entry: tuple[str, str]) -> NamedHash:
+    return NamedHash(name=clean_name(entry[0]), sha256=clean_name(entry[1]))

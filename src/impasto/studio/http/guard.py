@@ -1,7 +1,7 @@
-"""What every request passes: who may ask, how much may be sent, what every answer carries.
+"""Middleware that every request passes: who may ask, how much may be sent, and the headers.
 
-The checks follow from what a web page of somebody else's can make a browser do: ask a server on the
-same machine, under a name of its own (DNS rebinding), with any simple method, and show pictures.
+The checks follow from what a foreign web page can make a browser do: it can send simple requests to
+a server on the same machine, under a host name of its own (DNS rebinding), and embed its pictures.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from impasto.studio.problems import MEDIA_TYPE, Problem, problem_of
-from impasto.studio.settings import Settings
+from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem
+from impasto.studio.settings import StudioSettings
 
-SAFE = ("GET", "HEAD", "OPTIONS")
-OPEN = re.compile(r"/|/favicon\.ico|/static/.*|/docs|/openapi\.json|/healthz")
-"""What holds no secrets and needs no token."""
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+OPEN_PATHS = re.compile(r"/|/favicon\.ico|/static/.*|/docs|/openapi\.json|/healthz")
+"""Paths that hold no secrets and need no token."""
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -48,114 +48,126 @@ HEADERS = {
     "permissions-policy": "geolocation=(), microphone=()",
 }
 log = logging.getLogger("impasto.studio")
-Seen = Callable[[Scope, int, float], None]
+LogRequest = Callable[[Scope, int, float], None]
+"""Takes the scope, the status and the seconds of an answered request."""
 
 
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, seen: Seen) -> None:
-        """``seen`` is told the scope, the status and the seconds of each request."""
+    def __init__(self, app: ASGIApp, settings: StudioSettings, log_request: LogRequest) -> None:
+        """Wrap an application.
+
+        Args:
+            app: the application.
+            settings: of the server.
+            log_request: called after each answer.
+        """
         self._app = app
         self._settings = settings
-        self._seen = seen
+        self._log_request = log_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check a request, and pass it on."""
+        """Check a request and pass it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, started = time.monotonic(), 500, False
-        method, ended = scope["method"], False
-        if method == "HEAD":  # as GET is answered, but for the body
+        start, status, has_started = time.monotonic(), 500, False
+        method, has_ended = scope["method"], False
+        if method == "HEAD":  # answered like GET, without the body
             scope = {**scope, "method": "GET"}
 
-        async def sent(message: Message) -> None:
-            nonlocal status, started, ended
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status, has_started, has_ended
             if message["type"] == "http.response.start":
-                status, started = message["status"], True
+                status, has_started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
             elif method == "HEAD":
-                if ended:
+                if has_ended:
                     raise ClientDisconnect
-                message, ended = {"type": message["type"]}, True
+                message, has_ended = {"type": message["type"]}, True
             await send(message)
 
         try:
             try:
                 self._check(scope)
-                await self._app(scope, self._counted(receive), sent)
+                await self._app(scope, self._count_bytes(receive), send_with_headers)
             except ClientDisconnect:
-                status = status if started else 400  # that nobody sees
+                status = status if has_started else 400  # for the log
             except Exception as error:
-                problem = problem_of(error)
+                problem = make_problem(error, self._settings.data)
                 if problem.code == "internal":
                     log.exception("request failed", extra={"path": scope["path"]})
-                if started:
+                if has_started:
                     raise
-                await _refuse(problem, sent)
+                await _refuse(problem, send_with_headers)
         finally:
-            self._seen({**scope, "method": method}, status, time.monotonic() - began)
+            self._log_request({**scope, "method": method}, status, time.monotonic() - start)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._knows(host):
+        if not self._is_own_host(host):
             raise Problem(
-                "foreign_host", "start `impasto serve` with this name among its allowed hosts"
+                "foreign_host", "unknown host name; allow it when you start `impasto serve`"
             )
-        if scope["path"].startswith("/v1/") or scope["method"] not in SAFE:
+        if scope["path"].startswith("/v1/") or scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
         length = headers.get("content-length", "0")
         if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self._settings.max_upload:
             raise self._too_large()
-        if self._settings.token and not OPEN.fullmatch(scope["path"]):
-            kind, _, given = headers.get("authorization", "").partition(" ")
-            right = hmac.compare_digest(given.strip().encode(), self._settings.token.encode())
-            if kind.lower() != "bearer" or not right:
+        if self._settings.token and not OPEN_PATHS.fullmatch(scope["path"]):
+            kind, _, token = headers.get("authorization", "").partition(" ")
+            is_right = hmac.compare_digest(token.strip().encode(), self._settings.token.encode())
+            if kind.lower() != "bearer" or not is_right:
                 raise Problem(
                     "no_token",
                     "send Authorization: Bearer TOKEN; `impasto serve` prints it",
                     {"www-authenticate": 'Bearer realm="impasto"'},
                 )
 
-    def _knows(self, host: str) -> bool:
-        found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]@/]+)(:\d{1,5})?", host)
-        if not found:
+    def _is_own_host(self, host: str) -> bool:
+        match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]@/]+)(:\d{1,5})?", host)
+        if not match:
             return False
-        name = found[1].strip("[]").rstrip(".").lower()
+        name = match[1].strip("[]").rstrip(".").lower()
         if name in self._settings.hosts:
             return True
-        # An address in digits cannot be made to point elsewhere.
+        # A numeric address cannot be made to point elsewhere.
         return "*" in self._settings.hosts and _is_address(name)
 
-    def _counted(self, receive: Receive) -> Receive:
-        taken = 0
+    def _count_bytes(self, receive: Receive) -> Receive:
+        count = 0
 
-        async def counted() -> Message:
-            nonlocal taken
+        async def receive_and_count() -> Message:
+            nonlocal count
             message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._settings.max_upload:
+            count += len(message.get("body", b""))
+            if count > self._settings.max_upload:
                 raise self._too_large()
             return message
 
-        return counted
+        return receive_and_count
 
     def _too_large(self) -> Problem:
         limit = self._settings.max_upload / 2**20
-        return Problem("too_large", f"a request may have {limit:g} MiB", {"connection": "close"})
+        detail = f"the request exceeds the limit of {limit:g} MiB"
+        return Problem("too_large", detail, {"connection": "close"})
 
 
 def _check_origin(headers: Headers, host: str) -> None:
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2].lower() != host.lower():
-        raise Problem("foreign_origin", "only the studio's own page may ask from a browser")
+        raise Problem(
+            "foreign_origin", "in a browser, only the studio's own page may send requests"
+        )
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Problem("foreign_origin", "only the studio's own page may ask from a browser")
+        raise Problem(
+            "foreign_origin", "in a browser, only the studio's own page may send requests"
+        )
 
 
 def _is_address(name: str) -> bool:
@@ -167,7 +179,7 @@ def _is_address(name: str) -> bool:
 
 
 async def _refuse(problem: Problem, send: Send) -> None:
-    body = json.dumps(problem.body()).encode()
+    body = json.dumps(problem.to_body()).encode()
     headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
     await send(
         {

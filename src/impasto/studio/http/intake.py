@@ -1,4 +1,4 @@
-"""From a request to what a worker needs: files staged and looked at, a recipe made whole."""
+"""Turns a request into what a worker needs: checked files in a folder, and a complete recipe."""
 
 from __future__ import annotations
 
@@ -8,167 +8,191 @@ from pathlib import Path
 from impasto.image.picture import fit_within
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from impasto.studio.decoding.decoder import Decoder
-from impasto.studio.http.bounds import check_film, check_size
-from impasto.studio.http.forms import Asked
-from impasto.studio.http.request_masks import regions_of
+from impasto.studio.http.request_body import JobSubmission
+from impasto.studio.http.request_masks import read_masks
 from impasto.studio.http.schema import JobRequest, OfStyle, Source
 from impasto.studio.http.staging import Stager
 from impasto.studio.problems import Problem
-from impasto.studio.queue import folder as files
-from impasto.studio.queue.folder import Folder
-from impasto.studio.queue.queue import Queue
-from impasto.studio.queue.rows import Film, Spec
-from impasto.studio.settings import Settings
+from impasto.studio.queue import job_files
+from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.queue.job_rows import FilmSpec, JobSpec
+from impasto.studio.settings import StudioSettings
 from impasto.video.stabilize.opencv import check_opencv
 
 RECIPE_BYTES = 64 * 1024
+"""Largest size of a recipe as JSON."""
 
 
 class Intake:
-    """From a request to what a worker needs, in a folder."""
+    """Checks requests for jobs and stages their files."""
 
-    def __init__(self, settings: Settings, folder: Folder, queue: Queue, decoder: Decoder) -> None:
-        """Note where pictures come from and go to."""
+    def __init__(
+        self, settings: StudioSettings, folder: DataFolder, queue: JobQueue, decoder: Decoder
+    ) -> None:
         self._settings = settings
         self._folder = folder
         self._queue = queue
         self._decoder = decoder
 
-    def stage(self, asked: Asked, place: Path) -> tuple[Spec, str]:
-        """What to do, and a hash of everything that was sent; the files are in ``place``.
+    def stage(self, submission: JobSubmission, place: Path) -> tuple[JobSpec, str]:
+        """Check a request, and put its files into a folder.
+
+        Args:
+            submission: the request.
+            place: an empty folder.
+
+        Returns:
+            What the job makes, and the SHA-256 of everything that was sent.
 
         Raises:
             Problem, ImpastoError: the request is refused.
         """
-        job = asked.job
-        recipe = recipe_of(job)
+        job = submission.job
+        recipe = make_recipe(job)
         source = _check_source(job)
-        regions = regions_of(job)
-        recipe.check_counts(len(regions.styles), len(regions.masks), len(regions.parts))
-        stager = Stager(self._folder, self._queue, asked.parts, place)
-        part = ("photo", files.PHOTO) if job.clip is None else ("clip", files.CLIP)
-        names = [stager.put(source, *part)]
-        for number, style in enumerate(regions.styles):
-            names.append(stager.put(style, "style", files.style_file(number)))
-        for number, mask in regions.sent_masks():
-            stager.put(mask, "mask", files.mask_file(number))
-        for number, shape in regions.sent_parts():
-            stager.put(shape, "style_mask", files.style_mask_file(number))
+        masks = read_masks(job)
+        recipe.check_counts(len(masks.styles), len(masks.masks), len(masks.style_masks))
+        stager = Stager(self._folder, self._queue, submission.parts, place)
+        if job.clip is None:
+            names = [stager.put(source, "photo", job_files.PHOTO)]
+        else:
+            names = [stager.put(source, "clip", job_files.CLIP)]
+        for number, style in enumerate(masks.styles):
+            names.append(stager.put(style, "style", job_files.name_style(number)))
+        mask_files = []
+        for number, mask in masks.list_mask_pictures():
+            mask_files.append(job_files.name_mask(number))
+            stager.put(mask, "mask", mask_files[-1])
+        for number, mask in masks.list_style_mask_pictures():
+            mask_files.append(job_files.name_style_mask(number))
+            stager.put(mask, "style_mask", mask_files[-1])
         if job.init is not None:
             stager.put(job.init, "init", "init")
-        film, size = self._looked_at_source(job, place, names[0])
-        spec = Spec(
+        film, size = self._check_photo_or_clip(job, place, names[0])
+        spec = JobSpec(
             recipe=recipe.model_dump(mode="json"),
             names=tuple(names),
             shipped=tuple(
-                each.style_name if isinstance(each, OfStyle) else None for each in regions.styles
+                each.style_name if isinstance(each, OfStyle) else None for each in masks.styles
             ),
-            sizes=(size, *self._looked_at(place, names[1:])),
-            masks=regions.mask_words(),
-            style_masks=regions.part_words(),
+            sizes=(size, *self._check_paintings(place, names[1:])),
+            masks=masks.mask_words,
+            style_masks=masks.style_mask_words,
             init=job.init is not None,
             depth=job.depth,
             keep_metadata=job.keep_metadata,
             film=film,
         )
-        for file in (
-            *(files.mask_file(number) for number, _ in regions.sent_masks()),
-            *(files.style_mask_file(number) for number, _ in regions.sent_parts()),
-        ):
-            self._decoder.check_mask(place / file, file, place / files.view_file(file))
+        if job.init is not None:
+            self._convert_start(place)
+        for file in mask_files:
+            self._decoder.check_mask(place / file, file, place / job_files.name_view(file))
         self._check_result(size, recipe, film)
-        return spec, stager.digest(job)
+        return spec, stager.hash_request(job)
 
-    def _looked_at_source(
+    def _check_photo_or_clip(
         self, job: JobRequest, place: Path, name: str
-    ) -> tuple[Film | None, tuple[int, int]]:
-        """What is to be done with a clip, if it is one, and the size of the photo or the clip."""
-        view = place / files.view_file(files.PHOTO)
+    ) -> tuple[FilmSpec | None, tuple[int, int]]:
+        """Decode the photo, or the beginning of the clip.
+
+        Args:
+            job: the request.
+            place: folder of the files.
+            name: of the photo or the clip in messages.
+
+        Returns:
+            How the clip is painted, or ``None`` for a photo; and the (width, height).
+        """
+        view = place / job_files.name_view(job_files.PHOTO)
         if job.clip is None:
-            return None, self._decoder.check(place / files.PHOTO, name, view)
-        found = self._decoder.check_clip(place / files.CLIP, name, view)
-        film = Film(
-            frames=found["frames"],
-            rate=found["rate"],
-            suffix=found["suffix"],
+            return None, self._decoder.check(place / job_files.PHOTO, name, view)
+        facts = self._decoder.check_clip(place / job_files.CLIP, name, view)
+        film = FilmSpec(
+            frames=facts["frames"],
+            rate=facts["rate"],
+            suffix=facts["suffix"],
             stability=job.stability,
             preview=job.preview,
         )
-        return film, (found["width"], found["height"])
+        return film, (facts["width"], facts["height"])
 
-    def _looked_at(self, place: Path, names: list[str]) -> tuple[tuple[int, int], ...]:
-        """The sizes of the paintings, now that they have been decoded once, as has the start."""
-        decoder = self._decoder
+    def _check_paintings(self, place: Path, names: list[str]) -> tuple[tuple[int, int], ...]:
+        """Decode the paintings, and return their sizes."""
         sizes = []
         for number, name in enumerate(names):
-            file = files.style_file(number)
-            sizes.append(decoder.check(place / file, name, place / files.view_file(file)))
-        if (place / "init").exists():
-            decoder.convert(place / "init", place / files.START, "init", depth=16, keep=False)
-            (place / "init").unlink()
+            file = job_files.name_style(number)
+            view = place / job_files.name_view(file)
+            sizes.append(self._decoder.check(place / file, name, view))
         return tuple(sizes)
 
-    def _check_result(self, photo: tuple[int, int], recipe: Recipe, film: Film | None) -> None:
-        """Of a recipe without a size, the worker knows more."""
+    def _convert_start(self, place: Path) -> None:
+        """Write the picture to start from in the format that workers read."""
+        source = place / "init"
+        self._decoder.convert(source, place / job_files.START, "init", depth=16, keep=False)
+        source.unlink()
+
+    def _check_result(self, photo: tuple[int, int], recipe: Recipe, film: FilmSpec | None) -> None:
+        """Check the size of the result; the worker does so if the recipe names no size."""
         if recipe.size is None:
             return
         size = fit_within(*photo, recipe.size)
-        check_size(size, self._settings)
+        self._settings.check_result(size)
         if film is not None:
-            check_film(size, film.wanted, self._settings)
+            self._settings.check_film(size, film.frames_to_paint)
 
 
 def _check_source(job: JobRequest) -> Source:
-    """The photo or the clip.
+    """Return the photo or the clip.
 
     Raises:
-        Problem: there is neither, or something that the other would need.
-        InputError: clips cannot be painted here.
+        Problem: there is neither, or both, or something that only the other one may have.
+        InputError: OpenCV is missing, which clips need.
     """
     if job.photo is not None and job.clip is not None:
-        raise Problem("bad_input", "photo or clip: only one of them")
+        raise Problem("bad_input", "photo, clip: send only one of them")
     if job.clip is None:
         if job.photo is None:
-            raise Problem("bad_input", "photo: there is none")
+            raise Problem("bad_input", "photo: missing")
         if job.preview:
-            raise Problem("bad_input", "preview: of a clip; a photo has drafts")
+            raise Problem("bad_input", "preview: only for a clip; send a draft of the photo")
         return job.photo
     check_opencv()
     for name in ("masks", "style_masks", "init"):
         if getattr(job, name):
-            raise Problem("bad_input", f"{name}: not with a clip")
+            raise Problem("bad_input", f"{name}: not supported with a clip")
     if job.depth != 8:
         raise Problem("bad_input", "depth: films have 8 bits")
     return job.clip
 
 
-def recipe_of(job: JobRequest) -> Recipe:
-    """The recipe that a request describes.
+def make_recipe(job: JobRequest) -> Recipe:
+    """Return the recipe that a request describes.
 
     Raises:
-        Problem, RecipeError: an unknown name, field or value, or a file of the server's.
+        Problem, RecipeError: a name, field or value is unknown, or a file of the server is named.
     """
-    asked = job.recipe or ("draft" if job.draft else "standard")
-    if isinstance(asked, str):
-        if asked not in list_recipes():
-            known = ", ".join(list_recipes())
-            raise Problem("bad_recipe", f"no recipe of this name; there are {known}")
-        recipe = load_recipe(asked)
+    source = job.recipe or ("draft" if job.draft else "standard")
+    if isinstance(source, str):
+        if source not in list_recipes():
+            names = ", ".join(list_recipes())
+            raise Problem("bad_recipe", f"unknown recipe; expected one of {names}")
+        recipe = load_recipe(source)
     else:
-        text = json.dumps(asked)
+        text = json.dumps(source)
         if len(text) > RECIPE_BYTES:
-            raise Problem("bad_recipe", f"a recipe has at most {RECIPE_BYTES} bytes")
+            raise Problem("bad_recipe", f"the recipe exceeds the limit of {RECIPE_BYTES} bytes")
         recipe = parse_recipe(text)
     _refuse_paths(recipe, job)
     recipe = recipe.with_changes(job.set)
     _refuse_paths(recipe, job)
     if job.init is not None:
-        recipe = recipe.with_changes({"start.base": "image", "start.image": files.START})
+        recipe = recipe.with_changes({"start.base": "image", "start.image": job_files.START})
     return recipe
 
 
 def _refuse_paths(recipe: Recipe, job: JobRequest) -> None:
     if recipe.engine.file is not None:
-        raise Problem("path_refused", "engine.file: networks are not taken over HTTP")
+        raise Problem("path_refused", "engine.file: networks cannot be chosen over HTTP")
     if recipe.start.image is not None and job.init is None:
         raise Problem("path_refused", "start.image: send the picture itself as init")

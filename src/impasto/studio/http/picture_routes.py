@@ -1,4 +1,4 @@
-"""The routes of a job's pictures."""
+"""The routes of a job's pictures. A route's ``name`` is part of its OpenAPI ``operationId``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from impasto.image.files.sniff import HEAD, sniff_format
-from impasto.studio.http.routes import Place, TheId, TheStudio, problems
-from impasto.studio.http.views import MEDIA_TYPES, has_result
+from impasto.studio.http.job_views import MEDIA_TYPES, has_result
+from impasto.studio.http.routing import Place, TheId, TheStudio, describe_problems
 from impasto.studio.problems import Problem
-from impasto.studio.queue import folder as files
-from impasto.studio.queue.rows import Row
+from impasto.studio.queue import job_files
+from impasto.studio.queue.job_rows import JobRow
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1/jobs/{id}", tags=["pictures"])
-ENDINGS = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
+SUFFIXES = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif"}
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _KINDS = ("image/png", "image/jpeg", "image/tiff")
 _PICTURE: dict[int | str, dict[str, Any]] = {
@@ -32,112 +32,122 @@ _RESULT = {
     200: {"content": dict.fromkeys((*_KINDS, *MEDIA_TYPES.values()), _BYTES)},
 }
 _COMMON = ("not_found", "no_result", "bad_parameter", "bad_range")
-_ANSWERS = {**_PICTURE, **problems(*_COMMON)}
+_ANSWERS = {**_PICTURE, **describe_problems(*_COMMON)}
 
 
-def _shown(path: Path, name: str | None = None) -> FileResponse:
+class RangeResponse(FileResponse):
+    """A file, whole or in part; a part that does not exist is a problem."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_or_raise(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                length = Headers(raw=message["headers"]).get("content-range", "")
+                headers = {"content-range": length} if length else None
+                raise Problem("bad_range", "expected Range: bytes=FROM-TO within the file", headers)
+            await send(message)
+
+        await super().__call__(scope, receive, send_or_raise)
+
+
+def _send_picture(path: Path, name: str | None = None) -> FileResponse:
+    """Return a file as a response.
+
+    Args:
+        path: of the file.
+        name: under which a browser saves it. None: the browser shows it.
+
+    Raises:
+        Problem: there is no such file.
+    """
     if not path.is_file():
-        raise Problem("no_result", "there is no such picture, or not yet")
+        raise Problem("no_result", "this picture does not exist, or not yet")
     kind = MEDIA_TYPES.get(path.suffix)
     if kind is None:
         with path.open("rb") as file:
             kind = f"image/{sniff_format(file.read(HEAD), path.name).lower()}"
-    return _File(
+    return RangeResponse(
         path, media_type=kind, filename=name, headers={"cache-control": "private, no-cache"}
     )
 
 
-class _File(FileResponse):
-    """Whole or in parts; of a part that there is not, a problem tells."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                length = Headers(raw=message["headers"]).get("content-range", "")
-                told = {"content-range": length} if length else None
-                raise Problem("bad_range", "Range: bytes=FROM-TO within the file", told)
-            await send(message)
-
-        await super().__call__(scope, receive, sent)
+def _send_job_file(studio: Studio, job: str, file: str) -> FileResponse:
+    return _send_picture(studio.folder.locate(studio.queue.get(job).id) / file)
 
 
-@router.get("/preview", response_class=FileResponse, responses=_ANSWERS)
-def preview(studio: TheStudio, job: TheId) -> FileResponse:
-    """The picture so far, at the size of its scale, as JPEG."""
-    return _shown(studio.folder.of(studio.queue.get(job).id) / files.PREVIEW)
+@router.get("/preview", name="preview", response_class=FileResponse, responses=_ANSWERS)
+def get_preview(studio: TheStudio, job: TheId) -> FileResponse:
+    """Return the picture so far, at the size of its scale, as JPEG."""
+    return _send_job_file(studio, job, job_files.PREVIEW)
 
 
-@router.get("/thumbnail", response_class=FileResponse, responses=_ANSWERS)
-def thumbnail(studio: TheStudio, job: TheId) -> FileResponse:
-    """The result, small, as JPEG."""
-    return _shown(studio.folder.of(studio.queue.get(job).id) / files.THUMBNAIL)
+@router.get("/thumbnail", name="thumbnail", response_class=FileResponse, responses=_ANSWERS)
+def get_thumbnail(studio: TheStudio, job: TheId) -> FileResponse:
+    """Return a small version of the result as JPEG."""
+    return _send_job_file(studio, job, job_files.THUMBNAIL)
 
 
-@router.get("/sheet", response_class=FileResponse, responses=_ANSWERS)
-def sheet(studio: TheStudio, job: TheId) -> FileResponse:
-    """The contact sheet of a clip's preview, as PNG."""
-    return _shown(studio.folder.of(studio.queue.get(job).id) / files.SHEET)
+@router.get("/sheet", name="sheet", response_class=FileResponse, responses=_ANSWERS)
+def get_sheet(studio: TheStudio, job: TheId) -> FileResponse:
+    """Return the contact sheet of a clip's preview as PNG."""
+    return _send_job_file(studio, job, job_files.SHEET)
 
 
-@router.get("/photo", response_class=FileResponse, responses=_ANSWERS)
-def photo(studio: TheStudio, job: TheId) -> FileResponse:
-    """The photo, or a clip's first frame, upright, in sRGB and without its metadata."""
-    return _view(studio, job, files.PHOTO)
+@router.get("/photo", name="photo", response_class=FileResponse, responses=_ANSWERS)
+def get_photo(studio: TheStudio, job: TheId) -> FileResponse:
+    """Return the photo, or the clip's first frame, upright, in sRGB and without metadata."""
+    return _send_job_file(studio, job, job_files.name_view(job_files.PHOTO))
 
 
-@router.get("/styles/{place}", response_class=FileResponse, responses=_ANSWERS)
-def style(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
-    """A painting, likewise."""
-    return _view(studio, job, files.style_file(place))
+@router.get("/styles/{place}", name="style", response_class=FileResponse, responses=_ANSWERS)
+def get_style(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
+    """Return a painting upright, in sRGB and without metadata."""
+    return _send_job_file(studio, job, job_files.name_view(job_files.name_style(place)))
 
 
-@router.get("/masks/{place}", response_class=FileResponse, responses=_ANSWERS)
-def mask(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
-    """A mask, as PNG."""
-    return _view(studio, job, files.mask_file(place))
-
-
-def _view(studio: Studio, job: str, file: str) -> FileResponse:
-    return _shown(studio.folder.of(studio.queue.get(job).id) / files.view_file(file))
+@router.get("/masks/{place}", name="mask", response_class=FileResponse, responses=_ANSWERS)
+def get_mask(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
+    """Return a mask of the photo as PNG."""
+    return _send_job_file(studio, job, job_files.name_view(job_files.name_mask(place)))
 
 
 @router.get(
     "/result",
+    name="result",
     response_class=FileResponse,
     responses={
         **_RESULT,
-        **problems(*_COMMON, "no_resources", "over_limit"),
+        **describe_problems(*_COMMON, "no_resources", "over_limit"),
     },
 )
-def result(
+def get_result(
     studio: TheStudio,
     job: TheId,
     format: Literal["png", "jpeg", "tiff"] | None = None,  # noqa: A002
 ) -> FileResponse:
-    """The finished picture, its recipe inside, in any format; or the film, in its own."""
+    """Return the finished picture with its recipe inside, in any format, or the finished film."""
     row = studio.queue.get(job)
-    place = studio.folder.of(row.id)
-    made = place / row.spec.result
+    place = studio.folder.locate(row.id)
+    source = place / row.spec.result
     if not has_result(row, place):
-        raise Problem("no_result", f"the job is {row.state}: there is no result")
+        raise Problem("no_result", f"the job has no result; its state is {row.state}")
     if row.spec.film is not None:
         if format is not None:
-            raise Problem("bad_parameter", f"format: this is a film, {made.suffix[1:]}")
-        return _shown(made, download_name(row) + made.suffix)
-    ending = ENDINGS[format or "png"]
-    wanted = made.with_suffix(ending)
-    if not wanted.exists():
+            raise Problem("bad_parameter", f"format: the result is a film ({source.suffix[1:]})")
+        return _send_picture(source, choose_download_name(row) + source.suffix)
+    suffix = SUFFIXES[format or "png"]
+    target = source.with_suffix(suffix)
+    if not target.exists():
         depth = row.spec.depth if format == "tiff" else 8
-        studio.decoder.convert(made, wanted, "the result", depth=depth)
-    return _shown(wanted, download_name(row) + ending)
+        studio.decoder.convert(source, target, "the result", depth=depth)
+    return _send_picture(target, choose_download_name(row) + suffix)
 
 
-def download_name(row: Row) -> str:
-    """Without its ending: after the title, or the photo and its paintings."""
+def choose_download_name(row: JobRow) -> str:
+    """Name a result after its title, or its photo and paintings, without a suffix."""
     if row.title.strip():
-        return _plain(row.title)
-    return "-".join(_plain(Path(name).stem) for name in row.spec.names)[:100]
+        return _make_file_name(row.title)
+    return "-".join(_make_file_name(Path(name).stem) for name in row.spec.names)[:100]
 
 
-def _plain(text: str) -> str:
+def _make_file_name(text: str) -> str:
     return re.sub(r"[^\w.,+ -]+", "_", text).strip(" .")[:100] or "impasto"

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: of requests as they come, of the queue when it is asked."""
+"""Metrics for Prometheus: requests are counted, and the queue is read when it is scraped."""
 
 from __future__ import annotations
 
@@ -13,23 +13,21 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.types import Scope
 
-from impasto.studio.queue.rows import ENDED
-from impasto.studio.workers.supervisor import resident_bytes
+from impasto.studio.queue.job_rows import ENDED, STATES
+from impasto.studio.workers.supervisor import measure_memory
 
 if TYPE_CHECKING:
     from impasto.studio.studio import Studio
 
-STATES = ("queued", "running", *ENDED)
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 
-class Metrics:
-    """Of one server."""
+class StudioMetrics:
+    """Metrics of one server."""
 
     def __init__(self, studio: Studio) -> None:
-        """Nothing has been seen yet."""
         self._registry = CollectorRegistry()
-        self._registry.register(_OfQueue(studio))
+        self._registry.register(_QueueCollector(studio))
         self._requests = Counter(
             "impasto_http_requests",
             "Requests answered.",
@@ -38,63 +36,65 @@ class Metrics:
         )
         self._seconds = Histogram(
             "impasto_http_request_seconds",
-            "From a request to the end of its answer; streams of events are left out.",
+            "Time from a request to the end of its answer, without event streams.",
             ("route",),
             registry=self._registry,
         )
 
-    def see(self, scope: Scope, status: int, seconds: float) -> None:
-        """Note a request that has been answered."""
-        # As it is declared: an address of a client's choosing would be a series of its own.
+    def count_request(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count a request that has been answered."""
+        # The declared path: an address that a client chooses would become a series of its own.
         route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._requests.labels(method, route, status).inc()
         if not route.endswith("/events"):
             self._seconds.labels(route).observe(seconds)
 
-    def text(self) -> bytes:
-        """In Prometheus's format."""
+    def render(self) -> bytes:
+        """Return the metrics in Prometheus's format."""
         return generate_latest(self._registry)
 
 
-class _OfQueue(Collector):
+class _QueueCollector(Collector):
+    """Reads the state of the queue when Prometheus asks for it."""
+
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
     def describe(self) -> list[Metric]:
-        """Nothing beforehand, for the queue may not be open yet."""
+        """Return nothing, because the queue may not be open yet."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """What holds now, and what has been counted since the data folder was made."""
+        """Yield the present state, and the totals since the data folder was made."""
         studio = self._studio
-        states, totals = studio.queue.states(), studio.queue.totals()
-        jobs = GaugeMetricFamily("impasto_jobs", "Jobs that are kept, by state.", labels=["state"])
+        states, totals = studio.queue.count_states(), studio.queue.read_totals()
+        jobs = GaugeMetricFamily("impasto_jobs", "Jobs by state.", labels=["state"])
         for state in STATES:
             jobs.add_metric([state], states.get(state, 0))
         yield jobs
-        ended = CounterMetricFamily("impasto_jobs_ended", "Jobs ended.", labels=["state"])
+        ended = CounterMetricFamily("impasto_jobs_ended", "Jobs that have ended.", labels=["state"])
         for state in ENDED:
             ended.add_metric([state], totals.get(state, 0))
         yield ended
         for name, what, key in (
-            ("impasto_jobs_accepted", "Jobs accepted.", "accepted"),
-            ("impasto_job_seconds", "Seconds that ended jobs have worked.", "seconds"),
+            ("impasto_jobs_accepted", "Jobs that were accepted.", "accepted"),
+            ("impasto_job_seconds", "Working time of ended jobs.", "seconds"),
             ("impasto_workers_lost", "Workers that died.", "workers_lost"),
         ):
             yield CounterMetricFamily(name, what, totals.get(key, 0))
-        oldest = studio.queue.oldest_waiting()
+        oldest = studio.queue.read_oldest_waiting()
         free = shutil.disk_usage(studio.folder.path).free
-        memory = sum(map(resident_bytes, studio.supervisor.processes()))
+        memory = sum(map(measure_memory, studio.supervisor.list_processes()))
         for name, what, value in (
-            ("impasto_workers", "Workers alive.", studio.supervisor.alive()),
-            ("impasto_workers_resident_bytes", "Memory of the workers.", memory),
+            ("impasto_workers", "Workers that are alive.", studio.supervisor.count_alive()),
+            ("impasto_workers_resident_bytes", "Resident memory of the workers.", memory),
             ("impasto_queue_limit", "Jobs that may wait.", studio.settings.max_queue),
             (
                 "impasto_queue_oldest_seconds",
-                "Since the job at the head of the queue came.",
+                "Age of the oldest waiting job.",
                 0.0 if oldest is None else time.time() - oldest,
             ),
-            ("impasto_disk_free_bytes", "Where the data folder is.", free),
+            ("impasto_disk_free_bytes", "Free space on the disk of the data folder.", free),
         ):
             yield GaugeMetricFamily(name, what, value)

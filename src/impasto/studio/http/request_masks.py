@@ -1,4 +1,4 @@
-"""The masks of a request: pictures that come with it, and words that find them."""
+"""The masks of a request: pictures that come with it, and words that find masks."""
 
 from __future__ import annotations
 
@@ -15,78 +15,84 @@ from impasto.segment.mask_words import (
 from impasto.segment.wheels import MissingNetworkError
 from impasto.studio.http.schema import JobRequest, OfWord, Source
 from impasto.studio.problems import Problem
-from impasto.studio.settings import MOST_PICTURES
+from impasto.studio.settings import MAX_PICTURES
 
 
 @dataclass(frozen=True)
-class Regions:
-    """Paintings, and where they go; ``auto`` is spelled out.
+class RequestMasks:
+    """The paintings and their masks; the word ``auto`` is replaced by what it stands for.
 
     Attributes:
         styles: the paintings.
-        masks: of the photo: words, or where they come from.
-        parts: of the paintings: likewise, or none.
+        masks: masks of the photo: a word, or the source of a picture.
+        style_masks: masks of the paintings, in the same form. None: the whole painting counts.
     """
 
     styles: list[Source]
     masks: list[str | Source]
-    parts: list[str | Source | None]
+    style_masks: list[str | Source | None]
 
-    def sent_masks(self) -> Iterator[tuple[int, Source]]:
-        """Those that are pictures, with their places."""
+    def list_mask_pictures(self) -> Iterator[tuple[int, Source]]:
+        """Yield the masks of the photo that are pictures, with their places."""
         for place, each in enumerate(self.masks):
             if not isinstance(each, str):
                 yield place, each
 
-    def sent_parts(self) -> Iterator[tuple[int, Source]]:
-        """Likewise of the paintings'."""
-        for place, each in enumerate(self.parts):
+    def list_style_mask_pictures(self) -> Iterator[tuple[int, Source]]:
+        """Yield the masks of the paintings that are pictures, with their places."""
+        for place, each in enumerate(self.style_masks):
             if each is not None and not isinstance(each, str):
                 yield place, each
 
+    @property
     def mask_words(self) -> tuple[str | None, ...]:
-        """As :class:`Spec` has them."""
+        """Masks of the photo as :class:`JobSpec` has them."""
         return tuple(each if isinstance(each, str) else None for each in self.masks)
 
-    def part_words(self) -> tuple[str | bool, ...]:
-        """Likewise."""
-        return tuple(each if isinstance(each, str) else each is not None for each in self.parts)
+    @property
+    def style_mask_words(self) -> tuple[str | bool, ...]:
+        """Masks of the paintings as :class:`JobSpec` has them."""
+        return tuple(
+            each if isinstance(each, str) else each is not None for each in self.style_masks
+        )
 
 
-def regions_of(job: JobRequest) -> Regions:
-    """Of a request.
+def read_masks(job: JobRequest) -> RequestMasks:
+    """Read the paintings and the masks of a request.
 
     Raises:
-        Problem, InputError: there is no painting, or there are too many; a word is unknown, is not
-            of a mask, or cannot be looked for on this machine.
+        Problem, InputError: there is no painting, or there are too many; or a word is unknown, does
+            not fit, or needs a network that is not installed.
     """
     styles = job.styles or []
     if not styles:
-        raise Problem("bad_input", "style: there is none")
-    given: list[Any] = [each.word if isinstance(each, OfWord) else each for each in job.masks or []]
-    for word in given:
+        raise Problem("bad_input", "style: missing; a job needs at least one painting")
+    masks: list[Any] = [each.word if isinstance(each, OfWord) else each for each in job.masks or []]
+    for word in masks:
         if isinstance(word, str):
-            _check(word)
-    masks, paintings, parts = expand_auto(given, styles, job.style_masks or [])
-    if len(paintings) > MOST_PICTURES:
-        raise Problem("bad_input", f"style: more than {MOST_PICTURES}")
+            _check_word(word)
+    masks, paintings, style_masks = expand_auto(masks, styles, job.style_masks or [])
+    if len(paintings) > MAX_PICTURES:
+        raise Problem(
+            "bad_input", f"style: {len(paintings)} paintings; at most {MAX_PICTURES} are allowed"
+        )
     for word in masks:
         if isinstance(word, str):
             check_mask_word(word, len(styles))
-    return Regions(list(paintings), list(masks), list(parts))
+    return RequestMasks(list(paintings), list(masks), list(style_masks))
 
 
-def _check(word: str) -> None:
+def _check_word(word: str) -> None:
     if not is_mask_word(word):
-        known = "rect:X,Y,WIDTH,HEIGHT, salient, person, face and auto:COUNT"
-        raise Problem("bad_input", f"mask: no such word; there are {known}")
+        words = "rect:X,Y,WIDTH,HEIGHT, salient, person, face or auto:COUNT"
+        raise Problem("bad_input", f"mask: unknown word; expected {words}")
     if word.startswith("scribble"):
-        raise Problem("path_refused", "scribble: names a file; send the mask itself")
+        raise Problem("path_refused", "scribble: names a file of the server; send the mask itself")
     try:
         check_network_present(word)
     except MissingNetworkError:
         raise Problem(
             "no_mask_network",
-            f"{word}: `impasto mask PHOTO {word} -o MASK.png` on the server's machine says how to "
-            "fetch it, once",
+            f"{word}: its network is not installed; run `impasto mask PHOTO {word} -o MASK.png` on "
+            "the server's machine to see how to fetch it",
         ) from None

@@ -1,4 +1,4 @@
-"""What goes over the wire: requests and answers, as the OpenAPI document has them."""
+"""Requests and answers as the OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from impasto.studio.settings import MOST_PICTURES
+from impasto.studio.settings import MAX_PICTURES
 
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+SCHEMA_SUFFIX = "Message"
+"""Of classes whose schemas have the same name without it."""
 
 
 class Message(BaseModel):
+    """Base of requests and answers: unknown fields and numbers that are not finite are errors."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Data(Message):
-    """A picture in the request itself."""
+    """A picture inside the request."""
 
     data: str
     """The file in base64."""
 
 
 class Upload(Message):
-    """A file of the same multipart request."""
+    """A file part of the same multipart request."""
 
-    file: Annotated[int, Field(ge=0, lt=MOST_PICTURES)]
-    """Place among the parts of its name, from 0."""
+    file: Annotated[int, Field(ge=0, lt=MAX_PICTURES)]
+    """Position among the parts of its name, from 0."""
 
 
 class OfJob(Message):
-    """A picture, or the clip, of another job."""
+    """A picture, or the clip, of an earlier job."""
 
     job: JobId
     what: Annotated[str, Field(pattern=r"^(photo|clip|init|result|preview|(style|mask)/[0-7])$")]
 
 
 class OfStyle(Message):
-    """A shipped painting."""
+    """A painting that ships with impasto."""
 
     style_name: Annotated[str, Field(max_length=40)]
 
@@ -51,63 +55,68 @@ class OfWord(Message):
 
 Source = Data | Upload | OfJob | OfStyle
 MaskSource = Source | OfWord
-Sources = Annotated[list[Source], Field(max_length=MOST_PICTURES)]
+Sources = Annotated[list[Source], Field(max_length=MAX_PICTURES)]
 
 
 class JobRequest(Message):
-    """What to make. With multipart, the pictures may come as parts instead."""
+    """A job. In a multipart request, the pictures may be parts instead."""
 
     recipe: str | dict[str, Any] | None = None
-    """A name of /v1/recipes, or a recipe; none: ``draft`` for a draft, else ``standard``."""
+    """A name from /v1/recipes, or a whole recipe. Default: ``draft`` for a draft, else
+    ``standard``."""
     set: Annotated[dict[str, Any], Field(max_length=100)] = {}
-    """Fields of the recipe to change, by dotted key, such as ``style.scale``."""
+    """Changes of the recipe by dotted key, such as ``style.scale``."""
     draft: bool = False
-    """Whether the job goes ahead of all that are none."""
+    """Whether the job goes ahead of all jobs that are not drafts."""
     title: Annotated[str, Field(max_length=200)] = ""
     depth: Literal[8, 16] = 8
-    """Bits a channel of the result."""
+    """Bits per channel of the result."""
     keep_metadata: bool = False
-    """Whether the photo's EXIF and copyright, its position included, go into the result; of a clip,
-    what its file says of itself."""
+    """Whether the metadata of the photo or clip, including its location, is copied into the
+    result."""
     photo: Source | None = None
     clip: Source | None = None
-    """Instead of a photo: every frame of it is painted."""
+    """A clip instead of a photo; all of its frames are painted."""
     preview: bool = False
-    """Whether only a contact sheet and the first seconds of the clip are wanted."""
+    """Whether to paint only a contact sheet and the first seconds of the clip."""
     stability: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Of a clip: 0 paints every frame by itself, 1 keeps all that can be kept."""
+    """How steady a film is: 0 paints every frame by itself, 1 reuses as much as possible."""
     styles: Sources | None = None
-    """The paintings in their order; none: those that come as parts."""
-    masks: Annotated[list[MaskSource], Field(max_length=MOST_PICTURES)] | None = None
-    """Where each painting goes in the photo, in their order."""
-    style_masks: Annotated[list[Source | None], Field(max_length=MOST_PICTURES)] | None = None
-    """One for each painting, or null."""
+    """The paintings in their order. Default: the parts named ``style`` and ``style_name``."""
+    masks: Annotated[list[MaskSource], Field(max_length=MAX_PICTURES)] | None = None
+    """Where each painting goes in the photo, in the order of the paintings."""
+    style_masks: Annotated[list[Source | None], Field(max_length=MAX_PICTURES)] | None = None
+    """Which part of each painting counts; null: all of it."""
     init: Source | None = None
-    """A picture to begin with."""
+    """A picture to start from."""
 
 
-class Losses(Message):
+class LossesMessage(Message):
+    """Losses of a step."""
+
     total: float | None = None
     content: float | None = None
     style: float | None = None
 
 
-class Progress(Message):
+class ProgressMessage(Message):
+    """How far a job is."""
+
     iteration: int
     iterations: int
     unit: Literal["step", "frame"] = "step"
-    """What an iteration is: of a clip, a frame."""
+    """What an iteration is; in a clip it is a frame."""
     scale: int
-    """From 0, the coarsest."""
+    """From 0, which is the coarsest."""
     scales: int
     width: int
     height: int
-    losses: Losses
+    losses: LossesMessage
     seconds_left: float
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457; ``code`` is stable."""
+    """A problem by RFC 9457; ``code`` is stable."""
 
     type: str
     title: str
@@ -117,25 +126,31 @@ class ProblemDetails(BaseModel):
 
 
 class PictureInfo(Message):
+    """A picture of a job."""
+
     name: str
-    """That the client gave it."""
+    """The client's name for it."""
     width: int
     height: int
     style_name: str | None = None
-    """If it is a shipped painting."""
+    """Name of a painting that ships with impasto, if it is one."""
 
 
 class ClipInfo(Message):
+    """The clip of a job."""
+
     frames: int
     seconds: float
     preview: bool
-    """Whether only a contact sheet and the first seconds are wanted."""
+    """Whether only a contact sheet and the first seconds are painted."""
     stability: float
     media_type: str
-    """Of the result."""
+    """Media type of the result."""
 
 
-class Links(Message):
+class LinksMessage(Message):
+    """Addresses of a job; null: there is no such picture yet."""
+
     self: str
     events: str
     preview: str | None
@@ -144,59 +159,69 @@ class Links(Message):
     sheet: str | None
     """The contact sheet of a clip's preview."""
     photo: str
-    """Of a clip, its first frame."""
+    """The photo, or the first frame of the clip."""
     styles: list[str]
     masks: list[str]
 
 
-class Job(Message):
+class JobMessage(Message):
+    """A job."""
+
     id: JobId
     title: str
     state: Literal["queued", "running", "stopped", "done", "failed", "cancelled"]
     draft: bool
     created: str
-    """ISO 8601, like the other times."""
+    """Time by ISO 8601, like the other times."""
     started: str | None
     ended: str | None
     seconds: float
-    """Worked so far."""
+    """Seconds worked so far."""
     position: int | None
-    """Jobs ahead of it in the queue."""
-    progress: Progress | None
+    """Number of jobs ahead of it in the queue."""
+    progress: ProgressMessage | None
     problem: ProblemDetails | None
     recipe: dict[str, Any]
     depth: int
     keep_metadata: bool
     width: int | None
     height: int | None
-    """Of the result, once there is one."""
+    """Size of the result, once there is one."""
     photo: PictureInfo
-    """Or the clip."""
+    """The photo or the clip."""
     clip: ClipInfo | None
-    """None: it is a photo."""
+    """null: the job has a photo."""
     paintings: list[PictureInfo]
     styles: int
     masks: int
-    links: Links
+    links: LinksMessage
 
 
 class JobPage(Message):
-    jobs: list[Job]
+    """A part of the list of jobs."""
+
+    jobs: list[JobMessage]
     next: JobId | None
-    """What to give as ``before`` for the next page."""
+    """Value of ``before`` for the next page. null: this is the last page."""
 
 
 class NamedRecipe(Message):
+    """A recipe that ships with impasto."""
+
     name: str
     description: str
     recipe: dict[str, Any]
 
 
 class Recipes(Message):
+    """The recipes that ship with impasto."""
+
     recipes: list[NamedRecipe]
 
 
-class Style(Message):
+class StyleMessage(Message):
+    """A painting that ships with impasto."""
+
     name: str
     title: str
     url: str
@@ -204,18 +229,24 @@ class Style(Message):
 
 
 class Styles(Message):
-    styles: list[Style]
+    """The paintings that ship with impasto."""
+
+    styles: list[StyleMessage]
 
 
 class NamedHash(Message):
+    """A file that a picture was made from."""
+
     name: str
     sha256: str
 
 
 class Restored(Message):
+    """What a finished picture says about itself."""
+
     recipe: dict[str, Any]
     init: str | None
-    """Name of the picture that it began with, which has to be sent as ``init`` again."""
+    """Name of the picture that it started from, which has to be sent as ``init`` again."""
     version: str
     photo: NamedHash
     paintings: list[NamedHash]
@@ -223,13 +254,15 @@ class Restored(Message):
 
 
 class Health(Message):
-    status: Literal["ok", "ailing"]
+    """State of the server."""
+
+    status: Literal["ok", "unhealthy"]
     version: str
     workers: int
-    """That are alive."""
+    """Number of workers that are alive."""
     device: str
-    """That they work on."""
+    """Device that they use."""
     upload_limit: int
-    """Bytes of a request."""
+    """Largest size of a request in bytes."""
     queued: int
     running: int

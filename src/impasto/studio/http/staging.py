@@ -1,4 +1,4 @@
-"""The pictures of a request, put into a folder from wherever they come."""
+"""Stages the pictures of a request: puts them into a folder, wherever they come from."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
+from impasto.studio.http.job_views import has_result
 from impasto.studio.http.schema import Data, JobRequest, OfJob, OfStyle, Source, Upload
-from impasto.studio.http.views import has_result
-from impasto.studio.page.examples import painting
+from impasto.studio.page.example_paintings import find_painting
 from impasto.studio.problems import Problem
-from impasto.studio.queue import folder as files
-from impasto.studio.queue.folder import Folder
-from impasto.studio.queue.queue import Queue
+from impasto.studio.queue import job_files
+from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.job_queue import JobQueue
 
 
 class Stager:
-    """Puts the pictures of a request into a folder, and remembers what they were."""
+    """Puts the pictures of a request into a folder, and remembers their hashes."""
 
     def __init__(
-        self, folder: Folder, queue: Queue, parts: dict[str, list[UploadFile]], place: Path
+        self, folder: DataFolder, queue: JobQueue, parts: dict[str, list[UploadFile]], place: Path
     ) -> None:
-        """Nothing is staged yet.
+        """Prepare to fill a folder.
 
         Args:
-            folder, queue: of earlier jobs.
-            parts: files of the request, by the name of their part.
+            folder: with the files of earlier jobs.
+            queue: of the same folder.
+            parts: files of the request, by the names of their parts.
             place: the folder to fill.
         """
         self._folder = folder
@@ -40,7 +41,15 @@ class Stager:
         self._hashes: list[str] = []
 
     def put(self, source: Source, part: str, file: str) -> str:
-        """Stage a picture; what the client calls it.
+        """Stage a picture.
+
+        Args:
+            source: where it comes from.
+            part: name of its part, if it is an upload.
+            file: name of its file in the folder.
+
+        Returns:
+            The client's name for it.
 
         Raises:
             Problem: there is no such picture.
@@ -53,56 +62,59 @@ class Stager:
             except (binascii.Error, ValueError):
                 raise Problem("bad_input", f"{file}: not base64") from None
         elif isinstance(source, OfStyle):
-            found = painting(source.style_name)
-            name = found.path.name
-            shutil.copyfile(found.path, target)
+            painting = find_painting(source.style_name)
+            name = painting.path.name
+            shutil.copyfile(painting.path, target)
         elif isinstance(source, OfJob):
-            name = self._of_job(source, target)
+            name = self._put_file_of_job(source, target)
         else:
-            name = self._upload(source, part, target)
+            name = self._put_upload(source, part, target)
         with target.open("rb") as data:
             self._hashes.append(f"{file} {hashlib.file_digest(data, 'sha256').hexdigest()}")
         return name
 
-    def _upload(self, source: Upload, part: str, target: Path) -> str:
-        given = self._parts.get(part, [])
-        if source.file >= len(given):
-            raise Problem("bad_input", f"{part}: there is no part {source.file}")
-        upload = given[source.file]
+    def _put_upload(self, source: Upload, part: str, target: Path) -> str:
+        uploads = self._parts.get(part, [])
+        if source.file >= len(uploads):
+            raise Problem(
+                "bad_input",
+                f"{part}: there is no part {source.file}; the request has {len(uploads)}",
+            )
+        upload = uploads[source.file]
         upload.file.seek(0)
         with target.open("wb") as file:
             shutil.copyfileobj(upload.file, file, 1 << 20)
-        return display_name(upload.filename) or target.name
+        return clean_name(upload.filename) or target.name
 
-    def _of_job(self, source: OfJob, target: Path) -> str:
+    def _put_file_of_job(self, source: OfJob, target: Path) -> str:
         row = self._queue.get(source.job)
         what, _, number = source.what.partition("/")
         file = {
-            "photo": files.PHOTO,
-            "clip": files.CLIP,
-            "init": files.START,
-            "result": files.RESULT,
-            "preview": files.PREVIEW,
-            "style": files.style_file(int(number or 0)),
-            "mask": files.mask_file(int(number or 0)),
+            "photo": job_files.PHOTO,
+            "clip": job_files.CLIP,
+            "init": job_files.START,
+            "result": job_files.RESULT,
+            "preview": job_files.PREVIEW,
+            "style": job_files.name_style(int(number or 0)),
+            "mask": job_files.name_mask(int(number or 0)),
         }[what]
-        path = self._folder.of(row.id) / file
-        if what == "mask" and not path.is_file():  # it was found and not sent
-            path = path.with_name(files.view_file(path.name))
+        path = self._folder.locate(row.id) / file
+        if what == "mask" and not path.is_file():  # a word found it
+            path = path.with_name(job_files.name_view(path.name))
         if not path.is_file() or (what == "result" and not has_result(row, path.parent)):
             raise Problem("no_result", f"the job {row.id} has no {source.what}")
-        files.copy(path, target)
+        job_files.link_or_copy(path, target)
         names = {"photo": row.spec.names[0], "clip": row.spec.names[0]}
         names |= {f"style/{place}": name for place, name in enumerate(row.spec.names[1:])}
         return names.get(source.what, file)
 
-    def digest(self, job: JobRequest) -> str:
-        """Of the request and all its pictures."""
-        sent = [job.model_dump_json(), *self._hashes]
-        return hashlib.sha256("\n".join(sent).encode()).hexdigest()
+    def hash_request(self, job: JobRequest) -> str:
+        """Return the SHA-256 of the request and all its pictures."""
+        parts = [job.model_dump_json(), *self._hashes]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def display_name(name: str | None) -> str:
-    """A file's name of a client's: without folders, and nothing in it that does not print."""
+def clean_name(name: str | None) -> str:
+    """Return a client's file name without folders and without characters that do not print."""
     last = re.split(r"[/\\]", name or "")[-1]
     return "".join(letter for letter in last if letter.isprintable()).strip()[:100]

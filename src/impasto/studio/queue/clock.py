@@ -1,4 +1,4 @@
-"""A clock for what is deleted by age: it distrusts jumps of the machine's time."""
+"""A clock for deletions by age, which distrusts jumps of the machine's time."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from impasto.errors import ResourceError
 from impasto.studio.queue.ownership import write_private
 
 JUMP_S = 86_400.0
-"""Seconds that the machine's time may get ahead of what has passed, and still be trusted."""
+"""Seconds that the machine's time may be ahead of what has passed and still be trusted."""
 SETTLE_S = 86_400.0
 """Seconds that a server has to run after a larger jump until the new time is trusted."""
 
 log = logging.getLogger("impasto.studio")
 
 
-class Clock:
-    """Compares the machine's time with its uptime, and between servers with the time seen last.
+class TrustedClock:
+    """Compares the machine's time with its uptime, and between servers with the last known time.
 
-    After an unexplained jump ahead, :attr:`now` goes on from where it was until the new time has
-    stood for :data:`SETTLE_S`.
+    After an unexplained jump ahead, :attr:`now` continues from where it was until the new time has
+    been stable for :data:`SETTLE_S`.
 
     Attributes:
-        now: seconds since 1970, as far as they are trusted.
-        lived: seconds that have passed for certain, over all servers of this data folder; it never
-            follows a jump.
+        now: trusted seconds since 1970.
+        lived: seconds that have certainly passed, over all servers of this data folder; jumps do
+            not count.
     """
 
     def __init__(self, file: Path, latest: float | None = None) -> None:
-        """Read what the last server has seen.
+        """Continue from what the last server stored.
 
         Args:
-            file: where the times seen are kept.
-            latest: seconds since 1970 that certainly were, for a data folder without such a file.
+            file: where the times are stored.
+            latest: a past time in seconds since 1970, for a data folder without such a file.
                 None: the machine's time now.
         """
         self._file = file
         self._wall = time.time() if latest is None else latest
         self._uptime, self._boot = measure_uptime(), read_boot_id()
         self._lag = self._stable = self.lived = 0.0
-        # Without the file, how long ago the latest time was is not known.
+        # Without the file, it is not known how long ago the latest time was.
         self._is_same_boot = False
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             self._load()
@@ -61,7 +61,7 @@ class Clock:
             self._uptime = uptime
 
     def look(self) -> float:
-        """Look at the machine's time and note it; the trusted time."""
+        """Read the machine's time, store it, and return the trusted time."""
         wall, uptime = time.time(), measure_uptime()
         passed = max(0.0, uptime - self._uptime)
         ahead = wall - self._wall - passed
@@ -69,7 +69,7 @@ class Clock:
             self._lag += ahead
             self._stable = 0.0
             log.warning(
-                "the clock jumped ahead: nothing more is removed by age until it has been stable",
+                "the clock jumped ahead; nothing is removed by age until it has been stable",
                 extra={"seconds": round(ahead), "stable_for": SETTLE_S},
             )
         else:
@@ -95,19 +95,19 @@ class Clock:
             "uptime": self._uptime,
             "boot": self._boot,
         }
-        with contextlib.suppress(ResourceError):  # a full disk must not keep the workers from work
+        with contextlib.suppress(ResourceError):  # a full disk must not stop the workers
             write_private(self._file, data)
 
 
 def measure_uptime() -> float:
-    """Seconds on a clock that nobody can set; with the time asleep, where the system counts it."""
+    """Return seconds of a clock that nobody can set, time asleep included where possible."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 def read_boot_id() -> str:
-    """Tell one start of the machine from another; empty where the system does not."""
+    """Return an id of this start of the machine. Empty: the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Marker files, which tell what the studio made from everything else in its data folder."""
+"""Marker files, which tell the studio's own folders from everything else in its data folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ JOB_FORMAT = "impasto studio job 1"
 
 @dataclass(frozen=True)
 class StudioMark:
-    """What the marker of a data folder holds.
+    """The content of a data folder's marker.
 
     Attributes:
         studio: random id of the data folder, 32 hexadecimal digits.
-        is_adopting: whether job folders of version 0.1, which have no markers, still get theirs.
+        is_adopting: whether the job folders, which version 0.1 left without markers, still get
+            theirs.
     """
 
     studio: str
@@ -34,14 +35,16 @@ class StudioMark:
 
 @dataclass(frozen=True)
 class JobMark:
-    """What the marker of a job's folder holds.
+    """The content of a job folder's marker.
 
     Attributes:
-        studio: id of the data folder that it was made in.
+        studio: id of the data folder.
         job: id of the job, which is the folder's name.
-        record: the job's row, to list it again if the table is lost. None: it was not accepted yet.
-        is_deleted: whether a client asked to delete it, so that it must not be listed again.
-        trashed: when it was moved to the trash, on the clock's count of explained seconds.
+        record: the job's row, to list the job again if the table is lost. None: it is not accepted
+            yet.
+        is_deleted: whether a client asked to delete the job, so that it must not be listed again.
+        trashed: value of :attr:`TrustedClock.lived` when the folder went to the trash. None: it is
+            not there.
     """
 
     studio: str
@@ -74,7 +77,7 @@ def read_studio_mark(folder: Path) -> StudioMark | None:
 
 
 def claim_folder(folder: Path, mark: StudioMark) -> StudioMark:
-    """Mark a folder as a data folder, and read the marker: of several servers, one writes it.
+    """Mark a folder as a data folder, and read the marker back: another server may be faster.
 
     Raises:
         ResourceError: it cannot be written.
@@ -103,7 +106,7 @@ def write_studio_mark(folder: Path, mark: StudioMark) -> None:
 
 
 def read_job_mark(folder: Path) -> JobMark | None:
-    """Read the marker of a job's folder. None: it is no folder, or has no sound marker."""
+    """Read the marker of a job's folder. None: it is no folder, or has no valid marker."""
     path = folder / JOB_FILE
     if folder.is_symlink() or not folder.is_dir() or path.is_symlink():
         return None
@@ -128,7 +131,7 @@ def write_job_mark(folder: Path, mark: JobMark) -> None:
 
 
 def write_private(target: Path, data: dict[str, Any]) -> None:
-    """Write JSON that only the owner can read, all of it or nothing.
+    """Write JSON atomically to a file that only its owner can read.
 
     Raises:
         ResourceError: it cannot be written.
@@ -139,7 +142,7 @@ def write_private(target: Path, data: dict[str, Any]) -> None:
 
 
 def is_in_use(path: Path) -> bool:
-    """Whether there is something: a folder or a file that is not empty."""
+    """Tell whether a path is a folder or a file that is not empty."""
     if path.is_dir():
         return any(path.iterdir())
     return os.path.lexists(path) and (not path.is_file() or path.stat().st_size > 0)

@@ -1,4 +1,4 @@
-"""A clip painted: from wherever its frames had got to, to the film of them."""
+"""Paints a clip: from its finished frames, if there are any, to the film."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
@@ -18,9 +18,10 @@ from impasto.image.files.atomic import replace_atomically
 from impasto.image.picture import to_levels
 from impasto.optimize.checkpoint import essence
 from impasto.recipe.recipe import parse_recipe
-from impasto.studio.http.bounds import check_film, check_size
-from impasto.studio.queue import folder as files
-from impasto.studio.queue.rows import Film
+from impasto.studio.decoding.decoder import FilmOrder
+from impasto.studio.queue import job_files
+from impasto.studio.queue.job_rows import FilmSpec
+from impasto.studio.workers.job_context import JobContext
 from impasto.video.clip.frames import levels_to_floats
 from impasto.video.clip.selection import FrameSource, Selection, choose_sheet_places, select_preview
 from impasto.video.engines.frame_engines import make_frame_engine
@@ -32,78 +33,76 @@ from impasto.video.job.frame_store import FrameStore, StoredFrame
 from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.stabilizer import FrameEngine, Stabilizer
 
-if TYPE_CHECKING:
-    from impasto.studio.workers.attempt import Attempt
+PACE_FRAMES = 20
+"""Latest frames that the remaining time is estimated from."""
 
 
-class Halted(Exception):  # noqa: N818 -- not an error
-    """The job is to become something else; raised between two iterations."""
+class JobInterruption(Exception):  # noqa: N818 -- not an error
+    """The job has to end in the state that is the argument; raised between two iterations."""
 
 
 class FilmJob:
-    """One clip, or its preview."""
+    """A job with a clip: the whole film, or its preview."""
 
-    def __init__(self, attempt: Attempt, film: Film) -> None:
-        """Open the clip, and see how large the film will be.
+    def __init__(self, context: JobContext, film: FilmSpec) -> None:
+        """Open the clip, and choose the size of the film.
 
         Raises:
-            Problem, ImpastoError: it cannot be painted here.
+            Problem, ImpastoError: the clip cannot be painted here.
         """
-        self._attempt = attempt
+        self._context = context
         self._film = film
-        self._place = attempt.place
-        spec, settings = attempt.row.spec, attempt.worker.settings
+        self._place = context.place
+        spec, settings = context.row.spec, context.settings
         self._target = self._place / spec.result
-        self._clip = attempt.worker.decoder.clip(self._place / files.CLIP, spec.names[0])
+        self._clip = context.services.decoder.open_clip(self._place / job_files.CLIP, spec.names[0])
         recipe = parse_recipe(json.dumps(spec.recipe))
-        form, painter = self._clip.format, attempt.worker.engine(recipe)
-        longer = recipe.size or choose_longer_side(
-            max(form.width, form.height), painter.hardware.device
-        )
+        context.services.engines.load(recipe)  # fails before any work if a network is missing
+        form, device = self._clip.format, context.services.engines.hardware.device
+        longer = recipe.size or choose_longer_side(max(form.width, form.height), device)
         self._size = choose_film_size(form, longer, self._target)
         if min(self._size) <= SHORTEST:
-            raise InputError(f"size: both sides of a film have to be above {SHORTEST} px")
-        check_size(self._size, settings)
-        check_film(self._size, film.wanted, settings)
+            raise InputError(
+                f"`size`: both sides of a film must be above {SHORTEST} px", field="size"
+            )
+        settings.check_result(self._size)
+        settings.check_film(self._size, film.frames_to_paint)
         self._recipe = recipe.with_changes({"size": max(self._size)})
-        self._paintings = attempt.paintings()
+        self._paintings = context.read_paintings()
         self._selection = select_preview(Selection()) if film.preview else Selection()
-        self._done, self._total = 0, film.wanted
+        self._done, self._total = 0, film.frames_to_paint
         self._pace: list[float] = []
 
-    def made(self) -> str:
-        """The state that the job ends in.
-
-        Raises:
-            Problem, ImpastoError: it fails.
-        """
+    def run(self) -> str:
+        """See :class:`impasto.studio.workers.job_context.StudioJob`."""
         state = "done"
         try:
-            engine = self._engine()
+            engine = self._make_engine()
             if self._film.preview:
-                self._make_sheet(engine)
-            work = self._work(files.FRAMES)
-            self._make_frames(engine, work)
-        except Halted as halted:
-            state = str(halted)
-        if state in ("done", "stopped") and (work := self._work(files.FRAMES)).frame_count:
-            self._write(work, whole=state == "done")
+                self._paint_sheet(engine)
+            self._paint_frames(engine, self._open_store(job_files.FRAMES))
+        except JobInterruption as interruption:
+            state = str(interruption)
+        if state in ("done", "stopped"):
+            store = self._open_store(job_files.FRAMES)
+            if store.frame_count:
+                self._write(store, is_whole=state == "done")
         return state
 
-    def _engine(self) -> FrameEngine:
-        worker = self._attempt.worker
+    def _make_engine(self) -> FrameEngine:
+        engines = self._context.services.engines
         return make_frame_engine(
             self._recipe,
             self._paintings,
             self._size,
             FrameSettings(self._film.stability),
-            worker.hardware,
-            on_step=lambda _: self._look(),
-            cache=worker.cache,
+            engines.hardware,
+            on_step=lambda _: self._report(),
+            cache=engines.cache,
         )
 
-    def _facts(self) -> dict[str, Any]:
-        """Everything that the frames depend on, but for the clip, which is the folder's own."""
+    def _list_facts(self) -> dict[str, Any]:
+        """Return what the frames depend on, except for the clip, which is in the same folder."""
         return {
             "version": __version__,
             "recipe": json.loads(essence(self._recipe)),
@@ -113,74 +112,79 @@ class FilmJob:
             "preview": self._film.preview,
         }
 
-    def _work(self, folder: str) -> FrameStore:
-        # Frames that another version of impasto made are begun anew.
-        return FrameStore(self._place / folder, self._facts(), restart=True)
+    def _open_store(self, folder: str) -> FrameStore:
+        # Frames of another version of impasto are painted again.
+        return FrameStore(self._place / folder, self._list_facts(), restart=True)
 
-    def _make_sheet(self, engine: FrameEngine) -> None:
+    def _paint_sheet(self, engine: FrameEngine) -> None:
         source = FrameSource(self._clip, Selection(), self._size)
         count = len(choose_sheet_places(source.count_frames()))
-        if (self._place / files.SHEET).exists():
+        if (self._place / job_files.SHEET).exists():
             self._done = count
             return
-        work, sheet = self._work(files.SHEET_FRAMES), make_sheet(self._size, count)
-        for place, each in enumerate(work.read_film_frames()):
+        store, sheet = self._open_store(job_files.SHEET_FRAMES), make_sheet(self._size, count)
+        for place, each in enumerate(store.read_film_frames()):
             place_on_sheet(sheet, place, each.time, levels_to_floats(each.load()))
-        self._done, began = work.frame_count, time.monotonic()
-        alone = paint_sheet_frames(source, engine, work.frame_count)
-        for place, seen, frame in alone:
+        self._done, start = store.frame_count, time.monotonic()
+        for place, when, frame in paint_sheet_frames(source, engine, store.frame_count):
             levels = to_levels(frame, 8)
             # No fingerprint: these frames are never resumed from.
-            work.save(place, StoredFrame(seen, 0, levels, ""), levels)
-            place_on_sheet(sheet, place, seen, frame)
-            began = self._count(began)
-            self._look(lambda: sheet.image)
-        with replace_atomically(self._place / files.SHEET) as path:
+            store.save(place, StoredFrame(when, 0, levels, ""), levels)
+            place_on_sheet(sheet, place, when, frame)
+            start = self._count_frame(start)
+            self._report(lambda: sheet.image)
+        with replace_atomically(self._place / job_files.SHEET) as path:
             sheet.image.save(path, "PNG")
         self._done = count
-        work.remove()
+        store.remove()
 
-    def _make_frames(self, engine: FrameEngine, work: FrameStore) -> None:
-        before, began = self._done, time.monotonic()
-        self._done += work.frame_count
-        self._attempt.fresh()
+    def _paint_frames(self, engine: FrameEngine, store: FrameStore) -> None:
+        before, start = self._done, time.monotonic()
+        self._done += store.frame_count
+        self._context.expedite()
         source = FrameSource(self._clip, self._selection, self._size)
         stabilizer = Stabilizer(engine, DisEstimator(), self._film.stability)
-        for progress in paint_film(source, stabilizer, work):
+        for progress in paint_film(source, stabilizer, store):
             self._done = before + progress.index
-            began = self._count(began)
-            self._look(partial(self._shown, work, progress.index))
+            start = self._count_frame(start)
+            self._report(partial(_render_frame, store, progress.index))
 
-    def _count(self, began: float) -> float:
-        """Note that one more frame is done, begun at a time; the time now."""
+    def _count_frame(self, start: float) -> float:
+        """Count one more painted frame.
+
+        Args:
+            start: when it was begun, in seconds of :func:`time.monotonic`.
+
+        Returns:
+            The time now.
+        """
         self._done += 1
         self._total = max(self._total, self._done)
-        # However few the clip claimed to have.
-        check_film(self._size, self._done, self._attempt.worker.settings)
+        # The clip may have more frames than it claims.
+        self._context.settings.check_film(self._size, self._done)
         now = time.monotonic()
-        self._pace = [*self._pace[-19:], now - began]
+        self._pace = [*self._pace, now - start][-PACE_FRAMES:]
         return now
 
-    @staticmethod
-    def _shown(work: FrameStore, index: int) -> Image.Image:
-        return Image.fromarray(work.read_pixels(index))
+    def _report(self, render: Callable[[], Image.Image] | None = None) -> None:
+        """Report progress if that is due, or if there is a new frame.
 
-    def _look(self, picture: Callable[[], Image.Image] | None = None) -> None:
-        """Tell how far it is, and see whether to go on.
+        Args:
+            render: makes the picture of a new frame. None: there is none.
 
         Raises:
-            Halted: no.
-            Problem: there is no time left.
+            JobInterruption: the job has to end now.
+            Problem: its time is used up.
         """
-        attempt = self._attempt
-        attempt.check_time()
-        if picture is None and not attempt.is_due():
+        context = self._context
+        context.check_time()
+        if render is None and not context.is_report_due():
             return
-        state = attempt.tell(self._progress(), picture)
+        state = context.report(self._describe_progress(), render)
         if state is not None and self._done < self._total:
-            raise Halted(state)
+            raise JobInterruption(state)
 
-    def _progress(self) -> dict[str, Any]:
+    def _describe_progress(self) -> dict[str, Any]:
         pace = sum(self._pace) / len(self._pace) if self._pace else 0.0
         return {
             "iteration": self._done,
@@ -194,25 +198,31 @@ class FilmJob:
             "seconds_left": round(pace * (self._total - self._done), 1),
         }
 
-    def _write(self, work: FrameStore, *, whole: bool) -> None:
-        if whole:  # a broken end may have cost some
+    def _write(self, store: FrameStore, *, is_whole: bool) -> None:
+        if is_whole:  # a damaged end of the clip may have cost frames
             self._total = self._done
-        attempt, facts = self._attempt, self._facts()
-        spec, end = attempt.row.spec, self._selection.end
+        context, facts = self._context, self._list_facts()
+        spec, end = context.row.spec, self._selection.end
         recipe = self._recipe.model_dump(mode="json")
         record = json.dumps({"impasto": __version__, "recipe": recipe, "video": facts})
-        attempt.worker.decoder.film(
-            self._place / files.CLIP,
-            spec.names[0],
-            attempt.worker.settings.job_seconds,
+        order = FilmOrder(
             target=str(self._target),
-            work=str(work.folder),
+            store=str(store.folder),
             facts=facts,
             size=self._size,
             end=None if end is None else str(end),
-            record=record if whole else None,
+            record=record if is_whole else None,
             keep_metadata=spec.keep_metadata,
         )
-        attempt.result_written(self._target, self._shown(work, work.frame_count // 2))
-        attempt.fresh()
-        attempt.tell(self._progress(), partial(self._shown, work, work.frame_count - 1))
+        context.services.decoder.write_film(
+            self._place / job_files.CLIP, spec.names[0], order, seconds=context.settings.job_seconds
+        )
+        context.finish_result(self._target, _render_frame(store, store.frame_count // 2))
+        context.expedite()
+        context.report(
+            self._describe_progress(), partial(_render_frame, store, store.frame_count - 1)
+        )
+
+
+def _render_frame(store: FrameStore, index: int) -> Image.Image:
+    return Image.fromarray(store.read_pixels(index))

@@ -1,4 +1,4 @@
-"""A photo painted: from its pictures, or its checkpoint, to the result."""
+"""Paints a photo: from its pictures, or its checkpoint, to the result."""
 
 from __future__ import annotations
 
@@ -19,95 +19,92 @@ from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
 from impasto.recipe.recipe import Recipe, parse_recipe
 from impasto.segment.mask_words import find_masks
-from impasto.studio.decoding.browser_view import show
-from impasto.studio.http.bounds import check_size
-from impasto.studio.queue import folder as files
+from impasto.studio.decoding.browser_view import write_view
+from impasto.studio.queue import job_files
+from impasto.studio.workers.job_context import JobContext
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
     from impasto.engine.inputs import Inputs
     from impasto.engine.protocol import PictureEngine
     from impasto.engine.step import Step
-    from impasto.studio.workers.attempt import Attempt
 
 log = logging.getLogger("impasto.studio")
 
 
 class PictureJob:
-    """One photo."""
+    """A job with a photo."""
 
-    def __init__(self, attempt: Attempt) -> None:
-        """Nothing is done yet."""
-        self._attempt = attempt
-        self._place = attempt.place
-        self._spec = attempt.row.spec
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._place = context.place
+        self._spec = context.row.spec
         self._scale = -1
 
-    def made(self) -> str:
-        """The state that the job ends in.
-
-        Raises:
-            Problem, ImpastoError: it fails.
-        """
+    def run(self) -> str:
+        """See :class:`impasto.studio.workers.job_context.StudioJob`."""
         from impasto.api.stylize import make_result
 
-        attempt, spec = self._attempt, self._spec
+        context, spec = self._context, self._spec
         recipe = parse_recipe(json.dumps(spec.recipe))
         if spec.init:
-            start = str(self._place / files.START)
+            start = str(self._place / job_files.START)
             recipe = recipe.with_changes({"start.base": "image", "start.image": start})
-        inputs = self._inputs(recipe)
-        engine = attempt.worker.engine(recipe)
-        check_size(engine.size_for(inputs.photo), attempt.worker.settings)
-        # Closing writes the checkpoint, which has to be there before anybody else takes the job.
-        with contextlib.closing(self._steps(engine, inputs)) as steps:
+        inputs = self._read_inputs(recipe)
+        engine = context.services.engines.load(recipe)
+        context.settings.check_result(engine.size_for(inputs.photo))
+        # Closing writes the checkpoint, which has to exist before anybody else takes the job.
+        with contextlib.closing(self._start_run(engine, inputs)) as steps:
             for last in steps:  # at least one
-                state = self._seen(last)
+                state = self._handle_step(last)
                 if state is not None:
                     break
         if state not in (None, "stopped"):
             return state
-        result = make_result(engine, last, inputs, spec.names, attempt.used)
-        self._write(result, whole=state is None)
-        attempt.fresh()
-        attempt.tell(progress_of(last), last.preview)
+        result = make_result(engine, last, inputs, spec.names, context.used)
+        self._write(result, is_whole=state is None)
+        context.expedite()
+        context.report(describe_progress(last), last.preview)
         return state or "done"
 
-    def _inputs(self, recipe: Recipe) -> Inputs:
+    def _read_inputs(self, recipe: Recipe) -> Inputs:
         from impasto.engine.inputs import Inputs
 
-        attempt, spec = self._attempt, self._spec
-        photo, styles = attempt.read(files.PHOTO, spec.names[0]), attempt.paintings()
+        context, spec = self._context, self._spec
+        photo = context.read_picture(job_files.PHOTO, spec.names[0])
+        styles = context.read_paintings()
         masks = [
-            word or self._mask(files.mask_file(place), f"mask-{place}.png")
+            word or self._read_mask(job_files.name_mask(place), f"mask-{place}.png")
             for place, word in enumerate(spec.masks)
         ]
-        parts = [
-            part
-            if isinstance(part, str)
-            else self._mask(files.style_mask_file(place), f"style-mask-{place}.png")
-            if part
-            else None
-            for place, part in enumerate(spec.style_masks)
-        ]
-        found, found_parts = find_masks(photo, styles, masks, parts)
+        style_masks = [self._read_style_mask(place) for place in range(len(spec.style_masks))]
+        photo_masks, painting_masks = find_masks(photo, styles, masks, style_masks)
         for place, word in enumerate(spec.masks):
             if word is not None:
-                self._show_mask(found[place], files.view_file(files.mask_file(place)))
-        return Inputs.read(recipe, photo, styles, found, found_parts)
+                self._write_mask_view(place, photo_masks[place])
+        return Inputs.read(recipe, photo, styles, photo_masks, painting_masks)
 
-    def _mask(self, file: str, name: str) -> Mask:
-        return read_mask(self._attempt.read(file, name), name=name)
+    def _read_mask(self, file: str, name: str) -> Mask:
+        return read_mask(self._context.read_picture(file, name), name=name)
 
-    def _show_mask(self, mask: Mask, file: str) -> None:
+    def _read_style_mask(self, place: int) -> Mask | str | None:
+        mask = self._spec.style_masks[place]
+        if isinstance(mask, str):
+            return mask
+        if not mask:
+            return None
+        return self._read_mask(job_files.name_style_mask(place), f"style-mask-{place}.png")
+
+    def _write_mask_view(self, place: int, mask: Mask) -> None:
         gray = np.repeat(mask.values[..., None], 3, axis=2)
-        # Atomically: another job may have this file as its own mask.
-        with replace_atomically(self._place / file) as path:
-            show(Picture(gray), path, "PNG")
+        file = self._place / job_files.name_view(job_files.name_mask(place))
+        # Atomically, because another job may use this file as its own mask.
+        with replace_atomically(file) as path:
+            write_view(Picture(gray), path, "PNG")
 
-    def _steps(self, engine: PictureEngine, inputs: Inputs) -> Generator[Step, None, None]:
-        """Of the run, from its checkpoint if there is a sound one; closing it writes another."""
-        checkpoint = self._place / files.CHECKPOINT
+    def _start_run(self, engine: PictureEngine, inputs: Inputs) -> Generator[Step, None, None]:
+        """Start from a valid checkpoint if there is one; closing the run writes another."""
+        checkpoint = self._place / job_files.CHECKPOINT
         if not engine.capabilities.checkpoints:
             return engine.run(inputs)
         resume = checkpoint if checkpoint.exists() else None
@@ -116,40 +113,42 @@ class PictureJob:
         except InputError:
             if resume is None:
                 raise
-        log.warning("checkpoint not used", extra={"job": self._attempt.row.id})
+        log.warning("checkpoint not used", extra={"job": self._context.row.id})
         checkpoint.unlink()
         return engine.run(inputs, checkpoint=checkpoint)
 
-    def _seen(self, step: Step) -> str | None:
-        """What the job is to become after this step, instead of going on to its end."""
-        attempt = self._attempt
+    def _handle_step(self, step: Step) -> str | None:
+        """Return the state in which the job has to end after a step. None: it goes on."""
+        context = self._context
         if step.last:
             return None
-        attempt.check_time()
-        if step.scale != self._scale:  # each scale is seen
+        context.check_time()
+        if step.scale != self._scale:  # clients see every scale
             self._scale = step.scale
-            attempt.fresh()
-        return attempt.tell(progress_of(step), step.preview) if attempt.is_due() else None
+            context.expedite()
+        if not context.is_report_due():
+            return None
+        return context.report(describe_progress(step), step.preview)
 
-    def _write(self, result: Result, *, whole: bool) -> None:
+    def _write(self, result: Result, *, is_whole: bool) -> None:
         spec = self._spec
-        made = replace(result.provenance, keeps_metadata=spec.keep_metadata)
+        record = replace(result.provenance, keeps_metadata=spec.keep_metadata)
         target = self._place / spec.result
         write_picture(
             result.picture,
             target,
-            # A picture cut short is not what its recipe makes.
-            record=made.to_json() if whole else None,
+            # The recipe does not make a picture that was stopped.
+            record=record.to_json() if is_whole else None,
             depth=spec.depth,
             dpi=result.recipe.dpi,
             keep_metadata=spec.keep_metadata,
             overwrite=True,
         )
-        self._attempt.result_written(target, result.image)
+        self._context.finish_result(target, result.image)
 
 
-def progress_of(step: Step) -> dict[str, Any]:
-    """What a client is told of a step."""
+def describe_progress(step: Step) -> dict[str, Any]:
+    """Return what clients see of a step."""
     losses = {
         name: step.losses[name]
         for name in ("total", "content", "style")

@@ -1,132 +1,213 @@
-"""A worker process: it keeps the network loaded and makes one picture after the other.
+"""A worker process: it keeps the networks loaded and does one job after the other.
 
-A job is taken up from its checkpoint if it has one, so that a worker may be killed at any moment.
+A job continues from its checkpoint if it has one, so that a worker may be killed at any moment.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
+import shutil
 import signal
+import sqlite3
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from impasto.batch.workers.local_machine import exit_with_parent
-from impasto.errors import ImpastoError
-from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.studio import logs
+from impasto.errors import ImpastoError, InputError
+from impasto.recipe.recipe import load_recipe
 from impasto.studio.decoding.decoder import Decoder
-from impasto.studio.queue.folder import Folder
-from impasto.studio.queue.queue import Queue
-from impasto.studio.settings import Settings
-from impasto.studio.workers.attempt import Attempt
-
-if TYPE_CHECKING:
-    from impasto.engine.cache import EngineCache
-    from impasto.engine.hardware import Hardware
-    from impasto.engine.protocol import PictureEngine
+from impasto.studio.log_lines import LogFormat, start_logging
+from impasto.studio.problems import Problem, make_problem
+from impasto.studio.queue import job_files
+from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.settings import StudioSettings
+from impasto.studio.workers.job_context import EngineShelf, JobContext, StudioJob, WorkerServices
 
 IDLE_S = 0.1
-JOBS = 250
-"""After which a worker makes room for a fresh one, whatever memory may have leaked until then."""
+MAX_PAUSE_S = 30.0
+"""Longest pause between two tries while the queue cannot be used."""
+MAX_JOBS = 250
+"""Jobs after which a fresh process takes over, whatever memory may have leaked until then."""
+SCRATCH = re.compile(r".+\.\d+\.npy")
+"""Names of the decoder's scratch files."""
+
+log = logging.getLogger("impasto.studio")
 
 
-def serve(settings: Settings, name: str, threads: int, log_format: logs.Format) -> None:
-    """Work until told to end by SIGTERM, or until the server is gone."""
+def _make_picture_job(context: JobContext) -> StudioJob:
+    from impasto.studio.workers.picture_job import PictureJob
+
+    return PictureJob(context)
+
+
+def _make_film_job(context: JobContext) -> StudioJob:
+    from impasto.studio.workers.film_job import FilmJob
+
+    film = context.row.spec.film
+    assert film is not None
+    return FilmJob(context, film)
+
+
+JOB_KINDS: dict[str, Callable[[JobContext], StudioJob]] = {
+    "picture": _make_picture_job,
+    "film": _make_film_job,
+}
+"""How a job is made, by :attr:`JobSpec.kind`; the modules of a kind load with its first job."""
+
+
+def run_worker(settings: StudioSettings, name: str, threads: int, log_format: LogFormat) -> None:
+    """Work until SIGTERM comes, or until the server is gone.
+
+    Args:
+        settings: of the server.
+        name: of this worker; no other worker has ever had it.
+        threads: for PyTorch.
+        log_format: of the log.
+    """
     ending = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    logs.begin(log_format)
+    start_logging(log_format)
     import torch
 
     torch.set_num_threads(threads)
-    worker = Worker(settings, name, ending)
-    worker.warm_up()
     try:
+        worker = StudioWorker(settings, name, ending)
+    except (ImpastoError, sqlite3.Error) as error:
+        log.error("worker cannot start", extra={"worker": name, "reason": _in_one_line(error)})
+        raise SystemExit(1) from None
+    try:
+        worker.warm_up()
         worker.work()
     finally:
         worker.close()
 
 
-class Worker:
+class StudioWorker:
     """One process's work on the queue.
 
     Attributes:
-        settings: of the server.
-        ending: set when the job at hand is to be put back, and no other taken.
-        folder, queue, decoder: that it works with.
+        services: for its jobs.
     """
 
-    def __init__(self, settings: Settings, name: str, ending: threading.Event) -> None:
-        """Open the queue; nothing is taken from it yet.
+    def __init__(self, settings: StudioSettings, name: str, ending: threading.Event) -> None:
+        """Open the queue without taking a job.
 
         Args:
             settings: of the server.
-            name: of this worker, no other's before.
-            ending: as the attribute.
+            name: of this worker; no other worker has ever had it.
+            ending: set when the job at hand is to be put back, and no other taken.
+
+        Raises:
+            ImpastoError, sqlite3.Error: the queue cannot be opened.
         """
-        self.settings = settings
         self._name = name
-        self.ending = ending
-        self.folder = Folder(settings.data)
-        self.queue = Queue(self.folder.table, durable=False)
-        self.decoder = Decoder(settings.limits, settings.decode_memory, settings.decode_seconds)
-        self._engines: dict[str, PictureEngine] = {}
-        self._cache: EngineCache | None = None
-
-    def warm_up(self) -> None:
-        """Load what every first job would wait for; what is missing, the first job tells."""
-        for name in ("standard", "draft"):
-            with contextlib.suppress(ImpastoError):
-                self.queue.note("device", self.engine(load_recipe(name)).hardware.device.type)
-
-    def work(self) -> None:
-        """Take jobs until told to end, or until a fresh process is due."""
-        done = 0
-        while done < JOBS and not self.ending.is_set():
-            if self.take():
-                done += 1
-            else:
-                self.ending.wait(IDLE_S)
-
-    def take(self) -> bool:
-        """Take up the next job, and end with it; false: there was none."""
-        row = self.queue.claim(self._name)
-        if row is None:
-            return False
-        Attempt(self, row).make()
-        return True
-
-    def close(self) -> None:
-        """End the decoder and let go of the queue."""
-        self.decoder.close()
-        self.queue.close()
-
-    @property
-    def hardware(self) -> Hardware:
-        """What its engines may use of the machine."""
-        from impasto.engine.hardware import Hardware
-
-        settings = self.settings
-        return Hardware.resolve(
-            settings.device, settings.weights, settings.job_memory, settings.scratch
+        self._settings = settings
+        folder = DataFolder(settings.data)
+        self.services = WorkerServices(
+            settings=settings,
+            folder=folder,
+            queue=JobQueue(folder.table, durable=False),
+            decoder=Decoder(settings.limits, settings.decode_memory, settings.decode_seconds),
+            ending=ending,
+            engines=EngineShelf(settings),
         )
 
-    @property
-    def cache(self) -> EngineCache:
-        """The networks that its engines share."""
-        from impasto.engine.cache import EngineCache
+    def warm_up(self) -> None:
+        """Load what every first job would wait for; the first job reports what is missing."""
+        for name in ("standard", "draft"):
+            with contextlib.suppress(ImpastoError, sqlite3.Error):
+                device = self.services.engines.load(load_recipe(name)).hardware.device.type
+                self.services.queue.write_fact("device", device)
 
-        if self._cache is None:
-            self._cache = EngineCache()
-        return self._cache
+    def work(self) -> None:
+        """Take jobs until the worker has to end, or until a fresh process is due."""
+        count, ending = 0, self.services.ending
+        pause, reason = IDLE_S, ""
+        while count < MAX_JOBS and not ending.is_set():
+            try:
+                has_worked = self.take()
+            except (sqlite3.Error, OSError, ImpastoError) as error:
+                pause = min(2 * pause, MAX_PAUSE_S)
+                if _in_one_line(error) != reason:
+                    reason = _in_one_line(error)
+                    log.error("cannot take jobs", extra={"worker": self._name, "reason": reason})
+                ending.wait(pause)
+                continue
+            pause, reason = IDLE_S, ""
+            if has_worked:
+                count += 1
+            else:
+                ending.wait(IDLE_S)
 
-    def engine(self, recipe: Recipe) -> PictureEngine:
-        """Return the latest engine of the recipe's kind, or a new one that shares its networks."""
-        from impasto.engine.registry import make_engine
+    def take(self) -> bool:
+        """Take the next job and do it, and tell whether there was one."""
+        row = self.services.queue.claim(self._name)
+        if row is None:
+            return False
+        self._attempt(JobContext(self.services, row))
+        return True
 
-        latest = self._engines.get(recipe.engine.kind)
-        if latest is None or latest.recipe != recipe:
-            latest = make_engine(recipe, self.hardware, self.cache)
-            self._engines[recipe.engine.kind] = latest
-        return latest
+    def _attempt(self, context: JobContext) -> None:
+        """Do a job and store its outcome; whatever the job raises becomes its problem."""
+        row, problem = context.row, None
+        try:
+            state = self._run(context)
+        except Exception as error:  # no job may end the work on the others
+            problem, state = make_problem(error, self._settings.data), "failed"
+            if problem.code == "internal":
+                log.exception("job failed", extra={"job": row.id})
+        state = self._store_outcome(context, state, problem)
+        log.info(
+            "job",
+            extra={
+                "job": row.id,
+                "state": state,
+                "attempt": row.attempt,
+                "seconds": round(context.seconds, 3),
+                "code": problem and problem.code,
+            },
+        )
+
+    def _run(self, context: JobContext) -> str:
+        if self.services.folder.read_mark(context.place) is None:
+            # Nothing is written into it, or removed.
+            raise InputError("the job's folder is missing, or is not the studio's own")
+        for scratch in context.place.glob("*.npy"):  # of a worker that was killed
+            if SCRATCH.fullmatch(scratch.name):
+                scratch.unlink()
+        return JOB_KINDS[context.row.spec.kind](context).run()
+
+    def _store_outcome(self, context: JobContext, state: str, problem: Problem | None) -> str:
+        """Store how an attempt ended, and return the state of the job.
+
+        Args:
+            context: of the attempt.
+            state: that the job is to be in.
+            problem: why it failed. None: it did not fail.
+        """
+        row, queue, folder = context.row, self.services.queue, self.services.folder
+        if state == "queued":
+            queue.put_back(row, context.used)
+            return state
+        if state == "gone" or not queue.end(row, state, context.used, problem, context.size):
+            return "gone"
+        for record in queue.read_records(row.id).values():
+            folder.write_record(row.id, record)
+        if state == "done" and folder.read_mark(context.place) is not None:
+            (context.place / job_files.CHECKPOINT).unlink(missing_ok=True)
+            shutil.rmtree(context.place / job_files.FRAMES, ignore_errors=True)
+        return state
+
+    def close(self) -> None:
+        """End the decoder and close the queue."""
+        self.services.decoder.close()
+        self.services.queue.close()
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

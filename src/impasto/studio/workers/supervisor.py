@@ -1,4 +1,4 @@
-"""Looks after the workers: starts them, replaces the dead, kills what is over a limit, tidies."""
+"""Supervises the workers: starts them, replaces dead ones, enforces limits, and tidies up."""
 
 from __future__ import annotations
 
@@ -12,151 +12,183 @@ from pathlib import Path
 from typing import Any
 
 from impasto.batch.workers.local_machine import block_interrupts, count_cores
-from impasto.studio import logs
+from impasto.studio.log_lines import LogFormat
 from impasto.studio.problems import Problem
-from impasto.studio.queue.clock import Clock
-from impasto.studio.queue.folder import Folder
+from impasto.studio.queue.clock import TrustedClock
+from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import sweep, tidy_up
-from impasto.studio.queue.queue import Queue
-from impasto.studio.settings import Settings
-from impasto.studio.workers import studio_worker as worker
+from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.queue.job_rows import JobRow
+from impasto.studio.settings import StudioSettings
+from impasto.studio.workers import studio_worker
 
 LOOK_S = 0.25
 SWEEP_S = 60.0
 GRACE_S = 15.0
-"""For workers to write their checkpoints when the server ends."""
-HANGING_S = 60.0
-"""Beyond a job's time until its worker, which should have ended it by itself, is killed."""
+"""Seconds for workers to write their checkpoints when the server ends."""
+OVERTIME_S = 60.0
+"""Seconds beyond a job's time until its worker is killed, which should have ended by itself."""
 MEMORY_SLACK = 1.25
-"""Of a job's memory, before its worker is killed."""
+"""Multiple of a job's memory at which its worker is killed."""
 PAUSE_S = 5.0
-"""Before a worker that died young is replaced."""
+"""Seconds between two starts of a worker that dies young; the pause doubles each time."""
+MAX_PAUSE_S = 60.0
+"""Longest pause after failures."""
 
 log = logging.getLogger("impasto.studio")
 
 
 class Supervisor:
-    """A thread, and the processes it has started."""
+    """A thread, and the worker processes that it has started."""
 
-    def __init__(self, settings: Settings, folder: Folder, queue: Queue, form: logs.Format) -> None:
-        """Nothing starts yet; ``form`` is of the workers' logs."""
+    def __init__(
+        self, settings: StudioSettings, folder: DataFolder, queue: JobQueue, log_format: LogFormat
+    ) -> None:
+        """Prepare without starting anything.
+
+        Args:
+            settings: of the server.
+            folder: with the files of the jobs.
+            queue: of the same folder.
+            log_format: of the workers' logs.
+        """
         self._settings = settings
         self._folder = folder
         self._queue = queue
-        self._form = form
+        self._log_format: LogFormat = log_format
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._look_after, name="supervisor", daemon=True)
-        self._workers: list[_Lane] = [_Lane() for _ in range(settings.workers)]
-        self._started = 0
-        self._swept = 0.0
-        self._clock: Clock
+        self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+        self._slots: list[_WorkerSlot] = [_WorkerSlot() for _ in range(settings.workers)]
+        self._start_count = 0
+        self._last_sweep = 0.0
+        self._clock: TrustedClock
 
     def start(self) -> None:
         """Take over what the last server left, and start the workers."""
-        self._clock = Clock(self._folder.clock, self._queue.latest_time())
+        self._clock = TrustedClock(self._folder.clock, self._queue.read_latest_time())
         tidy_up(self._folder, self._queue, self._clock)
-        # They went with a server that was killed, perhaps by the job itself, with all the memory.
-        left = [self._queue.lost(row.worker) for row in self._queue.running()]
-        log.info("started", extra={"recovered": len(left), "data": str(self._folder.path)})
+        # These workers died with a server that was killed, perhaps because of the job itself.
+        recovered = [self._queue.release_lost(row.worker) for row in self._queue.list_running()]
+        log.info("started", extra={"recovered": len(recovered), "data": str(self._folder.path)})
         self._thread.start()
 
     def close(self) -> None:
         """Have the workers put their jobs back, and end them."""
         self._ending.set()
         self._thread.join()
-        running = [lane for lane in self._workers if lane.is_alive()]
-        for lane in running:
-            lane.process.terminate()
+        running = [slot for slot in self._slots if slot.is_alive()]
+        for slot in running:
+            slot.process.terminate()
         until = time.monotonic() + GRACE_S
-        for lane in running:
-            lane.process.join(max(0.0, until - time.monotonic()))
-            if lane.is_alive():
-                lane.process.kill()
-                lane.process.join()
-        self._queue.recover()
+        for slot in running:
+            slot.process.join(max(0.0, until - time.monotonic()))
+            if slot.is_alive():
+                slot.process.kill()
+                slot.process.join()
+        self._queue.put_all_back()
 
-    def alive(self) -> int:
-        """Workers that are there."""
-        return sum(lane.is_alive() for lane in self._workers)
+    def count_alive(self) -> int:
+        """Count the workers that are alive."""
+        return sum(slot.is_alive() for slot in self._slots)
 
-    def processes(self) -> list[int]:
-        """Their ids."""
-        return [lane.pid for lane in self._workers if lane.is_alive()]
+    def list_processes(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [slot.pid for slot in self._slots if slot.is_alive()]
 
-    def _look_after(self) -> None:
+    def _supervise(self) -> None:
+        pause, reason = LOOK_S, ""
         while not self._ending.is_set():
             try:
                 self._look()
-            except Exception:  # whatever it is, the workers must not be left alone
-                log.exception("supervisor")
-            self._ending.wait(LOOK_S)
+                pause, reason = LOOK_S, ""
+            except Exception as error:  # whatever it is, the workers must stay supervised
+                pause = min(2 * pause, MAX_PAUSE_S)
+                if repr(error) != reason:
+                    reason = repr(error)
+                    log.exception("supervisor failed, retrying")
+            self._ending.wait(pause)
 
     def _look(self) -> None:
-        for lane in self._workers:
-            if not lane.is_alive():
-                self._replace(lane)
-        self._keep_limits()
-        if time.monotonic() > self._swept + SWEEP_S:
-            self._swept = time.monotonic()
+        for slot in self._slots:
+            if not slot.is_alive():
+                self._replace(slot)
+        self._enforce_limits()
+        if time.monotonic() > self._last_sweep + SWEEP_S:
+            self._last_sweep = time.monotonic()
             sweep(self._settings, self._folder, self._queue, self._clock)
 
-    def _replace(self, lane: _Lane) -> None:
-        if lane.process is not None:
-            code = lane.process.exitcode
-            lost = self._queue.lost(lane.name)
-            if code or lost:
-                self._queue.count("workers_lost")
-                job = None if lost is None else lost.id
-                log.warning("worker lost", extra={"worker": lane.name, "code": code, "job": job})
-            lane.process.close()
-            lane.process = None
-            lane.until = lane.began + PAUSE_S if code else 0.0
-        if time.monotonic() < lane.until:
+    def _replace(self, slot: _WorkerSlot) -> None:
+        """Start a worker in a place whose worker has ended, if it is time for that."""
+        if slot.process is not None:
+            self._bury(slot)
+        if time.monotonic() < slot.start_after:
             return
-        self._started += 1
-        lane.name = f"{os.getpid()}-{self._started}"
-        lane.began = time.monotonic()
+        self._start_count += 1
+        slot.name = f"{os.getpid()}-{self._start_count}"
+        slot.start = time.monotonic()
         threads = self._settings.threads or max(1, count_cores() // self._settings.workers)
         context = multiprocessing.get_context("spawn")
         process = context.Process(
-            target=worker.serve,
-            args=(self._settings, lane.name, threads, self._form),
-            name=f"worker {lane.name}",
+            target=studio_worker.run_worker,
+            args=(self._settings, slot.name, threads, self._log_format),
+            name=f"worker {slot.name}",
         )
         with block_interrupts():
             process.start()
-        lane.pid, lane.process = process.pid or 0, process
+        slot.pid, slot.process = process.pid or 0, process
 
-    def _keep_limits(self) -> None:
-        """Kill a worker that is over a limit which it cannot, or did not, keep by itself."""
-        settings, lanes = self._settings, {lane.name: lane for lane in self._workers}
-        for row in self._queue.running():
-            lane = lanes.get(row.worker or "")
-            if lane is None or not lane.is_alive():
+    def _bury(self, slot: _WorkerSlot) -> None:
+        """Release the job of a worker that has ended, and decide when the next one starts."""
+        code = slot.process.exitcode
+        lost = self._queue.release_lost(slot.name)
+        if code or lost:
+            self._queue.add_to_total("workers_lost")
+            job = None if lost is None else lost.id
+            log.warning("worker lost", extra={"worker": slot.name, "code": code, "job": job})
+        slot.process.close()
+        slot.process = None
+        is_young = time.monotonic() < slot.start + MAX_PAUSE_S
+        slot.deaths = slot.deaths + 1 if code and is_young else 0
+        pause = min(PAUSE_S * 2 ** max(0, slot.deaths - 1), MAX_PAUSE_S)
+        slot.start_after = slot.start + pause if slot.deaths else 0.0
+
+    def _enforce_limits(self) -> None:
+        """Kill the workers that exceed a limit which they could not, or did not, keep."""
+        slots = {slot.name: slot for slot in self._slots}
+        for row in self._queue.list_running():
+            slot = slots.get(row.worker or "")
+            if slot is None or not slot.is_alive():
                 continue
-            lane.watch(row.id, row.attempt)
-            problem = None
-            if row.used_before + lane.seconds() > settings.job_seconds + HANGING_S:
-                problem = Problem("time_limit", f"a job may work for {settings.job_seconds:g} s")
-            limit = settings.job_memory
-            if limit is not None and resident_bytes(lane.pid) > MEMORY_SLACK * limit:
-                problem = Problem(
-                    "no_resources", f"the job took more than {limit / 2**30:g} GiB of memory"
-                )
+            slot.watch(row.id, row.attempt)
+            problem = self._find_excess(row, slot)
             if problem is not None and self._queue.end(row, "failed", row.used, problem):
-                lane.process.kill()
-                lane.process.join()
+                slot.process.kill()
+                slot.process.join()
+
+    def _find_excess(self, row: JobRow, slot: _WorkerSlot) -> Problem | None:
+        """Return the limit that a running job exceeds, as a problem. None: it exceeds none."""
+        settings = self._settings
+        if row.used_before + slot.measure_seconds() > settings.job_seconds + OVERTIME_S:
+            return Problem(
+                "time_limit", f"the job exceeded the limit of {settings.job_seconds:g} s"
+            )
+        limit = settings.job_memory
+        if limit is not None and measure_memory(slot.pid) > MEMORY_SLACK * limit:
+            detail = f"the job exceeded the limit of {limit / 2**30:g} GiB of memory"
+            return Problem("no_resources", detail)
+        return None
 
 
-class _Lane:
-    """A place for a worker, and the one that has it."""
+class _WorkerSlot:
+    """A place for a worker, and the worker in it."""
 
     def __init__(self) -> None:
         self.process: Any = None
         self.pid = 0
         self.name = ""
-        self.began = 0.0
-        self.until = 0.0
+        self.start = 0.0
+        self.start_after = 0.0
+        self.deaths = 0
         self._job: tuple[str, int] | None = None
         self._since = 0.0
 
@@ -164,21 +196,21 @@ class _Lane:
         process = self.process
         try:
             return process is not None and process.is_alive()
-        except ValueError:  # closed meanwhile, by the supervisor's thread
+        except ValueError:  # the supervisor's thread has closed it meanwhile
             return False
 
     def watch(self, job: str, attempt: int) -> None:
-        """Note which job it is at."""
+        """Remember since when the worker has had its job."""
         if self._job != (job, attempt):
             self._job, self._since = (job, attempt), time.monotonic()
 
-    def seconds(self) -> float:
-        """It has been at it."""
+    def measure_seconds(self) -> float:
+        """Return for how long the worker has had its job."""
         return time.monotonic() - self._since
 
 
-def resident_bytes(process: int) -> int:
-    """Memory of a process; 0 where the system does not tell."""
+def measure_memory(process: int) -> int:
+    """Return the resident bytes of a process. 0: the system does not tell."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pages = int(Path(f"/proc/{process}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-/** The server's HTTP interface. Every request of the page goes through here. */
+/** The server's HTTP API. Every request of the page goes through this module. */
 
 import { entitled } from "./titles.js";
 
@@ -6,12 +6,12 @@ import { entitled } from "./titles.js";
 
 export const FINAL = new Set(["stopped", "done", "failed", "cancelled"]);
 
-/** What the server refuses, in its own words (RFC 9457). */
+/** A problem that the server reports (RFC 9457). */
 export class Problem extends Error {
   /**
    * @param {number} status
    * @param {{title?: string, detail?: string, code?: string}} body
-   * @param {number} retryAfter  Seconds; 0: not said.
+   * @param {number} retryAfter  Seconds; 0: unknown.
    */
   constructor(status, body, retryAfter) {
     super(body.detail || body.title || `The server answered ${status}.`);
@@ -21,7 +21,7 @@ export class Problem extends Error {
   }
 }
 
-/** A token comes once, in the address, and stays with this tab. */
+/** Takes the token out of the address; it stays in the storage of this tab. */
 export function takeToken() {
   const found = /^#token=(.+)$/.exec(location.hash);
   if (!found) return;
@@ -35,7 +35,7 @@ const token = () => sessionStorage.getItem("token");
  * @param {string} path
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}
- * @throws {Problem} any answer that is not a success.
+ * @throws {Problem} The answer is not a success.
  */
 export async function request(path, options = {}) {
   const headers = new Headers(options.headers);
@@ -45,7 +45,7 @@ export async function request(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Error("The studio's server does not answer. Is it still running?");
+    throw new Error("The server does not answer. Is it still running?");
   }
   if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
@@ -72,7 +72,7 @@ export async function listJobs(/** @type {string | null} */ before, limit = 24) 
 }
 export const stopJob = (/** @type {string} */ id) => request(`${jobPath(id)}/stop`, { method: "POST" });
 export const resumeJob = (/** @type {string} */ id) => request(`${jobPath(id)}/resume`, { method: "POST" });
-/** Cancels what is not ended, and removes it with its files. */
+/** Deletes a job in any state, with its files. */
 export const forgetJob = (/** @type {string} */ id) =>
   request(`${jobPath(id)}?forget=true`, { method: "DELETE", keepalive: true });
 export const listRecipes = async () => (await json("/v1/recipes")).recipes;
@@ -87,7 +87,7 @@ export function restore(picture) {
 }
 
 /**
- * An address that an <img> can show: as it is, or where a token is needed, fetched.
+ * Returns an address that an <img> can show: the same one, or the fetched picture if a token is needed.
  *
  * @param {string} path
  */
@@ -98,7 +98,7 @@ export async function picture(path) {
 
 /**
  * @param {string} path
- * @param {string} name  For the file.
+ * @param {string} name  Name of the file.
  */
 export async function download(path, name) {
   const blob = await (await request(path)).blob();
@@ -110,7 +110,7 @@ export async function download(path, name) {
 }
 
 /**
- * The events of a job, over as many connections as it takes, until its final state.
+ * Yields the events of a job until its final state, and reconnects when a connection ends.
  *
  * @param {string} id
  * @param {AbortSignal} signal

@@ -1,4 +1,4 @@
-/** Two finished pictures in one frame or beside each other, and what their recipes differ in. */
+/** Compares two finished pictures, in one frame or side by side, and their recipes. */
 
 import { picture } from "./api.js";
 import { byId, closable, make } from "./dom.js";
@@ -12,7 +12,7 @@ let split;
 /**
  * @param {any} table
  * @param {string} [above]
- * @returns {[string, string][]} Dotted keys and values as text.
+ * @returns {[string, string][]} Dotted keys, and values as text.
  */
 function fields(table, above = "") {
   return Object.entries(table).flatMap(([key, value]) =>
@@ -39,7 +39,7 @@ function differences(one, other) {
   const keys = [...new Set([...left.keys(), ...right.keys()])].filter(
     (key) => left.get(key) !== right.get(key),
   );
-  const head = make("tr", {}, make("th", { scope: "col" }, "Differs in"));
+  const head = make("tr", {}, make("th", { scope: "col" }, "Difference"));
   head.append(
     make("th", { scope: "col" }, `Left: ${one.title}`),
     make("th", { scope: "col" }, `Right: ${other.title}`),
@@ -52,7 +52,7 @@ function differences(one, other) {
       ...[left, right].map((each) => make("td", {}, each.get(key) ?? "")),
     ),
   );
-  if (!rows.length) return [make("caption", {}, "Both were made by the same recipe.")];
+  if (!rows.length) return [make("caption", {}, "Both have the same recipe.")];
   return [make("thead", {}, head), make("tbody", {}, ...rows)];
 }
 

@@ -1,4 +1,4 @@
-/** Sliders, colors, recipe and size, and the button that begins. */
+/** The panel: sliders, colors, recipe, size, and the button that starts a picture. */
 
 import { byId, guarded, make } from "./dom.js";
 import { ONE_PASS } from "./request.js";
@@ -6,10 +6,10 @@ import { on, set, stale, state } from "./state.js";
 import { followChanges, isReady, isRunning, paint } from "./run.js";
 
 const COLORS = {
-  style: "The painting's own colors.",
-  match: "The painting, in the palette of the photo.",
-  content: "The photo's colors, carried along by the brush.",
-  luminance: "The photo's colors, exactly where they were.",
+  style: "The colors of the painting.",
+  match: "The painting, matched to the palette of the photo.",
+  content: "The colors of the photo, moved along with the strokes.",
+  luminance: "The colors of the photo, exactly in their places.",
 };
 const OURS = ["draft", "sketch", "standard", "best"];
 
@@ -24,13 +24,13 @@ function fillRecipes() {
   byId("recipe").replaceChildren(...OURS.filter((name) => names.includes(name)).map(option), others);
 }
 
-/** Whether a recipe is a network's. @param {any} recipe  Name of a shipped one, or one whole. */
+/** Tells whether a recipe uses a network. @param {any} recipe  Name of a shipped recipe, or a whole one. */
 function isOnePass(recipe) {
   const whole = state.recipes.find(({ name }) => name === recipe)?.recipe ?? recipe;
   return (whole.engine?.kind ?? "optimizer") !== "optimizer";
 }
 
-/** A recipe that came with a picture has an entry of its own while it is in use. */
+/** A recipe from a finished picture has its own entry in the menu while it is in use. */
 function renderRecipe() {
   const { recipe } = state.settings;
   const menu = byId("recipe");
@@ -38,8 +38,8 @@ function renderRecipe() {
   if (typeof recipe !== "string")
     menu.prepend(make("option", { value: "" }, `${capital(recipe.name || "custom")}, restored`));
   menu.value = typeof recipe === "string" ? recipe : "";
-  const known = state.recipes.find(({ name }) => name === recipe);
-  byId("recipe-help").textContent = known?.description ?? recipe.description ?? "";
+  const shipped = state.recipes.find(({ name }) => name === recipe);
+  byId("recipe-help").textContent = shipped?.description ?? recipe.description ?? "";
 }
 
 function render() {

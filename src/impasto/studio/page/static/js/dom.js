@@ -1,9 +1,9 @@
-/** Small conveniences over the document. */
+/** Helpers for the document. */
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
- * @param {Record<string, any>} [properties]  `dataset` and `aria-*` included; undefined is left out.
+ * @param {Record<string, any>} [properties]  `dataset` and `aria-*` work too; undefined values are skipped.
  * @param {...(Node | string | null)} children
  * @returns {HTMLElementTagNameMap[T]}
  */
@@ -21,26 +21,26 @@ export function make(tag, properties = {}, ...children) {
 
 /**
  * @param {string} id
- * @returns {any} The element, which index.html has.
+ * @returns {any} An element of index.html.
  */
 export const byId = (id) => document.getElementById(id);
 
-/** @param {string} text  Said by a screen reader, once. */
+/** @param {string} text  For screen readers. */
 export function announce(text) {
   byId("live").textContent = text;
 }
 
 let hiding = 0;
 
-/** What was notified is over. */
+/** Hides the notice. */
 export const hush = () => void (byId("notice").hidden = true);
 
 /**
- * A line that floats over the page for a while.
+ * Shows a notice over the page for a while.
  *
  * @param {string} text
  * @param {{action?: string, act?: () => void, seconds?: number, ask?: boolean}} [options]  One button;
- *   `ask`: a question of somebody's own making, so that the keyboard is taken to it.
+ *   `ask`: the notice answers a click, so its button gets the focus.
  */
 export function notify(text, { action, act, seconds = 8, ask = false } = {}) {
   const notice = byId("notice");
@@ -55,14 +55,14 @@ export function notify(text, { action, act, seconds = 8, ask = false } = {}) {
   hiding = setTimeout(hush, seconds * 1000);
 }
 
-/** @param {unknown} error  Told in one line; what was aborted is nothing to tell. */
+/** @param {unknown} error  Shown in one line, unless it is an aborted request. */
 export function complain(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   notify(error instanceof Error ? error.message : String(error), { seconds: 14 });
 }
 
 /**
- * An event handler whose failure is told.
+ * Wraps an event handler so that its errors are shown.
  *
  * @template {any[]} A
  * @param {(...args: A) => Promise<void> | void} handler
@@ -78,7 +78,7 @@ export function guarded(handler) {
   };
 }
 
-/** @param {HTMLDialogElement} dialog  Closed by its buttons and by a click beside it. */
+/** @param {HTMLDialogElement} dialog  To be closed by its buttons and by a click outside it. */
 export function closable(dialog) {
   dialog.addEventListener("click", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);

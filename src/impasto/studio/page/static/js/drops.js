@@ -1,4 +1,4 @@
-/** Files that come in: chosen, dropped on a place of the page, or pasted. */
+/** Accepts files that are chosen, dropped or pasted. */
 
 import { byId, guarded, hush, notify } from "./dom.js";
 import { addFiles } from "./paintings.js";
@@ -7,25 +7,25 @@ import { fromFile, isClip, isVideo } from "./sources.js";
 import { edited, state } from "./state.js";
 import { leave } from "./run.js";
 
-const ODD = /\.(heic|heif|tiff?|avif)$/i; // pictures whose type a browser may not know
-const SEARCHED = 262_144; // bytes at a file's beginning in which its recipe would be
+const ODD = /\.(heic|heif|tiff?|avif)$/i; // pictures whose type browsers may not know
+const SEARCHED = 262_144; // bytes at the start of a file that may hold its recipe
 
 /** @param {File} file  A photo, or a clip. */
 async function takePhoto(file) {
   const moving = await isClip(file);
   leave();
-  hush(); // what was wrong with the photo before
+  hush(); // notices about the previous photo
   state.photo = { ...fromFile(file), isClip: moving };
   for (const each of state.paintings) each.mask = null;
   edited();
   if (!moving) await offerRecipe(file);
 }
 
-/** @param {File} file  A picture of impasto's has its recipe inside. */
+/** Offers to use the recipe inside a picture that impasto made. @param {File} file */
 async function offerRecipe(file) {
   const head = new TextDecoder("latin1").decode(await file.slice(0, SEARCHED).arrayBuffer());
   if (!/iTXtimpasto|impasto:record/.test(head)) return;
-  notify("This picture was painted by impasto, and its recipe is inside.", {
+  notify("This picture was painted by impasto and contains its recipe.", {
     action: "Use the recipe",
     act: () => restoreFrom(file),
     seconds: 20,
@@ -38,7 +38,7 @@ async function offerRecipe(file) {
  */
 const take = guarded(async (where, files) => {
   const still = files.filter((each) => !isVideo(each));
-  if (where !== "photo" && !still.length) notify("That has to be a picture that does not move.");
+  if (where !== "photo" && !still.length) notify("Drop a still picture here, not a clip.");
   else if (where === "recipe") await restoreFrom(still[0]);
   else if (where === "painting") addFiles(still);
   else {
@@ -80,7 +80,7 @@ function dropping() {
     away();
     const files = pictures(event.dataTransfer);
     if (document.querySelector("dialog[open]")) return;
-    if (!files.length) return notify("That is neither a picture nor a clip.");
+    if (!files.length) return notify("This file is neither a picture nor a clip.");
     take(zone?.dataset.drop ?? (state.photo ? "painting" : "photo"), files);
   });
 }

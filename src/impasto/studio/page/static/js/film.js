@@ -1,21 +1,21 @@
-/** A clip on the stage: as it came, as it was painted, and the sheet of its preview. */
+/** Shows a clip on the stage: the original, the painted film, and the contact sheet of its preview. */
 
 import { picture } from "./api.js";
 import { byId, guarded, make } from "./dom.js";
 import { on, state } from "./state.js";
 
-/** What is shown now, so that a film that plays is not begun again. */
+/** The address on the stage, so that a playing film is not restarted. */
 let shown = "";
 let sheet = "";
 
-/** What plays: the film, or before there is any work the clip; null: frames grow, or it is a photo. */
+/** Returns what plays: the film, or the clip before its first job. null: nothing plays. */
 function playing() {
   const { photo, job } = state;
   if (!photo?.isClip) return null;
   if (job?.links.result)
     return { url: job.links.result, type: job.clip.media_type, name: `Painted: ${job.title}` };
   if (job || !photo.file) return null;
-  return { url: photo.url, type: photo.file.type, name: `The clip: ${photo.name}` };
+  return { url: photo.url, type: photo.file.type, name: `Clip: ${photo.name}` };
 }
 
 const isMoving = () => !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -26,8 +26,8 @@ async function player({ url, type, name }) {
   if (type === "image/gif") return make("img", { src, alt: name });
   const sound = { controls: true, loop: true, muted: true, autoplay: isMoving(), playsInline: true };
   const video = make("video", { ...sound, src, "aria-label": name });
-  const told = "This browser cannot play it; it can be painted all the same.";
-  video.addEventListener("error", () => video.replaceWith(make("p", { className: "muted" }, told)));
+  const text = "This browser cannot play the clip, but impasto can paint it.";
+  video.addEventListener("error", () => video.replaceWith(make("p", { className: "muted" }, text)));
   return video;
 }
 

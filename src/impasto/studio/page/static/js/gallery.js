@@ -1,4 +1,4 @@
-/** What was painted so far, newest first. The server keeps it, so that it is there after a restart. */
+/** The gallery: all pictures, the newest first. The server stores them. */
 
 import { FINAL, forgetJob, listJobs, picture, readJob } from "./api.js";
 import { openComparison } from "./compare.js";
@@ -18,11 +18,11 @@ const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle
 
 function renderPicked() {
   byId("compare-two").disabled = picked.size !== 2;
-  const hints = ["Tick two pictures to compare them.", "One more to compare with.", ""];
-  byId("gallery-hint").textContent = hints[picked.size] ?? "Only two can be compared.";
+  const hints = ["Select two pictures to compare them.", "Select one more picture.", ""];
+  byId("gallery-hint").textContent = hints[picked.size] ?? "Select only two pictures to compare them.";
 }
 
-/** @param {Job} job  Its picture, which opens it. */
+/** Makes the thumbnail that opens a job. @param {Job} job */
 function opener(job) {
   const image = make("img", { alt: "", loading: "lazy" });
   const small = job.links.thumbnail ?? job.links.preview;
@@ -43,7 +43,7 @@ function opener(job) {
   return button;
 }
 
-/** @param {Job} job  A box to tick, for comparing. */
+/** Makes the checkbox for comparing. @param {Job} job */
 function ticker(job) {
   const tick = make("input", {
     type: "checkbox",
@@ -79,7 +79,7 @@ function card(job) {
 
 /** @param {Job} job @param {HTMLElement} item */
 function askAndRemove(job, item) {
-  notify(`Remove “${job.title}” for good?`, {
+  notify(`Delete “${job.title}” permanently?`, {
     action: "Remove",
     ask: true,
     act: guarded(async () => {
@@ -113,7 +113,7 @@ async function load(afresh) {
 
 export const showGallery = guarded(() => load(true));
 
-/** What grows while nobody watches goes back on the stage when the page is opened again. */
+/** Shows the running job again after the page was reloaded. */
 export async function reopen() {
   const left = leftByReload();
   const draft = left && (await readJob(left.job).catch(() => null));

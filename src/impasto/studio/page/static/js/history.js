@@ -1,4 +1,4 @@
-/** An earlier job on the stage again, with the pictures it was made from. */
+/** Opens an earlier job on the stage, with the pictures that it was made from. */
 
 import { jobPath, picture } from "./api.js";
 import { complain } from "./dom.js";
@@ -16,7 +16,7 @@ async function paintingOf(job, index) {
   const { name, style_name: shipped } = job.paintings?.[index] ?? { name: `Painting ${index + 1}` };
   const style = state.styles.find((each) => each.name === shipped);
   const found = painting(style ? await fromShipped(style) : await fromJob(job.id, `style/${index}`, name));
-  const { weights } = job.recipe.style;
+  const weights = job.recipe.style?.weights ?? []; // a damaged job has no recipe
   if (weights.length) found.weight = weights[index] / Math.max(...weights);
   if (index < job.masks) {
     const image = await loaded(await picture(`${jobPath(job.id)}/masks/${index}`));
@@ -34,7 +34,7 @@ async function photoOf(job) {
 
 /**
  * @param {Job} job
- * @param {any} [settings]  Of the picture that a draft is of, which is to follow it.
+ * @param {any} [settings]  Of the full picture that follows a draft.
  */
 export async function openJob(job, settings) {
   const photo = await photoOf(job);

@@ -1,4 +1,4 @@
-/** A magnifier: its left half shows the picture before, its right half the picture after. */
+/** A magnifying lens whose left half shows the picture before, and its right half the picture after. */
 
 import { make } from "./dom.js";
 
@@ -22,7 +22,7 @@ export function addLens(frame, before, after) {
   glass.setAttribute("role", "img");
   glass.setAttribute(
     "aria-label",
-    "Lens: the left half is before, the right half after. Arrow keys move it.",
+    "Lens: the left half shows before, the right half after. Arrow keys move it.",
   );
   glass.tabIndex = 0;
   frame.append(glass);

@@ -1,4 +1,4 @@
-/** The studio's page: begin here. */
+/** Entry point of the studio's page. */
 
 import { health, listRecipes, listStyles, takeToken } from "./api.js";
 import { startComparison } from "./compare.js";

@@ -1,7 +1,7 @@
 /** One mask: white where its painting goes, gray where it fades, black elsewhere. */
 
-const DEEP = 24; // steps that can be undone
-const SPACING = 0.2; // of the brush's radius, between two touches of one stroke
+const DEEP = 24; // undo steps
+const SPACING = 0.2; // distance of two touches in one stroke, as a share of the brush radius
 
 /** @typedef {{radius: number, softness: number, erase: boolean}} Brush  Pixels; 0 to 1. */
 
@@ -18,7 +18,7 @@ export class MaskLayer {
     this.fill("#000");
   }
 
-  /** @param {CanvasImageSource} image  A mask made before. */
+  /** @param {CanvasImageSource} image  An existing mask. */
   static from(image, width, height) {
     const layer = new MaskLayer(width, height);
     layer.context.drawImage(image, 0, 0, width, height);
@@ -26,7 +26,7 @@ export class MaskLayer {
     return layer;
   }
 
-  /** Remember what is there, so that the next change can be undone. */
+  /** Stores the present state for undo. */
   keep() {
     this.past.push(this.context.getImageData(0, 0, this.canvas.width, this.canvas.height));
     if (this.past.length > DEEP) this.past.shift();
@@ -52,7 +52,7 @@ export class MaskLayer {
   }
 
   /**
-   * A stroke's piece. Where touches overlap the stronger one counts, so that soft edges stay soft.
+   * Draws a piece of a stroke. Where touches overlap, the stronger one counts, so soft edges stay soft.
    *
    * @param {{x: number, y: number}} from
    * @param {{x: number, y: number}} to
@@ -90,7 +90,7 @@ export class MaskLayer {
     this.context.globalCompositeOperation = "source-over";
   }
 
-  /** See whether anything is painted. */
+  /** Updates `isEmpty`. */
   look() {
     const { data } = this.context.getImageData(0, 0, this.canvas.width, this.canvas.height);
     this.isEmpty = true;

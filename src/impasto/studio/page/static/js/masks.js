@@ -1,4 +1,4 @@
-/** The dialog in which masks are painted over the photo. */
+/** The dialog for painting masks over the photo. */
 
 import { byId, closable, guarded, make, notify } from "./dom.js";
 import { MaskLayer } from "./mask-layer.js";
@@ -21,7 +21,7 @@ const dialog = () => /** @type {HTMLDialogElement} */ (byId("masks"));
 /** @param {number} index */
 export const maskColor = (index) => COLORS[index % COLORS.length];
 
-/** @returns {MaskLayer} Of the chosen painting. */
+/** @returns {MaskLayer} The mask of the chosen painting. */
 function layer() {
   const painting = state.paintings[chosen];
   return (painting.mask ??= new MaskLayer(canvas().width, canvas().height));
@@ -34,7 +34,7 @@ function brush() {
   return { radius, softness: Number(byId("brush-soft").value) / 100, erase };
 }
 
-/** The photo, in full light where the chosen painting goes, each place tinted in its color. */
+/** Draws the photo, bright where the chosen painting goes, with each mask tinted in its color. */
 function draw() {
   const { width, height } = canvas();
   const context = canvas().getContext("2d");
@@ -64,7 +64,7 @@ function draw() {
   ring(context);
 }
 
-/** @param {CanvasRenderingContext2D} context  Where the brush is. */
+/** @param {CanvasRenderingContext2D} context  To draw the outline of the brush. */
 function ring(context) {
   const { width, height } = canvas();
   context.lineWidth = 2;
@@ -166,8 +166,8 @@ function tabs() {
   if (held) byId("mask-tabs").querySelector("input:checked").focus();
   byId("mask-help").textContent =
     state.paintings.length > 1
-      ? "One painting without a place is for all the rest."
-      : "Outside the place the photo stays as it is. Add a painting for the rest.";
+      ? "One painting without a mask is used for the rest of the photo."
+      : "Outside the mask the photo stays unchanged. Add a painting for the rest.";
 }
 
 function show() {
@@ -176,10 +176,10 @@ function show() {
   if (photo) draw();
 }
 
-/** @param {number} index  Of the painting to begin with. */
+/** @param {number} index  Of the painting that is chosen first. */
 export const openMasks = guarded(async (index = 0) => {
   photo = await loaded(state.photo.url);
-  if (!photo) return notify("This browser cannot show this photo, so that no mask can be painted on it.");
+  if (!photo) return notify("This browser cannot display the photo, so masks cannot be painted on it.");
   const scale = LONGER / Math.max(photo.naturalWidth, photo.naturalHeight);
   canvas().width = Math.round(photo.naturalWidth * scale);
   canvas().height = Math.round(photo.naturalHeight * scale);
@@ -226,6 +226,6 @@ export function startMasks() {
     const button = byId("open-masks");
     button.hidden = !state.photo || state.photo.isClip || !state.paintings.length;
     button.textContent =
-      state.paintings.length > 1 ? "Paint where each one goes" : "Paint only a part of the photo";
+      state.paintings.length > 1 ? "Paint where each one goes" : "Paint only part of the photo";
   });
 }

@@ -1,4 +1,4 @@
-/** The shelf of paintings, and those that are chosen: one, a blend, or each in its place. */
+/** The shelf of paintings, and the chosen ones: one, a blend, or each in its own part of the photo. */
 
 import { byId, guarded, make } from "./dom.js";
 import { openMasks } from "./masks.js";
@@ -11,27 +11,27 @@ import { edited, on, state } from "./state.js";
 /** @param {Source} source @returns {Painting} */
 export const painting = (source) => ({ source, weight: 1, mask: null });
 
-/** @param {Source} source  Instead of all others; places and shares of a single one are kept. */
+/** Replaces all paintings; the mask and the weight of a single one are kept. @param {Source} source */
 function only(source) {
   const [first] = state.paintings;
   state.paintings = [state.paintings.length === 1 ? { ...first, source } : painting(source)];
   edited();
 }
 
-/** @param {Source} source  Beside the others. */
+/** Adds a painting to the others. @param {Source} source */
 function add(source) {
   state.paintings.push(painting(source));
   edited();
 }
 
-/** @param {File[]} files  The user's own: the first instead of what is there, or all beside it. */
+/** @param {File[]} files  The user's own. The first one replaces the paintings unless `beside` is set. */
 export function addFiles(files, beside = false) {
   for (const [index, file] of files.entries()) (beside || index ? add : only)(fromFile(file));
 }
 
-/** @param {Painting} gone */
-function remove(gone) {
-  state.paintings = state.paintings.filter((each) => each !== gone);
+/** @param {Painting} one */
+function remove(one) {
+  state.paintings = state.paintings.filter((each) => each !== one);
   edited();
 }
 
@@ -97,9 +97,9 @@ function ownTile() {
 function row(each, index, shared) {
   const { source } = each;
   const image = make("img", { src: source.url, alt: "", width: 48, height: 40 });
-  const named = !each.mask || each.mask.isEmpty ? "Place" : "Place ✓";
-  const place = make("button", { type: "button", className: "quiet", disabled: !state.photo || state.photo.isClip }, named);
-  place.setAttribute("aria-label", `Paint the place of ${source.name}`);
+  const label = !each.mask || each.mask.isEmpty ? "Mask" : "Mask ✓";
+  const place = make("button", { type: "button", className: "quiet", disabled: !state.photo || state.photo.isClip }, label);
+  place.setAttribute("aria-label", `Paint the mask of ${source.name}`);
   place.addEventListener("click", () => openMasks(index));
   const close = make(
     "button",
@@ -132,7 +132,7 @@ function render() {
   const now = state.paintings.map(({ source, mask }) => source.url + Boolean(mask && !mask.isEmpty));
   const key = [shared, Boolean(state.photo), state.photo?.isClip, ...now].join();
   const list = byId("chosen");
-  if (list.dataset.key === key) return; // a slider that is being dragged stays where it is
+  if (list.dataset.key === key) return; // do not replace a slider while it is dragged
   list.dataset.key = key;
   list.hidden = state.paintings.every(({ source }) => source.style) && state.paintings.length < 2;
   list.replaceChildren(...state.paintings.map((each, index) => row(each, index, shared)));

@@ -1,4 +1,4 @@
-/** How far the picture is: a line of text, a bar, and the losses as curves. */
+/** Progress of the picture: a line of text, a bar, and curves of the losses. */
 
 import { announce, byId, make } from "./dom.js";
 import { on, state } from "./state.js";
@@ -18,14 +18,14 @@ let of = "";
 let scale = -1;
 
 /** @param {number} seconds */
-export function spoken(seconds) {
+export function formatDuration(seconds) {
   if (seconds < 1) return "a moment";
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** @param {number} value  With three figures. */
+/** Formats a number with three digits. @param {number} value */
 const short = (value) =>
   value === 0 || value >= 0.001 ? Number(value.toPrecision(3)).toString() : value.toExponential(1);
 
@@ -34,20 +34,20 @@ function words(job) {
   const problem = job.problem && (job.problem.detail || job.problem.title);
   switch (job.state) {
     case "queued":
-      return job.position ? `Waiting, ${job.position} ahead` : "Waiting for a free brush";
+      return job.position ? `Waiting, ${job.position} ahead` : "Waiting to start";
     case "running":
       if (job.progress?.unit === "frame") return "Painting the clip";
       return job.progress
-        ? `${job.draft ? "A first draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}`
-        : "Mixing the colors";
+        ? `${job.draft ? "Painting a draft" : "Painting"}, scale ${job.progress.scale + 1} of ${job.progress.scales}`
+        : "Starting";
     case "stopped":
-      return "Stopped. The picture so far is kept.";
+      return "Stopped. You can keep this picture or continue.";
     case "done":
-      return job.draft ? "The draft is there" : job.clip?.preview ? "The preview is there" : "Finished";
+      return job.draft ? "Draft finished" : job.clip?.preview ? "Preview finished" : "Finished";
     case "cancelled":
       return "Cancelled";
     default:
-      return `It failed. ${problem ?? ""}`;
+      return `Failed: ${problem ?? "unknown error"}`;
   }
 }
 
@@ -78,7 +78,7 @@ function detail(progress, running) {
     `${width} × ${height}`,
     isWhole ? `${iterations} ${unit}${iterations === 1 ? "" : "s"}` : `${unit} ${iteration} of ${iterations}`,
   ];
-  if (running && progress.seconds_left != null) parts.push(`${spoken(progress.seconds_left)} left`);
+  if (running && progress.seconds_left != null) parts.push(`${formatDuration(progress.seconds_left)} left`);
   return parts.join(" · ");
 }
 
@@ -95,10 +95,10 @@ function note(progress) {
   }
 }
 
-/** The losses so far, on a logarithmic axis of their own range. */
+/** Draws the losses on a logarithmic axis. */
 function draw() {
   const chart = byId("chart");
-  chart.hidden = steps.length < 2 || steps[0].unit === "frame"; // which has no losses of its own
+  chart.hidden = steps.length < 2 || steps[0].unit === "frame"; // films have no losses
   if (chart.hidden) return;
   const values = steps.flatMap(({ losses }) =>
     TERMS.map((term) => losses[term]).filter((value) => value > 0),

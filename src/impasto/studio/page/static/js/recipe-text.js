@@ -1,4 +1,4 @@
-/** A recipe as TOML: what it changes of a shipped one, for reading, copying and the command line. */
+/** Shows a recipe as TOML, reduced to what differs from a shipped one, for the command line. */
 
 import { restore } from "./api.js";
 import { byId, guarded, notify } from "./dom.js";
@@ -30,7 +30,7 @@ function assign(recipe, key, value) {
   table[last] = value;
 }
 
-/** @returns {any} The whole recipe that the panel describes; null before the shipped ones are known. */
+/** @returns {any} The whole recipe that the panel describes. null: the shipped ones are not loaded yet. */
 export function currentRecipe() {
   const { recipe } = state.settings;
   const base =
@@ -75,10 +75,10 @@ export function recipeText(recipe) {
 }
 
 /**
- * The panel as a recipe has it.
+ * Sets the panel to a recipe.
  *
  * @param {any} recipe  Whole.
- * @param {string} [job]  That it is of, which has the picture that it begins with, if any.
+ * @param {string} [job]  Job of the recipe, which has the picture that it starts from, if any.
  */
 export function adopt(recipe, job) {
   const shipped = state.recipes.find(({ name }) => name === recipe.name);
@@ -93,7 +93,7 @@ export function adopt(recipe, job) {
   });
 }
 
-/** Whether a recipe differs from a shipped one only in what the panel shows. */
+/** Tells whether a recipe differs from a shipped one only in what the panel shows. */
 function isPlain(recipe, shipped) {
   const same = structuredClone(recipe);
   for (const key of ["strength", "colors", "size", "schedule.total", "style.scale", "style.weights"]) {
@@ -122,14 +122,14 @@ export const restoreFrom = guarded(async (file) => {
   }
   byId("recipe-box").open = true;
   edited();
-  const made = [photo?.name, ...named].filter(Boolean).join(" and ");
-  const begun = init ? ` It began with ${init}, which is not inside: the photo takes its place.` : "";
-  notify(`The recipe of ${file.name} is restored.${made ? ` It was made from ${made}.` : ""}${begun}`, {
+  const sources = [photo?.name, ...named].filter(Boolean).join(" and ");
+  const start = init ? ` It started from ${init}, which it does not contain; the photo is used instead.` : "";
+  notify(`Recipe of ${file.name} restored.${sources ? ` Made from ${sources}.` : ""}${start}`, {
     seconds: 12,
   });
 });
 
-/** @param {string} text  Also where the page has no clipboard, as over plain HTTP. */
+/** Copies text, even without a clipboard API, as over plain HTTP. @param {string} text */
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   byId("recipe-text").select();
@@ -145,7 +145,7 @@ export function startRecipeText() {
     "click",
     guarded(async () => {
       await copy(byId("recipe-text").value);
-      notify("The recipe is copied.", { seconds: 4 });
+      notify("Recipe copied.", { seconds: 4 });
     }),
   );
   byId("restore-input").addEventListener("change", async ({ target }) => {

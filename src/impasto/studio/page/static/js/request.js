@@ -1,4 +1,4 @@
-/** From what the page knows to the body of POST /v1/jobs. */
+/** Builds the body of POST /v1/jobs. */
 
 import { named } from "./sources.js";
 import { state } from "./state.js";
@@ -7,27 +7,27 @@ import { titleOf } from "./titles.js";
 /** @typedef {import("./types.js").Painting} Painting */
 /** @typedef {import("./types.js").Settings} Settings */
 
-/** What of the panel a network cannot heed, left out. */
+/** Settings without what networks do not support. */
 export const ONE_PASS = { iterations: null, init: null };
 
 /**
- * The paintings as a job takes them: those with a place of their own first, one more for the rest.
+ * Returns the paintings in a job's order: those with a mask first, then one more for the rest.
  *
  * @param {Painting[]} paintings
- * @throws {Error} some have a place and two or more have none.
+ * @throws {Error} Some have a mask, and two or more have none.
  */
 export function ordered(paintings) {
   const placed = paintings.filter(({ mask }) => mask && !mask.isEmpty);
   const rest = paintings.filter(({ mask }) => !mask || mask.isEmpty);
   if (placed.length && rest.length > 1) {
     const names = rest.map(({ source }) => source.name).join(" or ");
-    throw new Error(`Only one painting may be for the rest: paint a place for ${names}, or remove one.`);
+    throw new Error(`Only one painting can be without a mask. Paint a mask for ${names}, or remove one.`);
   }
   return { placed, all: [...placed, ...rest] };
 }
 
 /**
- * Fields of the recipe that the panel decides.
+ * Returns the fields of the recipe that the panel sets.
  *
  * @param {Settings} settings
  * @param {Painting[]} all  In the job's order.
@@ -75,7 +75,7 @@ export async function jobForm({ photo, paintings, settings, title }, kind) {
   const bytes = [...photos, ...styles].reduce((sum, [{ size }]) => sum + size, 0);
   if (bytes > state.limit) {
     const [has, may] = [bytes, state.limit].map((each) => `${Math.round(each / 2 ** 20)} MiB`);
-    throw new Error(`The pictures have ${has}; this studio takes ${may} at once.`);
+    throw new Error(`The pictures are too large: ${has}; the limit is ${may}.`);
   }
   for (const [file, name] of photos) form.append(part, file, name);
   for (const [file, name] of styles) form.append("style", file, name);
@@ -85,7 +85,7 @@ export async function jobForm({ photo, paintings, settings, title }, kind) {
 }
 
 /**
- * From now on the server has these pictures: later jobs name them instead of sending them again.
+ * Notes that the server has these pictures: later jobs refer to them instead of sending them again.
  *
  * @param {{photo: any, paintings: Painting[]}} inputs
  * @param {string} job
@@ -98,9 +98,9 @@ export function remember({ photo, paintings }, job) {
 }
 
 /**
- * Forget what the server was thought to have, where the page has the files itself.
+ * Forgets references to the server's copies where the page has the files itself.
  *
- * @returns {boolean} whether another attempt is worth it.
+ * @returns {boolean} Whether it is worth trying again.
  */
 export function forgetReferences({ photo, paintings }) {
   const sources = [photo, ...paintings.map(({ source }) => source)].filter(({ ref, file }) => ref && file);

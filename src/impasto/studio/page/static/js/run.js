@@ -1,4 +1,4 @@
-/** The picture on the stage: a draft at once, then the picture itself; followed, stopped, gone on with. */
+/** The job on the stage: a draft, then the full picture; following, stopping and continuing it. */
 
 import * as api from "./api.js";
 import { announce, complain, guarded, notify } from "./dom.js";
@@ -6,14 +6,14 @@ import { forgetReferences, jobForm, ONE_PASS, remember } from "./request.js";
 import { agree, disagree, emit, on, state } from "./state.js";
 
 /** @typedef {import("./types.js").Job} Job */
-/** @typedef {"draft" | "preview" | "whole"} Kind  Of a photo a draft first, of a clip a preview. */
+/** @typedef {"draft" | "preview" | "whole"} Kind  A photo starts with a draft, a clip with a preview. */
 /** @typedef {{photo: any, paintings: import("./types.js").Painting[], settings: any, title?: string}} Inputs */
 
-const PAUSE = 450; // ms without a change before the next picture is begun
-const DRAFT_SIDE = 512; // pixels, a network's pass
-const LEFT = "draft"; // in the tab's own storage: the draft that a reload finds again
-const BEGUN = "begun"; // there too: the job that this tab began last
-const DRAFTED = ["standard", "best"]; // which look as the recipe "draft" does, others do not
+const PAUSE = 450; // ms without a change before the next picture starts
+const DRAFT_SIDE = 512; // pixels
+const LEFT = "draft"; // key in the tab's storage: the draft that a reload shows again
+const BEGUN = "begun"; // key in the tab's storage: the job that this tab started last
+const DRAFTED = ["standard", "best"]; // recipes whose look the recipe "draft" resembles
 
 let follower = new AbortController();
 let waiting = 0;
@@ -28,29 +28,28 @@ export const watch = (watcher) => void watchers.push(watcher);
 export const isRunning = () => Boolean(state.job) && !api.FINAL.has(state.job.state);
 export const isReady = () => Boolean(state.photo && state.paintings.length);
 
-/** @returns {Inputs} As they are now. */
+/** @returns {Inputs} The present ones. */
 const inputsNow = () => ({
   photo: state.photo,
   paintings: [...state.paintings],
   settings: { ...state.settings },
 });
 
-/** @param {string} id  Not shown any more, and not missed. */
+/** Deletes a job that is no longer needed. @param {string} id */
 export const drop = (id) => void api.forgetJob(id).catch(complain);
 
-/** @param {Job | null} job  Given up where it is unfinished and this tab's: another's is only watched here. */
+/** Deletes an unfinished job of this tab; jobs of others are only watched here. @param {Job | null} job */
 function giveUp(job) {
   const isOurs = job?.id === sessionStorage.getItem(BEGUN);
   if (isOurs && (job.draft || !api.FINAL.has(job.state))) drop(job.id);
 }
 
 /**
- * One request; a second one with the files themselves where the server has lost them; and again
- * when it has room.
+ * Sends a job. It sends the files again if the server has lost them, and retries while the queue is full.
  *
  * @param {Inputs} inputs
  * @param {Kind} kind
- * @param {() => boolean} wanted  Still.
+ * @param {() => boolean} wanted  Whether the job is still needed.
  * @returns {Promise<Job>}
  */
 export async function send(inputs, kind, wanted) {
@@ -63,19 +62,19 @@ export async function send(inputs, kind, wanted) {
       if (isLost && forgetReferences(inputs)) continue;
       if (error.status !== 429 || !wanted()) throw error;
       const seconds = error.retryAfter || 5;
-      notify(`The studio is busy. It tries again in ${seconds} s.`, { seconds });
+      notify(`The studio is busy. Retrying in ${seconds} s.`, { seconds });
       await new Promise((done) => setTimeout(done, 1000 * seconds));
     }
   }
 }
 
 /**
- * A job in place of the one on the stage.
+ * Puts a new job on the stage, in place of the present one.
  *
  * @param {Inputs} inputs
  * @param {Kind} kind
  * @param {number} mine  The turn it belongs to.
- * @returns {Promise<boolean>} whether it ended as it should, and is still the one on the stage.
+ * @returns {Promise<boolean>} Whether it is done and still on the stage.
  */
 async function put(inputs, kind, mine) {
   const settings = kind === "draft" ? draftOf(inputs) : inputs.settings;
@@ -100,27 +99,27 @@ const draftOf = ({ settings, photo }) => ({
   ...ONE_PASS,
 });
 
-/** @param {string} job @param {any} settings  Of the picture that the draft is of. */
+/** @param {string} job @param {any} settings  Of the full picture. */
 const keepForReload = (job, settings) => sessionStorage.setItem(LEFT, JSON.stringify({ job, settings }));
 
 /** @returns {{job: string, settings: any} | null} The draft that was on the stage before a reload. */
 export const leftByReload = () => JSON.parse(sessionStorage.getItem(LEFT) ?? "null");
 
-/** @param {Job} draft  To be watched to its end; the picture itself follows. */
+/** Follows a draft to its end, and then paints the full picture. @param {Job} draft */
 export async function takeUp(draft) {
   const mine = ++turn;
   await follow(draft);
   if (mine === turn && state.job.state === "done") await put(inputsNow(), "whole", mine);
 }
 
-/** Begin a picture of what is in the panel; one that is still growing is given up for it. */
+/** Paints what the panel describes, in place of a job that still runs. */
 export async function paint() {
   clearTimeout(waiting);
   if (!isReady()) return;
   const mine = ++turn;
   const inputs = inputsNow();
   agree();
-  announce("Painting has begun.");
+  announce("Painting started.");
   try {
     const { recipe } = inputs.settings;
     if (inputs.photo.isClip) return void (await put(inputs, "preview", mine));
@@ -132,13 +131,13 @@ export async function paint() {
   }
 }
 
-/** @param {string} hash  What a reload is to show, unless it is the gallery. */
+/** Sets what a reload shows, unless the gallery is open. @param {string} hash */
 function say(hash) {
   if (location.hash !== "#gallery") history.replaceState(null, "", hash);
 }
 
 /**
- * Put a job on the stage, and watch it while it grows.
+ * Puts a job on the stage and follows it.
  *
  * @param {Job} job
  */
@@ -176,27 +175,27 @@ async function listen(id, signal) {
 
 /** @param {Job} job */
 function tell(job) {
-  if (job.state === "done") announce(job.draft ? "The draft is there." : "The picture is finished.");
-  if (job.state === "stopped") announce("Stopped. The picture so far is kept.");
-  if (job.state === "failed") announce(`It failed: ${job.problem?.detail ?? job.problem?.title ?? ""}`);
+  if (job.state === "done") announce(job.draft ? "The draft is finished." : "The picture is finished.");
+  if (job.state === "stopped") announce("Stopped. You can keep this picture or continue.");
+  if (job.state === "failed") announce(`Failed: ${job.problem?.detail ?? job.problem?.title ?? ""}`);
 }
 
 export const stop = guarded(async () => void (await api.stopJob(state.job.id)));
 
-/** From where it was stopped; after a draft, with the picture itself. */
+/** Continues a stopped job; after a draft, it paints the full picture. */
 export const goOn = guarded(async () => {
   if (state.job.draft) return void (await put(inputsNow(), "whole", ++turn));
   await api.resumeJob(state.job.id);
   await follow(await api.readJob(state.job.id));
 });
 
-/** All of the clip whose preview is on the stage. */
+/** Paints the whole clip whose preview is on the stage. */
 export const paintWhole = guarded(async () => {
   agree();
   await put(inputsNow(), "whole", ++turn);
 });
 
-/** Off the stage: the next picture is of another photo. */
+/** Clears the stage for another photo. */
 export function leave() {
   clearTimeout(waiting);
   turn++;
@@ -208,7 +207,7 @@ export function leave() {
   emit("job");
 }
 
-/** @param {() => boolean} wanted  Whether changes are followed. */
+/** @param {() => boolean} wanted  Whether changes start a new picture. */
 export function followChanges(wanted) {
   on("edited", () => {
     if (!isReady() || !wanted() || state.photo.isClip) return;

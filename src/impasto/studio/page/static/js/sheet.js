@@ -1,4 +1,4 @@
-/** A sheet of variations: small drafts side by side, of which one may be chosen. */
+/** A sheet of variations: small drafts to choose from. */
 
 import * as api from "./api.js";
 import { byId, closable, guarded, make, notify } from "./dom.js";
@@ -10,8 +10,8 @@ import { drop, send } from "./run.js";
 
 /** @typedef {{label: string, settings?: any, paintings?: any[]}} Cell */
 
-const SIDE = 256; // pixels, of a draft
-const AT_ONCE = 2; // so that a sheet leaves room in the queue
+const SIDE = 256; // pixels of a draft
+const AT_ONCE = 2; // leaves room in the queue
 const SAVED = { cell: 256, gap: 12, line: 28 };
 
 let closing = new AbortController();
@@ -66,7 +66,7 @@ function choose({ settings, paintings }) {
   edited();
 }
 
-/** What keeps a cell quick. */
+/** Returns the settings that make a cell quick. */
 const small = () => ({
   recipe: "draft",
   size: Math.min(SIDE, state.settings.size ?? state.photo.side ?? SIDE),
@@ -116,10 +116,10 @@ async function paintSheet() {
   if (!signal.aborted) byId("sheet-save").disabled = false;
 }
 
-/** Drafts of a sheet are no part of the gallery. */
+/** Deletes the drafts of the sheet, which do not belong in the gallery. */
 function forgetAll() {
   for (const id of jobs) {
-    // What the stage's pictures are kept by has to stay until they are uploaded again.
+    // The pictures on the stage must not refer to a deleted job; they are uploaded again.
     for (const source of [state.photo, ...state.paintings.map((each) => each.source)]) {
       if (source?.ref?.job === id && source.file) delete source.ref;
     }
@@ -128,7 +128,7 @@ function forgetAll() {
   jobs.clear();
 }
 
-/** All cells on one picture, labeled. */
+/** Saves all cells with their labels as one picture. */
 const save = guarded(async () => {
   const tiles = [...byId("sheet-cells").querySelectorAll(".cell")];
   const { cell, gap, line } = SAVED;
@@ -155,7 +155,7 @@ const save = guarded(async () => {
     download: "variations.png",
   });
   link.click();
-  notify("The sheet is saved with your downloads.", { seconds: 4 });
+  notify("Sheet saved to your downloads.", { seconds: 4 });
 });
 
 export function startSheet() {

@@ -1,4 +1,4 @@
-/** Pictures that go into a job, wherever they are. */
+/** Pictures that go into a job, wherever they come from. */
 
 import { jobPath, picture, request } from "./api.js";
 
@@ -7,14 +7,14 @@ import { jobPath, picture, request } from "./api.js";
 /** @param {File} file @returns {Source} */
 export const fromFile = (file) => ({ name: file.name || "picture", url: URL.createObjectURL(file), file });
 
-const MOVING = /\.(mp4|m4v|mov|webm|mkv|avi|ts)$/i; // where the browser does not know the type
-const FRAME = "\x21\xf9\x04"; // what a GIF has before each of its frames
+const MOVING = /\.(mp4|m4v|mov|webm|mkv|avi|ts)$/i; // for files whose type the browser does not know
+const FRAME = "\x21\xf9\x04"; // precedes each frame of a GIF
 const SEARCHED = 2 ** 20;
 
 /** @param {File} file */
 export const isVideo = ({ type, name }) => type.startsWith("video/") || MOVING.test(name);
 
-/** @param {File} file  Whether it moves: a video, or a GIF of several frames. */
+/** Tells whether a file is a video or a GIF with several frames. @param {File} file */
 export async function isClip(file) {
   if (file.type !== "image/gif") return isVideo(file);
   const head = new TextDecoder("latin1").decode(await file.slice(0, SEARCHED).arrayBuffer());
@@ -40,7 +40,7 @@ export async function fromJob(job, what, name) {
 }
 
 /**
- * How a job's JSON names a picture; what the server does not have yet is appended to the uploads.
+ * Returns a picture as a job's JSON names it, and appends what the server does not have to the uploads.
  *
  * @param {Source} source
  * @param {[Blob, string][]} uploads
@@ -54,7 +54,7 @@ export function named(source, uploads) {
 
 /**
  * @param {string} url
- * @returns {Promise<HTMLImageElement | null>}  None where the browser does not know the format.
+ * @returns {Promise<HTMLImageElement | null>}  null: the browser does not support the format.
  */
 export async function loaded(url) {
   const image = new Image();

@@ -1,4 +1,4 @@
-/** Two pictures in one frame, one over the other as far as a slider says; and a lens over both. */
+/** Two pictures in one frame with a slider between them, and a lens over both. */
 
 import { make } from "./dom.js";
 import { addLens } from "./lens.js";
@@ -6,7 +6,7 @@ import { loaded } from "./sources.js";
 
 /**
  * @param {HTMLElement} host  Empty.
- * @param {string} label  Of the slider.
+ * @param {string} label  Label of the slider.
  */
 export function createSplit(host, label) {
   const after = make("img", { className: "after", alt: "" });
@@ -37,8 +37,8 @@ export function createSplit(host, label) {
    * @param {"before" | "after"} which
    * @param {string | null} url
    * @param {string} [alt]
-   * @param {number} [wide]  Pixels that it takes to be shown.
-   * @returns {Promise<HTMLImageElement | null>} What is shown; none: it is not.
+   * @param {number} [wide]  Least width in pixels for the picture to be shown.
+   * @returns {Promise<HTMLImageElement | null>} The picture. null: it is not shown.
    */
   async function show(which, url, alt = "", wide = 0) {
     const image = which === "before" ? before : after;
@@ -65,7 +65,7 @@ export function createSplit(host, label) {
     frame,
     show,
     lens,
-    /** @param {boolean} both  Whether there is anything to compare. */
+    /** @param {boolean} both  Whether there are two pictures. */
     setComparable: (both) => void (slider.hidden = !both),
     /** @param {number} percent */
     move: (percent) => void ((slider.value = String(percent)), place()),

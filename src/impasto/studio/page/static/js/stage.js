@@ -1,4 +1,4 @@
-/** The picture in the middle: the photo, what grows out of it, and what can be done with it. */
+/** The stage: the photo, its painting, and the buttons below them. */
 
 import { download, FINAL, jobPath, picture } from "./api.js";
 import { byId, guarded, notify } from "./dom.js";
@@ -13,7 +13,7 @@ const EXTENSIONS = { png: "png", jpeg: "jpg", tiff: "tif" };
 let split;
 let shownPhoto = null;
 let shownJob = "";
-let drafted = 0; // width of the draft, which stays until something finer is there
+let drafted = 0; // width of the draft, which stays until a larger preview arrives
 
 async function renderPhoto() {
   const { photo } = state;
@@ -21,13 +21,13 @@ async function renderPhoto() {
   byId("change-photo").hidden = !photo;
   if (photo === shownPhoto) return;
   shownPhoto = photo;
-  const shown = await split.show("before", photo?.url ?? null, `The photo: ${photo?.name}`);
+  const shown = await split.show("before", photo?.url ?? null, `Photo: ${photo?.name}`);
   if (!photo) return;
   photo.isOdd = !shown;
   if (shown) photo.side = Math.max(shown.naturalWidth, shown.naturalHeight);
 }
 
-/** A photo that the browser cannot show, such as a TIFF, as the server sees it. */
+/** Shows the server's view of a photo that the browser cannot display, such as a TIFF. */
 async function renderOddPhoto() {
   const { photo, job } = state;
   if (!photo?.isOdd || !job) return;
@@ -38,12 +38,12 @@ async function renderOddPhoto() {
 
 /**
  * @param {string} path
- * @param {number} [wide]  Pixels that it takes to be better than what is there.
+ * @param {number} [wide]  Least width in pixels for the picture to replace the present one.
  */
 async function showPainted(path, wide = 0) {
   const { job } = state;
   const url = await picture(path);
-  if (job.clip) await split.show("before", null); // a sheet has another shape than the clip
+  if (job.clip) await split.show("before", null); // the sheet and the clip differ in shape
   if (state.job?.id === job.id) await split.show("after", url, `Painted: ${job.title}`, wide);
 }
 
@@ -71,7 +71,7 @@ const renderJob = guarded(async () => {
   if (result && job.draft) drafted = job.progress?.width ?? 0;
 });
 
-/** What comes next with a clip: its preview, then all of it. */
+/** Shows the next step of a clip: its preview, then the whole film. */
 function renderNext() {
   const { photo, job } = state;
   const isPreviewed = Boolean(job?.clip?.preview) && FINAL.has(job.state);
@@ -90,7 +90,7 @@ const save = guarded(async (/** @type {Event} */ event) => {
   const { id, clip } = state.job;
   if (clip) await download(`${jobPath(id)}/result`, `${name}.${clip.media_type.replace(/^.*\//, "")}`);
   else await download(`${jobPath(id)}/result?format=${format}`, `${name}.${EXTENSIONS[format]}`);
-  notify("Saved with your downloads.", { seconds: 4 });
+  notify("Saved to your downloads.", { seconds: 4 });
 });
 
 function toggleLens() {

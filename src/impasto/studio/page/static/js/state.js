@@ -1,9 +1,9 @@
-/** What the page knows, and who wants to hear of it. */
+/** The state of the page, and its listeners. */
 
 /** @typedef {import("./types.js").Painting} Painting */
 
 export const state = {
-  /** Bytes that a request may have. */ limit: Infinity,
+  /** Largest size of a request in bytes. */ limit: Infinity,
   /** @type {import("./types.js").Source | null} */ photo: null,
   /** @type {Painting[]} */ paintings: [],
   /** @type {import("./types.js").Settings} */
@@ -17,8 +17,8 @@ export const state = {
 };
 
 /**
- * @typedef {"inputs" | "edited" | "job"} Topic  Photo, paintings or settings are others; a person
- *   has changed them; the job on the stage is another, or in another state.
+ * @typedef {"inputs" | "edited" | "job"} Topic  Photo, paintings or settings have changed; a person
+ *   has changed them; the job on the stage has changed.
  */
 
 /** @type {Record<string, (() => void)[]>} */
@@ -37,7 +37,7 @@ export function emit(topic) {
   for (const listener of listeners[topic] ?? []) listener();
 }
 
-/** Whether something the picture is made of was changed by hand since it was begun. */
+/** Whether a person has changed the inputs since the picture was started. */
 export let stale = false;
 
 /** @param {Partial<import("./types.js").Settings>} patch */
@@ -46,19 +46,19 @@ export function set(patch) {
   edited();
 }
 
-/** A person changed something: the picture no longer shows it. */
+/** A person has changed the inputs, so the picture is out of date. */
 export function edited() {
   disagree();
   emit("edited");
 }
 
-/** The picture does not show what is in the panel. */
+/** Marks the picture as out of date. */
 export function disagree() {
   stale = true;
   emit("inputs");
 }
 
-/** What is on the stage and what is in the panel agree. */
+/** Marks the picture as up to date. */
 export function agree() {
   stale = false;
   emit("inputs");

@@ -1,38 +1,38 @@
 /**
- * The shapes that modules share; nothing runs here.
+ * Types that modules share.
  *
- * @typedef {{job: string, what: string}} Reference  A file that an earlier job keeps.
+ * @typedef {{job: string, what: string}} Reference  A file of an earlier job.
  *
  * @typedef {Object} Source  A picture that goes into a job.
- * @property {string} name  Shown, and the upload's file name.
- * @property {string} url  What an <img> can show.
- * @property {Blob} [file]  Where the page has the file itself.
- * @property {string} [style]  Id of a shipped style.
- * @property {Reference} [ref]  Where the server has it already.
- * @property {number} [side]  The longer one in pixels, once it has been shown.
- * @property {boolean} [isClip]  It moves.
- * @property {boolean} [isOdd]  Of a format that the browser cannot show.
+ * @property {string} name  For people, and as the file name of the upload.
+ * @property {string} url  Address for an <img>.
+ * @property {Blob} [file]  The file, if the page has it.
+ * @property {string} [style]  Id of a shipped painting.
+ * @property {Reference} [ref]  The server's copy, if it has one.
+ * @property {number} [side]  Longer side in pixels, once it is known.
+ * @property {boolean} [isClip]  It is a clip.
+ * @property {boolean} [isOdd]  The browser cannot display its format.
  *
  * @typedef {Object} Painting
  * @property {Source} source
- * @property {number} weight  Share in a blend, above 0.
+ * @property {number} weight  Weight in a blend, above 0.
  * @property {import("./mask-layer.js").MaskLayer | null} mask
  *
  * @typedef {Object} Settings
- * @property {string | any} recipe  Name of a shipped one, or one whole.
+ * @property {string | any} recipe  Name of a shipped recipe, or a whole one.
  * @property {number} strength  0 to 1.
- * @property {number} scale  Of the painting's strokes, 1 as they are.
+ * @property {number} scale  Stroke size; 1 is the size in the painting.
  * @property {"style"|"content"|"luminance"|"match"} colors
- * @property {number | null} size  Longer side in pixels; null: the photo's.
- * @property {number | null} iterations  Of all scales together; null: the recipe's.
- * @property {number} stability  Of a clip, 0 to 1.
- * @property {Reference | null} init  A picture that the restored recipe begins with.
+ * @property {number | null} size  Longer side in pixels. null: automatic.
+ * @property {number | null} iterations  Of all scales together. null: as in the recipe.
+ * @property {number} stability  Steadiness of a film, 0 to 1.
+ * @property {Reference | null} init  A picture that the restored recipe starts from.
  *
  * @typedef {Object} Progress
  * @property {number} iteration
  * @property {number} iterations
- * @property {"step" | "frame"} unit  What an iteration is.
- * @property {number} scale  From 0, the coarsest.
+ * @property {"step" | "frame"} unit  What one iteration is.
+ * @property {number} scale  From 0, which is the coarsest.
  * @property {number} scales
  * @property {number} width
  * @property {number} height

@@ -1,4 +1,4 @@
-"""What the process that decodes does with clips: one at a time, frame after frame."""
+"""What the decoder process does with clips: it reads one at a time, frame after frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from impasto.errors import ClipError
 from impasto.image.files.limits import Limits
 from impasto.image.picture import Picture
-from impasto.studio.decoding.browser_view import show
+from impasto.studio.decoding.browser_view import write_view
 from impasto.video.clip.container import ContainerClip
 from impasto.video.clip.file_kinds import HEAD_BYTES, choose_film_suffix, detect_clip_kind
 from impasto.video.clip.frames import Frame, levels_to_floats
@@ -25,96 +25,95 @@ from impasto.video.job.frame_store import FrameStore
 
 
 class ClipReader:
-    """Answers questions about clips, and remembers the one that is being read."""
+    """Answers questions about clips, and remembers the clip that is being read."""
 
     def __init__(self) -> None:
-        """None is."""
         self._clip: ContainerClip | None = None
         self._frames: Iterator[Frame] = iter(())
         self._frame: Frame | None = None
 
-    def answers(self) -> dict[str, Callable[..., dict[str, Any]]]:
-        """By the name of the question."""
+    def list_answers(self) -> dict[str, Callable[..., dict[str, Any]]]:
+        """Return the methods that answer a question, by the name of the question."""
         return {
             "check_clip": self.check,
             "open_clip": self.open,
             "begin_clip": self.begin,
-            "next_frame": self.next,
+            "next_frame": self.read_next,
             "load_frame": self.load,
-            "film": self.film,
+            "write_film": self.write_film,
         }
 
     def check(self, path: Path, name: str, limits: Limits, view: str) -> dict[str, Any]:
-        """What is known of a clip; its first frame, for a browser, goes into ``view``."""
-        clip = _opened(path, name, limits)
+        """Describe a clip, and write its first frame to ``view`` for browsers."""
+        clip = _open(path, name, limits)
         first = next(clip.read_frames())
-        show(Picture(levels_to_floats(first.load())), Path(view))
+        write_view(Picture(levels_to_floats(first.load())), Path(view))
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
-        return _facts(clip) | {"suffix": choose_film_suffix(head, detect_clip_kind(head, name))}
+        return _describe(clip) | {"suffix": choose_film_suffix(head, detect_clip_kind(head, name))}
 
     def open(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:
-        """Take up a clip."""
-        self._clip = _opened(path, name, limits)
-        return _facts(self._clip) | {"time_base": str(self._clip.format.time_base)}
+        """Open a clip to read its frames."""
+        self._clip = _open(path, name, limits)
+        return _describe(self._clip) | {"time_base": str(self._clip.format.time_base)}
 
     def begin(self, path: Path, name: str, limits: Limits, begin: str) -> dict[str, Any]:  # noqa: ARG002
-        """Go to where it is read from, in seconds, or some frames before."""
+        """Go to a time in seconds, or to a few frames before it."""
         if self._clip is None:
-            raise ClipError(f"{name}: the process that decoded it is gone")
+            raise ClipError(f"{name}: the process that decoded it has ended")
         self._frames = self._clip.read_frames(Fraction(begin))
         return {}
 
-    def next(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:  # noqa: ARG002
-        """When the next frame is seen; none: there are no more."""
+    def read_next(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:  # noqa: ARG002
+        """Go to the next frame and return its time. None: there are no more frames."""
         if self._clip is None:
-            raise ClipError(f"{name}: the process that decoded it is gone")
+            raise ClipError(f"{name}: the process that decoded it has ended")
         self._frame = next(self._frames, None)
         return {"time": None if self._frame is None else str(self._frame.time)}
 
     def load(self, path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:  # noqa: ARG002
-        """The pixels of that frame, into a file."""
+        """Write the pixels of the frame to a file."""
         if self._frame is None:
             raise ClipError(f"{name}: there is no such frame")
         with Path(target).open("wb") as file:
             np.save(file, self._frame.load(), allow_pickle=False)
         return {}
 
-    def film(self, path: Path, name: str, limits: Limits, asked: dict[str, Any]) -> dict[str, Any]:
-        """Write a film: the clip's sound and the frames that are done.
+    def write_film(
+        self, path: Path, name: str, limits: Limits, order: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Write a film from the clip's sound and the painted frames.
 
         Args:
             path: of the clip.
-            name: in messages.
+            name: of the clip in messages.
             limits: of its frames.
-            asked: ``target`` and ``work``, a file and a folder; ``facts`` of the latter; ``size``;
-                ``end`` of what is selected, or none; ``record``, or none; and whether to
-                ``keep_metadata`` of the clip.
+            order: fields of :class:`impasto.studio.decoding.decoder.FilmOrder`.
         """
-        clip = _opened(path, name, limits)
-        end = None if asked["end"] is None else Fraction(asked["end"])
+        clip = _open(path, name, limits)
+        end = None if order["end"] is None else Fraction(order["end"])
         write_painted_film(
-            Path(asked["target"]),
-            FrameStore(Path(asked["work"]), asked["facts"]),
-            FrameSource(clip, Selection(end=end), tuple(asked["size"])),
-            record=asked["record"],
-            metadata=clip.metadata if asked["keep_metadata"] else {},
+            Path(order["target"]),
+            FrameStore(Path(order["store"]), order["facts"]),
+            FrameSource(clip, Selection(end=end), tuple(order["size"])),
+            record=order["record"],
+            metadata=clip.metadata if order["keep_metadata"] else {},
         )
         return {}
 
 
-def _opened(path: Path, name: str, limits: Limits) -> ContainerClip:
+def _open(path: Path, name: str, limits: Limits) -> ContainerClip:
     limits.check_bytes(path.stat().st_size, name)
     with path.open("rb") as file:
         kind = detect_clip_kind(file.read(HEAD_BYTES), name)
     clip = ContainerClip(path, lambda _: None, kind=kind, limits=limits, name=name)
-    # Its own word for how many frames it has is not taken.
-    clip.format = replace(clip.format, frames=max(1, _counted(path, kind)))
+    # The file's own claim about its number of frames is not trusted.
+    clip.format = replace(clip.format, frames=max(1, _count_frames(path, kind)))
     return clip
 
 
-def _counted(path: Path, kind: str) -> int:
-    """Frames, as far as the file is whole."""
+def _count_frames(path: Path, kind: str) -> int:
+    """Count the frames in the undamaged part of a file."""
     count = 0
     with av.open(str(path), format=kind) as container, contextlib.suppress(av.error.FFmpegError):
         for packet in container.demux(container.streams.video[0]):
@@ -122,7 +121,7 @@ def _counted(path: Path, kind: str) -> int:
     return count
 
 
-def _facts(clip: ContainerClip) -> dict[str, Any]:
+def _describe(clip: ContainerClip) -> dict[str, Any]:
     form = clip.format
     return {
         "width": form.width,

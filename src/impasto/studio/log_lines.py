@@ -1,4 +1,4 @@
-"""What the server and its workers say: lines of JSON for a log, or lines for a person."""
+"""The log of the server and its workers: JSON lines for programs, or plain lines for a person."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Format = Literal["json", "text"]
-_OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+LogFormat = Literal["json", "text"]
+_STANDARD_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 
-def begin(form: Format) -> None:
+def start_logging(form: LogFormat) -> None:
     """Send this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(form))
+    handler.setFormatter(LogFormatter(form))
     for name, level in (("impasto.studio", logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
@@ -23,8 +23,10 @@ def begin(form: Format) -> None:
         logger.propagate = False
 
 
-class Lines(logging.Formatter):
-    def __init__(self, form: Format) -> None:
+class LogFormatter(logging.Formatter):
+    """Formats an event and its additional fields as one line."""
+
+    def __init__(self, form: LogFormat) -> None:
         super().__init__()
         self._form = form
 
@@ -33,18 +35,18 @@ class Lines(logging.Formatter):
         fields: dict[str, Any] = {
             key: value
             for key, value in vars(record).items()
-            if key not in _OWN and value is not None
+            if key not in _STANDARD_FIELDS and value is not None
         }
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
         if self._form == "json":
             head = {"time": when.isoformat(timespec="milliseconds"), "level": record.levelname}
             return json.dumps(head | {"event": record.getMessage()} | fields, default=str)
-        told = " ".join(f"{key}={_plain(value)}" for key, value in fields.items())
-        return f"{when:%H:%M:%S} {record.getMessage()} {told}".rstrip()
+        text = " ".join(f"{key}={_quote_if_needed(value)}" for key, value in fields.items())
+        return f"{when:%H:%M:%S} {record.getMessage()} {text}".rstrip()
 
 
-def _plain(value: Any) -> str:
-    """A value as it is, or quoted where it could be taken for another line or field."""
+def _quote_if_needed(value: Any) -> str:
+    """Write a value so that it cannot be mistaken for another line or field."""
     text = str(value)
     return text if text.isprintable() and " " not in text else json.dumps(text)

@@ -1,4 +1,4 @@
-"""The data folder: one lock, one table, and a folder a job with names that the server chose."""
+"""The data folder: one lock, one table, and a folder for each job."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
+from impasto.studio.queue.job_rows import ID
+from impasto.studio.queue.job_table import find_damage, inspect_table
 from impasto.studio.queue.ownership import (
     JOB_FILE,
     JobMark,
@@ -27,55 +29,30 @@ from impasto.studio.queue.ownership import (
     write_job_mark,
     write_studio_mark,
 )
-from impasto.studio.queue.table import inspect_table
 
-ID = re.compile(r"[0-9a-f]{32}")
-TRASHED = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
+TRASH_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{32}")
 """Name of a folder in the trash."""
-PHOTO, CLIP, START, RESULT = "photo", "clip", "start.png", "result.png"
-FRAMES, SHEET_FRAMES, SHEET = "frames", "sheet.frames", "sheet.png"
-"""Of a clip: folders of the frames that are done, and the contact sheet of its preview."""
-PREVIEW, THUMBNAIL, CHECKPOINT = "preview.jpg", "thumbnail.jpg", "checkpoint"
+REPAIR = "move it away to have the jobs listed from their folders, or restore an intact copy"
 
 log = logging.getLogger("impasto.studio")
 
 
-def style_file(place: int) -> str:
-    """Name of a painting's file in its job's folder."""
-    return f"style-{place}"
+class DataFolder:
+    """Everything that outlives the server.
 
-
-def mask_file(place: int) -> str:
-    """Likewise of a mask of the photo."""
-    return f"mask-{place}"
-
-
-def style_mask_file(place: int) -> str:
-    """Likewise of the mask of a painting."""
-    return f"style-mask-{place}"
-
-
-def view_file(name: str) -> str:
-    """What a browser is shown of an uploaded picture."""
-    return f"{name}.view"
-
-
-class Folder:
-    """Where everything is that outlives the server.
-
-    The studio touches only what it can prove to be its own: the data folder has a marker, and so
+    The studio touches only what it can prove to be its own. The data folder has a marker, and so
     has each folder of a job or an upload, which also names the data folder. Anything else stays.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open a data folder, or make one; nobody else of the machine may look into it.
+        """Open a data folder, or make one that no other user of the machine can read.
 
         A folder that holds other files becomes a data folder beside them if none of them has a
         name that the studio uses; otherwise it is refused. A data folder of version 0.1, which has
         a table and no marker, is adopted.
 
         Raises:
-            InputError: the folder, or its table, is not the studio's.
+            InputError: the folder, or its table, is not the studio's, or a newer impasto wrote it.
             ResourceError: it cannot be made or written to.
         """
         self.path = path
@@ -85,11 +62,11 @@ class Folder:
             self._check_table()
             for part in (self.jobs, self.staging, self.trash):
                 part.mkdir(exist_ok=True, mode=0o700)
-            self.table.touch(mode=0o600)  # the folder may be one that others can look into
+            self.table.touch(mode=0o600)  # others may be able to look into the folder
         except OSError as error:
-            raise ResourceError(f"{path}: cannot be used as data folder ({error.strerror})") from (
-                None
-            )
+            raise ResourceError(
+                f"{path}: cannot be used as data folder ({error.strerror})", field="data"
+            ) from None
 
     def _claim(self) -> StudioMark:
         """Mark a folder that has no marker yet."""
@@ -107,13 +84,10 @@ class Folder:
 
     def _check_table(self) -> None:
         if inspect_table(self.table) == "foreign":
-            raise InputError(
-                f"{self.table}: damaged, or not the studio's table; move it away to have the "
-                "jobs listed from their folders, or put a sound copy back"
-            )
+            raise InputError(f"{self.table}: damaged, or not the studio's table; {REPAIR}")
         if is_in_use(self.table):
             return
-        # SQLite would delete it, and with it what it holds of the table that was moved away.
+        # SQLite would delete the log, and with it what it holds of the table that was moved away.
         rest = self.table.with_name(f"{self.table.name}-wal")
         if is_in_use(rest):
             raise InputError(
@@ -121,29 +95,39 @@ class Folder:
                 "file away as well to have the jobs listed from their folders"
             )
 
+    def check_integrity(self) -> None:
+        """Check the whole table, as the server does before it opens the table.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        damage = find_damage(self.table)
+        if damage is not None:
+            raise InputError(f"{self.table}: damaged ({damage}); {REPAIR}")
+
     @property
     def table(self) -> Path:
-        """The queue's file."""
+        """File of the queue."""
         return self.path / "queue.sqlite"
 
     @property
     def jobs(self) -> Path:
-        """The folder of jobs."""
+        """Folder of the jobs."""
         return self.path / "jobs"
 
     @property
     def staging(self) -> Path:
-        """The folder of what is being uploaded."""
+        """Folder of uploads that are not jobs yet."""
         return self.path / "staging"
 
     @property
     def trash(self) -> Path:
-        """The folder of what was removed a short while ago."""
+        """Folder of what expired a short while ago."""
         return self.path / "trash"
 
     @property
     def clock(self) -> Path:
-        """The file of the times that servers have seen."""
+        """File of the trusted clock."""
         return self.path / "clock.json"
 
     @property
@@ -155,25 +139,25 @@ class Folder:
         """Whether the folder is one of version 0.1, whose jobs have no markers yet."""
         return self._mark.is_adopting
 
-    def of(self, job: str) -> Path:
-        """The folder of a job, whose id is the server's own."""
-        return self.jobs / job
-
-    def read_mark(self, path: Path) -> JobMark | None:
-        """Read the marker of a folder in jobs, staging or trash. None: it is not the studio's."""
-        pattern = TRASHED if path.parent == self.trash else ID
-        if not pattern.fullmatch(path.name):
-            return None
-        job, mark = path.name[-32:], read_job_mark(path)
-        return mark if mark is not None and (mark.studio, mark.job) == (self.id, job) else None
-
     @property
     def id(self) -> str:
         """Random id of the data folder, which the markers of its own folders name."""
         return self._mark.studio
 
+    def locate(self, job: str) -> Path:
+        """Return the folder of a job."""
+        return self.jobs / job
+
+    def read_mark(self, path: Path) -> JobMark | None:
+        """Read the marker of a folder in jobs, staging or trash. None: it is not the studio's."""
+        pattern = TRASH_NAME if path.parent == self.trash else ID
+        if not pattern.fullmatch(path.name):
+            return None
+        job, mark = path.name[-32:], read_job_mark(path)
+        return mark if mark is not None and (mark.studio, mark.job) == (self.id, job) else None
+
     def make(self, place: Path) -> None:
-        """Make an empty folder of the studio's own, named with an id."""
+        """Make an empty folder of the studio's own, which is named with an id."""
         place.mkdir(mode=0o700)
         try:
             write_job_mark(place, JobMark(self.id, place.name))
@@ -182,8 +166,8 @@ class Folder:
             raise
 
     @contextlib.contextmanager
-    def new(self) -> Iterator[tuple[str, Path]]:
-        """A new id and a folder to upload to, which is gone afterwards if it was not kept."""
+    def stage(self) -> Iterator[tuple[str, Path]]:
+        """Hold a new id and a folder for uploads, which is deleted unless it is accepted."""
         job = uuid.uuid4().hex
         place = self.staging / job
         self.make(place)
@@ -192,32 +176,32 @@ class Folder:
         finally:
             self.erase(place)
 
-    def keep(self, job: str) -> None:
-        """Make what was uploaded the folder of a job, on the disk before the queue knows of it."""
+    def accept(self, job: str) -> None:
+        """Make an upload the folder of a job, on the disk before the queue lists the job."""
         place = self.staging / job
         for path in (*place.iterdir(), place):
             _flush(path)
-        place.rename(self.of(job))
+        place.rename(self.locate(job))
         _flush(self.jobs)
 
     def adopt(self, job: str, record: dict[str, Any]) -> None:
         """Mark the folder of a job of version 0.1 as the studio's own."""
-        place = self.of(job)
+        place = self.locate(job)
         if ID.fullmatch(job) and place.is_dir() and not place.is_symlink():
             write_job_mark(place, JobMark(self.id, job, record))
 
     def end_adoption(self) -> None:
-        """Note that all jobs of version 0.1 have their markers."""
+        """Store that all jobs of version 0.1 have their markers."""
         self._mark = replace(self._mark, is_adopting=False)
         write_studio_mark(self.path, self._mark)
 
     def write_record(self, job: str, record: dict[str, Any]) -> None:
-        """Keep a job's row in its folder; a job is not worth less if that fails."""
-        self._change_mark(self.of(job), record=record)
+        """Store a job's row in its folder as well; a failure is logged, and the job goes on."""
+        self._change_mark(self.locate(job), record=record)
 
     def mark_deleted(self, job: str, is_deleted: bool = True) -> None:
-        """Note that a job is about to be deleted for good, so that no kill brings it back."""
-        self._change_mark(self.of(job), is_deleted=is_deleted)
+        """Store that a job is about to be deleted, so that a kill cannot bring it back."""
+        self._change_mark(self.locate(job), is_deleted=is_deleted)
 
     def _change_mark(self, place: Path, **changes: Any) -> None:
         mark = self.read_mark(place)
@@ -228,30 +212,31 @@ class Folder:
         except ResourceError as error:
             log.warning("marker not written", extra={"job": mark.job, "reason": str(error)})
 
-    def delete(self, job: str) -> None:
-        """Delete the folder of a job for good, as its client asked."""
+    def delete(self, job: str) -> bool:
+        """Delete the folder of a job for good, and tell whether it is gone."""
+        place = self.locate(job)
         self.mark_deleted(job)
-        # Out of its worker's reach first, which might write into it meanwhile.
-        self.erase(self._move_to_trash(self.of(job), time.time()) or self.of(job))
+        # Out of the worker's reach first, which might write into the folder meanwhile.
+        return self.erase(self._move_to_trash(place, time.time()) or place)
 
     def discard(self, place: Path, now: float, lived: float) -> None:
-        """Move a folder of the studio's own to the trash; what is not its own stays.
+        """Move a folder of the studio's own to the trash; anything else stays.
 
         Args:
             place: in jobs or staging.
             now: seconds since 1970, for the name.
-            lived: :attr:`Clock.lived`, from which its time in the trash counts.
+            lived: :attr:`TrustedClock.lived`, from which its time in the trash counts.
         """
         target = self._move_to_trash(place, now)
         if target is not None:
             self.stamp_trash(target, lived)
 
     def _move_to_trash(self, place: Path, now: float) -> Path | None:
-        """Where a folder is now. None: it is not there, not the studio's own, or stuck."""
+        """Return where a folder is now. None: it is missing, not the studio's own, or stuck."""
         if not os.path.lexists(place):
             return None
         if self.read_mark(place) is None:
-            log.warning("kept: not the studio's own", extra={"folder": str(place)})
+            log.warning("not the studio's own, not removed", extra={"folder": str(place)})
             return None
         when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(max(0.0, now)))
         target = self.trash / f"{when}-{place.name}"
@@ -263,15 +248,16 @@ class Folder:
         return target
 
     def stamp_trash(self, place: Path, lived: float | None) -> None:
-        """Have a folder's time in the trash count from now. None: it is in the trash no longer."""
+        """Count a folder's time in the trash from now. None: it is no longer in the trash."""
         self._change_mark(place, trashed=lived)
 
     def erase(self, place: Path) -> bool:
-        """Delete a folder of the studio's own from the disk; whether it is gone.
+        """Delete a folder of the studio's own from the disk, and tell whether it is gone.
 
         Its marker goes last, so that what a kill leaves behind is still known as the studio's.
         """
-        if self.read_mark(place) is None:
+        mark = self.read_mark(place)
+        if mark is None:
             return not os.path.lexists(place)
         try:
             for path in place.iterdir():
@@ -285,19 +271,22 @@ class Folder:
             place.rmdir()
         except OSError as error:
             log.warning("not removed", extra={"folder": str(place), "reason": error.strerror})
+            if place.is_dir() and not (place / JOB_FILE).exists():  # something came in meanwhile
+                with contextlib.suppress(ResourceError):
+                    write_job_mark(place, mark)
             return False
         return True
 
-    def size(self, job: str) -> int:
-        """Bytes of a job's files."""
+    def measure_size(self, job: str) -> int:
+        """Return the bytes of a job's files."""
         total = 0
-        for path in self.of(job).rglob("*"):
+        for path in self.locate(job).rglob("*"):
             with contextlib.suppress(OSError):
                 total += path.stat().st_size
         return total
 
     def lock(self) -> BinaryIO:
-        """Take the folder for this server, as long as the file that comes back is open.
+        """Take the folder for this server, for as long as the returned file is open.
 
         Raises:
             InputError: another server has it.
@@ -314,19 +303,11 @@ class Folder:
 
 
 def _flush(path: Path) -> None:
-    """Have a file, or the names in a folder, outlive the machine."""
-    if os.name == "nt":  # which does so only for files that are being written
+    """Write a file, or the names in a folder, through to the disk."""
+    if os.name == "nt":  # which can do so only for files that are open for writing
         return
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def copy(source: Path, target: Path) -> None:
-    """A file under another name too; its bytes only where the disk cannot share them."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -1,0 +1,141 @@
+"""Reads the body of a request for a job: JSON, or a form with files, while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData, UploadFile
+
+from impasto.studio.http.schema import JobRequest, OfStyle, OfWord, Source, Upload
+from impasto.studio.problems import Problem
+from impasto.studio.settings import MAX_PICTURES
+
+UPLOAD_S = 300.0
+"""Seconds for a whole request to arrive."""
+FIELD_BYTES = 256 * 1024
+"""Largest size of a field of a form."""
+SINGLE_PARTS, REPEATABLE_PARTS = ("photo", "clip", "init"), ("style", "mask", "style_mask")
+TEXT_PARTS = ("job", "style_name", "mask_word")
+
+
+@dataclass(frozen=True)
+class JobSubmission:
+    """A request for a job.
+
+    Attributes:
+        job: its JSON.
+        parts: its files, by the names of their parts.
+    """
+
+    job: JobRequest
+    parts: dict[str, list[UploadFile]] = field(default_factory=dict)
+
+
+@contextlib.asynccontextmanager
+async def receive_job(request: Request) -> AsyncIterator[JobSubmission]:
+    """Read a request, and delete its files afterwards.
+
+    Raises:
+        Problem: it cannot be read, or takes too long.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    async with limit_upload_time():
+        if kind == "application/json":
+            form, submission = None, JobSubmission(parse_job(await request.body()))
+        elif kind == "multipart/form-data":
+            form = await request.form(
+                max_files=4 * MAX_PICTURES,
+                max_fields=4 * MAX_PICTURES,
+                max_part_size=FIELD_BYTES,
+            )
+        else:
+            raise Problem("wrong_type", "send multipart/form-data or application/json")
+    if form is None:
+        yield submission
+        return
+    try:
+        yield _read_form(form)
+    finally:
+        await form.close()
+
+
+@contextlib.asynccontextmanager
+async def limit_upload_time() -> AsyncIterator[None]:
+    """Limit the time in which a request arrives.
+
+    Raises:
+        Problem: it takes too long.
+    """
+    try:
+        async with asyncio.timeout(UPLOAD_S):
+            yield
+    except TimeoutError:
+        raise Problem("slow_upload", f"the request took longer than {UPLOAD_S:g} s") from None
+
+
+def parse_job(text: bytes | str) -> JobRequest:
+    """Parse the JSON of a request.
+
+    Raises:
+        Problem: it is not JSON, or does not match the schema.
+    """
+    try:
+        return JobRequest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Problem("bad_request", f"not JSON: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"]))
+        raise Problem("bad_parameter", f"{where}: {first['msg']}") from None
+
+
+def _read_form(form: FormData) -> JobSubmission:
+    parts: dict[str, list[UploadFile]] = {name: [] for name in (*SINGLE_PARTS, *REPEATABLE_PARTS)}
+    texts: dict[str, list[str]] = {name: [] for name in TEXT_PARTS}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile) and name in parts:
+            parts[name].append(value)
+        elif isinstance(value, str) and name in texts:
+            texts[name].append(value)
+        else:
+            what, names = ("file", parts) if isinstance(value, UploadFile) else ("field", texts)
+            raise Problem(
+                "bad_input", f"unknown {what} {name[:40]!r}; expected one of {', '.join(names)}"
+            )
+    if len(texts["job"]) > 1:
+        raise Problem("bad_input", "job: send only one")
+    job = parse_job(texts["job"][0] if texts["job"] else "{}")
+    return JobSubmission(_fill_in_parts(job, parts, texts), parts)
+
+
+def _fill_in_parts(
+    job: JobRequest, parts: dict[str, list[UploadFile]], texts: dict[str, list[str]]
+) -> JobRequest:
+    """Return the request with its parts in the fields that its JSON leaves open."""
+
+    def list_uploads(name: str) -> list[Source]:
+        return [Upload(file=place) for place in range(len(parts[name]))]
+
+    for name in SINGLE_PARTS:
+        if len(parts[name]) > 1:
+            raise Problem("bad_input", f"{name}: send only one")
+    for name in REPEATABLE_PARTS:
+        if len(parts[name]) > MAX_PICTURES:
+            raise Problem("bad_input", f"{name}: at most {MAX_PICTURES} are allowed")
+    styles = [OfStyle(style_name=name[:40]) for name in texts["style_name"]]
+    words = [OfWord(word=word[:60]) for word in texts["mask_word"]]
+    values: dict[str, Any] = {
+        **{name: next(iter(list_uploads(name)), None) for name in SINGLE_PARTS},
+        "styles": [*list_uploads("style"), *styles],
+        "masks": [*list_uploads("mask"), *words],
+        "style_masks": list_uploads("style_mask"),
+    }
+    return job.model_copy(
+        update={name: value for name, value in values.items() if getattr(job, name) is None}
+    )
