@@ -18,7 +18,7 @@ from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 from impasto.network import export, runtime
 from impasto.network.code_painter import CodePainter
-from impasto.network.network_files import network_file, network_used, read_painter
+from impasto.network.network_files import identify_network, network_file, read_painter
 from impasto.record.provenance import read_provenance
 from impasto.video.clip.reading import open_clip
 
@@ -95,7 +95,7 @@ def test_masks_put_each_painting_in_its_place():
 def test_the_record_names_the_network_and_a_replay_is_the_same_picture():
     made()
     record = read_provenance(Path("out.png"))
-    assert record.network == network_used(impasto.load_recipe("draft").engine)
+    assert record.network == identify_network(impasto.load_recipe("draft").engine)
     assert record.recipe.name == "draft"
     assert main(["replay", "out.png", "--quiet"]) == 0
     assert Path("out-replay.png").read_bytes() == Path("out.png").read_bytes()

@@ -20,9 +20,9 @@ from impasto.image.files.encode import write_picture
 from impasto.image.guided_filter import apply_guided_filter
 from impasto.image.picture import Picture
 from impasto.image.print_size import PrintSize
-from impasto.network.network_files import network_in, network_used
+from impasto.network.network_files import identify_network, network_in
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.record.provenance import Provenance, identify_weights
+from impasto.record.provenance import FileHash, Provenance, identify_weights
 from impasto.segment.mask_words import expand_auto, find_masks
 
 if TYPE_CHECKING:
@@ -224,14 +224,14 @@ def make_result(
         seconds=seconds,
         device=str(hardware.device),
         peak_memory_mb=measure_peak_memory_mb(hardware.device),
-        provenance=Provenance.of(
-            recipe,
-            list(zip(names, hashes, strict=True)),
-            hardware.device.type,
-            identify_weights(recipe.encoder.network, hardware.weights),
-            masks,
-            style_masks,
-            network_used(network_in(recipe)),
+        provenance=Provenance.describe_run(
+            recipe=recipe,
+            inputs=list(map(FileHash, names, hashes)),
+            device=hardware.device.type,
+            weights=identify_weights(recipe.encoder.network, hardware.weights),
+            masks=masks,
+            style_masks=style_masks,
+            network=identify_network(network_in(recipe)),
         ),
         originals=tuple(
             Path(s).absolute()

@@ -24,6 +24,7 @@ from impasto.image.files.encode import write_picture
 from impasto.network.model import Painter
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import EngineChoice
+from impasto.record.provenance import FileHash
 
 KIND = "impasto painter 3"
 SHIPPED = "painter.safetensors"
@@ -67,14 +68,14 @@ def find_network_file(engine: EngineChoice) -> Path | None:
     return network_there(network_file(engine.file))
 
 
-def network_used(engine: EngineChoice) -> tuple[str, str] | None:
-    """Return the name (without folder) and SHA-256 of the file of an engine's network, if any.
+def identify_network(engine: EngineChoice) -> FileHash | None:
+    """Identify the file of an engine's network, with a hash of its bytes. None: it has none.
 
     Raises:
         WeightsError: the file does not exist.
     """
     path = find_network_file(engine)
-    return None if path is None else (path.name, hash_file(path))
+    return None if path is None else FileHash(path.name, hash_file(path))
 
 
 def write_painter(

@@ -1,4 +1,4 @@
-"""Names of files in a record, which may come from anyone: plain names, and where they are found."""
+"""Reduce the file names in a record, which may come from anyone, to plain names, and find them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_NAME = 255
-"""Characters of a file's name; no common file system has longer ones."""
+"""Longest file name in characters; no common file system allows longer ones."""
 PATH_FIELDS = (("start", "image"), ("engine", "file"))
 """The fields of a recipe that hold a path, each with its table."""
 _SCRIBBLE = "scribble:"
@@ -21,7 +21,7 @@ _SEPARATORS = re.compile(
 _DRIVE = re.compile(r"[A-Za-z]:")
 _ONLY_DOTS = re.compile(r"[. \uff0e]*")
 _IMPOSSIBLE = re.compile(r"[\0\ud800-\udc7f\udd00-\udfff]")
-"""In no file's name. The other surrogates stand for the bytes of a name that is not UTF-8."""
+"""Characters that no file name contains. The other surrogates encode bytes that are not UTF-8."""
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *([.:].*)?",
     re.IGNORECASE | re.DOTALL,
@@ -31,13 +31,13 @@ _RESERVED = re.compile(
 def strip_name(text: str) -> str:
     """Reduce a path of any operating system, or a URL, to a plain file name.
 
-    What follows the last separator is kept: slashes, backslashes and characters that look like
-    them all separate, and a drive letter goes. Nothing is decoded, so that ``%2F`` stays three
-    characters of a name.
+    The part after the last separator is kept. Slashes, backslashes and characters that look like
+    them are separators, and a drive letter is removed. Nothing is decoded: ``%2F`` stays three
+    characters of the name.
 
     Returns:
-        A name that lies in the folder it is appended to, at most :data:`LONGEST_NAME` characters
-        long; or ``""`` where no file can have the name.
+        A name that stays in the folder to which it is appended, at most :data:`LONGEST_NAME`
+        characters long. Empty: no file can have the name.
     """
     name = _SEPARATORS.split(text)[-1]
     while _DRIVE.match(name):
@@ -48,15 +48,16 @@ def strip_name(text: str) -> str:
 
 
 def strip_mask_name(text: str) -> str:
-    """Reduce the name of a mask, or the file in ``scribble:FILE``; other words have no file."""
+    """Reduce the file name of a mask, or of ``scribble:FILE``; other mask words name no file."""
     if text.startswith(_SCRIBBLE):
         return _SCRIBBLE + strip_name(text.removeprefix(_SCRIBBLE))
     return strip_name(text)
 
 
 def strip_recipe(recipe: Any) -> Any:
-    """Copy a recipe's JSON form with plain names for its files; anything else is left for
-    validation to refuse.
+    """Copy the JSON form of a recipe with plain names for its files.
+
+    Anything that is not a recipe is returned as it is; validation reports it later.
     """
     if not isinstance(recipe, dict):
         return recipe
@@ -72,12 +73,12 @@ def find_file(name: str, folder: Path) -> Path | None:
     """Find the file that a record names in a folder.
 
     Args:
-        name: of :func:`strip_name`.
-        folder: to look in, not below.
+        name: plain name, see :func:`strip_name`.
+        folder: folder to search, without its subfolders.
 
     Returns:
-        A regular file, or a link to one inside the folder. ``None``: there is none, or the name
-        means a device on this system.
+        A regular file, or a link to one inside the folder. None: there is none, or the name is that
+        of a device on this system.
     """
     if not name or (os.name == "nt" and is_reserved(name)):
         return None
@@ -85,10 +86,10 @@ def find_file(name: str, folder: Path) -> Path | None:
     try:
         inside = path.resolve().is_relative_to(folder.resolve())
         return path if inside and path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, not encodable
+    except (OSError, RuntimeError, ValueError):  # too long, a loop of links, or not encodable
         return None
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a name means a device on Windows, such as ``NUL`` or ``con.png``."""
+    """Tell whether a name is that of a device on Windows, such as ``NUL`` or ``con.png``."""
     return _RESERVED.fullmatch(name) is not None

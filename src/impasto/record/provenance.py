@@ -1,8 +1,9 @@
-"""The record embedded in a finished picture: enough to make it again, nothing private.
+"""Embed a record in a finished picture that suffices to make it again and holds nothing private.
 
-Files are named without their folders, and carry a hash, so that a replay can tell whether it
-found the right ones. A record that is read may come from anyone: each name in it is reduced to a
-plain one (:mod:`impasto.record.names`). There is no time in it: equal runs give equal files.
+Files are named without their folders and identified by hashes, so that a replay can check that it
+has found the right ones. A record that is read may come from anyone, so each name in it is reduced
+to a plain file name (:mod:`impasto.record.names`). A record has no time: equal runs give equal
+files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from impasto._version import __version__
 from impasto.encoders.layers import Network
@@ -22,27 +23,30 @@ from impasto.image.masks import Mask
 from impasto.recipe.recipe import Recipe, parse_recipe
 from impasto.record.names import strip_mask_name, strip_name, strip_recipe
 
-FileHash = tuple[str, str]
-"""A file's name without its folder, and a SHA-256."""
+
+class FileHash(NamedTuple):
+    """The name of a file without its folder, and a hexadecimal SHA-256."""
+
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a picture was made.
+    """The origin of a picture.
 
     Attributes:
-        version: of impasto.
-        recipe: with everything automatic spelled out, and no folders in it.
-        inputs: the photo and each painting, in this order; the hash is of the pixels.
+        version: version of impasto.
+        recipe: recipe with all automatic choices resolved and without folders.
+        inputs: the photo and each painting, in this order, with hashes of their pixels.
         device: type of the device, ``cpu`` or ``cuda``.
-        start: the picture of the user's that the run began with, hashed by its pixels.
-        weights: VGG's file, hashed by its bytes; none: not known.
-        network: the one-pass network's file, likewise; none: it was the optimizer.
-        masks: of the photo, hashed by their weights.
-        style_masks: of the paintings, likewise; none: all of the painting.
-        keeps_metadata: whether the photo's EXIF and copyright were kept.
-        refined: what was painted again afterwards, in turn, as JSON objects; the rest says how the
-            picture was made before that.
+        start: picture that the run started from, with a hash of its pixels. None: none was given.
+        weights: weights file of VGG, with a hash of its bytes. None: unknown.
+        network: file of the one-pass network, with a hash of its bytes. None: the optimizer.
+        masks: masks of the photo, with hashes of their weights.
+        style_masks: masks of the paintings. None as an item: all of that painting.
+        keeps_metadata: the EXIF block of the photo was kept.
+        refined: refinements in order, as JSON objects; the rest describes the picture before them.
     """
 
     version: str
@@ -58,7 +62,7 @@ class Provenance:
     refined: tuple[dict[str, Any], ...] = ()
 
     @classmethod
-    def of(
+    def describe_run(
         cls,
         recipe: Recipe,
         inputs: Sequence[FileHash],
@@ -68,22 +72,38 @@ class Provenance:
         style_masks: Sequence[Mask | None] = (),
         network: FileHash | None = None,
     ) -> Provenance:
-        """The record of a run by this version."""
+        """Describe a run by this version.
+
+        Args:
+            recipe: recipe with all automatic choices resolved.
+            inputs: the photo and each painting, with hashes of their pixels.
+            device: type of the device.
+            weights: weights file of VGG.
+            masks: masks of the photo.
+            style_masks: masks of the paintings. None as an item: all of that painting.
+            network: file of the one-pass network. None: the optimizer.
+        """
         start = None
         if recipe.start.image is not None:
-            start = _named(Path(recipe.start.image))
-            recipe = recipe.with_changes({"start.image": start[0]})
+            start = _hash_picture(Path(recipe.start.image))
+            recipe = recipe.with_changes({"start.image": start.name})
         if recipe.engine.file is not None and network is not None:
-            recipe = recipe.with_changes({"engine.file": network[0]})
-        regions = tuple((mask.name, mask.compute_sha256()) for mask in masks)
-        parts = tuple(None if m is None else (m.name, m.compute_sha256()) for m in style_masks)
+            recipe = recipe.with_changes({"engine.file": network.name})
         return cls(
-            __version__, recipe, tuple(inputs), device, start, weights, network, regions, parts
+            version=__version__,
+            recipe=recipe,
+            inputs=tuple(inputs),
+            device=device,
+            start=start,
+            weights=weights,
+            network=network,
+            masks=tuple(map(_hash_mask, masks)),
+            style_masks=tuple(None if mask is None else _hash_mask(mask) for mask in style_masks),
         )
 
     def to_json(self) -> str:
-        """The text that is embedded."""
-        photo, *paintings = map(_entry, self.inputs)
+        """Write the text that is embedded."""
+        photo, *paintings = map(_write_entry, self.inputs)
         record: dict[str, Any] = {
             "impasto": self.version,
             "recipe": strip_recipe(self.recipe.model_dump(mode="json")),
@@ -92,13 +112,13 @@ class Provenance:
             "device": self.device,
         }
         for key in ("start", "weights", "network"):
-            named = getattr(self, key)
-            if named is not None:
-                record[key] = _entry(named)
+            file = getattr(self, key)
+            if file is not None:
+                record[key] = _write_entry(file)
         if self.masks:
-            record["masks"] = [_entry(each) for each in self.masks]
+            record["masks"] = [_write_entry(each) for each in self.masks]
         if self.style_masks:
-            record["style_masks"] = [each and _entry(each) for each in self.style_masks]
+            record["style_masks"] = [each and _write_entry(each) for each in self.style_masks]
         if not self.keeps_metadata:
             record["metadata"] = False
         if self.refined:
@@ -107,37 +127,45 @@ class Provenance:
 
 
 def identify_weights(network: Network, path: str | Path | None) -> FileHash:
-    """The weights file a run of this network loads, given the path that was asked for.
+    """Identify the weights file that a run loads.
+
+    Args:
+        network: ``vgg16`` or ``vgg19``.
+        path: file that was asked for. None: the first source that is present.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: there are no weights for this network.
     """
     from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file, hash_file
 
     if path is None:
         cached = (find_cached_file(each) for each in SOURCES if each.network == network)
         path = next(filter(None, cached), None) or find_wheel_file()
-    return Path(path).name, hash_file(Path(path))
+    return FileHash(Path(path).name, hash_file(Path(path)))
 
 
-def _entry(named: FileHash) -> dict[str, str]:
-    return {"name": named[0], "sha256": named[1]}
+def _write_entry(file: FileHash) -> dict[str, str]:
+    return {"name": file.name, "sha256": file.sha256}
 
 
-def _named(path: Path) -> FileHash:
+def _hash_picture(path: Path) -> FileHash:
     try:
-        return path.name, read_picture(path).compute_sha256()
-    except ImageError:  # gone since the run read it: no reason to lose the run
-        return path.name, ""
+        return FileHash(path.name, read_picture(path).compute_sha256())
+    except ImageError:  # the file is gone since the start, which is no reason to lose the run
+        return FileHash(path.name, "")
+
+
+def _hash_mask(mask: Mask) -> FileHash:
+    return FileHash(mask.name, mask.compute_sha256())
 
 
 def read_provenance(path: Path) -> Provenance:
-    """The record inside a picture.
+    """Read the record inside a picture.
 
     Raises:
-        ImageError: not a readable picture.
-        InputError: no record, or a damaged one.
-        RecipeError: the recipe is of a newer version, or damaged.
+        ImageError: the file is not a readable picture.
+        InputError: there is no record, or it is damaged.
+        RecipeError: the recipe is damaged, or of a newer version.
     """
     text = read_record(path)
     if text is None:
@@ -149,55 +177,50 @@ def read_provenance(path: Path) -> Provenance:
 
 
 def parse_provenance(text: str, path: Path) -> Provenance:
-    """Read a record from the text that was found in the picture at ``path``.
+    """Parse the text of a record; no name in the result has a folder.
 
-    No name in it has a folder, neither in its entries nor in its recipes.
+    Args:
+        text: text of the record.
+        path: picture that contains it, for error messages.
 
     Raises:
-        InputError: it is damaged.
-        RecipeError: the recipe is of a newer version, or damaged.
+        InputError: the record is damaged.
+        RecipeError: the recipe is damaged, or of a newer version.
     """
     try:
         data: dict[str, Any] = json.loads(text)
-        photo, *others = map(_read_entry, [data["photo"], *data["paintings"]])
+        photo, *paintings = map(_read_entry, [data["photo"], *data["paintings"]])
         start, weights, network = (
             _read_entry(data[key]) if key in data else None
             for key in ("start", "weights", "network")
         )
-        masks = tuple(_read_entry(each, strip_mask_name) for each in data.get("masks", ()))
-        parts = tuple(
-            each and _read_entry(each, strip_mask_name) for each in data.get("style_masks", ())
-        )
+        entries: dict[str, Any] = {
+            "version": str(data["impasto"]),
+            "inputs": (photo, *paintings),
+            "device": str(data["device"]),
+            "start": start,
+            "weights": weights,
+            "network": network,
+            "masks": tuple(_read_entry(each, strip_mask_name) for each in data.get("masks", ())),
+            "style_masks": tuple(
+                each and _read_entry(each, strip_mask_name) for each in data.get("style_masks", ())
+            ),
+            "keeps_metadata": data.get("metadata") is not False,
+            "refined": tuple(_strip_note(dict(each)) for each in data.get("refined", ())),
+        }
         recipe_text = json.dumps(strip_recipe(data["recipe"]))
-        version, device = str(data["impasto"]), str(data["device"])
-        keeps_metadata = data.get("metadata") is not False
-        refined = tuple(_strip_note(dict(each)) for each in data.get("refined", ()))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: its impasto record is damaged ({error})") from None
-    recipe = parse_recipe(recipe_text)
-    inputs = (photo, *others)
-    return Provenance(
-        version,
-        recipe,
-        inputs,
-        device,
-        start,
-        weights,
-        network,
-        masks,
-        parts,
-        keeps_metadata,
-        refined,
-    )
+        raise InputError(f"{path}: the impasto record is damaged ({error})") from None
+    return Provenance(recipe=parse_recipe(recipe_text), **entries)
 
 
 def _read_entry(entry: dict[str, Any], strip: Callable[[str], str] = strip_name) -> FileHash:
     name = entry["name"]
     if not isinstance(name, str):
         raise TypeError("a name is not text")
-    return strip(name), str(entry["sha256"])
+    return FileHash(strip(name), str(entry["sha256"]))
 
 
 def _strip_note(note: dict[str, Any]) -> dict[str, Any]:
-    """Copy a note of a refinement with plain names in its recipe."""
+    """Copy the note of a refinement with plain file names in its recipe."""
     return {**note, "recipe": strip_recipe(note["recipe"])} if "recipe" in note else note

@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.options.output_files import check_targets
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format
-    from impasto.record.provenance import read_provenance
+    from impasto.record.provenance import FileHash, read_provenance
 
     path = Path(options.picture)
     made = read_picture(path)
@@ -72,7 +72,7 @@ def run(argv: list[str]) -> int:
     recipe = provenance.recipe
     # What the recipe asks for decides: an entry of the record may be missing.
     if recipe.start.image is not None:
-        start = provenance.start or (recipe.start.image, "")
+        start = provenance.start or FileHash(recipe.start.image, "")
         sought.picture(start, options.init, "--init")
         recipe = recipe.with_changes({"start.image": str(sought.found[-1])})
     if recipe.engine.file is not None or provenance.network is not None:
@@ -143,10 +143,11 @@ class Search:
         """Of the photo and of the paintings, likewise; or found again. Flags that are empty cannot
         be given.
         """
+        from impasto.record.provenance import FileHash
         from impasto.segment.mask_words import find_masks
 
         record = self._provenance
-        entire: FileHash = ("none", "")
+        entire = FileHash("none", "")
         regions = _paired(record.masks, masks, "mask", flags[0])
         parts = _paired([n or entire for n in record.style_masks], style_masks, "part", flags[1])
         found = find_masks(
@@ -180,7 +181,7 @@ class Search:
             InputError: it is not given, and the one that is found is not the one of the record.
         """
         from impasto.errors import InputError
-        from impasto.network.network_files import network_in, network_used
+        from impasto.network.network_files import identify_network, network_in
 
         named, engine = self._provenance.network, network_in(self._provenance.recipe)
         file = given
@@ -191,7 +192,7 @@ class Search:
                     "network is with --network"
                 )
             file = str(self._by_name(named[0], "--network"))
-        found = network_used(engine.model_copy(update={"file": file}))
+        found = identify_network(engine.model_copy(update={"file": file}))
         if file is not None:
             self.found.append(Path(file))
         if named is None:
