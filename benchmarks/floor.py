@@ -25,10 +25,11 @@ from impasto.encoders.layers import get_cell_size, select_layers
 from impasto.encoders.winograd import MINIMUM_CHANNELS
 from impasto.engine import tensors as canvas
 from impasto.engine.hardware import Hardware, has_native_bfloat16
+from impasto.engine.inputs import Inputs
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
-from impasto.objective.whole import taps
+from impasto.objective.evaluation import list_taps
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe, load_recipe
 
@@ -90,7 +91,7 @@ def count_convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[flo
         As direct convolutions, and with a quarter where Winograd's algorithm is used in float32.
     """
     direct = fewer = 0.0
-    for layer in select_layers(recipe.encoder.network, taps(recipe)):
+    for layer in select_layers(recipe.encoder.network, list_taps(recipe)):
         cell = get_cell_size(layer.name)
         products = 9 * layer.inputs * layer.outputs * (width // cell) * (height // cell)
         direct += 2 * 2 * products
@@ -105,7 +106,7 @@ def prepare_evaluation(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Sc
     sized = recipe.with_changes({"size": size})
     engine = OptimizerEngine(sized, Hardware.resolve("cpu"))
     scale = Scale(*engine.size_for(photo), 1)
-    objective = engine.objective(photo, [painting], scale)
+    objective = engine.make_objective(Inputs(photo, (painting,)), scale)
     image = canvas.picture_to_tensor(
         photo, scale.width, scale.height, Storage(engine.hardware.device)
     )

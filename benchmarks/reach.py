@@ -142,7 +142,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
         }
     )
     engine = OptimizerEngine(recipe, Hardware.resolve("cpu"))
-    objective = engine.objective(inputs.photo, inputs.paintings, Scale(last.width, last.height, 1))
+    objective = engine.make_objective(inputs, Scale(last.width, last.height, 1))
     seen = float("inf")
     for step in engine.run(inputs):
         print(step.iteration, f"{time.process_time():.1f} s", step.losses, flush=True)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from impasto.canvas.pixels import PixelCanvas
 from impasto.engine.capacity import find_scratch_folder
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
@@ -50,7 +52,13 @@ def main() -> None:
     settings = load_recipe("standard").solver
     storage = Storage(torch.device("cpu"), find_scratch_folder())
     start = torch.full((1, 3, 1, 1), 0.5).expand(1, 3, options.height, options.width)
-    solver = BoundedLbfgs(settings, start, Squares(storage).evaluate, storage)
+    squares, canvas = Squares(storage), PixelCanvas(options.width, options.height, storage)
+
+    def evaluate(parameters: Sequence[Tensor]) -> tuple[dict[str, float], list[Tensor]]:
+        losses, gradient = squares.evaluate(parameters[0])
+        return losses, [gradient]
+
+    solver = BoundedLbfgs(settings, canvas, [start], evaluate, storage)
     for step in range(options.steps or settings.history + 2):
         began = time.monotonic()
         loss = solver.step()["total"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,11 @@ from impasto.encoders.layers import list_convolutions
 from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
 from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
+from impasto.objective.evaluation import FeatureExtractor, list_taps
+from impasto.objective.neighbors import NeighborObjective
+from impasto.objective.terms import Inventory
 from impasto.objective.tiled import TiledObjective
-from impasto.objective.whole import Objective, taps
+from impasto.objective.whole import WholeObjective
 from impasto.recipe.recipe import Recipe
 
 CHANNELS = (4, 5, 6, 7, 8)
@@ -31,13 +35,61 @@ def narrow_vgg(recipe: Recipe) -> Encoder:
     parameters = VggParameters("vgg19", layers, convention, origin="", license="")
     choice = recipe.encoder
     return Encoder(
-        parameters, taps(recipe), pooling=choice.pooling, padding=choice.padding
+        parameters, list_taps(recipe), pooling=choice.pooling, padding=choice.padding
     ).double()
 
 
 def picture(height: int, width: int, seed: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(1, 3, height, width, generator=generator, dtype=torch.float64)
+
+
+def make_whole(
+    recipe: Recipe,
+    encoder: Encoder,
+    photo: torch.Tensor,
+    paintings: Sequence[torch.Tensor],
+    *,
+    autocast: torch.dtype | None = None,
+    **options: Any,
+) -> WholeObjective:
+    extractor = FeatureExtractor(recipe, encoder, autocast)
+    return WholeObjective(extractor, _take_pictures(photo, paintings, options), **options)
+
+
+def make_tiled(
+    recipe: Recipe,
+    encoder: Encoder,
+    photo: torch.Tensor,
+    paintings: Sequence[torch.Tensor],
+    *,
+    autocast: torch.dtype | None = None,
+    **options: Any,
+) -> TiledObjective:
+    extractor = FeatureExtractor(recipe, encoder, autocast)
+    return TiledObjective(extractor, _take_pictures(photo, paintings, options), **options)
+
+
+def make_neighbors(
+    recipe: Recipe,
+    encoder: Encoder,
+    photo: torch.Tensor,
+    paintings: Sequence[torch.Tensor],
+    *,
+    autocast: torch.dtype | None = None,
+    **options: Any,
+) -> NeighborObjective:
+    extractor = FeatureExtractor(recipe, encoder, autocast)
+    return NeighborObjective(extractor, _take_pictures(photo, paintings, options), **options)
+
+
+def _take_pictures(
+    photo: torch.Tensor, paintings: Sequence[torch.Tensor], options: dict[str, Any]
+) -> Inventory:
+    """Take the pictures out of the options."""
+    names = ("masks", "style_masks", "weight")
+    pictures = {name: options.pop(name) for name in names if name in options}
+    return Inventory(photo, paintings, **pictures)
 
 
 def both(
@@ -47,19 +99,21 @@ def both(
     side: int,
     masks: Sequence[torch.Tensor] = (),
     storage: Storage | None = None,
-) -> tuple[Objective, TiledObjective]:
+) -> tuple[WholeObjective, TiledObjective]:
     encoder, photo = narrow_vgg(recipe), picture(height, width, 1)
     styles = [picture(70, 83, 2), picture(49, 131, 3)]
-    whole = Objective(recipe, encoder, photo, styles, masks=masks)
-    return whole, TiledObjective(
+    whole = make_whole(recipe, encoder, photo, styles, masks=masks)
+    return whole, make_tiled(
         recipe, encoder, photo, styles, side=side, masks=masks, storage=storage
     )
 
 
-def assert_equal_evaluations(whole: Objective, tiled: TiledObjective, image: torch.Tensor) -> None:
+def assert_equal_evaluations(
+    whole: WholeObjective, tiled: TiledObjective, image: torch.Tensor
+) -> None:
     losses, gradient = whole.evaluate(image)
     their_losses, their_gradient = tiled.evaluate(image)
     assert their_losses == pytest.approx(losses, rel=1e-12)
-    assert tiled.losses(image) == pytest.approx(losses, rel=1e-12)
+    assert tiled.compute_losses(image) == pytest.approx(losses, rel=1e-12)
     assert gradient.abs().max() > 0
     assert (their_gradient - gradient).abs().max() <= 1e-12 * gradient.abs().max()

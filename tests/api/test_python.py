@@ -14,6 +14,7 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.engine import capacity as room
 from impasto.engine.blur import blur
 from impasto.engine.hardware import choose_autocast, resolve_device
+from impasto.engine.inputs import Inputs
 from impasto.engine.registry import find_capabilities
 from impasto.engine.sizes import Scale
 from impasto.engine.storage import Storage
@@ -161,12 +162,11 @@ def test_the_last_losses_are_those_of_the_saved_picture(tmp_path):
     last.preview().save(tmp_path / "saved.png")
     saved = impasto.read_picture(tmp_path / "saved.png")
     styles = [impasto.read_picture(each) for each in paintings]
-    objective = OptimizerEngine(TINY).objective(
-        impasto.read_picture(photo), styles, Scale(saved.width, saved.height, 1)
-    )
-    with torch.no_grad():
-        image = picture_to_tensor(saved, saved.width, saved.height, Storage(engine.device))
-        again = objective(image).as_numbers()
+    inputs = Inputs(impasto.read_picture(photo), tuple(styles))
+    scale = Scale(saved.width, saved.height, 1)
+    objective = OptimizerEngine(TINY).make_objective(inputs, scale)
+    image = picture_to_tensor(saved, saved.width, saved.height, Storage(engine.device))
+    again = objective.compute_losses(image)
     assert again == pytest.approx(last.losses, rel=1e-5)
 
 

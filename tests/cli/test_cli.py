@@ -443,16 +443,16 @@ def test_what_cannot_be_meant_is_refused_in_one_line(arguments, said, capsys):
 
 
 def test_going_on_in_tiles_is_said_once(capsys, monkeypatch):
-    from impasto.objective.whole import Objective
+    from impasto.objective.whole import WholeObjective
 
-    whole = Objective.evaluate
+    whole = WholeObjective.evaluate
 
     def failing(self, image):
         if image.shape[-1] >= 300:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return whole(self, image)
 
-    monkeypatch.setattr(Objective, "evaluate", failing)
+    monkeypatch.setattr(WholeObjective, "evaluate", failing)
     arguments = ["photo.png", "--style", "painting.png", "--size", "320", "--iterations", "3"]
     assert main([*arguments, "--set", "schedule.coarsest=320", "-o", "o.png"]) == 0
     said = capsys.readouterr().err.splitlines()

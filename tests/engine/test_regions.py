@@ -18,13 +18,13 @@ from impasto.image import rows as picture_rows
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
-from impasto.objective.statistics.moments import Moments, blend, measure
+from impasto.objective.statistics.moments import Moments, blend, measure_moments
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
-from impasto.objective.style import style_targets
+from impasto.objective.targets import mix_targets
 from impasto.objective.tiled import TiledObjective
-from impasto.objective.whole import Objective
+from impasto.objective.whole import WholeObjective
 from impasto.recipe.recipe import Recipe, load_recipe
-from objectives import assert_equal_evaluations, narrow_vgg, picture
+from objectives import assert_equal_evaluations, make_tiled, make_whole, narrow_vgg, picture
 
 MEMORY = Storage(torch.device("cpu"))
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
@@ -59,7 +59,7 @@ def test_moments_of_several_masks_are_those_of_each():
     features = torch.rand(1, 3, 4, 5, dtype=torch.float64)
     mask = torch.rand(4, 5, dtype=torch.float64)
     points, weights = features[0].reshape(3, -1), mask.flatten() / mask.sum()
-    found = measure(features, mask)
+    found = measure_moments(features, mask)
     assert torch.allclose(found.mean, points @ weights, atol=1e-15)
     assert torch.allclose(found.second, (points * weights) @ points.T, atol=1e-15)
 
@@ -69,7 +69,7 @@ def test_gradient_of_weighted_moments_against_finite_differences():
     mask = torch.rand(4, 5, dtype=torch.float64)
 
     def both(f):
-        found = measure(f, mask)
+        found = measure_moments(f, mask)
         return found.mean, found.second
 
     assert torch.autograd.gradcheck(both, (features,))
@@ -95,9 +95,9 @@ def test_a_region_counts_by_its_own_area_however_small():
     mask[3:5, 3:5] = 1
     regions = RegionMasks([mask, 1 - mask], ["relu1_1"])
     small, rest = MomentGauge(["relu1_1"], regions).measure({"relu1_1": features})
-    assert torch.allclose(small.second, measure(features[..., 3:5, 3:5]).second)
+    assert torch.allclose(small.second, measure_moments(features[..., 3:5, 3:5]).second)
     assert regions.shares == [4 / 256, 252 / 256]
-    assert small.merged(rest).weight == 256
+    assert small.merge(rest).weight == 256
 
 
 # Targets
@@ -119,7 +119,7 @@ def mean_of(targets: Sequence[Sequence[Moments]]) -> list[float]:
 def test_strength_blends_the_photos_own_moments_linearly():
     photo = numbers(4.0)
     for strength in (0.0, 0.25, 1.0):
-        targets = style_targets(recipe_of(strength=strength), [numbers(8.0)], 1, photo)
+        targets = mix_targets(recipe_of(strength=strength), [numbers(8.0)], 1, photo)
         assert mean_of(targets) == pytest.approx([4 + 4 * strength])
         assert float(targets[0][0].second) == pytest.approx(10 * (4 + 4 * strength))
 
@@ -128,28 +128,28 @@ def test_each_painting_of_a_blend_and_each_region_has_a_strength():
     photo = numbers(0.0)
     recipe = recipe_of(strength=0.5, style__strengths=[1.0, 0.5], style__weights=[3.0, 1.0])
     paintings = [numbers(8.0), numbers(16.0)]
-    assert mean_of(style_targets(recipe, paintings, 1, photo)) == pytest.approx(
+    assert mean_of(mix_targets(recipe, paintings, 1, photo)) == pytest.approx(
         [(3 * 0.5 * 8 + 0.25 * 16) / 4]
     )
     apart = [*numbers(0.0), *numbers(4.0)]
-    targets = style_targets(recipe, paintings, 2, apart)
+    targets = mix_targets(recipe, paintings, 2, apart)
     assert mean_of(targets) == pytest.approx([0.5 * 8, 0.25 * 16 + 0.75 * 4])
 
 
 def test_full_strength_needs_no_photo():
     a, b = numbers(1.0), numbers(2.0)
-    ((target,),) = style_targets(recipe_of(), [a, b], 1)
+    ((target,),) = mix_targets(recipe_of(), [a, b], 1)
     assert torch.equal(target.mean, blend([*a, *b], [1, 1]).mean)
 
 
 # The objective
 
 
-def objectives(recipe: Recipe, **masks) -> tuple[Objective, TiledObjective]:
+def objectives(recipe: Recipe, **masks) -> tuple[WholeObjective, TiledObjective]:
     encoder, photo = narrow_vgg(recipe), picture(97, 130, 1)
     styles = [picture(70, 83, 2), picture(49, 131, 3)]
-    whole = Objective(recipe, encoder, photo, styles, **masks)
-    return whole, TiledObjective(recipe, encoder, photo, styles, side=64, **masks)
+    whole = make_whole(recipe, encoder, photo, styles, **masks)
+    return whole, make_tiled(recipe, encoder, photo, styles, side=64, **masks)
 
 
 def soft_masks() -> list[torch.Tensor]:
@@ -184,8 +184,8 @@ def test_a_painting_side_mask_takes_the_style_of_that_part_only():
     changed[..., 90:] = 0  # beyond what a feature of the left half sees
 
     def style(of, masks):
-        made = Objective(recipe, encoder, picture(64, 96, 1), [of], style_masks=masks)
-        return made.losses(image)["style"]
+        made = make_whole(recipe, encoder, picture(64, 96, 1), [of], style_masks=masks)
+        return made.compute_losses(image)["style"]
 
     shallow = recipe.with_changes({"style.layers": {"relu2_1": 1.0}})
     recipe, encoder = shallow, narrow_vgg(shallow)
@@ -197,9 +197,9 @@ def test_a_region_that_is_gone_at_some_scale_has_no_style_there():
     nothing = torch.zeros(97, 130, dtype=torch.float64)
     inputs = (QUICK, narrow_vgg(QUICK), picture(97, 130, 1), [picture(70, 83, 2)])
     image = picture(97, 130, 4)
-    whole = Objective(*inputs, masks=[nothing])
-    tiled = TiledObjective(*inputs, side=64, masks=[nothing])
-    assert whole.losses(image)["style"] == 0
+    whole = make_whole(*inputs, masks=[nothing])
+    tiled = make_tiled(*inputs, side=64, masks=[nothing])
+    assert whole.compute_losses(image)["style"] == 0
     assert_equal_evaluations(whole, tiled, image)
 
 
@@ -207,8 +207,8 @@ def test_a_mask_of_ones_is_no_mask():
     ones = torch.ones(97, 130, dtype=torch.float64)
     encoder, image = narrow_vgg(QUICK), picture(97, 130, 4)
     inputs = (QUICK, encoder, picture(97, 130, 1), [picture(70, 83, 2)])
-    losses, gradient = Objective(*inputs, masks=[ones]).evaluate(image)
-    theirs, their_gradient = Objective(*inputs).evaluate(image)
+    losses, gradient = make_whole(*inputs, masks=[ones]).evaluate(image)
+    theirs, their_gradient = make_whole(*inputs).evaluate(image)
     assert losses == theirs
     assert torch.equal(gradient, their_gradient)
 

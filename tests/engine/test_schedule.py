@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from impasto.engine.plan import TILED_WORK, total_work
 from impasto.engine.sizes import SHORTEST, Scale, is_over, painting_size, plan_scales
-from impasto.optimize.probe import PROBE_SIDES, probe_scale
+from impasto.optimize.probe import PROBE_SIDES, choose_probe_scale
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import Schedule
 
@@ -91,6 +91,6 @@ def test_a_scale_is_over_when_ten_iterations_gain_less_than_the_tolerance():
 
 
 def test_the_probe_is_small_whatever_the_result():
-    assert probe_scale(4096, 2048) == Scale(PROBE_SIDES["cpu"], PROBE_SIDES["cpu"] // 2, 1)
-    assert probe_scale(100, 60) == Scale(100, 60, 1)
-    assert probe_scale(8000, 100) == Scale(1280, 16, 1)
+    assert choose_probe_scale(4096, 2048) == Scale(PROBE_SIDES["cpu"], PROBE_SIDES["cpu"] // 2, 1)
+    assert choose_probe_scale(100, 60) == Scale(100, 60, 1)
+    assert choose_probe_scale(8000, 100) == Scale(1280, 16, 1)

@@ -27,8 +27,8 @@ from impasto.optimize.checkpoint import RunState, load_state, save_state
 from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, layouts
 from impasto.optimize.recovery import RecoveringObjective
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
-from impasto.optimize.solvers.choice import SOLVERS
 from impasto.recipe.tables import CanvasChoice, SolverChoice
+from solvers import make_picture_solver
 
 CPU = torch.device("cpu")
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
@@ -70,7 +70,7 @@ def test_bands_take_the_same_steps(kind, monkeypatch):
 
     def steps() -> tuple[list[float], torch.Tensor]:
         settings = SolverChoice(kind=kind, octaves=3, average=0.5, clip_gradient=30.0)
-        solver = SOLVERS[kind](settings, start, bowl, Storage(CPU))
+        solver = make_picture_solver(settings, start, bowl, Storage(CPU))
         return [solver.step()["total"] for _ in range(8)], solver.picture
 
     losses, picture = steps()
@@ -146,7 +146,7 @@ class Forgetful:
             raise failure
         return {"total": 1.0}, image
 
-    def losses(self, image: torch.Tensor) -> dict[str, float]:
+    def compute_losses(self, image: torch.Tensor) -> dict[str, float]:
         return self.evaluate(image)[0]
 
 
@@ -180,7 +180,7 @@ def test_memory_of_a_solver_that_runs_out_is_asked_for_again_beside_less():
     sturdy = RecoveringObjective(
         lambda: Forgetful(iter([None])), lambda: asked.append("smaller") or True
     )
-    assert sturdy.attempted(step) == "stepped"
+    assert sturdy.attempt(step) == "stepped"
     assert asked == ["smaller"]
 
 
@@ -189,20 +189,20 @@ def test_other_errors_are_not_mistaken_for_it():
     with pytest.raises(RuntimeError, match="size mismatch"):
         RecoveringObjective(
             lambda: Forgetful(iter([RuntimeError("size mismatch")])), lambda: True
-        ).losses(torch.zeros(1))
+        ).compute_losses(torch.zeros(1))
 
 
 def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):
-    from impasto.objective.whole import Objective
+    from impasto.objective.whole import WholeObjective
 
-    whole = Objective.evaluate
+    whole = WholeObjective.evaluate
 
-    def failing(self: Objective, image: torch.Tensor) -> object:
+    def failing(self: WholeObjective, image: torch.Tensor) -> object:
         if image.shape[-1] >= 48:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         return whole(self, image)
 
-    monkeypatch.setattr(Objective, "evaluate", failing)
+    monkeypatch.setattr(WholeObjective, "evaluate", failing)
     monkeypatch.setattr(optimize_run, "TILES", (64, 32, 16))
     shallow = {"relu1_1": 0.5, "relu2_1": 0.5}  # small halos: quick in small tiles
     recipe = SMALL.with_changes(
@@ -296,12 +296,12 @@ def test_all_paintings_are_counted_not_only_the_largest():
 
 
 def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
-    from impasto.objective.whole import Objective
+    from impasto.objective.whole import WholeObjective
 
     def failing(*_: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(Objective, "evaluate", failing)
+    monkeypatch.setattr(WholeObjective, "evaluate", failing)
     with pytest.raises(impasto.ResourceError, match="smaller tiles are of no help"):
         list(impasto.Stylizer(SMALL).run(PHOTO, PAINTING))
 

@@ -8,9 +8,11 @@ import torch
 from torch.autograd import gradcheck
 
 from impasto.evaluate.distributions import fit_gaussian, wasserstein2
-from impasto.objective.losses.bures import bures_loss, bures_target
-from impasto.objective.losses.layer_losses import content_loss, gram_loss, total_variation
-from impasto.objective.statistics.moments import Moments, blend, measure
+from impasto.objective.losses.bures import bures_loss, make_bures_target
+from impasto.objective.losses.content import content_loss
+from impasto.objective.losses.gram import gram_loss
+from impasto.objective.losses.smoothness import total_variation
+from impasto.objective.statistics.moments import Moments, blend, measure_moments
 
 torch.manual_seed(0)
 FEATURES = torch.rand(1, 5, 4, 6, dtype=torch.float64)
@@ -29,15 +31,15 @@ def numpy_gram(features: torch.Tensor, divisor: float) -> np.ndarray:
 
 
 def test_moments_are_mean_and_mean_outer_product():
-    moments = measure(FEATURES)
+    moments = measure_moments(FEATURES)
     assert torch.allclose(moments.mean, FEATURES.mean((0, 2, 3)))
     assert np.allclose(moments.second.numpy(), numpy_gram(FEATURES, 24))
     assert moments.weight == 24
 
 
 def test_moments_of_parts_merge_to_moments_of_the_whole():
-    whole = measure(FEATURES)
-    merged = measure(FEATURES[..., :2]).merged(measure(FEATURES[..., 2:]))
+    whole = measure_moments(FEATURES)
+    merged = measure_moments(FEATURES[..., :2]).merge(measure_moments(FEATURES[..., 2:]))
     assert torch.allclose(merged.mean, whole.mean, atol=1e-14)
     assert torch.allclose(merged.second, whole.second, atol=1e-14)
     assert merged.weight == whole.weight
@@ -46,16 +48,16 @@ def test_moments_of_parts_merge_to_moments_of_the_whole():
 def test_a_mask_measures_only_what_it_shows_normalized_by_its_own_area():
     mask = torch.zeros(4, 6)
     mask[1:3, 2:5] = 1
-    inside = measure(FEATURES[:, :, 1:3, 2:5])
-    masked = measure(FEATURES, mask)
+    inside = measure_moments(FEATURES[:, :, 1:3, 2:5])
+    masked = measure_moments(FEATURES, mask)
     assert torch.allclose(masked.mean, inside.mean)
     assert torch.allclose(masked.second, inside.second)
-    half = measure(FEATURES, mask * 0.5)
+    half = measure_moments(FEATURES, mask * 0.5)
     assert torch.allclose(half.second, inside.second)
 
 
 def test_blending_is_linear_and_normalized():
-    a, b = measure(FEATURES), measure(OTHER)
+    a, b = measure_moments(FEATURES), measure_moments(OTHER)
     mixed = blend([a, b], [1, 3])
     assert torch.allclose(mixed.second, 0.25 * a.second + 0.75 * b.second)
     assert torch.allclose(mixed.mean, 0.25 * a.mean + 0.75 * b.mean)
@@ -63,15 +65,15 @@ def test_blending_is_linear_and_normalized():
 
 
 def test_moments_are_float32_for_half_precision_features():
-    moments = measure(FEATURES.to(torch.bfloat16))
+    moments = measure_moments(FEATURES.to(torch.bfloat16))
     assert moments.mean.dtype == moments.second.dtype == torch.float32
 
 
 def test_moments_gradient_against_finite_differences():
     features = FEATURES.clone().requires_grad_()
-    assert gradcheck(lambda f: (measure(f).mean, measure(f).second), (features,))
+    assert gradcheck(lambda f: (measure_moments(f).mean, measure_moments(f).second), (features,))
     mask = torch.rand(4, 6, dtype=torch.float64)
-    assert gradcheck(lambda f: measure(f, mask).second, (features,))
+    assert gradcheck(lambda f: measure_moments(f, mask).second, (features,))
 
 
 @pytest.mark.parametrize("normalization", ["mean", "sum", "half_sum", "paper", "relative"])
@@ -104,7 +106,7 @@ def test_gram_loss_against_its_formula(normalization, over):
         "sum": total,
         "relative": total / (a**2).sum(),
     }[normalization]
-    loss = gram_loss(measure(FEATURES), measure(OTHER), normalization, over)
+    loss = gram_loss(measure_moments(FEATURES), measure_moments(OTHER), normalization, over)
     assert loss.item() == pytest.approx(expected)
 
 
@@ -113,28 +115,28 @@ def test_the_papers_style_loss_with_unnormalized_grams_of_equal_sizes():
     n, m = 5, 24
     g, a = numpy_gram(FEATURES, 1), numpy_gram(other, 1)
     expected = ((g - a) ** 2).sum() / (4 * n**2 * m**2)
-    loss = gram_loss(measure(FEATURES), measure(other), "paper")
+    loss = gram_loss(measure_moments(FEATURES), measure_moments(other), "paper")
     assert loss.item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("normalization", ["mean", "sum", "paper", "relative"])
 def test_gram_loss_gradient_against_finite_differences(normalization):
-    target = measure(OTHER)
+    target = measure_moments(OTHER)
     features = FEATURES.clone().requires_grad_()
-    assert gradcheck(lambda f: gram_loss(measure(f), target, normalization), (features,))
+    assert gradcheck(lambda f: gram_loss(measure_moments(f), target, normalization), (features,))
 
 
 def test_bures_loss_is_the_wasserstein_distance_to_second_order():
     painting = torch.randn(1, 4, 9, 9, dtype=torch.float64)
     points = painting[0].flatten(1).T
     direction = torch.randn_like(painting)
-    target = bures_target(measure(painting), damping=0)
+    target = make_bures_target(measure_moments(painting), damping=0)
     errors = []
     for step in (1e-2, 1e-3, 1e-4):
         near = painting + step * direction
         exact = wasserstein2(fit_gaussian(near[0].flatten(1).T), fit_gaussian(points))
         exact /= float(fit_gaussian(points)[1].trace())
-        errors.append(abs(bures_loss(measure(near), target).item() / exact - 1))
+        errors.append(abs(bures_loss(measure_moments(near), target).item() / exact - 1))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-3
 
@@ -142,27 +144,31 @@ def test_bures_loss_is_the_wasserstein_distance_to_second_order():
 def test_bures_loss_of_one_channel_in_closed_form():
     painting, result = FEATURES[:, :1], OTHER[:, :1]
     (m, v), (a, b) = ((x.mean().item(), x.var(correction=0).item()) for x in (painting, result))
-    loss = bures_loss(measure(result), bures_target(measure(painting), damping=0.5))
+    loss = bures_loss(
+        measure_moments(result), make_bures_target(measure_moments(painting), damping=0.5)
+    )
     assert loss.item() == pytest.approx(((a - m) ** 2 + (b - v) ** 2 / (4 * 1.5 * v)) / v)
 
 
 def test_bures_loss_is_zero_at_the_painting_wherever_its_pixels_lie():
-    target = bures_target(measure(FEATURES))
-    assert bures_loss(measure(FEATURES.flip(2, 3)), target).item() == pytest.approx(0, abs=1e-20)
-    assert bures_loss(measure(OTHER), target).item() > 1e-3
+    target = make_bures_target(measure_moments(FEATURES))
+    assert bures_loss(measure_moments(FEATURES.flip(2, 3)), target).item() == pytest.approx(
+        0, abs=1e-20
+    )
+    assert bures_loss(measure_moments(OTHER), target).item() > 1e-3
 
 
 def test_a_flat_painting_is_a_finite_target():
-    flat = measure(torch.full_like(FEATURES, 0.5))
-    target = bures_target(flat)
+    flat = measure_moments(torch.full_like(FEATURES, 0.5))
+    target = make_bures_target(flat)
     assert bures_loss(flat, target).item() == pytest.approx(0, abs=1e-20)
-    assert 0 < bures_loss(measure(FEATURES), target).item() < 100
+    assert 0 < bures_loss(measure_moments(FEATURES), target).item() < 100
 
 
 def test_bures_loss_gradient_against_finite_differences():
-    target = bures_target(measure(OTHER))
+    target = make_bures_target(measure_moments(OTHER))
     features = FEATURES.clone().requires_grad_()
-    assert gradcheck(lambda f: bures_loss(measure(f), target), (features,))
+    assert gradcheck(lambda f: bures_loss(measure_moments(f), target), (features,))
 
 
 @pytest.mark.parametrize("kind", ["l1", "l2"])
@@ -186,8 +192,8 @@ def test_losses_and_gradients_are_finite_for_flat_features(value):
     target = torch.zeros(1, 5, 4, 4)
     moments = Moments(torch.zeros(5), torch.zeros(5, 5), 16)
     total = sum(content_loss(flat, target, n) for n in ("mean", "paper", "relative"))
-    total = total + sum(gram_loss(measure(flat), moments, n) for n in ("mean", "relative"))
-    total = total + bures_loss(measure(flat), bures_target(moments))
+    total = total + sum(gram_loss(measure_moments(flat), moments, n) for n in ("mean", "relative"))
+    total = total + bures_loss(measure_moments(flat), make_bures_target(moments))
     total = total + total_variation(flat, "l1") + total_variation(flat, "l2")
     total.backward()
     assert torch.isfinite(total)

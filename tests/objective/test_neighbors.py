@@ -17,20 +17,21 @@ from impasto.encoders.vgg import Encoder
 from impasto.engine.sizes import plan_scales
 from impasto.errors import InputError, RecipeError, ResourceError
 from impasto.image.files.decode import read_picture
-from impasto.objective.losses import nearest as neighbors
-from impasto.objective.losses.nearest import (
+from impasto.objective.evaluation import list_taps
+from impasto.objective.losses import neighbor_matching as neighbors
+from impasto.objective.losses.neighbor_matching import (
+    build_hypercolumns,
+    compute_directions,
     cosine_loss,
-    directions,
-    grid_places,
-    hypercolumns,
-    matched,
-    nearest,
+    draw_places,
+    find_nearest,
+    match_hypercolumns,
     nearest_loss,
-    on_grid,
+    sample_grid,
 )
 from impasto.objective.neighbors import NeighborObjective
-from impasto.objective.whole import taps
 from impasto.recipe.recipe import Recipe, load_recipe
+from objectives import make_neighbors
 
 LAYERS = {"relu1_1": 1.0, "relu2_1": 0.5, "relu3_1": 2.0, "relu4_1": 1.0}
 NNST = load_recipe("nnst").with_changes({"style.layers": LAYERS})
@@ -51,7 +52,7 @@ def narrow_vgg(recipe: Recipe) -> Encoder:
         inputs = outputs
     convention = InputConvention("bgr", torch.full((3,), 4.0), CAFFE.offset / 64)
     parameters = VggParameters("vgg19", layers, convention, origin="", license="")
-    return Encoder(parameters, taps(recipe), padding=recipe.encoder.padding).double()
+    return Encoder(parameters, list_taps(recipe), padding=recipe.encoder.padding).double()
 
 
 def slow_column(features: dict[str, torch.Tensor], row: int, column: int) -> torch.Tensor:
@@ -74,7 +75,7 @@ def slow_column(features: dict[str, torch.Tensor], row: int, column: int) -> tor
 @pytest.mark.parametrize("size", [(32, 48), (37, 50)])
 def test_hypercolumns_are_what_they_are_said_to_be(size):
     features = narrow_vgg(NNST)(noise(1, 3, *size))
-    found = hypercolumns(features, LAYERS)
+    found = build_hypercolumns(features, LAYERS)
     height, width = size[0] // 8 * 2, size[1] // 8 * 2
     assert found.shape == (height * width, sum(f.shape[1] for f in features.values()))
     for row, column in [(0, 0), (1, 3), (height - 1, width - 1), (3, 2)]:
@@ -85,7 +86,7 @@ def test_hypercolumns_are_what_they_are_said_to_be(size):
 def test_hypercolumns_without_a_deep_layer_cover_odd_sizes():
     layers = {"relu1_1": 1.0, "relu3_1": 1.0}
     features = narrow_vgg(NNST.with_changes({"style.layers": layers}))(noise(1, 3, 39, 46))
-    assert hypercolumns(features, layers).shape[0] == (39 // 4) * (46 // 4)
+    assert build_hypercolumns(features, layers).shape[0] == (39 // 4) * (46 // 4)
 
 
 def slow_match(queries, paintings, center):
@@ -107,7 +108,7 @@ def test_matches_are_those_of_a_loop_whatever_the_chunk(chunk, monkeypatch):
     monkeypatch.setattr(neighbors, "CHUNK", chunk)
     queries, paintings = noise(17, 6), [noise(23, 6, seed=1), noise(5, 6, seed=2)]
     center = torch.cat(paintings).mean(0)
-    found = matched(queries, iter(paintings), center)
+    found = match_hypercolumns(queries, iter(paintings), center)
     assert torch.equal(found, slow_match(queries, paintings, center))
 
 
@@ -121,7 +122,7 @@ def test_no_chunk_is_larger_than_asked_for(monkeypatch):
         return seen[-1]
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", spy)
-    nearest(noise(30, 4), noise(10, 4, seed=1))
+    find_nearest(noise(30, 4), noise(10, 4, seed=1))
     assert len(seen) == 8
     assert max(each.numel() for each in seen) <= 40
 
@@ -149,30 +150,31 @@ def test_a_point_at_the_center_pulls_nowhere_and_is_finite():
     loss = cosine_loss(points, noise(3, 4), torch.zeros(4, dtype=torch.float64))
     (gradient,) = torch.autograd.grad(loss, points)
     assert torch.isfinite(gradient).all()
-    assert torch.equal(directions(points, points[0]), torch.zeros_like(points))
+    assert torch.equal(compute_directions(points, points[0]), torch.zeros_like(points))
 
 
 def test_a_grid_is_spread_and_moves():
     feature = torch.arange(150.0 * 70).view(1, 1, 150, 70)
     generator = torch.Generator().manual_seed(1)
     places = {
-        tuple(on_grid(feature, grid_places(feature, generator))[:, 0].tolist()) for _ in range(40)
+        tuple(sample_grid(feature, draw_places(feature, generator))[:, 0].tolist())
+        for _ in range(40)
     }
     assert len(places) == 6  # 3 rows to begin at, and 2 columns
     assert {len(each) for each in places} == {50 * 35}
     assert {p for each in places for p in each} == set(range(150 * 70))
-    assert grid_places(feature[..., :9, :7], generator) == (slice(0, None, 1),) * 2
+    assert draw_places(feature[..., :9, :7], generator) == (slice(0, None, 1),) * 2
 
 
 def objective(recipe: Recipe, photo, painting, **options) -> NeighborObjective:
-    return NeighborObjective(recipe, narrow_vgg(recipe), photo, [painting], **options)
+    return make_neighbors(recipe, narrow_vgg(recipe), photo, [painting], **options)
 
 
 @pytest.mark.parametrize("splitting", [False, True])
 def test_the_painting_as_photo_has_nothing_to_change(splitting):
     painting = noise(1, 3, 40, 48)
     recipe = NNST.with_changes({"neighbors.rotations": not splitting})  # more than are sampled
-    made = objective(recipe, painting, painting, splitting=splitting)
+    made = objective(recipe, painting, painting, per_layer=splitting)
     losses, gradient = made.evaluate(painting)
     assert abs(losses["style"]) < 1e-12
     assert gradient.abs().max() < 1e-10
@@ -186,7 +188,9 @@ def test_at_less_than_full_strength_the_photo_pulls_as_well(splitting):
 
     def style(strength: float, shown: torch.Tensor = image) -> float:
         recipe = NNST.with_changes({"strength": strength})
-        return objective(recipe, photo, painting, splitting=splitting).losses(shown)["style"]
+        return objective(recipe, photo, painting, per_layer=splitting).compute_losses(shown)[
+            "style"
+        ]
 
     assert style(0.5) == pytest.approx((style(0) + style(1)) / 2)
     assert abs(style(0, photo)) < 1e-12 < style(0)
@@ -200,9 +204,7 @@ LEFT[:, :24] = 1
 def of_two(splitting: bool = False, changes: dict | None = None, **options) -> NeighborObjective:
     recipe = NNST.with_changes({"neighbors.rotations": False, **(changes or {})})
     photo = noise(1, 3, 40, 48)
-    return NeighborObjective(
-        recipe, narrow_vgg(recipe), photo, [A, B], splitting=splitting, **options
-    )
+    return make_neighbors(recipe, narrow_vgg(recipe), photo, [A, B], per_layer=splitting, **options)
 
 
 @pytest.mark.parametrize("splitting", [False, True])
@@ -211,11 +213,13 @@ def test_paintings_of_unequal_weight_pull_by_their_weights(splitting):
 
     def style(*weights: float) -> float:
         made = of_two(splitting, {"style.weights": list(weights)})
-        return made.losses(image)["style"]
+        return made.compute_losses(image)["style"]
 
     first, second = style(1, 0), style(0, 2)
     alone = NNST.with_changes({"neighbors.rotations": False})
-    one = objective(alone, noise(1, 3, 40, 48), A, splitting=splitting).losses(image)["style"]
+    one = objective(alone, noise(1, 3, 40, 48), A, per_layer=splitting).compute_losses(image)[
+        "style"
+    ]
     assert first == pytest.approx(one, rel=1e-3 if splitting else 1e-12)
     assert style(3, 1) == pytest.approx(
         0.75 * first + 0.25 * second, rel=1e-3 if splitting else 1e-12
@@ -227,16 +231,16 @@ def test_each_region_has_its_neighbors_in_its_own_painting():
     image = noise(1, 3, 40, 48, seed=4)
     made = of_two(masks=[LEFT, 1 - LEFT])
     photo, encoder = noise(1, 3, 40, 48), narrow_vgg(NNST)
-    queries, columns = (hypercolumns(encoder(each), LAYERS) for each in (photo, image))
+    queries, columns = (build_hypercolumns(encoder(each), LAYERS) for each in (photo, image))
     left = LEFT[::4, ::4].flatten() == 1
     loss = 0.0
     for here, painting in ((left, A), (~left, B)):
-        keys = hypercolumns(encoder(painting), LAYERS)
+        keys = build_hypercolumns(encoder(painting), LAYERS)
         targets = slow_match(queries[here], [keys], keys.mean(0))
         loss += float(here.double().mean()) * float(
             cosine_loss(columns[here], targets, keys.mean(0))
         )
-    assert made.losses(image)["style"] == pytest.approx(loss, rel=1e-12)
+    assert made.compute_losses(image)["style"] == pytest.approx(loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("splitting", [False, True])
@@ -257,8 +261,8 @@ def test_neighbors_come_only_from_what_is_shown_of_a_painting(splitting):
 
     def style(painting: torch.Tensor, mask: torch.Tensor | None) -> float:
         parts = (recipe, encoder, photo, [painting])
-        made = NeighborObjective(*parts, style_masks=[mask], splitting=splitting)
-        return made.losses(image)["style"]
+        made = make_neighbors(*parts, style_masks=[mask], per_layer=splitting)
+        return made.compute_losses(image)["style"]
 
     assert style(A, LEFT) == style(changed, LEFT)
     assert style(A, None) != style(changed, None)
@@ -280,10 +284,10 @@ def test_a_run_by_region_keeps_the_rest(work: Path):
 @pytest.mark.parametrize("splitting", [False, True])
 def test_the_gradient_is_a_finite_difference(splitting):
     image = noise(1, 3, 16, 24, seed=5)
-    made = objective(NNST, noise(1, 3, 16, 24), noise(1, 3, 24, 16, seed=1), splitting=splitting)
+    made = objective(NNST, noise(1, 3, 16, 24), noise(1, 3, 24, 16, seed=1), per_layer=splitting)
     _, gradient = made.evaluate(image)
     bump = torch.randn(image.shape, generator=torch.Generator().manual_seed(1)).double() * 1e-7
-    ahead, behind = (made.losses(image + sign * bump)["total"] for sign in (1, -1))
+    ahead, behind = (made.compute_losses(image + sign * bump)["total"] for sign in (1, -1))
     expected = float((gradient * bump).sum())
     assert (ahead - behind) / 2 == pytest.approx(expected, rel=1e-4)
 
@@ -302,9 +306,9 @@ def test_a_mirrored_world_has_a_mirrored_gradient():
     recipe = NNST.with_changes({"neighbors.rotations": False})
     encoder, photo, painting = narrow_vgg(recipe), noise(1, 3, 32, 48), noise(1, 3, 40, 32, seed=1)
     image = noise(1, 3, 32, 48, seed=2)
-    plain = NeighborObjective(recipe, encoder, photo, [painting])
+    plain = make_neighbors(recipe, encoder, photo, [painting])
     world = [each.flip(-1) for each in (photo, painting, image)]
-    mirrored = NeighborObjective(recipe, Mirror(encoder), world[0], [world[1]])
+    mirrored = make_neighbors(recipe, Mirror(encoder), world[0], [world[1]])
     losses, gradient = plain.evaluate(image)
     their_losses, their_gradient = mirrored.evaluate(world[2])
     assert their_losses == pytest.approx(losses, rel=1e-10)
@@ -315,7 +319,7 @@ def test_a_turned_painting_is_found_only_with_rotations():
     photo = noise(1, 3, 32, 32)
     turned = torch.rot90(photo, 1, (2, 3))
     upright = NNST.with_changes({"neighbors.rotations": False})
-    losses = [objective(r, photo, turned).losses(photo)["style"] for r in (NNST, upright)]
+    losses = [objective(r, photo, turned).compute_losses(photo)["style"] for r in (NNST, upright)]
     assert abs(losses[0]) < 1e-12
     assert losses[1] > 1e-3
 
@@ -325,17 +329,17 @@ def test_the_share_of_the_photo_is_what_is_matched():
     only = NNST.with_changes({"neighbors.photo_share": 1.0})
     none = NNST.with_changes({"neighbors.photo_share": 0.0})
     image = noise(1, 3, 32, 32, seed=9)
-    plain = objective(only, photo, painting).losses(image)
-    assert objective(only, photo, painting, current=current).losses(image) == plain
-    assert objective(none, photo, painting, current=photo).losses(image) == plain
-    assert objective(NNST, photo, painting, current=current).losses(image) != plain
+    plain = objective(only, photo, painting).compute_losses(image)
+    assert objective(only, photo, painting, current=current).compute_losses(image) == plain
+    assert objective(none, photo, painting, current=photo).compute_losses(image) == plain
+    assert objective(NNST, photo, painting, current=current).compute_losses(image) != plain
 
 
 def test_content_and_smoothness_count_beside_it():
     photo, painting, image = (noise(1, 3, 32, 32, seed=s) for s in range(3))
     recipe = NNST.with_changes({"content.weight": 0.5, "smoothness.weight": 2.0})
-    losses = objective(recipe, photo, painting).losses(image)
-    plain = objective(NNST, photo, painting).losses(image)
+    losses = objective(recipe, photo, painting).compute_losses(image)
+    plain = objective(NNST, photo, painting).compute_losses(image)
     assert plain["content"] == plain["smoothness"] == 0
     assert losses["content"] > 0
     assert losses["smoothness"] > 0

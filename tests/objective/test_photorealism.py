@@ -68,7 +68,7 @@ def test_tiles_make_no_difference(layers):
     recipe = load_recipe("standard").with_changes(changes)
     whole, tiled = both(recipe, *size, side=40)
     image = picture(*size, seed=4)
-    assert whole.losses(image)["photorealism"] > 1
+    assert whole.compute_losses(image)["photorealism"] > 1
     assert_equal_evaluations(whole, tiled, image)
 
 

@@ -10,10 +10,10 @@ from torch.autograd import gradcheck
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.objective.losses import earth_mover, palette
 from impasto.objective.losses.earth_mover import relaxed_earth_mover
-from impasto.objective.losses.palette import oklab
-from impasto.objective.losses.self_similarity import distances, self_similarity_loss
+from impasto.objective.losses.palette import convert_to_oklab
+from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
 from impasto.objective.statistics.region_masks import RegionMasks
-from impasto.objective.statistics.samples import SIDE, Averages, Points, Samples, mix
+from impasto.objective.statistics.samples import SIDE, AverageGauge, PointGauge, Samples, mix
 
 torch.manual_seed(1)
 ONE = torch.rand(9, 4, dtype=torch.float64)
@@ -68,29 +68,29 @@ def test_cosine_sees_no_strength_and_euclidean_does():
 def test_distances_are_column_normalized_cosine_distances():
     expected = slow_costs(ONE.numpy(), ONE.numpy(), "cosine")
     expected /= expected.sum(0)
-    assert np.abs(distances(ONE).numpy() - expected).max() < 1e-12
+    assert np.abs(measure_distances(ONE).numpy() - expected).max() < 1e-12
 
 
 def test_self_similarity_loss_against_its_formula_and_finite_differences():
     other = torch.rand_like(ONE)
-    a, b = distances(other).numpy(), distances(ONE).numpy()
-    loss = self_similarity_loss(other, distances(ONE))
+    a, b = measure_distances(other).numpy(), measure_distances(ONE).numpy()
+    loss = self_similarity_loss(other, measure_distances(ONE))
     assert loss.item() == pytest.approx(((a - b) ** 2).sum() / (b**2).sum())
-    assert self_similarity_loss(ONE, distances(ONE)).item() == 0
+    assert self_similarity_loss(ONE, measure_distances(ONE)).item() == 0
     points = other.clone().requires_grad_()
-    assert gradcheck(lambda p: self_similarity_loss(p, distances(ONE)), (points,))
+    assert gradcheck(lambda p: self_similarity_loss(p, measure_distances(ONE)), (points,))
 
 
 def test_self_similarity_does_not_see_what_the_features_are():
     """Turned and scaled all alike, they resemble each other as before."""
     turn, _ = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))
-    assert self_similarity_loss(2 * ONE @ turn, distances(ONE)).item() < 1e-24
-    assert self_similarity_loss(ONE.flip(0), distances(ONE)).item() > 1e-3
+    assert self_similarity_loss(2 * ONE @ turn, measure_distances(ONE)).item() < 1e-24
+    assert self_similarity_loss(ONE.flip(0), measure_distances(ONE)).item() > 1e-3
 
 
 def test_self_similarity_of_flat_features_is_finite():
     flat = torch.ones(5, 3, requires_grad=True)
-    loss = self_similarity_loss(flat, distances(torch.zeros(5, 3)))
+    loss = self_similarity_loss(flat, measure_distances(torch.zeros(5, 3)))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(flat.grad).all()
@@ -100,13 +100,13 @@ def test_oklab_is_that_of_the_metrics_but_smooth_at_black(monkeypatch):
     colors = torch.rand(50, 3, dtype=torch.float64)
     expected = srgb_to_oklab(colors.numpy().astype(np.float32))
     black = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(oklab(black).sum(), black)
+    (slope,) = torch.autograd.grad(convert_to_oklab(black).sum(), black)
     assert torch.isfinite(slope).all()
-    assert oklab(black).abs().max() == 0
+    assert convert_to_oklab(black).abs().max() == 0
     inner = (0.1 + 0.8 * colors[:4]).requires_grad_()
-    assert gradcheck(oklab, (inner,))
+    assert gradcheck(convert_to_oklab, (inner,))
     monkeypatch.setattr(palette, "DARK", 1e-12)
-    assert np.abs(oklab(colors).numpy() - expected).max() < 2e-4
+    assert np.abs(convert_to_oklab(colors).numpy() - expected).max() < 2e-4
 
 
 def everything() -> RegionMasks:
@@ -121,7 +121,9 @@ def layer(height: int, width: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("height", "width"), [(5, 90), (32, 32), (77, 64)])
 def test_averages_are_those_of_equal_boxes(height, width):
-    (found,) = Averages(["relu1_1"], (height, width), everything()).measure(layer(height, width))
+    (found,) = AverageGauge(["relu1_1"], (height, width), everything()).measure(
+        layer(height, width)
+    )
     rows, columns = min(height, SIDE), min(width, SIDE)
     assert found.points.shape == (rows * columns, 2)
     middle = found.points.view(rows, columns, 2)
@@ -134,10 +136,10 @@ def test_averages_are_those_of_equal_boxes(height, width):
 
 
 def test_points_are_spread_evenly_and_their_number_is_bounded():
-    (found,) = Points(["relu1_1"], (100, 640), everything()).measure(layer(100, 640))
+    (found,) = PointGauge(["relu1_1"], (100, 640), everything()).measure(layer(100, 640))
     assert len(found.points) == SIDE**2
     assert found.points.mean(0).tolist() == pytest.approx([49.5, 319.5], abs=1)
-    (few,) = Points(["relu1_1"], (3, 4), everything()).measure(layer(3, 4))
+    (few,) = PointGauge(["relu1_1"], (3, 4), everything()).measure(layer(3, 4))
     assert sorted(map(tuple, few.points.tolist())) == [(i, j) for i in range(3) for j in range(4)]
 
 
@@ -145,7 +147,7 @@ def test_a_regions_samples_lie_in_it():
     mask = torch.zeros(100, 80)
     mask[20:40, 10:30] = 1
     regions = RegionMasks([mask, torch.zeros(100, 80)], ["relu1_1"])
-    for gauge in (Points, Averages):
+    for gauge in (PointGauge, AverageGauge):
         found, nothing = gauge(["relu1_1"], (100, 80), regions).measure(layer(100, 80))
         assert nothing is None
         down, across = found.points.T
@@ -156,7 +158,7 @@ def test_a_regions_samples_lie_in_it():
 
 def test_where_a_region_is_soft_fewer_points_are_taken():
     mask = torch.cat([torch.full((64, 32), 0.25), torch.ones(64, 32)], 1)
-    (found,) = Points(["relu1_1"], (64, 64), RegionMasks([mask], ["relu1_1"])).measure(
+    (found,) = PointGauge(["relu1_1"], (64, 64), RegionMasks([mask], ["relu1_1"])).measure(
         layer(64, 64)
     )
     assert (found.points[:, 1] < 32).double().mean().item() == pytest.approx(0.2, abs=0.05)

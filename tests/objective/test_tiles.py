@@ -60,8 +60,10 @@ def test_masks_too(name: str, tmp_path: Path) -> None:
         assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
     plain, _ = both(recipe, *size, side=64)
     image = picture(*size, seed=4)
-    for term in {"style", "palette"} & set(whole.losses(image)):
-        assert plain.losses(image)[term] != pytest.approx(whole.losses(image)[term], rel=1e-3)
+    for term in {"style", "palette"} & set(whole.compute_losses(image)):
+        assert plain.compute_losses(image)[term] != pytest.approx(
+            whole.compute_losses(image)[term], rel=1e-3
+        )
 
 
 @settings(max_examples=12, deadline=None)
@@ -88,7 +90,7 @@ def test_both_contents_are_the_sum_of_the_two() -> None:
     def content(**changes: Any) -> float:
         dotted = {f"content.{key}": value for key, value in changes.items()}
         whole, _ = both(load_recipe("standard").with_changes(dotted), 97, 130, side=64)
-        return whole.losses(image)["content"]
+        return whole.compute_losses(image)["content"]
 
     alone = content(weight=3.0), content(weight=6.0, kind="self_similarity")
     assert content(weight=3.0, structure=2.0) == pytest.approx(sum(alone), rel=1e-12)

@@ -15,13 +15,10 @@ from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
-from impasto.objective.losses.temporal import Past, temporal_energy
-from impasto.objective.neighbors import NeighborObjective
-from impasto.objective.tiled import TiledObjective
-from impasto.objective.whole import Objective
+from impasto.objective.losses.temporal import PastResult, temporal_energy
 from impasto.optimize import focus
 from impasto.optimize.optimizer_engine import OptimizerEngine
-from impasto.optimize.past_frames import Before
+from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import load_recipe
 from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.engines.optimizer_frames import (
@@ -35,11 +32,18 @@ from impasto.video.engines.optimizer_frames import (
     predict_start,
 )
 from impasto.video.stabilize.frame_memory import FrameMemory, combine_memories
-from objectives import assert_equal_evaluations, narrow_vgg, picture
+from objectives import (
+    assert_equal_evaluations,
+    make_neighbors,
+    make_tiled,
+    make_whole,
+    narrow_vgg,
+    picture,
+)
 
 
 def past(height, width, seed):
-    return Past(picture(height, width, seed), picture(height, width, seed + 1)[0, 0])
+    return PastResult(picture(height, width, seed), picture(height, width, seed + 1)[0, 0])
 
 
 def test_the_energy_is_the_sum_and_its_gradient_the_pull():
@@ -87,10 +91,10 @@ def test_tiles_give_the_same_term(side):
     recipe = load_recipe("standard").with_changes({"temporal.weight": 30.0})
     encoder, photo, styles = narrow_vgg(recipe), picture(61, 83, 1), [picture(70, 50, 2)]
     before, image = past(61, 83, 5), picture(61, 83, 9)
-    whole = Objective(recipe, encoder, photo, styles, past=before)
-    tiled = TiledObjective(recipe, encoder, photo, styles, side=side, past=before)
+    whole = make_whole(recipe, encoder, photo, styles, past=before)
+    tiled = make_tiled(recipe, encoder, photo, styles, side=side, past=before)
     assert_equal_evaluations(whole, tiled, image)
-    told = whole.losses(image)["temporal"]
+    told = whole.compute_losses(image)["temporal"]
     assert told == pytest.approx(30 * float(temporal_energy(image, before)) / (61 * 83), rel=1e-12)
 
 
@@ -98,18 +102,18 @@ def test_neighbors_know_the_term():
     recipe = load_recipe("nnst").with_changes({"temporal.weight": 30.0})
     encoder, photo, styles = narrow_vgg(recipe), picture(64, 80, 1), [picture(70, 72, 2)]
     before, image = past(64, 80, 5), picture(64, 80, 9)
-    objective = NeighborObjective(recipe, encoder, photo, styles, past=before)
+    objective = make_neighbors(recipe, encoder, photo, styles, past=before)
     energy = float(temporal_energy(image, before)) / (64 * 80)
-    assert objective.losses(image)["temporal"] == pytest.approx(30 * energy, rel=1e-6)
+    assert objective.compute_losses(image)["temporal"] == pytest.approx(30 * energy, rel=1e-6)
 
 
 def test_without_a_past_or_a_weight_there_is_no_term():
     recipe = load_recipe("standard")
     encoder, photo = narrow_vgg(recipe), picture(32, 40, 1)
-    plain = Objective(recipe, encoder, photo, [photo], past=past(32, 40, 5))
+    plain = make_whole(recipe, encoder, photo, [photo], past=past(32, 40, 5))
     weighted = recipe.with_changes({"temporal.weight": 1.0})
-    for objective in (plain, Objective(weighted, encoder, photo, [photo])):
-        assert "temporal" not in objective.losses(photo)
+    for objective in (plain, make_whole(weighted, encoder, photo, [photo])):
+        assert "temporal" not in objective.compute_losses(photo)
 
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
@@ -129,7 +133,7 @@ def results(weight, sure, solver="bounded", iterations=5):
     height, width = PHOTO.shape[:2]
     gray, white = (Picture(np.full((height, width, 3), v, np.float32)) for v in (0.5, 1.0))
     mask = Mask(np.full((height, width), sure, np.float32), "sure")
-    return list(OptimizerEngine(recipe).run(INPUTS, before=Before(gray, white, mask)))
+    return list(OptimizerEngine(recipe).run(INPUTS, past=PastFrames(gray, white, mask)))
 
 
 def test_a_run_begins_where_it_is_told():
@@ -150,7 +154,7 @@ def test_the_past_is_part_of_what_a_checkpoint_is_of(tmp_path):
     recipe = load_recipe("sketch").with_changes({"size": 64, "schedule.total": 3})
     engine, photo = OptimizerEngine(recipe), read_picture(PHOTO)
     mask = Mask(np.ones(PHOTO.shape[:2], np.float32), "sure")
-    steps = engine.run(INPUTS, before=Before(photo, photo, mask), checkpoint=tmp_path / "state")
+    steps = engine.run(INPUTS, past=PastFrames(photo, photo, mask), checkpoint=tmp_path / "state")
     next(steps)
     steps.close()
     with pytest.raises(Exception, match="another photo"):
@@ -239,7 +243,7 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     ("scales", "done"), [([0, 0, 1, 1, 1, 1], 4), ([0, 1, 1, 1], 3), ([1] * 9, 7)]
 )
 def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
-    effort = Effort(alone=7, after=2, there=2)
+    effort = Effort(alone=7, after=2, focus_iterations=2)
     steps = [SimpleNamespace(scale=scale, scales=2) for scale in scales]
     assert len(list(effort.limit(steps))) == done
 

@@ -10,17 +10,16 @@ import torch
 import torch.nn.functional as F
 
 from impasto.api.stylizer import Stylizer
-from impasto.canvas.pyramid import compose, decompose, doubled, slopes
+from impasto.canvas.pyramid import compose, decompose, double, pull_back
 from impasto.cli import main
-from impasto.engine.storage import Storage
 from impasto.errors import RecipeError
 from impasto.image.files.decode import read_picture
 from impasto.optimize.memory import layouts
-from impasto.optimize.solvers.pyramid_adam import PyramidAdam
+from impasto.optimize.solvers.solver import Solver
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import CanvasChoice, SolverChoice
+from solvers import make_picture_solver
 
-MEMORY = Storage(torch.device("cpu"))
 SIZES = [(16, 16), (17, 31), (1, 9), (5, 2), (33, 64)]
 
 
@@ -44,8 +43,8 @@ def test_a_pyramid_is_its_picture(size):
 def test_doubling_is_bilinear_interpolation():
     image = noise(2, 3, 7, 5)
     expected = F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-    assert torch.allclose(doubled(image, 14, 10), expected, atol=1e-14)
-    assert torch.equal(doubled(image, 13, 9), doubled(image, 14, 10)[..., :13, :9])
+    assert torch.allclose(double(image, 14, 10), expected, atol=1e-14)
+    assert torch.equal(double(image, 13, 9), double(image, 14, 10)[..., :13, :9])
 
 
 def test_a_gray_picture_has_no_detail():
@@ -58,7 +57,7 @@ def test_a_gray_picture_has_no_detail():
 def test_the_slopes_are_the_adjoint(size):
     pyramid = [noise(*band.shape, seed=1) for band in decompose(noise(1, 3, *size), 4)]
     gradient = noise(1, 3, *size, seed=2)
-    paired = sum((a * b).sum() for a, b in zip(pyramid, slopes(pyramid, gradient), strict=True))
+    paired = sum((a * b).sum() for a, b in zip(pyramid, pull_back(pyramid, gradient), strict=True))
     assert float(paired) == pytest.approx(float((compose(pyramid) * gradient).sum()), rel=1e-12)
 
 
@@ -69,7 +68,7 @@ def test_the_slopes_are_finite_differences():
         return compose(bands).pow(3).sum()
 
     gradient = 3 * compose(pyramid).square()
-    found = slopes(pyramid, gradient)
+    found = pull_back(pyramid, gradient)
     for level, band in enumerate(pyramid):
         place = (0, 0, band.shape[2] // 2, band.shape[3] - 1)
         losses = []
@@ -87,11 +86,11 @@ def pull(image):
     return {"total": float(away.square().sum())}, 2 * away
 
 
-def solver(average: float = 0.0) -> PyramidAdam:
-    settings = SolverChoice(learning_rate=4, decay=0.5, decay_every=40, average=average)
-    return PyramidAdam(
-        settings, CanvasChoice(levels=3), torch.full((1, 3, 13, 10), 0.5), pull, MEMORY
+def solver(average: float = 0.0) -> Solver:
+    settings = SolverChoice(
+        kind="adam", learning_rate=4, decay=0.5, decay_every=40, average=average
     )
+    return make_picture_solver(settings, torch.full((1, 3, 13, 10), 0.5), pull, levels=3)
 
 
 @pytest.mark.parametrize("average", [0.0, 0.8])
@@ -112,10 +111,8 @@ def test_one_step_moves_patches_where_pixels_would_not():
         gradient[..., 6, 5] = 1
         return {"total": float(image[..., 6, 5].sum())}, gradient
 
-    settings = SolverChoice(learning_rate=4)
-    moving = PyramidAdam(
-        settings, CanvasChoice(levels=2), torch.full((1, 3, 13, 10), 0.5), one_pixel, MEMORY
-    )
+    settings = SolverChoice(kind="adam", learning_rate=4)
+    moving = make_picture_solver(settings, torch.full((1, 3, 13, 10), 0.5), one_pixel, levels=2)
     moving.step()
     assert ((moving.picture - 0.5).abs() > 1e-3).sum() > 3 * 4
 

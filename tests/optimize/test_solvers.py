@@ -11,10 +11,8 @@ import torch
 from scipy.optimize import minimize
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from impasto.engine.storage import Storage
-from impasto.optimize.solvers.choice import SOLVERS
-from impasto.optimize.solvers.pyramid_adam import PyramidAdam
-from impasto.recipe.tables import CanvasChoice, SolverChoice
+from impasto.recipe.tables import SolverChoice
+from solvers import make_picture_solver
 
 KINDS = {
     "adam": SolverChoice(kind="adam", learning_rate=8, decay=0.5, decay_every=30),
@@ -22,7 +20,6 @@ KINDS = {
     "lbfgsb": SolverChoice(kind="lbfgsb", restart_every=7),
     "bounded": SolverChoice(kind="bounded"),
 }
-MEMORY = Storage(torch.device("cpu"))
 SHAPE = (1, 3, 4, 5)
 GENERATOR = torch.Generator().manual_seed(3)
 CENTER = torch.rand(SHAPE, generator=GENERATOR) * 1.6 - 0.3
@@ -48,7 +45,7 @@ def valley(image):
 
 def run(kind, function, iterations, start=None):
     start = torch.full(SHAPE, 0.5) if start is None else start
-    solver = SOLVERS[kind](KINDS[kind], start, function, MEMORY)
+    solver = make_picture_solver(KINDS[kind], start, function)
     losses = [solver.step()["total"] for _ in range(iterations)]
     picture = solver.picture
     solver.close()
@@ -89,7 +86,7 @@ def test_never_leaves_the_box(kind):
     def pull(image):
         return {"total": float(-image.sum())}, -torch.ones_like(image) * 50
 
-    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.9), pull, MEMORY)
+    solver = make_picture_solver(KINDS[kind], torch.full(SHAPE, 0.9), pull)
     for _ in range(15):
         solver.step()
         assert solver.picture.min() >= 0
@@ -115,12 +112,12 @@ def test_bounded_never_accepts_a_worse_picture():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_loaded_state_goes_on_bit_for_bit(kind, cut, tmp_path):
     whole, losses = run(kind, valley, 25)
-    first = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
+    first = make_picture_solver(KINDS[kind], torch.full(SHAPE, 0.5), valley)
     for _ in range(cut):
         first.step()
     torch.save(first.state(), tmp_path / "state")
     first.close()
-    second = SOLVERS[kind](KINDS[kind], torch.zeros(SHAPE), valley, MEMORY)
+    second = make_picture_solver(KINDS[kind], torch.zeros(SHAPE), valley)
     second.load(torch.load(tmp_path / "state", weights_only=True))
     rest = [second.step()["total"] for _ in range(25 - cut)]
     assert rest == losses[cut:]
@@ -130,7 +127,7 @@ def test_a_loaded_state_goes_on_bit_for_bit(kind, cut, tmp_path):
 
 def test_adam_follows_its_formula():
     settings = SolverChoice(kind="adam", learning_rate=5, beta1=0.8, beta2=0.95, epsilon=1e-8)
-    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), bowl, MEMORY)
+    solver = make_picture_solver(settings, torch.full(SHAPE, 0.5), bowl)
     x = np.full(SHAPE, 0.5)
     m = v = np.zeros(SHAPE)
     for t in range(1, 6):
@@ -145,10 +142,10 @@ def test_adam_follows_its_formula():
 
 def test_adam_averages_its_iterates():
     settings = SolverChoice(kind="adam", learning_rate=5, average=0.7)
-    plain = SOLVERS["adam"](
-        settings.model_copy(update={"average": 0.0}), CENTER * 0 + 0.5, bowl, MEMORY
+    plain = make_picture_solver(
+        settings.model_copy(update={"average": 0.0}), CENTER * 0 + 0.5, bowl
     )
-    averaged = SOLVERS["adam"](settings, CENTER * 0 + 0.5, bowl, MEMORY)
+    averaged = make_picture_solver(settings, CENTER * 0 + 0.5, bowl)
     mean, weight = torch.zeros(SHAPE), 0.0
     for _ in range(8):
         plain.step()
@@ -166,7 +163,7 @@ def test_adam_clips_the_gradient_norm():
         return losses, gradient
 
     settings = SolverChoice(kind="adam", clip_gradient=0.5, epsilon=1.0)
-    solver = SOLVERS["adam"](settings, torch.full(SHAPE, 0.5), steep, MEMORY)
+    solver = make_picture_solver(settings, torch.full(SHAPE, 0.5), steep)
     before = solver.picture
     solver.step()
     assert seen[0] > 0.5
@@ -178,15 +175,15 @@ def test_an_error_in_the_objective_reaches_the_caller_of_lbfgsb():
     def broken(image):
         raise ValueError("no")
 
-    solver = SOLVERS["lbfgsb"](KINDS["lbfgsb"], torch.full(SHAPE, 0.5), broken, MEMORY)
+    solver = make_picture_solver(KINDS["lbfgsb"], torch.full(SHAPE, 0.5), broken)
     with pytest.raises(ValueError, match="no"):
         solver.step()
     solver.close()
 
 
 def test_states_are_plain_data():
-    for kind, settings in KINDS.items():
-        solver = SOLVERS[kind](settings, torch.full(SHAPE, 0.5), bowl, MEMORY)
+    for settings in KINDS.values():
+        solver = make_picture_solver(settings, torch.full(SHAPE, 0.5), bowl)
         solver.step()
         assert copy.deepcopy(solver.state()).keys() == solver.state().keys()
         solver.close()
@@ -194,7 +191,7 @@ def test_states_are_plain_data():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_that_was_taken_stays_as_it_was(kind):
-    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
+    solver = make_picture_solver(KINDS[kind], torch.full(SHAPE, 0.5), valley)
     taken = []
     for _ in range(10):
         solver.step()
@@ -213,7 +210,7 @@ def test_a_round_of_lbfgsb_may_end_late_but_never_early():
 
     every = 3
     settings = SolverChoice(kind="lbfgsb", restart_every=every)
-    solver = SOLVERS["lbfgsb"](settings, torch.full(SHAPE, 0.5), rough, MEMORY)
+    solver = make_picture_solver(settings, torch.full(SHAPE, 0.5), rough)
     evaluations = []
     for _ in range(40):
         solver.step()
@@ -234,11 +231,11 @@ def test_adam_carries_its_moments_to_another_size():
         return {"total": 0.0}, torch.ones_like(image) / image.numel()
 
     settings = SolverChoice(kind="adam", learning_rate=2.0, epsilon=1e-12)
-    small = SOLVERS["adam"](settings, torch.full(SHAPE, 0.9), slope, MEMORY)
+    small = make_picture_solver(settings, torch.full(SHAPE, 0.9), slope)
     for _ in range(5):
         small.step()
     start = torch.full((1, 3, 8, 10), 0.9)
-    large = SOLVERS["adam"](settings, start, slope, MEMORY)
+    large = make_picture_solver(settings, start, slope)
     large.inherit(small.state())
     large.step()
     assert torch.allclose(start - large.picture, torch.full_like(start, 2 / 255), rtol=1e-4)
@@ -257,12 +254,12 @@ def test_bounded_carries_its_curvature_to_another_size():
         return {"total": float((stiff * away.square()).mean())}, 2 * stiff * away / image.numel()
 
     settings = SolverChoice(kind="bounded")
-    small = SOLVERS["bounded"](settings, torch.full((1, 3, 8, 10), 0.9), bowl, MEMORY)
+    small = make_picture_solver(settings, torch.full((1, 3, 8, 10), 0.9), bowl)
     for _ in range(12):
         small.step()
     losses = {}
     for carry in (False, True):
-        large = SOLVERS["bounded"](settings, torch.full((1, 3, 16, 20), 0.6), bowl, MEMORY)
+        large = make_picture_solver(settings, torch.full((1, 3, 16, 20), 0.6), bowl)
         if carry:
             large.inherit(small.state())
         large.step()
@@ -272,9 +269,9 @@ def test_bounded_carries_its_curvature_to_another_size():
 
 @pytest.mark.parametrize("kind", ["lbfgs", "lbfgsb"])
 def test_the_tutorials_solvers_inherit_nothing(kind):
-    solver = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
+    solver = make_picture_solver(KINDS[kind], torch.full(SHAPE, 0.5), valley)
     solver.step()
-    other = SOLVERS[kind](KINDS[kind], torch.full(SHAPE, 0.5), valley, MEMORY)
+    other = make_picture_solver(KINDS[kind], torch.full(SHAPE, 0.5), valley)
     before = copy.deepcopy(other.state())
     other.inherit(solver.state())
     assert str(other.state()) == str(before)
@@ -304,9 +301,9 @@ def begun(kind):
         return {"total": float((image - target).square().sum())}, 2 * (image - target)
 
     if kind == "laplacian":
-        solver = PyramidAdam(settings, CanvasChoice(kind="laplacian"), start, distance, MEMORY)
+        solver = make_picture_solver(settings, start, distance, levels=5)
     else:
-        solver = SOLVERS[kind](settings, start, distance, MEMORY)
+        solver = make_picture_solver(settings, start, distance)
     for _ in range(4):
         solver.step()
     return solver
@@ -340,7 +337,7 @@ def test_torchs_lbfgs_begins_again_from_its_best_if_memory_runs_out():
 
 
 def test_lbfgsb_goes_on_if_its_thread_ran_out_of_memory(monkeypatch):
-    solver = SOLVERS["lbfgsb"](KINDS["lbfgsb"], torch.full(SHAPE, 0.5), bowl, MEMORY)
+    solver = make_picture_solver(KINDS["lbfgsb"], torch.full(SHAPE, 0.5), bowl)
     first = solver.step()
     solver.close()
 

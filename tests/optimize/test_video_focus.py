@@ -18,14 +18,13 @@ from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
 from impasto.objective.focused import FocusedObjective
-from impasto.objective.losses.temporal import Past
-from impasto.objective.tiles import tile_of
-from impasto.objective.whole import Objective
-from impasto.optimize.focus import SQUARE, UNSURE, WORTH, focus_of
+from impasto.objective.losses.temporal import PastResult
+from impasto.objective.tiles import make_tile
+from impasto.optimize.focus import SQUARE, UNSURE, WORTH, find_focus
 from impasto.optimize.optimizer_engine import OptimizerEngine
-from impasto.optimize.past_frames import Before
+from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import load_recipe
-from objectives import narrow_vgg, picture
+from objectives import make_whole, narrow_vgg, picture
 
 CELL = 8
 
@@ -41,7 +40,7 @@ def reliability(height, width, *patches):
 def owners(focus, height, width):
     """How many tiles own each pixel."""
     count = np.zeros((height, width), int)
-    for tile in (*focus.worked, *focus.still):
+    for tile in (*focus.changing, *focus.unchanged):
         count[tile.rows.start : tile.rows.stop, tile.columns.start : tile.columns.stop] += 1
     return count
 
@@ -53,7 +52,7 @@ patch = st.tuples(*(st.integers(0, limit) for limit in (250, 350, 90, 90)))
 @given(st.integers(40, 300), st.integers(40, 400), st.lists(patch, max_size=5))
 def test_boxes_own_every_pixel_once_and_hold_all_that_is_unsure(height, width, patches):
     sure = reliability(height, width, *patches)
-    focus = focus_of(sure, CELL)
+    focus = find_focus(sure, CELL)
     squares = [
         (slice(top, top + SQUARE), slice(left, left + SQUARE))
         for top in range(0, height - SQUARE + 1, SQUARE)
@@ -66,28 +65,28 @@ def test_boxes_own_every_pixel_once_and_hold_all_that_is_unsure(height, width, p
         return
     assert (owners(focus, height, width) == 1).all()
     assert 0 < focus.cost <= WORTH
-    outside = focus.outside().numpy()
+    outside = focus.make_mask().numpy()
     assert all(not outside[square].any() for square in unsure)
-    assert sum(tile.area for tile in focus.worked) == pytest.approx(focus.cost * height * width)
-    for tile in (*focus.worked, *focus.still):
+    assert sum(tile.area for tile in focus.changing) == pytest.approx(focus.cost * height * width)
+    for tile in (*focus.changing, *focus.unchanged):
         for span in (tile.rows, tile.columns):
             assert span.start % CELL == span.first % CELL == 0
 
 
 def test_patches_that_are_apart_have_boxes_of_their_own_and_close_ones_share():
-    apart = focus_of(reliability(320, 480, (32, 32, 64, 64), (224, 384, 64, 64)), CELL)
+    apart = find_focus(reliability(320, 480, (32, 32, 64, 64), (224, 384, 64, 64)), CELL)
     assert apart is not None
-    assert len(apart.worked) == 2
-    close = focus_of(reliability(320, 480, (32, 32, 64, 64), (32, 128, 64, 64)), CELL)
+    assert len(apart.changing) == 2
+    close = find_focus(reliability(320, 480, (32, 32, 64, 64), (32, 128, 64, 64)), CELL)
     assert close is not None
-    (tile,) = close.worked
+    (tile,) = close.changing
     assert (tile.columns.start, tile.columns.stop) == (32, 192)
     assert (tile.rows.first, tile.rows.last) == (16, 112)
 
 
 @pytest.mark.parametrize("sure", [0.0, 0.7, 1.0])
 def test_nothing_and_everything_and_what_is_half_sure_all_over_have_no_boxes(sure):
-    assert focus_of(np.full((200, 300), sure, np.float32), CELL) is None
+    assert find_focus(np.full((200, 300), sure, np.float32), CELL) is None
 
 
 SIZE = 176, 240
@@ -96,12 +95,12 @@ SIZE = 176, 240
 
 def objectives(recipe, halo):
     encoder, photo = narrow_vgg(recipe), picture(*SIZE, 1)
-    past = Past(picture(*SIZE, 5), picture(*SIZE, 6)[0, 0])
-    whole = Objective(recipe, encoder, photo, [picture(70, 83, 2)], past=past)
+    past = PastResult(picture(*SIZE, 5), picture(*SIZE, 6)[0, 0])
+    whole = make_whole(recipe, encoder, photo, [picture(70, 83, 2)], past=past)
     image = picture(*SIZE, 4)
     rows = slice(0, SIZE[0] // 32)
     worked, still = (
-        tile_of(rows, columns, SIZE, 32, halo) for columns in (slice(0, 5), slice(5, 7))
+        make_tile(rows, columns, SIZE, 32, halo) for columns in (slice(0, 5), slice(5, 7))
     )
     return whole, FocusedObjective(whole, image, [worked], [still]), image
 
@@ -122,19 +121,19 @@ def test_the_part_is_judged_as_in_the_whole(name):
     losses, gradient = whole.evaluate(image)
     found, slope = part.evaluate(image)
     assert found == pytest.approx(losses, rel=1e-9)
-    assert part.losses(image) == pytest.approx(losses, rel=1e-9)
+    assert part.compute_losses(image) == pytest.approx(losses, rel=1e-9)
     deep = slice(0, 160 - 40)  # of what stays nothing sees these columns
     scale = gradient.abs().max()
     assert (slope - gradient)[..., deep].abs().max() <= 1e-9 * scale
     assert (slope - gradient).abs().max() > 1e-3 * scale
     changed = image.clone()
     changed[..., :100] = picture(*SIZE, 9)[..., :100]
-    assert part.losses(changed) == pytest.approx(whole.losses(changed), rel=1e-9)
+    assert part.compute_losses(changed) == pytest.approx(whole.compute_losses(changed), rel=1e-9)
 
 
 def test_a_small_halo_is_a_little_off():
     whole, part, image = objectives(load_recipe("standard"), halo=16)
-    losses, found = whole.losses(image), part.losses(image)
+    losses, found = whole.compute_losses(image), part.compute_losses(image)
     assert found["total"] == pytest.approx(losses["total"], rel=0.02)
     assert found["total"] != pytest.approx(losses["total"], rel=1e-9)
 
@@ -147,13 +146,13 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
         for each in (synthetic_photo(), synthetic_painting())
     )
     sure = reliability(144, 192, (32, 32, 64, 64))
-    focus = focus_of(sure, engine.cell)
+    focus = find_focus(sure, engine.cell)
     assert focus is not None
-    before = Before(photo, photo, Mask(sure, "sure"), focus, there=4)
-    steps = list(engine.run(Inputs(photo, (painting,)), before=before))
+    before = PastFrames(photo, photo, Mask(sure, "sure"), focus, focus_iterations=4)
+    steps = list(engine.run(Inputs(photo, (painting,)), past=before))
     assert [each.iteration for each in steps] == list(range(1, 8))
     assert [each.total for each in steps] == [7] * 7
-    outside = focus.outside().numpy() == 1
+    outside = focus.make_mask().numpy() == 1
     pictures = [photo.pixels, *(each.picture().pixels for each in steps)]
     moved = [np.abs(b - a) for a, b in pairwise(pictures)]
     assert max(each[outside].max() for each in moved[:4]) < 1e-6
@@ -174,14 +173,16 @@ def frame(total=3, size=(192, 144)):
     )
     past = Picture(np.ascontiguousarray(photo.pixels[::-1, :, ::-1]))
     sure = reliability(size[1], size[0], (32, 32, 32, 32))
-    before = Before(past, past, Mask(sure, "sure"), focus_of(sure, engine.cell), there=4)
+    before = PastFrames(
+        past, past, Mask(sure, "sure"), find_focus(sure, engine.cell), focus_iterations=4
+    )
     return engine, Inputs(photo, (painting,)), before
 
 
 def test_what_stays_is_what_the_frame_begins_with_and_not_the_photo():
     engine, inputs, before = frame()
-    step = next(engine.run(inputs, before=before))
-    outside = before.focus.outside().numpy() == 1
+    step = next(engine.run(inputs, past=before))
+    outside = before.focus.make_mask().numpy() == 1
     made = step.picture().pixels
     assert np.abs(made - before.start.pixels)[outside].max() < 1e-6
     assert np.abs(made - inputs.photo.pixels)[outside].mean() > 0.05
@@ -197,7 +198,7 @@ def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
 
     monkeypatch.setattr(FocusedObjective, "__init__", noted)
     engine, inputs, before = frame()
-    next(engine.run(inputs, before=before))
+    next(engine.run(inputs, past=before))
     (image,) = seen
     np.testing.assert_allclose(image[0].permute(1, 2, 0), before.start.pixels, atol=1e-6)
 
@@ -205,18 +206,21 @@ def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
 @pytest.mark.parametrize("stop", [3, 4, 5])
 def test_a_run_that_is_stopped_in_boxes_or_after_them_resumes_to_the_bit(stop, tmp_path):
     engine, inputs, before = frame(size=(96, 64))
-    *_, whole = engine.run(inputs, before=before)
-    steps = engine.run(inputs, before=before, checkpoint=tmp_path / "state")
+    *_, whole = engine.run(inputs, past=before)
+    steps = engine.run(inputs, past=before, checkpoint=tmp_path / "state")
     for _ in range(stop):
         next(steps)
     steps.close()
-    rest = list(engine.run(inputs, before=before, resume=tmp_path / "state"))
+    rest = list(engine.run(inputs, past=before, resume=tmp_path / "state"))
     assert [each.iteration for each in rest] == list(range(stop + 1, 8))
     assert np.array_equal(rest[-1].picture().pixels, whole.picture().pixels)
-    elsewhere = focus_of(reliability(64, 96, (0, 0, 32, 32)), engine.cell)
-    for other in (replace(before, focus=elsewhere), replace(before, focus=None, there=0)):
+    elsewhere = find_focus(reliability(64, 96, (0, 0, 32, 32)), engine.cell)
+    for other in (
+        replace(before, focus=elsewhere),
+        replace(before, focus=None, focus_iterations=0),
+    ):
         with pytest.raises(InputError, match="belongs to another"):
-            engine.run(inputs, before=other, resume=tmp_path / "state")
+            engine.run(inputs, past=other, resume=tmp_path / "state")
 
 
 def test_a_focus_that_is_not_for_the_run_is_refused():
@@ -227,21 +231,21 @@ def test_a_focus_that_is_not_for_the_run_is_refused():
     matched = OptimizerEngine(
         load_recipe("nnst").with_changes({"size": 96, "schedule": {"total": 2}})
     )
-    larger = focus_of(reliability(96, 128, (0, 0, 32, 32)), CELL)
+    larger = find_focus(reliability(96, 128, (0, 0, 32, 32)), CELL)
     for run, past in (
         (scales, before),
         (matched, before),
-        (engine, replace(before, there=0)),
+        (engine, replace(before, focus_iterations=0)),
         (engine, replace(before, focus=larger)),
     ):
         with pytest.raises(InputError, match=r"a focus of|no focus"):
-            run.run(inputs, before=past)
+            run.run(inputs, past=past)
 
 
 def test_in_tiles_there_are_no_boxes():
     engine, inputs, before = frame(total=2)
     tiled = OptimizerEngine(engine.recipe.with_changes({"tile": 64}))
-    steps = list(tiled.run(inputs, before=before))
+    steps = list(tiled.run(inputs, past=before))
     assert [(each.scale, each.tile) for each in steps] == [(1, 64)] * 2
 
 
@@ -249,7 +253,7 @@ def test_scattered_squares_are_joined_and_boxes_do_not_meet():
     generator = np.random.default_rng(3)
     for share in (0.05, 0.3, 0.6):
         sure = np.kron(generator.random((12, 16)) > share, np.ones((32, 32))).astype(np.float32)
-        focus = focus_of(sure, CELL)
+        focus = find_focus(sure, CELL)
         if share < 0.3:
             assert focus is not None
         if focus is not None:
@@ -257,9 +261,9 @@ def test_scattered_squares_are_joined_and_boxes_do_not_meet():
 
 
 def test_squares_of_large_frames_are_larger():
-    focus = focus_of(reliability(1080, 1920, (512, 512, 128, 128)), CELL)
+    focus = find_focus(reliability(1080, 1920, (512, 512, 128, 128)), CELL)
     assert focus is not None
-    (tile,) = focus.worked
+    (tile,) = focus.changing
     assert tile.rows.start % 64 == tile.columns.start % 64 == 0
     assert (tile.rows.stop - tile.rows.start) % 64 == 0
 
@@ -269,13 +273,15 @@ def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
     engine = OptimizerEngine(recipe)
     photo = Picture(read_picture(synthetic_photo()).resize(192, 144).pixels)
     sure = reliability(144, 192, (32, 32, 64, 64))
-    before = Before(photo, photo, Mask(sure, "sure"), focus_of(sure, engine.cell), there=2)
+    before = PastFrames(
+        photo, photo, Mask(sure, "sure"), find_focus(sure, engine.cell), focus_iterations=2
+    )
 
     def none_left(*_):
         raise MemoryError
 
     monkeypatch.setattr(FocusedObjective, "evaluate", none_left)
     monkeypatch.setattr("impasto.optimize.run.TILES", (64,))
-    steps = list(engine.run(Inputs(photo, (read_picture(synthetic_painting()),)), before=before))
+    steps = list(engine.run(Inputs(photo, (read_picture(synthetic_painting()),)), past=before))
     assert [(each.scale, each.fell_back) for each in steps] == [(0, True), (1, True), (1, True)]
     assert steps[-1].losses["total"] < steps[0].losses["total"]

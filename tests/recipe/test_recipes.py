@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from impasto.encoders.layers import canonicalize_layer
 from impasto.encoders.weights import load_encoder
 from impasto.errors import RecipeError
-from impasto.objective.whole import Objective, taps
+from impasto.objective.evaluation import list_taps
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recipe
+from objectives import make_whole
 
 TUTORIALS = ("gatys-2015", "tf-vgg19", "tf2-epochs", "torch-lbfgs", "keras-lbfgs", "noise-blend")
 
@@ -34,7 +35,7 @@ def test_a_recipe_survives_json_and_says_what_it_is(name):
 def numpy_features(recipe, image):
     """Features by the encoder, as NumPy: the network itself is proved against Keras's."""
     encoder = load_encoder(
-        "vgg19", taps(recipe), pooling=recipe.encoder.pooling, padding=recipe.encoder.padding
+        "vgg19", list_taps(recipe), pooling=recipe.encoder.pooling, padding=recipe.encoder.padding
     )
     with torch.no_grad():
         found = encoder(image)
@@ -95,8 +96,8 @@ def test_a_tutorials_loss_is_its_formula(name):
     recipe = load_recipe(name)
     generator = torch.Generator().manual_seed(5)
     photo, painting, image = (torch.rand(1, 3, 32, 48, generator=generator) for _ in range(3))
-    encoder = load_encoder("vgg19", taps(recipe), pooling=recipe.encoder.pooling)
-    losses = Objective(recipe, encoder, photo, [painting])(image).as_numbers()
+    encoder = load_encoder("vgg19", list_taps(recipe), pooling=recipe.encoder.pooling)
+    losses = make_whole(recipe, encoder, photo, [painting])(image).as_numbers()
     f, p, s = (numpy_features(recipe, x) for x in (image, photo, painting))
     alpha, beta, content_layers, style_layers = EXPECTED[name]
     content = alpha * sum(w * numpy_content(name, f[k], p[k]) for k, w in content_layers.items())
@@ -124,8 +125,8 @@ def test_our_own_loss_is_its_formula():
     recipe = load_recipe("standard").with_changes({"encoder.padding": "zeros"})
     generator = torch.Generator().manual_seed(5)
     photo, painting, image = (torch.rand(1, 3, 48, 64, generator=generator) for _ in range(3))
-    encoder = load_encoder("vgg19", taps(recipe))
-    losses = Objective(recipe, encoder, photo, [painting]).losses(image)
+    encoder = load_encoder("vgg19", list_taps(recipe))
+    losses = make_whole(recipe, encoder, photo, [painting]).compute_losses(image)
     f, p, s = (numpy_features(recipe, x) for x in (image, photo, painting))
     content = 0.05 * sum(
         0.5 * ((f[k] - p[k]) ** 2).sum() / (p[k] ** 2).sum() for k in ("relu4_2", "relu2_1")

@@ -1,0 +1,1 @@
+"""What is optimized: parameters, and a map from them to the images that the objective sees."""

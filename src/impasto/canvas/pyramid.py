@@ -1,9 +1,9 @@
-"""A picture as a Laplacian pyramid, a canvas whose coefficients are structure of every size.
+"""The canvas of a Laplacian pyramid: the parameters are structure of every size.
 
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code" (1983). A step along a coefficient
-of a coarse level moves a whole patch of the picture, so that colors and large shapes come as fast
-as detail; STROTSS and NNST optimize such coefficients for that reason. Every operation here has a
-deterministic gradient on every device, which ``interpolate`` and padding by replication have not.
+of a coarse level moves a whole patch of the picture, so that colors and large shapes change as fast
+as detail. STROTSS and NNST optimize such coefficients for that reason. Every operation here has a
+deterministic gradient on every device; ``interpolate`` and padding by replication have not.
 """
 
 from __future__ import annotations
@@ -14,54 +14,103 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impasto.canvas.view import Parameters, View
+
 TAPS = (0.25, 0.75, 0.75, 0.25)
-"""Of bilinear interpolation to twice the size."""
+"""Weights of bilinear interpolation to twice the size."""
 
 
 def decompose(image: Tensor, levels: int) -> list[Tensor]:
-    """The pyramid of a picture: finest first, the last is what remains at the coarsest size.
+    """Decompose a picture into its pyramid, finest level first; the last level is the remainder.
 
     Args:
         image: [N, C, H, W], any size and floating dtype.
-        levels: how often it is halved, at most; fewer where a side would be halved to nothing.
+        levels: how often it is halved at most; fewer where a side would vanish.
 
     Returns:
-        Tensors [N, C, h, w], each of half the size of the one before, rounded up.
+        Tensors [N, C, h, w], each half the size of the previous one, rounded up.
     """
     bands: list[Tensor] = []
     while len(bands) < levels and min(image.shape[-2:]) > 1:
         coarse = F.avg_pool2d(image, 2, ceil_mode=True)
-        bands.append(image - doubled(coarse, *image.shape[-2:]))
+        bands.append(image - double(coarse, *image.shape[-2:]))
         image = coarse
     return [*bands, image]
 
 
 def compose(pyramid: Sequence[Tensor]) -> Tensor:
-    """The picture of a pyramid: the inverse of :func:`decompose`, linear and differentiable."""
+    """Compose the picture of a pyramid: the linear inverse of :func:`decompose`."""
     image = pyramid[-1]
     for band in reversed(pyramid[:-1]):
-        image = band + doubled(image, *band.shape[-2:])
+        image = band + double(image, *band.shape[-2:])
     return image
 
 
-def slopes(pyramid: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
-    """The gradient in the pyramid's coefficients: the adjoint of :func:`compose`.
+def pull_back(pyramid: Sequence[Tensor], gradient: Tensor) -> list[Tensor]:
+    """Return the gradient in the coefficients: the adjoint of :func:`compose`.
 
     Args:
-        pyramid: whose shapes count.
+        pyramid: only its shapes matter.
         gradient: [N, C, H, W], in the pixels.
     """
     leaves = [band.detach().requires_grad_() for band in pyramid]
     return list(torch.autograd.grad(compose(leaves), leaves, gradient))
 
 
-def doubled(image: Tensor, height: int, width: int) -> Tensor:
-    """[N, C, h, w] at twice the size, bilinear, cut to the odd size that was halved to it."""
+def double(image: Tensor, height: int, width: int) -> Tensor:
+    """Double the size of [N, C, h, w] bilinearly, and cut it to a height and a width."""
     channels = image.shape[1]
     image = torch.cat([image[..., :1, :], image, image[..., -1:, :]], -2)
     image = torch.cat([image[..., :1], image, image[..., -1:]], -1)
     taps = image.new_tensor(TAPS)
     kernel = torch.outer(taps, taps).expand(channels, 1, 4, 4)
-    # The border that was added lies one cell out, and so two pixels.
+    # The border that was added is one cell wide, which is two pixels.
     large = F.conv_transpose2d(image, kernel, stride=2, padding=3, groups=channels)
     return large[..., :height, :width]
+
+
+class PyramidCanvas:
+    """A picture whose pyramid's coefficients are moved, its pixels staying within [0, 1]."""
+
+    def __init__(self, levels: int) -> None:
+        """Make a canvas of a pyramid with at most some levels; see :func:`decompose`."""
+        self._levels = levels
+
+    def make_parameters(self, image: Tensor) -> Parameters:
+        """Return the parameters that show an image [1, 3, H, W] in [0, 1]."""
+        return decompose(image, self._levels)
+
+    def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [View(self.show(parameters))]
+
+    def pull_back(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Parameters:
+        """See :class:`impasto.canvas.view.Canvas`.
+
+        Pixels at an end of [0, 1] that are pushed outward do not follow, and must not drag along
+        the coarse coefficients that they share with others: their gradient counts as 0.
+        """
+        image, gradient = self.show(parameters), gradients[0]
+        gradient = gradient.to(image.device)
+        pushed = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
+        return pull_back(parameters, gradient.masked_fill(pushed, 0))
+
+    def project(self, parameters: Parameters) -> None:
+        """See :class:`impasto.canvas.view.Canvas`.
+
+        What leaves [0, 1] is taken off the finest level, where each pixel has a coefficient.
+        """
+        image = compose(parameters)
+        parameters[0].add_(image.clamp(0, 1) - image)
+
+    def show(self, parameters: Sequence[Tensor]) -> Tensor:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return compose(parameters).clamp_(0, 1)
+
+    def adapt(
+        self,
+        tensors: Sequence[Tensor],  # noqa: ARG002
+        factor: float,  # noqa: ARG002
+    ) -> Parameters:
+        """Raise ValueError: coefficients of another size say nothing about these."""
+        raise ValueError("a pyramid does not take over what a coarser one has learned")

@@ -1,1 +1,1 @@
-"""What a good picture is: content, style and smoothness losses as pure functions, and their sum."""
+"""What a good picture is: losses as pure functions, terms that apply them, and objectives."""

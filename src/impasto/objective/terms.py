@@ -1,4 +1,8 @@
-"""The terms of a recipe that are losses of statistics, and what each is held against."""
+"""Terms: the losses of statistics that a recipe asks for, each with its gauge and its targets.
+
+A term says what it measures (its gauge) and what that costs (:meth:`Term.compute_loss`). The
+formulas are the pure functions of :mod:`impasto.objective.losses`.
+"""
 
 from __future__ import annotations
 
@@ -6,163 +10,299 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from impasto.encoders.layers import PIXELS
 from impasto.engine.storage import Storage
-from impasto.objective.losses.self_similarity import distances, self_similarity_loss
-from impasto.objective.statistics.gauge import Gauge, Statistics, Term
+from impasto.objective.losses.bures import bures_loss, make_bures_target
+from impasto.objective.losses.content import TINY
+from impasto.objective.losses.earth_mover import relaxed_earth_mover
+from impasto.objective.losses.gram import covariance_loss, gram_loss, mean_std_loss
+from impasto.objective.losses.palette import LEAST_SPREAD, convert_to_oklab
+from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
+from impasto.objective.losses.wasserstein import make_wasserstein_target, wasserstein_loss
+from impasto.objective.statistics.gauge import Gauge, Statistics
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
-from impasto.objective.statistics.samples import Averages, Points, Samples
-from impasto.objective.style import (
-    Distance,
-    StyleLoss,
-    complete,
-    distance_of_colors,
-    distance_of_moments,
-    distance_of_samples,
-    style_targets,
-)
+from impasto.objective.statistics.samples import AverageGauge, PointGauge, Samples
+from impasto.objective.targets import Target, mix_targets, require_complete
 from impasto.recipe.recipe import Recipe
+from impasto.recipe.tables import StyleChoice
 
 Measure = Callable[[Tensor, Sequence[Gauge]], list[Statistics]]
-"""What the gauges find in a whole picture [1, 3, H, W]."""
+"""Measures a whole picture [1, 3, H, W] with some gauges."""
 
 
-KNOWN = 32
-"""Paintings and sizes; one takes some megabytes."""
+class Term(Protocol):
+    """A loss of a picture's statistics."""
+
+    @property
+    def name(self) -> str:
+        """The part of the objective that the loss is added to, such as ``style``."""
+
+    @property
+    def gauge(self) -> Gauge:
+        """What to measure of a picture."""
+
+    def compute_loss(self, statistics: Statistics) -> Tensor:
+        """Compute the loss, a scalar, of what :attr:`gauge` measured."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A distance between the statistics of a result and those of a painting.
+
+    Attributes:
+        loss: called with both; a scalar >= 0.
+        prepare: called once with the painting's statistics; the loss gets what it returns.
+    """
+
+    loss: Callable[[Any, Any], Tensor]
+    prepare: Callable[[Any], Any] = lambda target: target
+
+
+MOMENT_DISTANCES: dict[str, Callable[[StyleChoice], Distance]] = {
+    "gram": lambda style: Distance(
+        partial(gram_loss, normalization=style.normalization, over=style.gram)
+    ),
+    "covariance": lambda _: Distance(covariance_loss),
+    "remd": lambda _: Distance(covariance_loss),  # beside the distance of samples
+    "mean_std": lambda _: Distance(mean_std_loss),
+    "bures": lambda _: Distance(bures_loss, make_bures_target),
+    "wasserstein": lambda _: Distance(wasserstein_loss, make_wasserstein_target),
+}
+"""The distances between moments, by the recipe's ``style.distance``."""
+
+
+class StyleTerm:
+    """The distance of a picture's statistics to the paintings', over layers and regions."""
+
+    def __init__(
+        self,
+        gauge: Gauge,
+        layers: Mapping[str, float],
+        targets: Sequence[Sequence[Target]],
+        shares: Sequence[float],
+        distance: Distance,
+        name: str = "style",
+    ) -> None:
+        """Prepare the targets.
+
+        Args:
+            gauge: measures the same layers and regions.
+            layers: weight of each layer.
+            targets: by layer, the target of each region; see
+                :func:`impasto.objective.targets.mix_targets`.
+            shares: of the picture that each region covers.
+            distance: of statistics.
+            name: as :attr:`Term.name`.
+        """
+        self.name, self.gauge = name, gauge
+        self._loss = distance.loss
+        self._targets = [
+            (weight * share, distance.prepare(target))
+            for weight, of_layer in zip(layers.values(), targets, strict=True)
+            for share, target in zip(shares, of_layer, strict=True)
+        ]
+
+    def compute_loss(self, statistics: Statistics) -> Tensor:
+        """Compute the weighted sum over layers and regions.
+
+        A region that is too small for a layer has no statistic there, and adds nothing.
+        """
+        losses = [
+            weight * self._loss(statistic, target)
+            for (weight, target), statistic in zip(self._targets, statistics, strict=True)
+            if statistic is not None
+        ]
+        return sum(losses, torch.zeros(()))
+
+
+class SelfSimilarityTerm:
+    """Content as self-similarity: which places of the picture resemble each other."""
+
+    name = "content"
+
+    def __init__(self, layers: Mapping[str, float], photo: Tensor, measure: Measure) -> None:
+        """Measure the photo [1, 3, H, W].
+
+        Args:
+            layers: weight of each layer.
+            photo: [1, 3, H, W].
+            measure: measures it.
+        """
+        self.gauge: Gauge = AverageGauge(list(layers), _get_size(photo), RegionMasks((), ()))
+        self._weights = list(layers.values())
+        (statistics,) = measure(photo, [self.gauge])
+        self._targets = [measure_distances(s.points) for s in statistics if isinstance(s, Samples)]
+
+    def compute_loss(self, statistics: Statistics) -> Tensor:
+        """Compute the weighted sum over layers."""
+        samples = [each for each in statistics if isinstance(each, Samples)]
+        losses = [
+            weight * self_similarity_loss(each.points, target)
+            for weight, each, target in zip(self._weights, samples, self._targets, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+
+CACHE_SIZE = 32
+"""Measured paintings that are kept; one takes some megabytes."""
 
 
 class TargetCache:
-    """What was found in whole paintings, so that the next photo of that size need not measure."""
+    """The statistics of whole paintings, kept for the next photo of the same size."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[bytes, list[Statistics]] = OrderedDict()
+        self._entries: OrderedDict[bytes, list[Statistics]] = OrderedDict()
 
     def measure(
         self, painting: Tensor, gauges: Sequence[Gauge], measure: Measure
     ) -> list[Statistics]:
-        """As ``measure``; a painting is known by its pixels."""
+        """Measure a painting, or return what was measured before of the same pixels."""
         pixels = painting.detach().cpu().contiguous()
         digest = hashlib.sha256(repr(pixels.shape).encode())
         digest.update(pixels.numpy().data)
         key = digest.digest()
-        if key not in self._found:
-            self._found[key] = measure(painting, gauges)
-            if len(self._found) > KNOWN:
-                self._found.popitem(last=False)
-        self._found.move_to_end(key)
-        return self._found[key]
+        if key not in self._entries:
+            self._entries[key] = measure(painting, gauges)
+            if len(self._entries) > CACHE_SIZE:
+                self._entries.popitem(last=False)
+        self._entries.move_to_end(key)
+        return self._entries[key]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Something that is compared with the paintings'.
+class Inventory:
+    """The pictures that terms compare, at the size of one scale.
 
     Attributes:
-        name: of the objective's term that it counts in.
-        layers: their weights.
-        gauge: of it, in a picture of some size and its regions.
-        distance_to: what a painting has of it.
+        photo: [1, 3, H, W] RGB in [0, 1].
+        paintings: [1, 3, h, w] each, at their style size.
+        masks: [H, W] in [0, 1] each: where each painting is the style. Empty: the blend of all
+            paintings is the style everywhere.
+        style_masks: [h, w] in [0, 1] each: which part of each painting counts. Empty, or None for
+            a painting: all of it.
+        weight: [H, W] in [0, 1], how much each pixel of the photo counts. None: all count alike.
     """
 
-    name: str
-    layers: Mapping[str, float]
-    gauge: Callable[[tuple[int, int], RegionMasks], Gauge]
-    distance_to: Callable[[Any], Distance]
+    photo: Tensor
+    paintings: Sequence[Tensor]
+    masks: Sequence[Tensor] = ()
+    style_masks: Sequence[Tensor | None] = ()
+    weight: Tensor | None = None
 
 
-def terms_of(
+def build_terms(
     recipe: Recipe,
-    photo: Tensor,
-    paintings: Sequence[Tensor],
-    masks: Sequence[Tensor],
-    style_masks: Sequence[Tensor | None],
-    storage: Storage | None,
+    pictures: Inventory,
     measure: Measure,
-    known: TargetCache | None = None,
+    storage: Storage | None = None,
+    cache: TargetCache | None = None,
 ) -> list[Term]:
-    """Those of the style, of the palette, and of a content that is self-similarity.
+    """Build the terms of the style, of the palette, and of a content that is self-similarity.
 
     Args:
         recipe: weights, layers and distances.
-        photo: [1, 3, H, W].
-        paintings: [1, 3, h, w] each.
-        masks: [H, W] in [0, 1] each; see :class:`RegionMasks`.
-        style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
-        storage: of the masks at the layers' sizes; none: where the masks are.
-        measure: for the targets.
-        known: paintings measured before, by the same means.
+        pictures: to be compared.
+        measure: measures the targets.
+        storage: for masks at the layers' sizes. None: the masks' device.
+        cache: of paintings that were measured in the same way. None: measure all.
 
     Raises:
-        InputError: a painting's mask leaves too little of it.
+        InputError: a style mask leaves too little of its painting.
     """
-    kinds, looked_at = _kinds(recipe), [PIXELS, *recipe.style.layers]
-    regions = RegionMasks(masks, looked_at, storage)
-    found = []
-    for painting, mask in zip(paintings, style_masks or [None] * len(paintings), strict=True):
-        shown = RegionMasks(() if mask is None else (mask,), looked_at, storage)
-        ways = [kind.gauge(_size(painting), shown) for kind in kinds]
-        if known is None or mask is not None:
-            here = measure(painting, ways)
+    kinds = _list_kinds(recipe)
+    layers = [PIXELS, *recipe.style.layers]
+    photo = pictures.photo
+    regions = RegionMasks(pictures.masks, layers, storage, weight=pictures.weight)
+    paintings = []
+    style_masks = pictures.style_masks or [None] * len(pictures.paintings)
+    for painting, mask in zip(pictures.paintings, style_masks, strict=True):
+        visible = RegionMasks(() if mask is None else (mask,), layers, storage)
+        gauges = [kind.make_gauge(_get_size(painting), visible) for kind in kinds]
+        if cache is None or mask is not None:
+            statistics = measure(painting, gauges)
         else:
-            here = known.measure(painting, ways, measure)
-        found.append([complete(each) for each in here])
-    gauges = [kind.gauge(_size(photo), regions) for kind in kinds]
+            statistics = cache.measure(painting, gauges, measure)
+        paintings.append([require_complete(each) for each in statistics])
+    gauges = [kind.make_gauge(_get_size(photo), regions) for kind in kinds]
     own = measure(photo, gauges) if recipe.is_reduced else [None] * len(kinds)
-    terms = []
+    terms: list[Term] = []
     for place, (kind, gauge) in enumerate(zip(kinds, gauges, strict=True)):
-        shares, of_paintings = regions.shares, [each[place] for each in found]
-        targets = style_targets(recipe, of_paintings, len(shares), own[place])
-        loss = StyleLoss(kind.layers, targets, shares, kind.distance_to)
-        terms.append(Term(kind.name, gauge, loss))
+        targets = mix_targets(
+            recipe, [each[place] for each in paintings], len(regions.shares), own[place]
+        )
+        terms.append(
+            StyleTerm(gauge, kind.layers, targets, regions.shares, kind.distance, kind.name)
+        )
     content = recipe.content
     structure = 1.0 if content.kind == "self_similarity" else content.structure
     if structure:
-        layers = {layer: structure * weight for layer, weight in content.layers.items()}
-        terms.append(_self_similarity(layers, photo, measure))
+        weights = {layer: structure * weight for layer, weight in content.layers.items()}
+        terms.append(SelfSimilarityTerm(weights, photo, measure))
     return terms
 
 
-def _kinds(recipe: Recipe) -> list[Kind]:
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of statistics that is compared with the paintings'."""
+
+    name: str
+    layers: Mapping[str, float]
+    make_gauge: Callable[[tuple[int, int], RegionMasks], Gauge]
+    distance: Distance
+
+
+def _list_kinds(recipe: Recipe) -> list[_Kind]:
     style, layers = recipe.style, recipe.style.layers
     names = list(layers)
 
-    def moments(_: tuple[int, int], regions: RegionMasks) -> Gauge:
+    def gauge_moments(_: tuple[int, int], regions: RegionMasks) -> Gauge:
         return MomentGauge(names, regions)
 
-    def points(size: tuple[int, int], regions: RegionMasks) -> Gauge:
-        return Points(names, size, regions)
+    def gauge_points(size: tuple[int, int], regions: RegionMasks) -> Gauge:
+        return PointGauge(names, size, regions)
 
-    def colors(size: tuple[int, int], regions: RegionMasks) -> Gauge:
-        return Averages([PIXELS], size, regions)
+    def gauge_colors(size: tuple[int, int], regions: RegionMasks) -> Gauge:
+        return AverageGauge([PIXELS], size, regions)
 
-    kinds = [Kind("style", layers, moments, distance_of_moments(style))]
+    kinds = [_Kind("style", layers, gauge_moments, MOMENT_DISTANCES[style.distance](style))]
     if style.distance == "remd":
-        kinds.append(Kind("style", layers, points, distance_of_samples(style)))
+        # The painting's own size is the unit, so that all layers weigh alike.
+        distance = Distance(partial(_earth_mover_loss, cost=style.cost), _scale_points)
+        kinds.append(_Kind("style", layers, gauge_points, distance))
     if recipe.palette.weight:
-        kinds.append(Kind("palette", {PIXELS: 1.0}, colors, distance_of_colors))
+        distance = Distance(_palette_loss, _scale_colors)
+        kinds.append(_Kind("palette", {PIXELS: 1.0}, gauge_colors, distance))
     return kinds
 
 
-def _self_similarity(layers: Mapping[str, float], photo: Tensor, measure: Measure) -> Term:
-    gauge = Averages(list(layers), _size(photo), RegionMasks((), ()))
-    (found,) = measure(photo, [gauge])
-    targets = [distances(each.points) for each in found if isinstance(each, Samples)]
-
-    def loss(found: Statistics) -> Tensor:
-        losses = [
-            weight * self_similarity_loss(each.points, target)
-            for weight, each, target in zip(layers.values(), found, targets, strict=True)
-            if isinstance(each, Samples)
-        ]
-        return torch.stack(losses).sum()
-
-    return Term("content", gauge, loss)
+def _scale_points(painting: Samples) -> tuple[Tensor, Tensor]:
+    """Return a painting's points in units of their root mean square, and this unit."""
+    unit = painting.points.square().sum(1).mean().sqrt().clamp(min=TINY)
+    return painting.points / unit, unit
 
 
-def _size(image: Tensor) -> tuple[int, int]:
+def _earth_mover_loss(result: Samples, target: tuple[Tensor, Tensor], cost: Any) -> Tensor:
+    points, unit = target
+    return relaxed_earth_mover(result.points / unit, points, cost)
+
+
+def _scale_colors(painting: Samples) -> tuple[Tensor, Tensor]:
+    """Return a painting's colors in OKLab, in units of their spread, and this unit."""
+    colors = convert_to_oklab(painting.points)
+    unit = (colors - colors.mean(0)).square().sum(1).mean().sqrt().clamp(min=LEAST_SPREAD)
+    return colors / unit, unit
+
+
+def _palette_loss(result: Samples, target: tuple[Tensor, Tensor]) -> Tensor:
+    colors, unit = target
+    return relaxed_earth_mover(convert_to_oklab(result.points) / unit, colors, "euclidean")
+
+
+def _get_size(image: Tensor) -> tuple[int, int]:
     return image.shape[2], image.shape[3]

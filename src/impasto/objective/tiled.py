@@ -1,11 +1,10 @@
 """The objective of a picture too large to back-propagate at once: tile by tile, and exact.
 
-Every style loss is a function of statistics, which are sums over positions, and every other loss is
-a sum over positions, or else a function of statistics too. So a first pass merges the statistics of
-all tiles; the gradients of the losses with respect to them are taken on these small matrices; and a
-second pass back-propagates, tile by tile, the linear function that has these gradients. Each
-feature belongs to one tile and the pixel gradients, halos included, are added up where they
-overlap: the sum is the gradient of the whole.
+Every style loss is a function of statistics, which are sums over positions. Every other loss is a
+sum over positions, or a function of statistics too. A first pass merges the statistics of all
+tiles, and the losses are differentiated in these small tensors. A second pass back-propagates, tile
+by tile, the linear function that has these gradients. Each feature belongs to one tile, and pixel
+gradients, halos included, are added where tiles overlap: their sum is the gradient of the whole.
 """
 
 from __future__ import annotations
@@ -17,181 +16,183 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import get_cell_size
-from impasto.encoders.vgg import Encoder
 from impasto.engine.storage import Storage
-from impasto.objective.losses.layer_losses import (
-    content_divisor,
-    squared_error,
-    squared_norm,
-    variation_of,
-)
+from impasto.objective.evaluation import FeatureExtractor, Losses
+from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
 from impasto.objective.losses.matting import WINDOW, matting_energy
-from impasto.objective.losses.temporal import Past, temporal_energy
+from impasto.objective.losses.smoothness import partial_variation
+from impasto.objective.losses.temporal import PastResult, temporal_energy
 from impasto.objective.statistics.gauge import (
     Gauge,
     Statistics,
-    added,
-    along,
-    losses_of,
-    merged,
-    slopes,
-    variables,
+    add_by_name,
+    compute_slopes,
+    merge_statistics,
+    project_on_slopes,
+    require_gradients,
 )
-from impasto.objective.terms import terms_of
+from impasto.objective.terms import Inventory, build_terms
 from impasto.objective.tiles import Tile, plan_tiles
-from impasto.objective.whole import Losses, features_of
-from impasto.recipe.recipe import Recipe
 
 
 class TiledObjective:
-    """As :class:`impasto.objective.whole.Objective`, in the memory of a tile."""
+    """The same as :class:`impasto.objective.whole.WholeObjective`, in the memory of a tile."""
 
     def __init__(
         self,
-        recipe: Recipe,
-        encoder: Encoder,
-        content: Tensor,
-        styles: Sequence[Tensor],
+        extractor: FeatureExtractor,
+        pictures: Inventory,
         *,
         side: int,
         storage: Storage | None = None,
-        masks: Sequence[Tensor] = (),
-        style_masks: Sequence[Tensor | None] = (),
-        past: Past | None = None,
-        autocast: torch.dtype | None = None,
+        past: PastResult | None = None,
     ) -> None:
         """Measure the targets.
 
         Args:
-            recipe, encoder, content, styles, masks, style_masks, past, autocast: as for the
-                whole objective; the pictures may lie in any storage.
-            side: of a tile, in pixels, without its halo.
-            storage: of the photo's features, of gradients and of masks at the layers' sizes; none:
-                the memory of the device.
+            extractor, pictures, past: as for the whole objective; pictures may lie in any storage.
+            side: of a tile without its halo, in pixels.
+            storage: for the photo's features, gradients, and masks at the layers' sizes. None: the
+                memory of the device.
+
+        Raises:
+            InputError: a style mask leaves too little of its painting.
         """
-        self.recipe = recipe
-        self._encoder = encoder
-        self._autocast = autocast
+        self._extractor = extractor
+        self.recipe = recipe = extractor.recipe
+        photo = pictures.photo
         self._side = side
-        self._storage = storage or Storage(encoder.device)
-        self._shape = content.shape
-        self._photo = content if recipe.photorealism.weight else None
+        self._storage = storage or Storage(extractor.device)
+        self._shape = photo.shape
+        self._photo = photo if recipe.photorealism.weight else None
         self._past = past if recipe.temporal.weight else None
-        self._tiles = self._plan(content)
+        self._tiles = self._plan_tiles(photo)
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
         self._content_divisors: dict[str, float] = {}
         with torch.no_grad():
-            self._terms = terms_of(
-                recipe, content, styles, masks, style_masks, self._storage, self._measured
-            )
+            self._terms = build_terms(recipe, pictures, self._measure, self._storage)
             if recipe.content.kind == "features":
-                self._content, self._content_divisors = self._photo_features(content)
+                self._content, self._content_divisors = self._store_content(photo)
         self._gauges = [term.gauge for term in self._terms]
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
+        """See :meth:`impasto.objective.evaluation.Objective.evaluate`."""
         with torch.no_grad():
-            found = self._measured(image, self._gauges)
-        within = variables(found)
-        others = losses_of(self._terms, found)
-        bends = slopes(Losses.of(self.recipe, others).total, found, within)
+            statistics = self._measure(image, self._gauges)
+        leaves = require_gradients(statistics)
+        term_losses = self._compute_term_losses(statistics)
+        total = Losses.weigh(self.recipe, term_losses).total
+        slopes = compute_slopes(total, statistics, leaves)
         gradient, sums = self._storage.zeros(image), dict[str, Tensor]()
         for tile, targets in zip(self._tiles, self._content, strict=True):
-            pixels = self._pixels(tile, image).requires_grad_()
-            features = dict(self._owned(tile, pixels))
-            here = self._here(tile, pixels, features, targets)
+            pixels = self._cut_pixels(tile, image).requires_grad_()
+            features = dict(self._extract_owned(tile, pixels))
+            local = self._compute_local_losses(tile, pixels, features, targets)
             parts = [gauge.measure(features, tile) for gauge in self._gauges]
-            pull = [Losses.of(self.recipe, here).total, *along(bends, parts)]
+            pull = [Losses.weigh(self.recipe, local).total, *project_on_slopes(slopes, parts)]
             (slope,) = torch.autograd.grad(torch.stack(pull).sum(), pixels)
-            tile.seen(gradient).add_(slope.to(gradient.device))
-            sums = added(sums, {name: loss.detach() for name, loss in here.items()})
+            tile.cut(gradient).add_(slope.to(gradient.device))
+            sums = add_by_name(sums, {name: loss.detach() for name, loss in local.items()})
             self._storage.settle()
-        return Losses.of(self.recipe, sums, others).as_numbers(), gradient
+        return Losses.weigh(self.recipe, sums, term_losses).as_numbers(), gradient
 
-    def losses(self, image: Tensor) -> dict[str, float]:
-        """The losses of a picture as numbers."""
-        found, sums = list[Statistics](), dict[str, Tensor]()
+    def compute_losses(self, image: Tensor) -> dict[str, float]:
+        """See :meth:`impasto.objective.evaluation.Objective.compute_losses`."""
+        statistics, sums = list[Statistics](), dict[str, Tensor]()
         with torch.no_grad():
             for tile, targets in zip(self._tiles, self._content, strict=True):
-                pixels = self._pixels(tile, image)
-                features = dict(self._owned(tile, pixels))
-                sums = added(sums, self._here(tile, pixels, features, targets))
-                found = merged(found, [each.measure(features, tile) for each in self._gauges])
+                pixels = self._cut_pixels(tile, image)
+                features = dict(self._extract_owned(tile, pixels))
+                local = self._compute_local_losses(tile, pixels, features, targets)
+                sums = add_by_name(sums, local)
+                here = [gauge.measure(features, tile) for gauge in self._gauges]
+                statistics = merge_statistics(statistics, here)
                 self._storage.settle()
-            others = losses_of(self._terms, found)
-        return Losses.of(self.recipe, sums, others).as_numbers()
+            term_losses = self._compute_term_losses(statistics)
+        return Losses.weigh(self.recipe, sums, term_losses).as_numbers()
 
-    def _here(
+    def _compute_term_losses(self, statistics: Sequence[Statistics]) -> dict[str, Tensor]:
+        pairs = zip(self._terms, statistics, strict=True)
+        return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
+
+    def _compute_local_losses(
         self, tile: Tile, pixels: Tensor, features: dict[str, Tensor], targets: dict[str, Tensor]
     ) -> dict[str, Tensor]:
-        """A tile's part of the losses that are sums over positions, without their weights."""
+        """Compute a tile's part of the losses that are sums over positions, without weights."""
         content = [
             self.recipe.content.layers[layer]
             / self._content_divisors[layer]
-            * squared_error(features[layer], target.to(features[layer].device))
+            * sum_squared_error(features[layer], target.to(features[layer].device))
             for layer, target in targets.items()
         ]
-        zero = torch.zeros((), device=self._encoder.device)
-        found = {"content": sum(content, zero), "smoothness": zero}
+        zero = torch.zeros((), device=self._extractor.device)
+        losses = {"content": sum(content, zero), "smoothness": zero}
         smoothness = self.recipe.smoothness
         if smoothness.weight:
-            size = tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start
-            begun = tile.begun(pixels, 1)
-            found["smoothness"] = variation_of(begun, *size, smoothness.kind, self._shape)
+            rows = tile.rows.stop - tile.rows.start
+            columns = tile.columns.stop - tile.columns.start
+            core = tile.cut_core(pixels, 1)
+            losses["smoothness"] = partial_variation(
+                core, rows, columns, smoothness.kind, self._shape
+            )
         if self._photo is not None:
-            photo = tile.begun(self._pixels(tile, self._photo), WINDOW - 1)
-            energy = matting_energy(tile.begun(pixels, WINDOW - 1), photo)
-            found["photorealism"] = energy / math.prod(self._shape[2:])
+            photo = tile.cut_core(self._cut_pixels(tile, self._photo), WINDOW - 1)
+            energy = matting_energy(tile.cut_core(pixels, WINDOW - 1), photo)
+            losses["photorealism"] = energy / math.prod(self._shape[2:])
         if self._past is not None:
-            past = self._past.seen_by(tile, pixels.device)
-            energy = temporal_energy(tile.begun(pixels, 0), past)
-            found["temporal"] = energy / math.prod(self._shape[2:])
-        return found
+            past = self._past.cut(tile, pixels.device)
+            energy = temporal_energy(tile.cut_core(pixels, 0), past)
+            losses["temporal"] = energy / math.prod(self._shape[2:])
+        return losses
 
-    def _photo_features(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:
-        """By tile and layer, those it owns: one long tensor a layer, cut up. And by layer, what the
-        content loss is divided by, measured on the way: they are no small thing to read again.
+    def _store_content(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:
+        """Store the photo's features, by tile and layer, and compute the content loss's divisors.
+
+        Each layer has one long tensor that is cut up. The divisors are measured on the way, since
+        the features are expensive to read again.
         """
         layers = self.recipe.content.layers
         energy, count = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0)
-        left: dict[str, Tensor] = {}
-        cut: list[dict[str, Tensor]] = []
+        rest: dict[str, Tensor] = {}
+        by_tile: list[dict[str, Tensor]] = []
         for tile in self._tiles:
-            cut.append({})
-            for layer, owned in self._owned(tile, self._pixels(tile, photo)):
+            by_tile.append({})
+            for layer, owned in self._extract_owned(tile, self._cut_pixels(tile, photo)):
                 if layer not in layers:
                     continue
-                if layer not in left:
+                if layer not in rest:
                     cells = math.prod(side // get_cell_size(layer) for side in self._shape[2:])
-                    left[layer] = self._storage.empty(cells * owned.shape[1], dtype=owned.dtype)
+                    rest[layer] = self._storage.empty(cells * owned.shape[1], dtype=owned.dtype)
                 _, channels, height, width = owned.shape
-                place, left[layer] = left[layer][: owned.numel()], left[layer][owned.numel() :]
+                place, rest[layer] = rest[layer][: owned.numel()], rest[layer][owned.numel() :]
                 place = place.view(1, height, width, channels).permute(0, 3, 1, 2)
-                cut[-1][layer] = place.copy_(owned)
-                energy[layer] += squared_norm(owned)
+                by_tile[-1][layer] = place.copy_(owned)
+                energy[layer] += sum_squares(owned)
                 count[layer] += owned.numel()
             self._storage.settle()
         kind = self.recipe.content.normalization
-        return cut, {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
+        divisors = {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
+        return by_tile, divisors
 
-    def _measured(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
-        """What gauges find in a whole picture, tile by tile."""
-        found: list[Statistics] = []
-        for tile in self._plan(image):
-            features = dict(self._owned(tile, self._pixels(tile, image)))
-            found = merged(found, [gauge.measure(features, tile) for gauge in gauges])
+    def _measure(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
+        """Measure a whole picture, tile by tile."""
+        statistics: list[Statistics] = []
+        for tile in self._plan_tiles(image):
+            features = dict(self._extract_owned(tile, self._cut_pixels(tile, image)))
+            here = [gauge.measure(features, tile) for gauge in gauges]
+            statistics = merge_statistics(statistics, here)
             self._storage.settle()
-        return found
+        return statistics
 
-    def _owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = features_of(self._encoder, pixels, self.recipe, self._autocast)
-        for layer, each in features.items():
-            yield layer, tile.owned(each, get_cell_size(layer))
+    def _extract_owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
+        for layer, each in self._extractor.extract(pixels).items():
+            yield layer, tile.cut_owned(each, get_cell_size(layer))
 
-    def _pixels(self, tile: Tile, image: Tensor) -> Tensor:
-        return tile.seen(image).detach().to(self._encoder.device)
+    def _cut_pixels(self, tile: Tile, image: Tensor) -> Tensor:
+        return tile.cut(image).detach().to(self._extractor.device)
 
-    def _plan(self, image: Tensor) -> tuple[Tile, ...]:
+    def _plan_tiles(self, image: Tensor) -> tuple[Tile, ...]:
         height, width = image.shape[2:]
-        halo = max(self._encoder.halo, WINDOW - 1)
-        return plan_tiles(height, width, self._side, halo, self._encoder.cell)
+        encoder = self._extractor.encoder
+        halo = max(encoder.halo, WINDOW - 1)
+        return plan_tiles(height, width, self._side, halo, encoder.cell)

@@ -1,9 +1,9 @@
-"""Tiles: how a picture is cut so that every feature is computed once where it is right.
+"""Tiles: cut a picture so that every feature is computed exactly once, where it is exact.
 
-A feature depends on the pixels within its receptive radius. A tile therefore *owns* a box of the
-picture, and shows the network that box with a halo around it; of the features it gets, those in its
-own box are exact, and those belong to no other tile. Boxes begin at multiples of the deepest tap's
-cell, so that every pooling window falls where it would in the whole picture.
+A feature depends on the pixels within its receptive radius. A tile *owns* a box of the picture, its
+core, and shows the network that box with a halo around it. The features in its core are exact and
+belong to no other tile. Cores start at multiples of the deepest tap's cell, so that every pooling
+window lies where it does in the whole picture.
 """
 
 from __future__ import annotations
@@ -16,21 +16,25 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Span:
-    """One side of a tile, in pixels: ``start`` to ``stop`` owned, ``first`` to ``last`` seen."""
+    """One side of a tile in pixels: core ``start`` to ``stop``, halo ``first`` to ``last``."""
 
     start: int
     stop: int
     first: int
     last: int
     ends: bool
-    """Whether the picture ends here: what does not fill a cell then belongs to nobody."""
+    """Whether the picture ends here. Pixels that do not fill a cell then belong to no feature."""
 
     def cells(self, cell: int) -> slice:
-        """The owned features among those seen, of a layer with cells of so many pixels."""
+        """Return where the core's features lie among those of the tile, halo included.
+
+        Args:
+            cell: pixels per feature of the layer.
+        """
         return self._cells(cell, self.first)
 
     def places(self, cell: int) -> slice:
-        """The owned features among those of the whole picture."""
+        """Return where the core's features lie among those of the whole picture."""
         return self._cells(cell, 0)
 
     def _cells(self, cell: int, origin: int) -> slice:
@@ -40,54 +44,54 @@ class Span:
 
 @dataclass(frozen=True)
 class Tile:
-    """A box of a picture."""
+    """A box of a picture, with a halo."""
 
     rows: Span
     columns: Span
 
     @property
     def area(self) -> int:
-        """Pixels that it sees."""
+        """Pixels of the core and its halo."""
         return (self.rows.last - self.rows.first) * (self.columns.last - self.columns.first)
 
-    def seen(self, image: Tensor) -> Tensor:
-        """The tile's pixels of [..., H, W], halo included: a view."""
+    def cut(self, image: Tensor) -> Tensor:
+        """Return the tile's pixels of [..., H, W], halo included, without copying."""
         return image[..., self.rows.first : self.rows.last, self.columns.first : self.columns.last]
 
-    def begun(self, pixels: Tensor, more: int) -> Tensor:
-        """Of the pixels that the tile sees: its own, and so many below and to the right."""
+    def cut_core(self, pixels: Tensor, more: int) -> Tensor:
+        """Return the core of a tile's pixels and ``more`` rows below and columns at the right."""
         top, left = self.rows.start - self.rows.first, self.columns.start - self.columns.first
         bottom, right = self.rows.stop - self.rows.first, self.columns.stop - self.columns.first
         return pixels[..., top : bottom + more, left : right + more]
 
-    def owned(self, features: Tensor, cell: int) -> Tensor:
-        """The tile's own among the features [..., h, w] of what it sees: a view."""
+    def cut_owned(self, features: Tensor, cell: int) -> Tensor:
+        """Return the core's features among those [..., h, w] of the tile, without copying."""
         return features[..., self.rows.cells(cell), self.columns.cells(cell)]
 
-    def part(self, whole: Tensor, cell: int) -> Tensor:
-        """The tile's own among the features [..., h, w] of the whole picture: a view."""
+    def cut_part(self, whole: Tensor, cell: int) -> Tensor:
+        """Return the core's features among those [..., h, w] of the picture, without copying."""
         return whole[..., self.rows.places(cell), self.columns.places(cell)]
 
 
 def plan_tiles(height: int, width: int, side: int, halo: int, cell: int) -> tuple[Tile, ...]:
-    """Tiles that own a picture together, each pixel once.
+    """Cut a picture into tiles whose cores cover each pixel once.
 
     Args:
         height, width: of the picture, in pixels.
-        side: of the box a tile owns, rounded up to whole cells; the last ones are smaller.
-        halo: pixels around it, at least the receptive radius; rounded up to whole cells.
+        side: of a core, rounded up to whole cells; the last cores are smaller.
+        halo: pixels around a core, at least the receptive radius; rounded up to whole cells.
         cell: of the deepest layer, in pixels.
     """
     side, halo = (-(-length // cell) * cell for length in (side, halo))
-    columns = _spans(width, side, halo, cell)
+    columns = _plan_spans(width, side, halo, cell)
     return tuple(
-        Tile(row, column) for row in _spans(height, side, halo, cell) for column in columns
+        Tile(row, column) for row in _plan_spans(height, side, halo, cell) for column in columns
     )
 
 
-def _spans(length: int, side: int, halo: int, cell: int) -> Sequence[Span]:
+def _plan_spans(length: int, side: int, halo: int, cell: int) -> Sequence[Span]:
     starts = list(range(0, length, side))
-    if len(starts) > 1 and length - starts[-1] < cell:  # not one whole cell of its own
+    if len(starts) > 1 and length - starts[-1] < cell:  # less than one whole cell
         starts.pop()
     stops = [*starts[1:], length]
     return [
@@ -96,14 +100,14 @@ def _spans(length: int, side: int, halo: int, cell: int) -> Sequence[Span]:
     ]
 
 
-def tile_of(rows: slice, columns: slice, size: tuple[int, int], side: int, halo: int) -> Tile:
-    """A tile that owns some of a picture's squares.
+def make_tile(rows: slice, columns: slice, size: tuple[int, int], side: int, halo: int) -> Tile:
+    """Make a tile that owns some squares of a picture.
 
     Args:
-        rows, columns: of squares; the last ones also own what is left over of the picture.
+        rows, columns: of squares; the last ones also own the remainder of the picture.
         size: (height, width) of the picture, in pixels.
         side: of a square, whole cells.
-        halo: pixels around them, whole cells.
+        halo: pixels around the core, whole cells.
     """
     spans = []
     for squares, length in zip((rows, columns), size, strict=True):

@@ -1,223 +1,138 @@
-"""The objective: content, style and what else a recipe weighs, of one picture at one size.
-
-Targets are measured once, when the objective is made; evaluating it costs one pass through the
-network.
-"""
+"""The objective of a picture that fits into memory: one pass through the encoder per evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import PIXELS, get_cell_size
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.layers import get_cell_size
 from impasto.engine.storage import Storage
-from impasto.objective.losses.layer_losses import (
-    content_divisor,
-    squared_error,
-    squared_norm,
-    total_variation,
+from impasto.objective.evaluation import (
+    FeatureExtractor,
+    Losses,
+    PixelTerms,
+    evaluate_by_autograd,
 )
-from impasto.objective.losses.matting import matting_loss
-from impasto.objective.losses.temporal import Past, temporal_energy
-from impasto.objective.statistics.gauge import Features, Gauge, Statistics, added, losses_of
-from impasto.objective.terms import TargetCache, terms_of
+from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
+from impasto.objective.losses.temporal import PastResult
+from impasto.objective.statistics.gauge import Features, Gauge, Statistics, add_by_name
+from impasto.objective.statistics.region_masks import RegionMasks
+from impasto.objective.terms import Inventory, TargetCache, Term, build_terms
 from impasto.objective.tiles import Tile
-from impasto.recipe.recipe import Recipe
-
-TERMS = ("content", "style", "palette", "smoothness", "photorealism", "temporal")
-"""Of a recipe that are losses; the first, second and fourth are always told, the others if used."""
 
 
-@dataclass(frozen=True)
-class Losses:
-    """The objective's terms by name, each already multiplied by its weight. Scalars, float32."""
+class WholeObjective:
+    """A weighted sum of losses of pictures of the photo's size.
 
-    terms: dict[str, Tensor]
-
-    @classmethod
-    def of(cls, recipe: Recipe, *parts: Mapping[str, Tensor]) -> Losses:
-        """Of the terms without their weights; one that is in several parts counts as their sum."""
-        found = added(*parts)
-        return cls({name: weight_of(recipe, name) * found[name] for name in TERMS if name in found})
-
-    @property
-    def total(self) -> Tensor:
-        """Their sum."""
-        return torch.stack(list(self.terms.values())).sum()
-
-    def as_numbers(self) -> dict[str, float]:
-        """``{"total": ..., "content": ..., "style": ..., "smoothness": ...}``, and others used."""
-        values = torch.stack([self.total, *self.terms.values()]).detach().tolist()
-        return dict(zip(("total", *self.terms), values, strict=True))
-
-
-def weight_of(recipe: Recipe, term: str) -> float:
-    """Of a term of the objective. A photo of strength 0 is not smoothed either."""
-    weight: float = getattr(recipe, term).weight
-    return recipe.strength * weight if term == "smoothness" else weight
-
-
-class Objective:
-    """A weighted sum of losses, ready to be evaluated on pictures of the photo's size."""
+    Targets are measured once, when the objective is made.
+    """
 
     def __init__(
         self,
-        recipe: Recipe,
-        encoder: Encoder,
-        content: Tensor,
-        styles: Sequence[Tensor],
+        extractor: FeatureExtractor,
+        pictures: Inventory,
         *,
-        masks: Sequence[Tensor] = (),
-        style_masks: Sequence[Tensor | None] = (),
-        past: Past | None = None,
+        past: PastResult | None = None,
         storage: Storage | None = None,
-        autocast: torch.dtype | None = None,
-        known: TargetCache | None = None,
+        cache: TargetCache | None = None,
     ) -> None:
         """Measure the targets.
 
         Args:
-            recipe: weights, layers and normalizations.
-            encoder: with taps for every layer of the recipe's content and style terms.
-            content: [1, 3, H, W] RGB in [0, 1], the photo at the size of the result.
-            styles: [1, 3, h, w] each, the paintings at their style size.
-            masks: [H, W] in [0, 1] each: where each painting is the style; none: their blend is,
-                everywhere.
-            style_masks: [h, w] in [0, 1] each: which part of each painting counts; none: all.
-            past: of the photo's size, what a frame of a film is kept near.
-            storage: of the masks at the layers' sizes; none: where the masks are.
-            autocast: dtype of the convolutions; none: that of the pictures.
-            known: paintings that this recipe, encoder and dtype have measured before.
+            extractor: the encoder and the recipe.
+            pictures: photo, paintings and masks, at the size of the result.
+            past: what a frame of a film stays near, of the photo's size. None: no film.
+            storage: for masks at the layers' sizes. None: the masks' device.
+            cache: of paintings measured with this recipe, encoder and dtype. None: measure all.
+
+        Raises:
+            InputError: a style mask leaves too little of its painting.
         """
-        self.recipe = recipe
-        self._encoder = encoder
-        self._autocast = autocast
-        self._photo = content if recipe.photorealism.weight else None
-        self._past = past if recipe.temporal.weight else None
+        self.extractor = extractor
+        self.recipe = recipe = extractor.recipe
+        photo = pictures.photo
+        self._pixel_terms = PixelTerms.choose(recipe, photo, past, pictures.weight)
         with torch.no_grad():
-            self._terms = terms_of(
-                recipe, content, styles, masks, style_masks, storage, self._targets, known
+            self.terms: list[Term] = build_terms(
+                recipe, pictures, self._measure_targets, storage, cache
             )
             self._content: dict[str, Tensor] = {}
             if recipe.content.kind == "features":
-                features = self.features(content)
+                features = self.extract(photo)
                 self._content = {layer: features[layer] for layer in recipe.content.layers}
-                del features  # the layers of the style term, which may be the largest
+                del features  # the style layers, which may be the largest
+        weights = RegionMasks((), self._content, storage, weight=pictures.weight)
+        self._content_weights = {layer: weights.of_layer(layer)[0] for layer in self._content}
         self._content_divisors = {
-            layer: content_divisor(
-                squared_norm(target), target.numel(), recipe.content.normalization
-            )
+            layer: self._find_divisor(target, self._content_weights[layer])
             for layer, target in self._content.items()
         }
 
     def __call__(self, image: Tensor) -> Losses:
-        """The losses of a picture, differentiable in it.
-
-        Args:
-            image: [1, 3, H, W] RGB in [0, 1], of the photo's size.
-        """
-        content, found = self.measure(self.features(image))
-        return self.losses_of(image, content, found)
+        """Compute the losses of a picture [1, 3, H, W] in [0, 1], differentiable in it."""
+        content, statistics = self.measure(self.extract(image))
+        return self.combine(image, content, statistics)
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """The losses of a picture as numbers, and the gradient of their total, [1, 3, H, W]."""
-        return evaluated(self, image)
+        """See :meth:`impasto.objective.evaluation.Objective.evaluate`."""
+        return evaluate_by_autograd(self, image)
 
-    def losses(self, image: Tensor) -> dict[str, float]:
-        """The losses of a picture as numbers."""
+    def compute_losses(self, image: Tensor) -> dict[str, float]:
+        """See :meth:`impasto.objective.evaluation.Objective.compute_losses`."""
         with torch.no_grad():
             return self(image).as_numbers()
 
-    def features(self, image: Tensor) -> Features:
-        """What the losses look at of a picture [1, 3, H, W] in [0, 1], or of a part of one."""
-        return features_of(self._encoder, image, self.recipe, self._autocast)
+    def extract(self, image: Tensor) -> Features:
+        """Extract the features of a picture, or of a part of one."""
+        return self.extractor.extract(image)
 
     def measure(
         self, features: Features, tile: Tile | None = None
     ) -> tuple[Tensor, list[Statistics]]:
-        """The content loss, without its weight, and what the terms of statistics look at.
+        """Compute the content loss, without its weight, and the statistics of all terms.
 
         Args:
             features: of a picture, or those that a tile owns.
-            tile: whose; none: the picture's.
+            tile: the tile. None: the features are the whole picture's.
         """
-        content = torch.zeros((), device=self._encoder.device)
-        for layer, target in self._content.items():
-            here = target if tile is None else tile.part(target, get_cell_size(layer))
+        content = torch.zeros((), device=self.extractor.device)
+        for layer, whole in self._content.items():
+            cell = get_cell_size(layer)
+            weight = self._content_weights[layer]
+            target = whole if tile is None else tile.cut_part(whole, cell)
+            if tile is not None and weight is not None:
+                weight = tile.cut_part(weight, cell)
             share = self.recipe.content.layers[layer] / self._content_divisors[layer]
-            content = content + share * squared_error(features[layer], here)
-        return content, [term.gauge.measure(features, tile) for term in self._terms]
+            content = content + share * sum_squared_error(features[layer], target, weight)
+        return content, [term.gauge.measure(features, tile) for term in self.terms]
 
-    def losses_of(self, image: Tensor, content: Tensor, found: Sequence[Statistics]) -> Losses:
-        """Of a picture [1, 3, H, W], all of which is :meth:`measured`."""
-        zero = torch.zeros((), dtype=image.dtype, device=self._encoder.device)
-        smooth = smoothness_of(self.recipe, image, self._photo, self._past, zero)
-        others = losses_of(self._terms, found)
-        return Losses.of(self.recipe, {"content": content}, smooth, others)
+    def combine(self, image: Tensor, content: Tensor, statistics: Sequence[Statistics]) -> Losses:
+        """Weigh the losses of a picture whose content loss and statistics are measured."""
+        return Losses.weigh(
+            self.recipe,
+            {"content": content},
+            self.compute_pixel_losses(image),
+            self.compute_term_losses(statistics),
+        )
 
-    def _targets(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
-        features = self.features(image)
+    def compute_pixel_losses(self, image: Tensor) -> dict[str, Tensor]:
+        """Compute the losses of the pixels of [1, 3, H, W], without their weights."""
+        return self._pixel_terms.compute(image, self.extractor.device)
+
+    def compute_term_losses(self, statistics: Sequence[Statistics]) -> dict[str, Tensor]:
+        """Compute the losses of all terms, without their weights."""
+        pairs = zip(self.terms, statistics, strict=True)
+        return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
+
+    def _measure_targets(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
+        features = self.extract(image)
         return [gauge.measure(features) for gauge in gauges]
 
-
-def smoothness_of(
-    recipe: Recipe, image: Tensor, photo: Tensor | None, past: Past | None, zero: Tensor
-) -> dict[str, Tensor]:
-    """The terms of the pixels themselves, without their weights.
-
-    Args:
-        recipe: which of them count.
-        image: [1, 3, H, W].
-        photo: likewise, if photorealism counts.
-        past: of the same size, if the picture is a frame of a film.
-        zero: a scalar of the device and the dtype of the losses.
-    """
-    found = {"smoothness": zero}
-    if recipe.smoothness.weight:
-        found["smoothness"] = total_variation(image, recipe.smoothness.kind).to(zero.device)
-    if photo is not None:
-        found["photorealism"] = matting_loss(image, photo).to(zero.device)
-    if past is not None:
-        energy = temporal_energy(image, past) / past.reliability.numel()
-        found["temporal"] = energy.to(zero.device)
-    return found
-
-
-def evaluated(
-    objective: Callable[[Tensor], Losses], image: Tensor
-) -> tuple[dict[str, float], Tensor]:
-    """The losses of a picture as numbers, and the gradient of their total, of its shape."""
-    variable = image.detach().requires_grad_()
-    losses = objective(variable)
-    (gradient,) = torch.autograd.grad(losses.total, variable)
-    return losses.as_numbers(), gradient.contiguous()
-
-
-def features_of(
-    encoder: Encoder, image: Tensor, recipe: Recipe, autocast: torch.dtype | None
-) -> dict[str, Tensor]:
-    """The recipe's activations of a picture, at its precision and activation scale, and the
-    picture itself.
-
-    The picture may lie on another device, to which its gradient will go back.
-    """
-    context: AbstractContextManager[object] = nullcontext()
-    if autocast is not None:
-        context = torch.autocast(encoder.device.type, autocast)
-    image = image.to(encoder.device)
-    with context:
-        features = encoder(image)
-    scale = recipe.encoder.activation_scale
-    if scale != 1:
-        features = {layer: each * scale for layer, each in features.items()}
-    return {PIXELS: image, **features}
-
-
-def taps(recipe: Recipe) -> tuple[str, ...]:
-    """The layers the encoder has to deliver for this recipe, without repeats."""
-    return tuple(dict.fromkeys([*recipe.content.layers, *recipe.style.layers]))
+    def _find_divisor(self, target: Tensor, weight: Tensor | None) -> float:
+        count: float = target.numel()
+        if weight is not None:
+            count = target.shape[1] * float(weight.cpu().double().sum())
+        energy = sum_squares(target, weight)
+        return content_divisor(energy, count, self.recipe.content.normalization)

@@ -1,4 +1,4 @@
-"""The state of a run in one file, written so that a kill at any moment leaves a whole one."""
+"""The state of a run in one file, written so that a kill at any moment leaves a complete one."""
 
 from __future__ import annotations
 
@@ -12,44 +12,48 @@ import torch
 
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import replace_atomically
+from impasto.optimize.solvers.solver import upgrade_state
 from impasto.recipe.recipe import Recipe
 
-FORMAT = "impasto checkpoint 3"
+FORMAT = "impasto checkpoint 4"
+FORMAT_OF_0_1 = "impasto checkpoint 3"
+RENAMED = {"seen": "totals", "begun": "start"}
+"""Fields of version 0.1, and their present names."""
 EVERY_S = 20.0
-"""Seconds between checkpoints; a third below the 30 that are promised."""
+"""Seconds between checkpoints, a third below the 30 that are documented."""
 FIRST_S = 5.0
 """Seconds until the first one."""
 
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands after some iteration.
+    """The state of a run after an iteration.
 
     Attributes:
         recipe: the recipe as JSON.
         inputs: SHA-256 of the photo's and the paintings' pixels, in order.
         tile: side of the tiles in pixels; 0: none.
         scale: index of the scale being worked on.
-        seen: the total loss of every iteration done at that scale.
+        totals: the total loss of every iteration done at that scale.
         iteration: iterations done in the whole run.
         elapsed_s: seconds worked so far, over all sessions.
         solver: the solver's own state.
-        begun: the picture that the scale began with, where targets depend on it.
+        start: the picture that the scale started from, where targets depend on it.
     """
 
     recipe: str
     inputs: list[str]
     tile: int
     scale: int
-    seen: list[float]
+    totals: list[float]
     iteration: int
     elapsed_s: float
     solver: dict[str, Any]
-    begun: torch.Tensor | None = None
+    start: torch.Tensor | None = None
 
 
 def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda: None) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
         state: what to write.
@@ -57,7 +61,7 @@ def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda:
         settle: called after every tensor; see :meth:`Storage.settle`.
 
     Raises:
-        ResourceError: the folder cannot be written or the disk is full; an older checkpoint stays.
+        ResourceError: the folder cannot be written or the disk is full. An older checkpoint stays.
     """
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
     with replace_atomically(path) as temporary, temporary.open("wb") as file:
@@ -84,10 +88,10 @@ class _Settling:
 
 
 def load_state(path: Path) -> RunState:
-    """Read a checkpoint; nothing in it is executed, and its tensors stay in the file until used.
+    """Read a checkpoint. Nothing in it is executed, and its tensors stay in the file until used.
 
     Raises:
-        InputError: no such file, or not one of ours.
+        InputError: there is no such file, or it is not a checkpoint.
     """
     try:
         data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -95,11 +99,14 @@ def load_state(path: Path) -> RunState:
         raise InputError(f"{path}: no such checkpoint") from None
     except Exception:  # torch raises many types for a damaged file
         raise InputError(f"{path} is not an impasto checkpoint, or damaged") from None
-    if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+    form = data.pop("format", None) if isinstance(data, dict) else None
+    if form not in (FORMAT, FORMAT_OF_0_1):
         raise InputError(f"{path} is not an impasto checkpoint ({FORMAT!r} expected)")
+    data = {RENAMED.get(name, name): value for name, value in data.items()}
     try:
+        data["solver"] = upgrade_state(data["solver"])
         return RunState(**data)
-    except TypeError:
+    except (KeyError, TypeError):
         raise InputError(f"{path} is damaged: fields are missing") from None
 
 
@@ -115,13 +122,13 @@ class Keeper:
         self._path = path
         self._settle = settle
         self._every_s = EVERY_S if every_s is None else every_s
-        self._seen = time.monotonic()
-        self._due = self._seen + (min(FIRST_S, EVERY_S) if every_s is None else every_s)
+        self._last_step = time.monotonic()
+        self._due = self._last_step + (min(FIRST_S, EVERY_S) if every_s is None else every_s)
 
     def offer(self, state: RunState) -> None:
         """Write the state if waiting for another step might take too long."""
         now = time.monotonic()
-        step, self._seen = now - self._seen, now
+        step, self._last_step = now - self._last_step, now
         if self._path is not None and now + step >= self._due:
             self.keep(state)
 
@@ -132,20 +139,20 @@ class Keeper:
             self._due = time.monotonic() + self._every_s
 
 
-def essence(recipe: Recipe) -> str:
-    """The recipe without what changes no pixel."""
+def describe_recipe(recipe: Recipe) -> str:
+    """Return the recipe as JSON, without what does not change pixels."""
     return recipe.model_dump_json(exclude={"name", "description", "snapshot_every", "dpi"})
 
 
 def check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Path) -> None:
-    """See that a state is of this run.
+    """Check that a state belongs to this run.
 
     Raises:
-        InputError: it is of another recipe, or of other pictures.
+        InputError: it belongs to another recipe, or to other pictures.
     """
     if state.inputs != inputs:
         raise InputError(f"checkpoint {path} belongs to another photo, painting or mask")
-    if state.recipe != essence(recipe):
+    if state.recipe != describe_recipe(recipe):
         raise InputError(
             f"checkpoint {path} belongs to a run with another recipe or size: "
             "repeat the command it was made with"

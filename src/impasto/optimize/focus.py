@@ -1,7 +1,7 @@
-"""Where a frame of a film is worked at while the rest of it stays as it is.
+"""Which places of a film's frame are worked on while the rest stays unchanged.
 
-What is not sure lies in patches. Work on a few boxes around them costs what the boxes and their
-halos do; everything else keeps its share in the frame's statistics.
+Unreliable pixels lie in patches. Iterations on a few boxes around them cost what the boxes and
+their halos cost; everything else keeps its share in the frame's statistics.
 """
 
 from __future__ import annotations
@@ -17,77 +17,79 @@ from torch import Tensor
 
 from impasto.engine.boxes import Box
 from impasto.image.picture import Floats
-from impasto.objective.tiles import Tile, tile_of
+from impasto.objective.tiles import Tile, make_tile
 
 SQUARE = 32
-"""Side in pixels of the squares that boxes are made of: smaller ones would be mostly halo."""
+"""Side in pixels of the squares that boxes consist of; smaller squares would be mostly halo."""
 MOST = 30
-"""Squares along the longer side, which in larger frames are larger: what stays is measured row by
-row of them."""
+"""Most squares along the longer side. Larger frames have larger squares, since the unchanged part
+is measured one row of squares at a time."""
 UNSURE = 0.4
-"""Of a square, the mean unsureness from which on it is worked at."""
+"""Least mean unreliability of a square that is worked on."""
 HALO = 16
-"""Pixels around a box that the network sees with it. Less than its receptive radius (38 in
-``standard``, 70 with relu5), so that features at the border of a box are a little off; halos of 40
-would nearly double a box, and the iterations that look at all of the frame come last."""
+"""Pixels around a box that the encoder sees with it. This is less than its receptive radius (38 in
+``standard``, 70 with relu5), so that features at the border of a box are slightly off. Halos of 40
+would nearly double a box, and the iterations on the whole frame come last."""
 WORTH = 0.8
-"""Of the frame, boxes with their halos. Where they are more, the whole is worked at instead."""
+"""Largest share of the frame that boxes and halos may cover; beyond it, the whole is worked on."""
 
 
 @dataclass(frozen=True)
 class Focus:
-    """A frame in boxes, which own every pixel once together.
+    """A frame cut into boxes that own every pixel once.
 
     Attributes:
-        worked: those that are worked at.
-        still: all others.
-        cost: of an iteration on the first, halos included, in iterations of the whole.
+        changing: the boxes that are worked on.
+        unchanged: all others.
+        cost: of an iteration on the changing boxes and their halos, in iterations on the whole.
     """
 
-    worked: tuple[Tile, ...]
-    still: tuple[Tile, ...]
+    changing: tuple[Tile, ...]
+    unchanged: tuple[Tile, ...]
     cost: float
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the frame."""
-        tiles = (*self.worked, *self.still)
+        tiles = (*self.changing, *self.unchanged)
         return max(each.rows.stop for each in tiles), max(each.columns.stop for each in tiles)
 
-    def outside(self) -> Tensor:
-        """[height, width]: 0 in the boxes that are worked at, 1 elsewhere."""
+    def make_mask(self) -> Tensor:
+        """Return a mask [height, width]: 0 in the boxes that are worked on, 1 elsewhere."""
         mask = torch.ones(self.size)
-        for tile in self.worked:
-            tile.part(mask, 1).zero_()
+        for tile in self.changing:
+            tile.cut_part(mask, 1).zero_()
         return mask
 
 
-def focus_of(reliability: Floats, cell: int) -> Focus | None:
-    """Boxes around what is not sure; none: there is nothing of it, or too much.
+def find_focus(reliability: Floats, cell: int) -> Focus | None:
+    """Find boxes around what is unreliable. None: there is nothing unreliable, or too much.
 
     Args:
         reliability: [H, W] in [0, 1].
-        cell: of the network's deepest layer, in pixels.
+        cell: cell size of the encoder's deepest layer, in pixels.
     """
     size = height, width = reliability.shape
     square = max(SQUARE, max(size) // MOST)
     side, margin = (-(-length // cell) * cell for length in (square, HALO))
-    unsure = _means(1 - reliability, side) > UNSURE
-    boxes = _joined(list(_runs(unsure)), margin / side, unsure.shape)
+    unsure = _average_squares(1 - reliability, side) > UNSURE
+    boxes = _join(list(_find_runs(unsure)), margin / side, unsure.shape)
     still = np.ones_like(unsure)
     for box in boxes:
         still[box.rows, box.columns] = False
 
-    def tiles(boxes: Iterable[Box]) -> tuple[Tile, ...]:
-        return tuple(tile_of(each.rows, each.columns, size, side, margin) for each in boxes)
+    def make_tiles(boxes: Iterable[Box]) -> tuple[Tile, ...]:
+        return tuple(make_tile(each.rows, each.columns, size, side, margin) for each in boxes)
 
-    worked = tiles(boxes)
-    cost = sum(tile.area for tile in worked) / (height * width)
-    return Focus(worked, tiles(_runs(still)), cost) if 0 < cost <= WORTH else None
+    changing = make_tiles(boxes)
+    cost = sum(tile.area for tile in changing) / (height * width)
+    if not 0 < cost <= WORTH:
+        return None
+    return Focus(changing, make_tiles(_find_runs(still)), cost)
 
 
-def _means(values: Floats, side: int) -> Floats:
-    """Of squares of [H, W]; what is left over at the right and below counts to the last ones."""
+def _average_squares(values: Floats, side: int) -> Floats:
+    """Average squares of [H, W]; the last ones include what remains at the right and below."""
     starts = [np.arange(0, max(1, length - side + 1), side) for length in values.shape]
     sums = np.add.reduceat(np.add.reduceat(values, starts[0], 0), starts[1], 1)
     tall, wide = (np.diff(each, append=end) for each, end in zip(starts, values.shape, strict=True))
@@ -95,8 +97,8 @@ def _means(values: Floats, side: int) -> Floats:
     return means
 
 
-def _runs(marked: NDArray[np.bool_]) -> Iterator[Box]:
-    """Of every row, boxes one high of what is marked."""
+def _find_runs(marked: NDArray[np.bool_]) -> Iterator[Box]:
+    """Yield boxes of height 1 that cover what is marked, row by row."""
     for top, row in enumerate(marked.tolist()):
         left = 0
         for value, run in groupby(row):
@@ -106,29 +108,29 @@ def _runs(marked: NDArray[np.bool_]) -> Iterator[Box]:
             left += length
 
 
-def _joined(boxes: list[Box], margin: float, shape: tuple[int, int]) -> list[Box]:
-    """Boxes that cover these and do not meet: two by two those become one that cost less so."""
+def _join(boxes: list[Box], margin: float, shape: tuple[int, int]) -> list[Box]:
+    """Join boxes, two at a time, where one box costs less; the result does not overlap."""
     if not boxes:
         return []
     limits = np.array(shape, float)
 
-    def costs(ends: Floats) -> Floats:
-        """Pixels of [..., (top, left, bottom, right)] and their halos, as far as there are any."""
+    def count_pixels(ends: Floats) -> Floats:
+        """Count the pixels of [..., (top, left, bottom, right)] with their halos in the frame."""
         begin = np.maximum(ends[..., :2] - margin, 0)
         spans: Floats = np.minimum(ends[..., 2:] + margin, limits) - begin
         return spans[..., 0] * spans[..., 1]
 
-    def gains(one: Floats, other: Floats) -> Floats:
+    def compute_gains(one: Floats, other: Floats) -> Floats:
         around = np.concatenate(
             [np.minimum(one, other)[..., :2], np.maximum(one, other)[..., 2:]], -1
         )
         common = np.minimum(one, other)[..., 2:] > np.maximum(one, other)[..., :2]
-        saved = costs(one) + costs(other) - costs(around)
+        saved = count_pixels(one) + count_pixels(other) - count_pixels(around)
         return np.where(common.all(-1), saved + limits.prod(), saved)
 
     ends = np.array([(b.top, b.left, b.top + b.height, b.left + b.width) for b in boxes], float)
     alive = np.ones(len(ends), bool)
-    table = gains(ends[:, None], ends[None])
+    table = compute_gains(ends[:, None], ends[None])
     np.fill_diagonal(table, -np.inf)
     while table.max() >= 0:
         one, other = np.unravel_index(table.argmax(), table.shape)
@@ -136,7 +138,7 @@ def _joined(boxes: list[Box], margin: float, shape: tuple[int, int]) -> list[Box
         ends[one, 2:] = np.maximum(ends[one], ends[other])[2:]
         alive[other] = False
         table[other] = table[:, other] = -np.inf
-        row = np.where(alive, gains(ends[one], ends), -np.inf)
+        row = np.where(alive, compute_gains(ends[one], ends), -np.inf)
         row[one] = -np.inf
         table[one] = table[:, one] = row
     rounded = ends[alive].astype(int).tolist()

@@ -13,7 +13,7 @@ from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
 from impasto.image.rows import PIXELS_PER_BAND
-from impasto.objective.losses.nearest import CELL, CHUNK
+from impasto.objective.losses.neighbor_matching import CELL, CHUNK
 from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice, StyleChoice
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}

@@ -8,56 +8,36 @@ global state.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol
-
-from torch import Tensor
+from typing import Literal
 
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
-from impasto.engine import tensors as canvas
 from impasto.engine.cache import EngineCache
 from impasto.engine.hardware import Hardware, choose_autocast
 from impasto.engine.inputs import Inputs
 from impasto.engine.plan import Pace, Plan, total_work
 from impasto.engine.regions import Regions
 from impasto.engine.registry import find_engine
-from impasto.engine.sizes import Scale, painting_size, plan_scales, result_size
+from impasto.engine.sizes import Scale, plan_scales, result_size
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
+from impasto.engine.tensors import picture_to_tensor
 from impasto.errors import RecipeError
 from impasto.image.picture import Picture
-from impasto.objective.losses.temporal import Past
+from impasto.objective.evaluation import FeatureExtractor, Objective, list_taps
 from impasto.objective.terms import TargetCache
-from impasto.objective.whole import taps
-from impasto.optimize.checkpoint import Keeper, check_same_run, essence, load_state
+from impasto.optimize.checkpoint import Keeper, check_same_run, describe_recipe, load_state
+from impasto.optimize.draft import Draft
 from impasto.optimize.fitting import Fitting
 from impasto.optimize.memory import Layout
-from impasto.optimize.objectives import AnyObjective, objective_of
-from impasto.optimize.past_frames import Before
-from impasto.optimize.probe import probe_scale, probed_pace
-from impasto.optimize.run import Run
+from impasto.optimize.objective_choice import Situation, make_objective
+from impasto.optimize.passes import plan_passes
+from impasto.optimize.past_frames import PastFrames
+from impasto.optimize.probe import choose_probe_scale, probe_pace
+from impasto.optimize.run import Job, Run
+from impasto.optimize.tools import Tools
 from impasto.recipe.recipe import Recipe
-
-
-class Draft(Protocol):
-    """A network that paints what the optimizer begins with."""
-
-    def __call__(
-        self, image: Tensor, photo: Picture, paintings: Sequence[Picture], regions: Regions
-    ) -> Tensor:
-        """Repaint the photo.
-
-        Args:
-            image: [1, 3, H, W] in [0, 1], the photo at the size of the first scale.
-            photo: the photo, in the colors that the network is to see, at any size.
-            paintings: the paintings, likewise.
-            regions: where each painting is the style, and how strong.
-
-        Returns:
-            [1, 3, H, W] in [0, 1].
-        """
 
 
 class OptimizerEngine:
@@ -91,13 +71,12 @@ class OptimizerEngine:
             raise RecipeError(
                 f"recipe {recipe.name!r} begins with a network's draft, and no network is given"
             )
-        self.draft = draft
         self.recipe = recipe
         self.hardware = hardware = hardware or Hardware.resolve()
         scratch = hardware.choose_scratch()
-        self._autocast = choose_autocast(recipe.precision, hardware.device)
-        self._known = TargetCache()
-        self._encoder = _load_encoder(recipe, hardware, cache or EngineCache())
+        encoder = _load_encoder(recipe, hardware, cache or EngineCache())
+        autocast = choose_autocast(recipe.precision, hardware.device)
+        self.tools = Tools(FeatureExtractor(recipe, encoder, autocast), TargetCache(), draft)
         self._fitting = Fitting(
             recipe, hardware.device, self.precision, self.halo, hardware.max_memory, scratch
         )
@@ -105,7 +84,7 @@ class OptimizerEngine:
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
         """The precision of the convolutions: what ``auto`` in the recipe came to."""
-        return "float32" if self._autocast is None else "bfloat16"
+        return "float32" if self.tools.extractor.autocast is None else "bfloat16"
 
     def size_for(self, photo: Picture) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo.
@@ -123,7 +102,7 @@ class OptimizerEngine:
         resume: Path | None = None,
         every_s: float | None = None,
         plan: Plan | None = None,
-        before: Before | None = None,
+        past: PastFrames | None = None,
     ) -> Generator[Step, None, None]:
         """Repaint a photo, yielding after every iteration; see :class:`PictureEngine`.
 
@@ -137,17 +116,17 @@ class OptimizerEngine:
             resume: a checkpoint of a run with the same recipe and inputs to resume.
             every_s: seconds between two writes of the state, in place of the above.
             plan: of :meth:`plan` for the same inputs.
-            before: what the frames before have come to. None: the photo is no frame of a film.
+            past: what earlier frames of a film say. None: the photo is not a frame of a film.
 
         Raises:
-            InputError: a checkpoint of another run, a painting that is transparent all over, or a
-                focus that is not for this recipe.
+            InputError: a checkpoint belongs to another run, a painting is transparent all over, or
+                a focus does not suit the recipe.
             LimitError: the result would be too small for the network.
             ResourceError: the result is too large for the memory there is.
         """
         size = self.size_for(inputs.photo)
         inputs = inputs.hide_transparent()
-        hashes = inputs.hashes + ([] if before is None else before.hashes)
+        hashes = inputs.hashes + ([] if past is None else past.hashes)
         state = None
         if resume is not None:
             state = load_state(resume)
@@ -162,25 +141,21 @@ class OptimizerEngine:
             taken = self._fitting.taken(inputs.pictures)
             layout = self._fitting.layout(size, inputs.paintings, inputs.regions, taken, tile)
         scales = self._scales(size, inputs.regions)
-        if before is not None and before.focus is not None:
-            before.check(self.recipe, scales)
-            scales = (replace(scales[-1], iterations=before.there), *scales)
+        if past is not None:
+            past.check(self.recipe, scales)
         storage = self._fitting.storage(layout)
-        keeper = Keeper(checkpoint, storage.settle, every_s)
-        run = Run(
-            self,
-            inputs.photo,
-            inputs.paintings,
-            inputs.regions,
-            scales,
+        job = Job(
+            inputs,
+            plan_passes(scales, past),
             layout,
             storage,
-            keeper,
-            (essence(self.recipe), hashes),
+            Keeper(checkpoint, storage.settle, every_s),
+            describe_recipe(self.recipe),
+            hashes,
             Pace(expected),
-            before,
+            past,
         )
-        return run.steps(state)
+        return Run(self.tools, job).steps(state)
 
     def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
         """Repaint photos one after the other and return the last step of each."""
@@ -194,22 +169,14 @@ class OptimizerEngine:
         """
         size = self.size_for(inputs.photo)
         inputs = inputs.hide_transparent()
-        photo, paintings, regions = inputs.photo, inputs.paintings, inputs.regions
+        paintings, regions = inputs.paintings, inputs.regions
         taken = self._fitting.taken(inputs.pictures)
         layout = self._fitting.layout(size, paintings, regions, taken)
         needs = self._fitting.needs(layout, size, paintings, regions)
         room = self._fitting.room(taken)
         scales = self._scales(size, regions)
-        pace = probed_pace(
-            self.recipe,
-            self._encoder,
-            photo,
-            paintings,
-            probe_scale(*size, self.hardware.device.type, layout.tile),
-            regions=regions,
-            autocast=self._autocast,
-            known=self._known,
-        )
+        scale = choose_probe_scale(*size, self.hardware.device.type, layout.tile)
+        pace = probe_pace(self.tools, inputs, scale)
         return Plan(
             width=size[0],
             height=size[1],
@@ -237,69 +204,29 @@ class OptimizerEngine:
     @property
     def cell(self) -> int:
         """Side of a cell of the network's deepest layer, in pixels."""
-        return self._encoder.cell
+        return self.tools.extractor.encoder.cell
 
     @property
     def halo(self) -> int:
         """Width of a tile's halo in pixels, in whole cells."""
-        cell = self._encoder.cell
-        return -(-self._encoder.halo // cell) * cell
+        return self.tools.halo
 
-    def objective(
-        self,
-        photo: Picture,
-        paintings: Sequence[Picture],
-        scale: Scale,
-        tile: int = 0,
-        storage: Storage | None = None,
-        regions: Regions | None = None,
-        begun: Tensor | None = None,
-        past: Past | None = None,
-    ) -> AnyObjective:
-        """Make the objective of a run at one of its scales, with its targets measured.
-
-        Eight parameters: the first three are what every caller gives, the rest are a run's own.
+    def make_objective(self, inputs: Inputs, scale: Scale) -> Objective:
+        """Make the objective of a scale, untiled, with its targets measured.
 
         Args:
-            photo: the photo, in the colors that the network sees.
-            paintings: the paintings, likewise.
-            scale: whose size counts.
-            tile: side in pixels; 0, or no less than the longest side of all pictures: no tiles.
-            storage: of what is as large as the pictures. None: the memory of the device.
-            regions: of the photo. None: all of it is one.
-            begun: [1, 3, H, W], the picture that the scale begins with. None: the photo.
-            past: of the scale's size. None: the photo is no frame of a film.
+            inputs: photo and paintings, in the colors that the encoder sees.
+            scale: the size of the pictures to evaluate.
         """
-        storage = storage or Storage(self.hardware.device)
-        image = canvas.picture_to_tensor(photo, scale.width, scale.height, storage)
-        return objective_of(
-            self.recipe,
-            self._encoder,
-            image,
-            self.paintings(paintings, scale, storage),
-            scale,
-            tile=tile,
-            storage=storage,
-            regions=regions or Regions(),
-            autocast=self._autocast,
-            known=self._known,
-            begun=begun,
-            past=past,
-        )
-
-    def paintings(self, styles: Sequence[Picture], scale: Scale, storage: Storage) -> list[Tensor]:
-        """Return the paintings, [1, 3, h, w] each, at their sizes beside a scale of the result."""
-        result = (scale.width, scale.height)
-        ratio = self.recipe.style.scale
-        sizes = [painting_size((p.width, p.height), result, ratio) for p in styles]
-        return [
-            canvas.picture_to_tensor(picture, *size, storage)
-            for picture, size in zip(styles, sizes, strict=True)
-        ]
+        storage = Storage(self.hardware.device)
+        photo = picture_to_tensor(inputs.photo, scale.width, scale.height, storage)
+        paintings = self.tools.make_paintings(inputs.paintings, scale, storage)
+        situation = Situation(scale, storage)
+        return make_objective(self.tools, photo, paintings, inputs.regions, situation)
 
 
 def _load_encoder(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> Encoder:
-    choice, layers = recipe.encoder, taps(recipe)
+    choice, layers = recipe.encoder, list_taps(recipe)
 
     def load() -> Encoder:
         return load_encoder(

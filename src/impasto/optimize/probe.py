@@ -3,77 +3,65 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from impasto.encoders.vgg import Encoder
-from impasto.engine import tensors as canvas
-from impasto.engine.regions import Regions
+from impasto.engine.inputs import Inputs
 from impasto.engine.sizes import SHORTEST, Scale, painting_size
 from impasto.engine.storage import Storage
-from impasto.image.picture import Picture
-from impasto.objective.terms import TargetCache
-from impasto.optimize.objectives import objective_of
-from impasto.recipe.recipe import Recipe
+from impasto.engine.tensors import picture_to_tensor
+from impasto.optimize.objective_choice import Situation, make_objective
+from impasto.optimize.tools import Tools
 
 PROBE_SIDES = {"cpu": 192}
 PROBE_SIDE = 768
-"""Longer side in pixels of what is timed, on a CPU and elsewhere: cheap, and large enough to cost
-what pixels cost."""
+"""Longer side in pixels of the picture that is timed, on a CPU and elsewhere: cheap, and large
+enough that the time is proportional to the pixels."""
 
 
-def probe_scale(width: int, height: int, device: str = "cpu", tile: int = 0) -> Scale:
-    """A scale of the result's shape to time, whatever the recipe's own are; no larger than a tile,
-    if memory calls for tiles."""
+def choose_probe_scale(width: int, height: int, device: str = "cpu", tile: int = 0) -> Scale:
+    """Choose a scale to time: of the result's shape, and no larger than a tile.
+
+    Args:
+        width, height: of the result, in pixels.
+        device: type of the device.
+        tile: side of the tiles in pixels. 0: no tiles.
+    """
     side = min(PROBE_SIDES.get(device, PROBE_SIDE), tile or PROBE_SIDE)
     ratio = max(side / max(width, height), SHORTEST / min(width, height))
     ratio = min(1.0, ratio)
     return Scale(max(1, round(width * ratio)), max(1, round(height * ratio)), 1)
 
 
-def seconds_per_pixel(evaluate: Callable[[Tensor], Any], image: Tensor) -> float:
-    """Of one evaluation, the second of two: the first one also fills caches."""
+def time_evaluation(evaluate: Callable[[Tensor], Any], image: Tensor) -> float:
+    """Time an evaluation, in seconds per pixel: the second of two, since the first fills caches."""
     evaluate(image)
-    began = time.monotonic()
+    started = time.monotonic()
     evaluate(image)
-    return (time.monotonic() - began) / (image.shape[2] * image.shape[3])
+    return (time.monotonic() - started) / (image.shape[2] * image.shape[3])
 
 
-def probed_pace(
-    recipe: Recipe,
-    encoder: Encoder,
-    photo: Picture,
-    paintings: Sequence[Picture],
-    scale: Scale,
-    *,
-    regions: Regions,
-    autocast: torch.dtype | None,
-    known: TargetCache,
-) -> float:
-    """Seconds a pixel of an evaluation. The paintings are no larger than the probe: they do not
-    count, and may not take what a run in tiles would not.
+def probe_pace(tools: Tools, inputs: Inputs, scale: Scale) -> float:
+    """Measure the seconds per pixel of an evaluation.
+
+    Paintings are no larger than the probe: they do not affect the time, and must not take memory
+    that a run in tiles would not take.
 
     Args:
-        recipe, encoder, regions, autocast, known: as of :func:`objective_of`.
-        photo, paintings: at any size.
-        scale: of :func:`probe_scale`.
+        tools: the encoder and the recipe.
+        inputs: photo and paintings, at any size.
+        scale: as :func:`choose_probe_scale` chooses it.
     """
-    memory, size = Storage(encoder.device), (scale.width, scale.height)
-    image = canvas.picture_to_tensor(photo, *size, memory)
-    ratio = min(1.0, recipe.style.scale)
+    extractor = tools.extractor
+    memory, size = Storage(extractor.device), (scale.width, scale.height)
+    ratio = min(1.0, extractor.recipe.style.scale)
+    image = picture_to_tensor(inputs.photo, *size, memory)
     styles = [
-        canvas.picture_to_tensor(p, *painting_size((p.width, p.height), size, ratio), memory)
-        for p in paintings
+        picture_to_tensor(each, *painting_size((each.width, each.height), size, ratio), memory)
+        for each in inputs.paintings
     ]
-    objective = objective_of(
-        *(recipe, encoder, image, styles, scale),
-        tile=0,
-        storage=memory,
-        regions=regions,
-        autocast=autocast,
-        known=known,
-    )
-    return seconds_per_pixel(objective.evaluate, image)
+    situation = Situation(scale, memory)
+    objective = make_objective(tools, image, styles, inputs.regions, situation)
+    return time_evaluation(objective.evaluate, image)

@@ -1,56 +1,47 @@
-"""An objective that survives running out of memory: it is made again, smaller, and asked again."""
+"""An objective that survives running out of memory: it is made again, smaller."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from impasto.errors import ResourceError, is_out_of_memory
+from impasto.objective.evaluation import Objective
 
 T = TypeVar("T")
 
 
-class ObjectiveLike(Protocol):
-    """What solvers and the loop ask of an objective."""
-
-    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """The losses as numbers and the gradient of their total."""
-
-    def losses(self, image: Tensor) -> dict[str, float]:
-        """The losses as numbers."""
-
-
 class RecoveringObjective:
-    """An objective that is made when first asked."""
+    """An objective that is made when it is first used, and again when memory runs out."""
 
-    def __init__(self, make: Callable[[], ObjectiveLike], smaller: Callable[[], bool]) -> None:
-        """Nothing is made yet.
+    def __init__(self, make: Callable[[], Objective], shrink: Callable[[], bool]) -> None:
+        """Prepare to make an objective.
 
         Args:
-            make: the objective.
-            smaller: sees to it that ``make`` makes one that takes less, or says that it cannot.
+            make: makes the objective.
+            shrink: causes ``make`` to make one that takes less memory. Returns False if that is
+                impossible.
         """
         self._make = make
-        self._smaller = smaller
-        self._made: ObjectiveLike | None = None
+        self._shrink = shrink
+        self._objective: Objective | None = None
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """As :class:`ObjectiveLike`; raises as :meth:`attempted`."""
-        return self.attempted(lambda: self._objective().evaluate(image))
+        """Evaluate a picture; raises as :meth:`attempt`."""
+        return self.attempt(lambda: self._get().evaluate(image))
 
-    def losses(self, image: Tensor) -> dict[str, float]:
-        """As :class:`ObjectiveLike`; raises as :meth:`attempted`."""
-        return self.attempted(lambda: self._objective().losses(image))
+    def compute_losses(self, image: Tensor) -> dict[str, float]:
+        """Compute the losses of a picture; raises as :meth:`attempt`."""
+        return self.attempt(lambda: self._get().compute_losses(image))
 
-    def attempted(self, work: Callable[[], T]) -> T:
-        """What the work comes to, done again beside a smaller objective if memory runs out.
+    def attempt(self, work: Callable[[], T]) -> T:
+        """Do some work, and do it again beside a smaller objective if memory runs out.
 
         Args:
-            work: may ask the objective, and may have memory of its own run out; then it is to have
-                changed nothing.
+            work: may use the objective. If its own memory runs out, it must have changed nothing.
 
         Raises:
             ResourceError: memory ran out, and again in smaller tiles.
@@ -61,18 +52,18 @@ class RecoveringObjective:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Out of the handler, whose traceback holds on to what filled the memory.
-            self._made = None
+            # Outside the handler, whose traceback refers to what filled the memory.
+            self._objective = None
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            if not self._smaller():
+            if not self._shrink():
                 raise ResourceError(
-                    "memory ran out, and smaller tiles are of no help: ask for a smaller `size` "
-                    "or close other programs",
+                    "memory ran out, and smaller tiles do not help: ask for a smaller `size` or "
+                    "close other programs",
                     field="size",
                 )
 
-    def _objective(self) -> ObjectiveLike:
-        if self._made is None:
-            self._made = self._make()
-        return self._made
+    def _get(self) -> Objective:
+        if self._objective is None:
+            self._objective = self._make()
+        return self._objective

@@ -1,303 +1,309 @@
-"""One photo on its way through the scales, from a start or from a checkpoint."""
+"""One photo on its way through the passes, from a start or from a checkpoint."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from impasto.engine import tensors as canvas
+from impasto.canvas.view import Parameters
+from impasto.engine import tensors
 from impasto.engine.colors import prepare_colors
-from impasto.engine.plan import Pace, total_work, work
-from impasto.engine.regions import Regions, blend_images
+from impasto.engine.inputs import Inputs
+from impasto.engine.plan import Pace
+from impasto.engine.regions import blend_images
 from impasto.engine.sizes import Scale, is_over
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
-from impasto.image.picture import Picture
+from impasto.objective.evaluation import Objective
 from impasto.objective.focused import FocusedObjective
-from impasto.objective.whole import Objective
+from impasto.objective.whole import WholeObjective
 from impasto.optimize.checkpoint import Keeper, RunState
-from impasto.optimize.focus import Focus
 from impasto.optimize.memory import TILES, Layout
-from impasto.optimize.past_frames import Before
-from impasto.optimize.preserved import Kept
-from impasto.optimize.recovery import ObjectiveLike, RecoveringObjective
-from impasto.optimize.solvers.choice import solver_for
-from impasto.optimize.solvers.solver import Evaluate, SolverLike
+from impasto.optimize.objective_choice import Situation, make_objective
+from impasto.optimize.passes import Pass, estimate_work_left
+from impasto.optimize.past_frames import PastFrames
+from impasto.optimize.preserving import PreservingObjective
+from impasto.optimize.recovery import RecoveringObjective
+from impasto.optimize.solvers.solver import Solver
+from impasto.optimize.solvers.solver_choice import make_canvas, make_solver
+from impasto.optimize.tools import Tools
 
-if TYPE_CHECKING:
-    from impasto.optimize.optimizer_engine import OptimizerEngine
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Attributes:
+        given: what to paint, and in which style.
+        passes: the passes of the run, in order.
+        layout: how the run is laid out in memory.
+        storage: of everything as large as the picture.
+        keeper: of the checkpoint.
+        recipe, inputs: identify the run in its checkpoint; see :class:`RunState`.
+        pace: of its iterations.
+        past: earlier frames, if the photo is a frame of a film.
+    """
+
+    given: Inputs
+    passes: tuple[Pass, ...]
+    layout: Layout
+    storage: Storage
+    keeper: Keeper
+    recipe: str
+    inputs: list[str]
+    pace: Pace
+    past: PastFrames | None = None
 
 
 class Run:
-    """One photo, its paintings, and how far they have come."""
+    """The state of a run between its iterations."""
 
-    def __init__(
-        self,
-        stylizer: OptimizerEngine,
-        content: Picture,
-        styles: Sequence[Picture],
-        regions: Regions,
-        scales: tuple[Scale, ...],
-        layout: Layout,
-        storage: Storage,
-        keeper: Keeper,
-        identity: tuple[str, list[str]],
-        pace: Pace,
-        before: Before | None = None,
-    ) -> None:
-        """Note what to work on.
-
-        Args:
-            stylizer: with the network and the recipe.
-            content: the photo.
-            styles: the paintings.
-            regions: of the photo.
-            scales: coarse to fine; before those of a frame with a focus, the one for that.
-            layout: of the run in memory.
-            storage: of everything as large as the picture.
-            keeper: of the checkpoint.
-            identity: recipe and inputs, as :class:`RunState` keeps them.
-            pace: of its iterations.
-            before: what the frames before have come to, if the photo is one of a film.
-        """
-        self._stylizer = stylizer
-        self._photo = content
-        recipe, size = stylizer.recipe, (scales[-1].width, scales[-1].height)
+    def __init__(self, tools: Tools, job: Job) -> None:
+        """Prepare a run; nothing is computed yet."""
+        self._tools = tools
+        self._job = job
+        self._recipe = recipe = tools.extractor.recipe
+        self._storage = job.storage
+        self._layout = job.layout
+        self._passes = job.passes
+        finest = job.passes[-1].scale
+        size = finest.width, finest.height
         self._content, self._styles = prepare_colors(
-            recipe.colors, content, styles, size, recipe.style.scale
+            recipe.colors, job.given.photo, job.given.paintings, size, recipe.style.scale
         )
-        self._regions = regions
-        self._kept: Tensor | None = None
-        self._scales = scales
-        self._layout = layout
         self._fell_back = False
-        self._begun: Tensor | None = None
-        self._storage = storage
-        self._keeper = keeper
-        self._recipe, self._inputs = identity
-        self._pace = pace
-        self._before = before
-        self._whole: ObjectiveLike | None = None
-        self._worked: Tensor | None = None
+        self._coarser: Solver | None = None
+        """The solver of the last pass, until the next one has taken over from it."""
+        self._focused: Tensor | None = None
+        """The picture that a pass with a focus ended with."""
+        self._start: Tensor | None = None
+        """The picture that a pass started from, where its targets depend on it."""
+        self._whole: Objective | None = None
+        """The objective of a whole frame, kept from its pass with a focus for the next one."""
+        self._preserved: Tensor | None = None
         self._iteration = 0
         self._elapsed_before = 0.0
-        self._began = 0.0
+        self._started = 0.0
 
     def steps(self, state: RunState | None) -> Generator[Step, None, None]:
-        """Every iteration after ``state``; if there is none, the last one again."""
-        self._began = time.monotonic()
+        """Yield a step for every iteration after a state; if none is left, the last one again."""
+        self._started = time.monotonic()
         first = 0
-        done: list[SolverLike] = []  # a list, for the next scale to take it out and let go of it
         if state is not None:
             first, self._iteration = state.scale, state.iteration
             self._elapsed_before = state.elapsed_s
-        for index in range(first, len(self._scales)):
+        for index in range(first, len(self._passes)):
             resumed = state if index == first else None
-            if resumed is None and self._layout.tile and self._focus(self._scales[index]):
-                continue  # in tiles boxes would cost what all of the frame does
-            done.append((yield from self._at_scale(index, done, resumed)))
+            if resumed is None and self._layout.tile and self._passes[index].focus is not None:
+                continue  # in tiles, a focus costs as much as the whole frame
+            yield from self._run_pass(index, resumed)
 
-    def _start(self, index: int, coarser: SolverLike | None) -> Tensor:
-        """What a scale begins with: the picture of the one before, or the recipe's start."""
-        stylizer, scale = self._stylizer, self._scales[index]
-        recipe = stylizer.recipe
-        if self._worked is not None:
-            return self._worked
-        if coarser is not None:
-            start = canvas.enlarge(coarser.picture, scale.width, scale.height, self._storage)
-            detail, before = recipe.schedule.detail, self._scales[index - 1]
-            if not detail:
-                return start
-            return canvas.add_detail(start, self._content, before, detail, self._storage)
-        if self._before is not None:
-            return canvas.picture_to_tensor(
-                self._before.start, scale.width, scale.height, self._storage
-            )
-        content = canvas.picture_to_tensor(self._content, scale.width, scale.height, self._storage)
-        seen = self._styles[:1] if recipe.start.base == "style" else []
-        paintings = stylizer.paintings(seen, scale, self._storage)
-        base = content
-        if stylizer.draft is not None:
-            base = stylizer.draft(content, self._content, self._styles, self._regions)
-        start = canvas.make_start(recipe.start, base, paintings, recipe.seed, self._storage)
-        if start is content:
-            return start
-        weakness = self._regions.make_weakness_map(scale.width, scale.height, self._storage)
-        if weakness is None:
-            return start
-        return blend_images(start, content, weakness, self._storage)  # strength 0 is the photo
+    def _run_pass(self, index: int, state: RunState | None) -> Generator[Step, None, None]:
+        present = self._passes[index]
+        scale, schedule = present.scale, self._recipe.schedule
+        recovering = RecoveringObjective(
+            lambda: self._make_objective(present), lambda: self._shrink(present)
+        )
+        objective = recovering.attempt(lambda: self._preserve(present, recovering))
+        solver = recovering.attempt(lambda: self._make_solver(index, state, objective))
+        self._coarser = None  # with its objective, whose memory is needed now
+        totals = [] if state is None else list(state.totals)
+        self._job.pace.begin()
+        is_finest = index == len(self._passes) - 1
 
-    def _shape(self, index: int) -> Tensor:
-        """A stand-in for the start of a solver that is about to load its state."""
-        scale = self._scales[index]
-        return torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
+        def has_ended() -> bool:
+            is_pointless = present.focus is not None and self._layout.tile != 0
+            return is_pointless or is_over(totals, scale, schedule)
 
-    def _at_scale(
-        self, index: int, before: list[SolverLike], state: RunState | None
-    ) -> Generator[Step, None, SolverLike]:
-        scale, schedule = self._scales[index], self._stylizer.recipe.schedule
-        sturdy = RecoveringObjective(self._objective_at(scale), lambda: self._smaller(scale))
-        objective = sturdy.attempted(lambda: self._keeping(scale, sturdy))
-        coarser = before.pop() if before else None
-        solver = sturdy.attempted(lambda: self._solver(index, coarser, state, objective.evaluate))
-        coarser = None  # with its objective: their memory is wanted
-        seen = [] if state is None else list(state.seen)
-        self._pace.begin()
-        finest, focus = index == len(self._scales) - 1, self._focus(scale)
-
-        def ended() -> bool:
-            in_vain = focus is not None and self._layout.tile != 0
-            return in_vain or is_over(seen, scale, schedule)
-
-        over = ended()
+        ended = has_ended()
         try:
-            if finest and over:
-                picture = sturdy.attempted(lambda: objective.shown(solver.picture))
-                losses = self._losses_saved(sturdy, objective, picture)
-                yield self._step(index, losses, 0.0, picture, last=True)
-            while not over:
-                losses = sturdy.attempted(solver.step)
-                seen.append(losses["total"])
+            if is_finest and ended:
+                picture = recovering.attempt(lambda: objective.restore(solver.picture))
+                losses = self._measure_saved(recovering, objective, picture)
+                yield self._make_step(index, losses, 0.0, picture, last=True)
+            while not ended:
+                losses = recovering.attempt(solver.step)
+                totals.append(losses["total"])
                 self._iteration += 1
-                over = ended()
-                picture = sturdy.attempted(lambda: objective.shown(solver.picture))
-                if finest and over:
-                    losses = self._losses_saved(sturdy, objective, picture)
-                self._keeper.offer(self._state(index, seen, solver))
-                pace = self._pace.after(self._work(scale))
-                left = pace * self._work_left(index, scale.iterations if over else len(seen))
-                yield self._step(index, losses, left, picture, last=finest and over)
-            if focus is not None:
-                self._worked = sturdy.attempted(lambda: objective.shown(solver.picture))
-            return solver
+                ended = has_ended()
+                picture = recovering.attempt(lambda: objective.restore(solver.picture))
+                if is_finest and ended:
+                    losses = self._measure_saved(recovering, objective, picture)
+                self._job.keeper.offer(self._make_state(index, totals, solver))
+                tile, halo = self._layout.tile, self._tools.halo
+                pace = self._job.pace.after(present.estimate_work(tile, halo))
+                done = scale.iterations if ended else len(totals)
+                left = estimate_work_left(self._passes, index, done, tile, halo)
+                yield self._make_step(index, losses, pace * left, picture, last=is_finest and ended)
+            if present.focus is not None:
+                self._focused = recovering.attempt(lambda: objective.restore(solver.picture))
+            self._coarser = solver
         except GeneratorExit:
-            self._keeper.keep(self._state(index, seen, solver))
+            self._job.keeper.keep(self._make_state(index, totals, solver))
             raise
         finally:
             solver.close()
 
-    def _solver(
-        self,
-        index: int,
-        coarser: SolverLike | None,
-        state: RunState | None,
-        evaluate: Evaluate,
-    ) -> SolverLike:
-        """Of a scale: begun, begun with what the coarser one learned, or as it was in a state."""
-        recipe = self._stylizer.recipe
-        start = self._start(index, coarser) if state is None else self._shape(index)
+    def _make_start(self, index: int) -> Tensor:
+        """Return what a pass starts from: the last pass's picture, or the recipe's start."""
+        scale, recipe, storage = self._passes[index].scale, self._recipe, self._storage
+        if self._focused is not None:
+            return self._focused
+        if self._coarser is not None:
+            start = tensors.enlarge(self._coarser.picture, scale.width, scale.height, storage)
+            detail, coarser = recipe.schedule.detail, self._passes[index - 1].scale
+            if not detail:
+                return start
+            return tensors.add_detail(start, self._content, coarser, detail, storage)
+        if self._job.past is not None:
+            return self._make_past_start(scale)
+        content = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
+        shown = self._styles[:1] if recipe.start.base == "style" else []
+        paintings = self._tools.make_paintings(shown, scale, storage)
+        base, regions = content, self._job.given.regions
+        if self._tools.draft is not None:
+            base = self._tools.draft(content, self._content, self._styles, regions)
+        start = tensors.make_start(recipe.start, base, paintings, recipe.seed, storage)
+        if start is content:
+            return start
+        weakness = regions.make_weakness_map(scale.width, scale.height, storage)
+        if weakness is None:
+            return start
+        return blend_images(start, content, weakness, storage)  # strength 0 is the photo
+
+    def _make_past_start(self, scale: Scale) -> Tensor:
+        past = self._job.past
+        assert past is not None
+        return tensors.picture_to_tensor(past.start, scale.width, scale.height, self._storage)
+
+    def _make_solver(
+        self, index: int, state: RunState | None, objective: PreservingObjective
+    ) -> Solver:
+        """Make a pass's solver: new, with what the coarser one learned, or from a state."""
+        recipe, scale = self._recipe, self._passes[index].scale
+        if state is None:
+            image = self._make_start(index)
+        else:  # a stand-in of the same shape
+            image = torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
         if recipe.style.distance == "neighbors":
-            self._begun = start.clone() if state is None else state.begun
-        solver = solver_for(recipe, start, evaluate, self._storage)
+            self._start = image.clone() if state is None else state.start
+        canvas = make_canvas(recipe, image, self._storage)
+
+        def evaluate(parameters: Sequence[Tensor]) -> tuple[dict[str, float], Parameters]:
+            (view,) = canvas.render(parameters)
+            losses, gradient = objective.evaluate(view.image)
+            return losses, canvas.pull_back(parameters, [gradient])
+
+        start = canvas.make_parameters(image)
+        solver = make_solver(recipe, canvas, start, evaluate, self._storage)
         if state is not None:
             solver.load(state.solver)
-        elif coarser is not None and recipe.schedule.carry:
-            solver.inherit(coarser.state())
+        elif self._coarser is not None and recipe.schedule.carry:
+            solver.inherit(self._coarser.state())
         return solver
 
-    def _work_left(self, index: int, done: int) -> float:
-        scale = self._scales[index]
-        here = (scale.iterations - done) * self._work(scale)
-        finer = self._scales[index + 1 :]
-        return here + total_work(finer, self._layout.tile, self._stylizer.halo)
+    def _measure_elapsed(self) -> float:
+        return self._elapsed_before + time.monotonic() - self._started
 
-    def _work(self, scale: Scale) -> float:
-        focus = self._focus(scale)
-        part = 1.0 if focus is None else focus.cost
-        return part * work(scale, self._layout.tile, self._stylizer.halo)
-
-    def _focus(self, scale: Scale) -> Focus | None:
-        """Where the iterations of a scale are spent; none: everywhere."""
-        return self._before.focus if self._before and scale is self._scales[0] else None
-
-    def _elapsed(self) -> float:
-        return self._elapsed_before + time.monotonic() - self._began
-
-    def _step(
+    def _make_step(
         self, index: int, losses: dict[str, float], eta_s: float, picture: Tensor, *, last: bool
     ) -> Step:
+        scale = self._passes[index].scale
         return Step(
             iteration=self._iteration,
-            total=sum(each.iterations for each in self._scales),
+            total=sum(each.scale.iterations for each in self._passes),
             scale=index,
-            scales=len(self._scales),
-            width=self._scales[index].width,
-            height=self._scales[index].height,
+            scales=len(self._passes),
+            width=scale.width,
+            height=scale.height,
             losses=losses,
-            elapsed_s=self._elapsed(),
+            elapsed_s=self._measure_elapsed(),
             eta_s=eta_s,
             tile=self._layout.tile,
             fell_back=self._fell_back,
             last=last,
             _image=picture,
-            _photo=self._photo,
-            _colors=self._stylizer.recipe.colors,
-            _kept=self._kept,
+            _photo=self._job.given.photo,
+            _colors=self._recipe.colors,
+            _kept=self._preserved,
         )
 
-    def _state(self, index: int, seen: list[float], solver: SolverLike) -> RunState:
+    def _make_state(self, index: int, totals: list[float], solver: Solver) -> RunState:
         return RunState(
-            recipe=self._recipe,
-            inputs=self._inputs,
+            recipe=self._job.recipe,
+            inputs=self._job.inputs,
             tile=self._layout.tile,
             scale=index,
-            seen=seen,
+            totals=totals,
             iteration=self._iteration,
-            elapsed_s=self._elapsed(),
+            elapsed_s=self._measure_elapsed(),
             solver=solver.state(),
-            begun=self._begun,
+            start=self._start,
         )
 
-    def _losses_saved(
-        self, sturdy: RecoveringObjective, objective: Kept, picture: Tensor
+    def _measure_saved(
+        self, recovering: RecoveringObjective, objective: PreservingObjective, picture: Tensor
     ) -> dict[str, float]:
-        return sturdy.attempted(
-            lambda: objective.losses(canvas.round_to_levels(picture, self._storage))
+        """Compute the losses of the picture as a file of 8 bits holds it."""
+        return recovering.attempt(
+            lambda: objective.compute_losses(tensors.round_to_levels(picture, self._storage))
         )
 
-    def _objective_at(self, scale: Scale) -> Callable[[], ObjectiveLike]:
-        def made() -> ObjectiveLike:
-            whole, self._whole = self._whole or self._whole_at(scale), None
-            focus = self._focus(scale)
-            if focus is None:
-                return whole
-            self._whole = whole  # for the iterations on all of the frame
-            if not isinstance(whole, Objective):  # whose features are not at hand
-                return whole
-            return FocusedObjective(whole, self._start(0, None), focus.worked, focus.still)
+    def _make_objective(self, present: Pass) -> Objective:
+        whole, self._whole = self._whole or self._make_whole_objective(present.scale), None
+        focus = present.focus
+        if focus is None:
+            return whole
+        self._whole = whole
+        if not isinstance(whole, WholeObjective):  # its features are not at hand
+            return whole
+        start = self._make_past_start(present.scale)
+        return FocusedObjective(whole, start, focus.changing, focus.unchanged)
 
-        return made
-
-    def _whole_at(self, scale: Scale) -> ObjectiveLike:
-        past = None if self._before is None else self._before.past(scale, self._storage)
-        return self._stylizer.objective(
-            *(self._content, self._styles, scale, self._layout.tile, self._storage),
-            *(self._regions, self._begun, past),
+    def _make_whole_objective(self, scale: Scale) -> Objective:
+        past, storage = self._job.past, self._storage
+        photo = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
+        situation = Situation(
+            scale,
+            storage,
+            tile=self._layout.tile,
+            start=self._start,
+            past=None if past is None else past.resize(scale, storage),
+        )
+        return make_objective(
+            self._tools,
+            photo,
+            self._tools.make_paintings(self._styles, scale, storage),
+            self._job.given.regions,
+            situation,
         )
 
-    def _keeping(self, scale: Scale, objective: ObjectiveLike) -> Kept:
-        focus = self._focus(scale)
-        if focus is not None:
-            return Kept(objective, self._storage, self._start(0, None), focus.outside())
-        kept = self._kept = self._regions.make_kept_mask(scale.width, scale.height, self._storage)
-        if kept is None:
-            return Kept(objective, self._storage)
-        photo = canvas.picture_to_tensor(self._content, scale.width, scale.height, self._storage)
-        return Kept(objective, self._storage, photo, kept)
+    def _preserve(self, present: Pass, objective: Objective) -> PreservingObjective:
+        """Wrap an objective so that what must stay is preserved."""
+        scale, storage = present.scale, self._storage
+        if present.focus is not None:
+            start = self._make_past_start(scale)
+            return PreservingObjective(objective, storage, start, present.focus.make_mask())
+        regions = self._job.given.regions
+        preserved = regions.make_kept_mask(scale.width, scale.height, storage)
+        self._preserved = preserved
+        if preserved is None:
+            return PreservingObjective(objective, storage)
+        photo = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
+        return PreservingObjective(objective, storage, photo, preserved)
 
-    def _smaller(self, scale: Scale) -> bool:
-        """Go on in tiles of half the side, the first time that memory runs out."""
+    def _shrink(self, present: Pass) -> bool:
+        """Continue in tiles of half the side, the first time that memory runs out."""
         self._whole = None
-        longest = max(scale.width, scale.height)
-        present = min(self._layout.tile or longest, longest)
-        tile = next((tile for tile in TILES if tile <= present // 2), TILES[-1])
-        whole = self._stylizer.recipe.style.distance == "neighbors"
-        if self._fell_back or tile >= present or whole:
+        longest = max(present.scale.width, present.scale.height)
+        side = min(self._layout.tile or longest, longest)
+        tile = next((tile for tile in TILES if tile <= side // 2), TILES[-1])
+        needs_whole = self._recipe.style.distance == "neighbors"
+        if self._fell_back or tile >= side or needs_whole:
             return False
         self._layout = replace(self._layout, tile=tile)
         self._fell_back = True

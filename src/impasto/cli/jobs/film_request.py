@@ -14,7 +14,7 @@ from impasto._version import __version__
 from impasto.encoders.sources import hash_file
 from impasto.image.picture import Picture
 from impasto.network.network_files import find_network_file, network_there
-from impasto.optimize.checkpoint import essence
+from impasto.optimize.checkpoint import describe_recipe
 from impasto.recipe.recipe import Recipe
 from impasto.video.clip.frames import Clip
 from impasto.video.clip.reading import NUMBER_PATTERN, list_numbered_files
@@ -72,7 +72,7 @@ class Film:
             "version": [__version__, STABILIZER_VERSION],
             "clip": source,
             "rate": str(self.clip.format.rate),
-            "recipe": json.loads(essence(self.recipe)),
+            "recipe": json.loads(describe_recipe(self.recipe)),
             "network": _network(self.recipe, options.weights),
             "painting": [each.compute_sha256() for each in self.paintings],
             "size": list(self.size),

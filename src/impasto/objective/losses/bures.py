@@ -1,4 +1,4 @@
-"""Style as a Gaussian: the Wasserstein-2 distance to the painting's features, to second order.
+"""Style as a Gaussian: the 2-Wasserstein distance to the painting's features, to second order.
 
 The squared 2-Wasserstein distance of two Gaussians is |m - m*|^2 plus the squared Bures distance of
 their covariances, whose second-order form around the painting's covariance S* is
@@ -6,9 +6,9 @@ their covariances, whose second-order form around the painting's covariance S* i
     1/2 sum_ij (Q^T (S - S*) Q)_ij^2 / (l_i + l_j),      S* = Q diag(l) Q^T
 
 (Bhatia, Jain and Lim, "On the Bures-Wasserstein distance between positive definite matrices",
-arXiv:1712.01504). One eigen-decomposition a painting, made once, makes it as cheap to evaluate and
-as smooth as the Gram loss, which weighs all directions alike: there, the few directions of large
-variance drown those that tell a brush stroke from a smear, and the optimizer reaches them last.
+arXiv:1712.01504). With one eigendecomposition per painting it is as cheap and as smooth as the Gram
+loss. The Gram loss weighs all directions alike, so that the few directions of large variance hide
+those that tell a brush stroke from a smear, and the optimizer reaches these last.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.objective.losses.layer_losses import spread_of
+from impasto.objective.losses.gram import measure_spread
 from impasto.objective.statistics.moments import Moments
 
 DAMPING = 1.0
-"""Added to every eigenvalue, in units of their mean: below it, directions weigh as in the Gram
-loss. Far from the painting the second-order form overstates what is wrong in a direction the
-painting barely uses, and 0.1 already spends the iterations there (`benchmarks/RESULTS.md`)."""
+"""Added to every eigenvalue, in units of their mean. Below it, directions weigh as in the Gram
+loss. Far from the painting, the second-order form overstates errors in directions that the painting
+barely uses. A damping of 0.1 already spends the iterations there."""
 
 
 @dataclass(frozen=True)
 class BuresTarget:
-    """A painting's statistics of one layer, ready to be compared with.
+    """A painting's statistics of one layer, prepared for :func:`bures_loss`.
 
     Attributes:
         mean: [C].
         covariance: [C, C].
         axes: [C, C], the eigenvectors of the covariance in columns.
-        stiffness: [C, C], what a squared deviation along two axes counts.
-        spread: what the distance is relative to: the trace of the covariance, or its floor.
+        stiffness: [C, C], weight of a squared deviation along each pair of axes.
+        spread: unit of the distance: the trace of the covariance, or its floor.
     """
 
     mean: Tensor
@@ -46,7 +46,7 @@ class BuresTarget:
     spread: float
 
 
-def bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
+def make_bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
     """Decompose the moments of the painting(s), in float64 on the CPU.
 
     Args:
@@ -55,7 +55,7 @@ def bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
     """
     covariance = painting.covariance
     values, axes = torch.linalg.eigh(covariance.cpu().double())
-    spread = spread_of(painting)
+    spread = measure_spread(painting)
     shifted = values.clamp(min=0) + damping * spread / len(values)
     return BuresTarget(
         painting.mean,
@@ -67,14 +67,14 @@ def bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
 
 
 def bures_loss(moments: Moments, target: BuresTarget) -> Tensor:
-    """Squared distance over the painting's own spread.
+    """Compute the squared distance over the painting's own spread.
 
     Args:
         moments: of the result, mean [C] and second moment [C, C].
         target: of the painting(s), equal C.
 
     Returns:
-        A scalar >= 0; about 1 when a result of no texture is compared with the painting.
+        A scalar >= 0; about 1 for a result without texture.
     """
     change = target.axes.T @ (moments.covariance - target.covariance) @ target.axes
     shift = (moments.mean - target.mean).square().sum()

@@ -1,10 +1,10 @@
-"""The relaxed earth mover's distance: every feature near one of the painting's, and the reverse.
+"""The relaxed earth mover's distance: each feature to its nearest in the painting, and back.
 
-Of a plan that moves one set of features onto another, each of the two marginals alone is kept: all
-then go to their nearest, and the larger of both costs bounds the true one from below (Kolkin,
-Salavon and Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and Self-Similarity",
-arXiv:1904.12785). Under the cosine distance it does not see how strong features are: the paper, and
-the recipe's ``remd``, add a loss of means and covariances.
+A transport plan between two sets of features has two marginal constraints. With only one of them,
+every feature goes to its nearest, and the larger of the two costs is a lower bound of the true one
+(Kolkin, Salavon and Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and
+Self-Similarity", arXiv:1904.12785). The cosine distance ignores how strong features are, so the
+paper and the recipe's ``remd`` add a loss of means and covariances.
 """
 
 from __future__ import annotations
@@ -18,34 +18,35 @@ from torch import Tensor
 Cost = Literal["cosine", "euclidean"]
 
 CHUNK = 2**22
-"""Most costs at work together, 16 MB of them."""
+"""Costs computed together: 16 MB."""
 
 
 def relaxed_earth_mover(points: Tensor, target: Tensor, cost: Cost) -> Tensor:
-    """max(mean_i min_j C_ij, mean_j min_i C_ij).
+    """Compute max(mean_i min_j C_ij, mean_j min_i C_ij).
 
     Args:
         points: [N, C] of the result.
         target: [M, C] of the painting(s).
-        cost: ``cosine``, 1 - cos, in [0, 2], or ``euclidean``: half the squared distance, of which
-            the cosine is that of unit vectors. Unsquared, its slope would jump where features have
-            arrived, and L-BFGS stall.
+        cost: ``cosine``, 1 - cos, in [0, 2], or ``euclidean``, half the squared distance (for unit
+            vectors the two are equal). The distance itself has a slope that jumps where features
+            have arrived, and L-BFGS stalls there.
 
     Returns:
         A scalar >= 0.
     """
     if cost == "cosine":
         points, target = (F.normalize(each, dim=1) for each in (points, target))
-    # The gradient of a minimum is that of what attains it; the others need not be kept.
-    forth, back = _nearest(points.detach(), target), _nearest(target, points.detach())
+    # The gradient of a minimum is that of the pair that attains it.
+    forth = _find_nearest(points.detach(), target)
+    back = _find_nearest(target, points.detach())
     return torch.maximum(
         (points - target[forth]).square().sum(1).mean(),
         (points[back] - target).square().sum(1).mean(),
     ).div(2)
 
 
-def _nearest(points: Tensor, others: Tensor) -> Tensor:
-    """The index of the nearest other of each point, [N]."""
+def _find_nearest(points: Tensor, others: Tensor) -> Tensor:
+    """Return the index [N] of each point's nearest other."""
     rows = max(1, CHUNK // len(others))
     away = others.square().sum(1)
     parts = torch.split(points, rows)

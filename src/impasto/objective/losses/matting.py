@@ -1,9 +1,9 @@
-"""Photorealism: how far a picture is from a photo recolored, patch by patch, by affine maps.
+"""Photorealism: how far a picture is from the photo recolored by local affine maps.
 
 Luan, Paris, Shechtman and Bala, "Deep Photo Style Transfer" (arXiv:1703.07511) hold a picture to
 the photo's matting Laplacian (Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image
-Matting", 2008). Its quadratic form is a sum over windows of what the best affine map of the photo's
-colors leaves unexplained, which box filters give and no matrix of the picture's size is needed.
+Matting", 2008). Its quadratic form is a sum, over windows, of what the best affine map of the
+photo's colors leaves unexplained. Box filters compute it, without a matrix of the picture's size.
 """
 
 from __future__ import annotations
@@ -20,55 +20,55 @@ EPSILON = 1e-5
 
 
 def matting_energy(image: Tensor, photo: Tensor, epsilon: float = EPSILON) -> Tensor:
-    """``sum over channels c of V_c^T L V_c``, with L the matting Laplacian of the photo.
+    """Compute ``sum over channels c of V_c^T L V_c``, with L the matting Laplacian of the photo.
 
     Args:
-        image: [1, C, H, W], V; sides of 3 px and more have windows.
-        photo: [1, 3, H, W] RGB in [0, 1], of the same dtype; float32 is solved in float64.
+        image: [1, C, H, W], V; sides below 3 px have no windows.
+        photo: [1, 3, H, W] RGB in [0, 1], of the same dtype; float32 is computed in float64.
         epsilon: above 0.
 
     Returns:
-        A scalar >= 0 of the image's dtype, differentiable in it: a sum over windows, so that parts
-        of a picture that share none add up.
+        A scalar >= 0 of the image's dtype, differentiable in it. It is a sum over windows, so that
+        the energies of parts that share no window add up.
     """
     if min(image.shape[-2:]) < WINDOW:
         return image.new_zeros(())
-    # Differences of nearly equal means, which float32 would lose; MPS has nothing wider.
+    # Float32 would lose differences of nearly equal means; MPS has nothing wider.
     wide = torch.float32 if image.device.type == "mps" else torch.float64
-    values, colors = (_centered(each[0].to(wide)) for each in (image, photo))
+    values, colors = (_center(each[0].to(wide)) for each in (image, photo))
     shared = _covariance(values[:, None], colors[None])
     with torch.no_grad():
-        # The energy is a minimum over the maps: its gradient passes by them.
+        # The energy is a minimum over the maps, so its gradient in the maps is zero.
         spread = _covariance(colors[:, None], colors[None])
         spread += epsilon / PIXELS * torch.eye(3, dtype=wide, device=image.device)[..., None, None]
-        maps = _solved(spread, shared)
+        maps = _solve(spread, shared)
         mapped = torch.einsum("cdhw,dehw,cehw->", maps, spread, maps)
-    varying = (_mean(values.square()) - _mean(values).square()).sum()
+    varying = (_average(values.square()) - _average(values).square()).sum()
     return (PIXELS * (varying - 2 * (maps * shared).sum() + mapped)).to(image.dtype)
 
 
 def matting_loss(image: Tensor, photo: Tensor) -> Tensor:
-    """The energy of a picture a pixel, a scalar >= 0; arguments as above."""
+    """Compute :func:`matting_energy` per pixel, a scalar >= 0."""
     return matting_energy(image, photo) / (image.shape[2] * image.shape[3])
 
 
-def _mean(planes: Tensor) -> Tensor:
-    """[..., H - 2, W - 2]: of every window."""
+def _average(planes: Tensor) -> Tensor:
+    """Return the mean of every window, [..., H - 2, W - 2]."""
     return F.avg_pool2d(planes, WINDOW, stride=1)
 
 
 def _covariance(one: Tensor, other: Tensor) -> Tensor:
-    """[C, D, H - 2, W - 2] of [C, 1, H, W] and [1, D, H, W] in every window."""
-    return _mean(one * other) - _mean(one) * _mean(other)
+    """Return the covariance [C, D, H - 2, W - 2] of [C, 1, H, W] and [1, D, H, W] by window."""
+    return _average(one * other) - _average(one) * _average(other)
 
 
-def _centered(planes: Tensor) -> Tensor:
-    """Less their mean over the picture, which no window minds."""
+def _center(planes: Tensor) -> Tensor:
+    """Subtract the mean over the picture, which changes no covariance."""
     return planes - planes.detach().mean((1, 2), keepdim=True)
 
 
-def _solved(spread: Tensor, shared: Tensor) -> Tensor:
-    """[C, 3, ...]: the maps ``a`` with ``a spread = shared``, spread [3, 3, ...] symmetric."""
+def _solve(spread: Tensor, shared: Tensor) -> Tensor:
+    """Solve ``a spread = shared`` for the maps a, [C, 3, ...]; spread [3, 3, ...] is symmetric."""
     first, second, third = spread.unbind(0)
     cofactors = torch.stack(
         [

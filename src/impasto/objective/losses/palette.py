@@ -1,8 +1,9 @@
-"""The palette: a picture's colors, to be near the painting's.
+"""The palette: a picture's colors, held near the painting's.
 
 Colors are compared in OKLab, where equal distances look equally large, by the relaxed earth
-mover's distance: moments match colors on average, this one match each to one that is there. They
-are averages over boxes, since single pixels, pulled alone, come out as specks.
+mover's distance. Moments match colors on average; this distance matches each color to one that the
+painting has. Colors are averaged over boxes, since single pixels that are pulled alone become
+specks.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from torch import Tensor
 from impasto.image.color.spaces import CONE_TO_OKLAB, LINEAR_TO_CONE
 
 DARK = 1e-3
-"""Added to the response of the eye's cones: its cube root would have an infinite slope at black."""
+"""Added to the cone response, whose cube root has an infinite slope at black."""
 LEAST_SPREAD = 0.05
 """In OKLab: the standard deviation below which a painting counts as of one color."""
 
 
-def oklab(colors: Tensor) -> Tensor:
-    """OKLab (L about [0, 1], a and b about [-0.4, 0.4]) of sRGB colors [K, 3] in [0, 1].
+def convert_to_oklab(colors: Tensor) -> Tensor:
+    """Convert sRGB colors [K, 3] in [0, 1] to OKLab (L about [0, 1], a and b about [-0.4, 0.4]).
 
-    As :func:`impasto.image.color.spaces.srgb_to_oklab`, but differentiable, and at black as well.
+    As :func:`impasto.image.color.spaces.srgb_to_oklab`, but differentiable, also at black.
     """
     low = colors / 12.92
     high = ((colors.clamp(min=0.04) + 0.055) / 1.055) ** 2.4

@@ -1,12 +1,12 @@
-"""Content as self-similarity: which places of a picture look alike, whatever they look like.
+"""Content as self-similarity: which places of a picture resemble each other.
 
-The matrix of cosine distances between features, its columns normalized to sum to 1, is what is kept
-(Kolkin, Salavon and Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and
-Self-Similarity", arXiv:1904.12785, after Shechtman and Irani 2007). It leaves the colors free,
-where squared differences of features hold on to the photo's.
+The matrix of cosine distances between features, with columns normalized to sum to 1, is held near
+the photo's (Kolkin, Salavon and Shakhnarovich, "Style Transfer by Relaxed Optimal Transport and
+Self-Similarity", arXiv:1904.12785, after Shechtman and Irani 2007). It leaves the colors free;
+squared differences of features do not.
 
-The paper's absolute differences have no slope at the photo itself, where our runs begin, and a full
-one next to it. Their squares, relative to the photo's, are as smooth as L-BFGS needs.
+The paper's absolute differences have a kink at the photo, where runs start. Their squares, relative
+to the photo's, are as smooth as L-BFGS needs.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.objective.losses.layer_losses import TINY
+from impasto.objective.losses.content import TINY
 
 
-def distances(points: Tensor) -> Tensor:
-    """Cosine distances [K, K] between features [K, C], the columns summing to 1."""
+def measure_distances(points: Tensor) -> Tensor:
+    """Compute the cosine distances [K, K] between features [K, C]; each column sums to 1."""
     unit = F.normalize(points, dim=1)
     distance = 1 - unit @ unit.T
     return distance / distance.sum(0).clamp(min=TINY)
 
 
 def self_similarity_loss(points: Tensor, target: Tensor) -> Tensor:
-    """Squared difference of the distances, over their own sum of squares.
+    """Compute the squared difference of the distances, over the target's sum of squares.
 
     Args:
         points: [K, C] features of the result.
@@ -34,4 +34,6 @@ def self_similarity_loss(points: Tensor, target: Tensor) -> Tensor:
     Returns:
         A scalar >= 0.
     """
-    return (distances(points) - target).square().sum() / target.square().sum().clamp(min=TINY)
+    return (measure_distances(points) - target).square().sum() / target.square().sum().clamp(
+        min=TINY
+    )

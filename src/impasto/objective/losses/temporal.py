@@ -1,4 +1,4 @@
-"""What a frame of a film is kept near: the frames before it, brought to where things are now."""
+"""Temporal consistency: a film's frame stays near earlier results, warped to its own motion."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from impasto.objective.tiles import Tile
 
 
-class Past(NamedTuple):
-    """A picture to stay near, and where.
+class PastResult(NamedTuple):
+    """A picture to stay near, and how reliable each of its pixels is.
 
     Attributes:
         picture: [1, 3, H, W] RGB in [0, 1].
@@ -21,23 +21,23 @@ class Past(NamedTuple):
     picture: Tensor
     reliability: Tensor
 
-    def seen_by(self, tile: Tile, device: torch.device) -> Past:
-        """What a tile owns of it."""
-        picture, reliability = (tile.begun(tile.seen(each), 0) for each in self)
-        return Past(picture.to(device), reliability.to(device))
+    def cut(self, tile: Tile, device: torch.device) -> PastResult:
+        """Return the part that a tile owns."""
+        picture, reliability = (tile.cut_core(tile.cut(each), 0) for each in self)
+        return PastResult(picture.to(device), reliability.to(device))
 
 
-def temporal_energy(image: Tensor, past: Past) -> Tensor:
-    """Sum over pixels of the reliability times the squared difference, the mean of channels.
+def temporal_energy(image: Tensor, past: PastResult) -> Tensor:
+    """Sum, over pixels, the reliability times the squared difference averaged over channels.
 
-    Divided by the number of pixels this is the temporal consistency loss of Ruder, Dosovitskiy and
+    Divided by the number of pixels, this is the temporal consistency loss of Ruder, Dosovitskiy and
     Brox, "Artistic Style Transfer for Videos" (arXiv:1604.08610). Their long-term loss, a sum of
-    such terms, differs from this one by a constant if the picture is the mean of theirs by
-    reliability and the reliability the sum of theirs.
+    such terms, differs from this one by a constant if the picture is their mean weighted by
+    reliability, and the reliability is the sum of theirs.
 
     Args:
         image: [1, 3, H, W] in [0, 1].
-        past: of its size.
+        past: of the same size.
 
     Returns:
         A scalar >= 0.

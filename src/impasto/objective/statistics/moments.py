@@ -1,9 +1,8 @@
-"""Moments: the statistics of a feature map that every statistical style loss is made of.
+"""Moments: the statistics that Gram, covariance, mean/std and Wasserstein losses are functions of.
 
-A layer's features at the positions of a picture are a cloud of points in C dimensions. Its
-(weighted) mean and second moment are all that Gram, covariance, mean/std and Gaussian Wasserstein
-losses look at. Moments are additive over tiles, devices and regions, and the moments of several
-paintings blend linearly; covariances would not.
+A layer's features at the positions of a picture are a cloud of points in C dimensions; its moments
+are the weighted mean and the weighted mean outer product. Moments are additive over tiles, views,
+devices and regions, and the moments of several paintings blend linearly. Covariances do neither.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Moments:
-    """Statistics of one layer's features over some positions.
+    """First and second moment of one layer's features over some positions.
 
     Attributes:
         mean: [C], the mean feature.
         second: [C, C], the mean outer product of features: the Gram matrix over H*W.
-        weight: the sum of the positions' weights (their count, without a mask).
+        weight: sum of the positions' weights; without a mask, their number.
     """
 
     mean: Tensor
@@ -37,11 +36,11 @@ class Moments:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """What a loss is a function of."""
+        """The tensors that a loss is a function of."""
         return self.mean, self.second
 
-    def merged(self, other: Moments) -> Moments:
-        """The moments of both sets of positions together."""
+    def merge(self, other: Moments) -> Moments:
+        """Return the moments of both sets of positions together."""
         weight = self.weight + other.weight
         share = other.weight / weight
         return Moments(
@@ -51,13 +50,13 @@ class Moments:
         )
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """In float32, to be summed (float64 stays float64)."""
+def to_summing_dtype(tensor: Tensor) -> Tensor:
+    """Convert to float32, in which sums are accurate enough; float64 stays float64."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 class _Moments(torch.autograd.Function):
-    """Mean and X^T X / M: the gradient of both is one product, where autograd would make three."""
+    """Mean and X^T X / M. The gradient of both is one matrix product; autograd would make three."""
 
     @staticmethod
     def forward(ctx: Any, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,8 +71,8 @@ class _Moments(torch.autograd.Function):
 
 
 class _WeightedMoments(torch.autograd.Function):
-    """As above with a share for every point; what is kept for the gradient is the points, which
-    all regions have in common, and not their products with each region's shares.
+    """The same with a share for every point. The backward pass keeps the points, which all regions
+    have in common, and not their products with each region's shares.
     """
 
     @staticmethod
@@ -89,34 +88,37 @@ class _WeightedMoments(torch.autograd.Function):
         return torch.addmm(mean, points, second + second.T).mul_(shares), None
 
 
-def measure(features: Tensor, mask: Tensor | None = None) -> Moments:
-    """Moments of a feature map, in float32 (float64 stays float64).
+def measure_moments(features: Tensor, mask: Tensor | None = None) -> Moments:
+    """Measure the moments of a feature map, in float32 (float64 stays float64).
 
     Args:
         features: [1, C, H, W], any floating dtype.
-        mask: [H, W] weights >= 0 of the positions, at least one of them above 0; none: all 1.
+        mask: [H, W] weights >= 0 of the positions, at least one above 0. None: all are 1.
 
     Returns:
         Moments normalized by the mask's own area, differentiable in ``features``.
+
+    Raises:
+        ValueError: the mask is 0 everywhere.
     """
     weight = None if mask is None else float(mask.cpu().double().sum())
-    (found,) = measure_each(features, [mask], [weight])
-    if found is None:
-        raise ValueError("the mask shows nothing")
-    return found
+    (moments,) = measure_region_moments(features, [mask], [weight])
+    if moments is None:
+        raise ValueError("the mask is 0 everywhere")
+    return moments
 
 
-def measure_each(
+def measure_region_moments(
     features: Tensor, masks: Sequence[Tensor | None], weights: Sequence[float | None]
 ) -> list[Moments | None]:
-    """As :func:`measure`, for several masks of the same features; none for one that is all 0.
+    """Measure the moments of the same features in several regions. None: a mask is 0 everywhere.
 
     Args:
         features: [1, C, H, W].
-        masks: [H, W] in [0, 1] each, or none.
-        weights: the sum of each: to find it here would be a synchronization every time.
+        masks: [H, W] in [0, 1] each. None: all positions.
+        weights: sum of each mask, given since summing here would synchronize the device each time.
     """
-    points = wide(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
+    points = to_summing_dtype(features[0].permute(1, 2, 0).reshape(-1, features.shape[1]))
     return [_measure(points, *each) for each in zip(masks, weights, strict=True)]
 
 
@@ -132,7 +134,7 @@ def _measure(points: Tensor, mask: Tensor | None, weight: float | None) -> Momen
 
 
 def blend(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
-    """The mixture of several paintings' moments, in the given proportions.
+    """Mix the moments of several paintings in the given proportions.
 
     Args:
         moments: one for each painting, equal C.

@@ -1,7 +1,7 @@
 """Samples: a bounded number of a picture's features, whatever its size.
 
-Losses that compare features one by one, not by their moments, look at these: at points of a grid,
-whose features are as they are, or at the averages over its boxes, in which every position counts.
+Losses that compare features one by one, not by their moments, use samples: the features at the
+points of a grid, or averages over its boxes, in which every position counts.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from torch import Tensor
 
 from impasto.encoders.layers import get_cell_size
 from impasto.objective.statistics.gauge import Features, Statistics
-from impasto.objective.statistics.moments import wide
+from impasto.objective.statistics.moments import to_summing_dtype
 from impasto.objective.statistics.region_masks import RegionMasks
 from impasto.objective.tiles import Tile
 
 SIDE = 32
-"""Points or boxes a side of the grid."""
+"""Points or boxes along a side of the grid."""
 TINY = 1e-12
-"""Of a box, that counts as something."""
+"""Least coverage of a box that counts."""
 CANDIDATES = 4 * SIDE
-"""Points a side among which a region's are chosen."""
+"""Points along a side that a region's points are chosen from."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Of one layer and region.
+    """The samples of one layer and region.
 
     Attributes:
-        points: [K, C], in a fixed order; those of a tile are zero where others have theirs.
-        weight: 1, of every part: no two have the same sample, or they have shares of it.
+        points: [K, C], in a fixed order. A tile has zeros where other tiles have their samples.
+        weight: 1 for every part: each sample lies in one part, or is the sum of its parts' shares.
     """
 
     points: Tensor
@@ -40,16 +40,16 @@ class Samples:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """What a loss is a function of."""
+        """The tensors that a loss is a function of."""
         return (self.points,)
 
-    def merged(self, other: Samples) -> Samples:
-        """Of both parts together."""
+    def merge(self, other: Samples) -> Samples:
+        """Return the samples of both parts together."""
         return Samples(self.points + other.points)
 
 
 def mix(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
-    """As many of each painting's, evenly spread, as come near the given proportions.
+    """Choose evenly spread samples of several paintings, in about the given proportions.
 
     Args:
         samples: one for each painting, equal C.
@@ -57,68 +57,64 @@ def mix(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
     """
     chosen, largest = [], max(weights)
     for each, weight in zip(samples, weights, strict=True):
-        have = len(each.points)
-        count = round(have * weight / largest)
-        chosen.append(each.points[torch.arange(count) * have // max(count, 1)])
+        available = len(each.points)
+        count = round(available * weight / largest)
+        chosen.append(each.points[torch.arange(count) * available // max(count, 1)])
     return Samples(torch.cat(chosen))
 
 
-class Points:
-    """Features at the points of a grid; of a region, at points of a finer one that lie in it."""
+class PointGauge:
+    """Samples features at the points of a grid, or in a region at points of a finer grid."""
 
     def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
         """Choose the points.
 
         Args:
-            layers: to take features of.
+            layers: whose features are sampled.
             size: (height, width) of the picture, in pixels.
-            regions: of the picture.
+            regions: the regions of the picture.
         """
         self._places = [
-            (layer, _places(_cells(size, layer), mask))
+            (layer, _choose_places(_count_cells(size, layer), mask))
             for layer in layers
-            for mask in regions.masks(layer)
+            for mask in regions.of_layer(layer)
         ]
 
     def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
-        """See :class:`impasto.objective.statistics.gauge.Gauge`; what is found are
-        :class:`Samples`.
-        """
+        """See :class:`impasto.objective.statistics.gauge.Gauge`; measures :class:`Samples`."""
         return [
-            None if places is None else _taken(features[layer], *places, get_cell_size(layer), tile)
+            None
+            if places is None
+            else _sample_places(features[layer], places, get_cell_size(layer), tile)
             for layer, places in self._places
         ]
 
 
-class Averages:
-    """Averages over the boxes of a grid; of a region, over the boxes it fills at least half as much
-    as the one it fills most.
+class AverageGauge:
+    """Averages features over the boxes of a grid. In a region, the boxes that count are those it
+    fills at least half as much as the box that it fills most.
     """
 
     def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
-        """Cut the picture into boxes; arguments as of :class:`Points`."""
+        """Cut the picture into boxes; arguments as for :class:`PointGauge`."""
         self._boxes = [
-            _Boxes.of(layer, mask, *(_shares(side) for side in _cells(size, layer)))
-            for layer in layers
-            for mask in regions.masks(layer)
+            _Boxes.cut(layer, size, mask) for layer in layers for mask in regions.of_layer(layer)
         ]
 
     def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
-        """See :class:`impasto.objective.statistics.gauge.Gauge`; what is found are
-        :class:`Samples`.
-        """
-        return [boxes.averages(features[boxes.layer], tile) for boxes in self._boxes]
+        """See :class:`impasto.objective.statistics.gauge.Gauge`; measures :class:`Samples`."""
+        return [boxes.average(features[boxes.layer], tile) for boxes in self._boxes]
 
 
 @dataclass(frozen=True)
 class _Boxes:
-    """Of a layer's positions in one region.
+    """The boxes of one layer and region.
 
     Attributes:
-        rows, columns: [boxes, side], the weights of positions in averages along a side.
-        mask: of the region; none: it is everything.
-        filled: [boxes], how much of each box it fills.
-        full: [K], which boxes count; none of them if the region is empty.
+        rows, columns: [boxes, side], weights of the positions in the averages along a side.
+        mask: of the region. None: the whole picture.
+        filled: [boxes], how much of each box the region fills.
+        full: [K], indices of the boxes that count; empty for an empty region.
     """
 
     layer: str
@@ -129,8 +125,9 @@ class _Boxes:
     full: Tensor
 
     @classmethod
-    def of(cls, layer: str, mask: Tensor | None, rows: Tensor, columns: Tensor) -> _Boxes:
-        """See above."""
+    def cut(cls, layer: str, size: tuple[int, int], mask: Tensor | None) -> _Boxes:
+        """Cut a picture of a size (height, width) in pixels into boxes."""
+        rows, columns = (_weigh_positions(side) for side in _count_cells(size, layer))
         if mask is None:
             filled = torch.ones(len(rows) * len(columns))
         else:
@@ -138,18 +135,20 @@ class _Boxes:
         full = (filled >= max(float(filled.max()) / 2, TINY)).nonzero()[:, 0]
         return cls(layer, rows, columns, mask, filled, full)
 
-    def averages(self, features: Tensor, tile: Tile | None) -> Samples | None:
-        """Of a picture's features [1, C, h, w], or what a tile's add to them."""
-        points = wide(features[0])
+    def average(self, features: Tensor, tile: Tile | None) -> Samples | None:
+        """Average a picture's features [1, C, h, w], or return what a tile adds to the averages."""
+        points = to_summing_dtype(features[0])
         if not len(self.full):
             return None
         if self.mask is not None:
-            part = self.mask if tile is None else tile.part(self.mask, get_cell_size(self.layer))
+            part = (
+                self.mask if tile is None else tile.cut_part(self.mask, get_cell_size(self.layer))
+            )
             points = points * part.to(points)
         full = self.full.to(points.device)
-        return Samples(self._sums(points, tile)[full] / self.filled.to(points)[full, None])
+        return Samples(self._sum(points, tile)[full] / self.filled.to(points)[full, None])
 
-    def _sums(self, points: Tensor, tile: Tile | None) -> Tensor:
+    def _sum(self, points: Tensor, tile: Tile | None) -> Tensor:
         rows, columns = self.rows, self.columns
         if tile is not None:
             rows = rows[:, tile.rows.places(get_cell_size(self.layer))]
@@ -158,13 +157,13 @@ class _Boxes:
         return sums.flatten(0, 1)
 
 
-def _cells(size: tuple[int, int], layer: str) -> tuple[int, int]:
+def _count_cells(size: tuple[int, int], layer: str) -> tuple[int, int]:
     cell = get_cell_size(layer)
     return size[0] // cell, size[1] // cell
 
 
-def _places(size: tuple[int, int], mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    """Rows and columns of at most SIDE^2 points, the same each time; none where the mask is 0."""
+def _choose_places(size: tuple[int, int], mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """Choose rows and columns of at most SIDE^2 points. None: the mask is 0 everywhere."""
     most = SIDE if mask is None else CANDIDATES
     rows, columns = (
         ((torch.arange(min(side, most)) + 0.5) * side / min(side, most)).long() for side in size
@@ -178,28 +177,29 @@ def _places(size: tuple[int, int], mask: Tensor | None) -> tuple[Tensor, Tensor]
     count = min(SIDE**2, int((reached.diff(prepend=reached.new_zeros(1)) > 0).sum()))
     if not count:
         return None
-    # Equal steps of the accumulated weight: a point is taken as likely as the mask is strong there.
+    # Equal steps of the accumulated weight: a point is chosen as often as the mask is strong there.
     levels = (torch.arange(count, dtype=torch.float64) + 0.5) / count * reached[-1]
     chosen = torch.searchsorted(reached, levels)
     return down[chosen], across[chosen]
 
 
-def _taken(
-    features: Tensor, rows: Tensor, columns: Tensor, cell: int, tile: Tile | None
+def _sample_places(
+    features: Tensor, places: tuple[Tensor, Tensor], cell: int, tile: Tile | None
 ) -> Samples:
-    """The features [1, C, h, w] at some places of the picture, as far as a tile has them."""
+    """Sample features [1, C, h, w] at the places of the picture that a tile owns."""
+    rows, columns = places
     if tile is not None:
         rows, columns = rows - tile.rows.start // cell, columns - tile.columns.start // cell
     height, width = features.shape[2:]
     here = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     which = here.nonzero()[:, 0]
-    points = wide(features[0, :, rows[which], columns[which]].T)
+    points = to_summing_dtype(features[0, :, rows[which], columns[which]].T)
     zeros = points.new_zeros(len(rows), features.shape[1])
     return Samples(zeros.index_copy(0, which.to(points.device), points))
 
 
-def _shares(side: int) -> Tensor:
-    """[boxes, side] weights of positions in the averages of equal parts of a side, float64."""
+def _weigh_positions(side: int) -> Tensor:
+    """Return the weights [boxes, side] of positions in the averages of equal parts of a side."""
     count = min(side, SIDE)
     edges = torch.arange(count + 1, dtype=torch.float64) * side / count
     cells = torch.arange(side, dtype=torch.float64)

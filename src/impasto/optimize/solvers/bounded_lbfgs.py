@@ -1,182 +1,205 @@
-"""L-BFGS inside the box [0, 1], in bands of rows: its two dozen pictures may lie on disk."""
+"""L-BFGS inside the box [0, 1]: two-metric projection, with the two-loop recursion on free pixels.
+
+The method of Bertsekas, "Projected Newton methods for optimization problems with simple
+constraints" (1982), as Schmidt, Kim and Sra, "Projected Newton-type methods in machine learning"
+(2011) describe it for L-BFGS:
+
+1. Numbers at a bound whose gradient pushes outward are held; the others are free.
+2. The two-loop recursion (Nocedal 1980) runs on the free numbers and gives the direction.
+3. The step is projected onto the box. If the loss rises, it is tried again shorter; each trial is
+   one evaluation.
+4. The pair (change of the parameters, change of the gradient) is taken from the projected step.
+
+The initial inverse Hessian is a preconditioner that trusts coarse structure; see
+:mod:`impasto.optimize.solvers.precondition`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from impasto.canvas.view import Canvas, Parameters
 from impasto.engine.storage import Storage
-from impasto.optimize.solvers.precondition import emphasize_coarse, reach
-from impasto.optimize.solvers.solver import Evaluate, resized
+from impasto.optimize.solvers.banded import Banded, count_numbers
+from impasto.optimize.solvers.precondition import emphasize_coarse, get_reach
+from impasto.optimize.solvers.solver import Evaluate
 from impasto.recipe.tables import SolverChoice
 
 LEAST_CURVATURE = 1e-10
-"""Of a pair, relative to the change of its gradient squared; below it, it says nothing."""
+"""Least curvature of a useful pair, relative to the square of its gradient's change."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What an accepted step taught.
+    """What an accepted step says about the curvature.
 
     Attributes:
-        moved: change of the picture.
-        turned: change of the gradient.
-        gain: a scalar, the length of the inverse curvature along the preconditioned gradient.
+        moved: s, the change of the parameters.
+        turned: y, the change of the gradient.
+        gain: a scalar, s.y / y.Py with the preconditioner P: the scale of the initial inverse
+            Hessian.
     """
 
-    moved: Tensor
-    turned: Tensor
+    moved: Parameters
+    turned: Parameters
     gain: Tensor
 
 
 class BoundedLbfgs:
-    """L-BFGS that knows the box: pixels at a bound with the gradient pushing outward are held, the
-    two-loop recursion runs on the free ones, the step is projected, and curvature pairs are taken
-    from where the projected step really went (two-metric projection, Bertsekas 1982; Schmidt, Kim
-    and Sra 2011). A step that raises the loss is tried again shorter, each trial one evaluation.
+    """L-BFGS inside the box [0, 1]; see the module.
 
-    All scalars of the recursion stay on the device: the only synchronizations of a step are the
-    losses and whether a pair is worth keeping.
+    All scalars of the recursion stay on the device: a step synchronizes only for the losses and to
+    decide whether a pair is worth keeping.
     """
 
     SHRINK = 0.3
-    """Of a step that raised the loss."""
+    """Factor of a step that raised the loss."""
     SHORTEST = 1e-3
-    """Of the full step; below it a history has become useless and is dropped."""
+    """Least fraction of the full step; below it the history is useless and is dropped."""
     FIRST_MOVE = 0.02
-    """Mean change of a pixel in the first step, when no curvature is known yet."""
+    """Mean change of a number in the first step, when no curvature is known."""
 
     def __init__(
-        self, settings: SolverChoice, start: Tensor, evaluate: Evaluate, storage: Storage
+        self,
+        settings: SolverChoice,
+        canvas: Canvas,
+        start: Sequence[Tensor],
+        evaluate: Evaluate,
+        storage: Storage,
     ) -> None:
         self._settings = settings
+        self._canvas = canvas
         self._evaluate = evaluate
         self._storage = storage
-        self._image = storage.hold(start.detach())
+        self._banded = Banded(storage)
+        self._parameters = self._banded.hold([each.detach() for each in start])
         self._losses: dict[str, float] = {}
-        self._gradient = self._image
+        self._gradient = self._parameters
         self._pairs: list[Pair] = []
         self._length = 1.0
 
     @property
     def picture(self) -> Tensor:
-        return self._image
+        return self._canvas.show(self._parameters)
 
     def step(self) -> dict[str, float]:
         if not self._losses:
-            self._losses, self._gradient = self._evaluate(self._image)
+            self._losses, self._gradient = self._evaluate(self._parameters)
             return self._losses
-        trial = self._direction()
-        for rows in self._storage.split_rows(trial):
-            move = trial[..., rows, :]
-            move.mul_(self._length).add_(self._image[..., rows, :]).clamp_(0, 1)
+        trial = self._find_direction()
+        length = self._length
+        self._banded.assign(
+            trial, lambda d, x: (d * length + x).clamp_(0, 1), trial, self._parameters
+        )
         losses, gradient = self._evaluate(trial)
         if not losses["total"] <= self._losses["total"]:
             self._length *= self.SHRINK
             if self._length < self.SHORTEST and self._pairs:
-                self._pairs, self._length = [], 1.0  # of FIRST_MOVE from here on
+                self._pairs, self._length = [], 1.0
             return self._losses
-        self._learn(trial, gradient)
-        self._image, self._losses, self._gradient = trial, losses, gradient
+        self._remember(
+            self._banded.map(torch.sub, trial, self._parameters),
+            self._banded.map(torch.sub, gradient, self._gradient),
+        )
+        self._parameters, self._losses, self._gradient = trial, losses, gradient
         self._length = 1.0
         return losses
 
-    def _learn(self, image: Tensor, gradient: Tensor) -> None:
-        """Keep what a step from the present picture and gradient to these teaches."""
-        moved, turned = self._storage.like(image), self._storage.like(image)
-        for rows in self._storage.split_rows(image):
-            s, y = moved[..., rows, :], turned[..., rows, :]
-            torch.sub(image[..., rows, :], self._image[..., rows, :], out=s)
-            torch.sub(gradient[..., rows, :], self._gradient[..., rows, :], out=y)
-        self._keep(moved, turned)
-
-    def _keep(self, moved: Tensor, turned: Tensor) -> None:
-        """Remember a pair, if the gradient turned the way of a minimum."""
-        along = energy = spread = moved.new_zeros(())
-        for rows, emphasized in self._emphasized(turned):
-            y = turned[..., rows, :]
-            along, energy = along + (moved[..., rows, :] * y).sum(), energy + y.square().sum()
-            spread = spread + (y * emphasized).sum()
+    def _remember(self, moved: Parameters, turned: Parameters) -> None:
+        """Keep a pair if its curvature is positive."""
+        emphasized = self._emphasize(turned)
+        along, energy, spread = self._banded.sum(
+            lambda s, y, py: ((s * y).sum(), y.square().sum(), (y * py).sum()),
+            moved,
+            turned,
+            emphasized,
+        )
         if bool(along > LEAST_CURVATURE * energy):
             pair = Pair(moved, turned, along / spread)
             self._pairs = [*self._pairs, pair][-self._settings.history :]
 
-    def _direction(self) -> Tensor:
-        """Where to go; a new tensor."""
-        move, free = self._storage.like(self._image), self._free()
-        for rows in self._storage.split_rows(move):
-            torch.mul(self._gradient[..., rows, :], -free[..., rows, :], out=move[..., rows, :])
+    def _find_direction(self) -> Parameters:
+        """Run the two-loop recursion on the free numbers; returns a new vector."""
+        banded, free = self._banded, self._find_free()
+        d = banded.map(lambda g, f: g * -f, self._gradient, free)
         if not self._pairs:
-            return self._first_move(move, free)
-        recursion = []
+            return self._scale_first_move(self._precondition(d, free, d[0].new_ones(())))
+        loop = []
         for pair in reversed(self._pairs):
-            curvature, along = self._curvature(pair, move, free)
-            for rows in self._storage.split_rows(move):
-                move[..., rows, :] -= along * pair.turned[..., rows, :] * free[..., rows, :]
-            recursion.append((pair, curvature, along))
-        move = self._preconditioned(move, free, self._pairs[-1].gain)
-        for pair, curvature, along in reversed(recursion):
-            back = move.new_zeros(())
-            for rows in self._storage.split_rows(move):
-                # The step is zero where it may not go: no need to mask the other factor.
-                back = back + (pair.turned[..., rows, :] * move[..., rows, :]).sum()
-            # A pair without curvature, marked by an infinite one, takes no part.
-            share = along - back / curvature
-            for rows in self._storage.split_rows(move):
-                move[..., rows, :] += share * pair.moved[..., rows, :] * free[..., rows, :]
-        return move
+            curvature, alpha = self._project_on_pair(pair, d, free)
+            banded.assign(
+                d,
+                lambda d_, y, f, alpha=alpha: d_ - alpha * y * f,
+                d,
+                pair.turned,
+                free,
+            )
+            loop.append((pair, curvature, alpha))
+        d = self._precondition(d, free, self._pairs[-1].gain)
+        for pair, curvature, alpha in reversed(loop):
+            # d is 0 where it is held, so y need not be masked.
+            (back,) = banded.sum(lambda y, d_: ((y * d_).sum(),), pair.turned, d)
+            share = alpha - back / curvature
+            banded.assign(
+                d,
+                lambda d_, s, f, share=share: d_ + share * s * f,
+                d,
+                pair.moved,
+                free,
+            )
+        return d
 
-    def _curvature(self, pair: Pair, move: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-        """Curvature along a pair's free pixels, infinite if not positive; ``move`` along it."""
-        curvature = energy = along = move.new_zeros(())
-        for rows in self._storage.split_rows(move):
-            s, y = pair.moved[..., rows, :], pair.turned[..., rows, :] * free[..., rows, :]
-            curvature, energy = curvature + (s * y).sum(), energy + y.square().sum()
-            along = along + (s * move[..., rows, :]).sum()
+    def _project_on_pair(
+        self, pair: Pair, d: Parameters, free: Parameters
+    ) -> tuple[Tensor, Tensor]:
+        """Return s.y on the free numbers, infinite if it is not positive, and s.d / s.y."""
+
+        def multiply(s: Tensor, y: Tensor, f: Tensor, d: Tensor) -> tuple[Tensor, ...]:
+            y = y * f
+            return (s * y).sum(), y.square().sum(), (s * d).sum()
+
+        curvature, energy, along = self._banded.sum(multiply, pair.moved, pair.turned, free, d)
         curvature = torch.where(curvature > LEAST_CURVATURE * energy, curvature, torch.inf)
         return curvature, along / curvature
 
-    def _first_move(self, move: Tensor, free: Tensor) -> Tensor:
-        move = self._preconditioned(move, free, move.new_ones(()))
-        size = move.new_zeros(())
-        for rows in self._storage.split_rows(move):
-            size = size + move[..., rows, :].abs().sum()
-        scale = self.FIRST_MOVE / (size / move.numel() + 1e-30)
-        for rows in self._storage.split_rows(move):
-            move[..., rows, :] *= scale
-        return move
+    def _scale_first_move(self, d: Parameters) -> Parameters:
+        (size,) = self._banded.sum(lambda d_: (d_.abs().sum(),), d)
+        scale = self.FIRST_MOVE / (size / count_numbers(d) + 1e-30)
+        self._banded.assign(d, lambda d_: d_ * scale, d)
+        return d
 
-    def _preconditioned(self, move: Tensor, free: Tensor, gain: Tensor) -> Tensor:
-        result = self._storage.like(move)
-        for rows, emphasized in self._emphasized(move):
-            torch.mul(emphasized, free[..., rows, :] * gain, out=result[..., rows, :])
-        return result
+    def _precondition(self, d: Parameters, free: Parameters, gain: Tensor) -> Parameters:
+        """Apply the initial inverse Hessian on the free numbers."""
+        emphasized = self._emphasize(d)
+        self._banded.assign(emphasized, lambda e, f: e * (f * gain), emphasized, free)
+        return emphasized
 
-    def _emphasized(self, gradient: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """The rows of :func:`emphasize_coarse`, from those around them."""
-        octaves, height = self._settings.octaves, gradient.shape[-2]
-        halo = reach(octaves)
-        for rows in self._storage.split_rows(gradient):
-            first, last = max(0, rows.start - halo), min(height, rows.stop + halo)
-            strip = emphasize_coarse(gradient[..., first:last, :], octaves)
-            yield rows, strip[..., rows.start - first : rows.stop - first, :]
+    def _emphasize(self, vector: Parameters) -> Parameters:
+        octaves = self._settings.octaves
 
-    def _free(self) -> Tensor:
-        """1 where a pixel may move and 0 where it is held."""
-        free = self._storage.like(self._image)
-        for rows in self._storage.split_rows(free):
-            image, gradient = self._image[..., rows, :], self._gradient[..., rows, :]
-            held = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-            free[..., rows, :] = ~held
-        return free
+        def filter_rows(rows: Tensor) -> Tensor:
+            is_image = rows.dim() == 4
+            return emphasize_coarse(rows, octaves) if is_image else rows
+
+        return self._banded.filter(vector, filter_rows, get_reach(octaves))
+
+    def _find_free(self) -> Parameters:
+        """Return 1 where a number may move and 0 where it is held."""
+
+        def decide(x: Tensor, g: Tensor) -> Tensor:
+            held = ((x <= 0) & (g > 0)) | ((x >= 1) & (g < 0))
+            return (~held).to(x)
+
+        return self._banded.map(decide, self._parameters, self._gradient)
 
     def state(self) -> dict[str, Any]:
         return {
-            "image": self._image,
+            "parameters": self._parameters,
             "losses": self._losses,
             "gradient": self._gradient,
             "pairs": [(pair.moved, pair.turned, pair.gain) for pair in self._pairs],
@@ -184,20 +207,16 @@ class BoundedLbfgs:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        hold = self._storage.hold
-        self._image, self._gradient = hold(state["image"]), hold(state["gradient"])
-        device = self._storage.device
-        self._pairs = [Pair(hold(s), hold(y), g.to(device)) for s, y, g in state["pairs"]]
+        hold, device = self._banded.hold, self._storage.device
+        self._parameters, self._gradient = hold(state["parameters"]), hold(state["gradient"])
+        self._pairs = [Pair(hold(s), hold(y), gain.to(device)) for s, y, gain in state["pairs"]]
         self._losses, self._length = state["losses"], state["length"]
 
     def inherit(self, state: dict[str, Any]) -> None:
-        # The gradient of a mean over N pixels is 1/N of a pixel's own.
-        ratio = state["image"].numel() / self._image.numel()
+        # The gradient of a mean over N numbers is 1/N of each number's own.
+        ratio = count_numbers(state["parameters"]) / count_numbers(self._parameters)
         for moved, turned, _ in state["pairs"]:
-            self._keep(
-                resized(moved, self._image, self._storage),
-                resized(turned, self._image, self._storage, ratio),
-            )
+            self._remember(self._canvas.adapt(moved, 1.0), self._canvas.adapt(turned, ratio))
 
     def close(self) -> None:
         pass

@@ -1,9 +1,9 @@
-"""A first guess of the inverse Hessian that trusts coarse structure more than single pixels.
+"""A preconditioner that trusts coarse structure more than single pixels.
 
-Natural pictures, and what style losses ask of them, vary mostly at low frequencies, while a
-network's gradient is full of its own pooling grid. Solving in the coefficients of a pyramid, as
-STROTSS does, amounts to multiplying gradients by the pyramid times its transpose: a sum of blurs
-with growing gain. Used as L-BFGS's initial matrix it needs no pyramid and no other canvas.
+Natural pictures, and what style losses ask of them, vary mostly at low frequencies, while the
+gradient of a network shows its own pooling grid. Optimizing the coefficients of a pyramid, as
+STROTSS does, multiplies gradients by the pyramid times its transpose: a sum of blurs with growing
+gain. Used as the initial matrix of L-BFGS, this sum needs no pyramid and no other canvas.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from impasto.engine.blur import blur
 
 
 def emphasize_coarse(gradient: Tensor, octaves: int) -> Tensor:
-    """``g + sum over k of 2**k * blur(g, sigma = 2**(k-1))`` for k = 1 to ``octaves``.
+    """Compute ``g + sum over k of 2**k * blur(g, sigma = 2**(k-1))`` for k = 1 to ``octaves``.
 
     Linear; symmetric and positive definite away from the border.
 
@@ -28,6 +28,6 @@ def emphasize_coarse(gradient: Tensor, octaves: int) -> Tensor:
     return result
 
 
-def reach(octaves: int) -> int:
-    """How far, in pixels, :func:`emphasize_coarse` looks in each direction."""
+def get_reach(octaves: int) -> int:
+    """Return how many pixels :func:`emphasize_coarse` depends on in each direction."""
     return round(3 * 2.0 ** (octaves - 1)) if octaves else 0

@@ -1,14 +1,15 @@
 """SciPy's L-BFGS-B as a solver that can be stepped, stopped and resumed.
 
 ``scipy.optimize.minimize`` owns its loop and hides its state. A thread runs it and hands over one
-evaluation at a time; it is begun anew from the best picture after ``restart_every`` evaluations, as
-the classical Keras script does after 20. As there, SciPy looks at the count only between line
-searches, so that a round may take some evaluations more. Those of the current round are kept: a
-resumed run replays them to the solver from memory and stands exactly where the first one stood.
+evaluation at a time. After ``restart_every`` evaluations a new round starts from the best picture,
+as in the classical Keras script, where it is 20. SciPy checks the count only between line searches,
+so that a round may take a few more. The evaluations of the current round are kept: a resumed run
+replays them from memory and continues exactly where the first run was.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -18,11 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from impasto.canvas.view import Canvas, Parameters, copy_to_memory
 from impasto.engine.storage import Storage
-from impasto.optimize.solvers.solver import Evaluate, in_memory
+from impasto.optimize.solvers.solver import Evaluate
 from impasto.recipe.tables import SolverChoice
 
-Vector = NDArray[np.float64]
+FlatVector = NDArray[np.float64]
 
 
 class _Abandoned(Exception):  # noqa: N818 -- ends the solver's thread; not an error
@@ -30,60 +32,68 @@ class _Abandoned(Exception):  # noqa: N818 -- ends the solver's thread; not an e
 
 
 class ScipyLbfgsb:
-    """Byrd, Lu, Nocedal and Zhu 1995, as wrapped by SciPy; float64 vectors, float32 network. Its
-    state is in memory, whatever the storage.
+    """Byrd, Lu, Nocedal and Zhu 1995, as wrapped by SciPy: float64 vectors, float32 network.
+
+    The state lies in memory, whatever the storage.
     """
 
     def __init__(
-        self, settings: SolverChoice, start: Tensor, evaluate: Evaluate, storage: Storage
+        self,
+        settings: SolverChoice,
+        canvas: Canvas,
+        start: Sequence[Tensor],
+        evaluate: Evaluate,
+        storage: Storage,
     ) -> None:
         self._settings = settings
+        self._canvas = canvas
         self._evaluate = evaluate
-        self._start = start.detach().to(storage.device, copy=True)
-        self._best = self._start.clone()
+        self._device = storage.device
+        self._start: Parameters = [each.detach().to(self._device, copy=True) for each in start]
+        self._best: Parameters = [each.clone() for each in self._start]
         self._lowest = float("inf")
-        self._log: list[tuple[dict[str, float], Tensor]] = []
+        self._log: list[tuple[dict[str, float], Parameters]] = []
         self._round: _Round | None = None
 
     @property
     def picture(self) -> Tensor:
-        return self._best
+        return self._canvas.show(self._best)
 
     def step(self) -> dict[str, float]:
         try:
-            return self._stepped()
+            return self._continue_round()
         except BaseException:
             self.close()  # the next step replays this round
             raise
 
-    def _stepped(self) -> dict[str, float]:
+    def _continue_round(self) -> dict[str, float]:
         if self._round is None:
-            self._round = _Round(self._settings, self._vector(self._start))
+            self._round = _Round(self._settings, _flatten(self._start))
             for losses, gradient in self._log:
                 self._round.ask()
-                self._round.answer(losses["total"], self._vector(gradient))
-        asked = self._round.ask()
-        if asked is None:
-            self._begin_round_at_best()
-            return self._stepped()
-        image = torch.from_numpy(asked.astype(np.float32)).to(self._start.device)
-        image = image.view_as(self._start)
-        losses, gradient = self._evaluate(image)
+                self._round.answer(losses["total"], _flatten(gradient))
+        point = self._round.ask()
+        if point is None:
+            self._start_round_at_best()
+            return self._continue_round()
+        parameters = self._unflatten(point)
+        losses, gradient = self._evaluate(parameters)
         if losses["total"] < self._lowest:
             self._lowest = losses["total"]
-            self._best = image
+            self._best = parameters
         self._log.append((losses, gradient))
-        self._round.answer(losses["total"], self._vector(gradient))
+        self._round.answer(losses["total"], _flatten(gradient))
         return losses
 
-    def _begin_round_at_best(self) -> None:
+    def _start_round_at_best(self) -> None:
         self.close()
         self._log = []
         self._start = self._best
 
-    @staticmethod
-    def _vector(tensor: Tensor) -> Vector:
-        return tensor.detach().cpu().numpy().astype(np.float64).reshape(-1)
+    def _unflatten(self, point: FlatVector) -> Parameters:
+        flat = torch.from_numpy(point.astype(np.float32)).to(self._device)
+        parts = flat.split([each.numel() for each in self._start])
+        return [part.view_as(each) for part, each in zip(parts, self._start, strict=True)]
 
     def state(self) -> dict[str, Any]:
         return {
@@ -95,11 +105,11 @@ class ScipyLbfgsb:
 
     def load(self, state: dict[str, Any]) -> None:
         self.close()
-        for name, value in in_memory(state, self._start.device).items():
+        for name, value in copy_to_memory(state, self._device).items():
             setattr(self, f"_{name}", value)
 
     def inherit(self, state: dict[str, Any]) -> None:
-        """Nothing: as in the tutorials."""
+        """Ignore what a coarser solver has learned, as in the tutorials."""
 
     def close(self) -> None:
         if self._round is not None:
@@ -108,37 +118,37 @@ class ScipyLbfgsb:
 
 
 class _Round:
-    """One ``minimize`` in a thread: ``ask`` for a point, ``answer`` with value and slope."""
+    """One call of ``minimize`` in a thread: ``ask`` for a point, ``answer`` with loss and slope."""
 
-    def __init__(self, settings: SolverChoice, start: Vector) -> None:
+    def __init__(self, settings: SolverChoice, start: FlatVector) -> None:
         self._settings = settings
-        self._asked: SimpleQueue[Vector | BaseException | None] = SimpleQueue()
-        self._answered: SimpleQueue[tuple[float, Vector] | None] = SimpleQueue()
+        self._points: SimpleQueue[FlatVector | BaseException | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[float, FlatVector] | None] = SimpleQueue()
         self._thread = Thread(target=self._minimize, args=(start,), daemon=True)
         self._thread.start()
 
-    def ask(self) -> Vector | None:
-        """The next point to evaluate; none when the round is over."""
-        asked = self._asked.get()
-        if isinstance(asked, BaseException):
-            raise asked
-        return asked
+    def ask(self) -> FlatVector | None:
+        """Return the next point to evaluate. None: the round is over."""
+        point = self._points.get()
+        if isinstance(point, BaseException):
+            raise point
+        return point
 
-    def answer(self, value: float, slope: Vector) -> None:
-        self._answered.put((value, slope))
+    def answer(self, value: float, slope: FlatVector) -> None:
+        self._answers.put((value, slope))
 
     def abandon(self) -> None:
-        self._answered.put(None)
+        self._answers.put(None)
         self._thread.join()
 
-    def _evaluate(self, point: Vector) -> tuple[float, Vector]:
-        self._asked.put(point.copy())
-        answer = self._answered.get()
+    def _evaluate(self, point: FlatVector) -> tuple[float, FlatVector]:
+        self._points.put(point.copy())
+        answer = self._answers.get()
         if answer is None:
             raise _Abandoned
         return answer
 
-    def _minimize(self, start: Vector) -> None:
+    def _minimize(self, start: FlatVector) -> None:
         from scipy.optimize import Bounds, minimize
 
         try:
@@ -157,7 +167,12 @@ class _Round:
             )
         except _Abandoned:
             return
-        except BaseException as error:  # raised again in the asking thread
-            self._asked.put(error)
+        except BaseException as error:  # raised again in the thread that asks
+            self._points.put(error)
             return
-        self._asked.put(None)
+        self._points.put(None)
+
+
+def _flatten(tensors: Sequence[Tensor]) -> FlatVector:
+    parts = [each.detach().cpu().numpy().astype(np.float64).reshape(-1) for each in tensors]
+    return np.concatenate(parts)

@@ -16,7 +16,7 @@ from impasto.engine.sizes import SHORTEST
 from impasto.errors import InputError
 from impasto.image.files.atomic import replace_atomically
 from impasto.image.picture import to_levels
-from impasto.optimize.checkpoint import essence
+from impasto.optimize.checkpoint import describe_recipe
 from impasto.recipe.recipe import parse_recipe
 from impasto.studio.decoding.decoder import FilmOrder
 from impasto.studio.queue import job_files
@@ -105,7 +105,7 @@ class FilmJob:
         """Return what the frames depend on, except for the clip, which is in the same folder."""
         return {
             "version": __version__,
-            "recipe": json.loads(essence(self._recipe)),
+            "recipe": json.loads(describe_recipe(self._recipe)),
             "painting": [each.compute_sha256() for each in self._paintings],
             "size": list(self._size),
             "stability": self._film.stability,

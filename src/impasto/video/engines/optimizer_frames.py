@@ -18,8 +18,8 @@ from impasto.engine.step import Step
 from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture
 from impasto.network.network_draft import make_optimizer_engine
-from impasto.optimize.focus import Focus, focus_of
-from impasto.optimize.past_frames import Before
+from impasto.optimize.focus import Focus, find_focus
+from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import Recipe
 from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
@@ -99,18 +99,18 @@ class OptimizerFrameEngine:
         """Optimize a frame, beginning with what the memory predicts."""
         photo, _ = self._prepare(frame, ())
         if memory is None:
-            engine, before, effort = self._first, None, None
+            engine, past, effort = self._first, None, None
         else:
             engine, effort = self._later, self.effort_for(memory)
-            before = Before(
+            past = PastFrames(
                 Picture(predict_start(frame, memory)),
                 Picture(np.ascontiguousarray(memory.result)),
                 Mask(memory.reliability, "reliability"),
                 effort.focus,
-                effort.there,
+                effort.focus_iterations,
             )
         inputs = Inputs.read(engine.recipe, photo, self._prepared)
-        with closing(engine.run(inputs, before=before)) as steps:
+        with closing(engine.run(inputs, past=past)) as steps:
             for step in steps if effort is None else effort.limit(steps):
                 self._on_step(step)
         return finish_picture(step, photo, engine.recipe).pixels
@@ -150,13 +150,13 @@ class Effort:
     Attributes:
         alone: iterations on all of it, if there are no others.
         after: iterations on all of it that follow those in boxes.
-        there: iterations in boxes around what is least reliable.
+        focus_iterations: iterations in boxes around what is least reliable.
         focus: these boxes. None: there are none.
     """
 
     alone: int
     after: int = 0
-    there: int = 0
+    focus_iterations: int = 0
     focus: Focus | None = None
 
     def limit(self, steps: Iterable[Step]) -> Iterator[Step]:
@@ -186,10 +186,10 @@ def choose_effort(first: float, reliability: Floats, cell: int | None) -> Effort
     """
     unsure, after = 1 - reliability, count_iterations(first, 0.0)
     alone = count_iterations(first, float(unsure.mean()))
-    focus = focus_of(reliability, cell) if cell and after >= ENOUGH else None
+    focus = find_focus(reliability, cell) if cell and after >= ENOUGH else None
     if focus is None:
         return Effort(alone)
-    inside = float(unsure[focus.outside().numpy() == 0].mean())
+    inside = float(unsure[focus.make_mask().numpy() == 0].mean())
     return Effort(alone, after, max(1, count_iterations(first, inside) - after), focus)
 
 

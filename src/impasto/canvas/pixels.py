@@ -1,0 +1,62 @@
+"""The canvas of pictures: the parameters are the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from impasto.canvas.view import Parameters, View
+from impasto.engine.storage import Storage
+from impasto.engine.tensors import rows_of
+
+
+class PixelCanvas:
+    """A picture whose pixels are moved within [0, 1]."""
+
+    def __init__(self, width: int, height: int, storage: Storage) -> None:
+        """Make a canvas of a size in pixels.
+
+        Args:
+            width, height: of the picture.
+            storage: of its parameters.
+        """
+        self._size = height, width
+        self._storage = storage
+
+    def make_parameters(self, image: Tensor) -> Parameters:
+        """Return the parameters that show an image [1, 3, H, W] in [0, 1]."""
+        return [image]
+
+    def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [View(parameters[0])]
+
+    def pull_back(
+        self,
+        parameters: Sequence[Tensor],  # noqa: ARG002
+        gradients: Sequence[Tensor],
+    ) -> Parameters:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return list(gradients)
+
+    def project(self, parameters: Parameters) -> None:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        (image,) = parameters
+        for rows in self._storage.split_rows(image):
+            image[..., rows, :].clamp_(0, 1)
+
+    def show(self, parameters: Sequence[Tensor]) -> Tensor:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return parameters[0]
+
+    def adapt(self, tensors: Sequence[Tensor], factor: float) -> Parameters:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [self._resize(each.cpu(), factor) for each in tensors]
+
+    def _resize(self, field: Tensor, factor: float) -> Tensor:
+        height, width = self._size
+        result = self._storage.empty(*field.shape[:2], height, width)
+        for rows in self._storage.split_rows(result):
+            result[..., rows, :] = rows_of(field, width, height, rows) * factor
+        return result

@@ -1,0 +1,72 @@
+"""Canvases and their views.
+
+A canvas is a set of parameters and a differentiable map to one or more views. The objective sees
+only views; solvers move only parameters. The parameters are arguments of every method, since
+solvers hold several sets of them: trial steps, averages, the best so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from impasto.engine.storage import Storage
+
+Parameters = list[Tensor]
+"""Tensors of at least two dimensions; the solvers walk through them in bands of rows."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An image of a canvas.
+
+    Attributes:
+        image: [1, 3, H, W] RGB in [0, 1].
+        weight: [H, W] in [0, 1], how much each pixel counts. None: all count alike.
+    """
+
+    image: Tensor
+    weight: Tensor | None = None
+
+
+class Canvas(Protocol):
+    """Something that is painted on."""
+
+    def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
+        """Return the views of the canvas: one, or several, always in the same order."""
+
+    def pull_back(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Parameters:
+        """Return the gradient in the parameters, given the gradient in each view's image."""
+
+    def project(self, parameters: Parameters) -> None:
+        """Move parameters, in place, to the nearest ones that are allowed."""
+
+    def show(self, parameters: Sequence[Tensor]) -> Tensor:
+        """Return the image [1, 3, H, W] in [0, 1] that a person is shown."""
+
+    def adapt(self, tensors: Sequence[Tensor], factor: float) -> Parameters:
+        """Bring tensors of the shapes of a coarser canvas's parameters to this one's shapes.
+
+        Args:
+            tensors: what a solver learned about the coarser canvas.
+            factor: the result is multiplied by it.
+        """
+
+
+def copy_to_memory(value: Any, device: Any) -> Any:
+    """Copy a solver's state to a device: its tensors, from wherever they lie."""
+    if isinstance(value, Tensor):
+        return value.to(device, copy=True)
+    if isinstance(value, dict):
+        return {name: copy_to_memory(each, device) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copy_to_memory(each, device) for each in value)
+    return value
+
+
+def hold(tensors: Sequence[Tensor], storage: Storage) -> Parameters:
+    """Copy tensors into a storage."""
+    return [storage.hold(tensor) for tensor in tensors]

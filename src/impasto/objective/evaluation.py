@@ -1,0 +1,167 @@
+"""What every objective shares: features of pictures, losses by name, and the terms of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.encoders.layers import PIXELS
+from impasto.encoders.vgg import Encoder
+from impasto.objective.losses.matting import matting_loss
+from impasto.objective.losses.smoothness import total_variation
+from impasto.objective.losses.temporal import PastResult, temporal_energy
+from impasto.objective.statistics.gauge import Features, add_by_name
+from impasto.recipe.recipe import Recipe
+
+TERMS = ("content", "style", "palette", "smoothness", "photorealism", "temporal")
+"""The losses that a recipe weighs. Content, style and smoothness are always reported, the others
+only if the recipe uses them."""
+
+
+class Objective(Protocol):
+    """What a picture of one size costs; to be minimized."""
+
+    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Return the losses by name, ``total`` among them, and the gradient of the total.
+
+        Args:
+            image: [1, 3, H, W] RGB in [0, 1]. The gradient has its shape.
+        """
+
+    def compute_losses(self, image: Tensor) -> dict[str, float]:
+        """Return the losses by name, ``total`` among them."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of a picture by name, each multiplied by its weight. Scalars, float32."""
+
+    terms: dict[str, Tensor]
+
+    @classmethod
+    def weigh(cls, recipe: Recipe, *parts: Mapping[str, Tensor]) -> Losses:
+        """Multiply losses by the recipe's weights. A loss that has several parts is their sum."""
+        losses = add_by_name(*parts)
+        return cls(
+            {name: get_weight(recipe, name) * losses[name] for name in TERMS if name in losses}
+        )
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum."""
+        return torch.stack(list(self.terms.values())).sum()
+
+    def as_numbers(self) -> dict[str, float]:
+        """Return ``{"total": ..., "content": ..., "style": ..., "smoothness": ...}`` as floats."""
+        values = torch.stack([self.total, *self.terms.values()]).detach().tolist()
+        return dict(zip(("total", *self.terms), values, strict=True))
+
+
+def get_weight(recipe: Recipe, term: str) -> float:
+    """Return the weight of a loss. At strength 0 the photo is not smoothed either."""
+    weight: float = getattr(recipe, term).weight
+    return recipe.strength * weight if term == "smoothness" else weight
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """An encoder, as a recipe uses it.
+
+    Attributes:
+        recipe: its layers, activation scale and terms.
+        encoder: with taps for every layer of the recipe; see :func:`list_taps`.
+        autocast: dtype of the convolutions. None: the dtype of the pictures.
+    """
+
+    recipe: Recipe
+    encoder: Encoder
+    autocast: torch.dtype | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder computes."""
+        return self.encoder.device
+
+    def extract(self, image: Tensor) -> Features:
+        """Return the activations of a picture, and the picture itself under :data:`PIXELS`.
+
+        Args:
+            image: [1, 3, H, W] in [0, 1], a picture or a part of one. It may lie on another
+                device; its gradient goes back there.
+        """
+        context: AbstractContextManager[object] = nullcontext()
+        if self.autocast is not None:
+            context = torch.autocast(self.device.type, self.autocast)
+        image = image.to(self.device)
+        with context:
+            features = self.encoder(image)
+        scale = self.recipe.encoder.activation_scale
+        if scale != 1:
+            features = {layer: each * scale for layer, each in features.items()}
+        return {PIXELS: image, **features}
+
+
+def list_taps(recipe: Recipe) -> tuple[str, ...]:
+    """List the layers that the encoder must deliver for a recipe, without repetition."""
+    return tuple(dict.fromkeys([*recipe.content.layers, *recipe.style.layers]))
+
+
+@dataclass(frozen=True)
+class PixelTerms:
+    """The losses of the pixels themselves: smoothness, photorealism and temporal consistency.
+
+    Attributes:
+        recipe: which of them count.
+        photo: [1, 3, H, W]. None: photorealism does not count.
+        past: of the same size. None: the picture is not a frame of a film.
+        weight: [H, W] in [0, 1], how much each pixel counts. None: all count alike.
+    """
+
+    recipe: Recipe
+    photo: Tensor | None = None
+    past: PastResult | None = None
+    weight: Tensor | None = None
+
+    @classmethod
+    def choose(
+        cls,
+        recipe: Recipe,
+        photo: Tensor,
+        past: PastResult | None = None,
+        weight: Tensor | None = None,
+    ) -> PixelTerms:
+        """Keep what the recipe's terms need of a photo and a past result."""
+        return cls(
+            recipe,
+            photo if recipe.photorealism.weight else None,
+            past if recipe.temporal.weight else None,
+            weight,
+        )
+
+    def compute(self, image: Tensor, device: torch.device) -> dict[str, Tensor]:
+        """Compute the losses of a picture [1, 3, H, W] without their weights, on a device."""
+        losses = {"smoothness": torch.zeros((), dtype=image.dtype, device=device)}
+        if self.recipe.smoothness.weight:
+            variation = total_variation(image, self.recipe.smoothness.kind, self.weight)
+            losses["smoothness"] = variation.to(device)
+        if self.photo is not None:
+            losses["photorealism"] = matting_loss(image, self.photo).to(device)
+        if self.past is not None:
+            energy = temporal_energy(image, self.past) / self.past.reliability.numel()
+            losses["temporal"] = energy.to(device)
+        return losses
+
+
+def evaluate_by_autograd(
+    compute: Callable[[Tensor], Losses], image: Tensor
+) -> tuple[dict[str, float], Tensor]:
+    """Evaluate a differentiable objective: see :meth:`Objective.evaluate`."""
+    variable = image.detach().requires_grad_()
+    losses = compute(variable)
+    (gradient,) = torch.autograd.grad(losses.total, variable)
+    return losses.as_numbers(), gradient.contiguous()

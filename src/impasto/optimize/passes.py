@@ -1,0 +1,49 @@
+"""The passes of a run: a list that is made before the start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from impasto.engine.plan import total_work, work
+from impasto.engine.sizes import Scale
+from impasto.optimize.focus import Focus
+from impasto.optimize.past_frames import PastFrames
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One stretch of a run, with an objective and a solver of its own.
+
+    Attributes:
+        scale: size of the picture and number of iterations.
+        focus: the places of a film's frame that the iterations are spent on. None: everywhere.
+    """
+
+    scale: Scale
+    focus: Focus | None = None
+
+    def estimate_work(self, tile: int, halo: int) -> float:
+        """Estimate the work of one iteration, in pixels; see :func:`impasto.engine.plan.work`."""
+        share = 1.0 if self.focus is None else self.focus.cost
+        return share * work(self.scale, tile, halo)
+
+
+def plan_passes(scales: Sequence[Scale], past: PastFrames | None = None) -> tuple[Pass, ...]:
+    """List the passes of a run: its scales, coarse to fine.
+
+    A film's frame with a focus has a pass for it first, at the size of its only scale.
+    """
+    passes = tuple(Pass(scale) for scale in scales)
+    if past is None or past.focus is None:
+        return passes
+    return (Pass(replace(scales[-1], iterations=past.focus_iterations), past.focus), *passes)
+
+
+def estimate_work_left(
+    passes: Sequence[Pass], index: int, done: int, tile: int, halo: int
+) -> float:
+    """Estimate the work that is left after some iterations of a pass, in pixels."""
+    present = passes[index]
+    here = (present.scale.iterations - done) * present.estimate_work(tile, halo)
+    return here + total_work([each.scale for each in passes[index + 1 :]], tile, halo)

@@ -1,0 +1,48 @@
+"""Which canvas and which solver a recipe asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from impasto.canvas.pixels import PixelCanvas
+from impasto.canvas.pyramid import PyramidCanvas
+from impasto.engine.storage import Storage
+from impasto.optimize.solvers.adam import Adam
+from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
+from impasto.optimize.solvers.scipy_lbfgsb import ScipyLbfgsb
+from impasto.optimize.solvers.solver import Evaluate, Solver
+from impasto.optimize.solvers.torch_lbfgs import TorchLbfgs
+from impasto.recipe.recipe import Recipe
+
+SOLVERS: dict[str, Callable[..., Solver]] = {
+    "adam": Adam,
+    "lbfgs": TorchLbfgs,
+    "lbfgsb": ScipyLbfgsb,
+    "bounded": BoundedLbfgs,
+}
+"""Solvers by the recipe's ``solver.kind``."""
+
+
+def make_canvas(recipe: Recipe, image: Tensor, storage: Storage) -> PixelCanvas | PyramidCanvas:
+    """Make the canvas that a recipe asks for, of the size of an image [1, 3, H, W]."""
+    if recipe.canvas.kind == "laplacian":
+        return PyramidCanvas(recipe.canvas.levels)
+    return PixelCanvas(image.shape[3], image.shape[2], storage)
+
+
+def make_solver(
+    recipe: Recipe, canvas: Any, start: list[Tensor], evaluate: Evaluate, storage: Storage
+) -> Solver:
+    """Make the solver that a recipe asks for.
+
+    Args:
+        recipe: of the run.
+        canvas: what is painted on.
+        start: its parameters to start from.
+        evaluate: losses and gradients at parameters.
+        storage: of what is as large as the parameters.
+    """
+    return SOLVERS[recipe.solver.kind](recipe.solver, canvas, start, evaluate, storage)

@@ -1,0 +1,45 @@
+"""Solvers of pictures, for tests of solvers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from impasto.canvas.pixels import PixelCanvas
+from impasto.canvas.pyramid import PyramidCanvas
+from impasto.engine.storage import Storage
+from impasto.optimize.solvers.solver import Solver
+from impasto.optimize.solvers.solver_choice import SOLVERS
+from impasto.recipe.tables import SolverChoice
+
+MEMORY = Storage(torch.device("cpu"))
+
+
+def make_picture_solver(
+    settings: SolverChoice,
+    start: torch.Tensor,
+    function: Callable[[torch.Tensor], Any],
+    storage: Storage = MEMORY,
+    levels: int = 0,
+) -> Solver:
+    """Make a solver of a picture, given what returns a picture's losses and gradient.
+
+    Args:
+        settings: of the solver.
+        start: the picture to start from.
+        function: evaluates pictures.
+        storage: of the solver.
+        levels: of the pyramid whose coefficients are moved. 0: the pixels are.
+    """
+    height, width = start.shape[2:]
+    canvas: Any = PyramidCanvas(levels) if levels else PixelCanvas(width, height, storage)
+
+    def evaluate(parameters: Any) -> Any:
+        (view,) = canvas.render(parameters)
+        losses, gradient = function(view.image)
+        return losses, canvas.pull_back(parameters, [gradient])
+
+    start = canvas.make_parameters(start)
+    return SOLVERS[settings.kind](settings, canvas, start, evaluate, storage)
