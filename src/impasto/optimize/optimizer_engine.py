@@ -35,7 +35,7 @@ from impasto.optimize.objective_choice import Situation, make_objective
 from impasto.optimize.passes import plan_passes
 from impasto.optimize.past_frames import PastFrames
 from impasto.optimize.probe import choose_probe_scale, probe_pace
-from impasto.optimize.run import Job, Run
+from impasto.optimize.run import Run, RunSetup
 from impasto.optimize.tools import Tools
 from impasto.recipe.recipe import Recipe
 
@@ -144,7 +144,7 @@ class OptimizerEngine:
         if past is not None:
             past.check(self.recipe, scales)
         storage = self._fitting.storage(layout)
-        job = Job(
+        setup = RunSetup(
             inputs,
             plan_passes(scales, past),
             layout,
@@ -155,7 +155,7 @@ class OptimizerEngine:
             Pace(expected),
             past,
         )
-        return Run(self.tools, job).steps(state)
+        return Run(self.tools, setup).steps(state)
 
     def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
         """Repaint photos one after the other and return the last step of each."""

@@ -34,8 +34,8 @@ from impasto.optimize.tools import Tools
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run.
+class RunSetup:
+    """Everything that one run is given.
 
     Attributes:
         given: what to paint, and in which style.
@@ -62,18 +62,18 @@ class Job:
 class Run:
     """The state of a run between its iterations."""
 
-    def __init__(self, tools: Tools, job: Job) -> None:
+    def __init__(self, tools: Tools, setup: RunSetup) -> None:
         """Prepare a run; nothing is computed yet."""
         self._tools = tools
-        self._job = job
+        self._setup = setup
         self._recipe = recipe = tools.extractor.recipe
-        self._storage = job.storage
-        self._layout = job.layout
-        self._passes = job.passes
-        finest = job.passes[-1].scale
+        self._storage = setup.storage
+        self._layout = setup.layout
+        self._passes = setup.passes
+        finest = setup.passes[-1].scale
         size = finest.width, finest.height
         self._content, self._styles = prepare_colors(
-            recipe.colors, job.given.photo, job.given.paintings, size, recipe.style.scale
+            recipe.colors, setup.given.photo, setup.given.paintings, size, recipe.style.scale
         )
         self._fell_back = False
         self._coarser: Solver | None = None
@@ -112,7 +112,7 @@ class Run:
         solver = recovering.attempt(lambda: self._make_solver(index, state, objective))
         self._coarser = None  # with its objective, whose memory is needed now
         totals = [] if state is None else list(state.totals)
-        self._job.pace.begin()
+        self._setup.pace.begin()
         is_finest = index == len(self._passes) - 1
 
         def has_ended() -> bool:
@@ -133,9 +133,9 @@ class Run:
                 picture = recovering.attempt(lambda: objective.restore(solver.picture))
                 if is_finest and ended:
                     losses = self._measure_saved(recovering, objective, picture)
-                self._job.keeper.offer(self._make_state(index, totals, solver))
+                self._setup.keeper.offer(self._make_state(index, totals, solver))
                 tile, halo = self._layout.tile, self._tools.halo
-                pace = self._job.pace.after(present.estimate_work(tile, halo))
+                pace = self._setup.pace.after(present.estimate_work(tile, halo))
                 done = scale.iterations if ended else len(totals)
                 left = estimate_work_left(self._passes, index, done, tile, halo)
                 yield self._make_step(index, losses, pace * left, picture, last=is_finest and ended)
@@ -143,7 +143,7 @@ class Run:
                 self._focused = recovering.attempt(lambda: objective.restore(solver.picture))
             self._coarser = solver
         except GeneratorExit:
-            self._job.keeper.keep(self._make_state(index, totals, solver))
+            self._setup.keeper.keep(self._make_state(index, totals, solver))
             raise
         finally:
             solver.close()
@@ -159,12 +159,12 @@ class Run:
             if not detail:
                 return start
             return tensors.add_detail(start, self._content, coarser, detail, storage)
-        if self._job.past is not None:
+        if self._setup.past is not None:
             return self._make_past_start(scale)
         content = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
         shown = self._styles[:1] if recipe.start.base == "style" else []
         paintings = self._tools.make_paintings(shown, scale, storage)
-        base, regions = content, self._job.given.regions
+        base, regions = content, self._setup.given.regions
         if self._tools.draft is not None:
             base = self._tools.draft(content, self._content, self._styles, regions)
         start = tensors.make_start(recipe.start, base, paintings, recipe.seed, storage)
@@ -176,7 +176,7 @@ class Run:
         return blend_images(start, content, weakness, storage)  # strength 0 is the photo
 
     def _make_past_start(self, scale: Scale) -> Tensor:
-        past = self._job.past
+        past = self._setup.past
         assert past is not None
         return tensors.picture_to_tensor(past.start, scale.width, scale.height, self._storage)
 
@@ -227,15 +227,15 @@ class Run:
             fell_back=self._fell_back,
             last=last,
             _image=picture,
-            _photo=self._job.given.photo,
+            _photo=self._setup.given.photo,
             _colors=self._recipe.colors,
             _kept=self._preserved,
         )
 
     def _make_state(self, index: int, totals: list[float], solver: Solver) -> RunState:
         return RunState(
-            recipe=self._job.recipe,
-            inputs=self._job.inputs,
+            recipe=self._setup.recipe,
+            inputs=self._setup.inputs,
             tile=self._layout.tile,
             scale=index,
             totals=totals,
@@ -265,7 +265,7 @@ class Run:
         return FocusedObjective(whole, start, focus.changing, focus.unchanged)
 
     def _make_whole_objective(self, scale: Scale) -> Objective:
-        past, storage = self._job.past, self._storage
+        past, storage = self._setup.past, self._storage
         photo = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
         situation = Situation(
             scale,
@@ -278,7 +278,7 @@ class Run:
             self._tools,
             photo,
             self._tools.make_paintings(self._styles, scale, storage),
-            self._job.given.regions,
+            self._setup.given.regions,
             situation,
         )
 
@@ -288,7 +288,7 @@ class Run:
         if present.focus is not None:
             start = self._make_past_start(scale)
             return PreservingObjective(objective, storage, start, present.focus.make_mask())
-        regions = self._job.given.regions
+        regions = self._setup.given.regions
         preserved = regions.make_kept_mask(scale.width, scale.height, storage)
         self._preserved = preserved
         if preserved is None:
