@@ -14,7 +14,7 @@ from impasto.canvas.pyramid import compose, decompose, double, pull_back
 from impasto.cli import main
 from impasto.errors import RecipeError
 from impasto.image.files.decode import read_picture
-from impasto.optimize.memory import layouts
+from impasto.optimize.memory import list_layouts
 from impasto.optimize.solvers.solver import Solver
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import CanvasChoice, SolverChoice
@@ -178,5 +178,5 @@ def test_what_it_cannot_do_is_refused():
 
 def test_its_state_stays_in_memory():
     for kind, states in (("pixels", {"device", "disk"}), ("laplacian", {"device"})):
-        ways = layouts(0, 4096, SolverChoice(), CanvasChoice(kind=kind), beside=False)
+        ways = list_layouts(0, 4096, SolverChoice(), CanvasChoice(kind=kind), has_own_memory=False)
         assert {way.state for way in ways} == states

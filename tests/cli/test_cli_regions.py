@@ -119,7 +119,7 @@ def test_a_plan_counts_masks():
     demand = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5)
     masked = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5, regions=3)
     for layout in (Layout(0), Layout(256), Layout(256, "disk")):
-        assert masked.needs(layout).device > demand.needs(layout).device
+        assert masked.compute_needs(layout).device > demand.compute_needs(layout).device
     assert Regions().image_count == 0
 
 

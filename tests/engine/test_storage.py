@@ -24,7 +24,7 @@ from impasto.image.picture import Picture
 from impasto.optimize import checkpoint, fitting
 from impasto.optimize import run as optimize_run
 from impasto.optimize.checkpoint import RunState, load_state, save_state
-from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, layouts
+from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, list_layouts
 from impasto.optimize.recovery import RecoveringObjective
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.recipe.tables import CanvasChoice, SolverChoice
@@ -252,10 +252,12 @@ def test_a_run_goes_on_in_the_tiles_it_began_in(monkeypatch, tmp_path):
 def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
     painting = (round(256 * scale), round(256 * scale))
     demand = Demand((256, 256), (painting,), 48, "float32", 27, 40.0)
-    assert demand.needs(Layout(4096)) == demand.needs(Layout(0))
+    assert demand.compute_needs(Layout(4096)) == demand.compute_needs(Layout(0))
     sides = {
         layout.tile
-        for layout in layouts(0, demand.longest, SolverChoice(), CanvasChoice(), beside=True)
+        for layout in list_layouts(
+            0, demand.longest, SolverChoice(), CanvasChoice(), has_own_memory=True
+        )
     }
     assert max(sides) < demand.longest
 
@@ -268,12 +270,14 @@ def test_what_a_run_looks_at_is_counted_wherever_its_state_is(layout):
         "match": ({"colors": "match"}, 12 * paintings),
         "luminance": ({"colors": "luminance"}, 12 * (paintings + 320 * 240)),
         "content": ({"colors": "content"}, 0),
-        "masks": ({"masked": 5000}, 4 * 5000),
+        "masks": ({"mask_pixels": 5000}, 4 * 5000),
     }
     for change, size in changes.values():
         more = replace(plain, **change)
-        assert more.needs(layout).device - plain.needs(layout).device == size
-        beside, alone = (replace(each, beside=True).needs(layout) for each in (more, plain))
+        assert more.compute_needs(layout).device - plain.compute_needs(layout).device == size
+        beside, alone = (
+            replace(each, has_own_memory=True).compute_needs(layout) for each in (more, plain)
+        )
         assert beside.host - alone.host == size
         assert (beside.device, beside.disk) == (alone.device, alone.disk)
 
@@ -282,7 +286,7 @@ def test_photorealism_is_counted_by_the_pixels_that_are_back_propagated():
     plain = Demand((320, 240), ((200, 150),), 48, "float32", 27, 40.0)
     matting = replace(plain, matting=True)
     for layout, pixels in ((Layout(0), 320 * 240), (Layout(64), (64 + 96) ** 2)):
-        more = matting.needs(layout).device - plain.needs(layout).device
+        more = matting.compute_needs(layout).device - plain.compute_needs(layout).device
         assert more == MATTING_BYTES * pixels
 
 
@@ -291,7 +295,7 @@ def test_all_paintings_are_counted_not_only_the_largest():
     many = replace(few, paintings=((300, 200), (100, 80), (90, 70)))
     more = PAINTING_BYTES * (100 * 80 + 90 * 70)
     for layout in (Layout(0), Layout(256, "host")):
-        before, after = few.needs(layout), many.needs(layout)
+        before, after = few.compute_needs(layout), many.compute_needs(layout)
         assert (after.device + after.host) - (before.device + before.host) == more
 
 

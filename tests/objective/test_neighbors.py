@@ -377,7 +377,7 @@ def test_a_run_resumes_to_the_same_bytes_at_every_pass(work: Path, monkeypatch):
 def test_what_it_cannot_do_is_refused(work: Path):
     with pytest.raises(RecipeError, match="does not support tiles"):
         load_recipe("nnst").with_changes({"tile": 256})
-    with pytest.raises(RecipeError, match=r"no content\.structure"):
+    with pytest.raises(RecipeError, match=r"without content\.structure"):
         load_recipe("nnst").with_changes({"content.structure": 1})
     large = Stylizer(load_recipe("nnst").with_changes({"size": 4096}), max_memory=4 * 2**30)
     with pytest.raises(ResourceError, match=r"a `size` of \d+ would fit"):

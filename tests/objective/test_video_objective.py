@@ -186,7 +186,7 @@ def test_where_little_is_unsure_the_work_goes_there():
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     effort = choose_effort(50, sure, cell=8)
-    assert (effort.after, effort.there) == (50 * SURE, 50 * (UNSURE - SURE))
+    assert (effort.after, effort.focus_iterations) == (50 * SURE, 50 * (UNSURE - SURE))
     assert effort.focus is not None
     assert effort.focus.cost == pytest.approx(96 * 96 / (144 * 256))
     in_the_mean = choose_effort(50, sure, cell=None)
@@ -199,7 +199,7 @@ def test_boxes_that_are_hardly_unsure_have_an_iteration_at_least(monkeypatch):
     monkeypatch.setattr(focus, "UNSURE", 0.001)
     sure = np.ones((192, 256), np.float32)
     sure[32:64, 64:96] = 0.995
-    assert choose_effort(50, sure, cell=8).there == 1
+    assert choose_effort(50, sure, cell=8).focus_iterations == 1
 
 
 @pytest.mark.parametrize(("later", "counts"), [(None, [10, 6, 2]), (3, [3, 3, 3])])

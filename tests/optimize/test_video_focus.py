@@ -238,7 +238,7 @@ def test_a_focus_that_is_not_for_the_run_is_refused():
         (engine, replace(before, focus_iterations=0)),
         (engine, replace(before, focus=larger)),
     ):
-        with pytest.raises(InputError, match=r"a focus of|no focus"):
+        with pytest.raises(InputError, match=r"a focus of|a focus is not"):
             run.run(inputs, past=past)
 
 

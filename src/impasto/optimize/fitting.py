@@ -1,4 +1,4 @@
-"""What one engine's runs need, what there is, and how the one is fitted into the other."""
+"""Fit the runs of an engine into the memory of a machine."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from impasto.optimize.memory import (
     Needs,
     Room,
     choose_layout,
-    column_numbers,
-    images_of,
-    kept_features,
-    layouts,
+    count_columns,
+    count_features,
+    count_images,
+    list_layouts,
 )
 from impasto.recipe.recipe import Recipe
 
 LEAST = 2**20
-"""Bytes that anybody would allow."""
+"""Least memory limit in bytes; a smaller number must be in another unit."""
 
 
 class Fitting:
-    """Of a recipe's runs on a device."""
+    """Lays out the runs of one recipe on one device."""
 
     def __init__(
         self,
@@ -42,98 +42,105 @@ class Fitting:
         max_memory: int | None,
         scratch: Path,
     ) -> None:
-        """Note what the process holds now.
+        """Measure what the process uses before the first run.
 
         Args:
             recipe: of the runs.
-            device: they are on.
-            precision: ``float32`` or ``bfloat16``, of the convolutions.
+            device: of the runs.
+            precision: of the convolutions, ``float32`` or ``bfloat16``.
             halo: of a tile, in pixels.
-            max_memory: bytes that the process may take; none: what is free.
-            scratch: folder for what memory cannot hold.
+            max_memory: bytes that the process may use. None: all that is free.
+            scratch: folder for what does not fit into memory.
 
         Raises:
-            InputError: so little is allowed that something else than bytes must be meant.
+            InputError: ``max_memory`` is below 1 MiB.
         """
         if max_memory is not None and max_memory < LEAST:
             raise InputError(
-                f"max_memory={max_memory}: is in bytes, and next to nothing; 2 GiB are 2 * 2**30"
+                f"max_memory={max_memory} is less than 1 MiB: give bytes, 2 * 2**30 for 2 GiB",
+                field="max_memory",
+                limit=LEAST,
             )
         self.scratch = scratch
-        self._taken = measure_taken_memory(device)
+        self._used_at_first = measure_taken_memory(device)
         self._recipe = recipe
         self._device = device
         self._precision = precision
         self._halo = halo
         self._max_memory = max_memory
 
-    def taken(self, pictures: Sequence[Picture]) -> int:
-        """Bytes that a run of these pictures finds taken: what the process held at first and, if
-        they were decoded since, the pictures. What an earlier run left to the allocator is free.
+    def measure_used(self, pictures: Sequence[Picture]) -> int:
+        """Measure the bytes that are in use before a run of some pictures.
+
+        These are the bytes used at first and, if they were decoded since, the pictures. What an
+        earlier run left to the allocator is free.
         """
         if self._device.type != "cpu":
-            return self._taken
-        since = max(0, measure_taken_memory(self._device) - self._taken)
-        return self._taken + min(since, sum(picture.pixels.nbytes for picture in pictures))
+            return self._used_at_first
+        since = max(0, measure_taken_memory(self._device) - self._used_at_first)
+        return self._used_at_first + min(since, sum(picture.pixels.nbytes for picture in pictures))
 
-    def room(self, taken: int) -> Room:
-        """What a run may take beside :meth:`taken`: what is free or, if less, what was allowed."""
+    def measure_room(self, used: int) -> Room:
+        """Measure what a run may use beside the bytes of :meth:`measure_used`."""
         allowed = None
         if self._max_memory is not None:
-            allowed = self._max_memory - taken  # below 0 where the process is too large already
-        known = [b for b in (measure_free_memory(self._device), allowed) if b is not None]
+            allowed = self._max_memory - used  # below 0 if the process is too large already
+        limits = [b for b in (measure_free_memory(self._device), allowed) if b is not None]
         return Room(
-            device=min(known, default=None),
+            device=min(limits, default=None),
             host=0 if self._device.type == "cpu" else measure_free_memory(),
             disk=measure_free_disk(self.scratch),
         )
 
-    def layout(
+    def choose_layout(
         self,
         size: tuple[int, int],
         paintings: Sequence[Picture],
         regions: Regions,
-        taken: int,
+        used: int,
         tile: int | None = None,
     ) -> Layout:
-        """Of a run; in smaller tiles than asked for where those do not fit.
+        """Choose the layout of a run; its tiles may be smaller than the recipe's.
 
         Args:
             size: (width, height) of the result.
-            paintings: in their own sizes.
+            paintings: at their own sizes.
             regions: of the photo.
-            taken: of memory, in bytes; see :meth:`taken`.
-            tile: of a run that goes on; none: the recipe's.
+            used: bytes of memory in use; see :meth:`measure_used`.
+            tile: of a run that is resumed. None: the recipe's.
 
         Raises:
             ResourceError: nothing fits.
         """
-        demand = self._demand(size, paintings, regions)
+        demand = self._make_demand(size, paintings, regions)
         if self._recipe.style.distance == "neighbors":
-            ways = [Layout(0)]
+            candidates = [Layout(0)]
         else:
             if tile is None:
                 tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
             solver, canvas = self._recipe.solver, self._recipe.canvas
-            ways = [*layouts(tile, demand.longest, solver, canvas, beside=demand.beside)]
+            has_own = demand.has_own_memory
+            candidates = [
+                *list_layouts(tile, demand.longest, solver, canvas, has_own_memory=has_own)
+            ]
 
         def demand_at(longer: int) -> Demand:
-            return self._demand(fit_within(*size, longer), paintings, regions)
+            return self._make_demand(fit_within(*size, longer), paintings, regions)
 
-        return choose_layout(demand, self.room(taken), ways, taken, demand_at)
+        return choose_layout(demand, self.measure_room(used), candidates, used, demand_at)
 
-    def needs(
+    def compute_needs(
         self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], regions: Regions
     ) -> Needs:
-        """Of a run that is laid out so; arguments as above."""
-        return self._demand(size, paintings, regions).needs(layout)
+        """Compute what a run with a layout needs; arguments as for :meth:`choose_layout`."""
+        return self._make_demand(size, paintings, regions).compute_needs(layout)
 
-    def storage(self, layout: Layout) -> Storage:
-        """Of a run that is laid out so."""
+    def make_storage(self, layout: Layout) -> Storage:
+        """Make the storage of a run with a layout."""
         where = self._device if layout.state == "device" else torch.device("cpu")
         return Storage(where, self.scratch if layout.state == "disk" else None)
 
-    def _demand(
+    def _make_demand(
         self, size: tuple[int, int], paintings: Sequence[Picture], regions: Regions
     ) -> Demand:
         ratio = self._recipe.style.scale
@@ -143,15 +150,15 @@ class Fitting:
             paintings=tuple(painting_size((p.width, p.height), size, ratio) for p in paintings),
             halo=self._halo,
             precision=self._precision,
-            images=images_of(self._recipe.solver, self._recipe.canvas)
+            images=count_images(self._recipe.solver, self._recipe.canvas)
             + regions.image_count
             + (self._recipe.photorealism.weight > 0)
             + 2 * (self._recipe.temporal.weight > 0),
-            features=kept_features(self._recipe.content),
-            columns=column_numbers(self._recipe.style) * (1 + self._recipe.is_reduced),
+            features=count_features(self._recipe.content),
+            columns=count_columns(self._recipe.style) * (1 + self._recipe.is_reduced),
             regions=regions.count,
             matting=self._recipe.photorealism.weight > 0,
             colors=self._recipe.colors,
-            masked=sum(mask.values.size for mask in masks if mask is not None),
-            beside=self._device.type != "cpu",
+            mask_pixels=sum(mask.values.size for mask in masks if mask is not None),
+            has_own_memory=self._device.type != "cpu",
         )

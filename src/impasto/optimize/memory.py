@@ -1,4 +1,7 @@
-"""How a run fits into memory, decided before it starts: it would fail hours later."""
+"""How much memory a run needs, and how it is laid out so that it fits.
+
+This is decided before the run starts; otherwise it would fail hours later.
+"""
 
 from __future__ import annotations
 
@@ -17,47 +20,50 @@ from impasto.objective.losses.neighbor_matching import CELL, CHUNK
 from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice, StyleChoice
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
-"""A pixel that is back-propagated, by precision: the activations its gradient needs. float32: peak
-resident memory of ``standard`` above what the loaded network takes is 479, 1054 and 2006 MiB at
-256, 512 and 768 px square: 3050 a pixel, of which 360 are the solver's, and a fixed 290 MiB.
-bfloat16: 682 MiB at 512 px, of which 1570 a pixel if the fixed part is the same, and a margin."""
+"""Activations kept for the gradient, per pixel, by precision.
+
+Measured as peak resident memory of ``standard`` above the loaded network. float32: 479, 1054 and
+2006 MiB at 256, 512 and 768 px square, which is 3050 per pixel, 360 of them the solver's, and a
+fixed 290 MiB. bfloat16: 682 MiB at 512 px, which is 1570 per pixel with the same fixed part; a
+margin is added."""
 WEIGHTED_BYTES = 256
-"""And, with masks, of the first layer's 64 features times their weights, in passing."""
+"""With masks, additional bytes per pixel: the first layer's 64 features times their weights."""
 SHARE_BYTES = 8
-"""And of each region's weights at all layers."""
+"""Additional bytes per pixel and region: the region's weights at all layers."""
 MATTING_BYTES = 820
-"""And, with photorealism, of the float64 means over windows that its gradient needs: 820 and 658 at
-512 and 1024 px square, beside the activations, which are not gone yet."""
+"""With photorealism, additional bytes per pixel: the float64 window means that its gradient needs
+while the activations are still in memory. Measured as 820 and 658 at 512 and 1024 px square."""
 FORWARD_BYTES = 750
-"""A pixel that only passes the network, without a gradient: 1072 and 1974 MiB at 1024 and 1536 px
-square in float32."""
+"""Bytes per pixel of a forward pass without a gradient. Measured: 1072 and 1974 MiB at 1024 and
+1536 px square in float32."""
 FIXED_BYTES = 300 * 2**20
+"""Bytes that do not depend on the size."""
 IMAGE_BYTES = 12
-"""A pixel of a tensor: three channels of float32."""
+"""Bytes per pixel of an image tensor: three channels of float32."""
 MASK_BYTES = 4
-"""A pixel of a mask."""
+"""Bytes per pixel of a mask."""
 PAINTING_BYTES = IMAGE_BYTES + SHARE_BYTES
-"""A pixel of a painting, all of which are loaded at once: a tensor, and its own mask."""
+"""Bytes per pixel of a painting: a tensor and its mask. All paintings are loaded at once."""
 RESULT_BYTES = 24
-"""A pixel of the finished picture: as floats, as integers, and as Pillow's own copies."""
+"""Bytes per pixel of the finished picture: as floats, as integers, and in Pillow's copies."""
 BANDS = 12
-"""Bands of tensors at work together in a solver whose state is not in memory."""
+"""Bands of tensors that a solver uses at once when its state is not in memory."""
 TILES = (2048, 1536, 1024, 768, 512, 384, 256)
-"""Sides to choose from, in pixels. With a halo of 80 px the largest sees 1.2 times the pixels of
-a large picture, the smallest 2.6 times, which are 1.7 and 3.8 times the work of the whole (see
-:data:`impasto.engine.plan.TILED_WORK`), in a hundredth of its memory."""
+"""Sides of tiles to choose from, in pixels. With a halo of 80 px, the largest tiles cover 1.2 times
+the pixels of a large picture and the smallest 2.6 times. That is 1.7 and 3.8 times the work of the
+whole picture (see :data:`impasto.engine.plan.TILED_WORK`), in a hundredth of its memory."""
 SMALL, LARGE = 512, 1024
-"""Of tiles: see :func:`layouts`."""
+"""Sides of tiles: see :func:`list_layouts`."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run is spread over memory.
+    """How a run is laid out in memory.
 
     Attributes:
-        tile: side in pixels of the tiles that larger scales are worked on in; 0: none.
-        state: where the solver's pictures and the photo's features are: in the memory of the
-            device, in that of the machine beside it, or in files.
+        tile: side in pixels of the tiles that larger scales are cut into. 0: no tiles.
+        state: where the solver's pictures and the photo's features lie: in the memory of the
+            device, in that of the host, or in files.
     """
 
     tile: int
@@ -66,12 +72,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class Room:
-    """Bytes there are, or that were allowed; none: not known.
+    """Bytes that are free or allowed. None: not known.
 
     Attributes:
-        device: in the memory of the device.
-        host: in that of the machine beside it; 0 where they are the same.
-        disk: in the folder for temporary files.
+        device: memory of the device.
+        host: memory of the host. 0: the device uses it too.
+        disk: disk space in the scratch folder.
     """
 
     device: int | None
@@ -81,14 +87,14 @@ class Room:
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes at the peak, above the loaded network; as in :class:`Room`."""
+    """Peak bytes above the loaded network, by the places of :class:`Room`."""
 
     device: int
     host: int = 0
     disk: int = 0
 
     def fit(self, room: Room) -> bool:
-        """Whether there is as much of everything."""
+        """Return whether there is enough room everywhere."""
         return (
             (room.device is None or self.device <= room.device)
             and (room.host is None or self.host <= room.host)
@@ -98,22 +104,21 @@ class Needs:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a run asks of memory.
+    """What determines the memory that a run needs.
 
     Attributes:
         result: (width, height) in pixels.
-        paintings: likewise, at their style sizes.
+        paintings: (width, height) in pixels each, at their style sizes.
         halo: of a tile, in pixels.
         precision: ``float32`` or ``bfloat16``, of the convolutions.
-        images: tensors of the result's size that the solver and the loop keep; see
-            :func:`images_of`.
-        features: numbers a pixel in the photo's features; see :func:`kept_features`.
-        columns: numbers a pixel in its hypercolumns; see :func:`column_numbers`.
-        regions: that have statistics of their own; 0: no masks.
+        images: tensors of the result's size that the run keeps; see :func:`count_images`.
+        features: numbers per pixel in the photo's features; see :func:`count_features`.
+        columns: numbers per pixel in its hypercolumns; see :func:`count_columns`.
+        regions: regions with statistics of their own. 0: no masks.
         matting: whether photorealism counts.
-        colors: whose the result has; see :func:`impasto.engine.colors.count_copied_pixels`.
-        masked: pixels of the masks as they were decoded.
-        beside: whether the device has a memory of its own beside the machine's.
+        colors: the recipe's; see :func:`impasto.engine.colors.count_copied_pixels`.
+        mask_pixels: pixels of the decoded masks.
+        has_own_memory: whether the device has memory apart from the host's.
     """
 
     result: tuple[int, int]
@@ -126,37 +131,36 @@ class Demand:
     regions: int = 0
     matting: bool = False
     colors: Colors = "style"
-    masked: int = 0
-    beside: bool = False
+    mask_pixels: int = 0
+    has_own_memory: bool = False
 
     @property
     def longest(self) -> int:
-        """Side in pixels; a tile that is no shorter is none."""
+        """Longest side in pixels; a tile that is at least as long covers everything."""
         return max(max(size) for size in (self.result, *self.paintings))
 
     @property
-    def _held(self) -> int:
-        """Bytes of the machine's memory for what the whole run looks at, whatever its layout."""
-        return IMAGE_BYTES * count_copied_pixels(self.colors, self.result, self.paintings) + (
-            MASK_BYTES * self.masked
-        )
+    def _input_bytes(self) -> int:
+        """Bytes of host memory for recolored pictures and masks, which every layout needs."""
+        copies = count_copied_pixels(self.colors, self.result, self.paintings)
+        return IMAGE_BYTES * copies + MASK_BYTES * self.mask_pixels
 
-    def _matching(self, result: int, painting: int) -> int:
-        """Bytes for neighbors: the picture's hypercolumns, their targets, the painting's and a
-        chunk of similarities, with the copies that centring makes.
+    def _count_neighbor_bytes(self, result: int, painting: int) -> int:
+        """Count the bytes for neighbors: hypercolumns of the picture and the painting, targets,
+        the copies that centering makes, and a chunk of similarities.
         """
         if not self.columns:
             return 0
         return int(4 * self.columns * (4 * result + 3 * painting)) + 4 * CHUNK
 
-    def needs(self, layout: Layout) -> Needs:
-        """What a run takes if it is laid out so."""
-        needs = self._at_work(layout)
-        if self.beside:
-            return replace(needs, host=needs.host + self._held)
-        return replace(needs, device=needs.device + self._held)
+    def compute_needs(self, layout: Layout) -> Needs:
+        """Compute what a run with a layout needs."""
+        needs = self._compute_working_needs(layout)
+        if self.has_own_memory:
+            return replace(needs, host=needs.host + self._input_bytes)
+        return replace(needs, device=needs.device + self._input_bytes)
 
-    def _at_work(self, layout: Layout) -> Needs:
+    def _compute_working_needs(self, layout: Layout) -> Needs:
         result, sizes = math.prod(self.result), [math.prod(size) for size in self.paintings]
         painting, loaded = max(sizes), PAINTING_BYTES * sum(sizes)
         finished = RESULT_BYTES * result
@@ -166,41 +170,41 @@ class Demand:
         if self.matting:
             active += MATTING_BYTES
         if not layout.tile or layout.tile >= self.longest:
-            kept = IMAGE_BYTES * self.images * result + self._matching(result, painting)
+            kept = IMAGE_BYTES * self.images * result + self._count_neighbor_bytes(result, painting)
             at_work = max(active * result, FORWARD_BYTES * painting + loaded)
             return Needs(max(kept + at_work, finished) + FIXED_BYTES)
         sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
         at_work = active * math.prod(sides) + FIXED_BYTES
-        # The solver's pictures are made when the painting's pixels and the photo's are gone.
+        # The solver's pictures are made after the pixels of the paintings and the photo are freed.
         images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * 3 * result + loaded)
         kept = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
-        walked = BANDS * PIXELS_PER_BAND * IMAGE_BYTES
+        bands = BANDS * PIXELS_PER_BAND * IMAGE_BYTES
         match layout.state:
             case "device":
                 return Needs(max(kept + at_work, finished + FIXED_BYTES))
             case "host":
                 return Needs(at_work, host=kept + finished)
             case "disk":
-                return Needs(max(at_work, finished + FIXED_BYTES) + walked, disk=kept)
+                return Needs(max(at_work, finished + FIXED_BYTES) + bands, disk=kept)
 
 
-def column_numbers(style: StyleChoice) -> float:
-    """How many numbers a pixel of hypercolumns are made; 0 where none are."""
+def count_columns(style: StyleChoice) -> float:
+    """Count the numbers per pixel in the hypercolumns. 0: the recipe has none."""
     if style.distance != "neighbors":
         return 0.0
     channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
     return sum(channels[layer] for layer in style.layers) / CELL**2
 
 
-def images_of(solver: SolverChoice, canvas: CanvasChoice) -> int:
-    """How many pictures of the result's size a run holds at its peak."""
+def count_images(solver: SolverChoice, canvas: CanvasChoice) -> int:
+    """Count the pictures of the result's size that a run keeps at its peak."""
     own = {
         "adam": 11,
-        # The free pixels are one, and the scale before, of a quarter of the size, is half of them.
+        # The mask of free pixels is one; the coarser scale, at a quarter of the size, is half.
         "bounded": 7 + 2 * solver.history,
         "lbfgs": 10 + 2 * solver.history,
-        # SciPy works in float64, with 2 m + 5 vectors of its own and our copies of ends and points;
-        # the gradients of a round are kept for a replay.
+        # SciPy works in float64, with 2 m + 5 vectors of its own, and bounds and points are copied.
+        # The gradients of a round are kept for a replay.
         "lbfgsb": 2 * (13 + 2 * solver.history) + solver.restart_every,
     }
     if canvas.kind == "laplacian":  # a pyramid has a third more numbers than its picture
@@ -208,66 +212,67 @@ def images_of(solver: SolverChoice, canvas: CanvasChoice) -> int:
     return own[solver.kind]
 
 
-def kept_features(content: ContentChoice) -> float:
-    """How many numbers a pixel of the photo's features are kept; of samples, next to none."""
+def count_features(content: ContentChoice) -> float:
+    """Count the numbers per pixel of the photo's features that are kept; samples are negligible."""
     if content.kind == "self_similarity":
         return 0.0
     channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
     return sum(channels[layer] / get_cell_size(layer) ** 2 for layer in content.layers)
 
 
-def layouts(
-    asked: int, longest: int, solver: SolverChoice, canvas: CanvasChoice, *, beside: bool
+def list_layouts(
+    tile: int, longest: int, solver: SolverChoice, canvas: CanvasChoice, *, has_own_memory: bool
 ) -> Iterator[Layout]:
-    """The ways to spread a run, from the fastest on.
+    """List the possible layouts of a run, fastest first.
 
     Args:
-        asked: side of the tiles to begin with; 0: the whole picture.
-        longest: side of all pictures.
+        tile: side of the largest tiles. 0: the whole picture.
+        longest: longest side of all pictures.
         solver, canvas: of the recipe; not all of them work on disk.
-        beside: whether the device has a memory of its own beside the machine's.
+        has_own_memory: whether the device has memory apart from the host's.
     """
-    sides = [asked, *(tile for tile in TILES if tile < (asked or longest))]
+    sides = [tile, *(side for side in TILES if side < (tile or longest))]
     places: list[State] = []
     if solver.kind in ("adam", "bounded") and canvas.kind == "pixels":
-        places = ["host", "disk"] if beside else ["disk"]
-    # Small tiles cost more time than a slow memory does, large ones much of a scarce one.
-    for wanted in (
+        places = ["host", "disk"] if has_own_memory else ["disk"]
+    # Small tiles cost more time than slow memory does; large tiles need much scarce memory.
+    for choice in (
         [side for side in sides if not side or side >= SMALL],
         [side for side in sides if 0 < side < SMALL],
     ):
-        yield from (Layout(side) for side in wanted)
-        yield from (Layout(side, p) for p in places for side in wanted if 0 < side <= LARGE)
+        yield from (Layout(side) for side in choice)
+        yield from (Layout(side, p) for p in places for side in choice if 0 < side <= LARGE)
 
 
 def choose_layout(
     demand: Demand,
     room: Room,
     candidates: Sequence[Layout],
-    taken: int,
+    used: int,
     demand_at: Callable[[int], Demand],
 ) -> Layout:
-    """The first layout that fits.
+    """Choose the first layout that fits.
 
     Args:
-        demand, room: to be brought together.
+        demand: of the run.
+        room: that there is.
         candidates: best first.
-        taken: bytes of the device's memory that the process holds already, for the complaint.
-        demand_at: of a result whose longer side has so many pixels, likewise.
+        used: bytes of the device's memory that the process uses already, for the message.
+        demand_at: returns the demand of a result with a given longer side, for the message.
 
     Raises:
-        ResourceError: even the last does not fit, with the size that would.
+        ResourceError: not even the last one fits; the message names a size that does.
     """
     for layout in candidates:
-        if demand.needs(layout).fit(room):
+        if demand.compute_needs(layout).fit(room):
             return layout
     last = candidates[-1]
-    needs, (width, height) = demand.needs(last), demand.result
-    fits = _largest_fit(demand_at, max(demand.result), room, candidates)
+    needs, (width, height) = demand.compute_needs(last), demand.result
+    fits = _find_largest_fit(demand_at, max(demand.result), room, candidates)
     where = " even in tiles" if last.tile else ""
     if last.state == "disk":
         where += f" with {needs.disk / 2**30:.2f} GiB on disk ({room.disk / 2**30:.2f} are free)"
-    needed, allowed = needs.device + taken, (room.device or 0) + taken
+    needed, allowed = needs.device + used, (room.device or 0) + used
     raise ResourceError(
         f"a result of {width}x{height} px needs about {needed / 2**30:.2f} GiB "
         f"of memory{where}, and {allowed / 2**30:.2f} GiB may be used: "
@@ -277,12 +282,12 @@ def choose_layout(
     )
 
 
-def _largest_fit(
+def _find_largest_fit(
     demand_at: Callable[[int], Demand], longest: int, room: Room, candidates: Sequence[Layout]
 ) -> int:
-    """Longer side in pixels of the largest result that fits in some way; 0: none does."""
+    """Find the longer side of the largest result that fits, in pixels. 0: none fits."""
 
     def fits(longer: int) -> bool:
-        return any(demand_at(longer).needs(layout).fit(room) for layout in candidates)
+        return any(demand_at(longer).compute_needs(layout).fit(room) for layout in candidates)
 
     return bisect.bisect_left(range(1, longest), True, key=lambda n: not fits(n))

@@ -138,12 +138,14 @@ class OptimizerEngine:
             layout = Layout(plan.tile, plan.state)
         else:
             tile = None if state is None else state.tile
-            taken = self._fitting.taken(inputs.pictures)
-            layout = self._fitting.layout(size, inputs.paintings, inputs.regions, taken, tile)
+            taken = self._fitting.measure_used(inputs.pictures)
+            layout = self._fitting.choose_layout(
+                size, inputs.paintings, inputs.regions, taken, tile
+            )
         scales = self._scales(size, inputs.regions)
         if past is not None:
             past.check(self.recipe, scales)
-        storage = self._fitting.storage(layout)
+        storage = self._fitting.make_storage(layout)
         setup = RunSetup(
             inputs,
             plan_passes(scales, past),
@@ -170,10 +172,10 @@ class OptimizerEngine:
         size = self.size_for(inputs.photo)
         inputs = inputs.hide_transparent()
         paintings, regions = inputs.paintings, inputs.regions
-        taken = self._fitting.taken(inputs.pictures)
-        layout = self._fitting.layout(size, paintings, regions, taken)
-        needs = self._fitting.needs(layout, size, paintings, regions)
-        room = self._fitting.room(taken)
+        taken = self._fitting.measure_used(inputs.pictures)
+        layout = self._fitting.choose_layout(size, paintings, regions, taken)
+        needs = self._fitting.compute_needs(layout, size, paintings, regions)
+        room = self._fitting.measure_room(taken)
         scales = self._scales(size, regions)
         scale = choose_probe_scale(*size, self.hardware.device.type, layout.tile)
         pace = probe_pace(self.tools, inputs, scale)
