@@ -168,14 +168,14 @@ def watch_photos(
     stamps: dict[str, tuple[str | None, float]] = {}
     handled: dict[str, str | None] = {}
     while True:
-        for found in list(search()):
-            stamp, now = places.read_stamp(found.photo), time.monotonic()
-            before, since = stamps.get(found.photo, (None, now))
+        for each in list(search()):
+            stamp, now = places.read_stamp(each.photo), time.monotonic()
+            before, since = stamps.get(each.photo, (None, now))
             if stamp != before:
-                stamps[found.photo] = stamp, now
-            elif now - since >= SETTLED_S and handled.get(found.photo) != stamp:
-                jobs = make_jobs(found) if places.read_size(found.photo) else ()
+                stamps[each.photo] = stamp, now
+            elif now - since >= SETTLED_S and handled.get(each.photo) != stamp:
+                jobs = make_jobs(each) if places.read_size(each.photo) else ()
                 if jobs is not None:
-                    handled[found.photo] = stamp
+                    handled[each.photo] = stamp
                     yield from jobs
         yield None
