@@ -232,7 +232,7 @@ class Terminal(io.StringIO):
 
 
 def shown(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str:
-    with progress.progress_for(stream, quiet=quiet) as display:
+    with progress.choose_progress(stream, quiet=quiet) as display:
         for each in steps:
             display.see(each)
     return stream.getvalue()
@@ -273,4 +273,4 @@ def test_quiet_shows_nothing(stream):
     ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
 )
 def test_time_left_is_readable(seconds, said):
-    assert progress.clock(seconds) == said
+    assert progress.format_duration(seconds) == said

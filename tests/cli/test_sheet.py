@@ -14,7 +14,7 @@ from conftest import synthetic_painting
 from impasto import stylize
 from impasto.cli import main
 from impasto.cli.commands.sheet_command import build_parser
-from impasto.cli.jobs.sheet_axes import Axes
+from impasto.cli.jobs.sheet_axes import SheetAxes
 from impasto.encoders import weights
 from impasto.errors import InputError, ResourceError
 from impasto.optimize import optimizer_engine
@@ -46,8 +46,10 @@ def cells(name: str, columns: int, above: int = 1) -> list[list[np.ndarray]]:
     return [[cell(row, column) for column in range(columns)] for row in range(above, rows)]
 
 
-def axes(*flags: str) -> Axes:
-    return Axes.of(build_parser().parse_args(["photo.png", "--style", "a.png", *flags]))
+def axes(*flags: str) -> SheetAxes:
+    return SheetAxes.from_options(
+        build_parser().parse_args(["photo.png", "--style", "a.png", *flags])
+    )
 
 
 def labels(*flags: str) -> list[str]:

@@ -339,9 +339,9 @@ def test_what_is_kept_is_for_its_owner_only(tmp_path):
 
 
 def settings_of(*flags):
-    from impasto.cli.commands.serve_command import build_parser, settings_from
+    from impasto.cli.commands.serve_command import build_parser, build_settings
 
-    return settings_from(build_parser().parse_args(list(flags)))
+    return build_settings(build_parser().parse_args(list(flags)))
 
 
 def test_by_default_only_this_machine_is_served_and_needs_no_token():
@@ -424,12 +424,12 @@ def test_head_of_pictures_and_events_ends_at_once(client, monkeypatch):
 def test_a_token_is_one_word_of_the_address():
     from urllib.parse import unquote
 
-    from impasto.cli.commands.serve_command import _fragment
+    from impasto.cli.commands.serve_command import _make_fragment
 
     token = 'a b/c%d#é"'
-    assert " " not in _fragment(token)
-    assert unquote(_fragment(token)) == f"#token={token}"
-    assert _fragment(None) == ""
+    assert " " not in _make_fragment(token)
+    assert unquote(_make_fragment(token)) == f"#token={token}"
+    assert _make_fragment(None) == ""
 
 
 CONFINED = """

@@ -1,7 +1,7 @@
-"""The command line: one module a command, loaded only when it is called.
+"""The command line: one module for each command, loaded when the command runs.
 
-``impasto PHOTO --style PAINTING`` needs no command word; anything that is not the name of a
-command is the photo.
+``impasto PHOTO --style PAINTING`` needs no command name: a first argument that is not a command is
+the photo.
 """
 
 from __future__ import annotations
@@ -15,55 +15,55 @@ from importlib import import_module
 from impasto.errors import ImpastoError, InputError, ResourceError, is_out_of_memory
 
 COMMANDS = {
-    "stylize": "repaint a photo (the default: `impasto PHOTO --style PAINTING`)",
-    "video": "repaint a film, without flicker",
-    "plan": "what a run would take: sizes, memory, time",
-    "sheet": "variations side by side: paintings, recipes, seeds, any field",
-    "batch": "many photos: folders, lists, tables; goes on where it stopped",
+    "stylize": "repaint a photo (the default command: `impasto PHOTO --style PAINTING`)",
+    "video": "repaint a video without flicker",
+    "plan": "estimate the sizes, memory and time of a run",
+    "sheet": "compare variations of one photo on a contact sheet",
+    "batch": "repaint many photos from folders, lists or tables",
     "replay": "make a picture again from the recipe inside it",
-    "refine": "paint one region of a result again",
-    "recipes": "list the recipes, or show one",
-    "inspect": "see what each layer of the network keeps of a picture",
-    "mask": "see what --mask would find in a photo",
-    "compare": "measure a result against its photo and painting",
-    "train": "train the one-pass network, on your own photos and paintings",
-    "export": "write the one-pass network for other programs (ONNX)",
-    "serve": "the studio: a page to paint with, and an HTTP API",
+    "refine": "repaint one region of a result",
+    "recipes": "list all recipes or show one",
+    "inspect": "show what each layer of the network keeps of a picture",
+    "mask": "write the mask that --mask would find in a photo",
+    "compare": "measure results against their photo and painting",
+    "train": "train the one-pass network on your photos and paintings",
+    "export": "export the one-pass network to ONNX",
+    "serve": "start the studio: a web page and an HTTP API",
     "weights": "list, download, convert and verify network weights",
-    "doctor": "what this machine has, and whether impasto can run",
+    "doctor": "check whether impasto can run on this machine",
 }
 INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; see :mod:`impasto.errors` for the codes."""
+    """Run a command line and return its exit code, see :mod:`impasto.errors`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if sys.stderr is None:  # closed by the caller; print would turn to standard output
+    if sys.stderr is None:  # closed by the caller; print would use standard output
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- as long as the process
     try:
-        command = _command(arguments)
+        command = _take_command(arguments)
         code = int(import_module(f"impasto.cli.commands.{command}_command").run(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
     except ImpastoError as error:
-        return _complain(error)
+        return _report_error(error)
     except KeyboardInterrupt:
         print("impasto: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone; Python would complain again when it flushes at exit.
+        # The reader has gone, and Python would report it again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (MemoryError, OSError, RuntimeError) as error:
         resource = _as_resource_error(error)
         if resource is None:
             raise
-        return _complain(resource)
+        return _report_error(resource)
 
 
-def _command(arguments: list[str]) -> str:
-    """Take the command's name off the arguments; without one it is the main job."""
+def _take_command(arguments: list[str]) -> str:
+    """Remove the command's name from the arguments and return it."""
     first = arguments[0] if arguments else ""
     if first in COMMANDS:
         return arguments.pop(0)
@@ -76,7 +76,7 @@ def _command(arguments: list[str]) -> str:
     return "stylize"
 
 
-def _complain(error: ImpastoError) -> int:
+def _report_error(error: ImpastoError) -> int:
     from impasto.cli.options.arguments import one_line
     from impasto.cli.reports.error_text import describe_error
 
@@ -85,7 +85,7 @@ def _complain(error: ImpastoError) -> int:
 
 
 def _as_resource_error(error: BaseException) -> ResourceError | None:
-    """Running out of something, in whatever words the library below used."""
+    """Translate an error of a library that means a lack of memory, disk space or permission."""
     if is_out_of_memory(error):
         return ResourceError("out of memory: ask for a smaller `size`", field="size")
     if isinstance(error, OSError):

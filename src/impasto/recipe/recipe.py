@@ -215,9 +215,9 @@ class Recipe(RecipeTable):
             change_field(data, key, value)
         changed = _validate(data, self.name)
         if changed.engine.kind != "optimizer":
-            key = find_unused_field(self, changed, changes)
-            if key is not None:
-                raise RecipeError(f"{_unused(changed)} `{key}`{INSTEAD}", field=key)
+            unused = find_unused_field(self, changed, changes)
+            if unused is not None:
+                raise RecipeError(f"{_describe_unused(changed)} `{unused}`{INSTEAD}", field=unused)
         return changed
 
     def to_json(self) -> str:
@@ -228,7 +228,7 @@ class Recipe(RecipeTable):
 INSTEAD = "; the recipe sketch is the quickest that does"
 
 
-def _unused(recipe: Recipe) -> str:
+def _describe_unused(recipe: Recipe) -> str:
     return f"recipe {recipe.name!r} uses a network, which paints in one pass and does not use"
 
 
@@ -310,10 +310,10 @@ def _parse_toml(text: str, name: str) -> Recipe:
         data = _merge(below.model_dump(mode="json"), data)
     recipe = _validate({**data, "name": name}, name)
     if recipe.engine.kind != "optimizer":
-        key = find_unused_field(below, recipe, keys)
-        if key is not None:
+        unused = find_unused_field(below, recipe, keys)
+        if unused is not None:
             # The user wrote the key itself, so no face may replace it by a name of its own.
-            raise RecipeError(f"{_unused(recipe)} {key}{INSTEAD}", where=name)
+            raise RecipeError(f"{_describe_unused(recipe)} {unused}{INSTEAD}", where=name)
     return recipe
 
 

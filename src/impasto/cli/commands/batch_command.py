@@ -1,4 +1,4 @@
-"""``impasto batch SOURCE --style PAINTING -o FOLDER``: many pictures."""
+"""``impasto batch SOURCE --style PAINTING -o FOLDER``: repaints many photos."""
 
 from __future__ import annotations
 
@@ -6,35 +6,168 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli.commands.stylize_command import recipe_from
-from impasto.cli.options.batch_options import build_parser
-from impasto.cli.options.own_styles import with_own_styles
+from impasto.batch.workers.patience import LIMIT_S
+from impasto.cli.options.arguments import (
+    JSON_HELP,
+    Parser,
+    accept_integer,
+    accept_number,
+    add_hardware_flags,
+)
+from impasto.cli.options.input_files import expand_network_styles
+from impasto.cli.options.recipe_options import add_recipe_flags, build_recipe
+from impasto.cli.options.region_options import add_region_flags
 from impasto.cli.reports.error_text import describe_error
 
 if TYPE_CHECKING:
-    from impasto.batch.batch_job import BatchJob, WorkerSettings
+    from concurrent.futures import Future
+
+    from impasto.batch.batch_job import BatchJob, Probe, WorkerSettings
     from impasto.batch.batch_plan import BatchPlan, BatchPlanner
     from impasto.batch.batch_record import BatchRecord
     from impasto.batch.sources.manifest import ManifestRow
     from impasto.batch.sources.photo_search import FoundPhoto, SearchReport
-    from impasto.cli.reports.batch_report import Report
+    from impasto.batch.workers.executors import Executor
+    from impasto.batch.workers.patience import Patience
+    from impasto.cli.reports.batch_report import BatchReport
     from impasto.recipe.recipe import Recipe
 
 
+def build_parser() -> Parser:
+    """Build the parser of the command."""
+    parser = Parser(
+        prog="impasto batch",
+        usage="impasto batch SOURCE... --style PAINTING -o FOLDER [options]",
+        description="Repaint many photos. The same command continues where the last one stopped, "
+        "even if it was killed. Ctrl-C finishes the current pictures; a second Ctrl-C quits at "
+        "once.",
+        epilog="See docs/batch.md.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        nargs="+",
+        help="a folder (with its subfolders), a picture, a quoted pattern such as 'a/**/*.jpg', a "
+        "table (.csv or .jsonl) with a row for each picture, - for paths on standard input, or a "
+        "URL of any of these",
+    )
+    add(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        required=True,
+        help="folder of the results, as a path or URL",
+    )
+    add_recipe_flags(parser.add_argument_group("style"))
+    add_region_flags(parser.add_argument_group("strength and regions"))
+    _add_output_flags(parser.add_argument_group("output"))
+    _add_work_flags(parser.add_argument_group("workers and hardware"))
+    parser.set_defaults(snapshot_every=None)
+    return parser
+
+
+def _add_output_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    kinds = ("png", "jpg", "webp", "tif", "bmp", "avif")
+    add("--format", choices=kinds, default="png", help="format of the results (default: png)")
+    add(
+        "--depth",
+        type=int,
+        choices=(8, 16),
+        default=8,
+        help="bits per channel; 16 for png and tif (default: 8)",
+    )
+    add("--full-names", action="store_true", help="name the result of a.jpg a.jpg.png, not a.png")
+    add(
+        "--root",
+        metavar="DIR",
+        help="results of single files, patterns and lists keep their path below this folder "
+        "(default: the current folder)",
+    )
+    add(
+        "--force",
+        action="store_true",
+        help="replace existing pictures that were made from another photo or recipe",
+    )
+    add("--no-embed", action="store_true", help="do not store the recipe in the pictures")
+    add("--no-metadata", action="store_true", help="do not copy the photos' EXIF and copyright")
+    add(
+        "--record",
+        metavar="FILE",
+        help="record of finished pictures (default: impasto-batch.jsonl in FOLDER)",
+    )
+    add("--json", action="store_true", help=JSON_HELP)
+    add("--quiet", action="store_true", help="do not report progress")
+
+
+def _add_work_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--executor",
+        choices=("local", "ray", "serial"),
+        default="local",
+        help="local: processes on this machine; ray: a Ray cluster; serial: this process "
+        "(default: local)",
+    )
+    add(
+        "--workers",
+        metavar="N",
+        type=accept_integer(1, 100_000),
+        help="pictures processed at the same time (default: chosen automatically)",
+    )
+    add(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="address of the Ray cluster (default: start one on this machine)",
+    )
+    add(
+        "--ray-timeout",
+        metavar="S",
+        type=accept_number(1, 10**7),
+        default=LIMIT_S,
+        help="seconds without any worker after which the batch stops with exit code 4 "
+        f"(default: {LIMIT_S:g})",
+    )
+    add(
+        "--limit",
+        metavar="N",
+        type=accept_integer(1, 10**9),
+        help="make at most this many pictures now",
+    )
+    add(
+        "--dry-run",
+        action="store_true",
+        help="report what would be made and how long it would take",
+    )
+    add(
+        "--watch",
+        action="store_true",
+        help="wait for more photos in the folder until Ctrl-C",
+    )
+    add_hardware_flags(
+        group,
+        memory="memory limit of all workers together, or of each with --executor ray "
+        "(default: all free memory)",
+    )
+
+
 def run(argv: list[str]) -> int:
-    """Find what there is to do, tell what it takes, do it, and say what came of it."""
-    options = with_own_styles(build_parser().parse_args(argv), needed=False)
+    """Find the pictures to make, estimate the work, do it, and report the result."""
+    options = expand_network_styles(build_parser().parse_args(argv), needed=False)
     from impasto.batch.batch_job import WorkerSettings
     from impasto.batch.batch_plan import BatchPlanner
     from impasto.batch.batch_record import BatchRecord
     from impasto.batch.job_templates import JobTemplates
     from impasto.batch.sources import places
     from impasto.batch.sources.photo_search import SearchReport
-    from impasto.cli.reports.batch_report import Report
+    from impasto.cli.reports.batch_report import BatchReport
     from impasto.image.files.encode import choose_format
 
     _check(options)
@@ -55,7 +188,7 @@ def run(argv: list[str]) -> int:
             record,
             JobTemplates(
                 settings,
-                partial(_recipe_for, options),
+                partial(_build_recipe_for, options),
                 options.style or (),
                 options.mask,
                 options.style_mask,
@@ -66,32 +199,32 @@ def run(argv: list[str]) -> int:
             absolute=options.executor == "ray",
         )
         if not (options.dry_run or places.is_url(options.output)):
-            _tidy(Path(options.output), record)
+            _remove_partial_files(Path(options.output), record)
         if not options.watch:
             met = SearchReport()
-            plan = planner.plan(_found(options, options.source, met))
+            plan = planner.plan(_find_photos(options, options.source, met))
             if not options.dry_run:
-                _note_saved(plan, record)
-            report = Report(plan, met, options, record.path)
+                _record_saved(plan, record)
+            report = BatchReport(plan, met, options, record.path)
             del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
         from impasto.batch.batch_plan import BatchPlan
 
-        report = Report(BatchPlan(), SearchReport(), options, record.path)
-        jobs = _coming_in(options, planner, record, report)
+        report = BatchReport(BatchPlan(), SearchReport(), options, record.path)
+        jobs = _watch(options, planner, record, report)
         return _make(options, settings, planner, record, jobs, report)
 
 
-def _tidy(output: Path, record: BatchRecord) -> None:
-    """Remove what a kill left half-written; while nothing is in the writing, here or elsewhere."""
+def _remove_partial_files(output: Path, record: BatchRecord) -> None:
+    """Remove partial files of a killed batch, while nothing else is being written."""
     from impasto.image.files.atomic import remove_orphans
 
     for folder in {Path(output, key).parent for key in record.list_unfinished()}:
         remove_orphans(folder)
 
 
-def _note_saved(plan: BatchPlan, record: BatchRecord) -> None:
-    """What a kill kept from the record."""
+def _record_saved(plan: BatchPlan, record: BatchRecord) -> None:
+    """Add results to the record that a killed batch wrote but did not record."""
     for outcome in plan.saved:
         record.note_end(outcome)
 
@@ -105,25 +238,29 @@ def _check(options: argparse.Namespace) -> None:
     from impasto.segment.mask_words import expand_auto
 
     if options.watch and options.limit:
-        raise InputError("--watch has no end that --limit could set: leave one of them out")
+        raise InputError("--watch and --limit cannot be combined")
     options.output = places.normalize_place(options.output)
     if options.style:
         masks, styles, parts = expand_auto(options.mask, options.style, options.style_mask)
-        _recipe_for(options, None, {}, styles).check_counts(len(styles), len(masks), len(parts))
+        _build_recipe_for(options, None, {}, styles).check_counts(
+            len(styles), len(masks), len(parts)
+        )
     for file in filter(None, map(find_mask_file, (*options.mask, *options.style_mask))):
         read_picture(places.read(file), name=file)
     if places.is_url(options.output):
         if not options.record:
-            raise InputError("-o URL needs --record FILE: a store cannot be appended to")
+            raise InputError(
+                "-o URL requires --record FILE, because a remote store cannot be appended to"
+            )
         return
     output = Path(options.output)
     if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file, a folder is needed for the results")
+        raise InputError(f"{output}: is a file, but the results need a folder")
     for source in options.source:
         if output.is_dir() and Path(source).is_dir() and output.samefile(source):
-            raise InputError(f"{output}: is the source too, results need a folder of their own")
+            raise InputError(f"{output}: is also a source; choose another folder for the results")
         if options.watch and not (places.is_url(source) or Path(source).is_dir()):
-            raise InputError(f"{source}: only a folder can be watched")
+            raise InputError(f"{source}: --watch requires a folder")
     if options.dry_run:
         return
     make_folder(output)
@@ -137,23 +274,23 @@ def _record_path(options: argparse.Namespace) -> Path:
     return Path(options.record) if options.record else Path(options.output, RECORD_NAME)
 
 
-def _recipe_for(
+def _build_recipe_for(
     options: argparse.Namespace,
     name: str | None,
     fields: Mapping[str, Any],
     styles: Sequence[str],
 ) -> Recipe:
-    """Of a row, or of the batch: the flags', or another by name, with fields changed."""
-    # How many masks there may be depends on the row, and is checked with it.
+    """Build the recipe of the batch, or of a row that names its own recipe or fields."""
+    # The number of masks depends on the row and is checked with it.
     chosen = dict(vars(options)) | {"style": list(styles), "mask": [], "style_mask": []}
     if name is not None:
         chosen |= {"recipe": name, "quality": None}
-    recipe = recipe_from(argparse.Namespace(**chosen)).with_changes(fields)
+    recipe = build_recipe(argparse.Namespace(**chosen)).with_changes(fields)
     recipe.check_counts(len(styles))
     return recipe
 
 
-def _found(
+def _find_photos(
     options: argparse.Namespace, sources: Iterable[str], met: SearchReport
 ) -> Iterator[FoundPhoto | ManifestRow]:
     from impasto.batch.sources.manifest import is_manifest, read_rows
@@ -164,48 +301,48 @@ def _found(
             yield from read_rows(source)
         else:
             yield from find_photos(
-                source, root=options.root, skip=options.output, report=met, read_list=_listed
+                source, root=options.root, skip=options.output, report=met, read_list=_read_list
             )
 
 
-def _listed() -> list[str]:
-    """Paths on standard input, one a line, or with a zero byte between them."""
+def _read_list() -> list[str]:
+    """Read paths from standard input, separated by newlines or zero bytes."""
     from impasto.errors import InputError
 
     if sys.stdin is None:
-        raise InputError("-: standard input is closed, pipe a list of paths in")
+        raise InputError("-: standard input is closed; give a list of paths through a pipe")
     data = sys.stdin.buffer.read()
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
 
 
-def _coming_in(
-    options: argparse.Namespace, planner: BatchPlanner, record: BatchRecord, report: Report
+def _watch(
+    options: argparse.Namespace, planner: BatchPlanner, record: BatchRecord, report: BatchReport
 ) -> Iterator[BatchJob | None]:
     from impasto.batch.sources.photo_search import SearchReport, watch_photos
     from impasto.errors import ImpastoError
 
-    def jobs_of(found: FoundPhoto) -> Iterable[BatchJob] | None:
+    def plan_jobs(found: FoundPhoto) -> Iterable[BatchJob] | None:
         try:
             plan: BatchPlan = planner.plan([found])
         except ImpastoError as error:
-            report.refused(found.photo, describe_error(error))
+            report.add_failure(found.photo, describe_error(error))
             return ()
         if plan.running:
             return None
-        _note_saved(plan, record)
-        return report.planned(plan)
+        _record_saved(plan, record)
+        return report.add_plan(plan)
 
     def look() -> Iterator[Any]:
         met = SearchReport()
         for source in options.source:
             try:
-                yield from _found(options, [source], met)
+                yield from _find_photos(options, [source], met)
             except (ImpastoError, OSError) as error:  # a disk that went away may come back
                 met.unreadable.append((source, describe_error(error)))
-        report.looked(met)
+        report.add_unreadable(met)
 
-    return watch_photos(look, jobs_of)
+    return watch_photos(look, plan_jobs)
 
 
 def _make(
@@ -214,41 +351,84 @@ def _make(
     planner: BatchPlanner,
     record: BatchRecord,
     jobs: Iterator[BatchJob | None],
-    report: Report,
+    report: BatchReport,
 ) -> int:
-    """Have the jobs done; the exit code."""
+    """Make the pictures and return the exit code."""
     from impasto.batch.batch_run import group_jobs, run_jobs
     from impasto.batch.workers.patience import NoWorkersError, Patience
-    from impasto.cli.jobs.batch_workers import executor_of, probed
-    from impasto.cli.jobs.paint import stoppable
+    from impasto.cli.jobs.stop_signals import catch_stop_signals
     from impasto.cli.options.arguments import say
 
     report.begin()
     if not report.todo and not options.watch:
         return report.end(interrupted=False)
     patience = Patience(options.ray_timeout, say)
-    executor = executor_of(options, settings, patience)
+    executor = _choose_executor(options, settings, patience)
     stop: list[int] = []
     at_once = True
     try:
-        probe = probed(executor, report.first)
+        probe = _probe_first(executor, report.first)
         workers = executor.start_workers(probe)
         report.estimate(probe, workers)
         if options.dry_run:
             return report.end(interrupted=False)
-        with stoppable(_tell_of_the_end) as stop, report:
+        with catch_stop_signals(_announce_stop) as stop, report:
             groups = group_jobs(jobs, planner)
             try:
                 for outcome in run_jobs(groups, executor, workers, record, stop, patience):
                     report.see(outcome)
             except NoWorkersError as error:
-                report.given_up(describe_error(error))
+                report.give_up(describe_error(error))
         at_once = False
     finally:
         executor.close(at_once=at_once)
     return report.end(interrupted=bool(stop) and not options.watch)
 
 
-def _tell_of_the_end() -> None:
-    # Not by print, which a signal may have interrupted.
-    os.write(2, b"\nimpasto: ending with what is begun; Ctrl-C again ends it at once\n")
+def _announce_stop() -> None:
+    # print is not safe here, because the signal may have interrupted another print.
+    os.write(2, b"\nimpasto: finishing the current pictures; Ctrl-C again quits at once\n")
+
+
+def _choose_executor(
+    options: argparse.Namespace, settings: WorkerSettings, patience: Patience
+) -> Executor:
+    """Make the executor that ``--executor`` names."""
+    if options.executor == "ray":
+        from impasto.batch.sources.places import make_absolute
+        from impasto.batch.workers.ray_executor import RayExecutor
+
+        weights = settings.weights and make_absolute(settings.weights)
+        return RayExecutor(
+            replace(settings, weights=weights),
+            address=options.ray_address,
+            workers=options.workers,
+            max_memory=options.max_memory,
+            patience=patience,
+        )
+    from impasto.batch.workers.executors import ProcessExecutor, SerialExecutor
+    from impasto.batch.workers.local_machine import share_machine
+
+    kind = ProcessExecutor if options.executor == "local" else SerialExecutor
+    workers = options.workers if options.executor == "local" else 1
+    return kind(settings, lambda probe: share_machine(probe, workers, options.max_memory))
+
+
+def _probe_first(executor: Executor, jobs: Sequence[BatchJob]) -> Probe | None:
+    """Measure the first photo that can be read.
+
+    Raises:
+        ImpastoError: something is missing that all pictures need.
+    """
+    from impasto.batch.workers.executors import WorkerLost
+    from impasto.errors import ImageError, LimitError, ResourceError
+
+    for job in jobs:
+        future: Future[Probe] = executor.probe(job)
+        try:
+            return future.result()
+        except (ImageError, LimitError):
+            continue
+        except WorkerLost as error:
+            raise ResourceError(f"the first worker died at {job.photo}: {error}") from None
+    return None

@@ -1,38 +1,49 @@
-"""``impasto compare PHOTO PAINTING RESULT...``: the metrics, as a table or JSON."""
+"""``impasto compare PHOTO PAINTING RESULT...``: measures results, as a table or JSON."""
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from impasto.cli.options.arguments import Parser, say
+from impasto.cli.options.arguments import JSON_HELP, Parser, say
+from impasto.errors import InputError
+
+if TYPE_CHECKING:
+    from impasto.video.clip.frames import Clip
+
+STYLE_FRAMES = 8
+"""Approximate number of frames on which the style of a film is measured."""
+
+
+def build_parser() -> Parser:
+    """Build the parser of the command."""
+    parser = Parser(
+        prog="impasto compare",
+        description="Measure results against their photo and painting, with VGG-19 at the size of "
+        "each result. Lower is better, except for content_ssim.",
+    )
+    add = parser.add_argument
+    add("photo", metavar="PHOTO", help="the photo, or the clip with --video")
+    add("painting", metavar="PAINTING", help="the painting")
+    add("results", metavar="RESULT", nargs="+", help="a picture, or a film with --video")
+    add("--json", action="store_true", help=JSON_HELP)
+    add("--video", action="store_true", help="compare films of a clip, including their stability")
+    add("--plot", metavar="FILE", help="with --video: plot stability against style (.png or .svg)")
+    return parser
 
 
 def run(argv: list[str]) -> int:
     """Measure every result against the same photo and painting."""
-    parser = Parser(
-        prog="impasto compare",
-        description="Measure results against their photo and painting. Lower is better, but for "
-        "content_ssim. Measured at the result's own size with VGG-19.",
-    )
-    parser.add_argument("photo", metavar="PHOTO", help="with --video, the clip")
-    parser.add_argument("painting", metavar="PAINTING")
-    parser.add_argument("results", metavar="RESULT", nargs="+")
-    parser.add_argument("--json", action="store_true", help="one JSON object, results by name")
-    parser.add_argument(
-        "--video", action="store_true", help="PHOTO is a clip and the RESULTs are films of it"
-    )
-    parser.add_argument(
-        "--plot", metavar="FILE", help="with --video, stability against style as a .png or .svg"
-    )
+    parser = build_parser()
     options = parser.parse_args(argv)
     if options.video:
-        from impasto.cli.jobs.compare_video import run_video
-
-        return run_video(options)
+        return _compare_films(options)
     if options.plot:
-        parser.error("--plot goes with --video")
+        parser.error("--plot requires --video")
     from impasto.image.files.decode import read_picture
 
     photo, painting = (read_picture(Path(p), notice=say) for p in (options.photo, options.painting))
@@ -40,18 +51,94 @@ def run(argv: list[str]) -> int:
     from impasto.evaluate.compare import compare, load_reference_encoder
 
     encoder = load_reference_encoder()
-    found = {path: compare(photo, painting, each, encoder) for path, each in results.items()}
+    metrics = {path: compare(photo, painting, each, encoder) for path, each in results.items()}
     if options.json:
-        print(json.dumps(found))
-        return 0
-    print_table(found)
+        print(json.dumps(metrics))
+    else:
+        _print_table(metrics)
     return 0
 
 
-def print_table(found: Mapping[str, Mapping[str, float]]) -> None:
-    """A row a result, a column a metric; what the first has none of is left out."""
-    names = list(next(iter(found.values())))
-    width = max(len("result"), *(len(path) for path in found))
+def _compare_films(options: argparse.Namespace) -> int:
+    """Measure every film against the same clip and painting."""
+    from impasto.image.files.decode import read_picture
+    from impasto.video.stabilize.opencv import check_opencv
+
+    check_opencv()
+    from impasto.record.stability_plot import check_plot_target, write_stability_plot
+    from impasto.video.clip.reading import open_clip
+    from impasto.video.film_metrics import SOURCE, FilmStyleMeter, SteadinessMeter
+    from impasto.video.stabilize.flow import DisEstimator
+
+    if options.plot:
+        check_plot_target(Path(options.plot))
+    painting = read_picture(Path(options.painting), notice=say)
+    clip = open_clip(options.photo, notice=say)
+    films = {path: open_clip(path, notice=say) for path in options.results}
+    every = max(1, round((clip.format.frames or STYLE_FRAMES) / STYLE_FRAMES))
+    steadiness, style = SteadinessMeter(DisEstimator()), FilmStyleMeter(painting, every)
+    for source, results in _align_frames(clip, films, options.photo):
+        steadiness.add_frame(source, results)
+        style.add_frame(source, results)
+    of_motion, of_style = steadiness.average_results(), style.average_results()
+    metrics = {path: {**of_motion.get(path, {}), **of_style[path]} for path in films}
+    floor, shares = of_motion.get(SOURCE, {}), steadiness.average_shares()
+    if options.json:
+        print(json.dumps({"films": metrics, SOURCE: floor, "compared": shares}))
+    else:
+        _print_table(metrics)
+        print(f"{SOURCE}: {_format_values(floor)}; compared: {_format_values(shares)}")
+    if options.plot:
+        write_stability_plot(Path(options.plot), metrics, floor)
+    return 0
+
+
+def _align_frames(
+    clip: Clip, films: dict[str, Clip], name: str
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield each frame of a clip with those of its films, at the size of the first film.
+
+    Args:
+        clip: the clip.
+        films: the films by their paths.
+        name: of the clip, for messages.
+
+    Raises:
+        InputError: their sizes or lengths differ.
+    """
+    from impasto.video.clip.frames import levels_to_floats
+    from impasto.video.clip.selection import resize_frame
+
+    sizes = {path: (film.format.width, film.format.height) for path, film in films.items()}
+    size = next(iter(sizes.values()))
+    for path, (width, height) in sizes.items():
+        if (width, height) != size:
+            raise InputError(
+                f"{path}: has {width}x{height} px and the first film {size[0]}x{size[1]}, but "
+                "films are only compared at the same size"
+            )
+    iterators = [clip.read_frames(), *(film.read_frames() for film in films.values())]
+    for index, frames in enumerate(zip_longest(*iterators)):
+        source, *results = frames
+        for path, frame in zip(films, results, strict=True):
+            if (frame is None) != (source is None):
+                other = "fewer" if frame is None else "more"
+                raise InputError(
+                    f"{path}: has {other} frames than the clip {name}, about {index}; films made "
+                    "with --range or --every cannot be compared"
+                )
+        photo, *pictures = [levels_to_floats(resize_frame(frame, size)) for frame in frames]
+        yield photo, dict(zip(films, pictures, strict=True))
+
+
+def _format_values(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items()) or "nothing"
+
+
+def _print_table(metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """Print a row for each result and a column for each metric of the first result."""
+    names = list(next(iter(metrics.values())))
+    width = max(len("result"), *(len(path) for path in metrics))
     print("  ".join(["result".ljust(width), *names]))
-    for path, values in found.items():
+    for path, values in metrics.items():
         print("  ".join([path.ljust(width), *(f"{values[n]:{len(n)}.4f}" for n in names)]))

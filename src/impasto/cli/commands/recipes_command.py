@@ -1,4 +1,4 @@
-"""``impasto recipes [NAME]``: what there is to choose from."""
+"""``impasto recipes [NAME]``: lists the recipes or shows one."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from impasto.errors import InputError
 
 
 def run(argv: list[str]) -> int:
-    """List the recipes with a line each, or print one."""
+    """Print one line for each recipe, or one recipe."""
     parser = Parser(
         prog="impasto recipes",
-        description="List the recipes, or show one: ours as TOML, a file with all it comes to, as "
-        "JSON.",
+        description="List all recipes, or show one. Recipes that come with impasto are shown as "
+        "TOML, files as JSON with every field.",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="a recipe, or a .toml or .safetensors file"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
     from impasto.recipe.recipe import NETWORK_SUFFIX, list_recipes, load_recipe, read_preset
 
     if options.name:
         if options.name.endswith(NETWORK_SUFFIX) and not Path(options.name).is_file():
             raise InputError(f"no network file {options.name}")
-        shown = (
+        text = (
             load_recipe(options.name).model_dump_json(indent=2)
             if options.json or options.name.endswith((".toml", NETWORK_SUFFIX))
             else read_preset(options.name).rstrip()
         )
-        print(shown)
+        print(text)
         return 0
-    listed = {name: load_recipe(name).description for name in list_recipes()}
+    descriptions = {name: load_recipe(name).description for name in list_recipes()}
     if options.json:
-        print(json.dumps(listed))
+        print(json.dumps(descriptions))
     else:
-        for name, description in listed.items():
+        for name, description in descriptions.items():
             print(f"{name:14} {description}")
     return 0

@@ -1,4 +1,4 @@
-"""``impasto refine RESULT --region X,Y,W,H``: one region of a result, painted again."""
+"""``impasto refine RESULT --region X,Y,W,H``: repaints one region of a result."""
 
 from __future__ import annotations
 
@@ -8,89 +8,104 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli.options.arguments import Parser, device, gigabytes, notice_for, say, whole
-from impasto.cli.options.recipe_settings import settings_from
-from impasto.cli.options.region_options import add_strength_flag, strength_fields
+from impasto.cli.options.arguments import (
+    Parser,
+    accept_integer,
+    add_hardware_flags,
+    choose_notice,
+    say,
+)
+from impasto.cli.options.recipe_options import parse_settings
+from impasto.cli.options.region_options import add_strength_flag, make_strength_fields
 
 if TYPE_CHECKING:
-    from impasto.cli.commands.replay_command import Search
+    from impasto.cli.jobs.input_search import InputSearch
     from impasto.image.picture import Picture
     from impasto.recipe.recipe import Recipe
     from impasto.record.provenance import Provenance
 
 
 def build_parser() -> Parser:
-    """The flags of a refinement."""
+    """Build the parser of the command."""
     parser = Parser(
         prog="impasto refine",
-        description="Paint one region of a result again, from its own pixels on, and blend it in "
-        "without a seam. Its photo and painting are looked for beside it and in the current "
-        "folder.",
+        description="Repaint one region of a result, starting from its own pixels, and blend it in "
+        "without a seam. Its photo and painting are searched beside it and in the current folder.",
     )
     add = parser.add_argument
-    add("picture", metavar="RESULT", help="made by impasto, with its recipe inside")
+    add("picture", metavar="RESULT", help="picture made by impasto, with its recipe inside")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--region", metavar="X,Y,W,H", type=_whole_numbers, help="in its pixels")
-    words = "white where to paint, of any size; or a word for one that is found"
-    where.add_argument("--mask", metavar="MASK", help=words)
-    add("-o", "--output", metavar="OUT", help="default: RESULT-refined.png")
-    add("--recipe", metavar="NAME|FILE", help="another than its own; of a network's: standard")
-    add("--quality", choices=("standard", "best"), help="likewise")
+    where.add_argument(
+        "--region", metavar="X,Y,W,H", type=parse_region, help="region in pixels of the result"
+    )
+    where.add_argument(
+        "--mask",
+        metavar="MASK",
+        help="mask of any size, white where to paint, or a word for a mask to find",
+    )
+    add("-o", "--output", metavar="OUT", help="file of the result (default: RESULT-refined.png)")
+    add(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="another recipe (default: the result's own, or standard if that uses a network)",
+    )
+    add("--quality", choices=("standard", "best"), help="another recipe, by its quality")
     add(
         "--iterations",
         metavar="N",
-        type=whole(1, 1_000_000),
-        help="evaluations of the objective (default: 150)",
+        type=accept_integer(1, 1_000_000),
+        help="iterations (default: 150)",
     )
-    add("--style", metavar="PAINTING", action="append", help="others than its own; repeatable")
-    add_strength_flag(parser, "default: its own")
+    add("--style", metavar="PAINTING", action="append", help="other paintings; repeatable")
+    add_strength_flag(parser, "the result's own")
     add(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="a field of the recipe, like style.scale=2; repeatable",
+        help="set a field of the recipe, such as style.scale=2; repeatable",
     )
-    add("--photo", metavar="FILE", help="where the photo is now")
-    add("--weights", metavar="FILE", help="where the network's weights are")
-    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
-    add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
-    add("--scratch", metavar="DIR", help="likewise")
+    add("--photo", metavar="FILE", help="path of the photo")
+    add_hardware_flags(parser)
     add("--force", action="store_true", help="replace an existing output")
-    add("--accept-changed", action="store_true", help="go on with another photo or painting")
-    add("--quiet", action="store_true", help="no progress")
+    add(
+        "--accept-changed",
+        action="store_true",
+        help="continue even if the photo or a painting differs from the record",
+    )
+    add("--quiet", action="store_true", help="do not report progress")
     return parser
 
 
 def run(argv: list[str]) -> int:
-    """Check everything that can be checked, paint the region, lay it over the result."""
+    """Check everything that can be checked, then paint the region and blend it in."""
     options = build_parser().parse_args(argv)
     from impasto.api.refine import ITERATIONS, refine
-    from impasto.cli.commands.replay_command import Search
+    from impasto.cli.jobs.input_search import InputSearch
     from impasto.cli.options.output_files import check_targets
-    from impasto.cli.reports.plan_text import in_short
-    from impasto.cli.reports.progress import progress_for
+    from impasto.cli.reports.plan_text import summarize_plan
+    from impasto.cli.reports.progress import choose_progress
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
-    made, provenance = read_picture(path), read_provenance(path)
+    original, provenance = read_picture(path), read_provenance(path)
     output = Path(options.output or path.with_name(f"{path.stem}-refined.png"))
-    depth = 16 if made.metadata.depth == 16 else 8
+    depth = 16 if original.metadata.depth == 16 else 8
     choose_format(output, depth)
-    # Parts of its own paintings are none of others.
+    # Masks of the original paintings do not apply to other ones.
     own = replace(provenance, style_masks=()) if options.style else provenance
-    sought = Search(path, own, accept_changed=options.accept_changed)
-    photo, paintings = _inputs(options, sought, provenance)
-    masks = sought.masks((photo, paintings), flags=("", ""))
-    check_targets([output], [path, *sought.found], overwrite=options.force)
-    with progress_for(sys.stderr, quiet=options.quiet) as progress:
+    search = InputSearch(path, own, accept_changed=options.accept_changed)
+    photo, paintings = _read_inputs(options, search, provenance)
+    masks = search.find_masks((photo, paintings), flags=("", ""))
+    check_targets([output], [path, *search.files], overwrite=options.force)
+    with choose_progress(sys.stderr, quiet=options.quiet) as progress:
         refined = refine(
-            made,
+            original,
             photo,
             paintings,
-            recipe=_recipe(options, provenance.recipe),
+            recipe=_build_recipe(options, provenance.recipe),
             region=options.region and tuple(options.region),
             mask=options.mask,
             iterations=options.iterations or ITERATIONS,
@@ -100,7 +115,7 @@ def run(argv: list[str]) -> int:
             weights=options.weights,
             max_memory=options.max_memory,
             scratch=options.scratch,
-            on_plan=None if options.quiet else lambda plan: say(in_short(plan)),
+            on_plan=None if options.quiet else lambda plan: say(summarize_plan(plan)),
             on_step=progress.see,
         )
     note = {
@@ -115,7 +130,7 @@ def run(argv: list[str]) -> int:
         depth=depth,
         dpi=provenance.recipe.dpi,
         overwrite=options.force,
-        notice=notice_for(quiet=options.quiet),
+        notice=choose_notice(quiet=options.quiet),
     )
     if not options.quiet:
         left, top, width, height = refined.region
@@ -123,22 +138,22 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _inputs(
-    options: argparse.Namespace, sought: Search, provenance: Provenance
+def _read_inputs(
+    options: argparse.Namespace, search: InputSearch, provenance: Provenance
 ) -> tuple[Picture, list[Picture]]:
-    """The photo, and the paintings: those given, or its own."""
+    """Read the photo, and the paintings given or in the record."""
     from impasto.image.files.decode import read_picture
 
     if not options.style:
-        photo, *paintings = sought.inputs(options.photo, None)
+        photo, *paintings = search.find_inputs(options.photo, None)
         return photo, paintings
-    photo = sought.picture(provenance.inputs[0], options.photo, "--photo")
-    sought.found += map(Path, options.style)
+    photo = search.find_picture(provenance.inputs[0], options.photo, "--photo")
+    search.files += map(Path, options.style)
     return photo, [read_picture(Path(each)) for each in options.style]
 
 
-def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
-    """Its own or another one, as for the whole result."""
+def _build_recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
+    """Build the recipe of the region, for the whole result."""
     from impasto.api.refine import choose_refining_recipe
     from impasto.engine.registry import find_capabilities
     from impasto.errors import InputError
@@ -146,8 +161,8 @@ def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
 
     if options.quality and options.recipe:
         raise InputError("--quality and --recipe both choose a recipe: give one of them")
-    named = options.recipe or options.quality
-    chosen = load_recipe(named) if named else choose_refining_recipe(own)
+    name = options.recipe or options.quality
+    chosen = load_recipe(name) if name else choose_refining_recipe(own)
     if not find_capabilities(chosen).refines:
         raise InputError(
             f"recipe {chosen.name!r} uses a network, which cannot continue from a result"
@@ -161,16 +176,17 @@ def _recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     }
     asked: dict[str, Any] = {}
     if options.strength:
-        asked = {"strength": 1.0, "style.strengths": [], **strength_fields(options.strength)}
-    settings = settings_from(options.set, asked, printed=False)
+        asked = {"strength": 1.0, "style.strengths": [], **make_strength_fields(options.strength)}
+    settings = parse_settings(options.set, asked, has_print=False)
     return chosen.with_changes(changes | asked | settings)
 
 
-def _whole_numbers(text: str) -> list[int]:
+def parse_region(text: str) -> list[int]:
+    """Parse ``X,Y,WIDTH,HEIGHT``."""
     try:
         left, top, width, height = map(int, text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not four whole numbers: left,top,width,height"
+            f"{text!r} is not four whole numbers: X,Y,WIDTH,HEIGHT"
         ) from None
     return [left, top, width, height]

@@ -1,16 +1,24 @@
-"""``impasto serve``: the studio, a page and an HTTP API."""
+"""``impasto serve``: starts the studio, a web page and an HTTP API."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from impasto.cli.options.arguments import Parser, device, gigabytes, number, say, whole
+from impasto.cli.options.arguments import (
+    Parser,
+    accept_integer,
+    accept_number,
+    parse_device,
+    parse_gigabytes,
+    say,
+)
 from impasto.errors import InputError, ResourceError
 
 if TYPE_CHECKING:
@@ -23,66 +31,148 @@ PORT = 8484
 
 
 def build_parser() -> Parser:
-    """The flags."""
+    """Build the parser of the command."""
     parser = Parser(
         prog="impasto serve",
-        description="A page to paint with, and an HTTP API, on this machine. Jobs outlive the "
-        "server: what it did not finish goes on when it is started again.",
+        description="Start the studio, a web page and an HTTP API on this machine. Unfinished jobs "
+        "continue when the server is started again.",
         allow_abbrev=False,
     )
-    _add_place(parser)
-    _add_limits(parser)
+    _add_server_flags(parser.add_argument_group("server"))
+    _add_worker_flags(parser.add_argument_group("workers"))
+    _add_limit_flags(parser.add_argument_group("limits"))
     return parser
 
 
-def _add_place(parser: Parser) -> None:
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
-    add("--port", type=whole(0, 65_535), default=PORT, help=f"default: {PORT}; 0: any free one")
+def _add_server_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, this machine only)",
+    )
+    add(
+        "--port",
+        type=accept_integer(0, 65_535),
+        default=PORT,
+        help=f"port to listen on; 0 chooses a free one (default: {PORT})",
+    )
     add(
         "--token",
-        help="that requests must carry (or IMPASTO_TOKEN, which no list of processes shows); "
-        "made up if others can reach the server",
+        help="token that requests must send. Without it, IMPASTO_TOKEN is used, or a random token "
+        "if other machines can reach the server",
     )
     add(
         "--allow-host",
         metavar="NAME",
         action="append",
         default=[],
-        help="a name that the server answers to, such as that of a proxy; repeatable",
+        help="host name that the server answers to, such as that of a proxy; repeatable",
     )
-    add("--no-open", action="store_true", help="open no browser")
-    add("--data", metavar="DIR", help="folder of jobs and results (default: the user's own)")
-    add("--log", choices=("text", "json"), help="default: text on a terminal, else json")
+    add("--no-open", action="store_true", help="do not open a browser")
+    add(
+        "--data",
+        metavar="DIR",
+        help="folder of jobs and results (default: a folder of the current user)",
+    )
+    add(
+        "--log",
+        choices=("text", "json"),
+        help="log format (default: text on a terminal, json otherwise)",
+    )
 
 
-def _add_limits(parser: Parser) -> None:
-    add = parser.add_argument
-    add("--workers", type=whole(1, 256), default=1, help="pictures at a time (default: 1)")
-    add("--threads", type=whole(1, 1024), help="of each (default: the cores shared out)")
-    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
-    add("--weights", metavar="FILE", help="VGG weights")
-    add("--max-queue", metavar="N", type=whole(1, 100_000), default=50, help="waiting jobs")
-    add("--max-upload", metavar="MB", type=number(0.1, 65_536), default=64, help="of a request")
-    add("--max-pixels", metavar="MP", type=number(0.01, 1000), default=50, help="of an upload")
-    add("--max-result", metavar="MP", type=number(0.01, 1000), default=16, help="of a result")
+def _add_worker_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--workers",
+        type=accept_integer(1, 256),
+        default=1,
+        help="pictures processed at the same time (default: 1)",
+    )
+    add(
+        "--threads",
+        type=accept_integer(1, 1024),
+        help="threads of each worker (default: an equal share of the cores)",
+    )
+    add(
+        "--device",
+        default="auto",
+        type=parse_device,
+        help="auto, cpu, cuda, cuda:N or mps (default: auto)",
+    )
+    add("--weights", metavar="FILE", help="VGG weights file (.h5, .pth, .mat or .safetensors)")
+
+
+def _add_limit_flags(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--max-queue",
+        metavar="N",
+        type=accept_integer(1, 100_000),
+        default=50,
+        help="waiting jobs (default: 50)",
+    )
+    add(
+        "--max-upload",
+        metavar="MB",
+        type=accept_number(0.1, 65_536),
+        default=64,
+        help="size of a request (default: 64)",
+    )
+    add(
+        "--max-pixels",
+        metavar="MP",
+        type=accept_number(0.01, 1000),
+        default=50,
+        help="megapixels of an upload (default: 50)",
+    )
+    add(
+        "--max-result",
+        metavar="MP",
+        type=accept_number(0.01, 1000),
+        default=16,
+        help="megapixels of a result (default: 16)",
+    )
     add(
         "--max-film",
         metavar="MP",
-        type=number(0.01, 1e6),
+        type=accept_number(0.01, 1e6),
         default=500,
-        help="of all frames of a film together",
+        help="megapixels of all frames of a film together (default: 500)",
     )
-    add("--job-time", metavar="S", type=number(1), default=3600, help="seconds that a job may take")
-    add("--job-memory", metavar="GB", type=gigabytes, help="of a worker (default: what is free)")
-    add("--keep", metavar="DAYS", type=number(0), default=30, help="ended jobs; 0: for ever")
-    add("--max-disk", metavar="GB", type=gigabytes, help="of all jobs; the oldest go to the trash")
+    add(
+        "--job-time",
+        metavar="S",
+        type=accept_number(1),
+        default=3600,
+        help="seconds that a job may take (default: 3600)",
+    )
+    add(
+        "--job-memory",
+        metavar="GB",
+        type=parse_gigabytes,
+        help="memory of a worker (default: all free memory)",
+    )
+    add(
+        "--keep",
+        metavar="DAYS",
+        type=accept_number(0),
+        default=30,
+        help="days until finished jobs expire; 0: never (default: 30)",
+    )
+    add(
+        "--max-disk",
+        metavar="GB",
+        type=parse_gigabytes,
+        help="disk space of all jobs; the oldest move to the trash (default: no limit)",
+    )
     add(
         "--trash",
         metavar="DAYS",
-        type=number(0),
+        type=accept_number(0),
         default=7,
-        help="that expired jobs stay in the trash (default: 7; 0: delete them at once)",
+        help="days that expired jobs stay in the trash; 0: delete them at once (default: 7)",
     )
 
 
@@ -97,30 +187,35 @@ def run(argv: list[str]) -> int:
     from impasto.studio.server import serve
     from impasto.studio.studio import Studio
 
-    settings = settings_from(options)
+    settings = build_settings(options)
     form: LogFormat = options.log or ("text" if sys.stderr.isatty() else "json")
-    with _bound(options.host, options.port) as listening:
+    with _listen(options.host, options.port) as server_socket:
         studio = Studio(settings, form)
-        address = _address(options, settings, listening.getsockname()[1])
-        say(f"the studio is at {address} (Ctrl-C ends it; jobs go on later)")
+        address = _make_address(options, settings, server_socket.getsockname()[1])
+        say(f"the studio is at {address}; Ctrl-C stops it, and unfinished jobs continue later")
         say(f"jobs and results are in {settings.data}")
-        serve(studio, listening, None if options.no_open else address)
+        serve(studio, server_socket, None if options.no_open else address)
     return 0
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """Listening before anything is loaded, so that a port that is taken is told at once."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Listen before anything is loaded, so that a used port is reported at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=128)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ResourceError(
-            f"cannot listen at {host} port {port} ({reason}); --port 0 takes a free one"
+            f"cannot listen on {host} port {port} ({reason}); --port 0 chooses a free port"
         ) from None
 
 
-def settings_from(options: Any) -> StudioSettings:
+def build_settings(options: argparse.Namespace) -> StudioSettings:
+    """Build the studio's settings from the options.
+
+    Raises:
+        InputError: the token is too short or contains other than ASCII characters.
+    """
     from impasto.studio.settings import DAY_S, StudioSettings, choose_data_folder
 
     is_local = options.host in LOOPBACK
@@ -130,7 +225,7 @@ def settings_from(options: Any) -> StudioSettings:
 
         token = secrets.token_urlsafe(24)
     if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
-        raise InputError("--token: at least 8 ASCII characters that print")
+        raise InputError("--token: expected at least 8 printable ASCII characters")
     hosts = [*LOOPBACK, *(name.lower() for name in options.allow_host)]
     if not is_local:
         hosts += [options.host.lower(), socket.gethostname().lower(), "*"]
@@ -155,14 +250,14 @@ def settings_from(options: Any) -> StudioSettings:
     )
 
 
-def _address(options: Any, settings: StudioSettings, port: int) -> str:
+def _make_address(options: argparse.Namespace, settings: StudioSettings, port: int) -> str:
     host = options.host
-    if host in ("0.0.0.0", "::"):  # any address of the machine, of which this one is sure to work
+    if host in ("0.0.0.0", "::"):  # all addresses of the machine; this one always works
         host = socket.gethostname() if options.no_open else "localhost"
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port}/" + _fragment(settings.token)
+    return f"http://{host}:{port}/" + _make_fragment(settings.token)
 
 
-def _fragment(token: str | None) -> str:
-    """The page takes a token from its address, and out of it."""
+def _make_fragment(token: str | None) -> str:
+    """Return the part of the address from which the page reads the token, and which it removes."""
     return f"#token={quote(token, safe='')}" if token else ""

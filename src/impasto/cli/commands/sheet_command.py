@@ -1,4 +1,4 @@
-"""``impasto sheet PHOTO --style PAINTING``: variations side by side on one picture."""
+"""``impasto sheet PHOTO --style PAINTING``: compares variations on a contact sheet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli import INTERRUPTED
-from impasto.cli.commands.stylize_command import add_recipe_flags, recipe_from
-from impasto.cli.options.arguments import Parser, device, gigabytes, say, whole
-from impasto.cli.options.input_files import read_inputs
-from impasto.cli.options.region_options import add_region_flags, mask_files, read_masks, spell_out
+from impasto.cli.options.arguments import Parser, accept_integer, add_hardware_flags, say
+from impasto.cli.options.input_files import expand_styles, read_inputs
+from impasto.cli.options.recipe_options import add_recipe_flags, build_recipe
+from impasto.cli.options.region_options import add_region_flags, list_mask_files, read_masks
 
 if TYPE_CHECKING:
-    from impasto.cli.jobs.sheet_axes import Choice
+    from impasto.cli.jobs.sheet_axes import SheetChoice
     from impasto.engine.cache import EngineCache
     from impasto.engine.protocol import PictureEngine
     from impasto.image.masks import Mask
@@ -24,83 +24,100 @@ if TYPE_CHECKING:
     from impasto.record.contact_sheet import ContactSheet
 
 CELL = 256
-"""Longer side of a cell in pixels, unless ``--size`` says another."""
+"""Longer side of a cell in pixels, without ``--size``."""
 SOME_FAILED = 1
 
 
 def build_parser() -> Parser:
-    """The flags of a sheet."""
+    """Build the parser of the command."""
     parser = Parser(
         prog="impasto sheet",
         usage="impasto sheet PHOTO --style PAINTING [--style P2 ...] [options]",
-        description="Variations of one job on one contact sheet: every combination of what is "
-        "listed, or one cell a painting. Lists are separated by commas.",
+        description="Compare variations of one photo on a contact sheet: one cell for each "
+        "painting, or for each combination of the given lists. Lists are separated by commas.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("photo", metavar="PHOTO", help="the picture to repaint; - reads standard input")
-    add("-o", "--output", metavar="OUT", help="default: PHOTO-sheet.png beside the photo")
-    varied = parser.add_argument_group("what varies").add_argument
-    varied("--styles", action="store_true", help="one painting a cell (the default)")
-    varied(
+    add("photo", metavar="PHOTO", help="photo to repaint; - reads standard input")
+    add(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="file of the sheet (default: PHOTO-sheet.png beside the photo)",
+    )
+    vary = parser.add_argument_group("variations").add_argument
+    vary("--styles", action="store_true", help="one cell for each painting (default)")
+    vary(
         "--styles-grid",
         metavar="N",
         nargs="?",
         const=5,
-        type=whole(2, 50),
-        help="2 to 4 paintings at the corners, blended in N steps (default: 5) in between",
+        type=accept_integer(2, 50),
+        help="a grid with 2 to 4 paintings at its corners and blends in N steps (5 without N)",
     )
-    varied("--recipes", metavar="NAMES", nargs="?", const="", help="these recipes, or all of them")
-    varied("--strengths", metavar="LIST", help="such as 0,0.25,0.5,0.75,1")
-    varied("--style-scales", metavar="LIST", help="such as 0.5,1,2")
-    varied("--seeds", metavar="LIST", help="such as 0,1,2")
-    varied("--vary", metavar="KEY=LIST", action="append", help="any field of the recipe")
-    add_recipe_flags(parser.add_argument_group("what to do (a cell is 256 px, a sketch)"))
-    add_region_flags(parser.add_argument_group("how strong, and where"))
-    add("--device", default="auto", type=device, help="auto, cpu, cuda, cuda:N or mps")
-    add("--max-memory", metavar="GB", type=gigabytes, help="as of the main job")
-    add("--scratch", metavar="DIR", help="likewise")
-    add("--weights", metavar="FILE", help="likewise")
+    vary(
+        "--recipes",
+        metavar="NAMES",
+        nargs="?",
+        const="",
+        help="these recipes, or all without NAMES",
+    )
+    vary("--strengths", metavar="LIST", help="strengths, such as 0,0.25,0.5,0.75,1")
+    vary("--style-scales", metavar="LIST", help="stroke sizes, such as 0.5,1,2")
+    vary("--seeds", metavar="LIST", help="seeds, such as 0,1,2")
+    vary(
+        "--vary",
+        metavar="KEY=LIST",
+        action="append",
+        help="values of any field of the recipe; repeatable",
+    )
+    add_recipe_flags(
+        parser.add_argument_group("style (default: cells of 256 px with the recipe sketch)")
+    )
+    add_region_flags(parser.add_argument_group("strength and regions"))
+    add_hardware_flags(parser)
     add("--force", action="store_true", help="replace an existing output")
-    add("--quiet", action="store_true", help="no progress")
+    add("--quiet", action="store_true", help="do not report progress")
     parser.set_defaults(snapshot_every=None)
     return parser
 
 
 def run(argv: list[str]) -> int:
-    """Check everything, then fill the sheet cell by cell; it is written after each."""
-    options = spell_out(build_parser().parse_args(argv))
-    from impasto.cli.jobs.sheet_axes import Axes, painting_labels
+    """Check everything, then paint cell by cell, and write the sheet after each."""
+    options = expand_styles(build_parser().parse_args(argv))
+    from impasto.cli.jobs.sheet_axes import SheetAxes, label_paintings
     from impasto.cli.options.output_files import check_targets
     from impasto.errors import InputError
     from impasto.image.files.encode import choose_format
     from impasto.record.contact_sheet import ContactSheet
 
     if options.print:
-        raise InputError("--print is for one picture, not for a sheet")
-    axes = Axes.of(options)
-    apart = any(choice.painting is not None for choice in axes.choices)
-    if apart and (options.mask or options.style_mask):
-        raise InputError("masks belong to paintings: a sheet that tries one by one cannot have any")
-    recipes = [_recipe(options, choice) for choice in axes.choices]
-    output = _output(options)
+        raise InputError("--print applies to one picture, not to a sheet")
+    axes = SheetAxes.from_options(options)
+    is_by_painting = any(choice.painting is not None for choice in axes.choices)
+    if is_by_painting and (options.mask or options.style_mask):
+        raise InputError(
+            "a sheet with one painting in each cell cannot have masks, which belong to paintings"
+        )
+    recipes = [_build_cell_recipe(options, choice) for choice in axes.choices]
+    output = _choose_output(options)
     choose_format(output)
     inputs = [Path(each) for each in (options.photo, *options.style) if each != "-"]
-    inputs += map(Path, mask_files(options))
+    inputs += map(Path, list_mask_files(options))
     check_targets([output], inputs, overwrite=options.force)
     photo, paintings = read_inputs(options, recipes[0])
     references = [("photo", photo.to_pil())]
-    # Each once, however many regions it has.
-    named = dict(zip(painting_labels(options), paintings, strict=True))
-    references += [(label, painting.to_pil()) for label, painting in named.items()]
-    box = _box(photo, recipes)
+    # A painting of several regions appears once.
+    labels = dict(zip(label_paintings(options), paintings, strict=True))
+    references += [(label, painting.to_pil()) for label, painting in labels.items()]
+    box = _fit_cell(photo, recipes)
     sheet = ContactSheet(box, axes.columns, len(recipes), references)
     masks = read_masks(options, photo, paintings)
-    return _Filling(options, photo, paintings, masks, sheet, output).fill(axes.choices, recipes)
+    return SheetPainter(options, photo, paintings, masks, sheet, output).fill(axes.choices, recipes)
 
 
-class _Filling:
-    """The work on one sheet."""
+class SheetPainter:
+    """Paints the cells of one sheet."""
 
     def __init__(
         self,
@@ -121,26 +138,26 @@ class _Filling:
         self._cache: EngineCache | None = None
         self._made: dict[tuple[str, int | None], Picture] = {}
 
-    def fill(self, choices: Sequence[Choice], recipes: Sequence[Recipe]) -> int:
-        """Every cell in turn; the exit code."""
-        from impasto.cli.jobs.paint import stoppable
+    def fill(self, choices: Sequence[SheetChoice], recipes: Sequence[Recipe]) -> int:
+        """Paint every cell and return the exit code."""
+        from impasto.cli.jobs.stop_signals import catch_stop_signals
         from impasto.cli.reports.error_text import describe_error
         from impasto.errors import ImpastoError
 
         failed: list[ImpastoError] = []
-        with stoppable() as stop:
+        with catch_stop_signals() as stop:
             for index, (choice, recipe) in enumerate(zip(choices, recipes, strict=True)):
                 began = time.monotonic()
                 where = f"{index + 1}/{len(choices)} {choice.label}"
                 try:
-                    picture = self._painted(choice, recipe, stop)
+                    picture = self._paint(choice, recipe, stop)
                 except ImpastoError as error:
                     failed.append(error)
                     say(f"{where}: failed: {describe_error(error)}")
                     self._sheet.place(index, f"{choice.label}: failed", None)
                     continue
                 if picture is None:
-                    say(f"stopped after {index} of {len(choices)} cells, which are in the sheet")
+                    say(f"stopped; the sheet contains {index} of {len(choices)} cells")
                     break
                 self._sheet.place(index, choice.label, picture.to_pil())
                 self._write()
@@ -156,8 +173,8 @@ class _Filling:
             say(f"{self._output} ({len(choices) - len(failed)} of {len(choices)} cells)")
         return SOME_FAILED if failed else 0
 
-    def _painted(self, choice: Choice, recipe: Recipe, stop: list[int]) -> Picture | None:
-        """One cell's picture; none if the user stopped it."""
+    def _paint(self, choice: SheetChoice, recipe: Recipe, stop: list[int]) -> Picture | None:
+        """Paint one cell. None: the user stopped it."""
         from impasto.api.stylize import finish_picture
         from impasto.engine.cache import EngineCache
         from impasto.engine.hardware import Hardware
@@ -171,7 +188,7 @@ class _Filling:
                 options.device, options.weights, options.max_memory, options.scratch
             )
             self._cache = self._cache or EngineCache()
-            # The latest engine is kept until there is the next, which may share its networks.
+            # The last engine is kept until the next is made, which may share its networks.
             self._engine = make_engine(recipe, hardware, self._cache)
             chosen = paintings if choice.painting is None else [paintings[choice.painting]]
             for step in self._engine.run(Inputs.read(recipe, self._photo, chosen, *self._masks)):
@@ -188,7 +205,7 @@ class _Filling:
         write_picture(read_picture(self._sheet.image), self._output, overwrite=True)
 
 
-def _recipe(options: argparse.Namespace, choice: Choice) -> Recipe:
+def _build_cell_recipe(options: argparse.Namespace, choice: SheetChoice) -> Recipe:
     chosen = dict(vars(options))
     if choice.recipe is not None:
         chosen |= {"recipe": choice.recipe}
@@ -196,23 +213,23 @@ def _recipe(options: argparse.Namespace, choice: Choice) -> Recipe:
         chosen |= {"recipe": "sketch"}
     if choice.painting is not None:
         chosen |= {"style": [options.style[choice.painting]]}
-    recipe = recipe_from(argparse.Namespace(**chosen))
+    recipe = build_recipe(argparse.Namespace(**chosen))
     recipe = recipe.with_changes({"size": recipe.size or CELL})
     return recipe.with_changes(choice.changes)
 
 
-def _box(photo: Picture, recipes: Sequence[Recipe]) -> tuple[int, int]:
+def _fit_cell(photo: Picture, recipes: Sequence[Recipe]) -> tuple[int, int]:
     from impasto.image.picture import fit_within
 
     return fit_within(photo.width, photo.height, max(each.size or CELL for each in recipes))
 
 
-def _output(options: argparse.Namespace) -> Path:
+def _choose_output(options: argparse.Namespace) -> Path:
     from impasto.errors import InputError
 
     if options.output:
         return Path(options.output)
     if options.photo == "-":
-        raise InputError("a photo from standard input needs -o OUT")
+        raise InputError("a photo from standard input requires -o OUT")
     photo = Path(options.photo)
     return photo.with_name(f"{photo.stem}-sheet.png")

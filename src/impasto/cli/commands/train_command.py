@@ -1,4 +1,4 @@
-"""``impasto train``: the one-pass network, for any style, or for paintings of one's own."""
+"""``impasto train``: trains the one-pass network, for any style or for a few paintings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from impasto.cli import INTERRUPTED
-from impasto.cli.jobs.paint import stoppable
-from impasto.cli.options.arguments import Parser, device, number, say, whole
-from impasto.cli.reports.progress import clock
+from impasto.cli.jobs.stop_signals import catch_stop_signals
+from impasto.cli.options.arguments import (
+    Parser,
+    accept_integer,
+    accept_number,
+    parse_device,
+    say,
+)
+from impasto.cli.reports.progress import format_duration
 
 LINE_EVERY_S = 30.0
 PACKING_HOURS = 6
-"""That other processes wait for the first, which packs the pictures of all."""
-WEIGHTS = (
+"""Time that other processes wait for the first, which prepares the pictures for all of them."""
+LOSSES = (
     "deviation",
     "covariance",
     "content",
@@ -32,87 +38,164 @@ WEIGHTS = (
 )
 DEFAULT_WORK = Path("impasto-training")
 OWN_SIZES = 3
-"""Variants of a painting of one's own: its sizes, in its own colors."""
+"""Sizes in which each painting of ``train style`` is used."""
 SCRATCH_STEPS = 4000
-"""That a network of some paintings alone takes, unless told otherwise."""
+"""Default number of steps with ``--scratch``."""
 
 
 def build_parser() -> Parser:
-    """The flags of both kinds of training."""
+    """Build the parser of the command, with both kinds of training."""
     parser = Parser(
         prog="impasto train",
-        description="Train the one-pass network. The same command goes on where it was stopped.",
+        description="Train the one-pass network. The same command continues where it stopped.",
     )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     any_style = kinds.add_parser(
         "arbitrary",
-        help="for any style",
-        description="Train the network of --quality draft. With several GPUs: "
-        "`torchrun --nproc-per-node N -m impasto train arbitrary ...`.",
+        help="train a network for any style",
+        description="Train a network for any style, like that of --quality draft. With several "
+        "GPUs, use `torchrun --nproc-per-node N -m impasto train arbitrary ...`.",
     )
-    any_style.add_argument("--paintings", metavar="DIR", type=Path, required=True)
     any_style.add_argument(
-        "--from", dest="base", metavar="NETWORK", help="to begin with; draft: impasto's own (none)"
+        "--paintings", metavar="DIR", type=Path, required=True, help="folder of paintings"
     )
-    _add_common(any_style, steps=20_000, batch=8, rate=1e-3)
+    any_style.add_argument(
+        "--from",
+        dest="base",
+        metavar="NETWORK",
+        help="network to start from; draft is the one that comes with impasto (default: random "
+        "weights)",
+    )
+    _add_common_flags(any_style, steps=20_000, batch=8, rate=1e-3)
     own = kinds.add_parser(
         "style",
-        help="for one painting, or a few",
-        description="Bring the network closer to some paintings, in minutes; to several by more "
-        "--steps. Use: --recipe FILE --style PAINTING.",
+        help="train a network for one or a few paintings",
+        description="Fit the network to one or a few paintings in minutes. Several paintings need "
+        "more --steps. Use the result with --recipe FILE --style PAINTING.",
     )
-    own.add_argument("styles", metavar="PAINTING", type=Path, nargs="+")
+    own.add_argument("styles", metavar="PAINTING", type=Path, nargs="+", help="a painting")
     own.add_argument(
         "--normalization",
         action="store_true",
-        help="fit its gains and offsets only: hardly a change, but still a network for any style",
+        help="only fit gains and offsets: a small change that keeps the network usable for any "
+        "style",
     )
-    begin = own.add_mutually_exclusive_group()
-    begin.add_argument("--from", dest="base", metavar="NETWORK", help="(the one of impasto's own)")
-    begin.add_argument(
+    start = own.add_mutually_exclusive_group()
+    start.add_argument(
+        "--from",
+        dest="base",
+        metavar="NETWORK",
+        help="network to start from (default: the one that comes with impasto)",
+    )
+    start.add_argument(
         "--scratch",
         action="store_true",
-        help=f"from random weights: a network of these paintings alone ({SCRATCH_STEPS} steps)",
+        help="start from random weights, for a network of these paintings only (default steps: "
+        f"{SCRATCH_STEPS})",
     )
-    _add_common(own, steps=300, batch=2, rate=1e-3)
+    _add_common_flags(own, steps=300, batch=2, rate=1e-3)
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser, *, steps: int, batch: int, rate: float) -> None:
+def _add_common_flags(
+    parser: argparse.ArgumentParser, *, steps: int, batch: int, rate: float
+) -> None:
     add = parser.add_argument
-    add("--photos", metavar="DIR", type=Path, required=True)
-    add("-o", "--output", metavar="FILE", type=Path, help="(painter.safetensors in --work)")
-    add("--work", metavar="DIR", type=Path, help="kept state (beside FILE; impasto-training)")
-    add("--force", action="store_true", help="replace a FILE of something else")
+    add("--photos", metavar="DIR", type=Path, required=True, help="folder of photos")
+    add(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="file of the network (default: painter.safetensors in --work)",
+    )
+    add(
+        "--work",
+        metavar="DIR",
+        type=Path,
+        help="folder for the state of the training (default: a folder beside FILE, or "
+        "impasto-training)",
+    )
+    add("--force", action="store_true", help="replace an existing FILE of another training")
     parser.set_defaults(usual_steps=steps)
-    add("--steps", metavar="N", type=whole(1, 10**9), help=f"({steps})")
-    add("--batch", metavar="N", type=whole(1, 4096), default=batch, help=f"({batch})")
-    add("--side", metavar="PX", type=whole(64, 256), default=128, help="of the crops (128)")
-    add("--rate", metavar="R", type=number(0), default=rate, help=f"learning rate ({rate:g})")
-    add("--seed", metavar="N", type=whole(0, 2**31), default=0)
-    twice = "steps to twice as many paintings (60)"
-    add("--doubling", metavar="N", type=whole(0, 10**9), help=twice)
-    for weight in WEIGHTS:
-        add(f"--{weight}", metavar="W", type=number(0), help=f"weight of the loss {weight}")
-    add("--checkpoint-every", metavar="N", type=whole(1, 10**9), default=50, help="(50)")
-    add("--sample-every", metavar="N", type=whole(1, 10**9), default=1000, help="(1000)")
-    add("--device", type=device, default="auto")
+    add(
+        "--steps",
+        metavar="N",
+        type=accept_integer(1, 10**9),
+        help=f"training steps (default: {steps})",
+    )
+    add(
+        "--batch",
+        metavar="N",
+        type=accept_integer(1, 4096),
+        default=batch,
+        help=f"photos in each step (default: {batch})",
+    )
+    add(
+        "--side",
+        metavar="PX",
+        type=accept_integer(64, 256),
+        default=128,
+        help="side of the training crops (default: 128)",
+    )
+    add(
+        "--rate",
+        metavar="R",
+        type=accept_number(0),
+        default=rate,
+        help=f"learning rate (default: {rate:g})",
+    )
+    add(
+        "--seed",
+        metavar="N",
+        type=accept_integer(0, 2**31),
+        default=0,
+        help="random seed (default: 0)",
+    )
+    add(
+        "--doubling",
+        metavar="N",
+        type=accept_integer(0, 10**9),
+        help="steps after which the number of paintings in use doubles (default: 60)",
+    )
+    for loss in LOSSES:
+        add(f"--{loss}", metavar="W", type=accept_number(0), help=f"weight of the {loss} loss")
+    add(
+        "--checkpoint-every",
+        metavar="N",
+        type=accept_integer(1, 10**9),
+        default=50,
+        help="steps between checkpoints (default: 50)",
+    )
+    add(
+        "--sample-every",
+        metavar="N",
+        type=accept_integer(1, 10**9),
+        default=1000,
+        help="steps between sample pictures (default: 1000)",
+    )
+    add(
+        "--device",
+        type=parse_device,
+        default="auto",
+        help="auto, cpu, cuda, cuda:N or mps (default: auto)",
+    )
     add(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         default="auto",
-        help="of convolutions (bfloat16 where the device is made for it)",
+        help="precision of convolutions (default: bfloat16 if the device supports it natively)",
     )
-    add("--quiet", action="store_true")
+    add("--quiet", action="store_true", help="do not report progress")
 
 
 def run(argv: list[str]) -> int:
-    """Train until the number of steps is reached, or until interrupted."""
+    """Train until the number of steps is reached or the user stops."""
     options = build_parser().parse_args(argv)
     from impasto.network.train.batches import Plan
     from impasto.network.train.session import train
 
-    session = _session(options)
+    session = _make_session(options)
     chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}
     scratch = getattr(options, "scratch", False)
     chosen["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
@@ -120,37 +203,44 @@ def run(argv: list[str]) -> int:
         chosen["variants"] = OWN_SIZES
         chosen["fitted"] = "normalization" if options.normalization else "all"
     if session.base is not None:
-        chosen["doubling"] = options.doubling or 0  # it knows strokes
+        chosen["doubling"] = (
+            options.doubling or 0
+        )  # a trained network does not need to start with few paintings
     plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
-    where, rank = _device_of_this_process(options.device)
+    device, rank = _choose_process_device(options.device)
     quiet = options.quiet or rank > 0
-    silent = (lambda _: None) if quiet else say
-    told = time.monotonic() - LINE_EVERY_S
-    first: tuple[float, float] | None = (
-        None  # when a step of this command was first done, and which
-    )
-    steps = train(session, plan, where, silent, rank)
-    with stoppable(lambda: silent("stopping when what is begun is done; again: at once")) as stop:
+    report = (lambda _: None) if quiet else say
+    last_line = time.monotonic() - LINE_EVERY_S
+    first: tuple[float, float] | None = None
+    """Time and number of the first step of this command."""
+    steps = train(session, plan, device, report, rank)
+    with catch_stop_signals(
+        lambda: report("stopping after this step; Ctrl-C again quits at once")
+    ) as stop:
         for losses in steps:
             now, left = time.monotonic(), plan.steps - losses["step"]
             first = first or (now, losses["step"])
-            if not quiet and (not left or now - told >= LINE_EVERY_S):
-                told, done = now, losses["step"] - first[1]
-                eta = f"  {clock(left * (now - first[0]) / done)} left" if left and done else ""
-                print(_line(losses, plan.steps) + eta, file=sys.stderr, flush=True)
-            if _asked_of_any(bool(stop), where):
-                steps.close()  # keeps where it stands
-                silent(f"stopped at step {losses['step']:.0f}; the same command goes on")
+            if not quiet and (not left or now - last_line >= LINE_EVERY_S):
+                last_line, done = now, losses["step"] - first[1]
+                eta = (
+                    f"  {format_duration(left * (now - first[0]) / done)} left"
+                    if left and done
+                    else ""
+                )
+                print(_format_losses(losses, plan.steps) + eta, file=sys.stderr, flush=True)
+            if _is_any_stopped(bool(stop), device):
+                steps.close()  # writes a checkpoint
+                report(f"stopped at step {losses['step']:.0f}; the same command continues")
                 return INTERRUPTED
-    silent(f"{session.output}")
+    report(f"{session.output}")
     return 0
 
 
-def _session(options: argparse.Namespace) -> Any:
-    """The folders and files of the run.
+def _make_session(options: argparse.Namespace) -> Any:
+    """Choose the folders and files of the training.
 
     Raises:
-        InputError: a painting is not there, or the network's file cannot be written or is another.
+        InputError: a painting does not exist, or the network's file cannot be written.
     """
     from impasto.errors import InputError
     from impasto.network.network_files import network_file
@@ -162,7 +252,9 @@ def _session(options: argparse.Namespace) -> Any:
     begin = options.base
     if options.kind == "style":
         if options.scratch and options.normalization:
-            raise InputError("--normalization is of a trained network: not with --scratch")
+            raise InputError(
+                "--normalization requires a trained network and cannot be used with --scratch"
+            )
         begin = None if options.scratch else begin or "draft"
         paintings = tuple(options.styles)
         missing = [path for path in paintings if not path.is_file()]
@@ -171,7 +263,7 @@ def _session(options: argparse.Namespace) -> Any:
     base = None if begin is None else network_file(begin)
     for folder in (options.photos, paintings):
         if isinstance(folder, Path) and work.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"--work {work}: is in {folder}, whose pictures are to be trained on")
+            raise InputError(f"--work {work}: is inside {folder}, which contains training pictures")
     if output is not None:
         inputs = [*getattr(options, "styles", ()), *([] if base is None else [base])]
         _check_output(output, inputs, work, overwrite=options.force)
@@ -193,33 +285,35 @@ def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bo
     from impasto.recipe.recipe import NETWORK_SUFFIX
 
     if output.suffix != NETWORK_SUFFIX:
-        raise InputError(f"{output}: a network's file ends in {NETWORK_SUFFIX}")
+        raise InputError(f"{output}: the name of a network's file must end in {NETWORK_SUFFIX}")
     check_targets([output], inputs, overwrite=overwrite or wrote(work, output))
 
 
-def _line(losses: dict[str, float], steps: int) -> str:
+def _format_losses(losses: dict[str, float], steps: int) -> str:
     named = {k: v for k, v in losses.items() if k not in ("step", "seconds")}
-    told = "  ".join(f"{name} {value:.3g}" for name, value in named.items())
-    return f"step {losses['step']:.0f} of {steps}  {told}"
+    values = "  ".join(f"{name} {value:.3g}" for name, value in named.items())
+    return f"step {losses['step']:.0f} of {steps}  {values}"
 
 
-def _asked_of_any(here: bool, where: Any) -> bool:
-    """Whether this process, or another that trains with it, was asked to stop: all of them leave
-    after the same step, for each waits for the gradients of the others."""
+def _is_any_stopped(here: bool, device: Any) -> bool:
+    """Tell whether this process or another of the same training was stopped.
+
+    All processes must stop after the same step, because each waits for the others' gradients.
+    """
     import torch
 
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return here
-    asked = torch.tensor(float(here), device=where)
+    asked = torch.tensor(float(here), device=device)
     torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
     return bool(asked)
 
 
-def _device_of_this_process(asked: str) -> tuple[Any, int]:
-    """The device, and the rank among processes that torchrun started; 0 if it did not.
+def _choose_process_device(asked: str) -> tuple[Any, int]:
+    """Return the device of this process and its rank, which is 0 without torchrun.
 
     Raises:
-        InputError: there is no such device, or all processes are to have one and the same GPU.
+        InputError: there is no such device, or all processes would use the same GPU.
     """
     import torch
 
@@ -229,7 +323,9 @@ def _device_of_this_process(asked: str) -> tuple[Any, int]:
     if "WORLD_SIZE" not in os.environ:
         return resolve_device(asked), 0
     if asked not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {asked}: each process of torchrun takes its own; auto or cpu")
+        raise InputError(
+            f"--device {asked}: torchrun gives each process its own device: use auto or cpu"
+        )
     cuda = asked != "cpu" and torch.cuda.is_available()
     if not torch.distributed.is_initialized():
         backend = "nccl" if cuda else "gloo"

@@ -14,18 +14,23 @@ if TYPE_CHECKING:
 
 
 def run(argv: list[str]) -> int:
-    """Dispatch to one of the actions; listing is the default."""
-    parser = Parser(prog="impasto weights", description="Where VGG's weights come from.")
-    parser.add_argument("--json", action="store_true", help="the list as JSON")
+    """Run one of the actions. Without an action, list the weights."""
+    parser = Parser(
+        prog="impasto weights",
+        description="List VGG's weights, or download, convert or verify them.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", parser_class=Parser)
-    fetch = actions.add_parser("download", help="fetch an official file into the cache")
-    fetch.add_argument("name", metavar="NAME", help="as `impasto weights` lists it")
-    change = actions.add_parser("convert", help="between .h5, .pth, .mat and .safetensors")
-    change.add_argument("source", metavar="IN", help="a weights file, or `wheel`")
-    change.add_argument("target", metavar="OUT")
+    fetch = actions.add_parser("download", help="download an official file to the cache")
+    fetch.add_argument("name", metavar="NAME", help="a name listed by `impasto weights`")
+    change = actions.add_parser("convert", help="convert between .h5, .pth, .mat and .safetensors")
+    change.add_argument(
+        "source", metavar="IN", help="a weights file, or wheel for the installed weights"
+    )
+    change.add_argument("target", metavar="OUT", help="the file to write")
     change.add_argument("--force", action="store_true", help="replace an existing file")
-    check = actions.add_parser("verify", help="read a file and check every layer")
-    check.add_argument("file", metavar="FILE")
+    check = actions.add_parser("verify", help="read a weights file and check every layer")
+    check.add_argument("file", metavar="FILE", help="a weights file")
     options = parser.parse_args(argv)
     match options.action:
         case "download":
@@ -34,10 +39,10 @@ def run(argv: list[str]) -> int:
             return _convert(options.source, Path(options.target), force=options.force)
         case "verify":
             return _verify(Path(options.file))
-    return _list(as_json=options.json)
+    return _print_list(as_json=options.json)
 
 
-def _rows() -> list[dict[str, Any]]:
+def _list_sources() -> list[dict[str, Any]]:
     from impasto.cli.reports.error_text import describe_error
     from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file, hash_file
     from impasto.errors import WeightsError
@@ -54,7 +59,7 @@ def _rows() -> list[dict[str, Any]]:
                 "name": source.name,
                 "network": source.network,
                 "licence": source.license,
-                "published": _published(source),
+                "published": _format_hashes(source),
                 "sha256": state,
                 "path": None if path is None else str(path),
                 "url": source.url,
@@ -63,19 +68,19 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-def _published(source: WeightSource) -> str | None:
+def _format_hashes(source: WeightSource) -> str | None:
     hashes = {"sha256": source.sha256, "md5": source.md5}
     return ", ".join(f"{name} {digits}" for name, digits in hashes.items() if digits) or None
 
 
-def _list(*, as_json: bool) -> int:
-    rows = _rows()
+def _print_list(*, as_json: bool) -> int:
+    rows = _list_sources()
     if as_json:
         print(json.dumps(rows))
         return 0
     for row in rows:
         print(f"{row['name']}  ({row['network']}; {row['licence']})")
-        print(f"  published  {row['published'] or 'no hash; the first download is trusted'}")
+        print(f"  published  {row['published'] or 'no hash, so the first download is trusted'}")
         print(f"  found      {row['sha256']}")
         print(f"  from       {row['url'] or row['path']}")
     return 0
@@ -88,18 +93,18 @@ def _download(name: str) -> int:
 
     source = next((each for each in SOURCES if each.name == name), None)
     if source is None:
-        raise InputError(f"no source {name!r}; there are {', '.join(s.name for s in SOURCES)}")
-    shown = -1
+        raise InputError(f"no weights {name!r}: use one of {', '.join(s.name for s in SOURCES)}")
+    last = -1
 
-    def progress(have: int, total: int | None) -> None:
-        nonlocal shown
+    def report_progress(have: int, total: int | None) -> None:
+        nonlocal last
         tenth = 10 * have // total if total else have // 2**26
-        if tenth != shown:
-            shown = tenth
+        if tenth != last:
+            last = tenth
             of = f" of {total / 2**20:.0f}" if total else ""
             print(f"{have / 2**20:.0f}{of} MiB", file=sys.stderr, flush=True)
 
-    print(download_weights(source, progress))
+    print(download_weights(source, report_progress))
     return 0
 
 
@@ -122,6 +127,7 @@ def _verify(path: Path) -> int:
 
     parameters = read_parameters(path)
     count = sum(weight.numel() + bias.numel() for weight, bias in parameters.layers.values())
-    print(f"{path}: {parameters.network}, {len(parameters.layers)} layers, {count} numbers, finite")
+    layers = len(parameters.layers)
+    print(f"{path}: {parameters.network}, {layers} layers, {count} parameters, all finite")
     print(f"sha256 {hash_file(path)}")
     return 0

@@ -11,28 +11,35 @@ from pathlib import Path
 from typing import Any
 
 from impasto._version import __version__
+from impasto.cli.options.arguments import say
 from impasto.encoders.sources import hash_file
+from impasto.engine.hardware import choose_longer_side, resolve_device
+from impasto.engine.sizes import SHORTEST
+from impasto.errors import LimitError
+from impasto.image.files.limits import Limits
 from impasto.image.picture import Picture
 from impasto.network.network_files import find_network_file, network_there
 from impasto.optimize.checkpoint import describe_recipe
 from impasto.recipe.recipe import Recipe
+from impasto.video.clip.film_writer import needs_even_sides
 from impasto.video.clip.frames import Clip
 from impasto.video.clip.reading import NUMBER_PATTERN, list_numbered_files
 from impasto.video.clip.selection import FrameSource, Selection
+from impasto.video.job.film_output import choose_film_size
 from impasto.video.stabilize.stabilizer import STABILIZER_VERSION
 
 
 @dataclass(frozen=True)
-class Film:
-    """One to make.
+class FilmRequest:
+    """A film to make.
 
     Attributes:
-        options: of the command line.
-        recipe: with its size.
+        options: the options of the command line.
+        recipe: the recipe, with a size.
         clip: the source.
-        paintings: the styles.
-        size: (width, height) of the film.
-        output: none: raw frames to standard output.
+        paintings: the paintings to imitate.
+        size: (width, height) of the film in pixels.
+        output: the file of the film. None: raw frames on standard output.
     """
 
     options: argparse.Namespace
@@ -44,7 +51,7 @@ class Film:
 
     @property
     def selection(self) -> Selection:
-        """Of the clip's frames."""
+        """The selection of the clip's frames."""
         begin, end = self.options.range or (Fraction(0), None)
         return Selection(begin, end, self.options.every)
 
@@ -54,12 +61,12 @@ class Film:
         return FrameSource(self.clip, self.selection, self.size)
 
     @property
-    def is_kept(self) -> bool:
-        """Whether its frames are in a folder that outlives the command."""
+    def has_lasting_folder(self) -> bool:
+        """Whether the folder of its frames outlives the command."""
         return self.output is not None or self.options.work is not None
 
-    def facts(self) -> dict[str, Any]:
-        """Everything that the frames depend on."""
+    def describe(self) -> dict[str, Any]:
+        """Return everything that the frames depend on, as JSON."""
         options, selection = self.options, self.selection
         source: dict[str, Any] = {"name": Path(options.clip).name}
         if options.clip != "-" and not NUMBER_PATTERN.search(options.clip):
@@ -73,7 +80,7 @@ class Film:
             "clip": source,
             "rate": str(self.clip.format.rate),
             "recipe": json.loads(describe_recipe(self.recipe)),
-            "network": _network(self.recipe, options.weights),
+            "network": _hash_networks(self.recipe, options.weights),
             "painting": [each.compute_sha256() for each in self.paintings],
             "size": list(self.size),
             "stability": options.stability,
@@ -85,8 +92,43 @@ class Film:
         }
 
 
-def _network(recipe: Recipe, weights: str | None) -> list[str]:
-    """Hashes of the files of weights that the user named, or that paint in one pass."""
+def _hash_networks(recipe: Recipe, weights: str | None) -> list[str]:
+    """Hash the weights that the user named and the network that paints in one pass."""
     files = [] if weights is None else [network_there(Path(weights))]
     own = find_network_file(recipe.engine)
     return [hash_file(each) for each in (*files, *([] if own is None else [own]))]
+
+
+def choose_size(
+    clip: Clip, recipe: Recipe, options: argparse.Namespace, output: Path | None
+) -> tuple[int, int]:
+    """Choose the (width, height) of a film in pixels, and report what differs from the clip.
+
+    Raises:
+        LimitError: the film would be too large or too small.
+    """
+    form = clip.format
+    longest = max(form.width, form.height)
+    longer = recipe.size or choose_longer_side(longest, resolve_device(options.device))
+    width, height = choose_film_size(form, longer, output)
+    Limits().check_size(width, height, "the film")
+    if min(width, height) < SHORTEST + 1:
+        raise LimitError(
+            f"the film would be {width}x{height} px, but its shorter side must have more than "
+            f"{SHORTEST} px: ask for a larger `size`",
+            limit=SHORTEST,
+            field="size",
+        )
+    if options.quiet:
+        return width, height
+    if longer < longest and recipe.size is None:
+        say(
+            f"the clip is reduced from {form.width}x{form.height} to {width}x{height} px; "
+            f"--size {longest} keeps its size"
+        )
+    if longer == longest and needs_even_sides(output) and (form.width % 2 or form.height % 2):
+        say(
+            f"the clip is cropped from {form.width}x{form.height} to {width}x{height} px, because "
+            "this format requires even sides; .gif and numbered frames do not"
+        )
+    return width, height

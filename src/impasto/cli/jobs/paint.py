@@ -1,22 +1,20 @@
-"""The work itself, for the commands that make one picture: steps, signals, result, report."""
+"""Painting one picture: the steps, the result and the report."""
 
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from impasto.cli import INTERRUPTED
-from impasto.cli.options.arguments import notice_for, say
-from impasto.cli.reports.plan_text import in_short
-from impasto.cli.reports.progress import progress_for
+from impasto.cli.jobs.stop_signals import catch_stop_signals
+from impasto.cli.options.arguments import choose_notice, say
+from impasto.cli.reports.plan_text import summarize_plan
+from impasto.cli.reports.progress import choose_progress
 from impasto.errors import format_count
 
 if TYPE_CHECKING:
@@ -32,22 +30,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class PaintJob:
     """One picture to make.
 
     Attributes:
-        recipe: what to do, size included.
-        photo, paintings: what to do it with.
-        masks, style_masks: of the photo, and of the paintings.
-        sources: where the photo and the paintings came from; none: standard input.
-        output: none: standard output.
-        device, weights, max_memory, scratch: as :class:`Stylizer` takes them.
-        depth: bits a channel of the result.
+        recipe: the recipe, with a size if one was given.
+        photo, paintings: the pictures.
+        masks, style_masks: masks of the photo and of the paintings.
+        sources: the files of the photo and the paintings. None: standard input.
+        output: the file of the result. None: standard output.
+        device, weights, max_memory, scratch: see :class:`Stylizer`.
+        depth: bits per channel of the result, 8 or 16.
         overwrite: whether an existing output may be replaced.
-        embed, keep_metadata: whether the recipe, and the photo's EXIF, go into the result.
-        record: embedded in place of the run's own, for a replay of the very same inputs.
-        checkpoint, resume: as :meth:`Stylizer.run` takes them.
-        quiet, json: what is said meanwhile, and at the end.
+        embed: whether the result contains its record.
+        keep_metadata: whether the result contains the photo's EXIF.
+        record: replaces the record of this run, for an exact replay. None: it is not replaced.
+        checkpoint, resume: see :meth:`Stylizer.run`.
+        quiet: whether progress is not reported.
+        json: whether a JSON object is printed at the end.
     """
 
     recipe: Recipe
@@ -72,10 +72,16 @@ class Job:
     resume: str | None = None
 
 
-def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) -> int:
-    """Do the job, show progress, write the result; 0, or 130 if it was stopped.
+def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) -> int:
+    """Paint a picture, report progress, and write the result.
 
-    ``recorders`` record every step, ``films`` are written at the end.
+    Args:
+        job: the picture.
+        recorders: receive every step.
+        films: are written at the end.
+
+    Returns:
+        The exit code: 0, or 130 if the user stopped the run.
     """
     from impasto.api.stylize import make_result
     from impasto.engine.hardware import Hardware
@@ -85,70 +91,70 @@ def paint(job: Job, recorders: Sequence[Any] = (), films: Sequence[Any] = ()) ->
 
     hardware = Hardware.resolve(job.device, job.weights, job.max_memory, job.scratch)
     engine = make_engine(job.recipe, hardware)
-    _tell_reduced(job, engine.size_for(job.photo))
+    _report_reduction(job, engine.size_for(job.photo))
     inputs = Inputs.read(job.recipe, job.photo, job.paintings, job.masks, job.style_masks)
     plan = engine.plan(inputs)
     if not job.quiet:
-        say(in_short(plan))
+        say(summarize_plan(plan))
     began = time.monotonic()
-    # A first signal ends the steps, never the writing of what they made.
-    with stoppable() as stop:
-        last, stopped = _steps(engine, job, inputs, recorders, plan, stop)
+    # A first signal ends the steps, but never the writing of the result.
+    with catch_stop_signals() as stop:
+        last, is_stopped = _run_steps(engine, job, inputs, recorders, plan, stop)
         seconds = time.monotonic() - began
         result = make_result(engine, last, inputs, job.sources, seconds)
-        made = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
+        record = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
         write_picture(
             result.picture,
             job.output or sys.stdout.buffer,
-            # A picture cut short is not what its recipe makes: a replay would be another one.
-            record=made.to_json() if job.embed and not stopped else None,
+            # A replay of a stopped run would give a different picture.
+            record=record.to_json() if job.embed and not is_stopped else None,
             depth=job.depth,
             dpi=job.recipe.dpi,
             keep_metadata=job.keep_metadata,
             overwrite=job.overwrite,
-            notice=notice_for(quiet=job.quiet),
+            notice=choose_notice(quiet=job.quiet),
         )
         for film in films:
             film.write()
-    _tell(job, result, last, stopped=stopped)
-    return INTERRUPTED if stopped else 0
+    _report_result(job, result, last, is_stopped=is_stopped)
+    return INTERRUPTED if is_stopped else 0
 
 
-def _tell_reduced(job: Job, size: tuple[int, int]) -> None:
+def _report_reduction(job: PaintJob, size: tuple[int, int]) -> None:
     longer = max(job.photo.width, job.photo.height)
     if job.recipe.size is None and max(size) < longer and not job.quiet:
         say(
-            f"the photo's {job.photo.width}x{job.photo.height} px are reduced to "
-            f"{size[0]}x{size[1]}; --size {longer} keeps them"
+            f"the photo is reduced from {job.photo.width}x{job.photo.height} to "
+            f"{size[0]}x{size[1]} px; --size {longer} keeps its size"
         )
 
 
-def _tell(job: Job, result: Result, last: Step, *, stopped: bool) -> None:
+def _report_result(job: PaintJob, result: Result, last: Step, *, is_stopped: bool) -> None:
     where = job.output or "standard output"
-    if stopped:
-        go_on = f"; the same command with --resume {job.checkpoint} --force goes on"
+    if is_stopped:
+        resume = f"; to continue, add --resume {job.checkpoint} --force to the command"
         say(
             f"stopped after {last.iteration} of {last.total} iterations; "
-            f"the best picture so far is {'on ' if job.output is None else ''}{where}, "
-            "without its recipe" + (go_on if job.checkpoint else "")
+            f"the best picture so far is {'on' if job.output is None else 'in'} {where}, "
+            "without its recipe" + (resume if job.checkpoint else "")
         )
     elif not job.quiet:
         size = f"{result.picture.width}x{result.picture.height}"
         early = f", converged after {format_count(last.iteration, 'iteration')}"
         say(f"{where} ({size}{early if last.iteration < last.total else ''})")
     if job.json:
-        print(json.dumps(_report(result, job.output, stopped=stopped)))
+        print(json.dumps(_make_json(result, job.output, is_stopped=is_stopped)))
 
 
-def _steps(
+def _run_steps(
     engine: PictureEngine,
-    job: Job,
+    job: PaintJob,
     inputs: Inputs,
     recorders: Sequence[Any],
     plan: Plan,
     stop: list[int],
 ) -> tuple[Step, bool]:
-    """The last step, and whether the user ended the run before its time."""
+    """Return the last step, and whether the user stopped the run."""
     from impasto.engine.allocation import give_freed_memory_back, keep_freed_memory
 
     steps = engine.run(
@@ -160,14 +166,14 @@ def _steps(
     if plan.is_roomy or engine.capabilities.reuses_memory:
         keep_freed_memory()
     if job.resume and not job.quiet:
-        say(f"{job.resume} has a part of it")
-    told = False
-    with progress_for(sys.stderr, quiet=job.quiet) as progress:
+        say(f"{job.resume} contains a part of this run")
+    has_warned = False
+    with choose_progress(sys.stderr, quiet=job.quiet) as progress:
         for step in steps:  # at least one
-            if step.fell_back and not told:
-                told = True
+            if step.fell_back and not has_warned:
+                has_warned = True
                 give_freed_memory_back()
-                say(f"memory ran out: going on in tiles of {step.tile} px")
+                say(f"out of memory: continuing in tiles of {step.tile} px")
             progress.see(step)
             for recorder in recorders:
                 recorder.record(step)
@@ -177,29 +183,7 @@ def _steps(
     return step, False
 
 
-@contextmanager
-def stoppable(tell: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """A list that SIGINT and SIGTERM fill once; a second signal interrupts at once.
-
-    ``tell`` is called at the first one, wherever the program is.
-    """
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        tell()
-
-    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _report(result: Result, output: Path | None, *, stopped: bool) -> dict[str, Any]:
+def _make_json(result: Result, output: Path | None, *, is_stopped: bool) -> dict[str, Any]:
     return {
         "output": str(output),
         "width": result.picture.width,
@@ -210,5 +194,5 @@ def _report(result: Result, output: Path | None, *, stopped: bool) -> dict[str, 
         "recipe": result.recipe.model_dump(mode="json"),
         "device": result.device,
         "peak_memory_mb": round(result.peak_memory_mb, 1),
-        "interrupted": stopped,
+        "interrupted": is_stopped,
     }

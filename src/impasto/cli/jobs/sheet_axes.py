@@ -1,4 +1,4 @@
-"""What varies on a contact sheet: axes of choices, and the cells of their product."""
+"""The axes of a contact sheet, and the cells that are their product."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from impasto.errors import InputError
 from impasto.recipe.fields import parse_setting
 
 LETTERS = "ABCD"
-"""Of the paintings at a grid's corners."""
+"""Names of the paintings at the corners of a grid."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One value of what varies.
+class SheetChoice:
+    """One value on an axis, or one cell.
 
     Attributes:
-        label: of the cell.
-        changes: to the recipe's fields.
-        recipe: another one to begin with.
-        painting: index of the only one that is used.
+        label: the text of the cell.
+        changes: new values of the recipe's fields, by dotted key.
+        recipe: the name of another recipe. None: the recipe of the command.
+        painting: index of the only painting to use. None: all of them.
     """
 
     label: str
@@ -34,8 +34,8 @@ class Choice:
     recipe: str | None = None
     painting: int | None = None
 
-    def __and__(self, other: Choice) -> Choice:
-        return Choice(
+    def __and__(self, other: SheetChoice) -> SheetChoice:
+        return SheetChoice(
             ", ".join(filter(None, (self.label, other.label))),
             {**self.changes, **other.changes},
             other.recipe or self.recipe,
@@ -44,59 +44,59 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Axes:
-    """Everything that varies on a sheet.
+class SheetAxes:
+    """The cells of a sheet.
 
     Attributes:
-        choices: one a cell, row by row.
-        columns: in a row.
+        choices: one for each cell, row by row.
+        columns: cells in a row.
     """
 
-    choices: list[Choice]
+    choices: list[SheetChoice]
     columns: int
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> Axes:
-        """The product of all that the flags vary; of no flags, the paintings.
+    def from_options(cls, options: argparse.Namespace) -> SheetAxes:
+        """Multiply the axes that the flags name. Without flags, the axis is the paintings.
 
         Raises:
-            InputError, RecipeError: flags that contradict each other or hold no values.
+            InputError, RecipeError: flags contradict each other or have no values.
         """
-        varied = [*_lists(options), *map(_varied, options.vary or [])]
-        _check_once([*(each[0].changes for each in varied), *_set(options)])
+        axes = [*_read_lists(options), *map(_parse_axis, options.vary or [])]
+        _check_unique([*(each[0].changes for each in axes), *_read_settings(options)])
         if options.recipes is not None:
-            varied.insert(0, _recipes(options))
+            axes.insert(0, _list_recipe_choices(options))
         if options.styles_grid is not None:
-            varied.append(_grid(options))
-        elif options.styles or not varied:
-            varied.insert(0, _paintings(options))
-        cells = [_joined(each) for each in itertools.product(*varied)]
+            axes.append(_make_grid(options))
+        elif options.styles or not axes:
+            axes.insert(0, _list_paintings(options))
+        cells = [_join_choices(each) for each in itertools.product(*axes)]
         if options.styles_grid is not None:
             return cls(cells, options.styles_grid)
-        several = len(varied) > 1 or len(cells) <= 4
-        return cls(cells, len(varied[-1]) if several else math.ceil(math.sqrt(len(cells))))
+        has_rows = len(axes) > 1 or len(cells) <= 4
+        return cls(cells, len(axes[-1]) if has_rows else math.ceil(math.sqrt(len(cells))))
 
 
-def _set(options: argparse.Namespace) -> list[dict[str, Any]]:
+def _read_settings(options: argparse.Namespace) -> list[dict[str, Any]]:
     return [dict([parse_setting(text)]) for text in options.set or []]
 
 
-def _check_once(changes: Sequence[dict[str, Any]]) -> None:
+def _check_unique(changes: Sequence[dict[str, Any]]) -> None:
     keys = [key for each in changes for key in each]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise InputError(f"{twice} is varied or set twice: give one of them")
+    duplicate = next((key for key in keys if keys.count(key) > 1), None)
+    if duplicate is not None:
+        raise InputError(f"{duplicate} is varied or set twice: give one of them")
 
 
-def _joined(choices: Sequence[Choice]) -> Choice:
-    joined = Choice("")
+def _join_choices(choices: Sequence[SheetChoice]) -> SheetChoice:
+    joined = SheetChoice("")
     for each in choices:
         joined = joined & each
     return joined
 
 
-def _lists(options: argparse.Namespace) -> list[list[Choice]]:
-    varied = []
+def _read_lists(options: argparse.Namespace) -> list[list[SheetChoice]]:
+    axes = []
     for key, flag in (("strength", "strength"), ("style.scale", "style_scale"), ("seed", "seed")):
         values = getattr(options, f"{flag}s")
         if values is None:
@@ -104,24 +104,24 @@ def _lists(options: argparse.Namespace) -> list[list[Choice]]:
         if getattr(options, flag, None) is not None:
             one = "--" + flag.replace("_", "-")
             raise InputError(f"{one} and {one}s both choose: give one of them")
-        varied.append(_varied(f"{key}={values}"))
-    return varied
+        axes.append(_parse_axis(f"{key}={values}"))
+    return axes
 
 
-def _varied(text: str) -> list[Choice]:
-    """From ``KEY=v1,v2``, values as of ``--set``."""
-    key, equals, listed = text.partition("=")
+def _parse_axis(text: str) -> list[SheetChoice]:
+    """Parse ``KEY=v1,v2``, with values as in ``--set``."""
+    key, equals, texts = text.partition("=")
     name = key.strip().rpartition(".")[2]
-    if not equals or not listed.strip():
+    if not equals or not texts.strip():
         raise InputError(f"{text!r} is not KEY=VALUE,VALUE, such as style.scale=0.5,1,2")
     try:
-        values = tomllib.loads(f"values = [{listed}]")["values"]
+        values = tomllib.loads(f"values = [{texts}]")["values"]
     except (ValueError, RecursionError):  # bare words, .5
-        values = [parse_setting(f"{key}={value}")[1] for value in listed.split(",")]
-    return [Choice(f"{name} {value}", {key.strip(): value}) for value in values]
+        values = [parse_setting(f"{key}={value}")[1] for value in texts.split(",")]
+    return [SheetChoice(f"{name} {value}", {key.strip(): value}) for value in values]
 
 
-def _recipes(options: argparse.Namespace) -> list[Choice]:
+def _list_recipe_choices(options: argparse.Namespace) -> list[SheetChoice]:
     from impasto.engine.registry import find_capabilities
     from impasto.recipe.recipe import list_recipes, load_recipe
 
@@ -129,38 +129,41 @@ def _recipes(options: argparse.Namespace) -> list[Choice]:
         raise InputError("--recipes and --recipe or --quality both choose: give one of them")
     if options.recipes:
         names = options.recipes.split(",")
-    else:  # those that every installation can make
+    else:  # those that need no optional package
         names = [
             name for name in list_recipes() if find_capabilities(load_recipe(name)).extra is None
         ]
-    return [Choice(Path(name).stem, recipe=name) for name in names]
+    return [SheetChoice(Path(name).stem, recipe=name) for name in names]
 
 
-def painting_labels(options: argparse.Namespace) -> list[str]:
-    """Of the paintings: names of files, after the letters that a grid's cells call them by."""
+def label_paintings(options: argparse.Namespace) -> list[str]:
+    """Return a label for each painting: its file name, after its letter in a grid."""
     names = [Path(each).stem for each in options.style]
     lettered = zip(LETTERS, names, strict=False)
     return [f"{a}: {name}" for a, name in lettered] if options.styles_grid else names
 
 
-def _paintings(options: argparse.Namespace) -> list[Choice]:
+def _list_paintings(options: argparse.Namespace) -> list[SheetChoice]:
     if options.style_weight and len(options.style) > 1:
-        raise InputError("--style-weight is for a blend, but each cell has one painting")
+        raise InputError("--style-weight is for blends, but each cell has a single painting")
     if len(options.strength or []) > 1:
-        raise InputError("each cell has one painting: give one --strength, or a list: --strengths")
-    names = painting_labels(options)
-    return [Choice(name, painting=index) for index, name in enumerate(names)]
+        raise InputError(
+            "each cell has a single painting: give one --strength, or a list with --strengths"
+        )
+    names = label_paintings(options)
+    return [SheetChoice(name, painting=index) for index, name in enumerate(names)]
 
 
-def _grid(options: argparse.Namespace) -> list[Choice]:
-    """Paintings at the corners, weights in between: two along a row, three with the last one all
-    along the bottom, four.
+def _make_grid(options: argparse.Namespace) -> list[SheetChoice]:
+    """Make a grid with paintings at its corners and blends in between.
+
+    Two paintings form a row. Of three paintings, the last one fills the bottom row.
     """
     count, side = len(options.style), options.styles_grid
     if not 2 <= count <= len(LETTERS):
         raise InputError(f"--styles-grid takes 2 to {len(LETTERS)} paintings, not {count}")
     if options.style_weight or options.styles:
-        raise InputError("--styles-grid makes the weights: leave --style-weight and --styles out")
+        raise InputError("--styles-grid cannot be combined with --style-weight or --styles")
     steps = [n / (side - 1) for n in range(side)]
     rows = [0.0] if count == 2 else steps
     choices = []
@@ -169,5 +172,5 @@ def _grid(options: argparse.Namespace) -> list[Choice]:
         weights += {2: [], 3: [down], 4: [down * (1 - across), down * across]}[count]
         parts = zip(LETTERS, weights, strict=False)
         label = "  ".join(f"{letter} {weight:.0%}" for letter, weight in parts if weight)
-        choices.append(Choice(label, {"style.weights": weights}))
+        choices.append(SheetChoice(label, {"style.weights": weights}))
     return choices

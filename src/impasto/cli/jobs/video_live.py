@@ -1,4 +1,4 @@
-"""``impasto video --live camera|FILE``: a page that shows the clip stylized as it comes."""
+"""``impasto video --live camera|FILE``: shows a repainted clip in a browser in real time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import webbrowser
 from pathlib import Path
 
 from impasto.cli import INTERRUPTED
-from impasto.cli.commands.video_command import size_of
-from impasto.cli.jobs.film_request import Film
-from impasto.cli.jobs.paint import stoppable
-from impasto.cli.jobs.video_work import LINE_EVERY_S, Stopped, engine_of
+from impasto.cli.jobs.film_request import FilmRequest, choose_size
+from impasto.cli.jobs.stop_signals import StopRequest, catch_stop_signals
+from impasto.cli.jobs.video_work import LINE_EVERY_S, make_film_engine
 from impasto.cli.options.arguments import say
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
@@ -24,27 +23,37 @@ from impasto.video.stabilize.stabilizer import Stabilizer
 
 
 def run_live(options: argparse.Namespace, recipe: Recipe) -> int:
-    """Show frames until the clip ends or the user stops; 0, or 130."""
+    """Show frames until the clip ends or the user stops.
+
+    Returns:
+        The exit code: 0, or 130 if the user stopped.
+    """
     clip = Camera(say) if options.live == "camera" else open_clip(options.live, notice=say)
-    size = size_of(clip, recipe, options, None)
-    paintings = [read_picture(Path(each), notice=say) for each in options.style]
-    recipe = recipe.with_changes({"size": max(size)})
-    film = Film(options, recipe, clip, paintings, size, None)
-    screen, shown, rate, told = Screen(), 0, 0.0, time.monotonic()
-    with stoppable() as stop, serve_screen(screen, options.port) as address:
-        say(f"{address} shows it; Ctrl-C ends it")
+    size = choose_size(clip, recipe, options, None)
+    film = FilmRequest(
+        options=options,
+        recipe=recipe.with_changes({"size": max(size)}),
+        clip=clip,
+        paintings=[read_picture(Path(each), notice=say) for each in options.style],
+        size=size,
+        output=None,
+    )
+    screen, frames, rate, last_line = Screen(), 0, 0.0, time.monotonic()
+    with catch_stop_signals() as stop, serve_screen(screen, options.port) as address:
+        say(f"showing the result at {address}; Ctrl-C stops")
         if not options.no_open:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        stabilizer = Stabilizer(engine_of(film, stop), DisEstimator(fast=True), options.stability)
+        engine = make_film_engine(film, stop)
+        stabilizer = Stabilizer(engine, DisEstimator(fast=True), options.stability)
         try:
             for rate in play_live(film.source, stabilizer, screen):
-                shown += 1
+                frames += 1
                 if stop:
                     break
-                if time.monotonic() - told > LINE_EVERY_S and not options.quiet:
-                    told = time.monotonic()
-                    say(f"{shown} frames, {rate:.2f} a second")
-        except Stopped:
+                if time.monotonic() - last_line > LINE_EVERY_S and not options.quiet:
+                    last_line = time.monotonic()
+                    say(f"{frames} frames, {rate:.2f} per second")
+        except StopRequest:
             pass
-    say(f"{shown} frames shown, {rate:.2f} a second at the end")
+    say(f"{frames} frames shown, {rate:.2f} per second at the end")
     return INTERRUPTED if stop else 0

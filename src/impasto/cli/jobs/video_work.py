@@ -1,92 +1,98 @@
-"""The work of ``impasto video``: engine, folder, progress, signals, and the film at the end."""
+"""Making a film or its preview: the engine, the folder of frames, progress and output."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from impasto._version import __version__
 from impasto.cli import INTERRUPTED
-from impasto.cli.jobs.film_request import Film
-from impasto.cli.jobs.paint import stoppable
-from impasto.cli.options.arguments import notice_for, say
-from impasto.cli.reports.progress import clock
+from impasto.cli.jobs.film_request import FilmRequest
+from impasto.cli.jobs.stop_signals import StopRequest, catch_stop_signals
+from impasto.cli.options.arguments import choose_notice, say
+from impasto.cli.reports.progress import format_duration
 from impasto.engine.allocation import keep_freed_memory
 from impasto.engine.hardware import Hardware, measure_peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
-from impasto.image.files.encode import check_target
+from impasto.image.files.decode import read_picture
+from impasto.image.files.encode import check_target, write_picture
 from impasto.video.clip.film_writer import write_raw_frame
 from impasto.video.clip.reading import NUMBER_PATTERN, find_numbered_files
+from impasto.video.clip.selection import choose_sheet_places, select_preview
 from impasto.video.engines.frame_engines import make_frame_engine
 from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.job.film_output import write_painted_film
+from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
 from impasto.video.job.film_run import FilmProgress, paint_film, repaint_backwards
 from impasto.video.job.frame_store import FrameStore
 from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.stabilizer import FrameEngine, Stabilizer
 
 LINE_EVERY_S = 5.0
-GOES_ON = "; the same command goes on"
+CONTINUES = "; the same command continues"
 
 
-class Stopped(Exception):  # noqa: N818 -- not an error
-    """The user wants to stop; raised between two iterations."""
-
-
-def make(film: Film, first: Callable[[FrameStore], bool] = lambda _: True) -> int:
-    """Do the job; 0, or 130 if it was stopped.
+def make_film(film: FilmRequest, prepare: Callable[[FrameStore], bool] = lambda _: True) -> int:
+    """Make a film.
 
     Args:
-        film: to be made.
-        first: what is to be done before it, told where its frames go; false: stopped.
+        film: the request.
+        prepare: is called first, with the folder of the frames. It returns whether to continue.
+
+    Returns:
+        The exit code: 0, or 130 if the user stopped the run.
     """
-    with _work_of(film) as work:
+    with _open_work(film) as work:
         _check_output(film, work)
-        if not first(work):
+        if not prepare(work):
             return INTERRUPTED
         try:
-            return _made(film, work)
+            return _paint_film(film, work)
         except ImpastoError:
-            if work.frame_count and film.is_kept:
-                say(f"{work.folder} keeps {format_count(work.frame_count, 'frame')}{GOES_ON}")
+            if work.frame_count and film.has_lasting_folder:
+                say(f"{work.folder} contains {format_count(work.frame_count, 'frame')}{CONTINUES}")
             raise
 
 
-def _made(film: Film, work: FrameStore) -> int:
+def _paint_film(film: FilmRequest, work: FrameStore) -> int:
     began, quiet = time.monotonic(), film.options.quiet
     before = work.frame_count
     if before and not quiet:
-        say(f"going on at frame {before}: those before it are in {work.folder}")
+        say(f"continuing at frame {before}; earlier frames are in {work.folder}")
     elif not quiet:
         total = film.source.count_frames()
         many = "" if total is None else f"{format_count(total, 'frame')} of "
-        kept = f"; frames are kept in {work.folder}" if film.is_kept else ""
-        say(f"{many}{film.size[0]}x{film.size[1]} px{kept}")
-    stopped = False
-    with stoppable() as stop:
-        told = Lines(quiet=quiet)
+        place = f"; frames are stored in {work.folder}" if film.has_lasting_folder else ""
+        say(f"{many}{film.size[0]}x{film.size[1]} px{place}")
+    is_stopped = False
+    with catch_stop_signals() as stop:
+        lines = FilmProgressLines(quiet=quiet)
         try:
-            for progress in _frames(film, work, engine_of(film, stop)):
-                told.see(progress)
+            for progress in _paint_frames(film, work, make_film_engine(film, stop)):
+                lines.see(progress)
                 if stop:
-                    raise Stopped
-        except Stopped:
-            stopped = True
+                    raise StopRequest
+        except StopRequest:
+            is_stopped = True
         seconds = time.monotonic() - began
         if film.output is not None and work.frame_count:
-            _write(film, work, film.output)
-    _tell(film, work, seconds, work.frame_count - before, stopped=stopped)
-    return INTERRUPTED if stopped else 0
+            _write_film(film, work, film.output)
+    _report_film(film, work, seconds, work.frame_count - before, is_stopped=is_stopped)
+    return INTERRUPTED if is_stopped else 0
 
 
-def _frames(film: Film, work: FrameStore, engine: FrameEngine) -> Iterator[FilmProgress]:
-    """All passes over the frames that are to be done; those of a pipe are written as they are."""
+def _paint_frames(
+    film: FilmRequest, work: FrameStore, engine: FrameEngine
+) -> Iterator[FilmProgress]:
+    """Paint the remaining frames in all passes, and write them to a pipe if there is one."""
     stabilizer = Stabilizer(engine, DisEstimator(), film.options.stability)
     twice = film.options.passes == 2
     pipe = sys.stdout.buffer if film.output is None else None
@@ -96,23 +102,27 @@ def _frames(film: Film, work: FrameStore, engine: FrameEngine) -> Iterator[FilmP
     for progress in paint_film(film.source, stabilizer, work, repaint=twice):
         if pipe:
             write_raw_frame(pipe, work.read_pixels(progress.index))
-            if not film.is_kept:
-                work.drop(progress.index)  # nothing can go on from a temporary folder
+            if not film.has_lasting_folder:
+                work.drop(progress.index)  # no later command can continue from a temporary folder
         yield progress
     if twice:
         yield from repaint_backwards(stabilizer, work)
 
 
-def engine_of(film: Film, stop: list[int]) -> FrameEngine:
-    """What stylizes the frames of a film; it raises Stopped once there is something in the list."""
-    options = film.options
+def make_film_engine(film: FilmRequest, stop: list[int]) -> FrameEngine:
+    """Make the engine that paints the frames of a film.
 
+    Args:
+        film: the request.
+        stop: the engine raises StopRequest once this list has an entry.
+    """
+    options = film.options
     if options.max_memory is None:
         keep_freed_memory()
 
-    def look(_: object) -> None:
+    def check_stop(_: object) -> None:
         if stop:
-            raise Stopped
+            raise StopRequest
 
     return make_frame_engine(
         film.recipe,
@@ -120,24 +130,24 @@ def engine_of(film: Film, stop: list[int]) -> FrameEngine:
         film.size,
         FrameSettings(options.stability, options.later, options.statistics == "shot"),
         Hardware.resolve(options.device, options.weights, options.max_memory, options.scratch),
-        on_step=look,
+        on_step=check_stop,
     )
 
 
 @contextmanager
-def _work_of(film: Film) -> Iterator[FrameStore]:
-    """The folder of the frames; it goes at the end unless the user named it, or there is more to
-    be done with it.
-    """
+def _open_work(film: FilmRequest) -> Iterator[FrameStore]:
+    """Open the folder of the frames, and remove it at the end if it is temporary or empty."""
     options, output = film.options, film.output
     if options.work is not None:
-        yield FrameStore(Path(options.work), film.facts(), restart=options.restart)
+        yield FrameStore(Path(options.work), film.describe(), restart=options.restart)
     elif output is None:
         with tempfile.TemporaryDirectory() as folder:
-            yield FrameStore(Path(folder), film.facts())
+            yield FrameStore(Path(folder), film.describe())
     else:
         name = NUMBER_PATTERN.sub("0", output.name)
-        work = FrameStore(output.with_name(f"{name}.frames"), film.facts(), restart=options.restart)
+        work = FrameStore(
+            output.with_name(f"{name}.frames"), film.describe(), restart=options.restart
+        )
         try:
             yield work
         finally:
@@ -145,65 +155,69 @@ def _work_of(film: Film) -> Iterator[FrameStore]:
                 work.remove()
 
 
-def _check_output(film: Film, work: FrameStore) -> None:
-    """See that the film may be written, before the work."""
+def _check_output(film: FilmRequest, work: FrameStore) -> None:
+    """Check before the work that the film may be written."""
     output, overwrite = film.output, film.options.force
     if output is None:
         return
     target = _first_file(output)
-    mine = overwrite or work.is_own_output(target)
-    check_target(target, overwrite=mine)
-    there = (
-        {} if mine or not NUMBER_PATTERN.search(output.name) else find_numbered_files(str(output))
-    )
-    if there:
-        raise InputError(f"{there[min(there)]}: exists already; --force replaces such pictures")
+    may_replace = overwrite or work.is_own_output(target)
+    check_target(target, overwrite=may_replace)
+    if not may_replace and NUMBER_PATTERN.search(output.name):
+        existing = find_numbered_files(str(output))
+        if existing:
+            raise InputError(f"{existing[min(existing)]}: exists already; --force replaces it")
 
 
 def _first_file(output: Path) -> Path:
     return Path(str(output) % 1) if NUMBER_PATTERN.search(output.name) else output
 
 
-def _write(film: Film, work: FrameStore, output: Path) -> None:
-    """The film of what is done."""
+def _write_film(film: FilmRequest, work: FrameStore, output: Path) -> None:
+    """Write the film from the finished frames."""
     options = film.options
     if NUMBER_PATTERN.search(output.name):
-        work.note_output(_first_file(output))  # a kill may leave some of them
+        work.note_output(_first_file(output))  # if the process is killed, some of them exist
     write_painted_film(
         output,
         work,
         film.source,
         sound=not options.no_sound,
-        record=None if options.no_embed else json.dumps(_record(film)),
-        notice=notice_for(quiet=options.quiet) or (lambda _: None),
+        record=None if options.no_embed else json.dumps(_make_record(film)),
+        notice=choose_notice(quiet=options.quiet) or (lambda _: None),
     )
 
 
-def _record(film: Film) -> dict[str, Any]:
-    """What is embedded: the recipe as in pictures, and what is a film's own."""
-    facts = {key: value for key, value in film.facts().items() if key not in ("recipe", "version")}
+def _make_record(film: FilmRequest) -> dict[str, Any]:
+    """Return the record to embed: the recipe, as in pictures, and the choices of the film."""
+    facts = {
+        key: value for key, value in film.describe().items() if key not in ("recipe", "version")
+    }
     recipe = film.recipe.model_dump(mode="json")
     return {"impasto": __version__, "recipe": recipe, "video": facts}
 
 
-def _tell(film: Film, work: FrameStore, seconds: float, made: int, *, stopped: bool) -> None:
+def _report_film(
+    film: FilmRequest, work: FrameStore, seconds: float, made: int, *, is_stopped: bool
+) -> None:
     options, done = film.options, work.frame_count
     where = film.output or "standard output"
-    if stopped:
-        what = f"; {where} has what is done" if done and film.output else ""
-        say(f"stopped after {format_count(done, 'frame')}{what}{GOES_ON if film.is_kept else ''}")
+    if is_stopped:
+        what = f"; {where} contains them" if done and film.output else ""
+        remedy = CONTINUES if film.has_lasting_folder else ""
+        say(f"stopped after {format_count(done, 'frame')}{what}{remedy}")
         if film.output is not None and done:
             work.note_output(_first_file(film.output))
     elif not options.quiet:
-        pace = f", {seconds / made:.2f} s a frame" if made else ""
+        pace = f", {seconds / made:.2f} s per frame" if made else ""
         say(f"{where} ({film.size[0]}x{film.size[1]}, {format_count(done, 'frame')}{pace})")
     if options.json:
-        print(json.dumps(_report(film, done, seconds, stopped=stopped)))
-    if not stopped and options.work is None:
+        print(json.dumps(_make_json(film, done, seconds, is_stopped=is_stopped)))
+    if not is_stopped and options.work is None:
         work.remove()
 
 
-def _report(film: Film, done: int, seconds: float, *, stopped: bool) -> dict[str, Any]:
+def _make_json(film: FilmRequest, done: int, seconds: float, *, is_stopped: bool) -> dict[str, Any]:
     device = resolve_device(film.options.device)
     return {
         "output": str(film.output),
@@ -214,12 +228,12 @@ def _report(film: Film, done: int, seconds: float, *, stopped: bool) -> dict[str
         "recipe": film.recipe.model_dump(mode="json"),
         "device": str(device),
         "peak_memory_mb": round(measure_peak_memory_mb(device), 1),
-        "interrupted": stopped,
+        "interrupted": is_stopped,
     }
 
 
-class Lines:
-    """A line every few seconds."""
+class FilmProgressLines:
+    """The progress of a film as a line every few seconds."""
 
     def __init__(self, *, quiet: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._quiet = quiet
@@ -227,16 +241,61 @@ class Lines:
         self._last = -LINE_EVERY_S
 
     def see(self, progress: FilmProgress) -> None:
-        """Note a frame."""
+        """Receive a frame."""
         now = self._clock()
         if self._quiet or now - self._last < LINE_EVERY_S:
             return
         self._last = now
         of = "" if progress.total is None else f"/{progress.total}"
-        left = "" if progress.eta_s is None else f"  {clock(progress.eta_s)} left"
-        new = "  a shot begins" if progress.shot == progress.index else ""
+        left = "" if progress.eta_s is None else f"  {format_duration(progress.eta_s)} left"
+        new = "  new shot" if progress.shot == progress.index else ""
         print(
             f"{progress.index + 1:6d}{of}  {progress.seconds:.2f} s{left}{new}",
             file=sys.stderr,
             flush=True,
         )
+
+
+def preview_film(film: FilmRequest) -> int:
+    """Make a contact sheet of single frames, and five seconds of the film.
+
+    Returns:
+        The exit code: 0, or 130 if the user stopped the run.
+    """
+    output = film.output
+    if output is None or NUMBER_PATTERN.search(output.name):
+        raise InputError("--preview requires an output that is a single file")
+    target = output.with_name(f"{output.stem}-preview{output.suffix}")
+    short = select_preview(film.selection)
+    options = argparse.Namespace(
+        **{**vars(film.options), "preview": False, "range": (short.begin, short.end)}
+    )
+    sheet = target.with_suffix(".png")
+    return make_film(
+        replace(film, options=options, output=target),
+        lambda work: _make_preview_sheet(film, work, sheet),
+    )
+
+
+def _make_preview_sheet(film: FilmRequest, work: FrameStore, target: Path) -> bool:
+    """Write the contact sheet, unless an earlier run has, and return whether it is complete."""
+    if work.is_own_output(target) and target.exists():
+        return True
+    check_target(target, overwrite=film.options.force)
+    sheet = make_sheet(film.size, len(choose_sheet_places(film.source.count_frames())))
+    placed = 0
+    with catch_stop_signals() as stop:
+        engine = make_film_engine(film, stop)
+        try:
+            for place, time, frame in paint_sheet_frames(film.source, engine):
+                place_on_sheet(sheet, place, time, frame)
+                placed += 1
+                if stop:
+                    return False
+        except StopRequest:
+            return False
+    write_picture(read_picture(sheet.image), target, overwrite=film.options.force)
+    work.note_output(target)
+    if not film.options.quiet:
+        say(f"{target} ({placed} frames)")
+    return True

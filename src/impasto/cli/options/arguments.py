@@ -1,4 +1,4 @@
-"""Argument types and a parser whose complaints are one line."""
+"""The argument parser, the types of its arguments, flags that commands share, and messages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+JSON_HELP = "print one JSON object on the last line of standard output"
+MEMORY_HELP = (
+    "memory limit; larger pictures are processed in tiles and temporary files (default: all free "
+    "memory)"
+)
+
 
 class Parser(argparse.ArgumentParser):
-    """argparse, complaining the way the rest of impasto does: one line, exit code 2."""
+    """A parser that reports a mistake like the rest of impasto: in one line, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
@@ -22,12 +28,47 @@ class Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(unknown.split()[0], options, 1)
             message = f"unknown argument {unknown}" + (f", did you mean {near[0]}?" if near else "")
         if message.startswith("argument --quality: invalid choice"):
-            message += "; `impasto recipes` lists what --recipe has besides"
+            message += "; see `impasto recipes` for what --recipe accepts"
         self.exit(2, f"impasto: error: {one_line(message)} (see {self.prog} --help)\n")
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """An argument type: an integer in a closed range."""
+def add_hardware_flags(
+    group: argparse._ActionsContainer,
+    default_device: str | None = "auto",
+    memory: str = MEMORY_HELP,
+) -> None:
+    """Add ``--device``, ``--max-memory``, ``--scratch`` and ``--weights``.
+
+    Args:
+        group: the parser or group that gets them.
+        default_device: the value of ``--device`` if it is not given. None: the kind of device in a
+            picture's record.
+        memory: help text of ``--max-memory``.
+    """
+    add = group.add_argument
+    add(
+        "--device",
+        default=default_device,
+        type=parse_device,
+        help="auto, cpu, cuda, cuda:N or mps "
+        f"(default: {default_device or 'the kind that the picture was made on'})",
+    )
+    add(
+        "--max-memory",
+        metavar="GB",
+        type=parse_gigabytes,
+        help=memory,
+    )
+    add(
+        "--scratch",
+        metavar="DIR",
+        help="folder for temporary files (default: TMPDIR or /var/tmp)",
+    )
+    add("--weights", metavar="FILE", help="VGG weights file (.h5, .pth, .mat or .safetensors)")
+
+
+def accept_integer(low: int, high: int) -> Callable[[str], int]:
+    """Make an argument type: an integer from ``low`` to ``high``."""
 
     def parse(text: str) -> int:
         try:
@@ -35,14 +76,14 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {low} to {high}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
         return value
 
     return parse
 
 
-def number(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """An argument type: a finite float in a closed range."""
+def accept_number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Make an argument type: a finite number from ``low`` to ``high``."""
 
     def parse(text: str) -> float:
         try:
@@ -50,35 +91,39 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and low <= value <= high):
-            limit = f"of {low:g} to {high:g}" if math.isfinite(high) else f"of {low:g} or more"
+            limit = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of {low:g} or more"
             raise argparse.ArgumentTypeError(f"{text!r} is not a number {limit}")
         return value
 
     return parse
 
 
-def gigabytes(text: str) -> int:
-    """An argument type: memory in bytes, from a number of gigabytes (2**30 bytes)."""
-    return round(number(0.1)(text) * 2**30)
+def parse_gigabytes(text: str) -> int:
+    """Convert a number of gigabytes (of 2**30 bytes) to bytes."""
+    return round(accept_number(0.1)(text) * 2**30)
 
 
-def device(text: str) -> str:
-    """An argument type: the name of a device, whether or not this machine has it."""
+def parse_device(text: str) -> str:
+    """Check the name of a device, whether or not this machine has it."""
     if not re.fullmatch(r"auto|(cpu|cuda|mps)(:\d+)?", text):
         raise argparse.ArgumentTypeError(f"no device {text!r}: use auto, cpu, cuda, cuda:N or mps")
     return text
 
 
 def one_line(text: str) -> str:
-    """Spell out control characters: names come from files, and files from anyone."""
+    """Escape control characters: file names may contain any, and files may come from anyone."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(line: str) -> None:
-    """One line to standard error, where everything but results goes."""
+    """Print one line to standard error, where everything but results goes."""
     print("impasto: " + one_line(line), file=sys.stderr, flush=True)
 
 
-def notice_for(*, quiet: bool) -> Callable[[str], None] | None:
-    """Who hears of what was adapted or ignored in a picture: nobody with ``--quiet``."""
+def choose_notice(*, quiet: bool) -> Callable[[str], None] | None:
+    """Return who receives notices about adapted or ignored parts of a picture.
+
+    Args:
+        quiet: whether nobody does.
+    """
     return None if quiet else say

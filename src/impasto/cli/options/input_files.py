@@ -1,21 +1,94 @@
-"""The pictures that a command names."""
+"""The pictures that a command reads, and the paintings that a network brings along."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.cli.options.arguments import notice_for
+from impasto.cli.options.arguments import choose_notice
 
 if TYPE_CHECKING:
     from impasto.image.picture import Picture
     from impasto.recipe.recipe import Recipe
 
 
+def expand_styles(options: argparse.Namespace) -> argparse.Namespace:
+    """Replace a network's own styles by files, and ``--mask auto`` by one mask for each region.
+
+    Raises:
+        InputError, ResourceError, WeightsError: see :func:`expand_network_styles`.
+    """
+    from impasto.segment.mask_words import expand_auto
+
+    expand_network_styles(options)
+    options.mask, options.style, options.style_mask = expand_auto(
+        options.mask, options.style, options.style_mask
+    )
+    return options
+
+
+def expand_network_styles(
+    options: argparse.Namespace, *, needed: bool = True
+) -> argparse.Namespace:
+    """Replace the styles that a network's file contains by files.
+
+    A ``--style`` that names one of them becomes its file. Without ``--style``, the only style of
+    the network is used.
+
+    Args:
+        options: with ``style`` and ``recipe``, changed in place.
+        needed: whether there must be a style.
+
+    Raises:
+        InputError: no style was given, and the network has none or several.
+        WeightsError: the network's file is missing or damaged.
+        ResourceError: the styles cannot be written to the cache.
+    """
+    from impasto.errors import InputError
+    from impasto.recipe.recipe import NETWORK_SUFFIX
+
+    network = Path(options.recipe or "")
+    own = _unpack_styles(network) if network.suffix == NETWORK_SUFFIX else {}
+    if options.style:
+        options.style = [
+            each if os.path.isfile(each) else own.get(each, each)  # noqa: PTH113 -- never raises
+            for each in options.style
+        ]
+    elif len(own) == 1:
+        options.style = [*own.values()]
+    elif own:
+        raise InputError(
+            f"{network}: this network has several styles, choose one: --style {' or '.join(own)}"
+        )
+    elif needed:
+        raise InputError("no painting given: use --style PAINTING")
+    return options
+
+
+def _unpack_styles(network: Path) -> dict[str, str]:
+    """Write a network's own paintings to the cache and return their files by name."""
+    from impasto.encoders.sources import find_cache_folder
+    from impasto.image.files.atomic import make_folder, write_atomically
+    from impasto.network.network_files import paintings_in
+
+    files = {}
+    for name, png in paintings_in(network).items():
+        folder = find_cache_folder() / "styles" / hashlib.sha256(png).hexdigest()[:16]
+        # Only the last part of the name: whoever made the file chose it, and it must stay here.
+        file = folder / f"{Path(name).name}.png"
+        if not file.exists():
+            make_folder(folder)
+            write_atomically(file, png)
+        files[name] = str(file)
+    return files
+
+
 def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, list[Picture]]:
-    """The photo and the paintings; the start's picture is read too, to see that it can be."""
+    """Read the photo and the paintings, and check that the starting picture can be read."""
     photo = _read_photo(options)
     paintings = [_read(path, options) for path in options.style]
     if recipe.start.image is not None:
@@ -30,11 +103,11 @@ def _read_photo(options: argparse.Namespace) -> Picture:
     if options.photo != "-":
         return _read(options.photo, options)
     if sys.stdin is None:
-        raise InputError("-: standard input is closed, give the photo's path or pipe it in")
-    return read_picture(sys.stdin.buffer, notice=notice_for(quiet=options.quiet))
+        raise InputError("-: standard input is closed; give the photo's path or a pipe")
+    return read_picture(sys.stdin.buffer, notice=choose_notice(quiet=options.quiet))
 
 
 def _read(path: str, options: argparse.Namespace) -> Picture:
     from impasto.image.files.decode import read_picture
 
-    return read_picture(Path(path), notice=notice_for(quiet=options.quiet))
+    return read_picture(Path(path), notice=choose_notice(quiet=options.quiet))

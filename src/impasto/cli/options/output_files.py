@@ -1,4 +1,4 @@
-"""What a run will write, checked against what it reads before any work is done."""
+"""The files that a run writes, checked against the files it reads before any work is done."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from impasto.image.files.atomic import is_among, is_same_file
 from impasto.image.files.encode import check_target
 
 LONGEST_NAME = 255
-"""Bytes in a file name, on every common file system."""
+"""Longest file name in bytes on common file systems."""
 
 
-def default_output(photo: Path, paintings: Sequence[str]) -> Path:
-    """``<photo>-<painting>.png`` beside the photo, cut where the file system would refuse it."""
+def make_output_name(photo: Path, paintings: Sequence[str]) -> Path:
+    """Return ``<photo>-<painting>.png`` beside the photo, shortened to what file systems allow."""
     stem = "-".join([photo.stem, *(Path(each).stem for each in paintings)])
     while len(os.fsencode(f"{stem}.png")) > LONGEST_NAME:
         stem = stem[:-1]
     return photo.with_name(f"{stem}.png")
 
 
-def output_from(options: argparse.Namespace) -> Path | None:
-    """Where the result goes; none for standard output."""
+def choose_output(options: argparse.Namespace) -> Path | None:
+    """Return the file of the result. None: standard output."""
     if options.output == "-":
         if options.json:
-            raise InputError("-o - and --json both want standard output")
+            raise InputError("-o - and --json both write to standard output: use one of them")
         if sys.stdout is None:
-            raise InputError("-o -: standard output is closed, give a file or a pipe")
+            raise InputError("-o -: standard output is closed; give a file or a pipe")
         return None
     if options.output is not None:
         return Path(options.output)
@@ -39,7 +39,7 @@ def output_from(options: argparse.Namespace) -> Path | None:
         raise InputError(f"{options.photo}: is a folder, not a picture")
     if options.photo == "-":
         raise InputError("a photo from standard input needs -o OUT")
-    return default_output(Path(options.photo), list(dict.fromkeys(options.style)))
+    return make_output_name(Path(options.photo), list(dict.fromkeys(options.style)))
 
 
 def check_targets(
@@ -49,58 +49,62 @@ def check_targets(
     overwrite: bool,
     continued: Path | None = None,
 ) -> None:
-    """Refuse whatever would replace an original, another output, or a file nobody gave up.
+    """Check that no target replaces an input, another target, or an existing file.
 
     Args:
-        targets: every file the run writes.
-        inputs: every file it reads; these are never replaced.
+        targets: every file that the run writes.
+        inputs: every file that it reads. These are never replaced.
         overwrite: whether existing targets may be replaced.
-        continued: the checkpoint being gone on from, which may be replaced in any case.
+        continued: the checkpoint that the run resumes from, which it may always replace.
 
     Raises:
-        InputError, ResourceError: with the file's name; see also
+        InputError, ResourceError: a target cannot be written, see
             :func:`impasto.image.files.encode.check_target`.
     """
     for place, target in enumerate(targets):
         try:
             if is_among(target, inputs):
-                raise InputError(f"{target}: is an input, originals are never replaced")
+                raise InputError(f"{target}: is an input, and inputs are never replaced")
             ours = continued is not None and is_same_file(target, continued)
             check_target(target, overwrite=overwrite or ours)
         except OSError as error:
             raise InputError(f"{target}: cannot be written ({error.strerror})") from None
         if is_among(target, targets[:place]):
-            raise InputError(f"{target}: is asked for twice, each output needs its own name")
+            raise InputError(f"{target}: is named twice; every output needs its own name")
 
 
 def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overwrite: bool) -> None:
-    """Refuse a folder that cannot be one, or whose pictures would be replaced.
+    """Check that a folder can take snapshots without replacing other pictures.
 
     Raises:
-        InputError, ResourceError: with the folder's name.
+        InputError, ResourceError: it cannot.
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise ResourceError(f"{folder}: is a file, a folder is needed for snapshots")
+            raise ResourceError(f"{folder}: is a file, but snapshots need a folder")
         there = list(folder.glob(pattern))
     except OSError as error:
-        raise InputError(f"{folder}: cannot hold snapshots ({error.strerror})") from None
+        raise InputError(f"{folder}: cannot be a folder for snapshots ({error.strerror})") from None
     for path in inputs:
         if is_among(path, there):
-            raise InputError(f"{folder}: holds the input {path.name}, which a snapshot may replace")
+            raise InputError(
+                f"{folder}: contains the input {path.name}, which a snapshot might replace"
+            )
     if there and not overwrite:
-        raise InputError(f"{folder}: holds snapshots already ({there[0].name}); --force keeps on")
+        raise InputError(
+            f"{folder}: already contains snapshots ({there[0].name}); --force replaces them"
+        )
 
 
 def check_no_run_in(checkpoint: Path) -> None:
-    """Refuse to begin a run in the file that keeps another.
+    """Check that a new run does not replace the checkpoint of another run.
 
     Raises:
-        InputError: with the file's name.
+        InputError: the file is a checkpoint.
     """
-    # As everything that torch saves. Unlike their likes in pathlib, both never raise.
+    # torch saves zip files. Unlike the methods of pathlib, neither function raises.
     if os.path.isfile(checkpoint) and zipfile.is_zipfile(checkpoint):  # noqa: PTH113
         raise InputError(
-            f"{checkpoint}: holds a run already; --resume {checkpoint} goes on, "
-            "--force begins again"
+            f"{checkpoint}: already contains a run; --resume {checkpoint} continues it, "
+            "--force starts a new one"
         )

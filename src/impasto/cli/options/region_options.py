@@ -1,30 +1,36 @@
-"""The flags about strength and regions, and what they name."""
+"""The flags about strength and regions, and the masks that they name."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from impasto.cli.options.arguments import number
+from impasto.cli.options.arguments import accept_number
 
 if TYPE_CHECKING:
     from impasto.image.masks import Mask
     from impasto.image.picture import Picture
 
 
-def add_strength_flag(group: argparse._ActionsContainer, usual: str = "default") -> None:
-    """The one that :func:`strength_fields` reads; ``usual`` says when it need not be given."""
+def add_strength_flag(group: argparse._ActionsContainer, default: str = "1") -> None:
+    """Add the flag that :func:`make_strength_fields` reads.
+
+    Args:
+        group: the parser or group that gets it.
+        default: describes the value without the flag.
+    """
     group.add_argument(
         "--strength",
         metavar="S",
         action="append",
-        type=number(0, 1),
-        help=f"0 is the photo, 1 the full style ({usual}); one for all or one for each --style",
+        type=accept_number(0, 1),
+        help="strength of the style, from 0 (the photo) to 1 (full style); give one for all or one "
+        f"for each --style (default: {default})",
     )
 
 
 def add_region_flags(group: argparse._ArgumentGroup) -> None:
-    """To the main job's parser."""
+    """Add ``--strength``, ``--mask`` and ``--style-mask``."""
     add_strength_flag(group)
     add = group.add_argument
     add(
@@ -32,54 +38,39 @@ def add_region_flags(group: argparse._ArgumentGroup) -> None:
         metavar="M",
         action="append",
         default=[],
-        help="white where the i-th --style goes (one --style more is for the rest, which is "
-        "otherwise kept); or a word: rect:X,Y,W,H around an object, scribble:FILE, salient, "
-        "person, face, auto[:COUNT]",
+        help="mask of the photo, white where the --style at the same position applies. One "
+        "additional --style paints the rest, which is kept otherwise. A file, or rect:X,Y,W,H "
+        "around an object, scribble:FILE, salient, person, face or auto[:COUNT]",
     )
     add(
         "--style-mask",
         metavar="M",
         action="append",
         default=[],
-        help="white in the part of the i-th painting that counts; or none",
+        help="mask of the painting at the same position, white in the part to imitate; a file or "
+        "none",
     )
 
 
-def strength_fields(strengths: list[float] | None) -> dict[str, Any]:
-    """The recipe's fields for ``--strength``."""
+def make_strength_fields(strengths: list[float] | None) -> dict[str, Any]:
+    """Return the fields of the recipe that ``--strength`` sets."""
     if strengths and len(strengths) > 1:
         return {"style.strengths": strengths}
     return {"strength": strengths[0] if strengths else None}
 
 
-def spell_out(options: argparse.Namespace) -> argparse.Namespace:
-    """The options with ``--mask auto`` as the flags that it stands for, and a network's own styles.
-
-    Raises:
-        InputError, ResourceError, WeightsError: as of :func:`with_own_styles`.
-    """
-    from impasto.cli.options.own_styles import with_own_styles
-    from impasto.segment.mask_words import expand_auto
-
-    with_own_styles(options)
-    options.mask, options.style, options.style_mask = expand_auto(
-        options.mask, options.style, options.style_mask
-    )
-    return options
-
-
-def mask_files(options: argparse.Namespace) -> list[str]:
-    """Those that masks are read from."""
+def list_mask_files(options: argparse.Namespace) -> list[str]:
+    """Return the files from which masks are read."""
     from impasto.segment.mask_words import get_mask_file
 
-    found = (get_mask_file(each) for each in (*options.mask, *options.style_mask) if each != "none")
-    return [each for each in found if each]
+    files = (get_mask_file(each) for each in (*options.mask, *options.style_mask) if each != "none")
+    return [each for each in files if each]
 
 
 def read_masks(
     options: argparse.Namespace, photo: Picture, paintings: list[Picture]
 ) -> tuple[list[Mask], list[Mask | None]]:
-    """Of the photo and of the paintings, read or found."""
+    """Read or find the masks of the photo and of the paintings."""
     from impasto.segment.mask_words import find_masks
 
     parts = [None if each == "none" else each for each in options.style_mask]

@@ -1,4 +1,4 @@
-"""What a batch says: what there is to do, how far it is, and what came of it."""
+"""The report of a batch: what there is to do, its progress, and the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from impasto.cli import INTERRUPTED
 from impasto.cli.options.arguments import one_line, say
-from impasto.cli.reports.progress import LINE_EVERY_S, clock
+from impasto.cli.reports.progress import LINE_EVERY_S, format_duration
 
 if TYPE_CHECKING:
     from impasto.batch.batch_job import BatchJob, Outcome, Probe
@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 1
 PROBED = 5
-"""Photos that are tried until one can be read, to tell how long all will take."""
+"""Photos to try until one can be read and measured for the estimate."""
 LISTED = 20
-"""Failures that are told one by one; the record has all."""
+"""Failures that are printed. The record contains all."""
 BYTES_A_PIXEL = {"png": 2.3, "tif": 2.9, "bmp": 3.0, "jpg": 0.95, "webp": 0.6, "avif": 0.65}
-"""Of painted pictures in 8 bits: the most that eight of 400 to 700 px had."""
+"""Bytes per pixel of an 8-bit result: the largest of eight results of 400 to 700 px."""
 MIB = 2**20
 
 
-class Report:
-    """Of one batch; a context manager while pictures are made."""
+class BatchReport:
+    """The report of one batch, and a context manager that shows progress."""
 
     def __init__(
         self, plan: BatchPlan, met: SearchReport, options: argparse.Namespace, record: Path
     ) -> None:
-        """Begin with what was found.
+        """Start with what the search found.
 
         Args:
-            plan: what there is to do.
-            met: beside photos.
-            options: of the command.
-            record: where it is all written down.
+            plan: the pictures to make.
+            met: what the search found besides photos.
+            options: the options of the command.
+            record: the file of the record.
         """
         self.met = met
         self.first: Sequence[BatchJob] = plan.jobs[:PROBED]
@@ -62,42 +62,42 @@ class Report:
         self._bar: Any = None
 
     def begin(self) -> None:
-        """Say what there is to do.
+        """Report what there is to do.
 
         Raises:
-            InputError: nothing at all was found.
+            InputError: nothing was found.
         """
         from impasto.errors import InputError
 
         if not (self.todo or self._before or self._changed or self._failed or self._ours):
             if self._options.watch:
-                self._say("watching: Ctrl-C ends it")
+                self._say("watching for photos; Ctrl-C stops")
                 return
             others = f" ({self.met.others} other files)" if self.met.others else ""
             raise InputError(f"{', '.join(self._options.source)}: no pictures found{others}")
         extra = [
             f"{count} {what}"
             for count, what in (
-                (self._later, "left for later"),
-                (self._before, "done already"),
-                (len(self._changed), "left as they are"),
-                (self._ours, "results of this batch passed over"),
-                (self.met.others, "other files passed over"),
+                (self._later, "for later because of --limit"),
+                (self._before, "already done"),
+                (len(self._changed), "kept unchanged"),
+                (self._ours, "results of this batch skipped"),
+                (self.met.others, "other files skipped"),
             )
             if count
         ]
         self._say(", ".join([f"{self.todo} to make", *extra]))
         if self._changed:
             say(
-                f"{self._changed[0]}{_and_more(self._changed)}: made of another photo, painting or "
-                "recipe, or changed since; --force makes them again"
+                f"{self._changed[0]}{_and_more(self._changed)}: made from another photo, painting "
+                "or recipe, or changed later; --force replaces them"
             )
 
     def estimate(self, probe: Probe | None, workers: int) -> None:
-        """Say what it will take.
+        """Report the estimated time and space.
 
         Raises:
-            ResourceError: more than the disk has.
+            ResourceError: the disk has too little space.
         """
         from impasto.batch.sources import places
         from impasto.errors import ResourceError, format_count
@@ -111,35 +111,37 @@ class Report:
         needed, seconds = each * self.todo, probe.seconds * self.todo / workers
         room = ""
         if not places.is_url(self._options.output):
-            free = shutil.disk_usage(_existing(Path(self._options.output))).free
+            free = shutil.disk_usage(_find_existing(Path(self._options.output))).free
             room = f" of {free / MIB:,.0f} MiB free"
             if needed > free:
                 raise ResourceError(
                     f"{self._options.output}: the results need about {needed / MIB:,.0f} MiB, but "
-                    f"{free / MIB:,.0f} MiB are free; --limit N makes some"
+                    f"only {free / MIB:,.0f} MiB are free; --limit N makes fewer"
                 )
-        self._say(f"about {clock(seconds)} {with_workers}, and {needed / MIB:,.1f} MiB{room}")
+        self._say(
+            f"about {format_duration(seconds)} {with_workers}, and {needed / MIB:,.1f} MiB{room}"
+        )
 
-    def planned(self, plan: BatchPlan) -> list[BatchJob]:
-        """A watched file has come in: what is to be made of it."""
+    def add_plan(self, plan: BatchPlan) -> list[BatchJob]:
+        """Add what a new file in a watched folder needs, and return its jobs."""
         self._before += plan.done
         self._changed += [job.output for job in plan.changed]
         for job in plan.changed:
-            say(f"{job.output}: is there of another photo or recipe; --force makes it again")
+            say(f"{job.output}: was made from another photo or recipe; --force replaces it")
         self.todo += len(plan.jobs)
         return plan.jobs
 
-    def refused(self, photo: str, reason: str) -> None:
-        """A watched file cannot be made into anything."""
+    def add_failure(self, photo: str, reason: str) -> None:
+        """Report a file in a watched folder that cannot be used."""
         self._failed.append((photo, reason))
         say(_with_name(photo, reason))
 
-    def looked(self, met: SearchReport) -> None:
-        """Watched folders were looked into: those that cannot be read are told once."""
+    def add_unreadable(self, met: SearchReport) -> None:
+        """Report each watched folder that cannot be read, once."""
         for folder, reason in met.unreadable:
             if folder not in self._unreadable:
                 self._unreadable.add(folder)
-                self.refused(folder, reason)
+                self.add_failure(folder, reason)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
@@ -167,16 +169,16 @@ class Report:
             self._bar.stop()
 
     def see(self, outcome: Outcome) -> None:
-        """A job has ended."""
+        """Receive the outcome of a job."""
         if outcome.full:
-            self.given_up("the disk is full")
+            self.give_up("the disk is full")
         self._ended += 1
         if outcome.done:
             self._made += 1
         else:
             self._failed.append((outcome.job.photo, str(outcome.error)))
         ended, now = self._ended, time.monotonic()
-        left = clock((now - self._began) / ended * (self.todo - ended))
+        left = format_duration((now - self._began) / ended * (self.todo - ended))
         if self._bar is not None:
             name = one_line(outcome.job.key)[-40:]
             self._bar.update(0, completed=ended, description=f"{left} left  {name}")
@@ -187,17 +189,17 @@ class Report:
             left = "" if self._options.watch else f"  {left} left"
             self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
 
-    def given_up(self, why: str) -> None:
-        """Nothing more will be made, for want of something."""
-        self._ended_by = why
+    def give_up(self, reason: str) -> None:
+        """Note why no more pictures will be made."""
+        self._ended_by = reason
 
     def end(self, *, interrupted: bool) -> int:
-        """Say what came of it all; the exit code."""
+        """Report the result and return the exit code."""
         seconds = time.monotonic() - self._began
         if not self._options.dry_run:
-            self._summary(seconds, interrupted=interrupted)
+            self._print_summary(seconds, interrupted=interrupted)
         if self._options.json:
-            print(json.dumps(self._figures(seconds, interrupted=interrupted)))
+            print(json.dumps(self._make_json(seconds, interrupted=interrupted)))
         if interrupted:
             return INTERRUPTED
         if self._ended_by:
@@ -206,23 +208,23 @@ class Report:
             return ResourceError.exit_code
         return SOME_FAILED if self._failed or self._changed else 0
 
-    def _summary(self, seconds: float, *, interrupted: bool) -> None:
-        parts = [f"{self._made} made in {clock(seconds)}"]
-        parts += [f"{self._before} done before"] if self._before else []
-        parts += [f"{len(self._changed)} left as they are"] if self._changed else []
+    def _print_summary(self, seconds: float, *, interrupted: bool) -> None:
+        parts = [f"{self._made} made in {format_duration(seconds)}"]
+        parts += [f"{self._before} already done"] if self._before else []
+        parts += [f"{len(self._changed)} kept unchanged"] if self._changed else []
         parts += [f"{len(self._failed)} failed"] if self._failed else []
         line = ", ".join(parts)
         if interrupted or self._ended_by:
             why = self._ended_by or "stopped"
-            say(f"{why}: {line}, {self.todo - self._ended} to do: the same command goes on")
+            say(f"{why}: {line}, {self.todo - self._ended} to do: the same command continues")
         else:
             self._say(line)
         for photo, reason in self._failed[:LISTED]:
             say(f"failed: {_with_name(photo, reason)}")
         if len(self._failed) > LISTED:
-            say(f"and {len(self._failed) - LISTED} more, all in {self._record}")
+            say(f"and {len(self._failed) - LISTED} more; all are in {self._record}")
 
-    def _figures(self, seconds: float, *, interrupted: bool) -> dict[str, Any]:
+    def _make_json(self, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         return {
             "to_make": self.todo,
             "made": self._made,
@@ -247,7 +249,7 @@ def _and_more(names: Sequence[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
-def _existing(folder: Path) -> Path:
+def _find_existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder

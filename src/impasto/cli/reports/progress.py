@@ -1,4 +1,4 @@
-"""How far the run is: a live bar on a terminal, plain lines elsewhere."""
+"""The progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from impasto.engine.step import Step
 
 LINE_EVERY_S = 5.0
-"""Between plain lines; a change of scale gets one at once."""
+"""Seconds between plain lines. A new scale is reported at once."""
 
 
-class Silent:
-    """``--quiet``."""
+class SilentProgress:
+    """Progress that shows nothing, for ``--quiet``."""
 
     def __enter__(self) -> Self:
         return self
@@ -30,11 +30,11 @@ class Silent:
         pass
 
     def see(self, step: Step) -> None:
-        """Note a step."""
+        """Receive a step."""
 
 
-class Lines(Silent):
-    """A line every few seconds, for logs and pipes."""
+class ProgressLines(SilentProgress):
+    """Progress as a line every few seconds, for logs and pipes."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -48,14 +48,14 @@ class Lines(Silent):
             self._last, self._scale = now, step.scale
             print(
                 f"{step.iteration:5d}/{step.total}  {step.width}x{step.height}  "
-                f"{described(step)}  {clock(step.eta_s)} left",
+                f"{format_losses(step)}  {format_duration(step.eta_s)} left",
                 file=self._stream,
                 flush=True,
             )
 
 
-class Bar(Silent):
-    """A live bar with losses and time left."""
+class ProgressBar(SilentProgress):
+    """Progress as a live bar with losses and the remaining time."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -89,26 +89,26 @@ class Bar(Silent):
             total=step.total,
             completed=step.iteration,
             size=f"{step.width}x{step.height}",
-            losses=described(step),
-            left=clock(step.eta_s),
+            losses=format_losses(step),
+            left=format_duration(step.eta_s),
         )
 
 
-def progress_for(stream: TextIO, *, quiet: bool) -> Silent:
-    """The progress display that suits a stream."""
+def choose_progress(stream: TextIO, *, quiet: bool) -> SilentProgress:
+    """Return the progress display that suits a stream."""
     if quiet:
-        return Silent()
-    return Bar(stream) if stream.isatty() else Lines(stream)
+        return SilentProgress()
+    return ProgressBar(stream) if stream.isatty() else ProgressLines(stream)
 
 
-def described(step: Step) -> str:
-    """The losses in a few characters."""
-    told = (name for name in ("total", "content", "style") if name in step.losses)
-    return "  ".join(f"{name} {step.losses[name]:.4g}" for name in told)
+def format_losses(step: Step) -> str:
+    """Write the most important losses of a step."""
+    names = (name for name in ("total", "content", "style") if name in step.losses)
+    return "  ".join(f"{name} {step.losses[name]:.4g}" for name in names)
 
 
-def clock(seconds: float) -> str:
-    """``m:ss`` or ``h:mm:ss``."""
+def format_duration(seconds: float) -> str:
+    """Write a duration as ``m:ss`` or ``h:mm:ss``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
