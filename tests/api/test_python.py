@@ -91,7 +91,7 @@ def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monke
     for name in ("photo.png", "painting.png", "start.png", "link.png"):
         before = (tmp_path / name).read_bytes()
         for overwrite in (False, True):
-            with pytest.raises(impasto.InputError, match="originals are never replaced"):
+            with pytest.raises(impasto.InputError, match="inputs are never replaced"):
                 result.save(tmp_path / name, overwrite=overwrite)
         assert (tmp_path / name).read_bytes() == before
     (tmp_path / "out.png").write_bytes(b"precious")

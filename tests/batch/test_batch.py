@@ -166,7 +166,7 @@ def test_changed_outputs_are_kept_and_reported_until_forced(change, capsys):
     assert run_batch("photos", *again, "--json") == 1
     said = capsys.readouterr()
     assert len(json.loads(said.out.splitlines()[-1])["left"]) == left
-    assert "--force makes them again" in said.err
+    assert "--force replaces them" in said.err
     assert Path("out/a.png").read_bytes() == before
     assert run_batch("photos", *again, "--force", "--json") == 0
     assert read_report(capsys)["made"] == left
@@ -277,7 +277,7 @@ def test_results_inside_the_source_are_not_photos(capsys):
     assert run_batch("photos/**/*.png", *inside, "--root", "photos", "--json") == 0
     assert read_report(capsys)["made"] == 0
     assert run_batch("photos", *QUICK[:2], "-o", "photos", *QUICK[4:]) == 2
-    assert "results need a folder of their own" in capsys.readouterr().err
+    assert "choose another folder for the results" in capsys.readouterr().err
 
 
 def test_links_to_folders_are_followed_once_and_not_in_circles():
@@ -433,7 +433,7 @@ def test_a_dry_run_estimates_and_writes_nothing(monkeypatch, capsys):
 def test_a_batch_that_does_not_fit_on_the_disk_is_not_started(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
     assert run_batch("photos", *QUICK) == 4
-    assert "--limit N makes some" in capsys.readouterr().err
+    assert "--limit N makes fewer" in capsys.readouterr().err
     assert list_outputs() == set()
 
 
@@ -457,7 +457,7 @@ def test_a_full_disk_ends_the_batch_and_the_rest_is_made_later(room, capsys):
     assert run_batch("photos", *QUICK) == 4
     said = capsys.readouterr().err
     assert "the disk is full: 1 made" in said
-    assert "1 to do: the same command goes on" in said
+    assert "1 to do: the same command continues" in said
     assert list_outputs() == {"a.png"}
     room += ["b.png", "c.png"]
     assert run_batch("photos", *QUICK) == 0
@@ -497,9 +497,9 @@ def test_the_other_flags_reach_every_picture():
         (["photos", "--style", "painting.png", "-o", "painting.png"], "is a file, a folder"),
         (["photos", *QUICK, "--record", "painting.png"], "not the record of a batch"),
         (["photos", *QUICK, "--weights", "none.h5"], "no weights file none.h5"),
-        (["photos/a.png", *QUICK, "--watch"], "only a folder can be watched"),
-        (["photos", *QUICK, "--watch", "--limit", "1"], "leave one of them out"),
-        (["photos", *QUICK[:2], "-o", "memory://x"], "needs --record FILE"),
+        (["photos/a.png", *QUICK, "--watch"], "--watch requires a folder"),
+        (["photos", *QUICK, "--watch", "--limit", "1"], "--watch and --limit cannot"),
+        (["photos", *QUICK[:2], "-o", "memory://x"], "requires --record FILE"),
         (["photos", *QUICK, "--style-weight", "2", "--style-weight", "1"], "style weight"),
         (["photos", *QUICK, "--device", "cuda:77"], "cuda:77"),
     ],

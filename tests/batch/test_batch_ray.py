@@ -102,7 +102,7 @@ def test_a_batch_that_loses_all_machines_gives_up_and_can_be_resumed(in_work: Pa
     told = capsys.readouterr().err
     assert "no worker available for" in told
     assert "no worker available for 15 s: " in told
-    assert "to do: the same command goes on" in told
+    assert "to do: the same command continues" in told
     there = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
     assert 1 <= len(there) < 5
     assert main([*job, "--executor", "serial", "--json"]) == 0

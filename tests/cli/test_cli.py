@@ -299,7 +299,7 @@ def test_endless_standard_input_is_counted(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--size", "0"], "whole number of 16"),
+        (["--size", "0"], "whole number from 16"),
         (["--size", "1e9"], "whole number"),
         (["--iterations", "-1"], "whole number"),
         (["--style-scale", "nan"], "not a number"),
@@ -309,7 +309,7 @@ def test_endless_standard_input_is_counted(monkeypatch, capsys):
         (["--style-weight", "1e309"], "not a number"),
         (["--seed", "x"], "whole number"),
         (["--quality", "superb"], "invalid choice"),
-        (["--quality", "sketch"], "`impasto recipes` lists what --recipe has besides"),
+        (["--quality", "sketch"], "see `impasto recipes` for what --recipe accepts"),
         (["--recipe", "unknown"], "no recipe 'unknown'"),
         (["--recipe", "none.toml"], "cannot read recipe"),
         (["--recipe", "draft", "--quality", "best"], "give one of them"),
@@ -427,8 +427,8 @@ def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch)
         (["."], r"\.: is a folder, not a picture"),
         (["photo.png", "-o", "."], r"\.: is a folder, give the name of a file in it"),
         (["photo.png", "--style", "-"], "only the photo can come from standard input"),
-        (["photo.png", "--snapshot-every", "2"], "--snapshot-every needs --snapshots DIR"),
-        (["photo.png", "--checkpoint", "state"], "state: holds a run already; --resume state"),
+        (["photo.png", "--snapshot-every", "2"], "--snapshot-every requires --snapshots DIR"),
+        (["photo.png", "--checkpoint", "state"], "state: already contains a run; --resume state"),
         (["photo.png", "-o", "link.png"], "link.png: exists already"),
     ],
 )
@@ -456,8 +456,8 @@ def test_going_on_in_tiles_is_said_once(capsys, monkeypatch):
     arguments = ["photo.png", "--style", "painting.png", "--size", "320", "--iterations", "3"]
     assert main([*arguments, "--set", "schedule.coarsest=320", "-o", "o.png"]) == 0
     said = capsys.readouterr().err.splitlines()
-    assert said.count("impasto: memory ran out: going on in tiles of 256 px") == 1
-    assert said.index("impasto: memory ran out: going on in tiles of 256 px") > 0
+    assert said.count("impasto: out of memory: continuing in tiles of 256 px") == 1
+    assert said.index("impasto: out of memory: continuing in tiles of 256 px") > 0
 
 
 def test_a_run_that_may_end_early_is_told_as_a_bound_and_says_where_it_ended(capsys):
@@ -478,7 +478,7 @@ def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):
     assert main(arguments) == 0
     with Image.open("photo.png") as photo:
         width, height = photo.size
-    assert f"{width}x{height} px are reduced to 40x" in capsys.readouterr().err
+    assert f"reduced from {width}x{height} to 40x" in capsys.readouterr().err
 
 
 def test_a_recipe_file_is_shown_resolved(capsys):

@@ -37,7 +37,7 @@ def test_no_flag_replaces_an_input_however_it_is_spelled(work, flag, spelling, c
     link.symlink_to(work / name)
     target = link.name if spelling == "link" else spelling.format(name, absolute=work / name)
     assert main([name, "--style", "painting.png", flag, target, "--force"]) == 2
-    assert "originals are never replaced" in complaint(capsys)
+    assert "inputs are never replaced" in complaint(capsys)
     assert (work / name).read_bytes() == original
 
 
@@ -51,7 +51,7 @@ def test_every_file_that_is_read_is_an_original(flag, capsys):
         copy("kept.png")
         arguments = [flag, "kept.png", "-o", "kept.png"]
     assert main([*JOB, *arguments, "--force"]) == 2
-    assert "originals are never replaced" in complaint(capsys)
+    assert "inputs are never replaced" in complaint(capsys)
 
 
 @pytest.mark.usefixtures("no_work")
@@ -100,22 +100,22 @@ def test_a_checkpoint_may_be_gone_on_from_and_kept_in_one_file(work, monkeypatch
 @pytest.mark.usefixtures("no_work")
 def test_two_outputs_of_one_name_are_refused(capsys):
     assert main([*JOB, "-o", "a.png", "--loss-plot", "./a.png", "--force"]) == 2
-    assert "asked for twice" in complaint(capsys)
+    assert "named twice" in complaint(capsys)
     assert main([*JOB, "--loss-plot", "photo-painting.png"]) == 2
-    assert "asked for twice" in complaint(capsys)
+    assert "named twice" in complaint(capsys)
 
 
 @pytest.mark.usefixtures("no_work")
 def test_snapshots_never_replace_pictures_of_the_users(capsys):
     original = copy("s/step-00002.png").read_bytes()
     assert main([*JOB, "--snapshots", "s"]) == 2
-    assert "holds snapshots already (step-00002.png)" in complaint(capsys)
+    assert "already contains snapshots (step-00002.png)" in complaint(capsys)
     bad = ["s/step-00002.png", "--style", "painting.png", "--snapshots", "s", "--force"]
     assert main(bad) == 2
-    assert "holds the input step-00002.png" in complaint(capsys)
+    assert "contains the input step-00002.png" in complaint(capsys)
     assert Path("s/step-00002.png").read_bytes() == original
     assert main([*JOB, "--snapshots", "photo.png"]) == 4
-    assert "a folder is needed" in complaint(capsys)
+    assert "snapshots need a folder" in complaint(capsys)
     assert main(["none.png", "--style", "painting.png", "--snapshots", "new"]) == 2
     assert not Path("new").exists()
 

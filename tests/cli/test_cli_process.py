@@ -53,7 +53,7 @@ def test_a_second_signal_ends_it_at_once():
     script = (
         "import os, signal, sys, time\n"
         "from impasto.record.snapshots import Snapshots\n"
-        "see = Snapshots.see\n"
+        "see = Snapshots.record\n"
         "def hang(self, step):\n"
         "    see(self, step)\n"
         "    if step.iteration == 2:\n"
@@ -61,7 +61,7 @@ def test_a_second_signal_ends_it_at_once():
         "        time.sleep(0.1)\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "        time.sleep(600)\n"
-        "Snapshots.see = hang\n"
+        "Snapshots.record = hang\n"
         "from impasto.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32", "--quiet"]

@@ -115,7 +115,7 @@ def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
     record = json.loads(read_record(Path("new-refined.png")))
     assert [each["region"] for each in record["refined"]] == [list(REGION), [0, 0, 20, 20]]
     assert main(["replay", "new-refined.png", "-o", "back.png", "--quiet"]) == 0
-    assert "refined afterwards" in complaint(capsys)
+    assert "was refined later" in complaint(capsys)
     assert Path("back.png").read_bytes() == Path("out.png").read_bytes()
 
 
@@ -298,8 +298,8 @@ def test_a_region_at_the_border_is_painted_up_to_it():
         (["--mask", "black.png"], "is black; white"),
         (["--region", "0,0,20,20", "--set", "style.nothing=1"], "no such field"),
         (["--region", "0,0,20,20", "--set", "style.scale"], "is not KEY=VALUE"),
-        (["--region", "0,0,20,20", "-o", "photo.png", "--force"], "originals are never replaced"),
-        (["--region", "0,0,20,20", "-o", "out.png", "--force"], "originals are never replaced"),
+        (["--region", "0,0,20,20", "-o", "photo.png", "--force"], "inputs are never replaced"),
+        (["--region", "0,0,20,20", "-o", "out.png", "--force"], "inputs are never replaced"),
     ],
 )
 def test_bad_input_is_one_line(arguments, says, capsys):

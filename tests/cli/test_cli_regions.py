@@ -67,7 +67,7 @@ def test_masks_with_strengths_are_kept_recorded_and_replayed(work, capsys):
     assert "say where it is with --mask" in complaint(capsys)
     assert replayed("out.png", "--mask", "far/m.png")
     assert main(["replay", "out.png", "--quiet", "--mask", mask("other.png", 0, 40)]) == 2
-    assert "is not the mask this was made with" in complaint(capsys)
+    assert "is not the mask that was used" in complaint(capsys)
     assert main(["replay", "out.png", "--quiet", "--mask", "far/m.png", "--mask", "p.png"]) == 2
     assert "the picture has 1 mask, --mask for each" in complaint(capsys)
 
@@ -104,7 +104,7 @@ def test_a_killed_run_with_masks_goes_on_to_the_same_bytes(step, capsys):
         (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting but 2 --style-mask"),
         (["--strength", "1", "--strength", "0.5"], "1 painting but 2 style strengths"),
         (["--mask", "-"], "only the photo can come from standard input"),
-        (["--mask", "m.png", "--force", "-o", "m.png"], "originals are never replaced"),
+        (["--mask", "m.png", "--force", "-o", "m.png"], "inputs are never replaced"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(flags, words, capsys):
@@ -145,4 +145,4 @@ def test_sheets_know_strengths_and_masks(capsys):
     assert main([*job, "-o", "masked.png", "--mask", mask("m.png")]) == 0
     assert (pixels("plain.png") != pixels("masked.png")).any()
     assert main([*job, "-o", "m.png", "--force", "--mask", "m.png"]) == 2
-    assert "originals are never replaced" in complaint(capsys)
+    assert "inputs are never replaced" in complaint(capsys)

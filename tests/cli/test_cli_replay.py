@@ -44,7 +44,7 @@ def test_a_start_of_the_users_is_embedded_by_name_and_checked(work, capsys):
     assert replayed("out.png", "--init", str(start))
     start.write_bytes(Path("photo.png").read_bytes())
     assert main(["replay", "out.png", "--quiet", "--init", str(start)]) == 2
-    assert "is not the picture this was made from" in complaint(capsys)
+    assert "is not the picture that was used" in complaint(capsys)
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png", "tif", "webp"])
@@ -118,7 +118,7 @@ def test_changed_inputs_are_accepted_only_in_so_many_words_and_recorded_as_what_
     assert main([*again, "--force"]) == 2  # is about the output only
     assert "--accept-changed" in complaint(capsys)
     assert main([*again, "--accept-changed"]) == 0
-    assert "is not the picture this was made from" in complaint(capsys)
+    assert "is not the picture that was used" in complaint(capsys)
     assert main([*again, "--accept-changed"]) == 2  # is about the inputs only
     assert "new.png: exists already" in capsys.readouterr().err
     old, new = (json.loads(read_record(Path(n))) for n in ("out.png", "new.png"))
@@ -131,7 +131,7 @@ def test_a_replay_never_replaces_what_it_reads(target, capsys):
     assert main([*JOB, "-o", "out.png"]) == 0
     before = Path(target).read_bytes()
     assert main(["replay", "out.png", "-o", target, "--force", "--quiet"]) == 2
-    assert "originals are never replaced" in complaint(capsys)
+    assert "inputs are never replaced" in complaint(capsys)
     assert Path(target).read_bytes() == before
 
 

@@ -93,11 +93,11 @@ def test_the_advice_printed_on_ctrl_c_ends_like_the_unbroken_run(step, monkeypat
     assert main(command) == 130
     said = complaint(capsys)
     assert f"stopped after {step} of {ITERATIONS} iterations" in said
-    assert "the best picture so far is out.png" in said
+    assert "the best picture so far is in out.png" in said
     with Image.open("out.png") as partial:
         assert partial.size == (64, 48)
     assert read_record(Path("out.png")) is None
-    advice = re.search(r"; the same command with (.*) goes on$", said)[1]
+    advice = re.search(r"; to continue, add (.*) to the command$", said)[1]
     assert main([*command, *shlex.split(advice)]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
@@ -105,7 +105,7 @@ def test_the_advice_printed_on_ctrl_c_ends_like_the_unbroken_run(step, monkeypat
 def test_without_a_checkpoint_nothing_is_said_of_going_on(monkeypatch, capsys):
     interrupt_at(2, monkeypatch)
     assert main(job(*three_scales(), "-o", "out.png")) == 130
-    assert complaint(capsys).endswith("is out.png, without its recipe")
+    assert complaint(capsys).endswith("is in out.png, without its recipe")
 
 
 def test_a_finished_checkpoint_gives_its_picture_again(monkeypatch):

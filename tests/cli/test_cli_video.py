@@ -115,7 +115,7 @@ def test_a_stopped_film_has_what_is_done_and_goes_on():
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130
-    assert "film.mp4 has what is done; the same command goes on" in told
+    assert "film.mp4 contains them; the same command continues" in told
     part = len(frames_of("film.mp4"))
     assert 3 <= part < 6
     assert main(["video", *arguments]) == 0
@@ -207,7 +207,7 @@ def test_a_stopped_pipe_promises_nothing(monkeypatch, capsys):
     assert main(["video", "-", "--raw", "64x48@24", *arguments, "-o", "-"]) == 130
     told = capsys.readouterr().err
     assert "stopped after 1 frame\n" in told
-    assert "goes on" not in told
+    assert "continues" not in told
     assert "kept" not in told
 
 
@@ -248,7 +248,7 @@ def test_odd_sides_are_cut_and_told(capsys):
     write_clip(Path("odd.mkv"), [f[:47, :63] for f in FRAMES[:2]], codec="ffv1", pix_fmt="bgr0")
     arguments = [each for each in QUICK if each != "--quiet"]
     assert main(["video", "odd.mkv", *arguments, "-o", "film.mp4"]) == 0
-    assert "63x47 px are cut to 62x46" in capsys.readouterr().err
+    assert "cropped from 63x47 to 62x46 px" in capsys.readouterr().err
     assert frames_of("film.mp4")[0].shape == (46, 62, 3)
     assert main(["video", "odd.mkv", *QUICK, "-o", "film.gif"]) == 0
     assert frames_of("film.gif")[0].shape == (47, 63, 3)
@@ -282,7 +282,7 @@ def test_a_second_pass_is_what_the_film_is_made_of(capsys):
         with Image.open(f"work/0000000{index}.png") as once:
             assert not np.array_equal(np.asarray(once), shown)
     assert main(["video", "clip.mp4", *QUICK, "--passes", "2", "-o", "-"]) == 2
-    assert "--passes 2 needs all frames" in capsys.readouterr().err
+    assert "--passes 2 requires --stability above 0" in capsys.readouterr().err
 
 
 def test_a_cut_begins_a_shot_that_owes_nothing_to_the_last():
@@ -350,7 +350,7 @@ def test_sound_without_a_place_is_left_out_and_told(target, capsys):
 BAD = [
     (["clip.mp4", "-o", "film.avi"], "expected one of"),
     (["clip.mp4", "-o", "gone/film.mp4"], "no such folder gone"),
-    (["clip.mp4", "-o", "clip.mp4", "--force"], "originals are never replaced"),
+    (["clip.mp4", "-o", "clip.mp4", "--force"], "inputs are never replaced"),
     (["clip.mp4", "-o", "old.mp4"], "old.mp4: exists already"),
     (["clip.mp4", "-o", "."], "expected one of"),
     (["gone.mp4"], "gone.mp4: no such file"),
@@ -360,12 +360,12 @@ BAD = [
     (["frames/%d.png"], "needs -o OUT"),
     (["-", "--preview", "-o", "f.mp4"], "reads the clip twice"),
     (["clip.mp4", "--size", "60000"], "over the limit"),
-    (["clip.mp4", "--range", "5-2"], "ends before it begins"),
-    (["clip.mp4", "--print", "10x10cm@300dpi"], "not for a film"),
+    (["clip.mp4", "--range", "5-2"], "ends before it starts"),
+    (["clip.mp4", "--print", "10x10cm@300dpi"], "not to a film"),
     (["clip.mp4", "--stability", "2"], "not a number of 0 to 1"),
     (["-", "--raw", "64@2", "-o", "f.mp4"], "not WIDTHxHEIGHT@RATE"),
     (["clip.mp4", "--fps", "0"], "not a frame rate"),
-    (["clip.mp4", "-o", "-", "--json"], "no place for --json"),
+    (["clip.mp4", "-o", "-", "--json"], "cannot be combined with --json"),
     (["clip.mp4", "--work", "clip.mp4"], "is a file; choose a folder for --work"),
 ]
 

@@ -35,13 +35,14 @@ def test_an_input_is_never_replaced_even_with_force(flag, name, capsys):
     photo, rest = (str(original), []) if flag == "PHOTO" else ("photo.png", ["--style", original])
     arguments = ["inspect", photo, *map(str, rest), "-o", "./seen", "--force"]
     assert main(arguments) == 2
-    assert "originals are never replaced" in complaint(capsys)
+    assert "inputs are never replaced" in complaint(capsys)
     assert original.read_bytes() == Path("photo.png").read_bytes()
 
 
 @pytest.mark.usefixtures("no_work")
 @pytest.mark.parametrize(
-    ("folder", "says"), [("photo.png", "a folder is needed"), ("x" * 300, "cannot be a folder")]
+    ("folder", "says"),
+    [("photo.png", "the page needs a folder"), ("x" * 300, "cannot be used as a folder")],
 )
 def test_a_folder_that_cannot_be_one_is_refused(folder, says, capsys):
     assert main(["inspect", "photo.png", "-o", folder]) == 2

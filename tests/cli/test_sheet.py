@@ -106,7 +106,10 @@ def test_a_grid_has_the_paintings_at_its_corners(paintings):
         (["--seeds", "1,2", "--set", "seed=3"], "seed is varied or set twice"),
         (["--styles-grid"], "takes 2 to 4 paintings"),
         (["--recipes", "--recipe", "sketch"], "both choose"),
-        (["--style", "b.png", "--style-weight", "1", "--style-weight", "2"], "each cell has one"),
+        (
+            ["--style", "b.png", "--style-weight", "1", "--style-weight", "2"],
+            "each cell has a single",
+        ),
         (["--style", "b.png", "--strength", "1", "--strength", ".2"], "give one --strength"),
     ],
 )
@@ -238,7 +241,7 @@ def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):
     monkeypatch.setattr(optimizer_engine.OptimizerEngine, "run", interrupting)
     job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "-o", "out.png"]
     assert main([*job, "--seeds", "0,1,2"]) == 130
-    assert "stopped after 1 of 3 cells" in capsys.readouterr().err
+    assert "the sheet contains 1 of 3 cells" in capsys.readouterr().err
     first, *rest = cells("out.png", 3)[0]
     assert len(np.unique(first.reshape(-1, 3), axis=0)) > 50
     assert all(len(np.unique(each.reshape(-1, 3), axis=0)) == 1 for each in rest)
@@ -250,8 +253,8 @@ def test_an_interrupted_sheet_keeps_what_is_done(monkeypatch, capsys):
         (["--vary", "style.sclae=1,2"], "did you mean style.scale"),
         (["--style-scales", "1,99"], "style.scale"),
         (["--recipes", "sketch,nothing"], "no recipe 'nothing'"),
-        (["--print", "9cm@9dpi"], "--print is for one picture"),
-        (["-o", "photo.png", "--force"], "originals are never replaced"),
+        (["--print", "9cm@9dpi"], "--print applies to one picture"),
+        (["-o", "photo.png", "--force"], "inputs are never replaced"),
         (["-o", "painting.xyz"], "pictures are written as"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_network_for_some_paintings_has_them_in_its_file(folder, network, caps
     assert main([str(folder / "photo.png"), *flags, "--force"]) == 2
     assert "choose one: --style painting or second" in capsys.readouterr().err
     assert main([str(folder / "photo.png"), "-o", str(folder / "no.png"), "--quiet"]) == 2
-    assert "--style PAINTING is needed" in capsys.readouterr().err
+    assert "use --style PAINTING" in capsys.readouterr().err
 
 
 def test_a_style_mask_shows_a_part_of_the_painting(folder, network):

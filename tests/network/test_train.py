@@ -136,7 +136,7 @@ def test_processes_that_train_together_stop_after_the_same_step(folders, tmp_pat
 def test_processes_that_train_together_do_not_share_a_gpu(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(arguments(folders, tmp_path, "--device", "cuda:1")) == 2
-    assert "--device cuda:1: each process of torchrun takes its own" in capsys.readouterr().err
+    assert "--device cuda:1: torchrun gives each process its own device" in capsys.readouterr().err
 
 
 def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):

@@ -236,7 +236,7 @@ def test_a_name_that_is_left_is_looked_for_beside_the_picture(root, record, form
     made = begun_with(record, form.format(root=root))
     gift(made)
     assert main(["replay", "gift.png", "--quiet"]) == 2  # the record has no hash of it
-    assert "mine.png: is not the picture this was made from" in complaint(capsys)
+    assert "mine.png: is not the picture that was used" in complaint(capsys)
     made["start"] = {"name": form.format(root=root), "sha256": read_picture(start).compute_sha256()}
     gift(made)
     assert main(["replay", "gift.png", "--quiet"]) == 0
@@ -254,7 +254,7 @@ def test_a_record_alone_chooses_only_the_network_it_has_the_hash_of(
     replay = ["replay", "gift.png", "--quiet", "--force"]
     gift(painted_by(record, f"{root}/own.safetensors"))
     assert main([*replay, "--accept-changed"]) == 2
-    assert "no hash of its network" in complaint(capsys)
+    assert "no hash of the network" in complaint(capsys)
     gift(painted_by(record, f"{root}/own.safetensors", "0" * 64))
     assert main([*replay, "--accept-changed"]) == 2
     assert "is not the network this was made with; give it with --network" in complaint(capsys)

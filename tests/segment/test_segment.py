@@ -252,7 +252,7 @@ def test_what_is_found_can_be_written_and_given_as_a_file(work, capsys):
     Image.fromarray(two_grounds(True)).save("painting.png")
     find = ["mask", "photo.png", "auto:2#1", "-o", "m.png"]
     assert main(find) == 2
-    assert "needs the painting" in complaint(capsys)
+    assert "requires --style PAINTING" in complaint(capsys)
     assert main([*find, "--style", "painting.png"]) == 0
     assert "% of the photo" in complaint(capsys)
     written = read_picture("m.png").pixels[..., 0]
@@ -261,4 +261,4 @@ def test_what_is_found_can_be_written_and_given_as_a_file(work, capsys):
     assert main([*find, "--style", "painting.png"]) == 2
     assert "m.png" in complaint(capsys)
     assert main(["mask", "photo.png", "sky", "-o", "n.png"]) == 2
-    assert "is no kind of mask" in complaint(capsys)
+    assert "unknown kind of mask" in complaint(capsys)

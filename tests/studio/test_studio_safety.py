@@ -361,8 +361,8 @@ def test_a_server_for_others_has_a_token_even_if_none_was_given():
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--token", "short"], "--token: at least 8"),
-        (["--token", "wörterbuch"], "--token: at least 8"),
+        (["--token", "short"], "--token: expected at least 8"),
+        (["--token", "wörterbuch"], "--token: expected at least 8"),
         (["--host", "no.such.host.invalid"], "cannot listen at no.such.host.invalid"),
         (["--data", "/proc/nothing"], "cannot be used as data folder"),
     ],
@@ -382,7 +382,7 @@ def test_a_port_that_is_taken_is_told(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["serve", "--no-open", "--port", port]) == 4
-    assert "--port 0 takes a free one" in capsys.readouterr().err
+    assert "--port 0 chooses a free port" in capsys.readouterr().err
 
 
 def test_the_log_is_lines_of_json():

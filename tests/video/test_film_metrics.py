@@ -122,8 +122,8 @@ def test_films_that_cannot_be_compared_are_reported_in_one_line(films, capsys):
     write_clip(Path("short.mp4"), make_pan(3))
     write_clip(Path("small.mp4"), [f[:32] for f in make_pan(12)])
     for arguments, words in (
-        (["short.mp4"], "short.mp4: has fewer frames than clip.mp4, the clip"),
-        (["clip.mp4", "small.mp4"], "is 64x32 px, the first film 64x48"),
+        (["short.mp4"], "short.mp4: has fewer frames than the clip clip.mp4"),
+        (["clip.mp4", "small.mp4"], "has 64x32 px and the first film 64x48"),
         (["clip.mp4", "--plot", "plot.gif"], "a plot is written as .png or .svg"),
     ):
         assert main(["compare", "--video", "clip.mp4", "painting.png", *arguments]) == 2

@@ -234,13 +234,13 @@ def test_live_uses_the_network_unless_another_recipe_is_given(work, monkeypatch,
         assert main([*live, *more]) == 0
     assert chosen == ["draft", "standard", "sketch"]
     assert main([*live, "-o", "film.mp4", "--passes", "2"]) == 2
-    assert "--output, --passes 2: not with --live" in capsys.readouterr().err
+    assert "--output, --passes 2: cannot be combined with --live" in capsys.readouterr().err
     assert main([*live, "--json", "--no-sound"]) == 2
-    assert "--json, --no-sound: not with --live" in capsys.readouterr().err
+    assert "--json, --no-sound: cannot be combined with --live" in capsys.readouterr().err
 
 
 def test_a_clip_and_live_exclude_each_other(capsys):
     for arguments in ([], ["clip.mp4", "--live"]):
         with pytest.raises(SystemExit):
             main(["video", *arguments, "--style", "painting.png"])
-        assert "one CLIP is needed, or --live" in capsys.readouterr().err
+        assert "give either CLIP or --live" in capsys.readouterr().err

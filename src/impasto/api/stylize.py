@@ -77,7 +77,7 @@ class Result:
         """
         path = Path(path)
         if is_among(path, self.originals):
-            raise InputError(f"{path}: is an input, originals are never replaced")
+            raise InputError(f"{path}: is an input, and inputs are never replaced")
         if path.is_file() and not overwrite:
             raise InputError(f"{path}: exists already; overwrite=True replaces it")
         write_picture(
