@@ -38,7 +38,7 @@ def choose_output(options: argparse.Namespace) -> Path | None:
     if os.path.isdir(options.photo):  # noqa: PTH112 -- never raises
         raise InputError(f"{options.photo}: is a folder, not a picture")
     if options.photo == "-":
-        raise InputError("a photo from standard input needs -o OUT")
+        raise InputError("a photo from standard input requires -o OUT")
     return make_output_name(Path(options.photo), list(dict.fromkeys(options.style)))
 
 
