@@ -31,6 +31,7 @@ from impasto.batch.workers.executors import SerialExecutor
 from impasto.cli import main
 from impasto.cli.reports.batch_report import BYTES_A_PIXEL
 from impasto.image.files import atomic
+from impasto.image.files.atomic import name_temporary
 from impasto.image.files.decode import read_picture
 from impasto.optimize import optimizer_engine
 from impasto.record.provenance import read_provenance
@@ -224,7 +225,7 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
 
 def test_half_written_files_of_a_kill_are_removed():
     assert run_batch("photos", *QUICK) == 0
-    dead, alive = Path("out/.impasto-999999999-0a0b0c0d"), Path(f"out/.impasto-{os.getpid()}-1")
+    dead, alive = Path("out", name_temporary(9999999)), Path("out", name_temporary(os.getpid()))
     for path in (dead, alive):
         path.touch()
     assert run_batch("photos", *QUICK) == 0
@@ -596,7 +597,7 @@ def test_a_killed_watch_resumes(watch, capsys):
     kept = [line for line in RECORD.read_text().splitlines() if '"done", "output": "b' not in line]
     RECORD.write_text("\n".join(kept[:-1]) + "\n")
     Path("out/b.png").unlink()
-    half = Path("out/.impasto-999999999-0a0b0c0d")
+    half = Path("out", name_temporary(9999999))
     half.touch()
     assert watch() == 0
     found = read_report(capsys)

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from impasto.errors import InputError
+from impasto.image.files.atomic import name_temporary
 from impasto.studio.queue import clock as clocks
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import DataFolder
@@ -586,7 +587,7 @@ def test_what_servers_begin_at_once_has_one_id(tmp_path, monkeypatch):
 def test_temporary_files_are_removed_from_own_jobs_only(tmp_path):
     folder, queue = start(tmp_path)
     job = add(folder, queue, 1)
-    name = ".impasto-999999-00000000"
+    name = name_temporary(9999999)
     (folder.locate(job) / name).write_bytes(b"half")
     folder.locate(FOREIGN).mkdir()
     (folder.locate(FOREIGN) / name).write_bytes(b"mine")

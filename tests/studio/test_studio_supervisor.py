@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from impasto.image.files.atomic import name_temporary
 from impasto.studio.queue import job_queue as queueing
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import DataFolder
@@ -197,7 +198,7 @@ def test_what_kills_left_behind_goes_at_the_next_start(kept):
     folder.make(half)
     (half / "photo").write_bytes(b"a")
     folder.make(folder.locate("f" * 32))
-    orphan = folder.locate(f"{1:032x}") / ".impasto-999999-00000000"
+    orphan = folder.locate(f"{1:032x}") / name_temporary(9999999)
     orphan.write_bytes(b"a")
     tidy_up(folder, queue, clock_of(folder))
     assert not list(folder.staging.iterdir())

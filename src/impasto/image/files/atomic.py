@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import secrets
+import socket
+import stat
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,27 +19,61 @@ from impasto.errors import ResourceError
 
 PREFIX = ".impasto-"
 """Start of the names of temporary files."""
+TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-(\d+)-[0-9a-f]{{16}}")
+"""Names of temporary files: machine, process and a random number."""
+TEMPORARY_OF_0_1 = re.compile(rf"{re.escape(PREFIX)}(\d+)-[0-9a-f]{{8}}")
+"""Names of temporary files of impasto 0.1: process and target."""
+OLD_S = 86_400.0
+"""Age in seconds from which a file of impasto 0.1, which names no machine, can be an orphan."""
 
 
 @contextlib.contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside the target that replaces it when the block succeeds.
 
+    The file exists already, under a name that cannot be guessed. Its contents and its new name are
+    on the disk when the block ends.
+
     Raises:
         ResourceError: the disk is full or the file is not writable; an existing file is kept.
     """
     # The name is short because file systems limit its bytes, however long the target's name is.
-    mark = zlib.crc32(os.fsencode(target.name))
-    temporary = target.with_name(f"{PREFIX}{os.getpid()}-{mark:08x}")
+    temporary = target.with_name(name_temporary(os.getpid()))
+    with report_write_errors(target):
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+        os.close(os.open(temporary, flags, 0o666))
     try:
         with report_write_errors(target):
             yield temporary
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
             temporary.replace(target)
+            _flush_folder(target.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def name_temporary(process: int) -> str:
+    """Return a random name for a temporary file of a process on this machine."""
+    return f"{PREFIX}{_identify_machine()}-{process}-{secrets.token_hex(8)}"
+
+
+def is_temporary(path: Path) -> bool:
+    """Tell whether a path is named as the temporary files of any impasto are."""
+    return bool(TEMPORARY.fullmatch(path.name) or TEMPORARY_OF_0_1.fullmatch(path.name))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Write the names in a folder to the disk, where the system can."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):  # some network file systems cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager
@@ -94,12 +133,35 @@ def lock_file(file: IO[bytes]) -> bool:
 
 
 def remove_orphans(folder: Path) -> None:
-    """Remove temporary files of processes on this machine that no longer run."""
-    for path in folder.glob(f"{PREFIX}*-*"):
-        process = path.name.removeprefix(PREFIX).partition("-")[0]
-        if process.isdigit() and not _is_alive(int(process)):
-            with contextlib.suppress(OSError):
+    """Remove temporary files of processes on this machine that no longer run.
+
+    Only regular files whose names are exactly those of :func:`replace_atomically` are removed.
+    """
+    for path in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if _is_orphan(path):
                 path.unlink()
+
+
+def _is_orphan(path: Path) -> bool:
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    if match := TEMPORARY.fullmatch(path.name):
+        machine, process = match.groups()
+        return machine == _identify_machine() and not _is_alive(int(process))
+    if match := TEMPORARY_OF_0_1.fullmatch(path.name):
+        is_old = time.time() - status.st_mtime > OLD_S
+        return is_old and not _is_alive(int(match.group(1)))
+    return False
+
+
+def _identify_machine() -> str:
+    """Return eight digits that differ between machines, and between containers of one machine."""
+    name = socket.gethostname()
+    with contextlib.suppress(OSError):
+        name += os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- not a path
+    return f"{zlib.crc32(os.fsencode(name)):08x}"
 
 
 def _is_alive(process: int) -> bool:

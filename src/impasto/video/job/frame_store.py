@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 import json
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import write_atomically
+from impasto.image.files.atomic import is_temporary, write_atomically
 from impasto.video.clip.film_writer import FilmFrame
 from impasto.video.clip.frames import Levels
 
@@ -30,6 +30,8 @@ and the frame of the clip."""
 REPAINTED = "-again"
 """Goes before these suffixes in the second pass."""
 FORMAT = "impasto video 1"
+FRAME_FILE = re.compile(rf"\d{{8}}(?:{REPAINTED})?(?:{RAW}|{SOURCE})?\.png")
+"""Names of the pictures of frames."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ class FrameStore:
             raise InputError(f"{folder}: is a file; choose a folder for `work`", field="work")
         existing = self._read_job()
         if existing is not None and existing != self._job:
+            if not str(existing.get("format", "")).startswith("impasto video"):
+                raise InputError(
+                    f"{folder}: its {JOB_FILE} does not belong to a film; choose another folder "
+                    "for `work`",
+                    field="work",
+                )
             if self.frame_count and not restart:
                 difference = _describe_difference(existing, self._job)
                 raise InputError(f"{folder}: {difference}", field="restart")
@@ -187,20 +195,23 @@ class FrameStore:
 
     def remove(self) -> None:
         """Delete the frames, and the folder unless it holds other files."""
-        for pattern in (JOB_FILE, OUTPUTS_FILE, "*.png", ".impasto-*"):
-            for path in self.folder.glob(pattern):
+        for path in self.folder.iterdir():
+            name = path.name
+            is_own = name in (JOB_FILE, OUTPUTS_FILE) or FRAME_FILE.fullmatch(name)
+            if (is_own or is_temporary(path)) and path.is_file():
                 path.unlink()
         if not any(self.folder.iterdir()):
-            shutil.rmtree(self.folder)
+            self.folder.rmdir()
 
-    def _read_job(self) -> Any:
-        """Read the job in the folder. None: there is none."""
+    def _read_job(self) -> dict[str, Any] | None:
+        """Read the job in the folder. None: there is none. Empty: it is not a film's."""
         try:
-            return json.loads((self.folder / JOB_FILE).read_text())
+            job = json.loads((self.folder / JOB_FILE).read_text())
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
             return {}
+        return job if isinstance(job, dict) else {}
 
     def _read_outputs(self) -> dict[str, list[int] | None]:
         try:

@@ -1,0 +1,64 @@
+"""The folder of a film's frames: only its own files are ever deleted."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from impasto.errors import InputError
+from impasto.image.files.atomic import name_temporary
+from impasto.video.job.frame_store import FrameStore, StoredFrame
+
+PIXELS = np.full((8, 8, 3), 128, np.uint8)
+FRAME = StoredFrame(Fraction(0), 0, PIXELS, "0" * 16)
+
+
+def list_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("text", ['{"name": "mine"}', "not JSON", "[]", '{"format": "other 1"}'])
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_folder_with_somebody_elses_job_file_is_refused_and_kept(tmp_path, text, restart):
+    (tmp_path / "job.json").write_text(text)
+    (tmp_path / "holiday.png").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"job\.json does not belong to a film"):
+        FrameStore(tmp_path, {"what": "test"}, restart=restart)
+    assert list_names(tmp_path) == ["holiday.png", "job.json"]
+    assert (tmp_path / "job.json").read_text() == text
+
+
+def test_a_restart_deletes_the_films_files_and_no_others(tmp_path):
+    folder = tmp_path / "film"
+    store = FrameStore(folder, {"what": "one"})
+    store.save(0, FRAME, PIXELS, PIXELS)
+    store.save(0, FRAME, PIXELS, repainted=True)
+    others = ["holiday.png", "00000000-copy.png", "notes.json", ".impasto-list"]
+    for name in others:
+        (folder / name).write_bytes(b"mine")
+    (folder / name_temporary(9_999_999)).write_bytes(b"half")
+    (folder / "00000007.png").mkdir()
+    with pytest.raises(InputError, match="not empty"):
+        FrameStore(folder, {"what": "two"}, restart=True)
+    assert list_names(folder) == sorted([*others, "00000007.png"])
+
+
+def test_a_folder_that_holds_nothing_else_goes_with_its_film(tmp_path):
+    store = FrameStore(tmp_path / "film", {"what": "one"})
+    store.save(0, FRAME, PIXELS)
+    store.remove()
+    assert not (tmp_path / "film").exists()
+
+
+def test_a_restart_begins_another_film_in_the_folder(tmp_path):
+    folder = tmp_path / "film"
+    FrameStore(folder, {"what": "one"}).save(0, FRAME, PIXELS)
+    with pytest.raises(InputError, match="differs"):
+        FrameStore(folder, {"what": "two"})
+    store = FrameStore(folder, {"what": "two"}, restart=True)
+    assert store.frame_count == 0
+    assert json.loads((folder / "job.json").read_text())["what"] == "two"
