@@ -101,7 +101,7 @@ def test_a_killed_run_with_masks_goes_on_to_the_same_bytes(step, capsys):
         (["--mask", "black.png"], "black.png: is black; white"),
         (["--mask", "nowhere.png"], "nowhere.png: no such file"),
         (["--mask", "m.png", "--mask", "m.png"], "2 masks but 1 painting"),
-        (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting but 2 --style-mask"),
+        (["--style-mask", "m.png", "--style-mask", "m.png"], "1 painting but 2 style masks"),
         (["--strength", "1", "--strength", "0.5"], "1 painting but 2 style strengths"),
         (["--mask", "-"], "only the photo can come from standard input"),
         (["--mask", "m.png", "--force", "-o", "m.png"], "inputs are never replaced"),

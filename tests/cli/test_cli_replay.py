@@ -101,7 +101,7 @@ def test_other_weights_are_noticed_in_a_picture_saved_from_python(capsys):
     result = impasto.stylize("photo.png", "painting.png", recipe=recipe, weights="own.safetensors")
     result.save("out.png")
     assert main(["replay", "out.png", "--quiet"]) == 2
-    assert "it was made with the weights own.safetensors" in complaint(capsys)
+    assert "the weights used were own.safetensors" in complaint(capsys)
     assert replayed("out.png", "--weights", "own.safetensors")
 
 
@@ -197,7 +197,7 @@ def test_a_picture_of_a_device_that_is_not_there_is_made_on_what_is(capsys):
     record = read_record(Path("out.png")).replace('"device": "cpu"', '"device": "cuda"')
     write_picture(read_picture(Path("out.png")), Path("gpu.png"), record=record)
     assert main(["replay", "gpu.png", "--quiet", "-o", "again.png"]) == 0
-    assert "made on cuda, this is cpu" in complaint(capsys)
+    assert "made on cuda, this machine uses cpu" in complaint(capsys)
     assert json.loads(read_record(Path("again.png")))["device"] == "cpu"
 
 

@@ -273,7 +273,7 @@ def test_the_weights_of_a_record_are_compared_and_never_read(root, record, opene
     gift(made)
     assert main(["replay", "gift.png", "--quiet"]) == 2
     line = complaint(capsys)
-    assert "it was made with the weights secret.safetensors" in line
+    assert "the weights used were secret.safetensors" in line
     assert str(root) not in line
     assert not [path for path in opened if "secret" in path]
 
