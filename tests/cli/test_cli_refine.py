@@ -13,7 +13,7 @@ import impasto
 from conftest import complaint
 from impasto.api import refine as _refine
 from impasto.cli import main
-from impasto.engine.boxes import Box, bounds, laid_over, soft_edge
+from impasto.engine.boxes import Box, find_bounds, paste_box, soften_edge
 from impasto.image.color import transfer as recolor
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.decode import read_picture
@@ -318,16 +318,16 @@ def test_a_picture_without_a_recipe_is_refused(capsys):
 
 
 def test_a_soft_edge_is_zero_outside_and_one_deep_inside():
-    mask = Box(10, 20, 40, 60).mask(100, 90)
-    assert bounds(mask) == Box(10, 20, 40, 60)
-    soft = soft_edge(mask, 8)
+    mask = Box(10, 20, 40, 60).make_mask(100, 90)
+    assert find_bounds(mask) == Box(10, 20, 40, 60)
+    soft = soften_edge(mask, 8)
     assert soft[mask == 0].max() == 0
     assert soft[45:55, 25:35].min() > 0.999
     assert np.abs(np.diff(soft, axis=0)).max() < 0.3
     assert soft[20, 10:50].max() < 0.1
     whole = np.ones((30, 40), np.float32)
-    assert np.allclose(soft_edge(whole, 8), 1)
-    assert bounds(np.zeros((3, 3), np.float32)) is None
+    assert np.allclose(soften_edge(whole, 8), 1)
+    assert find_bounds(np.zeros((3, 3), np.float32)) is None
 
 
 def test_laying_over_keeps_alpha_and_what_weighs_nothing():
@@ -337,7 +337,7 @@ def test_laying_over_keeps_alpha_and_what_weighs_nothing():
     weights = np.zeros((8, 10), np.float32)
     weights[2, 2], weights[3, 2] = 1, 0.25
     new = Picture(np.ones((8, 10, 3), np.float32))
-    made = laid_over(picture, new, box, weights)
+    made = paste_box(picture, new, box, weights)
     assert made.alpha is picture.alpha
     assert np.allclose(made.pixels[6, 7], 1)
     assert np.allclose(made.pixels[7, 7], 0.75 * picture.pixels[7, 7] + 0.25)

@@ -25,20 +25,20 @@ def test_the_first_iteration_of_a_scale_does_not_count_where_a_pace_is_known(clo
     pace = Pace(expected=0.5)
     pace.begin()
     clock.pass_by(900)  # targets are measured
-    assert pace.after(100) == 0.5
+    assert pace.update(100) == 0.5
     clock.pass_by(200)
-    assert pace.after(100) == 2
+    assert pace.update(100) == 2
     clock.pass_by(400)
-    assert pace.after(100) == 3
+    assert pace.update(100) == 3
     pace.begin()
     clock.pass_by(5000)
-    assert pace.after(400) == 3
+    assert pace.update(400) == 3
 
 
 def test_without_an_expectation_the_first_iteration_is_all_there_is(clock):
     pace = Pace()
     pace.begin()
     clock.pass_by(900)
-    assert pace.after(100) == 9
+    assert pace.update(100) == 9
     clock.pass_by(100)
-    assert pace.after(100) == 1
+    assert pace.update(100) == 1

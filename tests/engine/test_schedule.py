@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.engine.plan import TILED_WORK, total_work
-from impasto.engine.sizes import SHORTEST, Scale, is_over, painting_size, plan_scales
+from impasto.engine.plan import TILED_WORK, estimate_total_work
+from impasto.engine.sizes import SHORTEST, Scale, fit_painting, is_over, plan_scales
 from impasto.optimize.probe import PROBE_SIDES, choose_probe_scale
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import Schedule
@@ -52,7 +52,7 @@ def test_every_plan_ends_at_the_size_asked_for(width, height, coarsest, factor, 
 
 @given(st.integers(50, 3000), st.integers(50, 3000), st.floats(0.5, 2))
 def test_a_painting_takes_the_results_area_times_scale_squared(width, height, scale):
-    w, h = painting_size((width, height), (512, 384), scale)
+    w, h = fit_painting((width, height), (512, 384), scale)
     if min(w, h) > SHORTEST:
         assert w * h == pytest.approx(512 * 384 * scale**2, rel=0.06)
         assert w / h == pytest.approx(width / height, rel=0.06)
@@ -67,9 +67,9 @@ def test_a_large_picture_has_the_scales_of_a_small_one_and_more():
 
 def test_the_work_of_tiles_counts_their_halos_and_passes():
     scales = (Scale(100, 50, 4), Scale(200, 100, 2))
-    assert total_work(scales, 0, 16) == 5 * 5_000 + 3 * 20_000
+    assert estimate_total_work(scales, 0, 16) == 5 * 5_000 + 3 * 20_000
     seen = (200 + 32) / 200  # two tiles across, each with a halo on its inner side; one down
-    tiled = total_work(scales, 100, 16)
+    tiled = estimate_total_work(scales, 100, 16)
     assert tiled == pytest.approx(5 * 5_000 + 3 * 20_000 * TILED_WORK * seen)
 
 

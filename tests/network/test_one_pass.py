@@ -14,14 +14,14 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.engine import tensors as canvas
-from impasto.engine.sizes import painting_size
+from impasto.engine.sizes import fit_painting
 from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
 from impasto.network import runtime
 from impasto.network.code_painter import measure_code
 from impasto.network.grade import GRADE_NUMBERS, grade
 from impasto.network.model import Painter
-from impasto.network.network_files import kept_paintings, read_painter, write_painter
+from impasto.network.network_files import encode_paintings, read_painter, write_painter
 from impasto.network.one_pass import OnePassEngine
 from impasto.network.train.session import fitted_book
 from impasto.optimize.optimizer_engine import OptimizerEngine
@@ -115,8 +115,8 @@ def test_a_network_for_some_paintings_has_them_in_its_file(folder, network, caps
     weights = read_painter(network)[0].state_dict()
     one, both = folder / "one.safetensors", folder / "both.safetensors"
     first, second = folder / "painting.png", folder / "second.png"
-    write_painter(weights, one, {}, kept_paintings((first,)))
-    write_painter(weights, both, {}, kept_paintings((first, second)))
+    write_painter(weights, one, {}, encode_paintings((first,)))
+    write_painter(weights, both, {}, encode_paintings((first, second)))
     assert np.array_equal(made(folder, one, style=()), made(folder, one, name="given.png"))
     given = made(folder, one, name="second-given.png", style=("second.png",))
     first.rename(folder / "gone.png")
@@ -197,9 +197,9 @@ def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, paint
     picture = read_picture(synthetic_painting(*painting))
     loaded = runtime.Runtime.load(network, torch.device("cpu"))
     code = measure_code(loaded, picture, (512, 512))
-    size = painting_size((picture.width, picture.height), (512, 512), 1.0)
+    size = fit_painting((picture.width, picture.height), (512, 512), 1.0)
     image = canvas.picture_to_tensor(picture, *size, Storage(torch.device("cpu")))
-    features = painting_size((picture.width, picture.height), (384, 384), 1.0)
+    features = fit_painting((picture.width, picture.height), (384, 384), 1.0)
     torch.testing.assert_close(code[-GRADE_NUMBERS:], grade(image)[0])
     seen = loaded.code(canvas.picture_to_tensor(picture, *features, Storage(torch.device("cpu"))))
     torch.testing.assert_close(code[:-GRADE_NUMBERS], seen[:-GRADE_NUMBERS])

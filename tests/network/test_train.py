@@ -22,7 +22,7 @@ from impasto.image.files.atomic import lock_file
 from impasto.network.color_map import COLOR_NUMBERS, color_map
 from impasto.network.grade import OCTAVES, grade
 from impasto.network.grain import DEVIATION
-from impasto.network.network_files import KIND, network_file, paintings_in, read_painter
+from impasto.network.network_files import KIND, network_file, read_own_paintings, read_painter
 from impasto.network.style_code import LAYERS
 from impasto.network.train import keeping
 from impasto.network.train import session as session_module
@@ -367,7 +367,7 @@ def test_a_network_of_some_paintings_alone_is_trained_from_random_weights(folder
     apart = (own.state_dict()["strokes.0.weight"] - trained.state_dict()["strokes.0.weight"]).abs()
     assert apart.mean() > 0.5 * own.state_dict()["strokes.0.weight"].abs().mean()
     assert torch.equal(own.book.center, trained.book.center)
-    assert {*paintings_in(mine)} == {"03", "04"}
+    assert {*read_own_paintings(mine)} == {"03", "04"}
     assert main(own_style(folders, tmp_path / "n", "--scratch", "--normalization")) == 2
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--from", "draft"])

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.stylize import finish_picture
-from impasto.engine.boxes import Box, bounds, depth_of, laid_over, seen_in, soft_edge
+from impasto.engine.boxes import (
+    Box,
+    find_bounds,
+    measure_depth,
+    paste_box,
+    select_masks,
+    soften_edge,
+)
 from impasto.engine.colors import prepare_colors
 from impasto.engine.hardware import Hardware
 from impasto.engine.inputs import Inputs
@@ -88,11 +95,11 @@ def refine(
             :func:`stylize`. None: ``region`` says where.
         iterations: evaluations of the objective, at one scale.
         masks: of the result, as of :func:`stylize`.
-        style_masks: likewise.
+        style_masks: of its paintings, as of :func:`stylize`.
         device: as of :func:`stylize`.
-        weights: likewise.
-        max_memory: likewise.
-        scratch: likewise.
+        weights: as of :func:`stylize`.
+        max_memory: as of :func:`stylize`.
+        scratch: as of :func:`stylize`.
         on_plan: called with the plan before the work starts.
         on_step: called after every iteration.
 
@@ -108,12 +115,12 @@ def refine(
     entire = choose_refining_recipe(chosen).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
     )
-    around = box.grown(MARGIN, result.width, result.height)
+    around = box.expand(MARGIN, result.width, result.height)
     whole = Inputs.read(entire, content, styles, drawn, parts)
     part = _cut_part(entire, result, around, whole)
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start.png"
-        write_picture(around.of(result, result.width, result.height), start, depth=16)
+        write_picture(around.crop(result, result.width, result.height), start, depth=16)
         changes = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
         hardware = Hardware.resolve(device, weights, max_memory, scratch)
         engine = make_engine(part.recipe.with_changes(changes), hardware)
@@ -123,11 +130,13 @@ def refine(
         for step in engine.run(part.inputs, plan=plan):  # at least one
             if on_step is not None:
                 on_step(step)
-    repainted = finish_picture(step.of(part.photo, part.recipe.colors), part.photo, part.recipe)
-    edge = min(EDGE, box.width / 4, box.height / 4, depth_of(weights_map) / 2)
-    blend = soft_edge(weights_map[around.rows, around.columns], edge)
+    repainted = finish_picture(
+        step.with_photo(part.photo, part.recipe.colors), part.photo, part.recipe
+    )
+    edge = min(EDGE, box.width / 4, box.height / 4, measure_depth(weights_map) / 2)
+    blend = soften_edge(weights_map[around.rows, around.columns], edge)
     return Refined(
-        laid_over(result, repainted, around, blend),
+        paste_box(result, repainted, around, blend),
         (box.left, box.top, box.width, box.height),
         part.recipe,
         part.paintings,
@@ -173,10 +182,10 @@ def _find_place(
         if not box.lies_in(result.width, result.height):
             size = f"{result.width}x{result.height}"
             raise InputError(f"region {text} does not lie in the result's {size} px")
-        return box.mask(result.width, result.height), box
+        return box.make_mask(result.width, result.height), box
     (drawn,), _ = find_masks(photo, paintings, [mask], [])
     rows = drawn.resize_rows(result.width, result.height, slice(0, result.height))
-    place = bounds(rows)
+    place = find_bounds(rows)
     if place is None:
         raise InputError(f"mask {drawn.name} is black all over: there is nothing to paint")
     return rows, place
@@ -207,7 +216,7 @@ def _cut_part(entire: Recipe, result: Picture, around: Box, whole: Inputs) -> _P
     """
     size = (result.width, result.height)
     masks, style_masks = whole.regions.masks, whole.regions.style_masks
-    masks_there, places = seen_in(around, size, masks, len(whole.paintings))
+    masks_there, places = select_masks(around, size, masks, len(whole.paintings))
     if not places:
         raise InputError("the photo is kept all over the region: there is nothing to paint")
     paintings = [whole.paintings[index] for index in places]
@@ -218,12 +227,12 @@ def _cut_part(entire: Recipe, result: Picture, around: Box, whole: Inputs) -> _P
     recipe = _adapt_recipe(entire, result, around, places)
     inputs = Inputs.read(
         recipe,
-        around.of(content, *size),
+        around.crop(content, *size),
         styles,
         masks_there,
         [style_masks[index] for index in places] if style_masks else [],
     )
-    return _Part(recipe, around.of(whole.photo, *size), paintings, inputs)
+    return _Part(recipe, around.crop(whole.photo, *size), paintings, inputs)
 
 
 def _adapt_recipe(entire: Recipe, result: Picture, around: Box, places: list[int]) -> Recipe:

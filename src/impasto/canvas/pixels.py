@@ -8,7 +8,7 @@ from torch import Tensor
 
 from impasto.canvas.view import Parameters, View
 from impasto.engine.storage import Storage
-from impasto.engine.tensors import rows_of
+from impasto.engine.tensors import resize_tensor_rows
 
 
 class PixelCanvas:
@@ -58,5 +58,5 @@ class PixelCanvas:
         height, width = self._size
         result = self._storage.empty(*field.shape[:2], height, width)
         for rows in self._storage.split_rows(result):
-            result[..., rows, :] = rows_of(field, width, height, rows) * factor
+            result[..., rows, :] = resize_tensor_rows(field, width, height, rows) * factor
         return result

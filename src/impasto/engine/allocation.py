@@ -1,27 +1,29 @@
-"""How the process treats the memory it frees."""
+"""Decides what happens to memory that the process frees."""
 
 from __future__ import annotations
 
 import ctypes
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""Of glibc's ``mallopt``."""
+"""Parameters of glibc's ``mallopt``."""
 MMAP_MAX_DEFAULT, TRIM_DEFAULT = 65_536, 128 * 1024
-"""Glibc's own."""
+"""Glibc's defaults."""
 
 
 def keep_freed_memory() -> None:
     """Keep large freed blocks for the next evaluation, which asks for blocks of the same sizes.
 
-    glibc gives them back to the system, which then fills every page with zeros before it hands it
-    out again: an eighth of a run's CPU time (`benchmarks/RESULTS.md`). Elsewhere this does nothing.
+    Otherwise glibc returns them to the system, which fills every page with zeros before it hands it
+    out again: an eighth of a run's CPU time. Without glibc this does nothing.
     """
     _set(0, -1)
 
 
 def give_freed_memory_back() -> None:
-    """Undo it, where memory has become short. Not to be called without need: setting any of these
-    numbers, be it to what it is, ends glibc's own adjustment of them to the program.
+    """Undo :func:`keep_freed_memory` where memory has become short.
+
+    Do not call it without need: setting any of these parameters, even to its present value, ends
+    glibc's own adjustment of it to the program.
     """
     _set(MMAP_MAX_DEFAULT, TRIM_DEFAULT)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [N, C, H, W], reflected at the border, cut at 3 sigma or the picture."""
+    """Blur [N, C, H, W] by a Gaussian that is cut at 3 sigma; borders are reflected."""
     channels = image.shape[1]
     for dimension in (2, 3):
         radius = min(round(3 * sigma), image.shape[dimension] - 1)

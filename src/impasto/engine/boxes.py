@@ -1,4 +1,4 @@
-"""A part of a finished picture, cut out with what is around it and laid back without a seam."""
+"""A part of a finished picture: cropped with its surroundings, and pasted back without a seam."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ class Box:
 
     @property
     def rows(self) -> slice:
+        """The rows of the picture that it covers."""
         return slice(self.top, self.top + self.height)
 
     @property
     def columns(self) -> slice:
+        """The columns of the picture that it covers."""
         return slice(self.left, self.left + self.width)
 
     def lies_in(self, width: int, height: int) -> bool:
-        """Whether it has pixels, all of them in a picture of that size."""
+        """Return whether it is not empty and lies within a picture of that size."""
         return (
             min(self.left, self.top) >= 0
             and min(self.width, self.height) > 0
@@ -40,70 +42,56 @@ class Box:
             and self.top + self.height <= height
         )
 
-    def grown(self, margin: int, width: int, height: int) -> Box:
-        """With so many pixels more on every side, as far as a picture of that size has them."""
+    def expand(self, margin: int, width: int, height: int) -> Box:
+        """Return the box with a margin in pixels on every side, within a picture of that size."""
         left, top = max(0, self.left - margin), max(0, self.top - margin)
         right = min(width, self.left + self.width + margin)
         bottom = min(height, self.top + self.height + margin)
         return Box(left, top, right - left, bottom - top)
 
-    def meets(self, other: Box) -> bool:
-        """Whether they have pixels in common."""
-        left, top = max(self.left, other.left), max(self.top, other.top)
-        right = min(self.left + self.width, other.left + other.width)
-        bottom = min(self.top + self.height, other.top + other.height)
-        return left < right and top < bottom
-
-    def around(self, other: Box) -> Box:
-        """The smallest that holds both."""
-        left, top = min(self.left, other.left), min(self.top, other.top)
-        right = max(self.left + self.width, other.left + other.width)
-        bottom = max(self.top + self.height, other.top + other.height)
-        return Box(left, top, right - left, bottom - top)
-
-    def of(self, picture: Picture, width: int, height: int) -> Picture:
-        """What it shows of a picture brought to a size; opaque."""
+    def crop(self, picture: Picture, width: int, height: int) -> Picture:
+        """Crop a picture that is resized to (width, height) first; the result is opaque."""
         strip = picture.resize_rows(width, height, self.rows)
         return Picture(np.ascontiguousarray(strip[:, self.columns]))
 
-    def of_mask(self, mask: Mask, width: int, height: int) -> Mask:
-        """Likewise of a mask; it may be black."""
+    def crop_mask(self, mask: Mask, width: int, height: int) -> Mask:
+        """Crop a mask that is resized to (width, height) first; the result may be black."""
         strip = mask.resize_rows(width, height, self.rows)
         return Mask(np.ascontiguousarray(strip[:, self.columns]), mask.name, mask.path)
 
-    def mask(self, width: int, height: int) -> Floats:
-        """[height, width]: 1 inside, 0 outside."""
+    def make_mask(self, width: int, height: int) -> Floats:
+        """Return a mask [height, width] that is 1 inside and 0 outside."""
         mask = np.zeros((height, width), np.float32)
         mask[self.rows, self.columns] = 1
         return mask
 
 
-def seen_in(
+def select_masks(
     box: Box, size: tuple[int, int], masks: Sequence[Mask], paintings: int
 ) -> tuple[list[Mask], list[int]]:
-    """What a box shows of masks, those left out that are black there, and whose they are.
+    """Crop the masks that are not black in a box, and say whose they are.
 
     Args:
-        box: of the result.
+        box: part of the result.
         size: (width, height) of the result.
-        masks: of the photo, one for each painting, or but the last.
-        paintings: how many there are.
+        masks: of the photo: one for each painting, or for each but the last.
+        paintings: how many paintings there are.
 
     Returns:
         The masks, and the indices of the paintings that are the style somewhere in the box. Without
-        masks they are all of them; with masks there may be none.
+        masks these are all paintings; with masks there may be none.
     """
-    parts = [box.of_mask(mask, *size) for mask in masks]
-    left = [index for index, part in enumerate(parts) if bool((part.values > FAINTEST).any())]
+    parts = [box.crop_mask(mask, *size) for mask in masks]
+    places = [index for index, part in enumerate(parts) if bool((part.values > FAINTEST).any())]
     if len(masks) < paintings:
         total = sum((part.values for part in parts), np.zeros((box.height, box.width), np.float32))
         rest = range(len(masks), paintings) if bool((total < 1 - FAINTEST).any()) else ()
-        return [parts[index] for index in left], [*left, *rest]
-    return [parts[index] for index in left], left
+        return [parts[index] for index in places], [*places, *rest]
+    return [parts[index] for index in places], places
 
 
-def bounds(mask: Floats) -> Box | None:
-    """The smallest box around all that is above 0 in a mask [H, W]; none if nothing is."""
+def find_bounds(mask: Floats) -> Box | None:
+    """Return the smallest box around all that is above 0 in a mask [H, W]; None: nothing is."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not rows.size:
         return None
@@ -111,18 +99,18 @@ def bounds(mask: Floats) -> Box | None:
     return Box(left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top)
 
 
-def depth_of(mask: Floats) -> float:
-    """Pixels from the inmost place of a mask [H, W] to what is outside; infinite if nothing is."""
+def measure_depth(mask: Floats) -> float:
+    """Return the pixels from the innermost place of a mask [H, W] to its outside, or infinity."""
     from scipy.ndimage import distance_transform_edt
 
     inside = mask > 0
     return math.inf if inside.all() else float(distance_transform_edt(inside).max())
 
 
-def soft_edge(mask: Floats, width: float) -> Floats:
-    """A mask that rises from 0 at its border to itself about ``width`` pixels inside.
+def soften_edge(mask: Floats, width: float) -> Floats:
+    """Return a mask that rises from 0 at its border to its own values about ``width`` px inside.
 
-    Zero wherever the mask is; where it touches the border of the picture there is no edge.
+    It stays 0 wherever the mask is. It has no edge where it touches the border of the picture.
 
     Args:
         mask: [H, W] in [0, 1].
@@ -130,18 +118,19 @@ def soft_edge(mask: Floats, width: float) -> Floats:
     """
     whole = torch.from_numpy(mask > 0).float()[None, None]
     inside = (2 * blur(whole, width / 2)[0, 0] - 1).clamp(0, 1).numpy()
-    # Half of a cosine: no crease at either end of the slope.
+    # Half of a cosine has no crease at either end of the slope.
     return (mask * (0.5 - 0.5 * np.cos(np.pi * inside))).astype(np.float32)
 
 
-def laid_over(picture: Picture, repainted: Picture, box: Box, weights: Floats) -> Picture:
-    """A picture with a part of it replaced, as far as weights say.
+def paste_box(picture: Picture, repainted: Picture, box: Box, weights: Floats) -> Picture:
+    """Return a picture with a part of it replaced.
 
     Args:
-        picture: [H, W]; its alpha and metadata stay.
-        repainted: of the size of the box.
+        picture: the whole; its alpha and metadata stay.
+        repainted: the new part, of the size of the box.
         box: where it belongs.
-        weights: in [0, 1], likewise; pixels of weight 0 stay exactly as they are.
+        weights: [H, W] in [0, 1], how much of the new part counts. Pixels of weight 0 stay exactly
+            as they are.
     """
     pixels = picture.pixels.copy()
     before = pixels[box.rows, box.columns]

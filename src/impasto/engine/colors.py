@@ -1,8 +1,8 @@
-"""Whose colors a result has: what the network is shown, and what is made of its picture.
+"""Whose colors a result has: what the network sees, and what is done to its picture.
 
-``style``: the painting's, as they come. ``match``: the painting is first recolored to the photo's
-colors. ``content``: the photo's chroma is put back afterwards. ``luminance``: the network sees
-lightness only, and the photo's chroma is put back.
+``style``: the painting's colors. ``match``: the painting is first recolored to the photo's colors.
+``content``: the photo's chroma is restored afterwards. ``luminance``: the network sees lightness
+only, and the photo's chroma is restored afterwards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from impasto.engine.sizes import painting_size
+from impasto.engine.sizes import fit_painting
 from impasto.image.color.chroma import carry_chroma, copy_chroma
 from impasto.image.color.transfer import ColorStatistics, match_colors, remove_color
 from impasto.image.picture import Picture
@@ -26,26 +26,29 @@ def prepare_colors(
     size: tuple[int, int],
     ratio: float,
 ) -> tuple[Picture, list[Picture]]:
-    """The photo and the paintings as the network is to see them.
+    """Return the photo and the paintings as the network sees them.
+
+    What is recolored is first reduced to the size that the result needs.
 
     Args:
         colors: the mode.
-        photo, paintings: the user's own, any sizes.
-        size: (width, height) of the result. What is recolored is first reduced to what it needs.
-        ratio: of the paintings, ``style.scale``.
+        photo: the user's own, at any size.
+        paintings: the user's own, at any sizes.
+        size: (width, height) of the result.
+        ratio: size of the paintings beside the result, ``style.scale``.
     """
     if colors not in ("match", "luminance"):
         return photo, list(paintings)
     if not paintings and colors == "match":
         return photo, []
-    reduced = _reduced(photo, size)
-    wanted = ColorStatistics.measure(reduced)
+    reduced = _reduce(photo, size)
+    target = ColorStatistics.measure(reduced)
     fitting = [
-        _reduced(each, painting_size((each.width, each.height), size, ratio)) for each in paintings
+        _reduce(each, fit_painting((each.width, each.height), size, ratio)) for each in paintings
     ]
     if colors == "match":
-        return photo, [match_colors(each, wanted) for each in fitting]
-    return remove_color(reduced), [remove_color(each, wanted) for each in fitting]
+        return photo, [match_colors(each, target) for each in fitting]
+    return remove_color(reduced), [remove_color(each, target) for each in fitting]
 
 
 def count_copied_pixels(
@@ -55,20 +58,21 @@ def count_copied_pixels(
 
     Args:
         colors: the mode.
-        result, paintings: (width, height) of the result, and of each painting beside it.
+        result: (width, height) of the result.
+        paintings: (width, height) of each painting beside the result.
     """
     changed = {"match": paintings, "luminance": [result, *paintings]}.get(colors, ())
     return sum(math.prod(size) for size in changed)
 
 
-def _reduced(picture: Picture, size: tuple[int, int]) -> Picture:
-    return picture.resize(*size) if size[0] < picture.width else picture
-
-
 def apply_colors(colors: Colors, picture: Picture, photo: Picture) -> Picture:
-    """A picture of a run in the colors that its result has; the photo is the user's own."""
+    """Give a picture of a run the colors of its result; the photo is the user's own."""
     if colors == "content":
         return carry_chroma(picture, photo)
     if colors == "luminance":
         return copy_chroma(picture, photo)
     return picture
+
+
+def _reduce(picture: Picture, size: tuple[int, int]) -> Picture:
+    return picture.resize(*size) if size[0] < picture.width else picture

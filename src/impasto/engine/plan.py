@@ -1,4 +1,4 @@
-"""What a run will take, told before it starts."""
+"""Estimates what a run will take, before it starts."""
 
 from __future__ import annotations
 
@@ -11,37 +11,36 @@ from typing import Literal
 from impasto.engine.sizes import Scale
 
 State = Literal["device", "host", "disk"]
-"""Where picture-sized state is kept."""
+"""Where picture-sized state is."""
 
 TILED_WORK = 1.45
-"""Work of a tile's pixel against an untiled one's: two passes forward (for the moments and for the
-gradient) where one does, and one backward, which costs 1.2 of them."""
-
-
+"""The work of a tiled pixel, relative to an untiled one's: two forward passes (for the moments and
+for the gradient) instead of one, and one backward pass, which costs 1.2 of them."""
 KEPT = 1.25
-"""Of the memory needed, where what is freed is kept; 1.06 to 1.09 were measured."""
+"""Memory that is needed where freed memory is kept, relative to the plan's; 1.06 to 1.09 were
+measured."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Of one run.
+    """What one run will take.
 
     Attributes:
-        width, height: of the result, in pixels.
+        width: of the result, in pixels.
+        height: of the same, in pixels.
         scales: coarse to fine.
-        tile: side in pixels of the tiles of larger scales; 0: none.
-        state: where the solver's pictures and the photo's features are: ``device``, ``host`` or
-            ``disk``.
-        bytes_needed: of the device's memory at the peak, with what the process holds already.
-        bytes_free: of the same, or what was allowed; none: not known.
+        tile: side in pixels of the tiles of larger scales; 0: no tiles.
+        state: where the solver's pictures and the photo's features are.
+        bytes_needed: of the device's memory at the peak, including what the process holds already.
+        bytes_free: of the device's memory, or what is allowed. None: not known.
         bytes_on_host: of the machine's memory, where the device has its own.
         bytes_on_disk: in ``scratch``.
-        scratch: the folder; none: nothing is on disk.
+        scratch: the folder. None: nothing is on disk.
         seconds: from the timed cost of an iteration.
-        at_most: whether the run may come to its end sooner (``schedule.until``), so that
-            iterations and seconds are bounds.
-        device: where.
-        precision: ``float32`` or ``bfloat16``, of the convolutions.
+        at_most: whether the run may end sooner (``schedule.until``), so that iterations and seconds
+            are upper bounds.
+        device: its name.
+        precision: of the convolutions, ``float32`` or ``bfloat16``.
     """
 
     width: int
@@ -61,14 +60,14 @@ class Plan:
 
     @property
     def is_roomy(self) -> bool:
-        """Whether there is memory for keeping what is freed between iterations."""
+        """Whether there is enough memory to keep what is freed between iterations."""
         if self.tile or self.bytes_free is None:
             return not self.tile
         return KEPT * self.bytes_needed <= self.bytes_free
 
 
 class Pace:
-    """Seconds a pixel of work: as expected until a run has shown its own."""
+    """The seconds that a pixel of work takes: an estimate until a run has measured its own."""
 
     def __init__(self, expected: float | None = None) -> None:
         self._seconds = expected
@@ -77,38 +76,40 @@ class Pace:
         self._first = True
 
     def begin(self) -> None:
-        """Note that a scale begins."""
+        """Start the clock of a scale."""
         self._began, self._work, self._first = time.monotonic(), 0.0, True
 
-    def after(self, work: float) -> float:
-        """Seconds a pixel, now that an iteration of so many pixels is done. A scale's first one
-        measures targets as well, and counts only where nothing else is known.
+    def update(self, work: float) -> float:
+        """Return the seconds a pixel, after an iteration of so many pixels of work.
+
+        A scale's first iteration measures targets too, and counts only if nothing else is known.
         """
-        taken = time.monotonic() - self._began
+        seconds = time.monotonic() - self._began
         if self._first:
             self.begin()
             self._first = False
-            self._seconds = self._seconds or taken / work
+            self._seconds = self._seconds or seconds / work
         else:
             self._work += work
-            self._seconds = taken / self._work
+            self._seconds = seconds / self._work
         return self._seconds
 
 
-def work(scale: Scale, tile: int, halo: int) -> float:
-    """Of one iteration at a scale, in pixels; those of tiles with their halos and second pass."""
+def estimate_work(scale: Scale, tile: int, halo: int) -> float:
+    """Return the work of one iteration at a scale, in pixels, with the extra work of tiles."""
     sides = (scale.width, scale.height)
     tiled = tile and max(sides) > tile
-    return math.prod(sides) * (TILED_WORK * _overlap(sides, tile, halo) if tiled else 1)
+    return math.prod(sides) * (TILED_WORK * _measure_overlap(sides, tile, halo) if tiled else 1)
 
 
-def total_work(scales: Sequence[Scale], tile: int, halo: int) -> float:
-    """Of a run: its iterations, and what is measured before and after those of a scale, which
-    passes the network about as often as one.
+def estimate_total_work(scales: Sequence[Scale], tile: int, halo: int) -> float:
+    """Return the work of a run, in pixels.
+
+    What is measured before and after the iterations of a scale costs about as much as one.
     """
-    return sum((scale.iterations + 1) * work(scale, tile, halo) for scale in scales)
+    return sum((scale.iterations + 1) * estimate_work(scale, tile, halo) for scale in scales)
 
 
-def _overlap(sides: tuple[int, int], tile: int, halo: int) -> float:
-    """Pixels seen by tiles over pixels there are."""
+def _measure_overlap(sides: tuple[int, int], tile: int, halo: int) -> float:
+    """Return the ratio of the pixels in all tiles, with their halos, to those of the picture."""
     return math.prod((side + 2 * halo * (math.ceil(side / tile) - 1)) / side for side in sides)

@@ -1,4 +1,4 @@
-"""Which sizes to work at, for how many iterations, and how large the paintings are there."""
+"""Chooses the sizes of a run, its iterations at each, and the sizes of the paintings there."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from impasto.image.picture import fit_within
 from impasto.recipe.tables import Schedule
 
 SHORTEST = 16
-"""Pixels; below this VGG's fifth block has no position left."""
+"""Pixels. In a smaller picture VGG's fifth block has no position left."""
 
 WINDOW = 10
-"""Iterations over which a picture has to improve to be worth going on with. A line search that
-fails takes three or four of them."""
+"""Iterations over which the loss has to fall, or a scale has converged. A line search that fails
+takes three or four of them."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of the result and the iterations spent there."""
+    """One size of the result, and the iterations there."""
 
     width: int
     height: int
     iterations: int
     refines: bool = False
-    """Whether it is the second pass at the finest size."""
+    """Whether this is the second pass at the finest size."""
 
 
 def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
-    """The scales of a run, coarse to fine; the last one has the size asked for.
+    """Plan the scales of a run, coarse to fine; the last one has the result's size.
 
     Args:
         schedule: the recipe's.
@@ -48,29 +48,29 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
         count = max(0, round(math.log(1 / smallest, schedule.factor))) if smallest < 1 else 0
         # The ratio is bent a little so that the coarsest scale is met exactly.
         fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
-    wanted = [_iterations(schedule, fraction, longer) for fraction in fractions]
+    wanted = [_count_iterations(schedule, fraction, longer) for fraction in fractions]
     if schedule.refine:
         fractions, wanted = [*fractions, 1.0], [*wanted, schedule.refine]
     if schedule.total is not None:
         wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
     scales = [
         Scale(max(1, round(width * fraction)), max(1, round(height * fraction)), iterations)
-        for fraction, iterations in zip(fractions, _apportioned(wanted), strict=True)
+        for fraction, iterations in zip(fractions, _apportion(wanted), strict=True)
     ]
     if schedule.refine:
         scales[-1] = replace(scales[-1], refines=True)
     return tuple(scale for scale in scales if scale.iterations)
 
 
-def _iterations(schedule: Schedule, fraction: float, longer: int) -> float:
-    """Of a scale that is a fraction of the finest, whose longer side is given."""
+def _count_iterations(schedule: Schedule, fraction: float, longer: int) -> float:
+    """Return the iterations of a scale: a fraction of the finest, whose longer side is given."""
     steps = math.log((schedule.at or longer) / (fraction * longer), schedule.factor)
     wanted = float(schedule.iterations * schedule.growth**steps)
     return max(schedule.fewest, min(schedule.most, wanted))
 
 
 def is_over(seen: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
-    """Whether a scale is done with, given the loss of each of its iterations so far."""
+    """Return whether a scale has come to its end, given the losses of its iterations so far."""
     if len(seen) >= scale.iterations:
         return True
     if schedule.until == "iterations" or len(seen) <= WINDOW:
@@ -79,8 +79,8 @@ def is_over(seen: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
     return before - min(seen) <= schedule.tolerance * abs(before)
 
 
-def _apportioned(amounts: Sequence[float]) -> list[int]:
-    """Integers with the rounded sum of the amounts, the finest first to get at least one."""
+def _apportion(amounts: Sequence[float]) -> list[int]:
+    """Round amounts to integers with the same sum; the finest scale gets at least one first."""
     edges = [0.0]
     for amount in reversed(amounts):
         edges.append(edges[-1] + amount)
@@ -88,13 +88,13 @@ def _apportioned(amounts: Sequence[float]) -> list[int]:
     return counts[::-1]
 
 
-def painting_size(
+def fit_painting(
     painting: tuple[int, int], result: tuple[int, int], scale: float
 ) -> tuple[int, int]:
-    """(width, height) of a painting beside a result: the same area, times ``scale`` squared.
+    """Return the (width, height) of a painting beside a result: its area times ``scale`` squared.
 
     Args:
-        painting: its own width and height.
+        painting: the painting's own width and height.
         result: width and height of the result at this scale.
         scale: the recipe's ``style.scale``.
     """
@@ -103,18 +103,19 @@ def painting_size(
     return width, height
 
 
-def result_size(
+def choose_result_size(
     width: int, height: int, asked: int | None, device: torch.device
 ) -> tuple[int, int]:
-    """(width, height) of the result for a photo of this size.
+    """Return the (width, height) of the result for a photo.
 
     Args:
-        width, height: of the photo, in pixels.
-        asked: longer side of the result; none: what suits the device.
-        device: the run is on.
+        width: of the photo, in pixels.
+        height: of the same, in pixels.
+        asked: longer side of the result. None: what suits the device.
+        device: where the run is.
 
     Raises:
-        LimitError: its shorter side is too short for the network.
+        LimitError: the shorter side is too short for the network.
     """
     longer = asked or choose_longer_side(max(width, height), device)
     width, height = fit_within(width, height, longer)

@@ -1,4 +1,4 @@
-"""What the loop yields after every iteration."""
+"""The report of one iteration, which a run yields."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 class Step:
     """One iteration: one evaluation of the objective and its gradient.
 
-    A step that is kept keeps its own picture: 12 bytes a pixel on the device.
+    Every step holds its own picture: 12 bytes a pixel on the device.
 
     Attributes:
-        iteration: 1 for the first, over the whole run.
-        total: iterations of the whole run; at most, if its scales may end early.
+        iteration: 1 for the first one of the run.
+        total: iterations of the whole run. It may end earlier if its scales may converge.
         scale: index of the scale, 0 the coarsest.
-        scales: how many there are.
-        width, height: of the picture at this scale, in pixels.
-        losses: none, of a network's one pass; else ``total``, ``content``, ``style``,
-            ``smoothness`` and, if the recipe weighs them, ``palette`` and ``photorealism``,
-            weighted. Those of the very last step are
-            measured on the 8-bit picture that will be saved, but before it is given the photo's
-            colors where the recipe asks for them.
-        elapsed_s: seconds worked so far, sessions before a resume included.
-        eta_s: seconds left, from the work left at the rate of this scale; likewise at most.
-        tile: side of the tiles that scales larger than one are worked on in; 0: none.
-        fell_back: whether that is because memory ran out on the way.
+        scales: how many scales there are.
+        width: of the picture at this scale, in pixels.
+        height: of the same, in pixels.
+        losses: weighted: ``total``, ``content``, ``style``, ``smoothness`` and, if the recipe
+            weighs them, ``palette`` and ``photorealism``. Empty for a network, which has none. The
+            last step's are measured on the 8-bit picture that will be saved, but before it gets the
+            photo's colors where the recipe asks for them.
+        elapsed_s: seconds of work so far, including sessions before a resume.
+        eta_s: seconds left, from the work left at the rate of this scale; fewer if scales converge.
+        tile: side in pixels of the tiles that larger scales are worked on in; 0: no tiles.
+        fell_back: whether there are tiles because memory ran out during the run.
         last: whether this is the end of the run.
     """
 
@@ -58,25 +58,23 @@ class Step:
     _kept: Tensor | None = None
 
     def picture(self) -> Picture:
-        """The best picture up to this step, at this scale's size, float32, in the result's
-        colors.
-        """
-        # Colors that were taken out and put back are not the photo's to the last bit.
-        return self.keeping(
+        """Return the best picture so far, float32, at this scale's size, in the result's colors."""
+        # Colors that were removed and restored differ from the photo's in the last bits.
+        return self.keep_photo(
             apply_colors(self._colors, tensor_to_picture(self._image, self._photo), self._photo)
         )
 
-    def of(self, photo: Picture, colors: Colors) -> Step:
+    def with_photo(self, photo: Picture, colors: Colors) -> Step:
         """Return the step as if its run had been given the photo itself.
 
         For a run in the colors ``style`` whose inputs :func:`.colors.prepare_colors` had prepared.
         """
         return replace(self, _photo=photo, _colors=colors)
 
-    def keeping(self, picture: Picture) -> Picture:
-        """A picture of this scale's size with the photo where all of it is kept."""
+    def keep_photo(self, picture: Picture) -> Picture:
+        """Put the photo into a picture of this scale's size, where all of it is kept."""
         return picture if self._kept is None else restore_photo(picture, self._photo, self._kept)
 
     def preview(self) -> Image.Image:
-        """The best picture up to this step as a PIL image, 8 bit."""
+        """Return the best picture so far as a PIL image, 8 bit."""
         return self.picture().to_pil()

@@ -1,8 +1,8 @@
-"""Where the picture-sized tensors of a run live, and how they are walked through.
+"""Stores the picture-sized tensors of a run, and walks through their rows.
 
-A picture of 100 megapixels takes 1.2 GB, and L-BFGS keeps two dozen of them. They can lie in the
-memory of the device, in that of the host beside a GPU, or in files that are mapped into memory:
-read and written like any tensor, and no more of them resident than the rows being worked on.
+A picture of 100 megapixels takes 1.2 GB, and L-BFGS keeps two dozen of them. They can be in the
+memory of the device, in that of the host beside a GPU, or in files that are mapped into memory.
+Those are read and written like any tensor, and only the rows in use are resident.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from impasto.image.rows import PIXELS_PER_BAND, split_rows
 
 
 class Storage:
-    """Makes tensors; all that a run keeps between its evaluations comes from here."""
+    """Makes the tensors that a run keeps between its evaluations."""
 
     def __init__(self, device: torch.device, folder: Path | None = None) -> None:
-        """Nothing is made yet.
+        """Note where tensors are to be.
 
         Args:
-            device: where tensors are computed with, and live unless there is a folder.
-            folder: for files without a name, gone with the tensor that lies in them.
+            device: where tensors are, unless there is a folder.
+            folder: for unnamed files, which disappear with their tensors. None: no files.
         """
         self.device = torch.device("cpu") if folder else device
         self._folder = folder
         self._maps: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 
     def empty(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """A tensor to be filled.
+        """Make a tensor with undefined contents.
 
         Raises:
             ResourceError: the disk is full or the folder cannot be written.
@@ -49,37 +49,37 @@ class Storage:
         return torch.frombuffer(mapped, dtype=dtype).view(shape)
 
     def like(self, image: Tensor) -> Tensor:
-        """A tensor of the same shape and dtype, to be filled."""
+        """Make a tensor of the same shape and dtype, with undefined contents."""
         return self.empty(*image.shape, dtype=image.dtype)
 
     def zeros(self, image: Tensor) -> Tensor:
-        """A tensor of the same shape and dtype, of zeros."""
+        """Make a tensor of the same shape and dtype, of zeros."""
         if self._folder is not None:
-            return self.like(image)  # as every new file is
+            return self.like(image)  # a new file is all zeros
         return torch.zeros_like(image, device=self.device)
 
     def hold(self, image: Tensor) -> Tensor:
-        """A copy, [N, C, H, W], kept here."""
+        """Copy an image [N, C, H, W] to here."""
         kept = self.like(image)
         for rows in self.split_rows(image):
             kept[..., rows, :] = image[..., rows, :]
         return kept
 
     def split_rows(self, image: Tensor) -> Iterator[slice]:
-        """The rows of an image [N, C, H, W], a band in a turn; all at once where it is small."""
+        """Yield the rows of an image [N, C, H, W] in bands, or all at once if it is small."""
         for rows in split_rows(*image.shape[-2:]):
             yield rows
             self.settle()
 
     def settle(self) -> None:
-        """Let go of the pages that were read and written; their contents stay in the files."""
+        """Drop the pages of files from memory; their contents stay in the files."""
         if hasattr(mmap, "MADV_DONTNEED"):
             for each in self._maps:
                 each.madvise(mmap.MADV_DONTNEED)
 
 
 def _unnamed_file(folder: Path, size: int) -> mmap.mmap:
-    """Mapped, of zeros; its space is reserved now, since a full disk would kill the process."""
+    """Map a new file of zeros; its space is reserved, as a full disk would kill the process."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             if hasattr(os, "posix_fallocate"):

@@ -1,4 +1,4 @@
-"""Between pictures and what the solver moves: tensors at a size, the start, and the next scale."""
+"""Converts pictures to tensors and back, and makes what a scale of a run begins with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGENET_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)
 
 
 def picture_to_tensor(picture: Picture, width: int, height: int, storage: Storage) -> Tensor:
-    """[1, 3, height, width] RGB in [0, 1], float32, of a picture resized to fit exactly."""
+    """Resize a picture to [1, 3, height, width] RGB in [0, 1], float32."""
     image = storage.empty(1, 3, height, width)
     for rows in storage.split_rows(image):
         pixels = picture.resize_rows(width, height, rows)
@@ -30,7 +30,7 @@ def picture_to_tensor(picture: Picture, width: int, height: int, storage: Storag
 
 
 def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Tensor:
-    """[height, width] in [0, 1], float32, of a mask resized to fit exactly."""
+    """Resize a mask to [height, width] in [0, 1], float32."""
     values = storage.empty(height, width)
     for rows in split_rows(height, width):
         values[rows] = torch.from_numpy(mask.resize_rows(width, height, rows))
@@ -39,7 +39,7 @@ def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Ten
 
 
 def round_to_levels(image: Tensor, storage: Storage) -> Tensor:
-    """A picture [1, 3, H, W] as 8 bits will hold it, rounded by the code that writes them."""
+    """Round a picture [1, 3, H, W] to 8 bits, by the code that writes files."""
     rounded = storage.like(image)
     for rows in storage.split_rows(image):
         levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
@@ -48,7 +48,7 @@ def round_to_levels(image: Tensor, storage: Storage) -> Tensor:
 
 
 def tensor_to_picture(image: Tensor, photo: Picture) -> Picture:
-    """The picture of a tensor [1, 3, H, W] in [0, 1], with the photo's alpha and metadata."""
+    """Make a picture of a tensor [1, 3, H, W], with the photo's alpha and metadata."""
     _, _, height, width = image.shape
     pixels = np.empty((height, width, 3), np.float32)
     for rows in split_rows(height, width):
@@ -66,15 +66,15 @@ def make_start(
     storage: Storage,
     read: Callable[[str], Picture] = read_picture,
 ) -> Tensor:
-    """The first scale's first picture.
+    """Make the picture that a run begins with.
 
     Args:
         start: the recipe's.
-        content: [1, 3, H, W] the photo at this scale, or its draft.
-        styles: the paintings, any sizes; ``base = "style"`` takes the first, others none.
+        content: [1, 3, H, W], the photo at the first scale, or its draft.
+        styles: the paintings, at any sizes. ``base = "style"`` uses the first one.
         seed: of the noise, which is drawn on the CPU so that every device starts alike.
-        storage: of pictures that are read.
-        read: how ``start.image`` is read.
+        storage: of the result.
+        read: reads ``start.image``.
 
     Returns:
         [1, 3, H, W] in [0, 1].
@@ -84,7 +84,7 @@ def make_start(
         case "content" | "draft":
             base = content
         case "style":
-            base = _covering(styles[0], width, height, storage)
+            base = _cover(styles[0], width, height, storage)
         case "image":
             base = picture_to_tensor(read(str(start.image)), width, height, storage)
     if not start.noise_ratio:
@@ -102,17 +102,17 @@ def make_start(
 
 
 def enlarge(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
-    """An image tensor [1, 3, h, w] at another size, bicubic, in [0, 1]."""
+    """Resize an image tensor [1, 3, h, w] bicubically, clamped to [0, 1]."""
     image, result = image.cpu(), storage.empty(1, 3, height, width)
     for rows in storage.split_rows(result):
-        result[..., rows, :] = rows_of(image, width, height, rows).clamp_(0, 1)
+        result[..., rows, :] = resize_tensor_rows(image, width, height, rows).clamp_(0, 1)
     return result
 
 
 def add_detail(
     image: Tensor, photo: Picture, coarser: Scale, share: float, storage: Storage
 ) -> Tensor:
-    """An enlarged picture with some of what the photo shows at this size and not at the last.
+    """Add to an enlarged picture the detail of the photo that the coarser scale did not have.
 
     Args:
         image: [1, 3, H, W] in [0, 1], enlarged from the coarser scale.
@@ -122,11 +122,11 @@ def add_detail(
         storage: of the result.
     """
     _, _, height, width = image.shape
-    known = picture_to_tensor(photo, coarser.width, coarser.height, storage).cpu()
+    coarse = picture_to_tensor(photo, coarser.width, coarser.height, storage).cpu()
     result = storage.like(image)
     for rows in storage.split_rows(image):
         fine = _channels_first(photo.resize_rows(width, height, rows))
-        detail = fine - rows_of(known, width, height, rows).clamp_(0, 1)
+        detail = fine - resize_tensor_rows(coarse, width, height, rows).clamp_(0, 1)
         result[0, :, rows] = (image[0, :, rows].cpu() + share * detail).clamp_(0, 1)
     return result
 
@@ -135,17 +135,19 @@ def _channels_first(pixels: Floats) -> Tensor:
     return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
-def rows_of(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
-    """[C, stop - start, width] of an image tensor [1, C, h, w] on the CPU at another size, bicubic,
-    as it comes: not clamped.
+def resize_tensor_rows(image: Tensor, width: int, height: int, rows: slice) -> Tensor:
+    """Resize an image tensor [1, C, h, w] on the CPU bicubically, and return some of its rows.
+
+    Returns:
+        [C, stop - start, width], not clamped.
     """
     channels = image[0].numpy()
-    made = [resize_rows(each, width, height, rows, "bicubic") for each in channels]
-    return torch.from_numpy(np.stack(made))
+    bands = [resize_rows(each, width, height, rows, "bicubic") for each in channels]
+    return torch.from_numpy(np.stack(bands))
 
 
-def _covering(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
-    """Scaled to cover width x height, the overhang cropped evenly: shapes are not distorted."""
+def _cover(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
+    """Scale an image to cover width x height undistorted, and crop the overhang evenly."""
     ratio = max(width / image.shape[3], height / image.shape[2])
     wide = max(width, round(image.shape[3] * ratio))
     high = max(height, round(image.shape[2] * ratio))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_wheel_parameters
-from impasto.engine.sizes import SHORTEST, painting_size
+from impasto.engine.sizes import SHORTEST, fit_painting
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
 from impasto.image.picture import Picture
@@ -63,7 +63,7 @@ def compare(
 
 def resize_painting(painting: Picture, size: tuple[int, int]) -> Picture:
     """Resize a painting to the area of a result of this (width, height), keeping its aspect."""
-    return painting.resize(*painting_size((painting.width, painting.height), size, 1.0))
+    return painting.resize(*fit_painting((painting.width, painting.height), size, 1.0))
 
 
 @dataclass(frozen=True)

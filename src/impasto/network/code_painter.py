@@ -15,7 +15,7 @@ from impasto.engine import tensors as canvas
 from impasto.engine.cache import EngineCache
 from impasto.engine.hardware import Hardware, choose_autocast
 from impasto.engine.regions import Regions
-from impasto.engine.sizes import painting_size
+from impasto.engine.sizes import fit_painting
 from impasto.engine.storage import Storage
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
@@ -159,7 +159,7 @@ def measure_code(
         shrink = min(1.0, side / math.sqrt(math.prod(size)))
         beside = round(size[0] * shrink), round(size[1] * shrink)
         own = picture.width, picture.height
-        width, height = painting_size(own, beside, min(max(scale, SCALES[0]), SCALES[1]))
+        width, height = fit_painting(own, beside, min(max(scale, SCALES[0]), SCALES[1]))
         key = digest, side, width, height
         if part is None and cache is not None and key in cache:
             cache.move_to_end(key)

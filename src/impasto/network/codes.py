@@ -1,4 +1,4 @@
-"""Style codes of one's own: measured, kept in a file, blended, and laid side by side.
+"""Lets users measure style codes, save them, blend them, and paint with them side by side.
 
 >>> atelier = Atelier()  # doctest: +SKIP
 >>> wave, night = atelier.code("wave.jpg"), atelier.code("night.jpg")  # doctest: +SKIP
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from impasto.engine import tensors as canvas
 from impasto.engine.hardware import choose_autocast, resolve_device
 from impasto.engine.regions import Regions, blend_images
-from impasto.engine.sizes import SHORTEST, result_size
+from impasto.engine.sizes import SHORTEST, choose_result_size
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image.files.atomic import write_atomically
@@ -41,20 +41,20 @@ KIND = "impasto style code 2"
 class Atelier:
     """A one-pass network that paints by codes, [NUMBERS] float32 each.
 
-    A code holds moments, so means of codes are codes, and the code of the photo changes least:
-    ``(1 - strength) * code(photo) + strength * code(painting)``. A strength above 1 goes beyond the
-    painting, as far as there are pictures of such moments.
+    A code holds moments, so a mean of codes is a code. The photo's own code changes a photo least:
+    ``(1 - strength) * code(photo) + strength * code(painting)`` weakens a style. A strength above 1
+    exaggerates it, as far as pictures with such moments exist.
     """
 
     def __init__(
         self, network: str | Path | None = None, *, device: str = "auto", precision: str = "auto"
     ) -> None:
-        """Load a network file; none: impasto's own.
+        """Load a network file.
 
         Args:
-            network: its path.
+            network: its path. None: impasto's own network.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            precision: of the convolutions, as a recipe's: ``auto``, ``float32`` or ``bfloat16``.
+            precision: of the convolutions: ``auto``, ``float32`` or ``bfloat16``.
 
         Raises:
             InputError: the device, or the precision, does not exist.
@@ -67,30 +67,31 @@ class Atelier:
         book = self._runtime.painter.book.state_dict()
         numbers = b"".join(value.cpu().numpy().tobytes() for value in book.values())
         self.units = hashlib.sha256(numbers).hexdigest()
-        """Tells codes that this network can read from others."""
+        """Identifies the codes that this network can read."""
 
     def code(self, painting: Any, *, scale: float = 1.0, size: int = 512) -> Code:
-        """The code of a painting, or of a photo.
+        """Measure the code of a painting, or of a photo.
 
         Args:
-            painting: a picture, as :func:`impasto.read_picture` takes it.
-            scale: how large its strokes are to be, beside those of ``style.scale`` 1; what is below
-                1/4 or above 2 counts as these.
-            size: of the results it is for, the square root of their pixels; it tells how strong
-                octaves of detail are, and does up to 1024 px.
+            painting: any kind of image that :func:`impasto.read_picture` takes.
+            scale: size of the strokes, relative to ``style.scale`` 1. Values below 1/4 or above 2
+                count as these.
+            size: of the results that the code is for: the square root of their pixels. It decides
+                how strong octaves of detail are; sizes above 1024 count as 1024.
 
         Raises:
-            ImageError, LimitError: it cannot be read.
-            InputError: a size below 16 px, a scale not above 0, or all of it is transparent.
+            ImageError, LimitError: the picture cannot be read.
+            InputError: the size is below 16 px, the scale is not positive, or the picture is
+                transparent all over.
         """
         if not scale > 0:
-            raise InputError(f"scale {scale}: how large strokes are to be, above 0")
+            raise InputError(f"invalid scale {scale}: expected a number above 0", field="scale")
         if not size >= SHORTEST:
-            raise InputError(f"size {size}: a code is for results of {SHORTEST} px at least")
+            raise InputError(f"invalid size {size}: expected {SHORTEST} px or more", field="size")
         picture = read_picture(painting)
-        shown = select_visible_part(picture)
-        found = measure_code(self._runtime, picture, (size, size), scale, shown)
-        code: Code = found.cpu().numpy()
+        visible = select_visible_part(picture)
+        numbers = measure_code(self._runtime, picture, (size, size), scale, visible)
+        code: Code = numbers.cpu().numpy()
         return code
 
     def paint(
@@ -103,97 +104,105 @@ class Atelier:
         like: Any = None,
         grain: float = 1.0,
     ) -> Picture:
-        """A photo in the style of a code, or of several, each in its place.
+        """Paint a photo in the style of a code, or of several codes in their regions.
 
         Args:
-            photo: a picture.
-            codes: one; or as many as masks, or one more, which is for the rest.
-            masks: where each is the style, as ``impasto.stylize`` takes them; what none shows is
-                kept, if there is no code for it.
-            size: longer side of the result; none: the photo's own, or less on a CPU.
-            like: another photo, by whose statistics this one is painted: the whole that it is a
-                part of, at the same scale, or one of its series, so that all are painted alike,
-                and without grain, which would stay in place; none: its own.
-            grain: how much of it the photo is painted with, in [0, 1]: less for codes that are
-                close to its own.
+            photo: any kind of image that :func:`impasto.read_picture` takes.
+            codes: one code; or one for each mask, and possibly one more for the rest of the photo.
+            masks: where each code is the style, as ``impasto.stylize`` takes them. What no mask
+                covers is kept if there is no code for it.
+            size: longer side of the result in pixels. None: the photo's own, or less on a CPU.
+            like: another photo whose statistics are used: the whole that this photo is a part of,
+                at the same scale, or one of its series, so that all are painted alike. There is no
+                grain then, because it would stay in place. None: the photo's own statistics.
+            grain: how much grain the photo is painted with, in [0, 1]. Codes that are close to its
+                own need less.
 
         Raises:
-            InputError: numbers of codes and masks that do not go together, or no codes; masks and
-                another photo's statistics; grain outside [0, 1].
+            InputError: there is no code, the numbers of codes and masks do not match, there are
+                masks and another photo's statistics, or the grain is outside of [0, 1].
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
         if np.ndim(codes) == 1 and np.size(codes) == NUMBERS:
-            raise InputError("codes are a list: [code], if there is but one")
+            raise InputError("codes: expected a list of codes, such as [code]")
         if len(codes) != 1 and not masks:
-            raise InputError(f"{len(codes)} codes and no masks: blend them to one, or give masks")
+            raise InputError(
+                f"{len(codes)} codes without masks: expected one code, or a mask for each"
+            )
         for code in codes:
-            _check(code)
+            _check_code(code)
         if masks and like is not None:
-            raise InputError("statistics of another photo are for one code without masks")
+            raise InputError(
+                "masks cannot be combined with the statistics of another photo (`like`)"
+            )
         if not 0 <= grain <= 1:
-            raise InputError(f"grain {grain}: from 0 to 1")
+            raise InputError(f"invalid grain {grain}: expected 0 to 1")
         if size is not None and not size >= SHORTEST:
-            raise InputError(f"size {size}: results have {SHORTEST} px at least")
+            raise InputError(f"invalid size {size}: expected {SHORTEST} px or more", field="size")
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
-        wanted = result_size(picture.width, picture.height, size, self._runtime.device)
-        regions = Regions.of(load_recipe("draft"), len(codes), map(read_mask, masks))
-        image = canvas.picture_to_tensor(picture, *wanted, storage)
-        given = _possible(codes)[None]
-        where = make_style_shares(regions, wanted) if masks else None
-        whole = None if like is None else _at_scale(read_picture(like), wanted[0] / picture.width)
-        amounts = torch.full(given.shape[:2], grain) if whole is None else None
-        painted = self._runtime.paint(image, given, where, whole, amounts)
-        kept = regions.make_kept_mask(*wanted, storage)
+        sides = choose_result_size(picture.width, picture.height, size, self._runtime.device)
+        regions = Regions.combine(load_recipe("draft"), len(codes), map(read_mask, masks))
+        image = canvas.picture_to_tensor(picture, *sides, storage)
+        stacked = _project_codes(codes)[None]
+        where = make_style_shares(regions, sides) if masks else None
+        whole = (
+            None
+            if like is None
+            else _resize_to_tensor(read_picture(like), sides[0] / picture.width)
+        )
+        amounts = torch.full(stacked.shape[:2], grain) if whole is None else None
+        painted = self._runtime.paint(image, stacked, where, whole, amounts)
+        kept = regions.make_kept_mask(*sides, storage)
         if kept is not None:
             painted = blend_images(painted, image, kept, storage)
         return canvas.tensor_to_picture(painted, picture)
 
 
-def _possible(codes: Sequence[Code]) -> torch.Tensor:
+def _project_codes(codes: Sequence[Code]) -> torch.Tensor:
     try:
         return possible(torch.from_numpy(np.stack(codes).astype(np.float32)))
-    except RuntimeError:  # eigenvalues that are not found
-        raise InputError("a code is too far from any picture's") from None
+    except RuntimeError:  # the eigenvalues were not found
+        raise InputError("a code has moments that no picture comes near") from None
 
 
-def _check(code: Code) -> None:
+def _check_code(code: Code) -> None:
     if np.shape(code) != (NUMBERS,) or not np.isfinite(code).all():
-        raise InputError(f"a style code has {NUMBERS} finite numbers")
+        raise InputError(f"invalid style code: expected {NUMBERS} finite numbers")
 
 
-def _at_scale(picture: Picture, scale: float) -> torch.Tensor:
-    """[1, 3, H, W], at least 16 px a side."""
+def _resize_to_tensor(picture: Picture, scale: float) -> torch.Tensor:
+    """Return a picture scaled, as [1, 3, H, W], at least 16 px a side."""
     width, height = (max(SHORTEST, round(n * scale)) for n in (picture.width, picture.height))
     return canvas.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
 
 
 def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: bool = False) -> None:
-    """Keep a code in a file, with the units of the network it is for.
+    """Save a code, with the units of the network that it is for.
 
     Args:
-        code: of :meth:`Atelier.code`, or a mean of such.
-        path: a .safetensors.
-        atelier: whose network it is for.
+        code: of :meth:`Atelier.code`, or a mean of such codes.
+        path: a .safetensors file.
+        atelier: whose network the code is for.
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        InputError: the file exists, or it is no code.
-        ResourceError: the folder cannot be written or the disk is full.
+        InputError: the file exists, or the code is invalid.
+        ResourceError: the folder cannot be written to, or the disk is full.
     """
     from safetensors.numpy import save
 
-    _check(code)
+    _check_code(code)
     if Path(path).exists() and not overwrite:
-        raise InputError(f"{path}: exists already; overwrite=True replaces it")
+        raise InputError(f"{path} exists already; overwrite=True replaces it")
     note = {"format": KIND, "units": atelier.units}
     write_atomically(Path(path), save({"code": np.asarray(code, np.float32)}, note))
 
 
 def read_code(path: str | Path, atelier: Atelier) -> Code:
-    """What :func:`write_code` kept.
+    """Read a code that :func:`write_code` saved.
 
     Raises:
-        InputError: no such file, not one of these, or of a network with other units.
+        InputError: the file does not exist, holds no code, or is of a network with other units.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -206,5 +215,5 @@ def read_code(path: str | Path, atelier: Atelier) -> Code:
     if code is None or code.shape != (NUMBERS,):
         raise InputError(f"{path}: holds no style code ({KIND!r} expected)")
     if note.get("units") != atelier.units:
-        raise InputError(f"{path}: is of a network that measures styles in other units")
+        raise InputError(f"{path}: this code is of a network that measures styles in other units")
     return code

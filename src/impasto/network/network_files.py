@@ -1,4 +1,4 @@
-"""Network files: one .safetensors with the weights in half precision, and what they are."""
+"""Network files: one .safetensors with the weights in half precision, and a note about them."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from impasto.record.provenance import FileHash
 KIND = "impasto painter 3"
 SHIPPED = "painter.safetensors"
 OWN = "painting."
-"""Before the names of the paintings that a network is for, which are kept with it."""
+"""Prefix of the names of paintings that are stored with a network that is for them."""
 OWN_PIXELS = 1024**2
-"""Of a painting that is kept: no more of it is looked at."""
+"""Pixels that a stored painting has at most: no more of them are looked at."""
 
 
 def network_file(path: str | None) -> Path:
-    """The file of a network; none, or ``draft``: of the one that comes with impasto."""
+    """Return the path of a network's file; None or ``draft``: impasto's own network."""
     if path is None or path == "draft":
         return Path(str(resources.files("impasto") / "network" / "weights" / SHIPPED))
     return Path(path)
 
 
-def network_there(path: Path) -> Path:
-    """The file itself.
+def check_network_file(path: Path) -> Path:
+    """Return the path of a network's file.
 
     Raises:
         WeightsError: there is no such file.
@@ -52,8 +52,8 @@ def network_there(path: Path) -> Path:
     return path
 
 
-def network_in(recipe: Recipe) -> EngineChoice:
-    """The network that has a part in a recipe: its engine, or what paints its optimizer's draft."""
+def choose_network(recipe: Recipe) -> EngineChoice:
+    """Return the network that a recipe uses: as its engine, or for its optimizer's draft."""
     return EngineChoice(kind="network") if recipe.start.base == "draft" else recipe.engine
 
 
@@ -65,7 +65,7 @@ def find_network_file(engine: EngineChoice) -> Path | None:
     """
     if not find_engine(engine.kind).capabilities.network_file:
         return None
-    return network_there(network_file(engine.file))
+    return check_network_file(network_file(engine.file))
 
 
 def identify_network(engine: EngineChoice) -> FileHash | None:
@@ -84,20 +84,20 @@ def write_painter(
     about: Mapping[str, Any],
     paintings: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write a network's state, and a note of how it came about.
+    """Write a network's state, and a note on how it was trained.
 
     Args:
         weights: the state.
         path: of the file.
         about: the note.
-        paintings: that it is for, of :func:`kept_paintings`; none: any.
+        paintings: that the network is for, of :func:`encode_paintings`. None: for any painting.
 
     Raises:
-        ResourceError: the folder cannot be written or the disk is full.
+        ResourceError: the folder cannot be written to, or the disk is full.
     """
     from safetensors.torch import save
 
-    # The book's numbers stay exact: codes that were saved are in its units.
+    # The book's numbers stay exact, because saved codes are in its units.
     tensors = {
         name: value.detach().cpu().to(torch.float32 if name.startswith("book.") else torch.float16)
         for name, value in weights.items()
@@ -109,42 +109,48 @@ def write_painter(
 
 
 @lru_cache(maxsize=1)
-def kept_paintings(paths: tuple[Path, ...]) -> dict[str, bytes]:
-    """Paintings as they are kept with the network that is for them: PNG, by name without suffix.
+def encode_paintings(paths: tuple[Path, ...]) -> dict[str, bytes]:
+    """Encode paintings as PNG, to be stored with the network that is for them.
+
+    Returns:
+        The files by name without suffix.
 
     Raises:
-        ImageError, LimitError: one cannot be read.
+        ImageError, LimitError: a painting cannot be read.
     """
-    kept: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for path in paths:
         picture = read_picture(path)
         scale = min(1.0, math.sqrt(OWN_PIXELS / (picture.width * picture.height)))
         sides = (max(1, round(side * scale)) for side in (picture.width, picture.height))
         stream = io.BytesIO()
         write_picture(picture.resize(*sides), stream, format="PNG", keep_metadata=False)
-        name = path.stem if path.stem not in kept else f"{path.stem}-{len(kept) + 1}"
-        kept[name] = stream.getvalue()
-    return kept
+        name = path.stem if path.stem not in files else f"{path.stem}-{len(files) + 1}"
+        files[name] = stream.getvalue()
+    return files
 
 
-def paintings_in(path: Path) -> dict[str, bytes]:
-    """What :func:`kept_paintings` gave for a network's file; nothing: it is for any painting.
+def read_own_paintings(path: Path) -> dict[str, bytes]:
+    """Read the paintings that are stored with a network, as PNG files by name.
+
+    Returns:
+        Nothing if the network is for any painting.
 
     Raises:
-        WeightsError: no such file, or not one of these.
+        WeightsError: there is no such file, or it is not a network's.
     """
-    tensors = _opened(path)[0]
-    found = {name: value for name, value in tensors.items() if name.startswith(OWN)}
-    return {name.removeprefix(OWN): value.numpy().tobytes() for name, value in found.items()}
+    tensors = _open_file(path)[0]
+    own = {name: value for name, value in tensors.items() if name.startswith(OWN)}
+    return {name.removeprefix(OWN): value.numpy().tobytes() for name, value in own.items()}
 
 
 def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
-    """A network ready to paint, and the note in its file.
+    """Read a network that is ready to paint, and the note in its file.
 
     Raises:
-        WeightsError: no such file, or not one of these.
+        WeightsError: there is no such file, or it is not a network's.
     """
-    tensors, note = _opened(path)
+    tensors, note = _open_file(path)
     painter = Painter()
     try:
         painter.load_state_dict({k: v.float() for k, v in tensors.items() if not k.startswith(OWN)})
@@ -157,16 +163,16 @@ def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
     return painter.eval().requires_grad_(False), about
 
 
-def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a network's file, and what is noted of them.
+def _open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a network's file.
 
     Raises:
-        WeightsError: no such file, or not one of these.
+        WeightsError: there is no such file, or it is not a network's.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(network_there(path), framework="pt") as file:
+        with safe_open(check_network_file(path), framework="pt") as file:
             note = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:

@@ -20,7 +20,7 @@ from impasto.engine.inputs import Inputs
 from impasto.engine.plan import Plan
 from impasto.engine.regions import blend_images
 from impasto.engine.registry import find_capabilities
-from impasto.engine.sizes import Scale, result_size
+from impasto.engine.sizes import Scale, choose_result_size
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
 from impasto.errors import ResourceError
@@ -70,7 +70,7 @@ class OnePassEngine:
         Raises:
             LimitError: the shorter side would be too short for the network.
         """
-        return result_size(photo.width, photo.height, self.recipe.size, self.hardware.device)
+        return choose_result_size(photo.width, photo.height, self.recipe.size, self.hardware.device)
 
     def run(
         self,
@@ -235,6 +235,6 @@ def _estimate_bytes(size: tuple[int, int], masks: int, photos: int = 1) -> int:
     needed = (PICTURE_BYTES + MASK_BYTES * masks) * pixels
     strokes = runtime.BYTES_PER_PIXEL * min(pixels, photos * runtime.WORK**2)
     needed += max(runtime.CODE_BYTES, strokes)
-    if runtime.at_work(size) < 1:
+    if runtime.compute_work_scale(size) < 1:
         needed += photos * STRIP_BYTES * size[0] * min(size[1], runtime.STRIP + 2 * SEEN)
     return needed

@@ -9,7 +9,7 @@ import torch
 
 from impasto.engine.capacity import measure_free_disk, measure_free_memory, measure_taken_memory
 from impasto.engine.regions import Regions
-from impasto.engine.sizes import painting_size
+from impasto.engine.sizes import fit_painting
 from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image.picture import Picture, fit_within
@@ -147,7 +147,7 @@ class Fitting:
         masks = (*regions.masks, *regions.style_masks)
         return Demand(
             result=size,
-            paintings=tuple(painting_size((p.width, p.height), size, ratio) for p in paintings),
+            paintings=tuple(fit_painting((p.width, p.height), size, ratio) for p in paintings),
             halo=self._halo,
             precision=self._precision,
             images=count_images(self._recipe.solver, self._recipe.canvas)

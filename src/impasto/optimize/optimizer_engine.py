@@ -16,10 +16,10 @@ from impasto.encoders.weights import load_encoder
 from impasto.engine.cache import EngineCache
 from impasto.engine.hardware import Hardware, choose_autocast
 from impasto.engine.inputs import Inputs
-from impasto.engine.plan import Pace, Plan, total_work
+from impasto.engine.plan import Pace, Plan, estimate_total_work
 from impasto.engine.regions import Regions
 from impasto.engine.registry import find_engine
-from impasto.engine.sizes import Scale, plan_scales, result_size
+from impasto.engine.sizes import Scale, choose_result_size, plan_scales
 from impasto.engine.step import Step
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
@@ -92,7 +92,7 @@ class OptimizerEngine:
         Raises:
             LimitError: the shorter side would be too short for the network.
         """
-        return result_size(photo.width, photo.height, self.recipe.size, self.hardware.device)
+        return choose_result_size(photo.width, photo.height, self.recipe.size, self.hardware.device)
 
     def run(
         self,
@@ -133,7 +133,7 @@ class OptimizerEngine:
             check_same_run(state, self.recipe, hashes, resume)
         expected = None
         if plan is not None:
-            expected = plan.seconds / total_work(plan.scales, plan.tile, self.halo)
+            expected = plan.seconds / estimate_total_work(plan.scales, plan.tile, self.halo)
         if plan is not None and state is None:
             layout = Layout(plan.tile, plan.state)
         else:
@@ -190,7 +190,7 @@ class OptimizerEngine:
             bytes_on_host=needs.host,
             bytes_on_disk=needs.disk,
             scratch=str(self._fitting.scratch) if needs.disk else None,
-            seconds=pace * total_work(scales, layout.tile, self.halo),
+            seconds=pace * estimate_total_work(scales, layout.tile, self.halo),
             at_most=self.recipe.schedule.until != "iterations",
             device=str(self.hardware.device),
             precision=self.precision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from impasto.engine.plan import total_work, work
+from impasto.engine.plan import estimate_total_work, estimate_work
 from impasto.engine.sizes import Scale
 from impasto.optimize.focus import Focus
 from impasto.optimize.past_frames import PastFrames
@@ -26,7 +26,7 @@ class Pass:
     def estimate_work(self, tile: int, halo: int) -> float:
         """Estimate the work of one iteration, in pixels; see :func:`impasto.engine.plan.work`."""
         share = 1.0 if self.focus is None else self.focus.cost
-        return share * work(self.scale, tile, halo)
+        return share * estimate_work(self.scale, tile, halo)
 
 
 def plan_passes(scales: Sequence[Scale], past: PastFrames | None = None) -> tuple[Pass, ...]:
@@ -46,4 +46,4 @@ def estimate_work_left(
     """Estimate the work that is left after some iterations of a pass, in pixels."""
     present = passes[index]
     here = (present.scale.iterations - done) * present.estimate_work(tile, halo)
-    return here + total_work([each.scale for each in passes[index + 1 :]], tile, halo)
+    return here + estimate_total_work([each.scale for each in passes[index + 1 :]], tile, halo)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from impasto.engine.inputs import Inputs
-from impasto.engine.sizes import SHORTEST, Scale, painting_size
+from impasto.engine.sizes import SHORTEST, Scale, fit_painting
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
 from impasto.optimize.objective_choice import Situation, make_objective
@@ -59,7 +59,7 @@ def probe_pace(tools: Tools, inputs: Inputs, scale: Scale) -> float:
     ratio = min(1.0, extractor.recipe.style.scale)
     image = picture_to_tensor(inputs.photo, *size, memory)
     styles = [
-        picture_to_tensor(each, *painting_size((each.width, each.height), size, ratio), memory)
+        picture_to_tensor(each, *fit_painting((each.width, each.height), size, ratio), memory)
         for each in inputs.paintings
     ]
     situation = Situation(scale, memory)

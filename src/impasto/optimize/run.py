@@ -135,7 +135,7 @@ class Run:
                     losses = self._measure_saved(recovering, objective, picture)
                 self._setup.keeper.offer(self._make_state(index, totals, solver))
                 tile, halo = self._layout.tile, self._tools.halo
-                pace = self._setup.pace.after(present.estimate_work(tile, halo))
+                pace = self._setup.pace.update(present.estimate_work(tile, halo))
                 done = scale.iterations if ended else len(totals)
                 left = estimate_work_left(self._passes, index, done, tile, halo)
                 yield self._make_step(index, losses, pace * left, picture, last=is_finest and ended)

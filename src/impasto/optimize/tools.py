@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from impasto.engine.sizes import Scale, painting_size
+from impasto.engine.sizes import Scale, fit_painting
 from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor
 from impasto.image.picture import Picture
@@ -42,7 +42,7 @@ class Tools:
         """Resize paintings to their sizes beside a scale of the result; [1, 3, h, w] each."""
         result = (scale.width, scale.height)
         ratio = self.extractor.recipe.style.scale
-        sizes = [painting_size((each.width, each.height), result, ratio) for each in paintings]
+        sizes = [fit_painting((each.width, each.height), result, ratio) for each in paintings]
         return [
             picture_to_tensor(picture, *size, storage)
             for picture, size in zip(paintings, sizes, strict=True)

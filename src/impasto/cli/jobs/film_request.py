@@ -18,7 +18,7 @@ from impasto.engine.sizes import SHORTEST
 from impasto.errors import LimitError
 from impasto.image.files.limits import Limits
 from impasto.image.picture import Picture
-from impasto.network.network_files import find_network_file, network_there
+from impasto.network.network_files import check_network_file, find_network_file
 from impasto.optimize.checkpoint import describe_recipe
 from impasto.recipe.recipe import Recipe
 from impasto.video.clip.film_writer import needs_even_sides
@@ -94,7 +94,7 @@ class FilmRequest:
 
 def _hash_networks(recipe: Recipe, weights: str | None) -> list[str]:
     """Hash the weights that the user named and the network that paints in one pass."""
-    files = [] if weights is None else [network_there(Path(weights))]
+    files = [] if weights is None else [check_network_file(Path(weights))]
     own = find_network_file(recipe.engine)
     return [hash_file(each) for each in (*files, *([] if own is None else [own]))]
 

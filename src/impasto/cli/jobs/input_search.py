@@ -112,9 +112,9 @@ class InputSearch:
             InputError: no file was given, and the one found is not the one in the record.
         """
         from impasto.errors import InputError
-        from impasto.network.network_files import identify_network, network_in
+        from impasto.network.network_files import choose_network, identify_network
 
-        named, engine = self._provenance.network, network_in(self._provenance.recipe)
+        named, engine = self._provenance.network, choose_network(self._provenance.recipe)
         file = given
         if given is None and engine.file is not None:
             if named is None:

@@ -73,10 +73,10 @@ def _unpack_styles(network: Path) -> dict[str, str]:
     """Write a network's own paintings to the cache and return their files by name."""
     from impasto.encoders.sources import find_cache_folder
     from impasto.image.files.atomic import make_folder, write_atomically
-    from impasto.network.network_files import paintings_in
+    from impasto.network.network_files import read_own_paintings
 
     files = {}
-    for name, png in paintings_in(network).items():
+    for name, png in read_own_paintings(network).items():
         folder = find_cache_folder() / "styles" / hashlib.sha256(png).hexdigest()[:16]
         # Only the last part of the name: whoever made the file chose it, and it must stay here.
         file = folder / f"{Path(name).name}.png"

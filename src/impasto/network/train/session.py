@@ -19,9 +19,9 @@ from impasto.image.files.decode import read_picture
 from impasto.network.grain import DEVIATION, PERIODS, SIDE
 from impasto.network.model import Painter
 from impasto.network.network_files import (
-    kept_paintings,
+    check_network_file,
+    encode_paintings,
     network_file,
-    network_there,
     read_painter,
     write_painter,
 )
@@ -171,7 +171,7 @@ def _identity(session: Session, plan: Plan) -> dict[str, Any]:
     return {
         "photos": all_in(session.photos),
         "paintings": fingerprint(given) if isinstance(given, tuple) else all_in(given),
-        "weights to begin with": "" if base is None else hash_file(network_there(base)),
+        "weights to begin with": "" if base is None else hash_file(check_network_file(base)),
         "grain": [DEVIATION, SIDE, *PERIODS],
         "processes": torch.distributed.get_world_size() if _together() else 1,
         **{name: settings[name] for name in FIXED},
@@ -216,7 +216,7 @@ def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
         lines = "".join(f"{path}\n" for path in [*before, str(session.output.resolve())])
         write_atomically(session.work / WRITTEN, lines.encode())
     own = session.paintings if isinstance(session.paintings, tuple) else ()
-    write_painter(trainer.averaged, session.output, about, kept_paintings(own))
+    write_painter(trainer.averaged, session.output, about, encode_paintings(own))
 
 
 def wrote(work: Path, output: Path) -> bool:
