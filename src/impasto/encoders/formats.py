@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import BLOCK_DEPTHS, Convolution, Network, list_convolutions
+from impasto.encoders.mat_file import read_mat_file
 from impasto.encoders.parameters import (
     CAFFE,
     TORCHVISION,
@@ -156,15 +157,13 @@ def _read_torchvision(path: Path) -> VggParameters:
 
 def _read_matconvnet(path: Path) -> VggParameters:
     """Read a cell array of layers named ``convB_I`` with HWIO kernels for RGB in 8-bit levels."""
-    from scipy.io import loadmat
-
-    file = loadmat(path, squeeze_me=True, struct_as_record=False)
+    file = read_mat_file(path.read_bytes())
     layers: dict[str, tuple[Tensor, Tensor]] = {}
     for layer in file["layers"]:
-        name = str(layer.name)
+        name = str(layer["name"])
         if not name.startswith("conv"):
             continue
-        kernel, bias = layer.weights if hasattr(layer, "weights") else (layer.filters, layer.biases)
+        kernel, bias = layer.get("weights") or (layer["filters"], layer["biases"])
         bias = torch.from_numpy(np.asarray(bias, dtype=np.float32).reshape(-1))
         layers["relu" + name.removeprefix("conv")] = (_convert_hwio(kernel), bias)
     mean = torch.tensor(_read_mean_color(file), dtype=torch.float32)
@@ -173,11 +172,11 @@ def _read_matconvnet(path: Path) -> VggParameters:
 
 def _read_mean_color(file: dict[str, Any]) -> list[float]:
     """Read the mean RGB color: an image of 224 x 224 px in old files, three numbers in new ones."""
-    meta = file.get("meta")
-    normalization = getattr(meta, "normalization", None) or file.get("normalization")
+    meta = file.get("meta") or {}
+    normalization = meta.get("normalization") or file.get("normalization")
     if normalization is None:
         raise WeightsError("no normalization.averageImage: the mean color is unknown")
-    mean = np.asarray(normalization.averageImage, dtype=np.float64)
+    mean = np.asarray(normalization["averageImage"], dtype=np.float64)
     return [float(value) for value in mean.reshape(-1, 3).mean(axis=0)]
 
 
