@@ -21,7 +21,7 @@ from impasto.studio.settings import StudioSettings
 from impasto.video.stabilize.opencv import check_opencv
 
 RECIPE_BYTES = 64 * 1024
-"""Largest size of a recipe as JSON."""
+"""Largest size of a recipe as JSON, before and after its changes."""
 
 
 class Intake:
@@ -180,15 +180,20 @@ def make_recipe(job: JobRequest) -> Recipe:
         recipe = load_recipe(source)
     else:
         text = json.dumps(source)
-        if len(text) > RECIPE_BYTES:
-            raise Problem("bad_recipe", f"the recipe exceeds the limit of {RECIPE_BYTES} bytes")
+        _check_recipe_size(text)
         recipe = parse_recipe(text)
     _refuse_paths(recipe, job)
     recipe = recipe.with_changes(job.set)
+    _check_recipe_size(json.dumps(recipe.model_dump(mode="json")))
     _refuse_paths(recipe, job)
     if job.init is not None:
         recipe = recipe.with_changes({"start.base": "image", "start.image": job_files.START})
     return recipe
+
+
+def _check_recipe_size(text: str) -> None:
+    if len(text) > RECIPE_BYTES:
+        raise Problem("bad_recipe", f"the recipe exceeds the limit of {RECIPE_BYTES} bytes")
 
 
 def _refuse_paths(recipe: Recipe, job: JobRequest) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
@@ -18,8 +20,8 @@ from impasto.studio.settings import MAX_PICTURES
 
 UPLOAD_S = 300.0
 """Seconds for a whole request to arrive."""
-FIELD_BYTES = 256 * 1024
-"""Largest size of a field of a form."""
+JSON_BYTES = 256 * 1024
+"""Largest size of JSON, without the pictures inside it, and of a field of a form."""
 SINGLE_PARTS, REPEATABLE_PARTS = ("photo", "clip", "init"), ("style", "mask", "style_mask")
 TEXT_PARTS = ("job", "style_name", "mask_word")
 
@@ -47,20 +49,21 @@ async def receive_job(request: Request) -> AsyncIterator[JobSubmission]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     async with limit_upload_time():
         if kind == "application/json":
-            form, submission = None, JobSubmission(parse_job(await request.body()))
+            form, body = None, await _read_json(request)
         elif kind == "multipart/form-data":
             form = await request.form(
                 max_files=4 * MAX_PICTURES,
                 max_fields=4 * MAX_PICTURES,
-                max_part_size=FIELD_BYTES,
+                max_part_size=JSON_BYTES,
             )
         else:
             raise Problem("wrong_type", "send multipart/form-data or application/json")
+    # Parsing takes time, in which the event loop has to serve others.
     if form is None:
-        yield submission
+        yield JobSubmission(await run_in_threadpool(parse_job, body))
         return
     try:
-        yield _read_form(form)
+        yield await run_in_threadpool(_read_form, form)
     finally:
         await form.close()
 
@@ -79,6 +82,70 @@ async def limit_upload_time() -> AsyncIterator[None]:
         raise Problem("slow_upload", f"the request took longer than {UPLOAD_S:g} s") from None
 
 
+class JsonMeter:
+    """Counts the bytes of JSON that arrives in pieces, without the pictures inside it.
+
+    A picture is the string value of a key named ``data``. Whether it really is one shows later;
+    other fields have their own limits.
+    """
+
+    _KEY = re.compile(rb'"data"[ \t\r\n]{0,32}:[ \t\r\n]{0,32}"')
+    _MAX_KEY = 80
+    """Bytes that a match may span, and more."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._is_in_picture = False
+        self._rest = b""
+
+    @property
+    def count(self) -> int:
+        """Bytes so far."""
+        return self._count + len(self._rest)
+
+    def feed(self, piece: bytes) -> None:
+        """Count the next piece."""
+        text, place = self._rest + piece, 0
+        self._rest = b""
+        while True:
+            if self._is_in_picture:
+                end = text.find(b'"', place)
+                if end < 0:
+                    return
+                self._is_in_picture, place = False, end
+            match = self._KEY.search(text, place)
+            if match is None:
+                break
+            self._count += match.end() - place
+            self._is_in_picture, place = True, match.end()
+        # The end may be the first half of a key.
+        cut = max(place, len(text) - self._MAX_KEY)
+        self._count += cut - place
+        self._rest = text[cut:]
+
+
+async def _read_json(request: Request) -> bytes:
+    """Read a body of JSON, and refuse it before it is parsed if it is too large.
+
+    Raises:
+        Problem: it is.
+    """
+    body, meter, metered = bytearray(), JsonMeter(), 0
+    async for piece in request.stream():
+        body += piece
+        if len(body) - metered < JSON_BYTES // 4 and piece:
+            continue  # many small pieces are counted together
+        meter.feed(bytes(body[metered:]))
+        metered = len(body)
+        if meter.count > JSON_BYTES:
+            raise Problem(
+                "too_large",
+                f"the JSON exceeds the limit of {JSON_BYTES // 1024} KiB without its pictures",
+                {"connection": "close"},
+            )
+    return bytes(body)
+
+
 def parse_job(text: bytes | str) -> JobRequest:
     """Parse the JSON of a request.
 
@@ -91,7 +158,7 @@ def parse_job(text: bytes | str) -> JobRequest:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             raise Problem("bad_request", f"not JSON: {first['msg']}") from None
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"]))[:200]
         raise Problem("bad_parameter", f"{where}: {first['msg']}") from None
 
 
