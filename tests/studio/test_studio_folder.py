@@ -20,7 +20,7 @@ from impasto.image.files.atomic import name_temporary
 from impasto.studio.queue import clock as clocks
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import DataFolder
-from impasto.studio.queue.housekeeping import sweep, tidy_up
+from impasto.studio.queue.housekeeping import finish_deletions, sweep, tidy_up
 from impasto.studio.queue.job_files import RESULT
 from impasto.studio.queue.job_queue import JobQueue, NewJob
 from impasto.studio.queue.job_rows import JobSpec
@@ -435,8 +435,13 @@ def test_what_a_client_deletes_is_deleted_at_once(tmp_path):
     with inside(tmp_path) as client:
         folder = studio_of(client).folder
         running = accepted(post(client))["id"]
-        studio_of(client).queue.claim("me")
+        queue = studio_of(client).queue
+        queue.claim("me")
         assert client.delete(f"/v1/jobs/{running}?forget=true").status_code == 204
+        assert client.get(f"/v1/jobs/{running}").status_code == 404
+        assert jobs_of(folder) == [running]  # until the worker has let go of it
+        queue.acknowledge_deletions("me")
+        finish_deletions(folder, queue)
         waiting = accepted(post(client))["id"]
         for _ in range(2):  # cancelled, then removed
             assert client.delete(f"/v1/jobs/{waiting}").status_code == 204

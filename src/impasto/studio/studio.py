@@ -16,6 +16,7 @@ from impasto.studio.http.schema import JobMessage
 from impasto.studio.log_lines import LogFormat
 from impasto.studio.problems import Problem
 from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.housekeeping import finish_deletions
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.queue.job_rows import JobRow
 from impasto.studio.settings import StudioSettings
@@ -81,17 +82,17 @@ class Studio:
             self.folder.write_record(job, record)
 
     def delete(self, job: str, *, in_any_state: bool) -> None:
-        """Delete a job and its files for good.
+        """Delete a job and its files for good; a worker that has the job lets go of it first.
 
         Args:
             job: its id.
             in_any_state: whether it may still wait or run.
         """
         self.folder.mark_deleted(job)
-        if self.queue.remove(job, in_any_state=in_any_state):
-            self.folder.delete(job)
-        else:
+        if not self.queue.begin_deletion(job, in_any_state=in_any_state):
             self.folder.mark_deleted(job, is_deleted=False)
+        with contextlib.suppress(sqlite3.OperationalError):  # the next sweep finishes it
+            finish_deletions(self.folder, self.queue)
 
     @contextlib.contextmanager
     def reserve_upload(self) -> Iterator[None]:

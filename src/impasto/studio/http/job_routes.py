@@ -160,9 +160,9 @@ def remove_job(studio: TheStudio, job: TheId, forget: bool = False) -> Response:
     """
     row = studio.queue.get(job)
     if row.state not in ENDED and not forget:
-        studio.queue.ask(job, "cancel")
+        studio.folder.reserve.run(lambda: studio.queue.ask(job, "cancel"))
     else:
-        studio.delete(job, in_any_state=forget)
+        studio.folder.reserve.run(lambda: studio.delete(job, in_any_state=forget))
     return Response(status_code=204)
 
 
@@ -173,7 +173,7 @@ def remove_job(studio: TheStudio, job: TheId, forget: bool = False) -> Response:
 )
 def stop_job(studio: TheStudio, job: TheId) -> JobMessage:
     """End a job at its next step; the picture so far becomes the result."""
-    return studio.describe(studio.queue.ask(job, "stop"))
+    return studio.describe(studio.folder.reserve.run(lambda: studio.queue.ask(job, "stop")))
 
 
 @router.post(

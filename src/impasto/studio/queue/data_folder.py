@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
+from impasto.studio.queue.disk_reserve import DiskReserve
 from impasto.studio.queue.job_rows import ID
 from impasto.studio.queue.job_table import find_damage, inspect_table
 from impasto.studio.queue.ownership import (
@@ -56,6 +57,8 @@ class DataFolder:
             ResourceError: it cannot be made or written to.
         """
         self.path = path
+        self.reserve = DiskReserve(path / ".impasto-reserve")
+        self._staged: set[str] = set()
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._mark = read_studio_mark(path) or self._claim()
@@ -170,11 +173,22 @@ class DataFolder:
         """Hold a new id and a folder for uploads, which is deleted unless it is accepted."""
         job = uuid.uuid4().hex
         place = self.staging / job
-        self.make(place)
+        self._staged.add(job)
         try:
-            yield job, place
+            self.make(place)
+            try:
+                yield job, place
+            finally:
+                self.erase(place)
         finally:
-            self.erase(place)
+            self._staged.discard(job)
+
+    def list_own(self) -> list[tuple[Path, JobMark]]:
+        """Return the folders of the studio's own in jobs and staging that no request is filling."""
+        paths = [*self.jobs.iterdir(), *self.staging.iterdir()]
+        staged = set(self._staged)  # afterwards, so that none of them is missing
+        marks = [(path, self.read_mark(path)) for path in sorted(paths)]
+        return [(path, mark) for path, mark in marks if mark and mark.job not in staged]
 
     def accept(self, job: str) -> None:
         """Make an upload the folder of a job, on the disk before the queue lists the job."""
@@ -213,11 +227,16 @@ class DataFolder:
             log.warning("marker not written", extra={"job": mark.job, "reason": str(error)})
 
     def delete(self, job: str) -> bool:
-        """Delete the folder of a job for good, and tell whether it is gone."""
+        """Delete the folder of a job for good.
+
+        Returns:
+            Whether nothing of the studio's own is left.
+        """
         place = self.locate(job)
         self.mark_deleted(job)
-        # Out of the worker's reach first, which might write into the folder meanwhile.
-        return self.erase(self._move_to_trash(place, time.time()) or place)
+        # Into the trash first: what cannot be deleted now is deleted from there later.
+        target = self._move_to_trash(place, time.time()) or place
+        return self.erase(target) or self.read_mark(target) is None
 
     def discard(self, place: Path, now: float, lived: float) -> None:
         """Move a folder of the studio's own to the trash; anything else stays.

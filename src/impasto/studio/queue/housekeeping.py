@@ -36,6 +36,8 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
     damaged = queue.quarantine_damaged()
     if damaged:
         log.warning("damaged jobs are shown as failed", extra={"jobs": damaged})
+    queue.acknowledge_deletions()  # by workers of an earlier server
+    finish_deletions(folder, queue)
     records, ids = queue.read_records(), queue.list_ids()
     if folder.is_adopting:
         for job, record in records.items():
@@ -62,6 +64,16 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
     foreign += _sort_out(folder, queue, unlisted, clock)
     if foreign:
         _report_foreign(foreign, folder.path)
+
+
+def finish_deletions(folder: DataFolder, queue: JobQueue) -> None:
+    """Delete the files of deleted jobs that no worker has any more, and what the log says."""
+    jobs = queue.list_deletions()
+    for job in jobs:
+        if folder.delete(job):
+            queue.end_deletion(job)
+    if jobs:
+        queue.scrub()
 
 
 def _sort_out(
@@ -152,9 +164,46 @@ def sweep(
         if queue.remove(job):
             folder.discard(folder.locate(job), now, clock.lived)
             count += 1
+    count += _sweep_unlisted(folder, queue, clock, most)
+    finish_deletions(folder, queue)
+    queue.scrub()
+    folder.reserve.fill()
     deleted = _empty_trash(folder, clock.lived, settings.trash_s, most)
     if count or deleted:
         log.info("swept", extra={"jobs": count, "later": len(old[most:]), "deleted": deleted})
+
+
+def _sweep_unlisted(folder: DataFolder, queue: JobQueue, clock: TrustedClock, most: int) -> int:
+    """Remove own folders that belong to no job and no request, as failed deletions leave them.
+
+    Folders with a record, or with a worker's files, may be of a job that the table has lost; they
+    stay.
+
+    Args:
+        folder: of the jobs.
+        queue: of the same folder.
+        clock: for the trash.
+        most: number of folders to remove at most.
+
+    Returns:
+        The number of removed folders.
+    """
+    own = folder.list_own()
+    jobs = queue.list_ids() | {job for job, _ in queue.list_held_deletions()}
+    count = 0
+    for path, mark in own:
+        if count == most:
+            break
+        if path.parent == folder.staging:
+            count += folder.erase(path)
+        elif mark.job in jobs:
+            continue
+        elif mark.is_deleted:
+            count += folder.delete(mark.job)
+        elif mark.record is None and not _holds_work(path):
+            folder.discard(path, clock.now, clock.lived)
+            count += 1
+    return count
 
 
 def _empty_trash(folder: DataFolder, lived: float, retention: float, most: int) -> int:

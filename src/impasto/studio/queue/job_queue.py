@@ -191,8 +191,19 @@ class JobQueue(JobTable):
             )
         return self.get(job)
 
-    def remove(self, job: str, *, in_any_state: bool = False) -> bool:
-        """Take a job off the table.
+    def remove(self, job: str) -> bool:
+        """Take a job that has ended off the table, and tell whether it was there."""
+        with self.change() as base:
+            count = base.execute(
+                f"DELETE FROM jobs WHERE id = ? AND state IN {ENDED}", (job,)
+            ).rowcount
+        return bool(count)
+
+    # Deletions. A worker may still write files of its job when a client deletes the job, so the
+    # files stay until the worker has let go of it.
+
+    def begin_deletion(self, job: str, *, in_any_state: bool = False) -> bool:
+        """Take a job off the table for good; its files are deleted later.
 
         Args:
             job: its id.
@@ -203,8 +214,42 @@ class JobQueue(JobTable):
         """
         states = "" if in_any_state else f"AND state IN {ENDED}"
         with self.change() as base:
+            base.execute(
+                "INSERT OR REPLACE INTO deletions (id, worker) "
+                "SELECT id, CASE state WHEN 'running' THEN worker END FROM jobs "
+                f"WHERE id = ? {states}",
+                (job,),
+            )
             count = base.execute(f"DELETE FROM jobs WHERE id = ? {states}", (job,)).rowcount
         return bool(count)
+
+    def acknowledge_deletions(self, worker: str | None = None) -> None:
+        """Let go of deleted jobs.
+
+        Args:
+            worker: who lets go. None: no worker is left at all.
+        """
+        held = "SELECT 1 FROM deletions WHERE worker = coalesce(?, worker)"
+        if self.query(held, worker):  # reading takes no lock
+            with self.change() as base:
+                base.execute(
+                    "UPDATE deletions SET worker = NULL WHERE worker = coalesce(?, worker)",
+                    (worker,),
+                )
+
+    def list_deletions(self) -> list[str]:
+        """Return the ids of deleted jobs whose files can go."""
+        return [row["id"] for row in self.query("SELECT id FROM deletions WHERE worker IS NULL")]
+
+    def list_held_deletions(self) -> list[tuple[str, str]]:
+        """Return the ids of deleted jobs that workers still have, and the names of the workers."""
+        rows = self.query("SELECT id, worker FROM deletions WHERE worker IS NOT NULL")
+        return [(row["id"], row["worker"]) for row in rows]
+
+    def end_deletion(self, job: str) -> None:
+        """Forget a deletion whose files are gone."""
+        with self.change() as base:
+            base.execute("DELETE FROM deletions WHERE id = ?", (job,))
 
     # What workers do.
 

@@ -142,6 +142,14 @@ class JobTable:
                     self._base.execute("ROLLBACK")
                 raise
 
+    def scrub(self) -> None:
+        """Empty the log, which still holds what deleted rows said; try again later if it is busy.
+
+        Within the file itself, SQLite overwrites what is deleted.
+        """
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.query("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def query(self, query: str, *values: Any) -> list[sqlite3.Row]:
         """Return the rows that a query finds."""
         with self._lock:

@@ -13,15 +13,17 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from impasto.batch.workers.local_machine import exit_with_parent
-from impasto.errors import ImpastoError, InputError
+from impasto.errors import ImpastoError, InputError, ResourceError
 from impasto.recipe.recipe import load_recipe
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.log_lines import LogFormat, start_logging
 from impasto.studio.problems import Problem, make_problem
 from impasto.studio.queue import job_files
 from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.housekeeping import finish_deletions
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.settings import StudioSettings
 from impasto.studio.workers.job_context import EngineShelf, JobContext, StudioJob, WorkerServices
@@ -35,6 +37,7 @@ SCRATCH = re.compile(r".+\.\d+\.npy")
 """Names of the decoder's scratch files."""
 
 log = logging.getLogger("impasto.studio")
+T = TypeVar("T")
 
 
 def _make_picture_job(context: JobContext) -> StudioJob:
@@ -150,7 +153,36 @@ class StudioWorker:
         if row is None:
             return False
         self._attempt(JobContext(self.services, row))
+        self._retry(self._finish_deletions)
         return True
+
+    def _finish_deletions(self) -> None:
+        """Let go of the job if a client has deleted it meanwhile, and delete its files."""
+        queue = self.services.queue
+        queue.acknowledge_deletions(self._name)
+        finish_deletions(self.services.folder, queue)
+
+    def _retry(self, action: Callable[[], T]) -> T:
+        """Do what has to be written down, and wait for the disk or the queue if that fails.
+
+        Args:
+            action: may be done several times.
+
+        Raises:
+            sqlite3.Error, ResourceError: it still fails, and the worker has to end.
+        """
+        pause, reason = IDLE_S, ""
+        while True:
+            try:
+                return action()
+            except (sqlite3.Error, ResourceError) as error:
+                if self.services.ending.is_set():
+                    raise
+                pause = min(2 * pause, MAX_PAUSE_S)
+                if _in_one_line(error) != reason:
+                    reason = _in_one_line(error)
+                    log.error("outcome not stored", extra={"worker": self._name, "reason": reason})
+                self.services.ending.wait(pause)
 
     def _attempt(self, context: JobContext) -> None:
         """Do a job and store its outcome; whatever the job raises becomes its problem."""
@@ -161,12 +193,12 @@ class StudioWorker:
             problem, state = make_problem(error, self._settings.data), "failed"
             if problem.code == "internal":
                 log.exception("job failed", extra={"job": row.id})
-        state = self._store_outcome(context, state, problem)
+        final = self._retry(lambda: self._store_outcome(context, state, problem))
         log.info(
             "job",
             extra={
                 "job": row.id,
-                "state": state,
+                "state": final,
                 "attempt": row.attempt,
                 "seconds": round(context.seconds, 3),
                 "code": problem and problem.code,

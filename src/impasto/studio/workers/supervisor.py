@@ -6,8 +6,10 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from impasto.studio.log_lines import LogFormat
 from impasto.studio.problems import Problem
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import DataFolder
-from impasto.studio.queue.housekeeping import sweep, tidy_up
+from impasto.studio.queue.housekeeping import finish_deletions, sweep, tidy_up
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.queue.job_rows import JobRow
 from impasto.studio.settings import StudioSettings
@@ -66,9 +68,11 @@ class Supervisor:
     def start(self) -> None:
         """Take over what the last server left, and start the workers."""
         self._clock = TrustedClock(self._folder.clock, self._queue.read_latest_time())
-        tidy_up(self._folder, self._queue, self._clock)
+        reserve = self._folder.reserve
+        reserve.run(lambda: tidy_up(self._folder, self._queue, self._clock))
         # These workers died with a server that was killed, perhaps because of the job itself.
-        recovered = [self._queue.release_lost(row.worker) for row in self._queue.list_running()]
+        workers = [row.worker for row in self._queue.list_running()]
+        recovered = [reserve.run(partial(self._queue.release_lost, name)) for name in workers]
         log.info("started", extra={"recovered": len(recovered), "data": str(self._folder.path)})
         self._thread.start()
 
@@ -85,7 +89,10 @@ class Supervisor:
             if slot.is_alive():
                 slot.process.kill()
                 slot.process.join()
-        self._queue.put_all_back()
+        try:
+            self._queue.put_all_back()
+        except sqlite3.Error as error:  # the next server does it
+            log.warning("jobs not put back", extra={"reason": str(error)})
 
     def count_alive(self) -> int:
         """Count the workers that are alive."""
@@ -141,6 +148,8 @@ class Supervisor:
         """Release the job of a worker that has ended, and decide when the next one starts."""
         code = slot.process.exitcode
         lost = self._queue.release_lost(slot.name)
+        self._queue.acknowledge_deletions(slot.name)
+        finish_deletions(self._folder, self._queue)
         if code or lost:
             self._queue.add_to_total("workers_lost")
             job = None if lost is None else lost.id
@@ -162,8 +171,15 @@ class Supervisor:
             slot.watch(row.id, row.attempt)
             problem = self._find_excess(row, slot)
             if problem is not None and self._queue.end(row, "failed", row.used, problem):
-                slot.process.kill()
-                slot.process.join()
+                slot.kill()
+        for job, worker in self._queue.list_held_deletions():
+            slot = slots.get(worker)
+            if slot is None:
+                self._queue.acknowledge_deletions(worker)
+                continue
+            slot.watch(job, None)
+            if slot.measure_seconds() > OVERTIME_S:
+                slot.kill()
 
     def _find_excess(self, row: JobRow, slot: _WorkerSlot) -> Problem | None:
         """Return the limit that a running job exceeds, as a problem. None: it exceeds none."""
@@ -189,7 +205,7 @@ class _WorkerSlot:
         self.start = 0.0
         self.start_after = 0.0
         self.deaths = 0
-        self._job: tuple[str, int] | None = None
+        self._job: tuple[str, int | None] | None = None
         self._since = 0.0
 
     def is_alive(self) -> bool:
@@ -199,8 +215,19 @@ class _WorkerSlot:
         except ValueError:  # the supervisor's thread has closed it meanwhile
             return False
 
-    def watch(self, job: str, attempt: int) -> None:
-        """Remember since when the worker has had its job."""
+    def kill(self) -> None:
+        """End the worker at once."""
+        if self.is_alive():
+            self.process.kill()
+            self.process.join()
+
+    def watch(self, job: str, attempt: int | None) -> None:
+        """Remember since when the worker has had its job.
+
+        Args:
+            job: id of the job.
+            attempt: at the job. None: the job was deleted, and the worker has to let go of it.
+        """
         if self._job != (job, attempt):
             self._job, self._since = (job, attempt), time.monotonic()
 
