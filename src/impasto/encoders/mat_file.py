@@ -201,7 +201,7 @@ class _Reader:
     def _read_cells(
         self, parts: Iterator[tuple[int, memoryview]], count: int, depth: int
     ) -> list[Any]:
-        cells = []
+        cells: list[Any] = []
         for kind, body in parts:
             if kind != MATRIX or len(cells) == count:
                 raise MatFileError("a cell array's shape does not match its cells")

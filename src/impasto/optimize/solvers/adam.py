@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Canvas, Parameters, hold
-from impasto.engine.storage import Storage
-from impasto.optimize.solvers.solver import LEVELS, Evaluate
+from impasto.canvas.view import Parameters, hold
+from impasto.optimize.solvers.solver import LEVELS, Problem
 from impasto.recipe.tables import SolverChoice
 
 
@@ -21,22 +20,16 @@ class Adam:
     bias is corrected as that of Adam's moments is.
     """
 
-    def __init__(
-        self,
-        settings: SolverChoice,
-        canvas: Canvas,
-        start: Sequence[Tensor],
-        evaluate: Evaluate,
-        storage: Storage,
-    ) -> None:
+    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+        """Start from the parameters of a problem."""
         self._settings = settings
-        self._canvas = canvas
-        self._evaluate = evaluate
-        self._storage = storage
-        self._parameters: Parameters = hold([each.detach() for each in start], storage)
+        self._canvas = problem.canvas
+        self._evaluate = problem.evaluate
+        self._storage = storage = problem.storage
+        self._parameters: Parameters = hold([each.detach() for each in problem.start], storage)
         self._first = [storage.zeros(each) for each in self._parameters]
         self._second = [storage.zeros(each) for each in self._parameters]
-        shown = canvas.show(self._parameters)
+        shown = self._canvas.show(self._parameters)
         self._average = storage.zeros(shown) if settings.average else None
         self._steps = 0
         self._inherited = 0

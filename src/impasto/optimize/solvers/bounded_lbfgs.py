@@ -16,18 +16,16 @@ The initial inverse Hessian is a preconditioner that trusts coarse structure; se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Canvas, Parameters
-from impasto.engine.storage import Storage
+from impasto.canvas.view import Parameters
 from impasto.optimize.solvers.banded import Banded, count_numbers
 from impasto.optimize.solvers.precondition import emphasize_coarse, get_reach
-from impasto.optimize.solvers.solver import Evaluate
+from impasto.optimize.solvers.solver import Problem
 from impasto.recipe.tables import SolverChoice
 
 LEAST_CURVATURE = 1e-10
@@ -64,20 +62,14 @@ class BoundedLbfgs:
     FIRST_MOVE = 0.02
     """Mean change of a number in the first step, when no curvature is known."""
 
-    def __init__(
-        self,
-        settings: SolverChoice,
-        canvas: Canvas,
-        start: Sequence[Tensor],
-        evaluate: Evaluate,
-        storage: Storage,
-    ) -> None:
+    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+        """Start from the parameters of a problem."""
         self._settings = settings
-        self._canvas = canvas
-        self._evaluate = evaluate
-        self._storage = storage
-        self._banded = Banded(storage)
-        self._parameters = self._banded.hold([each.detach() for each in start])
+        self._canvas = problem.canvas
+        self._evaluate = problem.evaluate
+        self._storage = problem.storage
+        self._banded = Banded(problem.storage)
+        self._parameters = self._banded.hold([each.detach() for each in problem.start])
         self._losses: dict[str, float] = {}
         self._gradient = self._parameters
         self._pairs: list[Pair] = []

@@ -19,9 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.canvas.view import Canvas, Parameters, copy_to_memory
-from impasto.engine.storage import Storage
-from impasto.optimize.solvers.solver import Evaluate
+from impasto.canvas.view import Parameters, copy_to_memory
+from impasto.optimize.solvers.solver import Problem
 from impasto.recipe.tables import SolverChoice
 
 FlatVector = NDArray[np.float64]
@@ -37,19 +36,15 @@ class ScipyLbfgsb:
     The state lies in memory, whatever the storage.
     """
 
-    def __init__(
-        self,
-        settings: SolverChoice,
-        canvas: Canvas,
-        start: Sequence[Tensor],
-        evaluate: Evaluate,
-        storage: Storage,
-    ) -> None:
+    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+        """Start from the parameters of a problem."""
         self._settings = settings
-        self._canvas = canvas
-        self._evaluate = evaluate
-        self._device = storage.device
-        self._start: Parameters = [each.detach().to(self._device, copy=True) for each in start]
+        self._canvas = problem.canvas
+        self._evaluate = problem.evaluate
+        self._device = problem.storage.device
+        self._start: Parameters = [
+            each.detach().to(self._device, copy=True) for each in problem.start
+        ]
         self._best: Parameters = [each.clone() for each in self._start]
         self._lowest = float("inf")
         self._log: list[tuple[dict[str, float], Parameters]] = []
@@ -92,7 +87,8 @@ class ScipyLbfgsb:
 
     def _unflatten(self, point: FlatVector) -> Parameters:
         flat = torch.from_numpy(point.astype(np.float32)).to(self._device)
-        parts = flat.split([each.numel() for each in self._start])
+        sizes = [each.numel() for each in self._start]
+        parts = torch.split(flat, sizes)
         return [part.view_as(each) for part, each in zip(parts, self._start, strict=True)]
 
     def state(self) -> dict[str, Any]:

@@ -8,17 +8,37 @@ bit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
-from impasto.canvas.view import Parameters
+from impasto.canvas.view import Canvas, Parameters
+from impasto.engine.storage import Storage
 
 Evaluate = Callable[[Sequence[Tensor]], tuple[dict[str, float], Parameters]]
 """Losses by name (``total`` among them) and the gradient of the total, at some parameters."""
 
+
 LEVELS = 255.0
 """Learning rates are in 8-bit levels; parameters are in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a solver works on.
+
+    Attributes:
+        canvas: what is painted on.
+        start: the canvas's parameters to start from; they are not changed.
+        evaluate: losses and gradients at parameters.
+        storage: of everything as large as the parameters.
+    """
+
+    canvas: Canvas
+    start: Sequence[Tensor]
+    evaluate: Evaluate
+    storage: Storage
 
 
 class Solver(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor
 
@@ -13,11 +12,12 @@ from impasto.engine.storage import Storage
 from impasto.optimize.solvers.adam import Adam
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.solvers.scipy_lbfgsb import ScipyLbfgsb
-from impasto.optimize.solvers.solver import Evaluate, Solver
+from impasto.optimize.solvers.solver import Problem, Solver
 from impasto.optimize.solvers.torch_lbfgs import TorchLbfgs
 from impasto.recipe.recipe import Recipe
+from impasto.recipe.tables import SolverChoice
 
-SOLVERS: dict[str, Callable[..., Solver]] = {
+SOLVERS: dict[str, Callable[[SolverChoice, Problem], Solver]] = {
     "adam": Adam,
     "lbfgs": TorchLbfgs,
     "lbfgsb": ScipyLbfgsb,
@@ -33,16 +33,6 @@ def make_canvas(recipe: Recipe, image: Tensor, storage: Storage) -> PixelCanvas 
     return PixelCanvas(image.shape[3], image.shape[2], storage)
 
 
-def make_solver(
-    recipe: Recipe, canvas: Any, start: list[Tensor], evaluate: Evaluate, storage: Storage
-) -> Solver:
-    """Make the solver that a recipe asks for.
-
-    Args:
-        recipe: of the run.
-        canvas: what is painted on.
-        start: its parameters to start from.
-        evaluate: losses and gradients at parameters.
-        storage: of what is as large as the parameters.
-    """
-    return SOLVERS[recipe.solver.kind](recipe.solver, canvas, start, evaluate, storage)
+def make_solver(recipe: Recipe, problem: Problem) -> Solver:
+    """Make the solver that a recipe asks for."""
+    return SOLVERS[recipe.solver.kind](recipe.solver, problem)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Canvas, Parameters, copy_to_memory
-from impasto.engine.storage import Storage
-from impasto.optimize.solvers.solver import Evaluate
+from impasto.canvas.view import Parameters, copy_to_memory
+from impasto.optimize.solvers.solver import Problem
 from impasto.recipe.tables import SolverChoice
 
 
@@ -21,19 +19,15 @@ class TorchLbfgs:
     it with an empty history. The state lies in memory, whatever the storage.
     """
 
-    def __init__(
-        self,
-        settings: SolverChoice,
-        canvas: Canvas,
-        start: Sequence[Tensor],
-        evaluate: Evaluate,
-        storage: Storage,
-    ) -> None:
+    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+        """Start from the parameters of a problem."""
         self._settings = settings
-        self._canvas = canvas
-        self._evaluate = evaluate
-        self._device = storage.device
-        self._best: Parameters = [each.detach().to(self._device, copy=True) for each in start]
+        self._canvas = problem.canvas
+        self._evaluate = problem.evaluate
+        self._device = problem.storage.device
+        self._best: Parameters = [
+            each.detach().to(self._device, copy=True) for each in problem.start
+        ]
         self._parameters = [each.clone().requires_grad_() for each in self._best]
         self._lowest = float("inf")
         self._solver = self._make_solver()
