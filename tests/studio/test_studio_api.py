@@ -321,6 +321,35 @@ def test_the_reference_is_whole_and_from_nowhere_else(client):
     assert style.headers["content-type"].startswith("text/css")
 
 
+NAMES = """
+Canvas ClipInfo ContentTerm Data EncoderChoice Engine Health Job JobPage JobRequest Links Losses
+NamedHash NamedRecipe NeighborTerm OfJob OfStyle OfWord PaletteTerm PhotorealismTerm PictureInfo
+ProblemDetails Progress Recipe Recipes Restored Schedule SmoothnessTerm Solver Start Style StyleTerm
+Styles TemporalTerm Upload
+"""
+OPERATIONS = """
+create_v1_jobs_post events_v1_jobs__id__events_get figures_metrics_get health_healthz_get
+listed_v1_jobs_get mask_v1_jobs__id__masks__place__get one_v1_jobs__id__get
+photo_v1_jobs__id__photo_get preview_v1_jobs__id__preview_get recipes_v1_recipes_get
+remove_v1_jobs__id__delete restore_v1_restore_post result_v1_jobs__id__result_get
+resume_v1_jobs__id__resume_post schema_v1_recipes_schema_get sheet_v1_jobs__id__sheet_get
+stop_v1_jobs__id__stop_post style_v1_jobs__id__styles__place__get style_v1_styles__name__get
+styles_v1_styles_get thumbnail_v1_jobs__id__thumbnail_get
+"""
+
+
+def test_the_names_of_the_interface_stay_whatever_the_code_calls_them(client):
+    document = client.get("/openapi.json").json()
+    schemas = set(document["components"]["schemas"])
+    assert schemas >= set(NAMES.split())
+    assert not [name for name in schemas if name.endswith("Message")]
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    assert {each["operationId"] for each in operations} >= set(OPERATIONS.split())
+    references = re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(document))
+    assert set(references) <= schemas
+    assert "StyleTerm" in client.get("/v1/recipes/schema").json()["$defs"]
+
+
 def test_the_figures(tmp_path):
     with inside(tmp_path) as client:
         accepted(post(client))

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from impasto.recipe.recipe import Recipe
-from impasto.studio.http.schema import SCHEMA_SUFFIX, JobRequest
+from impasto.studio.http.schema import PUBLIC_NAMES, JobRequest
 from impasto.studio.problems import CODES
 
 _PREFIX = "#/components/schemas/"
@@ -43,7 +43,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template=f"{_PREFIX}{{model}}")
             schemas |= schema.pop("$defs", {})
             schemas[model.__name__] = schema
-        document = _shorten_names(document)
+        document = use_public_names(document)
         schemas = document["components"]["schemas"]
         # The recipe's own code reads it, and its messages name the field.
         recipe = {"$ref": f"{_PREFIX}Recipe"}
@@ -57,22 +57,24 @@ def build_document(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _shorten_names(document: dict[str, Any]) -> dict[str, Any]:
-    """Name the schemas without the suffix of their classes, which only the code needs."""
-    names = {name: name.removesuffix(SCHEMA_SUFFIX) for name in document["components"]["schemas"]}
+def use_public_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an OpenAPI document, or a JSON Schema, in which schemas have their public names."""
 
     def rename(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
             return {
-                (names.get(each, each) if key == "schemas" else each): rename(below, each)
+                PUBLIC_NAMES.get(each, each) if key in ("schemas", "$defs") else each: rename(
+                    below, each
+                )
                 for each, below in value.items()
             }
         if isinstance(value, list):
             return [rename(each) for each in value]
-        if key == "$ref":
-            return _PREFIX + names.get(value.removeprefix(_PREFIX), value.removeprefix(_PREFIX))
         if key == "title" and isinstance(value, str):
-            return names.get(value, value)
+            return PUBLIC_NAMES.get(value, value)
+        if key == "$ref" and isinstance(value, str):
+            place, _, name = value.rpartition("/")
+            return f"{place}/{PUBLIC_NAMES.get(name, name)}"
         return value
 
     renamed: dict[str, Any] = rename(document)

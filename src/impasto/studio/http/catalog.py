@@ -18,6 +18,7 @@ from starlette.datastructures import UploadFile
 from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
+from impasto.studio.http.api_document import use_public_names
 from impasto.studio.http.request_body import limit_upload_time
 from impasto.studio.http.routing import TheStudio, describe_problems
 from impasto.studio.http.schema import (
@@ -34,6 +35,19 @@ from impasto.studio.problems import Problem
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
+_RESTORE_PROBLEMS = (
+    "bad_request",
+    "too_large",
+    "over_limit",
+    "not_a_picture",
+    "no_record",
+    "bad_recipe",
+    "bad_input",
+    "wrong_type",
+    "slow_upload",
+    "too_many_uploads",
+    "no_resources",
+)
 
 
 @router.get("/recipes", name="recipes")
@@ -55,7 +69,7 @@ def get_recipes() -> Recipes:
 @router.get("/recipes/schema", name="schema")
 def get_recipe_schema() -> dict[str, Any]:
     """Return the JSON Schema of a recipe."""
-    return Recipe.model_json_schema()
+    return use_public_names(Recipe.model_json_schema())
 
 
 @router.get("/styles", name="styles")
@@ -110,10 +124,7 @@ def get_style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
             },
         }
     },
-    responses=describe_problems(
-        *("bad_request", "too_large", "over_limit", "not_a_picture", "no_record", "bad_recipe"),
-        *("bad_input", "wrong_type", "slow_upload", "too_many_uploads", "no_resources"),
-    ),
+    responses=describe_problems(*_RESTORE_PROBLEMS),
 )
 async def restore_recipe(request: Request, studio: TheStudio) -> Restored:
     """Return the recipe inside a finished picture."""

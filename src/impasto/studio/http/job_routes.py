@@ -52,9 +52,23 @@ BODY: dict[str, Any] = {
     }
 }
 _CREATE_PROBLEMS = (
-    *("bad_request", "not_found", "no_result", "slow_upload", "too_large", "over_limit"),
-    *("not_a_picture", "not_a_clip", "wrong_type", "bad_recipe", "bad_input", "bad_parameter"),
-    *("path_refused", "no_mask_network", "key_reused", "queue_full", "too_many_uploads"),
+    "bad_request",
+    "not_found",
+    "no_result",
+    "slow_upload",
+    "too_large",
+    "over_limit",
+    "not_a_picture",
+    "not_a_clip",
+    "wrong_type",
+    "bad_recipe",
+    "bad_input",
+    "bad_parameter",
+    "path_refused",
+    "no_mask_network",
+    "key_reused",
+    "queue_full",
+    "too_many_uploads",
     "no_resources",
 )
 

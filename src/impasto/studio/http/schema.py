@@ -9,8 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.studio.settings import MAX_PICTURES
 
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-SCHEMA_SUFFIX = "Message"
-"""Of classes whose schemas have the same name without it."""
+PUBLIC_NAMES = {
+    **{f"{name}Message": name for name in ("Job", "Links", "Losses", "Progress", "Style")},
+    **{f"{name}Choice": name for name in ("Canvas", "Engine", "Solver", "Start")},
+    **{f"{name}Choice": f"{name}Term" for name in ("Content", "Style", "Palette", "Neighbor")},
+    **{f"{name}Choice": f"{name}Term" for name in ("Smoothness", "Photorealism", "Temporal")},
+}
+"""Names of schemas over HTTP, by the names of their classes where those differ."""
 
 
 class Message(BaseModel):

@@ -19,8 +19,22 @@ from impasto.studio.queue.job_table import JobTable, add_to
 MAX_LOSSES = 4
 """Workers that a job may cost without making progress before it fails."""
 RECORD_COLUMNS = (
-    *("id", "state", "draft", "title", "spec", "key", "body", "created", "started", "ended"),
-    *("used", "progress", "width", "height", "preview", "problem"),
+    "id",
+    "state",
+    "draft",
+    "title",
+    "spec",
+    "key",
+    "body",
+    "created",
+    "started",
+    "ended",
+    "used",
+    "progress",
+    "width",
+    "height",
+    "preview",
+    "problem",
 )
 """Columns that are also stored in the job's folder, to list the job again if the table is lost."""
 
