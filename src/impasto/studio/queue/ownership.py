@@ -137,7 +137,7 @@ def write_private(target: Path, data: dict[str, Any]) -> None:
         ResourceError: it cannot be written.
     """
     with replace_atomically(target) as path:
-        path.touch(mode=0o600)
+        path.chmod(0o600)
         path.write_text(json.dumps(data), "utf-8")
 
 
