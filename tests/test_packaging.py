@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import os
 import re
@@ -10,6 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -64,6 +67,15 @@ def test_ci_runs_make_test_and_nothing_else():
     assert [line for line in lines if "make" in line] == ["exec make test"]
 
 
+def import_first(dotted: str) -> list[Any]:
+    """The module that a dotted name begins with, and the names of what is inside it."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        with contextlib.suppress(ModuleNotFoundError):
+            return [importlib.import_module(".".join(parts[:count])), *parts[count:]]
+    raise AssertionError(dotted)
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 120
 
@@ -85,6 +97,28 @@ def test_links_of_the_documents_lead_somewhere(page):
         file = page.parent / name if name else page
         assert file.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in list_anchors(file), f"{page.name}: {target}"
+
+
+def test_what_the_development_page_names_is_there():
+    text = (ROOT / "docs" / "development.md").read_text()
+    named = re.findall(r"`([\w./]+(?:\.py|/))(?::([\w.]+))?`", text)
+    assert len(named) > 60
+    for path, name in named:
+        if "NAME" in path:
+            continue
+        file = next((f for f in (ROOT / path, ROOT / "src" / "impasto" / path) if f.exists()), None)
+        inner = [f for f in (ROOT / "src" / "impasto").glob(f"*/{path}") if f.exists()]
+        assert file or inner, path
+        for part in name.split(".") if name else ():
+            found = rf"^\s*(?:def|class) {part}\b|^{part}(?::.*)? = "
+            assert re.search(found, file.read_text(), re.MULTILINE), f"{path}: {name}"
+
+
+def test_modules_named_in_the_documents_are_there():
+    for page in DOCUMENTS:
+        for dotted in re.findall(r"`(impasto(?:\.\w+)+)", page.read_text()):
+            module, *names = import_first(dotted)
+            assert all(hasattr(module, name) for name in names[:1]), f"{page.name}: {dotted}"
 
 
 def test_the_reference_is_that_of_the_code():

@@ -17,7 +17,7 @@ from impasto.recipe.recipe import Recipe
 
 
 class NetworkDraft:
-    """A :class:`impasto.optimize.optimizer_engine.Draft` by impasto's own network."""
+    """A :class:`impasto.optimize.draft.Draft` by impasto's own network."""
 
     def __init__(self, recipe: Recipe, network: PaintingNetwork) -> None:
         """Note what to paint with.
@@ -32,7 +32,7 @@ class NetworkDraft:
     def __call__(
         self, image: Tensor, photo: Picture, paintings: Sequence[Picture], regions: Regions
     ) -> Tensor:
-        """Repaint the photo; see :class:`impasto.optimize.optimizer_engine.Draft`."""
+        """Repaint the photo; see :class:`impasto.optimize.draft.Draft`."""
         request = PaintRequest(photo, paintings, regions, self._recipe)
         return self.network.paint(image.cpu(), [request]).to(image)
 

@@ -84,7 +84,7 @@ class ContentChoice(RecipeTable):
     """Weight of each layer, by its name."""
     normalization: Literal["mean", "sum", "half_sum", "paper", "relative"] = "mean"
     """What the squared differences of a layer are divided by, see
-    :func:`impasto.objective.losses.layer_losses.content_loss`."""
+    :func:`impasto.objective.losses.content.content_loss`."""
 
 
 class StyleChoice(RecipeTable):
@@ -106,7 +106,7 @@ class StyleChoice(RecipeTable):
     ``mean_std``: means and standard deviations. ``remd``: sampled features, by the relaxed earth
     mover's distance, together with means and covariances
     (:mod:`impasto.objective.losses.earth_mover`). ``neighbors``: each feature with the most similar
-    feature of the paintings (:mod:`impasto.objective.losses.nearest`). All but ``gram`` are
+    feature of the paintings (:mod:`impasto.objective.losses.neighbor_matching`). All but ``gram`` are
     relative to the painting and ignore ``gram`` and ``normalization``."""
     cost: Literal["cosine", "euclidean"] = "cosine"
     """Distance between two features for ``distance = "remd"``."""
@@ -114,7 +114,7 @@ class StyleChoice(RecipeTable):
     """What a Gram matrix is divided by: the number of positions, or of all values of the layer."""
     normalization: Literal["mean", "sum", "paper", "relative"] = "mean"
     """What the squared differences of Gram matrices are divided by, see
-    :func:`impasto.objective.losses.layer_losses.gram_loss`."""
+    :func:`impasto.objective.losses.gram.gram_loss`."""
     scale: Annotated[float, Field(ge=0.1, le=8)] = 1.0
     """Size of the painting relative to the result, as a ratio of the square roots of their areas.
     Values above 1 make strokes larger, values below 1 make them finer."""
