@@ -106,8 +106,8 @@ class StyleChoice(RecipeTable):
     ``mean_std``: means and standard deviations. ``remd``: sampled features, by the relaxed earth
     mover's distance, together with means and covariances
     (:mod:`impasto.objective.losses.earth_mover`). ``neighbors``: each feature with the most similar
-    feature of the paintings (:mod:`impasto.objective.losses.neighbor_matching`). All but ``gram`` are
-    relative to the painting and ignore ``gram`` and ``normalization``."""
+    feature of the paintings (:mod:`impasto.objective.losses.neighbor_matching`). All but ``gram``
+    are relative to the painting and ignore ``gram`` and ``normalization``."""
     cost: Literal["cosine", "euclidean"] = "cosine"
     """Distance between two features for ``distance = "remd"``."""
     gram: Literal["hw", "chw"] = "hw"
