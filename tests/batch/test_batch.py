@@ -495,7 +495,10 @@ def test_the_other_flags_reach_every_picture():
         (["photos", *QUICK[2:], "--style", "photos/note.txt"], "looks like text"),
         (["empty", *QUICK], "empty: no pictures found (1 other files)"),
         (["photos", *QUICK, "--format", "jpg", "--depth", "16"], "16 bits"),
-        (["photos", "--style", "painting.png", "-o", "painting.png"], "is a file, a folder"),
+        (
+            ["photos", "--style", "painting.png", "-o", "painting.png"],
+            "is a file, but the results need",
+        ),
         (["photos", *QUICK, "--record", "painting.png"], "not the record of a batch"),
         (["photos", *QUICK, "--weights", "none.h5"], "no weights file none.h5"),
         (["photos/a.png", *QUICK, "--watch"], "--watch requires a folder"),

@@ -64,7 +64,7 @@ def test_masks_with_strengths_are_kept_recorded_and_replayed(work, capsys):
     Path("far").mkdir()
     Path("m.png").rename("far/m.png")
     assert main(["replay", "out.png", "--quiet"]) == 2
-    assert "say where it is with --mask" in complaint(capsys)
+    assert "give its path with --mask" in complaint(capsys)
     assert replayed("out.png", "--mask", "far/m.png")
     assert main(["replay", "out.png", "--quiet", "--mask", mask("other.png", 0, 40)]) == 2
     assert "is not the mask that was used" in complaint(capsys)

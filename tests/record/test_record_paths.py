@@ -257,7 +257,7 @@ def test_a_record_alone_chooses_only_the_network_it_has_the_hash_of(
     assert "no hash of the network" in complaint(capsys)
     gift(painted_by(record, f"{root}/own.safetensors", "0" * 64))
     assert main([*replay, "--accept-changed"]) == 2
-    assert "is not the network this was made with; give it with --network" in complaint(capsys)
+    assert "is not the network that was used; give it with --network" in complaint(capsys)
     gift(painted_by(record, f"{root}/own.safetensors", hash_file(own)))
     assert main(replay) == 0
     made = Path("gift-replay.png").read_bytes()
@@ -285,7 +285,7 @@ def test_a_link_out_of_the_folder_is_not_followed(root, record, opened, target, 
     gift(begun_with(record, "mine.png"))
     assert main(["replay", "gift.png", "--quiet", "--accept-changed"]) == 2
     line = complaint(capsys)
-    assert "mine.png: is a link, but not to a file in its folder: say where it is with" in line
+    assert "mine.png: is a link to a file outside its folder: give its path with" in line
     assert not [path for path in opened if Path(path).name in ("mine.png", SECRET)]
 
 
