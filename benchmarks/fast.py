@@ -39,7 +39,7 @@ from impasto.evaluate.compare import (
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture, fit_within
 from impasto.network.codes import Atelier
-from impasto.network.export import PICTURE, STYLE, Quantize, export
+from impasto.network.export import PICTURE, STYLE, Quantize, export_graphs
 from impasto.network.network_files import read_painter
 from impasto.recipe.recipe import Recipe, load_recipe
 
@@ -194,7 +194,7 @@ def measure_int8(count: int) -> None:
     kinds: tuple[Quantize, ...] = ("none", "int8")
     for kind in kinds:
         folder = CACHE / f"onnx-{kind}"
-        export(read_painter(SHIPPED)[0], folder, quantize=kind)
+        export_graphs(read_painter(SHIPPED)[0], folder, quantize=kind)
         style, picture = (
             onnxruntime.InferenceSession(str(folder / name), options) for name in (STYLE, PICTURE)
         )

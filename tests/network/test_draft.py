@@ -247,7 +247,7 @@ def test_a_film_of_drafts():
 def test_export_takes_it_by_name(monkeypatch):
     """What export makes of a network, tests/test_export.py knows."""
     given = []
-    monkeypatch.setattr(export, "export", lambda *each, **_: given.extend(each) or [])
+    monkeypatch.setattr(export, "export_graphs", lambda *each, **_: given.extend(each) or [])
     assert main(["export", "draft"]) == 0
     (painter, folder), (shipped, _) = given, read_painter(network_file(None))
     assert str(folder) == "draft-onnx"

@@ -21,7 +21,7 @@ from PIL import Image
 from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.network import export as export_module
-from impasto.network.export import PICTURE, STYLE, Coding, Painting, quantize_kernels
+from impasto.network.export import PICTURE, STYLE, CodeGraph, PaintingGraph, quantize_kernels
 from impasto.network.network_files import read_painter
 from processes import running
 
@@ -46,7 +46,7 @@ def pictures(height, width):
 def test_the_graphs_give_what_pytorch_gives_at_any_size(exported):
     network, folder = exported
     painter, _ = read_painter(network)
-    coding, painting = Coding(painter.book).eval(), Painting(painter).eval()
+    coding, painting = CodeGraph(painter.book).eval(), PaintingGraph(painter).eval()
     style, picture = session(folder / STYLE), session(folder / PICTURE)
     for height, width in SIZES:
         photo, model = pictures(height, width)
@@ -65,7 +65,9 @@ def test_eight_bits_are_a_third_of_the_size_and_nearly_the_same_picture(
 ):
     network, folder = exported
     there = {"code": STYLE, "picture": PICTURE}  # tracing the network again takes half a minute
-    monkeypatch.setattr(export_module, "_graph", lambda *given: onnx.load(folder / there[given[2]]))
+    monkeypatch.setattr(
+        export_module, "_build_graph", lambda *given: onnx.load(folder / there[given[2]])
+    )
     assert main(["export", str(network), "-o", str(tmp_path), "--quantize", "int8"]) == 0
     photo, painting = pictures(*SIZES[1])
     made = []
@@ -195,7 +197,7 @@ def test_the_page_paints_what_pytorch_paints(exported, tmp_path, bits):
     size = (round(64 * scale), round(56 * scale))
     small = torch.nn.functional.interpolate(painting, size, mode="bicubic", antialias=True)
     with torch.no_grad():
-        expected = Painting(painter)(photo, Coding(painter.book)(small.clamp(0, 1)))
+        expected = PaintingGraph(painter)(photo, CodeGraph(painter.book)(small.clamp(0, 1)))
     found = levels[..., :3].transpose(2, 0, 1) / 255
     assert np.abs(found - expected[0].numpy()).mean() < 0.03
     assert np.abs(found - photo[0].numpy()).mean() > 0.1

@@ -8,7 +8,7 @@ from impasto.api.stylizer import Stylizer
 from impasto.image.files.decode import read_picture
 from impasto.network import runtime
 from impasto.network.codes import Atelier
-from impasto.network.grain import DEVIATION, PERIODS, SIDE, grain
+from impasto.network.grain import DEVIATION, PERIODS, SIDE, make_grain
 from impasto.network.network_files import read_painter, write_painter
 from impasto.recipe.recipe import load_recipe
 from impasto.video.engines.frame_engines import make_frame_engine
@@ -16,17 +16,17 @@ from impasto.video.engines.frame_settings import FrameSettings
 
 
 def test_a_tile_has_mean_zero_and_deviation_one_and_repeats_itself():
-    tile = grain(SIDE, SIDE)
+    tile = make_grain(SIDE, SIDE)
     assert tile.shape == (1, 1, SIDE, SIDE)
     assert abs(float(tile.mean())) < 1e-6
     assert float(tile.std(correction=0)) == pytest.approx(1, abs=1e-6)
-    larger = grain(SIDE + 40, SIDE + 30)
+    larger = make_grain(SIDE + 40, SIDE + 30)
     torch.testing.assert_close(larger[..., SIDE:, :30], tile[..., :40, :30], atol=0, rtol=0)
-    torch.testing.assert_close(grain(20, 30, 500, 700), tile[..., 500:520, 700:730])
+    torch.testing.assert_close(make_grain(20, 30, 500, 700), tile[..., 500:520, 700:730])
 
 
 def test_its_waves_have_the_periods_asked_for_and_octaves_are_alike():
-    power = torch.fft.fft2(grain(SIDE, SIDE)[0, 0].double()).abs().square() / SIDE**4
+    power = torch.fft.fft2(make_grain(SIDE, SIDE)[0, 0].double()).abs().square() / SIDE**4
     across = torch.fft.fftfreq(SIDE, dtype=torch.float64)
     frequency = torch.hypot(across[:, None], across)
     inside = (frequency * PERIODS[0] <= 1) & (frequency * PERIODS[1] >= 1)
@@ -84,7 +84,7 @@ def test_each_place_has_the_grain_of_its_styles_strength(loaded, monkeypatch):
     masks[0, :, :32], masks[1, :, 32:] = 1, 1
     amounts = torch.tensor([[1.0, 0.25]])
     loaded.paint(photo, torch.stack([code, code])[None], masks, grain=amounts)
-    wanted = DEVIATION * grain(48, 64).expand(1, 3, 48, 64).clone()
+    wanted = DEVIATION * make_grain(48, 64).expand(1, 3, 48, 64).clone()
     wanted[..., 32:] *= 0.25
     torch.testing.assert_close(seen[0], wanted, atol=1e-6, rtol=0)
 

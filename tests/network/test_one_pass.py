@@ -19,11 +19,11 @@ from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
 from impasto.network import runtime
 from impasto.network.code_painter import measure_code
-from impasto.network.grade import GRADE_NUMBERS, grade
+from impasto.network.grade import GRADE_NUMBERS, measure_grade
 from impasto.network.model import Painter
 from impasto.network.network_files import encode_paintings, read_painter, write_painter
 from impasto.network.one_pass import OnePassEngine
-from impasto.network.train.session import fitted_book
+from impasto.network.train.session import fit_book
 from impasto.optimize.optimizer_engine import OptimizerEngine
 
 
@@ -39,7 +39,7 @@ def network(tmp_path_factory):
     with torch.no_grad():
         painter.to_pixels.weight.normal_(0, 0.05)
         painter.reader[-1].weight *= 20
-    painter.book.load_state_dict(fitted_book(sorted(folder.glob("*.png")), 0).state_dict())
+    painter.book.load_state_dict(fit_book(sorted(folder.glob("*.png")), 0).state_dict())
     path = folder / "mine.safetensors"
     write_painter(painter.state_dict(), path, {})
     return path
@@ -200,7 +200,7 @@ def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, paint
     size = fit_painting((picture.width, picture.height), (512, 512), 1.0)
     image = canvas.picture_to_tensor(picture, *size, Storage(torch.device("cpu")))
     features = fit_painting((picture.width, picture.height), (384, 384), 1.0)
-    torch.testing.assert_close(code[-GRADE_NUMBERS:], grade(image)[0])
+    torch.testing.assert_close(code[-GRADE_NUMBERS:], measure_grade(image)[0])
     seen = loaded.code(canvas.picture_to_tensor(picture, *features, Storage(torch.device("cpu"))))
     torch.testing.assert_close(code[:-GRADE_NUMBERS], seen[:-GRADE_NUMBERS])
     large, larger = (measure_code(loaded, picture, (side, side)) for side in (1024, 2048))

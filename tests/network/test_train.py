@@ -19,19 +19,25 @@ from impasto.cli.commands.train_command import OWN_SIZES
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
-from impasto.network.color_map import COLOR_NUMBERS, color_map
-from impasto.network.grade import OCTAVES, grade
+from impasto.network.color_map import COLOR_NUMBERS, compute_color_map
+from impasto.network.grade import OCTAVES, measure_grade
 from impasto.network.grain import DEVIATION
 from impasto.network.network_files import KIND, network_file, read_own_paintings, read_painter
 from impasto.network.style_code import LAYERS
-from impasto.network.train import keeping
+from impasto.network.train import run_state
 from impasto.network.train import session as session_module
 from impasto.network.train import training_paintings as paintings_module
 from impasto.network.train import training_photos as photos_module
-from impasto.network.train.batches import Plan, draw_batch, drawn_ahead, introduced, learning_rate
-from impasto.network.train.session import Session, trainer_of
-from impasto.network.train.training_paintings import VARIANTS, Paintings, variant_of
-from impasto.network.train.training_photos import Photos, pictures_in
+from impasto.network.train.batches import (
+    TrainingPlan,
+    compute_learning_rate,
+    count_introduced,
+    draw_ahead,
+    draw_batch,
+)
+from impasto.network.train.session import Session, make_trainer
+from impasto.network.train.training_paintings import VARIANTS, Paintings, make_variant
+from impasto.network.train.training_photos import Photos, split_pictures
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(photos_module, "SQUARE", 72)
-    monkeypatch.setattr(session_module, "BOOK_OF", 4)
+    monkeypatch.setattr(session_module, "BOOK_PAINTINGS", 4)
     for module in (session_module, paintings_module):
         monkeypatch.setattr(module, "SIDES", (72, 64, 48))
 
@@ -70,7 +76,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path, capsys):
     assert main(arguments(folders, whole, "--steps", 6, "--sample-every", 6)) == 0
     # The horizon of the learning rate is what --steps says, so it stays the same; a signal comes
     # while the third step is worked on.
-    original = keeping.json.dumps
+    original = run_state.json.dumps
     seen = []
 
     def interrupted(record):
@@ -80,7 +86,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path, capsys):
         return original(record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keeping.json, "dumps", interrupted)
+        patch.setattr(run_state.json, "dumps", interrupted)
         assert main(arguments(folders, parts, "--steps", 6)) == 130
     assert len(seen) <= 4
     loud = [each for each in arguments(folders, parts, "--steps", 6) if each != "--quiet"]
@@ -104,7 +110,7 @@ from impasto.network.train import training_paintings as paintings
 from impasto.network.train import training_photos as photos
 from impasto.network.train import session
 from impasto.network.train import trainer as train
-photos.SQUARE, session.BOOK_OF = 72, 4
+photos.SQUARE, session.BOOK_PAINTINGS = 72, 4
 paintings.SIDES = session.SIDES = (72, 64, 48)
 draw = train.draw_batch
 def interrupted(plan, photos, paintings, step, rank=0):
@@ -146,16 +152,16 @@ def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
     states = [torch.load(w / "state.pt", weights_only=True) for w in (alone, both)]
     assert [state["step"] for state in states] == [1, 1]
     # The gradient of one step is the mean over the processes' batches, found here one by one.
-    trainer = session_module.trainer_of(
+    trainer = session_module.make_trainer(
         session_module.Session(
             folders / "photos", folders / "paintings", both, both / "painter.safetensors"
         ),
-        Plan(steps=1, batch=2, side=64),
+        TrainingPlan(steps=1, batch=2, side=64),
         torch.device("cpu"),
     )[0]
     for rank in (0, 1):
         batch = draw_batch(trainer.plan, trainer.photos, len(trainer.paintings), 0, rank)
-        (trainer.losses(batch)["total"] / 2).backward()
+        (trainer.compute_losses(batch)["total"] / 2).backward()
     expected = torch.nn.utils.get_total_norm(p.grad for p in trainer.painter.parameters())
     logged_norm = logged(both)[0]["gradient"]
     assert logged_norm == pytest.approx(float(expected), rel=1e-3)
@@ -163,8 +169,8 @@ def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
 
 
 def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
-    photos = Photos.of(pictures_in(folders / "photos")[0], tmp_path)
-    plan = Plan(batch=4, side=64)
+    photos = Photos.pack(split_pictures(folders / "photos")[0], tmp_path)
+    plan = TrainingPlan(batch=4, side=64)
     first, again, later, other = (
         draw_batch(plan, photos, 9, step, rank) for step, rank in ((3, 0), (3, 0), (4, 0), (3, 1))
     )
@@ -174,18 +180,20 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
     assert not torch.equal(first.photos, other.photos)
     assert first.photos.shape == (4, 3, 64, 64)
     assert 0 <= first.photos.min() < first.photos.max() <= 1
-    assert torch.equal(first.grained(), again.grained())
+    assert torch.equal(first.add_grain(), again.add_grain())
     assert not torch.equal(first.grain, later.grain)
-    grains = (first.grained() - first.photos).std(dim=(1, 2, 3))
+    grains = (first.add_grain() - first.photos).std(dim=(1, 2, 3))
     assert 0 < grains.min() < grains.max() < 2.5 * DEVIATION
     identities = draw_batch(plan, photos, 9, 7)
     assert identities.styles == []
-    assert torch.equal(identities.grained(), identities.photos)
+    assert torch.equal(identities.add_grain(), identities.photos)
 
 
 def test_a_painting_is_imitated_as_it_is_mirrored_and_in_grays():
     painting = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    made = [variant_of(painting, variant, index) for index in (0, 1) for variant in range(VARIANTS)]
+    made = [
+        make_variant(painting, variant, index) for index in (0, 1) for variant in range(VARIANTS)
+    ]
     (first, *_, gray), others = made[:VARIANTS], made[VARIANTS:]
     assert torch.equal(first, painting)
     assert torch.equal(gray, painting.mean(1, keepdim=True).expand(1, 3, 6, 8))
@@ -199,11 +207,13 @@ def test_nearly_gray_paintings_are_kept_as_pictures_can_be(tmp_path):
     for name in range(6):
         gray = generator.normal(200, 20, (80, 96, 1)) + generator.normal(0, 0.7, (80, 96, 3))
         Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
-    found = paintings_of(tmp_path, tmp_path / "cache").moments([(index, 0) for index in range(6)])
-    own = grade(torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    found = paintings_of(tmp_path, tmp_path / "cache").load_moments(
+        [(index, 0) for index in range(6)]
+    )
+    own = measure_grade(torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     for level in range(OCTAVES + 1):
         numbers = slice(level * COLOR_NUMBERS, (level + 1) * COLOR_NUMBERS)
-        matrix, _ = color_map(own[:, numbers], found.grade[:, numbers])
+        matrix, _ = compute_color_map(own[:, numbers], found.grade[:, numbers])
         assert bool(matrix.isfinite().all()), level
 
 
@@ -215,7 +225,7 @@ def paintings_of(folder, cache):
 
 def test_moments_are_kept_of_so_many_variants(folders, tmp_path, monkeypatch):
     def measured():
-        return paintings_of(folders / "paintings", tmp_path).moments([(3, 1)]).grade
+        return paintings_of(folders / "paintings", tmp_path).load_moments([(3, 1)]).grade
 
     expected = measured()
     (kept,) = tmp_path.iterdir()
@@ -232,15 +242,22 @@ def test_a_full_disk_is_told_in_a_line(folders, tmp_path):
     kept.unlink()
     kept.symlink_to("/dev/full")
     with pytest.raises(ResourceError, match="the disk is full"):
-        paintings.moments([(0, 0)])
+        paintings.load_moments([(0, 0)])
 
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
-    plan = Plan(doubling=10, batch=4, side=64)
-    assert [introduced(plan, 9, step) for step in (0, 9, 10, 39, 40, 10**6)] == [1, 1, 2, 8, 9, 9]
-    assert introduced(Plan(doubling=0), 9, 0) == 9
-    assert introduced(Plan(doubling=0), 2000, 0) == 2000
-    photos = Photos.of(pictures_in(folders / "photos")[0], tmp_path)
+    plan = TrainingPlan(doubling=10, batch=4, side=64)
+    assert [count_introduced(plan, 9, step) for step in (0, 9, 10, 39, 40, 10**6)] == [
+        1,
+        1,
+        2,
+        8,
+        9,
+        9,
+    ]
+    assert count_introduced(TrainingPlan(doubling=0), 9, 0) == 9
+    assert count_introduced(TrainingPlan(doubling=0), 2000, 0) == 2000
+    photos = Photos.pack(split_pictures(folders / "photos")[0], tmp_path)
     drawn = [draw_batch(plan, photos, 9, step).styles for step in (0, 1, 2, 12, 13, 14)]
     seen = [{painting for painting, _ in styles} for styles in drawn]
     assert seen[0] == seen[1] == seen[2] == {0}
@@ -249,18 +266,18 @@ def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
 
 @pytest.mark.parametrize("ahead", [0, 2, 9])
 def test_batches_drawn_ahead_come_in_order(ahead):
-    assert list(drawn_ahead(lambda step: step * step, range(2, 7), ahead)) == [4, 9, 16, 25, 36]
+    assert list(draw_ahead(lambda step: step * step, range(2, 7), ahead)) == [4, 9, 16, 25, 36]
     with pytest.raises(ZeroDivisionError):
-        list(drawn_ahead(lambda step: 1 // (step - 3), range(5), ahead))
+        list(draw_ahead(lambda step: 1 // (step - 3), range(5), ahead))
 
 
 def test_the_learning_rate_rises_and_falls_to_the_horizon():
-    plan = Plan(steps=1000, rate=1.0)
-    rates = [learning_rate(plan, step) for step in (0, 50, 100, 500, 999)]
+    plan = TrainingPlan(steps=1000, rate=1.0)
+    rates = [compute_learning_rate(plan, step) for step in (0, 50, 100, 500, 999)]
     assert rates[0] < rates[1] < rates[2]
     assert rates[2] > rates[3] > rates[4] > 0
-    longer = Plan(steps=2000, rate=1.0)
-    assert learning_rate(longer, 999) > rates[4]
+    longer = TrainingPlan(steps=2000, rate=1.0)
+    assert compute_learning_rate(longer, 999) > rates[4]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +302,9 @@ def test_bad_runs_are_told_in_a_line(folders, tmp_path, capsys, monkeypatch, fla
 def test_a_step_that_is_not_finite_is_skipped(folders, tmp_path, monkeypatch):
     from impasto.network.train import trainer as train_module
 
-    monkeypatch.setattr(train_module.losses, "roughness", lambda image: image.mean((1, 2, 3)) / 0)
+    monkeypatch.setattr(
+        train_module.losses, "compute_roughness_loss", lambda image: image.mean((1, 2, 3)) / 0
+    )
     assert main(arguments(folders, tmp_path, "--steps", 1)) == 0
     painter, _ = read_painter(tmp_path / "painter.safetensors")
     assert not painter.to_pixels.weight.any()
@@ -330,9 +349,9 @@ def held_out(root, network, painting="03.png"):
     """How far a network is from one painting, on photos that it was not trained on."""
     paintings, work = (root / "paintings" / painting,), root / "held-out"
     session = Session(root / "photos", paintings, work, work / "never.safetensors", network)
-    plan = Plan(side=64, batch=1, variants=OWN_SIZES)
-    trainer, *pictures = trainer_of(session, plan, torch.device("cpu"))
-    return trainer.held_out(*pictures)["total"]
+    plan = TrainingPlan(side=64, batch=1, variants=OWN_SIZES)
+    trainer, *pictures = make_trainer(session, plan, torch.device("cpu"))
+    return trainer.evaluate(*pictures)["total"]
 
 
 def test_the_normalization_alone_is_fitted_if_asked(folders, tmp_path):
@@ -455,7 +474,7 @@ def test_two_runs_do_not_share_a_folder(folders, tmp_path, capsys):
     with (tmp_path / "work" / "lock").open("wb") as file:
         assert lock_file(file)
         assert main(arguments(folders, tmp_path / "work", "--steps", 1)) == 2
-    assert "another training is at work here" in capsys.readouterr().err
+    assert "another training run is using this folder" in capsys.readouterr().err
     assert main(arguments(folders, tmp_path / "work", "--steps", 1)) == 0
 
 
@@ -465,7 +484,7 @@ def test_another_painting_of_the_same_name_and_size_is_another(tmp_path):
         path.parent.mkdir()
         Image.new("RGB", (64, 64), color).save(path)
     assert first.stat().st_size == second.stat().st_size
-    assert photos_module.fingerprint([first]) != photos_module.fingerprint([second])
+    assert photos_module.compute_fingerprint([first]) != photos_module.compute_fingerprint([second])
 
 
 def test_what_a_folder_lost_is_made_again_or_told(folders, tmp_path, capsys):
@@ -502,11 +521,11 @@ def test_pictures_that_cannot_be_read_are_passed_over(folders, tmp_path):
             (tmp_path / kind / path.name).write_bytes(content[: len(content) // (1 + index % 2)])
     assert main(arguments(tmp_path, tmp_path / "work", "--steps", 2, "--doubling", 0)) == 0
     (tmp_path / "photos" / "gone.jpg").symlink_to("nowhere.jpg")
-    photos, _ = pictures_in(tmp_path / "photos")
-    packed = Photos.of(photos, tmp_path / "work" / "cache")
+    photos, _ = split_pictures(tmp_path / "photos")
+    packed = Photos.pack(photos, tmp_path / "work" / "cache")
     assert 0 < len(packed) < len(photos)
-    with pytest.raises(InputError, match="none of its 2 pictures"):
-        photos_module.readable([tmp_path / "no.png", tmp_path / "nothing.png"], 1)
+    with pytest.raises(InputError, match="none of the 2 pictures"):
+        photos_module.read_next_picture([tmp_path / "no.png", tmp_path / "nothing.png"], 1)
     damaged = own_style(folders, tmp_path / "own", "--steps", 1)
     damaged[2] = str(tmp_path / "paintings" / "01.png")
     assert main(damaged) == 2
@@ -539,11 +558,11 @@ def current_umask():
 def test_of_few_pictures_one_is_held_out_too(tmp_path, count):
     for index in range(count):
         (tmp_path / f"{index}.avif").touch()
-    rest, held = pictures_in(tmp_path)
+    rest, held = split_pictures(tmp_path)
     assert len(rest) + len(held) == count
     assert rest
     assert held
     for path in list(tmp_path.iterdir())[1:]:
         path.unlink()
-    with pytest.raises(InputError, match="needs 2 at least"):
-        pictures_in(tmp_path)
+    with pytest.raises(InputError, match="requires at least 2"):
+        split_pictures(tmp_path)

@@ -20,7 +20,7 @@ from impasto.engine.storage import Storage
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
 from impasto.network import runtime
-from impasto.network.grade import GRADE_NUMBERS, grade
+from impasto.network.grade import GRADE_NUMBERS, measure_grade
 from impasto.network.network_files import network_file
 from impasto.network.one_pass import OnePassEngine
 from impasto.network.painting_network import PaintRequest, make_style_shares
@@ -178,7 +178,7 @@ def measure_code(
     code = measure_at(runtime.CODE_SIDE, loaded.code)
     if math.prod(size) <= runtime.CODE_SIDE**2:
         return code
-    strength = measure_at(runtime.WORK, lambda image, mask: grade(image, mask)[0])
+    strength = measure_at(runtime.WORK, lambda image, mask: measure_grade(image, mask)[0])
     return torch.cat([code[:-GRADE_NUMBERS], strength.to(code)])
 
 

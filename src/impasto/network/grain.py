@@ -1,8 +1,8 @@
-"""Something for strokes to begin from where a photo is flat.
+"""Add a little grain to photos, from which the network makes strokes in flat areas.
 
-The network knows no chance: an even wall stays even whatever the painting, or the blocks of the
-photo's JPEG become its strokes. So photos get a little grain before they are painted, which shows
-as the texture of the style. At the same place of what is painted it is always the same.
+The network is deterministic: an even wall would stay even in every style, or strokes would follow
+the JPEG blocks of the photo. With grain it gets the texture of the style. The grain is a fixed
+function of position.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 DEVIATION = 0.01
-"""Of grain in a photo in [0, 1]: less than is seen in the photo, enough to be painted."""
+"""Standard deviation of the grain in a photo in [0, 1]; invisible, but enough for strokes."""
 SIDE = 1536
-"""Pixels after which it repeats itself; few pictures have a longer side where they are painted."""
+"""Period of the grain in pixels; pictures are rarely painted at a larger size."""
 PERIODS = (3.0, 24.0)
-"""Pixels of its waves, every octave of them alike."""
+"""Shortest and longest wavelength in pixels; every octave has the same power."""
 
 
 @cache
-def _tile() -> Tensor:
+def _make_tile() -> Tensor:
+    """Make one period of the grain: [SIDE, SIDE], mean 0, standard deviation 1."""
     across, along = torch.meshgrid(
         torch.fft.fftfreq(SIDE),
         torch.fft.rfftfreq(SIDE),
@@ -36,20 +37,19 @@ def _tile() -> Tensor:
     return (tile - tile.mean()) / tile.std(correction=0)
 
 
-def grain(height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
-    """[1, 1, H, W] of mean 0 and deviation 1, to be added to every color alike; from any place of
-    it on."""
+def make_grain(height: int, width: int, top: int = 0, left: int = 0) -> Tensor:
+    """Make grain [1, 1, H, W] with mean 0 and standard deviation 1, from a position on."""
     rows = torch.arange(top, top + height) % SIDE
     columns = torch.arange(left, left + width) % SIDE
-    found: Tensor = _tile()[rows][:, columns]
-    return found[None, None]
+    part: Tensor = _make_tile()[rows][:, columns]
+    return part[None, None]
 
 
-def grained(images: Tensor, amount: Tensor | float = 1.0) -> Tensor:
-    """Pictures [N, 3, H, W] in [0, 1] with grain, not clamped.
+def add_grain(images: Tensor, amount: Tensor | float = 1.0) -> Tensor:
+    """Add the same grain to all channels, without clamping.
 
     Args:
-        images: the pictures.
-        amount: of :data:`DEVIATION`; one for all, or anything that spreads to [N, 1, H, W].
+        images: [N, 3, H, W] in [0, 1].
+        amount: factor of :data:`DEVIATION`: a number, or a tensor that broadcasts to [N, 1, H, W].
     """
-    return images + DEVIATION * amount * grain(*images.shape[2:]).to(images)
+    return images + DEVIATION * amount * make_grain(*images.shape[2:]).to(images)

@@ -26,7 +26,7 @@ from impasto.engine.storage import Storage
 from impasto.errors import ResourceError
 from impasto.image.picture import Picture
 from impasto.network import runtime
-from impasto.network.grade import SEEN
+from impasto.network.grade import REACH
 from impasto.network.painting_network import PaintingNetwork, PaintRequest, choose_network_colors
 from impasto.recipe.recipe import Recipe
 
@@ -236,5 +236,5 @@ def _estimate_bytes(size: tuple[int, int], masks: int, photos: int = 1) -> int:
     strokes = runtime.BYTES_PER_PIXEL * min(pixels, photos * runtime.WORK**2)
     needed += max(runtime.CODE_BYTES, strokes)
     if runtime.compute_work_scale(size) < 1:
-        needed += photos * STRIP_BYTES * size[0] * min(size[1], runtime.STRIP + 2 * SEEN)
+        needed += photos * STRIP_BYTES * size[0] * min(size[1], runtime.STRIP + 2 * REACH)
     return needed

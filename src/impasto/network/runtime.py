@@ -13,9 +13,9 @@ from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError
-from impasto.network.grade import SEEN, graded, grades_in_strips, padded
-from impasto.network.grain import grained
-from impasto.network.model import Painter, Style
+from impasto.network.grade import REACH, apply_grade, measure_grades_in_strips, pad_to_cells
+from impasto.network.grain import add_grain
+from impasto.network.model import Painter, StyleModulation
 from impasto.network.network_files import read_painter
 from impasto.network.style_code import LAYERS
 
@@ -97,7 +97,7 @@ class Runtime:
         dtype = self.painter.autocast
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             features = self._encoder(image)
-        return self.painter.book.measured(image, features, mask)[0]
+        return self.painter.book.measure_code(image, features, mask)[0]
 
     @torch.inference_mode()
     def paint(
@@ -130,17 +130,17 @@ class Runtime:
             InputError: the result is not finite.
         """
         where = None if masks is None else masks[None]
-        style = replace(self.painter.style(codes.to(self.device)), masks=where)
+        style = replace(self.painter.modulate(codes.to(self.device)), masks=where)
         whole = photo if like is None else like
         shrink = min(compute_work_scale(whole.shape[2:]), compute_work_scale(photo.shape[2:]))
         statistics = None
         if like is not None:
             small = _shrink(like, shrink).to(self.device)
-            statistics = self.painter.statistics(small, replace(style, masks=None))
+            statistics = self.painter.measure_statistics(small, replace(style, masks=None))
         strokes = self._paint_strokes(photo, shrink, style, statistics, grain)
         if shrink == 1:
             return _check_finite(strokes)
-        result = self._add_detail(photo, style, grades_in_strips(whole, STRIP, style.masks))
+        result = self._add_detail(photo, style, measure_grades_in_strips(whole, STRIP, style.masks))
         for channel in range(3):  # one by one, because that takes a third of the memory
             toned = result[:, channel : channel + 1]
             change = strokes[:, channel : channel + 1] - _shrink(toned, shrink)
@@ -151,7 +151,7 @@ class Runtime:
         self,
         photo: Tensor,
         shrink: float,
-        style: Style,
+        style: StyleModulation,
         statistics: Tensor | None,
         grain: Tensor | None,
     ) -> Tensor:
@@ -162,21 +162,23 @@ class Runtime:
             amounts = grain.to(self.device)[:, :, None, None]
             if there is not None:
                 amounts = (amounts * there).sum(1, keepdim=True)
-            small = grained(small, amounts)
+            small = add_grain(small, amounts)
         made: Tensor = self.painter(small, replace(style, masks=there), statistics)
         return made.clamp_(0, 1).to(photo.device)
 
-    def _add_detail(self, photo: Tensor, style: Style, own: Tensor) -> Tensor:
+    def _add_detail(self, photo: Tensor, style: StyleModulation, own: Tensor) -> Tensor:
         """Give photos whose grade is ``own`` their styles' grades, a strip of rows at a time."""
         result = torch.empty_like(photo)
         height, own = photo.shape[2], own.to(self.device)
         for start in range(0, height, STRIP):
-            first, stop = max(0, start - SEEN), min(height, start + STRIP)
-            rows = slice(first, stop + SEEN)
+            first, stop = max(0, start - REACH), min(height, start + STRIP)
+            rows = slice(first, stop + REACH)
             where = style.masks
             if where is not None:
-                where = padded(where[:, :, rows].to(self.device))
-            made = graded(padded(photo[:, :, rows].to(self.device)), own, style.grades, where)
+                where = pad_to_cells(where[:, :, rows].to(self.device))
+            made = apply_grade(
+                pad_to_cells(photo[:, :, rows].to(self.device)), own, style.grades, where
+            )
             result[:, :, start:stop] = made[:, :, start - first : stop - first, : photo.shape[3]]
         return result
 

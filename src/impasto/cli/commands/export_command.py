@@ -38,7 +38,7 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     from impasto.cli.options.output_files import check_targets
-    from impasto.network.export import PICTURE, STYLE, export
+    from impasto.network.export import PICTURE, STYLE, export_graphs
     from impasto.network.network_files import network_file, read_painter
 
     model = network_file(options.model)
@@ -48,6 +48,6 @@ def run(argv: list[str]) -> int:
         targets = [folder / name for name in (STYLE, PICTURE)]
         check_targets(targets, [model], overwrite=options.force)
     vgg = None if options.weights is None else Path(options.weights)
-    for path in export(painter, folder, quantize=options.quantize, vgg=vgg, say=say):
+    for path in export_graphs(painter, folder, quantize=options.quantize, vgg=vgg, say=say):
         say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

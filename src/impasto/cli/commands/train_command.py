@@ -192,11 +192,11 @@ def _add_common_flags(
 def run(argv: list[str]) -> int:
     """Train until the number of steps is reached or the user stops."""
     options = build_parser().parse_args(argv)
-    from impasto.network.train.batches import Plan
+    from impasto.network.train.batches import TrainingPlan
     from impasto.network.train.session import train
 
     session = _make_session(options)
-    chosen = {f.name: getattr(options, f.name, None) for f in fields(Plan)}
+    chosen = {f.name: getattr(options, f.name, None) for f in fields(TrainingPlan)}
     scratch = getattr(options, "scratch", False)
     chosen["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
     if options.kind == "style":
@@ -206,7 +206,7 @@ def run(argv: list[str]) -> int:
         chosen["doubling"] = (
             options.doubling or 0
         )  # a trained network does not need to start with few paintings
-    plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
+    plan = TrainingPlan(**{name: value for name, value in chosen.items() if value is not None})
     device, rank = _choose_process_device(options.device)
     quiet = options.quiet or rank > 0
     report = (lambda _: None) if quiet else say
@@ -281,12 +281,12 @@ def _make_session(options: argparse.Namespace) -> Any:
 def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bool) -> None:
     from impasto.cli.options.output_files import check_targets
     from impasto.errors import InputError
-    from impasto.network.train.session import wrote
+    from impasto.network.train.session import is_own_output
     from impasto.recipe.recipe import NETWORK_SUFFIX
 
     if output.suffix != NETWORK_SUFFIX:
         raise InputError(f"{output}: the name of a network's file must end in {NETWORK_SUFFIX}")
-    check_targets([output], inputs, overwrite=overwrite or wrote(work, output))
+    check_targets([output], inputs, overwrite=overwrite or is_own_output(work, output))
 
 
 def _format_losses(losses: dict[str, float], steps: int) -> str:

@@ -1,11 +1,13 @@
-"""What a training run asks for, and the batches and learning rates that follow from it.
+"""Plan a training run: its settings, batches and learning rates.
 
-A batch is a function of the seed and the step alone, so that a run that was stopped goes on as if
-it had not been. Of eight batches seven ask for the style of a painting, for a fifth of the photos
-blended with their own; the eighth asks for each photo's own style, which is to change nothing.
+A batch depends on the seed and the step only, so that a run that was stopped continues as if it had
+not been. Seven of eight batches ask for the styles of paintings; for a fifth of the photos, the
+style is blended with their own. The eighth batch asks for each photo's own style, which should
+change nothing.
 
-It begins with one painting, and they become twice as many again and again: of a few, strokes are
-learned in some hundred steps, and then which are whose; of all at once, their mean, which is none.
+Training starts with one painting, and their number doubles repeatedly. With a few paintings the
+network learns strokes within some hundred steps, and then learns to tell styles apart. With all
+paintings at once it would learn their mean, which has no strokes.
 """
 
 from __future__ import annotations
@@ -20,42 +22,44 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.network.grain import DEVIATION, SIDE, grain
+from impasto.network.grain import DEVIATION, SIDE, make_grain
 from impasto.network.train.training_paintings import VARIANTS
 from impasto.network.train.training_photos import Photos
 
 IDENTITY_EVERY = 8
-BLENDED = 0.2
-"""Share of the photos whose style is mixed with their own."""
+"""Steps from one batch of identities to the next."""
+BLENDED_SHARE = 0.2
+"""Share of the photos whose target style is blended with their own."""
 SHUFFLE = 10_007
-"""A prime: paintings are introduced in an order that has nothing to do with their names."""
-MOST_GRAIN = 2.0
-"""Of what pictures are painted with; the least is none, as frames are."""
+"""A prime that shuffles the order in which paintings are introduced."""
+LARGEST_GRAIN = 2.0
+"""Largest amount of grain, relative to that of painting; the smallest is 0, as for frames."""
 WARM_UP = 100
+"""Steps over which the learning rate rises."""
 LAST_RATE = 0.02
-"""Of the learning rate, at the horizon."""
+"""Learning rate at the horizon, relative to the largest."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Settings of a training run.
 
     Attributes:
-        steps: horizon of the learning rate's cosine; more of them on going on lengthen it.
-        batch: pairs a step and process.
-        side: of the crops, in pixels.
+        steps: horizon of the cosine of the learning rate; it may grow when a run continues.
+        batch: pairs per step and process.
+        side: side of the crops in pixels.
         rate: largest learning rate of AdamW.
-        seed: of batches and first weights.
-        variants: how many of each painting are imitated, see
-        :mod:`impasto.network.train.training_paintings`.
-        doubling: steps after which there are twice as many paintings, one at first, until all are
-            imitated; 0: all from the first.
-        fitted: ``all`` weights, or only what the gains and offsets of normalization are given
-            besides what the code asks for: enough to come closer to one painting.
-        precision: of convolutions: ``float32``, ``bfloat16``, or that where the device multiplies
-            it natively; weights, colors and sums are float32.
+        seed: seed of batches and initial weights.
+        variants: variants of each painting that are imitated, see
+            :mod:`impasto.network.train.training_paintings`.
+        doubling: steps after which the number of paintings doubles, from one to all. 0: all
+            paintings from the start.
+        fitted: ``all`` weights, or only ``normalization``: the biases of gains and offsets, which
+            suffice to come closer to one painting.
+        precision: precision of convolutions: ``float32``, ``bfloat16``, or ``auto`` for bfloat16 on
+            devices that multiply it natively. Weights, colors and sums are float32.
         deviation, covariance, content, similarity, structure, roughness, bounds, grid, identity:
-            loss weights.
+            weights of the losses.
     """
 
     steps: int = 20_000
@@ -80,14 +84,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """What is trained on at a step.
+    """The pairs of one training step.
 
     Attributes:
-        photos: crops [N, 3, S, S].
-        styles: which (painting, variant) each is to imitate; none for a batch of identities.
-        strengths: how far, [N].
-        grain: that they are painted with, [N, 1, S, S] of deviation 1, and ``amounts`` [N, 1, 1, 1]
-            of it.
+        photos: crops [N, 3, S, S] in [0, 1].
+        styles: (painting, variant) that each photo imitates. Empty: a batch of identities.
+        strengths: [N] in [0, 1], share of the style in its blend with the photo's own.
+        grain: [N, 1, S, S] with standard deviation 1.
+        amounts: [N, 1, 1, 1], factor of the grain.
     """
 
     photos: Tensor
@@ -96,66 +100,73 @@ class Batch:
     grain: Tensor
     amounts: Tensor
 
-    def grained(self) -> Tensor:
-        """The photos as they are painted."""
+    def add_grain(self) -> Tensor:
+        """Return the photos with grain, as the network paints them."""
         return self.photos + DEVIATION * self.amounts * self.grain
 
 
-def draw_batch(plan: Plan, photos: Photos, paintings: int, step: int, rank: int = 0) -> Batch:
-    """The batch of a step, the same whenever it is drawn.
+def draw_batch(
+    plan: TrainingPlan, photos: Photos, paintings: int, step: int, rank: int = 0
+) -> Batch:
+    """Draw the batch of a step, which is a function of the arguments.
 
     Args:
-        plan: of the run.
-        photos: to crop.
-        paintings: how many there are.
-        step: from 0.
-        rank: of the process that it is for; each has its own.
+        plan: settings of the run.
+        photos: photos to crop.
+        paintings: number of paintings.
+        step: step from 0.
+        rank: rank of the process; each process has batches of its own.
     """
     generator = torch.Generator().manual_seed(plan.seed + 1_000_003 * step + 7919 * rank)
 
-    def indices(limit: int) -> list[int]:
+    def draw_indices(limit: int) -> list[int]:
         return torch.randint(limit, (plan.batch,), generator=generator).tolist()
 
-    crops = [photos.crop(i, plan.side, generator) for i in indices(len(photos))]
-    known = introduced(plan, paintings, step)
-    chosen = [k * SHUFFLE % paintings for k in indices(known)]
-    styles = list(zip(chosen, indices(plan.variants), strict=True))
+    crops = [photos.crop(i, plan.side, generator) for i in draw_indices(len(photos))]
+    introduced = count_introduced(plan, paintings, step)
+    chosen = [k * SHUFFLE % paintings for k in draw_indices(introduced)]
+    styles = list(zip(chosen, draw_indices(plan.variants), strict=True))
     draws = torch.rand(2, plan.batch, generator=generator)
-    strengths = torch.where(draws[0] < BLENDED, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
-    places = zip(indices(SIDE), indices(SIDE), strict=True)
-    grains = torch.cat([grain(plan.side, plan.side, *place) for place in places])
-    amounts = MOST_GRAIN * torch.rand(plan.batch, 1, 1, 1, generator=generator)
+    strengths = torch.where(draws[0] < BLENDED_SHARE, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
+    places = zip(draw_indices(SIDE), draw_indices(SIDE), strict=True)
+    grains = torch.cat([make_grain(plan.side, plan.side, *place) for place in places])
+    amounts = LARGEST_GRAIN * torch.rand(plan.batch, 1, 1, 1, generator=generator)
     if step % IDENTITY_EVERY == IDENTITY_EVERY - 1:
         styles, amounts = [], torch.zeros_like(amounts)
     return Batch(torch.cat(crops), styles, strengths, grains, amounts)
 
 
-def introduced(plan: Plan, paintings: int, step: int) -> int:
-    """How many of the paintings are imitated at a step."""
+def count_introduced(plan: TrainingPlan, paintings: int, step: int) -> int:
+    """Count the paintings that are imitated at a step."""
     doublings = step // plan.doubling if plan.doubling else paintings.bit_length()
     return min(paintings, 1 << min(doublings, paintings.bit_length()))
 
 
-def drawn_ahead(
+def draw_ahead(
     draw: Callable[[int], Batch], steps: range, ahead: int
 ) -> Generator[Batch, None, None]:
-    """The batches of steps, in order; so many of them are drawn, by threads, before they are asked
-    for."""
+    """Yield the batches of steps in order, and draw some in threads before they are needed.
+
+    Args:
+        draw: draws the batch of a step.
+        steps: steps to draw.
+        ahead: number of batches, and of threads. 0: no threads.
+    """
     if not ahead:
         yield from map(draw, steps)
         return
     with ThreadPoolExecutor(ahead) as pool:
-        waiting: deque[Future[Batch]] = deque()
+        queue: deque[Future[Batch]] = deque()
         for step in steps:
-            waiting.append(pool.submit(draw, step))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            queue.append(pool.submit(draw, step))
+            if len(queue) > ahead:
+                yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()
 
 
-def learning_rate(plan: Plan, step: int) -> float:
-    """Rising over the first steps, then a cosine down to a fiftieth at the horizon."""
+def compute_learning_rate(plan: TrainingPlan, step: int) -> float:
+    """Compute the learning rate of a step: a linear rise, then a cosine down to a fiftieth."""
     rise = min(1.0, (step + 1) / WARM_UP)
     share = min(1.0, step / plan.steps)
     return plan.rate * rise * (LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * share)) / 2)

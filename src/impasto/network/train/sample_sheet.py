@@ -1,4 +1,4 @@
-"""Sheets of samples of a training run: held-out photos in the styles of held-out paintings."""
+"""Draw sample sheets of a training run: held-out photos in the styles of held-out paintings."""
 
 from __future__ import annotations
 
@@ -9,44 +9,53 @@ import torch
 from PIL import Image
 
 from impasto.image.files.atomic import make_folder, replace_atomically
-from impasto.network.grain import grained
+from impasto.network.grain import add_grain
 from impasto.network.model import Painter
 from impasto.network.train.trainer import Trainer
 from impasto.network.train.training_paintings import Paintings
-from impasto.network.train.training_photos import Photos, as_batch, readable
+from impasto.network.train.training_photos import Photos, read_next_picture, to_batch
 from impasto.record.contact_sheet import ContactSheet
 
 SHEET = (4, 7)
-"""Photos and paintings."""
+"""Photos (columns) and paintings (rows)."""
 
 
 @torch.no_grad()
 def write_samples(trainer: Trainer, photos: Photos, paintings: Paintings, folder: Path) -> None:
-    """A sheet of held-out photos in the styles of held-out paintings, by the averaged network.
+    """Write a sheet of held-out photos in the styles of held-out paintings.
+
+    The pictures are painted by the averaged network.
+
+    Args:
+        trainer: trainer of the run.
+        photos, paintings: held-out pictures.
+        folder: folder of the sheets; the file is named after the step.
 
     Raises:
         ResourceError: the folder cannot be written or the disk is full.
     """
     across, down = (
-        min(wanted, have) for wanted, have in zip(SHEET, (len(photos), len(paintings)), strict=True)
+        min(most, count) for most, count in zip(SHEET, (len(photos), len(paintings)), strict=True)
     )
     painter = Painter().to(trainer.device)
     painter.load_state_dict(trainer.averaged)
-    chosen = [k * len(photos) // across for k in range(across)]
+    columns = [k * len(photos) // across for k in range(across)]
     cell = photos.squares.shape[1:3]
     sheet = ContactSheet((cell[1], cell[0]), across + 1, (down + 1) * (across + 1))
-    for column, index in enumerate(chosen):
+    for column, index in enumerate(columns):
         sheet.place(column + 1, "", Image.fromarray(np.asarray(photos.squares[index])))
     for row in range(down):
         index = row * len(paintings) // down
         place = (row + 1) * (across + 1)
-        sheet.place(place, "", readable(paintings.paths, index).to_pil())
-        code = paintings.book.code(paintings.moments([(index, 0)]))
-        style = painter.style(code[:, None])
-        for column, photo in enumerate(chosen):
-            content = as_batch(photos.squares[photo]).to(trainer.device)
-            made = painter(grained(content), style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
-            picture = Image.fromarray(np.rint(made * 255).astype(np.uint8))
+        sheet.place(place, "", read_next_picture(paintings.paths, index).to_pil())
+        code = paintings.book.encode(paintings.load_moments([(index, 0)]))
+        style = painter.modulate(code[:, None])
+        for column, photo in enumerate(columns):
+            content = to_batch(photos.squares[photo]).to(trainer.device)
+            result = (
+                painter(add_grain(content), style)[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+            )
+            picture = Image.fromarray(np.rint(result * 255).astype(np.uint8))
             sheet.place(place + column + 1, "", picture)
     make_folder(folder)
     with replace_atomically(folder / f"{trainer.step:07d}.jpg") as temporary:

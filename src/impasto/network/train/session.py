@@ -1,4 +1,4 @@
-"""A training run on disk: caches, checkpoint, log, sample sheets, and the network so far."""
+"""Run a training session with its files: caches, state, log, sample sheets and the network."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ from impasto.network.network_files import (
     write_painter,
 )
 from impasto.network.style_code import LAYERS, CodeBook, PictureMoments
-from impasto.network.train.batches import Plan
-from impasto.network.train.keeping import Log, alone_in, read_state, write_state
+from impasto.network.train.batches import TrainingPlan
+from impasto.network.train.run_state import TrainingLog, lock_folder, read_state, write_state
 from impasto.network.train.sample_sheet import write_samples
 from impasto.network.train.trainer import Trainer
-from impasto.network.train.training_paintings import SIDES, Paintings, moments_of
+from impasto.network.train.training_paintings import SIDES, Paintings, measure_picture
 from impasto.network.train.training_photos import (
     Photos,
-    as_batch,
-    fingerprint,
-    on_shorter_side,
-    pictures_in,
-    readable,
+    compute_fingerprint,
+    read_next_picture,
+    resize_shorter_side,
+    split_pictures,
+    to_batch,
 )
 
-BOOK_OF = 160
-"""Paintings that the code book is fitted on."""
+BOOK_PAINTINGS = 160
+"""Paintings that the code book is fitted to."""
 STATE = "state.pt"
-WRITTEN = "written.txt"
-"""Files that the run wrote its network to, and may write over."""
+OUTPUTS = "written.txt"
+"""File that lists where the run has written its network, and may overwrite it."""
 FIXED = ("batch", "side", "seed", "variants", "doubling", "fitted")
-"""Settings that a run keeps: its batches, or what it trains, depend on them."""
+"""Settings that cannot change when a run continues."""
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Session:
-    """Where a run reads and writes.
+    """The files of a training run.
 
     Attributes:
-        photos: a folder of pictures.
-        paintings: likewise; or the only ones that the network is for.
-        work: folder of everything the run keeps: ``cache/``, ``state.pt``, ``log.jsonl``,
-            ``samples/``, ``book.safetensors``.
-        output: the network file, rewritten with every checkpoint.
-        base: a network file to begin with; none: random weights.
-        checkpoint_every, sample_every: steps.
+        photos: folder of photos.
+        paintings: folder of paintings; or the only paintings that the network is for.
+        work: folder of the run's own files: ``cache/``, ``state.pt``, ``log.jsonl``, ``samples/``
+            and ``book.safetensors``.
+        output: network file, rewritten with every checkpoint.
+        base: network file to start from. None: random weights.
+        checkpoint_every: steps between checkpoints.
+        sample_every: steps between sample sheets.
     """
 
     photos: Path
@@ -74,50 +75,56 @@ class Session:
 
 
 def train(
-    session: Session, plan: Plan, device: torch.device, say: Say, rank: int = 0
+    session: Session, plan: TrainingPlan, device: torch.device, say: Say, rank: int = 0
 ) -> Generator[dict[str, float], None, None]:
-    """Begin a run, or go on with the one in the session's folder; yields every step's losses.
+    """Start a run, or continue the one in the session's folder; yield the losses of every step.
 
-    Closing the generator stops the run and keeps where it stands.
+    Closing the generator stops the run and saves its state.
 
     Args:
-        session: the folders.
-        plan: the settings; a run that goes on may have other weights, rates and numbers of steps,
-            but not other pictures.
-        device: to train on.
-        say: told what is being done before the first step.
-        rank: of this process, where several train together; only the first one writes.
+        session: the files.
+        plan: the settings. A run may continue with other weights, rates and numbers of steps, but
+            not with other pictures.
+        device: device to train on.
+        say: called with one line for each thing done before the first step.
+        rank: rank of this process among several; only rank 0 writes.
 
     Raises:
         ImageError: a painting that the network is for cannot be read.
-        InputError: folders without pictures; the session's folder is another run's, or one is at
-            work there.
-        WeightsError: the network to begin with is missing or damaged.
+        InputError: a folder has no pictures, or the work folder belongs to another run or is in
+            use.
+        WeightsError: the network to start from is missing or damaged.
         ResourceError: the disk is full.
     """
-    run = _identity(session, plan)
-    with nullcontext() if rank else alone_in(session.work):
+    run = _identify_run(session, plan)
+    with nullcontext() if rank else lock_folder(session.work):
         state = read_state(session.work / STATE, run)
-        trainer, photos, paintings = trainer_of(session, plan, device, say, rank)
+        trainer, photos, paintings = make_trainer(session, plan, device, say, rank)
         if state is not None:
             trainer.restore(state)
-            there = "; ask for more steps to continue" if trainer.step >= plan.steps else ""
-            say(f"going on from step {trainer.step}{there}")
-        yield from _recorded(session, run, trainer, photos, paintings)
+            hint = "; ask for more steps to continue" if trainer.step >= plan.steps else ""
+            say(f"continuing from step {trainer.step}{hint}")
+        yield from _run_and_record(session, run, trainer, photos, paintings)
 
 
-def trainer_of(
+def make_trainer(
     session: Session,
-    plan: Plan,
+    plan: TrainingPlan,
     device: torch.device,
     say: Say = lambda _: None,
     rank: int = 0,
 ) -> tuple[Trainer, Photos, Paintings]:
-    """A trainer at step 0, and what is held out; arguments and errors as of :func:`train`."""
+    """Make a trainer at step 0, and load its data.
+
+    Arguments and errors are those of :func:`train`.
+
+    Returns:
+        The trainer, and the held-out photos and paintings.
+    """
     torch.manual_seed(plan.seed)
     painter = Painter() if session.base is None else read_painter(session.base)[0]
-    with _first_in_turn(rank):
-        data = _data(session, painter, plan, device, say)
+    with _run_rank_zero_first(rank):
+        data = _load_data(session, painter, plan, device, say)
     (photos, held_photos), (paintings, held_paintings) = data
     encoder = paintings.encoder
     trainer = Trainer(plan, painter.to(device), encoder, photos, paintings, rank=rank)
@@ -125,60 +132,66 @@ def trainer_of(
 
 
 @contextmanager
-def _first_in_turn(rank: int) -> Iterator[None]:
-    """What the first of several processes does before the others, which then find its files."""
-    if _together() and rank > 0:
+def _run_rank_zero_first(rank: int) -> Iterator[None]:
+    """Run a block in the process of rank 0 first; the others then find its files."""
+    if _is_distributed() and rank > 0:
         torch.distributed.barrier()
     yield
-    if _together() and rank == 0:
+    if _is_distributed() and rank == 0:
         torch.distributed.barrier()
 
 
-def _together() -> bool:
+def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
-def _data(
-    session: Session, painter: Painter, plan: Plan, device: torch.device, say: Say
+def _load_data(
+    session: Session, painter: Painter, plan: TrainingPlan, device: torch.device, say: Say
 ) -> tuple[list[Photos], list[Paintings]]:
-    """Photos and paintings, to train on and held out; the painter's code book is set."""
-    photos = pictures_in(session.photos)
-    if isinstance(session.paintings, tuple):  # all are trained on, and judged by
+    """Load photos and paintings, for training and held out, and set the painter's code book.
+
+    Returns:
+        Photos for training and held out; paintings for training and held out.
+    """
+    photos = split_pictures(session.photos)
+    if isinstance(session.paintings, tuple):  # all are used for training and for evaluation
         for path in session.paintings:
-            read_picture(path)  # complains of it before any work
+            read_picture(path)  # reports damaged files before any work
         paintings = list(session.paintings), list(session.paintings)
     else:
-        paintings = pictures_in(session.paintings)
-    given = format_count(len(photos[0]), "photo"), format_count(len(paintings[0]), "painting")
-    say(f"{', '.join(given)}; packing what is not packed yet")
+        paintings = split_pictures(session.paintings)
+    counts = format_count(len(photos[0]), "photo"), format_count(len(paintings[0]), "painting")
+    say(f"{', '.join(counts)}; packing new ones into the cache")
     cache = session.work / "cache"
-    packed = [Photos.of(paths, cache) for paths in photos]
+    packed = [Photos.pack(paths, cache) for paths in photos]
     if session.base is None:
-        painter.book.load_state_dict(_book(session, paintings[0], plan, say))
+        painter.book.load_state_dict(_load_book(session, paintings[0], plan, say))
     book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
     return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
 
 
-def _identity(session: Session, plan: Plan) -> dict[str, Any]:
-    """What makes a run this one: to go on with another's state would be to mix them."""
+def _identify_run(session: Session, plan: TrainingPlan) -> dict[str, Any]:
+    """List the facts that identify a run; its state cannot continue with others."""
     settings = asdict(plan)
 
-    def all_in(folder: Path) -> str:
-        rest, held = pictures_in(folder)
-        return fingerprint([*rest, *held])
+    def hash_folder(folder: Path) -> str:
+        rest, held = split_pictures(folder)
+        return compute_fingerprint([*rest, *held])
 
-    given, base = session.paintings, session.base
+    paintings, base = session.paintings, session.base
     return {
-        "photos": all_in(session.photos),
-        "paintings": fingerprint(given) if isinstance(given, tuple) else all_in(given),
+        "photos": hash_folder(session.photos),
+        "paintings": compute_fingerprint(paintings)
+        if isinstance(paintings, tuple)
+        else hash_folder(paintings),
         "weights to begin with": "" if base is None else hash_file(check_network_file(base)),
         "grain": [DEVIATION, SIDE, *PERIODS],
-        "processes": torch.distributed.get_world_size() if _together() else 1,
+        "processes": torch.distributed.get_world_size() if _is_distributed() else 1,
         **{name: settings[name] for name in FIXED},
     }
 
 
-def _recorded(
+def _run_and_record(
     session: Session,
     run: dict[str, Any],
     trainer: Trainer,
@@ -188,14 +201,14 @@ def _recorded(
     if trainer.rank > 0:
         yield from trainer.run(trainer.plan.steps)
         return
-    log, last = Log(session.work / "log.jsonl", trainer.step), trainer.plan.steps
-    if trainer.step >= last:  # the file may be wanted under another name
+    log, last = TrainingLog(session.work / "log.jsonl", trainer.step), trainer.plan.steps
+    if trainer.step >= last:  # the output may have another name now
         save(session, run, trainer)
     for losses in trainer.run(last):
         step = trainer.step
         if step % session.sample_every == 0 or step == last:
-            found = trainer.held_out(photos, paintings)
-            losses |= {f"held_out_{name}": value for name, value in found.items()}
+            held_out = trainer.evaluate(photos, paintings)
+            losses |= {f"held_out_{name}": value for name, value in held_out.items()}
             write_samples(trainer, photos, paintings, session.work / "samples")
         log.write(losses)
         if step % session.checkpoint_every == 0 or step == last:
@@ -208,32 +221,37 @@ def _recorded(
 
 
 def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
-    """Write checkpoint and network, each whole or not at all."""
-    write_state(session.work / STATE, run, trainer.state())
+    """Write the state and the network of a run, each atomically."""
+    write_state(session.work / STATE, run, trainer.get_state())
     about = {**asdict(trainer.plan), "steps": trainer.step}
-    if not wrote(session.work, session.output):  # noted first: a kill may come between
-        before = _written(session.work)
-        lines = "".join(f"{path}\n" for path in [*before, str(session.output.resolve())])
-        write_atomically(session.work / WRITTEN, lines.encode())
+    if not is_own_output(
+        session.work, session.output
+    ):  # recorded first, because the process may be killed in between
+        outputs = _list_outputs(session.work)
+        lines = "".join(f"{path}\n" for path in [*outputs, str(session.output.resolve())])
+        write_atomically(session.work / OUTPUTS, lines.encode())
     own = session.paintings if isinstance(session.paintings, tuple) else ()
     write_painter(trainer.averaged, session.output, about, encode_paintings(own))
 
 
-def wrote(work: Path, output: Path) -> bool:
-    """Whether a file is one that the run in a folder writes its network to."""
-    return str(output.resolve()) in _written(work)
+def is_own_output(work: Path, output: Path) -> bool:
+    """Tell whether a file is one to which the run in a folder has written its network."""
+    return str(output.resolve()) in _list_outputs(work)
 
 
-def _written(work: Path) -> list[str]:
-    note = work / WRITTEN
-    return note.read_text().splitlines() if note.exists() else []
+def _list_outputs(work: Path) -> list[str]:
+    path = work / OUTPUTS
+    return path.read_text().splitlines() if path.exists() else []
 
 
-def _book(
-    session: Session, paintings: Sequence[Path], plan: Plan, say: Say
+def _load_book(
+    session: Session, paintings: Sequence[Path], plan: TrainingPlan, say: Say
 ) -> dict[str, torch.Tensor]:
-    """The code book of the run, fitted on some of its paintings if there is none yet; for
-    paintings named one by one, too few for a book, impasto's own."""
+    """Load the code book of the run, or fit it to some of its paintings.
+
+    A few paintings that are named one by one are not enough for a book; they use that of the
+    network that is part of impasto.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
@@ -242,30 +260,30 @@ def _book(
 
     path = session.work / "book.safetensors"
     if not path.exists():
-        say("measuring what paintings are like")
-        book = fitted_book(paintings, plan.seed)
+        say("fitting the code book to the paintings")
+        book = fit_book(paintings, plan.seed)
         make_folder(session.work)
         write_atomically(path, save(book.state_dict()))
     try:
         return load_file(path)
     except SafetensorError:
-        raise InputError(f"{path}: is damaged; without it the run measures anew") from None
+        raise InputError(f"{path}: is damaged; delete it to fit the code book again") from None
 
 
-def fitted_book(paintings: Sequence[Path], seed: int) -> CodeBook:
-    """A code book of some of the paintings, drawn by the seed."""
+def fit_book(paintings: Sequence[Path], seed: int) -> CodeBook:
+    """Fit a code book to some of the paintings, which the seed chooses."""
     book, encoder = CodeBook(), load_encoder("vgg19", LAYERS)
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(paintings), generator=generator)[:BOOK_OF].tolist()
-    found = []
-    for index in chosen:
-        picture = on_shorter_side(readable(paintings, index), SIDES[1])
-        found.append(moments_of(as_batch(picture.pixels), encoder, book))
+    indices = torch.randperm(len(paintings), generator=generator)[:BOOK_PAINTINGS].tolist()
+    moments = []
+    for index in indices:
+        picture = resize_shorter_side(read_next_picture(paintings, index), SIDES[1])
+        moments.append(measure_picture(to_batch(picture.pixels), encoder, book))
     book.fit(
         PictureMoments(
-            [torch.cat(layer) for layer in zip(*(m.means for m in found), strict=True)],
-            [torch.cat(layer) for layer in zip(*(m.seconds for m in found), strict=True)],
-            torch.cat([m.grade for m in found]),
+            [torch.cat(layer) for layer in zip(*(m.means for m in moments), strict=True)],
+            [torch.cat(layer) for layer in zip(*(m.seconds for m in moments), strict=True)],
+            torch.cat([m.grade for m in moments]),
         )
     )
     return book

@@ -1,4 +1,4 @@
-"""Training of the one-pass network: its losses, one step after the other."""
+"""Train the one-pass network step by step."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ from impasto.engine.hardware import choose_autocast
 from impasto.network.model import Painter
 from impasto.network.style_code import PictureMoments
 from impasto.network.train import training_losses as losses
-from impasto.network.train.batches import Batch, Plan, draw_batch, drawn_ahead, learning_rate
+from impasto.network.train.batches import (
+    Batch,
+    TrainingPlan,
+    compute_learning_rate,
+    draw_ahead,
+    draw_batch,
+)
 from impasto.network.train.training_paintings import Paintings
 from impasto.network.train.training_photos import Photos
 
 CONTENT_LAYERS = {"relu4_1": 1.0, "relu3_1": 0.3}
 SIMILARITY_LAYER = "relu4_1"
 COVARIANCE_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
-"""Of the layers; a crop has few positions for the covariance of the deepest."""
-AHEAD = 8
-"""Batches that are drawn before a GPU asks for them."""
+"""Weights of the layers; a crop has few places for the covariance of the deepest one."""
+BATCHES_AHEAD = 8
+"""Batches that are drawn before a GPU needs them."""
 
 
 class Trainer:
-    """A network being trained, its running average, and where in the run it is."""
+    """Trains a network, and keeps the running average of its weights."""
 
     def __init__(
         self,
-        plan: Plan,
+        plan: TrainingPlan,
         painter: Painter,
         encoder: Encoder,
         photos: Photos,
@@ -41,15 +47,15 @@ class Trainer:
         rank: int = 0,
         average: float = 0.998,
     ) -> None:
-        """Begin at step 0.
+        """Start at step 0.
 
         Args:
             plan: the settings.
-            painter: to be trained, with a fitted code book, on the device to train on.
+            painter: network to train, with a fitted code book, on the device to train on.
             encoder: VGG-19 with the taps of code and content, on the same device.
-            photos: to repaint.
-            paintings: to imitate.
-            rank: of this process, where several train together by torch.distributed.
+            photos: photos to paint.
+            paintings: paintings to imitate.
+            rank: rank of this process, if several train together with torch.distributed.
             average: decay of the running average of the weights.
         """
         self.plan, self.painter, self.encoder = plan, painter, encoder
@@ -62,84 +68,88 @@ class Trainer:
         painter.normalization.requires_grad_(True)
         self._fitted = [p for p in painter.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(self._fitted, plan.rate, weight_decay=1e-4)
-        together = torch.distributed.is_available() and torch.distributed.is_initialized()
-        forward = _Forward(painter)
-        # Buffers are the code book, the same everywhere; the first process also paints alone.
+        is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        forward = _PaintWithCodes(painter)
+        # Buffers need no synchronization: the code book is the same in all processes.
         self._forward: nn.Module = (
-            DistributedDataParallel(forward, forward_sync_buffers=False) if together else forward
+            DistributedDataParallel(forward, forward_sync_buffers=False)
+            if is_distributed
+            else forward
         )
 
     def run(self, until: int) -> Iterator[dict[str, float]]:
-        """Train up to a step; yields each step's losses, among them ``step`` and ``rate``."""
+        """Train up to a step; yield each step's losses, ``step``, ``rate`` and ``gradient``."""
 
         def draw(step: int) -> Batch:
             return draw_batch(self.plan, self.photos, len(self.paintings), step, self.rank)
 
-        ahead = AHEAD if self.device.type == "cuda" else 0  # it would have to wait for them
-        for batch in drawn_ahead(draw, range(self.step, until), ahead):
-            rate = learning_rate(self.plan, self.step)
+        ahead = BATCHES_AHEAD if self.device.type == "cuda" else 0
+        for batch in draw_ahead(draw, range(self.step, until), ahead):
+            rate = compute_learning_rate(self.plan, self.step)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.zero_grad(set_to_none=True)
-            parts = self.losses(batch)
+            parts = self.compute_losses(batch)
             parts["total"].backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(self._fitted, 1.0)
-            if bool(norm.isfinite()):  # the same on every process, for gradients are averaged
+            if bool(norm.isfinite()):  # the same in all processes, because gradients are averaged
                 self.optimizer.step()
-                self._follow()
+                self._update_average()
             self.step += 1
-            found = {name: float(value.detach()) for name, value in parts.items()}
-            yield {"step": self.step, "rate": rate, "gradient": float(norm), **found}
+            values = {name: float(value.detach()) for name, value in parts.items()}
+            yield {"step": self.step, "rate": rate, "gradient": float(norm), **values}
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Every loss of a batch by name, unweighted, and ``total``."""
+    def compute_losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the losses of a batch by name, without their weights, and ``total``."""
         photos = batch.photos.to(self.device)
         with torch.no_grad():
-            features = self._features(photos)
-            own = self.painter.book.moments(photos, features)
-        wanted = own if not batch.styles else self._wanted(own, batch)
-        painted = self._forward(batch.grained().to(self.device), self.painter.book.code(wanted))
+            features = self._encode(photos)
+            own = self.painter.book.measure_moments(photos, features)
+        target = own if not batch.styles else self._blend_targets(own, batch)
+        painted = self._forward(batch.add_grain().to(self.device), self.painter.book.encode(target))
         if not batch.styles:
             identity = (painted - photos).abs().mean()
             return {"identity": identity, "total": self.plan.identity * identity}
-        return self._weighed(photos, painted, features, self._features(painted), wanted)
+        return self._weigh_losses(photos, painted, features, self._encode(painted), target)
 
-    def _features(self, images: Tensor) -> dict[str, Tensor]:
-        """Of VGG, whose convolutions may be in bfloat16; what comes of them, and everything that
-        is summed, is in float32."""
+    def _encode(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute features of VGG in float32; its convolutions may run in bfloat16."""
         dtype = self.painter.autocast
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
-            found = self.encoder(images)
-        return {layer: values.float() for layer, values in found.items()}
+            features = self.encoder(images)
+        return {layer: values.float() for layer, values in features.items()}
 
-    def _wanted(self, own: PictureMoments, batch: Batch) -> PictureMoments:
-        theirs = self.paintings.moments(batch.styles)
-        return own.blended(theirs, batch.strengths.to(self.device))
+    def _blend_targets(self, own: PictureMoments, batch: Batch) -> PictureMoments:
+        theirs = self.paintings.load_moments(batch.styles)
+        return own.blend(theirs, batch.strengths.to(self.device))
 
-    def _weighed(
+    def _weigh_losses(
         self,
         photos: Tensor,
         painted: Tensor,
         features: dict[str, Tensor],
-        made: dict[str, Tensor],
-        wanted: PictureMoments,
+        painted_features: dict[str, Tensor],
+        target: PictureMoments,
     ) -> dict[str, Tensor]:
-        moments = self.painter.book.moments(painted, made)
+        moments = self.painter.book.measure_moments(painted, painted_features)
         content = sum(
-            (w * losses.content_loss(made[k], features[k]) for k, w in CONTENT_LAYERS.items()),
+            (
+                w * losses.compute_content_loss(painted_features[k], features[k])
+                for k, w in CONTENT_LAYERS.items()
+            ),
             torch.zeros((), device=self.device),
         )
         parts = {
-            "deviation": losses.deviation_loss(moments, wanted),
-            "covariance": losses.covariance_loss(moments, wanted, COVARIANCE_WEIGHTS),
+            "deviation": losses.compute_deviation_loss(moments, target),
+            "covariance": losses.compute_covariance_loss(moments, target, COVARIANCE_WEIGHTS),
             "content": content,
-            "similarity": losses.similarity_loss(
-                made[SIMILARITY_LAYER], features[SIMILARITY_LAYER]
+            "similarity": losses.compute_similarity_loss(
+                painted_features[SIMILARITY_LAYER], features[SIMILARITY_LAYER]
             ),
-            "structure": losses.structure_loss(painted, photos),
-            "roughness": losses.roughness(painted),
-            "bounds": losses.out_of_range(painted),
-            "grid": losses.grid_loss(painted),
+            "structure": losses.compute_structure_loss(painted, photos),
+            "roughness": losses.compute_roughness_loss(painted),
+            "bounds": losses.compute_bounds_loss(painted),
+            "grid": losses.compute_grid_loss(painted),
         }
         means = {name: value.mean() for name, value in parts.items()}
         weights = asdict(self.plan)
@@ -147,37 +157,37 @@ class Trainer:
         return {**means, "total": total}
 
     @torch.no_grad()
-    def _follow(self) -> None:
-        # Not as slow as it will be from the first: the first weights are forgotten sooner.
+    def _update_average(self) -> None:
+        # The average is faster at first, so that the initial weights are forgotten.
         decay = min(self.average, (1 + self.step) / (10 + self.step))
         for name, value in self.painter.state_dict().items():
             self.averaged[name].lerp_(value, 1 - decay)
 
     @torch.no_grad()
-    def held_out(self, photos: Photos, paintings: Paintings, pairs: int = 16) -> dict[str, float]:
-        """Losses of the averaged network on pairs it is not trained on, always the same.
+    def evaluate(self, photos: Photos, paintings: Paintings, pairs: int = 16) -> dict[str, float]:
+        """Compute the losses of the averaged network on held-out pairs, always the same ones.
 
         Args:
-            photos, paintings: that were held out.
-            pairs: how many, in one batch.
+            photos, paintings: held-out pictures.
+            pairs: number of pairs, in one batch.
 
         Returns:
-            Every loss by name, unweighted, and ``total``, at full strength.
+            The losses by name at full strength, without their weights, and ``total``.
         """
-        plan = Plan(**{**asdict(self.plan), "batch": pairs, "seed": 1, "doubling": 0})
+        plan = TrainingPlan(**{**asdict(self.plan), "batch": pairs, "seed": 1, "doubling": 0})
         batch = draw_batch(plan, photos, len(paintings), 0)
         full = replace(batch, strengths=torch.ones(pairs), amounts=torch.ones_like(batch.amounts))
         trained = {k: v.clone() for k, v in self.painter.state_dict().items()}
         theirs, self.paintings = self.paintings, paintings
         try:
             self.painter.load_state_dict(self.averaged)
-            return {name: float(value) for name, value in self.losses(full).items()}
+            return {name: float(value) for name, value in self.compute_losses(full).items()}
         finally:
             self.painter.load_state_dict(trained)
             self.paintings = theirs
 
-    def state(self) -> dict[str, Any]:
-        """Everything that going on needs."""
+    def get_state(self) -> dict[str, Any]:
+        """Return the state that :meth:`restore` needs."""
         return {
             "step": self.step,
             "plan": asdict(self.plan),
@@ -187,20 +197,20 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from :meth:`state`, with this trainer's own plan."""
+        """Continue from a state of :meth:`get_state`, with this trainer's own plan."""
         self.step = state["step"]
         self.painter.load_state_dict(state["painter"])
         self.averaged = {k: v.to(self.device) for k, v in state["averaged"].items()}
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-class _Forward(nn.Module):
-    """Codes to pictures, in one call, as data-parallel training wants it."""
+class _PaintWithCodes(nn.Module):
+    """Paints photos with codes in one forward call, as data-parallel training requires."""
 
     def __init__(self, painter: Painter) -> None:
         super().__init__()
         self.painter = painter
 
     def forward(self, photos: Tensor, codes: Tensor) -> Tensor:
-        painted: Tensor = self.painter(photos, self.painter.style(codes[:, None]))
+        painted: Tensor = self.painter(photos, self.painter.modulate(codes[:, None]))
         return painted

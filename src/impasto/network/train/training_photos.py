@@ -1,4 +1,4 @@
-"""Training photos, decoded once into one file of equal squares, and crops of them."""
+"""Decode training photos once into a file of equal squares, and crop them."""
 
 from __future__ import annotations
 
@@ -21,80 +21,84 @@ from impasto.image.picture import Picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif")
 SQUARE = 256
+"""Side of the squares in pixels."""
 HELD_OUT = 10
-"""About one picture in so many is for judging by, chosen by the hash of its name; at least one."""
+"""About one in this many pictures is held out, chosen by the hash of its name; at least one."""
 FEWEST = 2
 HASHED = 1 << 16
-"""Bytes at the beginning of a picture that tell it from others of its name and size."""
+"""Bytes at the start of a file that distinguish it from others with its name and size."""
 
 
-def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The pictures of a folder and those below it, in order: to train on, and held out.
+def split_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
+    """List the pictures in a folder and its subfolders, and hold some of them out.
+
+    Returns:
+        Pictures to train on, and held-out pictures, both sorted.
 
     Raises:
-        InputError: it is no folder, or there are not enough pictures in it for both.
+        InputError: there is no such folder, or it has too few pictures.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if len(found) < FEWEST:
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if len(paths) < FEWEST:
         raise InputError(
-            f"{folder}: {len(found)} picture(s) ({', '.join(each[1:] for each in SUFFIXES)}); "
-            f"training needs {FEWEST} at least, and some tens to learn from"
+            f"{folder}: {len(paths)} picture(s) ({', '.join(each[1:] for each in SUFFIXES)}); "
+            f"training requires at least {FEWEST}, and works from some tens on"
         )
-    held = {p for p in found if _hash(p) % HELD_OUT == 0} or {min(found, key=_hash)}
-    if len(held) == len(found):
-        held.remove(max(found, key=_hash))
-    return [p for p in found if p not in held], [p for p in found if p in held]
+    held = {p for p in paths if _hash_name(p) % HELD_OUT == 0} or {min(paths, key=_hash_name)}
+    if len(held) == len(paths):
+        held.remove(max(paths, key=_hash_name))
+    return [p for p in paths if p not in held], [p for p in paths if p in held]
 
 
-def _hash(path: Path) -> int:
+def _hash_name(path: Path) -> int:
     return hashlib.sha256(path.name.encode()).digest()[0]
 
 
-def readable(paths: Sequence[Path], index: int) -> Picture:
-    """The picture at a place in a list; if it cannot be read, the next one that can.
+def read_next_picture(paths: Sequence[Path], index: int) -> Picture:
+    """Read the picture at an index, or the next one in the list that can be read.
 
     Raises:
-        InputError: there is none.
+        InputError: no picture can be read.
     """
     for path in [*paths[index:], *paths[:index]]:
         with suppress(ImageError, LimitError):
             return read_picture(path)
-    raise _none_of(paths)
+    raise _make_unreadable_error(paths)
 
 
-def _none_of(paths: Sequence[Path]) -> InputError:
-    return InputError(f"{paths[0].parent}: none of its {len(paths)} pictures can be read")
+def _make_unreadable_error(paths: Sequence[Path]) -> InputError:
+    return InputError(f"{paths[0].parent}: none of the {len(paths)} pictures can be read")
 
 
-def fingerprint(paths: Sequence[Path]) -> str:
-    """Of names, sizes and beginnings of files: what was made of them before is of the same ones."""
+def compute_fingerprint(paths: Sequence[Path]) -> str:
+    """Hash the names, sizes and first bytes of files, to recognize the same files again."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
-            begin = file.read(HASHED)
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + begin)
+            start = file.read(HASHED)
+        digest.update(f"{path.name} {path.stat().st_size}\n".encode() + start)
     return digest.hexdigest()[:16]
 
 
-def on_shorter_side(picture: Picture, side: int) -> Picture:
-    """Resized so that the shorter side is ``side`` pixels."""
+def resize_shorter_side(picture: Picture, side: int) -> Picture:
+    """Resize a picture so that its shorter side has ``side`` pixels."""
     scale = side / min(picture.width, picture.height)
     return picture.resize(
         max(side, round(picture.width * scale)), max(side, round(picture.height * scale))
     )
 
 
-def as_batch(pixels: NDArray[np.generic]) -> Tensor:
-    """[1, 3, H, W] float32 of [H, W, 3], 8-bit levels or in [0, 1]."""
+def to_batch(pixels: NDArray[np.generic]) -> Tensor:
+    """Convert [H, W, 3], 8-bit levels or floats in [0, 1], to [1, 3, H, W] float32."""
     tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
     return (tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor)[None]
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos as 8-bit squares of :data:`SQUARE` pixels, mapped from a file.
+    """Photos as 8-bit squares of :data:`SQUARE` pixels, in a memory-mapped file.
 
     Attributes:
         squares: [M, SQUARE, SQUARE, 3] uint8.
@@ -103,27 +107,27 @@ class Photos:
     squares: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, paths: Sequence[Path], cache: Path) -> Photos:
-        """Pack the middles of photos, or map what was packed of the same files before."""
-        target = cache / f"photos-{fingerprint(paths)}-{SQUARE}.u8"
+    def pack(cls, paths: Sequence[Path], cache: Path) -> Photos:
+        """Pack the center squares of photos into the cache, or map the file of an earlier run."""
+        target = cache / f"photos-{compute_fingerprint(paths)}-{SQUARE}.u8"
         if not target.exists() or target.stat().st_size % (SQUARE * SQUARE * 3):
             make_folder(cache)
             with replace_atomically(target) as temporary, temporary.open("wb") as file:
-                squares = map(_square, paths)
+                squares = map(_cut_square, paths)
                 if not sum(file.write(each.tobytes()) for each in squares if each is not None):
-                    raise _none_of(paths)
+                    raise _make_unreadable_error(paths)
         return cls(np.memmap(target, np.uint8, "r").reshape(-1, SQUARE, SQUARE, 3))
 
     def __len__(self) -> int:
         return len(self.squares)
 
     def crop(self, index: int, side: int, generator: torch.Generator) -> Tensor:
-        """[1, 3, side, side] in [0, 1]: a random part at a random scale, mirrored or not.
+        """Crop a random part [1, 3, side, side] in [0, 1] at a random scale, mirrored or not.
 
-        The smaller scale shows all of the photo: the statistics of a whole picture, not of a part
-        of one, are what the network will be normalized by.
+        The smallest scale shows the whole photo, because the network is normalized by the
+        statistics of whole pictures later.
         """
-        square = as_batch(self.squares[index])
+        square = to_batch(self.squares[index])
         draw = torch.rand(4, generator=generator).tolist()
         scaled = round(side + draw[0] * (SQUARE - side))
         if scaled < SQUARE:
@@ -135,10 +139,10 @@ class Photos:
         return part.flip(3) if draw[3] < 0.5 else part
 
 
-def _square(path: Path) -> NDArray[np.uint8] | None:
-    """The middle of a photo; none if it cannot be read."""
+def _cut_square(path: Path) -> NDArray[np.uint8] | None:
+    """Cut the center square out of a photo. None: it cannot be read."""
     try:
-        picture = on_shorter_side(read_picture(path), SQUARE)
+        picture = resize_shorter_side(read_picture(path), SQUARE)
     except (ImageError, LimitError):
         return None
     top, left = (picture.height - SQUARE) // 2, (picture.width - SQUARE) // 2

@@ -13,7 +13,7 @@ from impasto.engine.storage import Storage
 from impasto.engine.tensors import picture_to_tensor, tensor_to_picture
 from impasto.errors import InputError
 from impasto.image.picture import Floats, Picture
-from impasto.network.grade import grade, graded, padded
+from impasto.network.grade import apply_grade, measure_grade, pad_to_cells
 from impasto.network.painting_network import choose_network_colors
 from impasto.recipe.recipe import Recipe
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
@@ -77,9 +77,9 @@ class NetworkFrameEngine:
         A mean of strokes that differ a little has less of both, from warp to warp.
         """
         mixed = _to_tensor(Picture(blend_with_memory(painted, memory, stability, DOUBT)))
-        target = grade(_to_tensor(Picture(painted)))[:, None]
+        target = measure_grade(_to_tensor(Picture(painted)))[:, None]
         height, width = mixed.shape[2:]
-        restored = graded(padded(mixed), None, target)[:, :, :height, :width]
+        restored = apply_grade(pad_to_cells(mixed), None, target)[:, :, :height, :width]
         return tensor_to_picture(restored.clamp(0, 1), Picture(painted)).pixels
 
     def finish(self, result: Floats, frame: Floats) -> Floats:
