@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test chromium bench bench-large bench-peers report reference clean
+.PHONY: demo test test-slow chromium bench bench-large bench-peers report reference clean
 
 demo: .venv/installed
 	@mkdir -p demo-out
@@ -15,6 +15,10 @@ test: .venv/installed-test chromium docs/browser/node_modules
 	$(BIN)/ruff format --check src tests benchmarks examples docs
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --dist loadfile --no-loadscope-reorder
+
+# The proofs that take more than ten CPU seconds each: memory that really runs out, export, kills.
+test-slow: .venv/installed-test chromium docs/browser/node_modules
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 # The studio's page is tested in a browser. Where there is none and this is root's Debian, it is
 # installed; where that does not work, those tests skip and say so.

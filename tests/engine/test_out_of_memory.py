@@ -50,6 +50,7 @@ def steps_of(when: str, megabytes: int) -> list[tuple[int, bool, float]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
+@pytest.mark.slow
 def test_a_run_survives_allocations_that_fail_and_is_the_same():
     whole, limited = steps_of("never", 0), steps_of("later", 520)
     assert [step[:2] for step in whole] == [(0, False)] * 2
@@ -58,6 +59,7 @@ def test_a_run_survives_allocations_that_fail_and_is_the_same():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")
+@pytest.mark.slow
 def test_a_limit_that_is_there_before_the_start_is_planned_for():
     steps = steps_of("before", 800)
     assert all(0 < tile <= 768 and not fell_back for tile, fell_back, _ in steps), steps

@@ -43,6 +43,7 @@ def pictures(height, width):
     return [torch.rand(1, 3, height, width, generator=generator) for _ in range(2)]
 
 
+@pytest.mark.slow
 def test_the_graphs_give_what_pytorch_gives_at_any_size(exported):
     network, folder = exported
     painter, _ = read_painter(network)
@@ -60,6 +61,7 @@ def test_the_graphs_give_what_pytorch_gives_at_any_size(exported):
         assert made.shape == photo.shape
 
 
+@pytest.mark.slow
 def test_eight_bits_are_a_third_of_the_size_and_nearly_the_same_picture(
     exported, tmp_path, monkeypatch
 ):
@@ -81,6 +83,7 @@ def test_eight_bits_are_a_third_of_the_size_and_nearly_the_same_picture(
         assert 3 * (tmp_path / name).stat().st_size < (folder / name).stat().st_size
 
 
+@pytest.mark.slow
 def test_existing_graphs_are_kept_without_force(exported, capsys):
     network, folder = exported
     assert main(["export", str(network), "-o", str(folder)]) == 2
@@ -160,6 +163,7 @@ def site(folder, graphs):
 
 @in_a_browser
 @pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.slow
 def test_the_page_paints_what_pytorch_paints(exported, tmp_path, bits):
     network, graphs = exported
     if bits == 8:

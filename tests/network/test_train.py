@@ -133,6 +133,7 @@ def in_two_processes(tmp_path, command):
     return subprocess.run(torchrun, env=environment, capture_output=True, check=False).returncode
 
 
+@pytest.mark.slow
 def test_processes_that_train_together_stop_after_the_same_step(folders, tmp_path):
     assert in_two_processes(tmp_path, arguments(folders, tmp_path / "both", "--steps", 9)) != 0
     assert torch.load(tmp_path / "both" / "state.pt", weights_only=True)["step"] == 2
@@ -145,6 +146,7 @@ def test_processes_that_train_together_do_not_share_a_gpu(folders, tmp_path, mon
     assert "--device cuda:1: torchrun gives each process its own device" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_on_both_their_batches(folders, tmp_path):
     alone, both = tmp_path / "alone", tmp_path / "both"
     assert in_two_processes(tmp_path, arguments(folders, both, "--steps", 1)) == 0

@@ -301,7 +301,7 @@ def begun(kind):
         return {"total": float((image - target).square().sum())}, 2 * (image - target)
 
     if kind == "laplacian":
-        solver = make_picture_solver(settings, start, distance, levels=5)
+        solver = make_picture_solver(settings, start, distance, levels=2)
     else:
         solver = make_picture_solver(settings, start, distance)
     for _ in range(4):
