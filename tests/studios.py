@@ -103,7 +103,7 @@ class Server:
         found = None
         for line in self.process.stderr or ():
             self.lines.append(line)
-            found = re.search(r"the studio is at (http://\S+)", line)
+            found = re.search(r"the studio is at (http://[^\s;]+)", line)
             if found:
                 break
         assert found, self.lines

@@ -37,8 +37,8 @@ class Studio:
         """Open the data folder and lock it for this server.
 
         Args:
-            settings: of the server.
-            log_format: of the server's and the workers' logs.
+            settings: the server's settings.
+            log_format: format of the server's and the workers' logs.
 
         Raises:
             InputError: another server has it, it is not the studio's, or its table is damaged.
@@ -85,7 +85,7 @@ class Studio:
         """Delete a job and its files for good; a worker that has the job lets go of it first.
 
         Args:
-            job: its id.
+            job: id of the job.
             in_any_state: whether it may still wait or run.
         """
         self.folder.mark_deleted(job)

@@ -85,9 +85,9 @@ class ClipReader:
         """Write a film from the clip's sound and the painted frames.
 
         Args:
-            path: of the clip.
-            name: of the clip in messages.
-            limits: of its frames.
+            path: file of the clip.
+            name: name of the clip in messages.
+            limits: limits of its frames.
             order: fields of :class:`impasto.studio.decoding.decoder.FilmOrder`.
         """
         clip = _open(path, name, limits)

@@ -62,9 +62,9 @@ class Decoder:
         """Prepare; the process starts with the first question.
 
         Args:
-            limits: of a picture.
+            limits: limits of a picture.
             memory: bytes of address space that the process may use.
-            seconds: that it may take for a picture.
+            seconds: longest time for a picture.
         """
         self._limits = limits
         self._memory = memory
@@ -77,8 +77,8 @@ class Decoder:
         """Decode a picture, and return its upright (width, height).
 
         Args:
-            path: of its file.
-            name: in messages.
+            path: file of the picture.
+            name: name in messages.
             view: where to write a picture for browsers. None: none is written.
 
         Raises:
@@ -91,8 +91,8 @@ class Decoder:
         """Decode a mask, and write a picture of it for browsers.
 
         Args:
-            path: of its file.
-            name: in messages.
+            path: file of the picture.
+            name: name in messages.
             view: where to write the picture.
 
         Raises:
@@ -106,9 +106,9 @@ class Decoder:
         """Write a picture in another format, with its record.
 
         Args:
-            source: of the picture.
-            target: of the copy, whose suffix names the format.
-            name: in messages.
+            source: file of the picture.
+            target: file of the copy; its suffix names the format.
+            name: name in messages.
             depth: bits per channel.
             keep: whether the EXIF is copied.
 
@@ -130,8 +130,8 @@ class Decoder:
         """Read a picture.
 
         Args:
-            path: of its file.
-            name: in messages.
+            path: file of the picture.
+            name: name in messages.
 
         Raises:
             ImageError, LimitError: it cannot be read, or exceeds a limit.
@@ -151,8 +151,8 @@ class Decoder:
         """Describe a clip whose beginning can be read.
 
         Args:
-            path: of its file.
-            name: in messages.
+            path: file of the picture.
+            name: name in messages.
             view: where to write the first frame for browsers.
 
         Returns:
@@ -168,8 +168,8 @@ class Decoder:
         """Open a clip; only one can be read at a time.
 
         Args:
-            path: of its file.
-            name: in messages.
+            path: file of the picture.
+            name: name in messages.
 
         Raises:
             ClipError, LimitError: as :meth:`check_clip`.
@@ -188,10 +188,10 @@ class Decoder:
         """Write the film of a clip; the process does it because it reads the clip's sound.
 
         Args:
-            path: of the clip.
-            name: in messages.
+            path: file of the clip.
+            name: name in messages.
             order: what to write.
-            seconds: that this may take.
+            seconds: longest time for the film.
 
         Raises:
             ClipError, ResourceError: the clip is damaged, or the film cannot be written.
@@ -269,7 +269,7 @@ class DecodedClip:
         """Prepare to read.
 
         Args:
-            form: of the clip.
+            form: format of the clip.
             ask: asks the process about this clip.
             scratch: the file that passes the pixels of a frame.
         """

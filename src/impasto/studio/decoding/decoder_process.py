@@ -32,8 +32,8 @@ def run_decoder(line: Connection, limits: Limits, memory: int) -> None:
     """Answer questions until the line is closed.
 
     Args:
-        line: for questions and answers, in JSON.
-        limits: of a picture.
+        line: carries questions and answers in JSON.
+        limits: limits of a picture.
         memory: bytes of address space that the process may use.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)

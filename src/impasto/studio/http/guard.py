@@ -60,7 +60,7 @@ class Guard:
 
         Args:
             app: the application.
-            settings: of the server.
+            settings: the server's settings.
             log_request: called after each answer.
         """
         self._app = app

@@ -98,8 +98,8 @@ class Intake:
 
         Args:
             job: the request.
-            place: folder of the files.
-            name: of the photo or the clip in messages.
+            place: folder of the request's files.
+            name: name of the photo or the clip in messages.
 
         Returns:
             How the clip is painted, or ``None`` for a photo; and the (width, height).

@@ -26,9 +26,9 @@ def describe_job(row: JobRow, position: int | None, place: Path) -> JobMessage:
     """Return what clients see of a job.
 
     Args:
-        row: of the queue.
+        row: the job's row.
         position: number of jobs ahead of it. None: it does not wait.
-        place: its folder.
+        place: folder of the job.
     """
     pictures = [
         PictureInfo(name=name, width=size[0], height=size[1], style_name=shipped)

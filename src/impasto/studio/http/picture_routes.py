@@ -53,7 +53,7 @@ def _send_picture(path: Path, name: str | None = None) -> FileResponse:
     """Return a file as a response.
 
     Args:
-        path: of the file.
+        path: the file.
         name: under which a browser saves it. None: the browser shows it.
 
     Raises:

@@ -29,8 +29,8 @@ class Stager:
         """Prepare to fill a folder.
 
         Args:
-            folder: with the files of earlier jobs.
-            queue: of the same folder.
+            folder: the data folder.
+            queue: the queue in that folder.
             parts: files of the request, by the names of their parts.
             place: the folder to fill.
         """

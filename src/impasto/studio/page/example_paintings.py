@@ -17,9 +17,9 @@ class ExamplePainting:
 
     Attributes:
         name: its id.
-        title: for people.
+        title: title for people.
         credit: who painted it, and where the picture comes from.
-        path: of its file.
+        path: file of the picture.
     """
 
     name: str

@@ -242,7 +242,7 @@ class DataFolder:
         """Move a folder of the studio's own to the trash; anything else stays.
 
         Args:
-            place: in jobs or staging.
+            place: a folder in jobs or staging.
             now: seconds since 1970, for the name.
             lived: :attr:`TrustedClock.lived`, from which its time in the trash counts.
         """

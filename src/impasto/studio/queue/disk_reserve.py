@@ -29,7 +29,7 @@ class DiskReserve:
         """Prepare without writing anything.
 
         Args:
-            file: that takes up the space.
+            file: the file that takes up the space.
         """
         self._file = file
 

@@ -141,9 +141,9 @@ def sweep(
 
     Args:
         settings: how long jobs are kept, and how much.
-        folder: of the jobs.
-        queue: of the same folder.
-        clock: that tells how old a job is.
+        folder: the data folder.
+        queue: the queue in that folder.
+        clock: clock of the data folder.
     """
     now = clock.look()
     jobs = queue.list_ids()
@@ -180,9 +180,9 @@ def _sweep_unlisted(folder: DataFolder, queue: JobQueue, clock: TrustedClock, mo
     stay.
 
     Args:
-        folder: of the jobs.
-        queue: of the same folder.
-        clock: for the trash.
+        folder: the data folder.
+        queue: the queue in that folder.
+        clock: clock of the data folder.
         most: number of folders to remove at most.
 
     Returns:
@@ -210,7 +210,7 @@ def _empty_trash(folder: DataFolder, lived: float, retention: float, most: int) 
     """Delete what has been in the trash for its retention, and return how many folders it was.
 
     Args:
-        folder: with the trash.
+        folder: the data folder.
         lived: :attr:`TrustedClock.lived`.
         retention: seconds in the trash.
         most: number of folders to delete at most.

@@ -54,7 +54,7 @@ class NewJob:
     """A job to be added to the queue.
 
     Attributes:
-        id: of the job, whose folder exists already.
+        id: id of the job; its folder exists already.
         spec: what the job makes.
         draft: whether it goes ahead of others.
         title: the client's title.
@@ -220,7 +220,7 @@ class JobQueue(JobTable):
         """Take a job off the table for good; its files are deleted later.
 
         Args:
-            job: its id.
+            job: id of the job.
             in_any_state: whether it may still wait or run.
 
         Returns:
@@ -311,8 +311,8 @@ class JobQueue(JobTable):
         """Store a job's progress.
 
         Args:
-            row: as it was claimed.
-            progress: for clients.
+            row: the row as it was claimed.
+            progress: progress as clients see it.
             preview: iteration of a new preview. None: there is no new one.
             used: seconds worked.
 
@@ -342,7 +342,7 @@ class JobQueue(JobTable):
         """Store that a job has ended.
 
         Args:
-            row: as it was claimed.
+            row: the row as it was claimed.
             state: one of :data:`ENDED`.
             used: seconds worked.
             problem: why it failed. None: it did not fail.
@@ -467,7 +467,7 @@ class JobQueue(JobTable):
         """List a job again that the table has lost; a job that had not ended is stopped.
 
         Args:
-            record: of :meth:`read_records`.
+            record: a record from :meth:`read_records`.
             now: seconds since 1970, the end of a job that had not ended.
 
         Raises:

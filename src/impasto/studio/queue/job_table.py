@@ -93,7 +93,7 @@ class JobTable:
         """Open the table, make it, or bring an earlier version up to date.
 
         Args:
-            path: of the file.
+            path: the file.
             durable: whether writes have reached the disk when a call returns, so that they survive
                 a power failure and not only the end of the process.
 

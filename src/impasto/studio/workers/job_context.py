@@ -90,12 +90,12 @@ class WorkerServices:
     """What a worker has for all of its jobs.
 
     Attributes:
-        settings: of the server.
-        folder: with the files of the jobs.
-        queue: of the same folder.
-        decoder: for files that clients sent.
+        settings: the server's settings.
+        folder: the data folder.
+        queue: the queue in that folder.
+        decoder: decodes files that clients sent.
         ending: set when the job at hand is to be put back, and no other taken.
-        engines: with their loaded networks.
+        engines: the engines and their loaded networks.
     """
 
     settings: StudioSettings
@@ -110,8 +110,8 @@ class JobContext:
     """One attempt of a worker at a job.
 
     Attributes:
-        services: of the worker.
-        settings: of the server.
+        services: the worker's services.
+        settings: the server's settings.
         row: the job as it was claimed.
         place: the job's folder.
         size: (width, height) of the result. None: there is no result yet.
@@ -141,7 +141,7 @@ class JobContext:
         """Read a picture in the job's folder.
 
         Args:
-            file: its file.
+            file: name of its file.
             name: its name in messages.
         """
         return self.services.decoder.read(self.place / file, name)
@@ -177,7 +177,7 @@ class JobContext:
         """Report progress, with a preview if one is due.
 
         Args:
-            progress: for clients.
+            progress: progress as clients see it.
             render: makes the picture so far. None: there is none.
 
         Returns:

@@ -65,10 +65,10 @@ def run_worker(settings: StudioSettings, name: str, threads: int, log_format: Lo
     """Work until SIGTERM comes, or until the server is gone.
 
     Args:
-        settings: of the server.
-        name: of this worker; no other worker has ever had it.
-        threads: for PyTorch.
-        log_format: of the log.
+        settings: the server's settings.
+        name: name of this worker, which no other worker has ever had.
+        threads: number of threads for PyTorch.
+        log_format: format of the log.
     """
     ending = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -94,15 +94,15 @@ class StudioWorker:
     """One process's work on the queue.
 
     Attributes:
-        services: for its jobs.
+        services: what its jobs need.
     """
 
     def __init__(self, settings: StudioSettings, name: str, ending: threading.Event) -> None:
         """Open the queue without taking a job.
 
         Args:
-            settings: of the server.
-            name: of this worker; no other worker has ever had it.
+            settings: the server's settings.
+            name: name of this worker, which no other worker has ever had.
             ending: set when the job at hand is to be put back, and no other taken.
 
         Raises:
@@ -218,8 +218,8 @@ class StudioWorker:
         """Store how an attempt ended, and return the state of the job.
 
         Args:
-            context: of the attempt.
-            state: that the job is to be in.
+            context: context of the attempt.
+            state: the state that the job should have.
             problem: why it failed. None: it did not fail.
         """
         row, queue, folder = context.row, self.services.queue, self.services.folder

@@ -49,10 +49,10 @@ class Supervisor:
         """Prepare without starting anything.
 
         Args:
-            settings: of the server.
-            folder: with the files of the jobs.
-            queue: of the same folder.
-            log_format: of the workers' logs.
+            settings: the server's settings.
+            folder: the data folder.
+            queue: the queue in that folder.
+            log_format: format of the workers' logs.
         """
         self._settings = settings
         self._folder = folder
