@@ -448,7 +448,7 @@ def test_a_network_file_is_not_written_over_other_files(folders, tmp_path, capsy
     for flags, complaint in (
         (["-o", there], "--force"),
         (["-o", tmp_path / "style.png"], ".safetensors"),
-        (["-o", there, "--from", there, "--force"], "originals"),
+        (["-o", there, "--from", there, "--force"], "inputs are never replaced"),
         (["-o", tmp_path / "no" / "x.safetensors"], "no such folder"),
         (["--from", tmp_path / "gone.safetensors"], "gone.safetensors"),
     ):
