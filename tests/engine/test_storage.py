@@ -306,7 +306,7 @@ def test_memory_that_runs_out_twice_ends_the_run(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(WholeObjective, "evaluate", failing)
-    with pytest.raises(impasto.ResourceError, match="smaller tiles are of no help"):
+    with pytest.raises(impasto.ResourceError, match="smaller tiles do not help"):
         list(impasto.Stylizer(SMALL).run(PHOTO, PAINTING))
 
 
@@ -342,6 +342,7 @@ VISIBLE = {"seam": 0.05, "blockiness": 0.015, "noise": 2e-4}
 """Of :func:`traces`: what rounding alone, which L-BFGS amplifies, stays well below."""
 
 
+@pytest.mark.slow
 def test_tiles_leave_no_seam_unless_they_see_too_little(monkeypatch):
     whole = in_tiles(monkeypatch, 0)
     found = traces(whole, in_tiles(monkeypatch, 48))
@@ -385,7 +386,7 @@ def test_memory_that_runs_out_in_the_smallest_tiles_ends_the_run(monkeypatch):
     for tile in (32, 64):
         monkeypatch.setattr(optimize_run, "TILES", (64,))
         recipe = SMALL.with_changes({"tile": tile, "schedule.coarsest": None})
-        with pytest.raises(impasto.ResourceError, match="smaller tiles are of no help"):
+        with pytest.raises(impasto.ResourceError, match="smaller tiles do not help"):
             list(impasto.Stylizer(recipe).run(PHOTO, PAINTING))
 
 
