@@ -29,7 +29,7 @@ from impasto.network.grade import (
     measure_grades_in_strips,
     pad_to_cells,
 )
-from impasto.network.model import STATISTICS, Painter, _enlarge, smooth
+from impasto.network.model import STATISTICS, Painter, enlarge, smooth
 from impasto.network.network_files import read_painter, write_painter
 from impasto.network.style_code import CHANNELS, LAYERS, NUMBERS, SLICE, CodeBook, PictureMoments
 from impasto.network.train import training_losses as losses
@@ -434,7 +434,7 @@ def test_patterns_of_two_pixels_are_smoothed_away_and_nothing_else_is_shifted():
 
 def test_features_are_enlarged_by_equal_steps():
     ramp = torch.arange(6.0, dtype=torch.float64).view(1, 1, 1, 6).expand(1, 1, 4, 6)
-    both = _enlarge(ramp + 10 * torch.arange(4.0, dtype=torch.float64).view(1, 1, 4, 1))
+    both = enlarge(ramp + 10 * torch.arange(4.0, dtype=torch.float64).view(1, 1, 4, 1))
     assert both.shape == (1, 1, 8, 12)
     assert both[..., :-1].diff(dim=3).unique().tolist() == [0.5]
     assert both[..., :-1, :].diff(dim=2).unique().tolist() == [5.0]

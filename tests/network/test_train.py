@@ -249,7 +249,7 @@ def test_a_full_disk_is_told_in_a_line(folders, tmp_path):
 
 def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
     plan = TrainingPlan(doubling=10, batch=4, side=64)
-    assert [count_introduced(plan, 9, step) for step in (0, 9, 10, 39, 40, 10**6)] == [
+    assert [count_introduced(plan.doubling, 9, step) for step in (0, 9, 10, 39, 40, 10**6)] == [
         1,
         1,
         2,
@@ -257,8 +257,8 @@ def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
         9,
         9,
     ]
-    assert count_introduced(TrainingPlan(doubling=0), 9, 0) == 9
-    assert count_introduced(TrainingPlan(doubling=0), 2000, 0) == 2000
+    assert count_introduced(0, 9, 0) == 9
+    assert count_introduced(0, 2000, 0) == 2000
     photos = Photos.pack(split_pictures(folders / "photos")[0], tmp_path)
     drawn = [draw_batch(plan, photos, 9, step).styles for step in (0, 1, 2, 12, 13, 14)]
     seen = [{painting for painting, _ in styles} for styles in drawn]

@@ -144,13 +144,13 @@ def apply_grade(
     matrices, offsets = matrices.view(*shape, 3, 3), offsets.view(*shape, 3, 1)
     return collapse_pyramid(
         [
-            _map_level(level, matrices[:, :, k], offsets[:, :, k], masks)
+            map_level(level, matrices[:, :, k], offsets[:, :, k], masks)
             for k, level in enumerate(levels)
         ]
     )
 
 
-def _map_level(level: Tensor, matrices: Tensor, offsets: Tensor, masks: Tensor | None) -> Tensor:
+def map_level(level: Tensor, matrices: Tensor, offsets: Tensor, masks: Tensor | None) -> Tensor:
     """Map the colors of a level with maps [N, K, 3, 3] and [N, K, 3, 1], each in its region."""
     pixels = level.flatten(2)
     if masks is None:

@@ -194,11 +194,11 @@ class Painter(nn.Module):
         x = self.at_eighth(quarter)
         for first, second in zip(self.strokes[::2], self.strokes[1::2], strict=True):
             x = x + normalize(second(F.relu(normalize(first(x)))))
-        x = F.relu(normalize(self.to_quarter(_enlarge(x))))
+        x = F.relu(normalize(self.to_quarter(enlarge(x))))
         x = x + self.gates[0] * normalize(quarter)
         first, second = self.fine_strokes
         x = x + normalize(second(F.relu(normalize(first(x)))))
-        x = F.relu(normalize(self.to_half(_enlarge(x))))
+        x = F.relu(normalize(self.to_half(enlarge(x))))
         x = x + self.gates[1] * normalize(half)
         return smooth(F.pixel_shuffle(self.to_pixels(x), 2).float())
 
@@ -228,7 +228,7 @@ class _Normalizer:
             self.statistics.append(statistics)
         else:
             if regions is not None and self.given is None:
-                mean, inverse = _measure_regions(x.float(), regions)
+                mean, inverse = measure_regions(x.float(), regions)
             else:
                 assert self.given is not None
                 at = GRADE_NUMBERS + 2 * begin
@@ -248,7 +248,7 @@ class _Normalizer:
         return F.adaptive_avg_pool2d(self.style.masks, (x.shape[2], x.shape[3])).flatten(2)
 
 
-def _measure_regions(x: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
+def measure_regions(x: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
     """Measure means and inverse deviations [N, K, C] of [N, C, H, W] in regions [N, K, H * W]."""
     shares, places = regions / regions.sum(2, keepdim=True).clamp(min=EPSILON), x.flatten(2)
     mean = shares @ places.transpose(1, 2)
@@ -256,15 +256,31 @@ def _measure_regions(x: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((square - mean.square()).clamp(min=0) + EPSILON).rsqrt()
 
 
-def standardize(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Normalize each channel of each picture to mean 0 and variance 1.
+def standardize(
+    x: Tensor, gains: Tensor | None = None, offsets: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Normalize each channel of each picture to mean 0 and variance 1, or to other ones.
+
+    Args:
+        x: [N, C, H, W].
+        gains: [N, C], standard deviations of the result. None: 1.
+        offsets: [N, C], means of the result. None: 0.
 
     Returns:
         [N, C, H, W], and the means and inverse deviations [N, 2 C] that were used.
     """
     each = [
-        torch.native_batch_norm(one, None, None, None, None, True, 0.0, EPSILON)
-        for one in x.split(1)  # type: ignore[no-untyped-call]
+        torch.native_batch_norm(
+            one,
+            None if gains is None else gains[k],
+            None if offsets is None else offsets[k],
+            running_mean=None,
+            running_var=None,
+            training=True,
+            momentum=0.0,
+            eps=EPSILON,
+        )
+        for k, one in enumerate(x.split(1))  # type: ignore[no-untyped-call]
     ]
     normalized, means, inverses = zip(*each, strict=True)
     both = torch.cat([torch.stack(means), torch.stack(inverses)], 1)
@@ -290,7 +306,7 @@ def _pad_masks(style: StyleModulation) -> StyleModulation:
     return style if style.masks is None else replace(style, masks=pad_to_cells(style.masks))
 
 
-def _enlarge(x: Tensor) -> Tensor:
+def enlarge(x: Tensor) -> Tensor:
     """Double the size by inserting the mean between each two values.
 
     All steps between neighbors then have the same size. With repeated values, every second step

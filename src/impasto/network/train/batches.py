@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ WARM_UP = 100
 """Steps over which the learning rate rises."""
 LAST_RATE = 0.02
 """Learning rate at the horizon, relative to the largest."""
+BatchT = TypeVar("BatchT")
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def draw_batch(
         return torch.randint(limit, (plan.batch,), generator=generator).tolist()
 
     crops = [photos.crop(i, plan.side, generator) for i in draw_indices(len(photos))]
-    introduced = count_introduced(plan, paintings, step)
+    introduced = count_introduced(plan.doubling, paintings, step)
     chosen = [k * SHUFFLE % paintings for k in draw_indices(introduced)]
     styles = list(zip(chosen, draw_indices(plan.variants), strict=True))
     draws = torch.rand(2, plan.batch, generator=generator)
@@ -136,15 +137,15 @@ def draw_batch(
     return Batch(torch.cat(crops), styles, strengths, grains, amounts)
 
 
-def count_introduced(plan: TrainingPlan, paintings: int, step: int) -> int:
-    """Count the paintings that are imitated at a step."""
-    doublings = step // plan.doubling if plan.doubling else paintings.bit_length()
+def count_introduced(doubling: int, paintings: int, step: int) -> int:
+    """Count the paintings that are imitated at a step, see :class:`TrainingPlan`."""
+    doublings = step // doubling if doubling else paintings.bit_length()
     return min(paintings, 1 << min(doublings, paintings.bit_length()))
 
 
 def draw_ahead(
-    draw: Callable[[int], Batch], steps: range, ahead: int
-) -> Generator[Batch, None, None]:
+    draw: Callable[[int], BatchT], steps: range, ahead: int
+) -> Generator[BatchT, None, None]:
     """Yield the batches of steps in order, and draw some in threads before they are needed.
 
     Args:
@@ -156,7 +157,7 @@ def draw_ahead(
         yield from map(draw, steps)
         return
     with ThreadPoolExecutor(ahead) as pool:
-        queue: deque[Future[Batch]] = deque()
+        queue: deque[Future[BatchT]] = deque()
         for step in steps:
             queue.append(pool.submit(draw, step))
             if len(queue) > ahead:

@@ -32,15 +32,28 @@ def compute_deviation_loss(result: PictureMoments, target: PictureMoments) -> Te
     Returns:
         [N].
     """
-    losses = []
-    for mean, second, mean_t, second_t in _zip_layers(result, target):
-        deviation, deviation_t = (
-            _compute_variance(mean, second),
-            _compute_variance(mean_t, second_t),
+    losses = [
+        compare_deviations(
+            mean, _compute_variance(mean, second), mean_t, _compute_variance(mean_t, second_t)
         )
-        shift = (mean - mean_t).square() + (deviation.sqrt() - deviation_t.sqrt()).square()
-        losses.append(shift.mean(1) / deviation_t.mean(1).clamp(min=FLOOR))
+        for mean, second, mean_t, second_t in _zip_layers(result, target)
+    ]
     return torch.stack(losses).mean(0)
+
+
+def compare_deviations(
+    mean: Tensor, variance: Tensor, mean_t: Tensor, variance_t: Tensor, own_share: float = 0.0
+) -> Tensor:
+    """Compare the channels of one layer: the term [N] of :func:`compute_deviation_loss`.
+
+    Args:
+        mean, variance: [N, C] of the result.
+        mean_t, variance_t: [N, C] of the target.
+        own_share: factor of the result's variance that is added to the divisor.
+    """
+    shift = (mean - mean_t).square() + (variance.sqrt() - variance_t.sqrt()).square()
+    scale = variance_t.mean(1) + own_share * variance.mean(1)
+    return shift.mean(1) / scale.clamp(min=FLOOR)
 
 
 def compute_covariance_loss(
@@ -59,16 +72,27 @@ def compute_covariance_loss(
     """
     losses = []
     for mean, second, mean_t, second_t in _zip_layers(result, target):
-        variance = _compute_variance(mean_t, second_t)
-        least = DAMPING * variance.mean(1, keepdim=True).clamp(min=FLOOR)
-        units = (variance + least).rsqrt()
-        scale = units[:, :, None] * units[:, None]
-        goal = scale * (second_t - mean_t[:, :, None] * mean_t[:, None])
-        covariance = scale * (second - mean[:, :, None] * mean[:, None])
-        error = covariance - goal
-        both = covariance.square().sum((1, 2)) + goal.square().sum((1, 2))
-        losses.append(error.square().sum((1, 2)) / both.clamp(min=1e-3))
+        covariance = second - mean[:, :, None] * mean[:, None]
+        covariance_t = second_t - mean_t[:, :, None] * mean_t[:, None]
+        variance_t = _compute_variance(mean_t, second_t)
+        losses.append(compare_covariances(covariance, covariance_t, variance_t))
     return sum(w * each for w, each in zip(weights, losses, strict=True)) / sum(weights)  # type: ignore[return-value]
+
+
+def compare_covariances(covariance: Tensor, covariance_t: Tensor, variance_t: Tensor) -> Tensor:
+    """Compare the covariances of one layer: the term [N] of :func:`compute_covariance_loss`.
+
+    Args:
+        covariance: [N, C, C] of the result.
+        covariance_t: [N, C, C] of the target.
+        variance_t: [N, C] of the target.
+    """
+    least = DAMPING * variance_t.mean(1, keepdim=True).clamp(min=FLOOR)
+    units = (variance_t + least).rsqrt()
+    scale = units[:, :, None] * units[:, None]
+    covariance, covariance_t = scale * covariance, scale * covariance_t
+    both = covariance.square().sum((1, 2)) + covariance_t.square().sum((1, 2))
+    return (covariance - covariance_t).square().sum((1, 2)) / both.clamp(min=1e-3)
 
 
 def compute_content_loss(result: Tensor, target: Tensor) -> Tensor:
@@ -79,16 +103,18 @@ def compute_content_loss(result: Tensor, target: Tensor) -> Tensor:
     return (_normalize(result) - _normalize(target)).square().mean((1, 2, 3))
 
 
-def compute_similarity_loss(result: Tensor, target: Tensor) -> Tensor:
-    """Compute the mean absolute difference [N] of cosine similarities between all places.
+def compute_similarity_loss(result: Tensor, target: Tensor, stride: int = 1) -> Tensor:
+    """Compute the mean absolute difference [N] of cosine similarities between places.
 
     Places that are similar in the photo should be similar in the result, whatever they look like
     (Kolkin et al., arXiv:1904.12785).
 
     Args:
         result, target: features [N, C, H, W].
+        stride: each place is compared with every ``stride``-th place of every ``stride``-th row.
     """
-    return (_compute_similarities(result) - _compute_similarities(target)).abs().mean((1, 2))
+    difference = _compute_similarities(result, stride) - _compute_similarities(target, stride)
+    return difference.abs().mean((1, 2))
 
 
 def compute_structure_loss(result: Tensor, target: Tensor) -> Tensor:
@@ -113,15 +139,16 @@ def compute_roughness_loss(image: Tensor) -> Tensor:
     return across + image.diff(dim=2).square().mean((1, 2, 3))
 
 
-def compute_grid_loss(images: Tensor) -> Tensor:
-    """Compute how much the step between neighboring pixels depends on their place in an 8 px grid.
+def compute_grid_loss(images: Tensor, cell: int = GRID) -> Tensor:
+    """Compute how much the step between neighboring pixels depends on their place in a grid.
 
     The loss is the variance of the mean step over the columns, or rows, of the grid, relative to
     its squared mean. A network that enlarges features could align its strokes with their grid,
     which looks like a mosaic.
 
     Args:
-        images: [N, 3, H, W], sides at least 16 px; the batch is pooled to reduce noise.
+        images: [N, 3, H, W], sides at least two cells; the batch is pooled to reduce noise.
+        cell: pixels per place of the grid.
 
     Returns:
         A scalar.
@@ -129,7 +156,7 @@ def compute_grid_loss(images: Tensor) -> Tensor:
     losses = []
     for dimension, other in ((2, 3), (3, 2)):
         steps = images.diff(dim=dimension).abs().mean((0, 1, other))
-        phases = steps[: len(steps) // GRID * GRID].view(-1, GRID).mean(0)
+        phases = steps[: len(steps) // cell * cell].view(-1, cell).mean(0)
         losses.append(phases.var(correction=0) / phases.mean().square().clamp(min=1e-6))
     return torch.stack(losses).mean()
 
@@ -137,6 +164,12 @@ def compute_grid_loss(images: Tensor) -> Tensor:
 def compute_bounds_loss(image: Tensor) -> Tensor:
     """Compute the mean squared distance [N] of [N, 3, H, W] from [0, 1]."""
     return (image - image.clamp(0, 1)).square().mean((1, 2, 3))
+
+
+def measure_luma(image: Tensor) -> Tensor:
+    """Compute the luma [N, 1, H, W] of RGB [N, 3, H, W]."""
+    weights = image.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
+    return (image * weights).sum(1, keepdim=True)
 
 
 def _zip_layers(a: PictureMoments, b: PictureMoments) -> zip[tuple[Tensor, ...]]:
@@ -153,13 +186,12 @@ def _normalize(features: Tensor) -> Tensor:
     return centered / (variance + 1e-3 * variance.mean(1, keepdim=True) + 1e-8).sqrt()
 
 
-def _compute_similarities(features: Tensor) -> Tensor:
-    unit = F.normalize(features.flatten(2), dim=1)
-    return unit.transpose(1, 2) @ unit
+def _compute_similarities(features: Tensor, stride: int) -> Tensor:
+    unit = F.normalize(features, dim=1)
+    return unit.flatten(2).transpose(1, 2) @ unit[:, :, ::stride, ::stride].flatten(2)
 
 
 def _center_luma(image: Tensor) -> Tensor:
-    weights = image.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)
-    gray = (image * weights).sum(1, keepdim=True)
+    gray = measure_luma(image)
     inner = gray[..., WINDOW // 2 : -(WINDOW // 2), WINDOW // 2 : -(WINDOW // 2)]
     return inner - F.avg_pool2d(gray, WINDOW, 1)
