@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from impasto.encoders.sources import hash_file
 from impasto.engine.registry import find_engine
@@ -22,11 +22,14 @@ from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.network.model import Painter
+from impasto.network.strokes import StrokePainter
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import EngineChoice
 from impasto.record.provenance import FileHash
 
 KIND = "impasto painter 3"
+STROKE_KIND = "impasto strokes 1"
+"""Format of the files of :class:`StrokePainter`, which is not shipped yet."""
 SHIPPED = "painter.safetensors"
 OWN = "painting."
 """Prefix of the names of paintings that are stored with a network that is for them."""
@@ -83,6 +86,7 @@ def write_painter(
     path: Path,
     about: Mapping[str, Any],
     paintings: Mapping[str, bytes] | None = None,
+    kind: str = KIND,
 ) -> None:
     """Write a network's state, and a note on how it was trained.
 
@@ -91,6 +95,7 @@ def write_painter(
         path: of the file.
         about: the note.
         paintings: that the network is for, of :func:`encode_paintings`. None: for any painting.
+        kind: format of the file, which names the kind of network.
 
     Raises:
         ResourceError: the folder cannot be written to, or the disk is full.
@@ -104,7 +109,7 @@ def write_painter(
     }
     for name, png in (paintings or {}).items():
         tensors[OWN + name] = torch.frombuffer(bytearray(png), dtype=torch.uint8)
-    note = {"format": KIND, "about": json.dumps(dict(about))}
+    note = {"format": kind, "about": json.dumps(dict(about))}
     write_atomically(path, save({k: v.contiguous() for k, v in tensors.items()}, note))
 
 
@@ -150,20 +155,40 @@ def read_painter(path: Path) -> tuple[Painter, dict[str, Any]]:
     Raises:
         WeightsError: there is no such file, or it is not a network's.
     """
-    tensors, note = _open_file(path)
     painter = Painter()
+    return painter, _load_weights(painter, path, KIND)
+
+
+def read_stroke_painter(path: Path) -> tuple[StrokePainter, dict[str, Any]]:
+    """Read a stroke network that is ready to paint, and the note in its file.
+
+    Raises:
+        WeightsError: there is no such file, or it is not a stroke network's.
+    """
+    painter = StrokePainter()
+    return painter, _load_weights(painter, path, STROKE_KIND)
+
+
+def _load_weights(painter: nn.Module, path: Path, kind: str) -> dict[str, Any]:
+    """Load the weights of a file into a network for painting, and return the note in the file.
+
+    Raises:
+        WeightsError: there is no such file, or it is not of this kind.
+    """
+    tensors, note = _open_file(path, kind)
     try:
         painter.load_state_dict({k: v.float() for k, v in tensors.items() if not k.startswith(OWN)})
     except RuntimeError:
-        raise WeightsError(f"{path}: its layers are not those of {KIND}; is it damaged?") from None
+        raise WeightsError(f"{path}: its layers are not those of {kind}; is it damaged?") from None
+    painter.eval().requires_grad_(False)
     try:
-        about = json.loads(note.get("about", "{}"))
+        about: dict[str, Any] = json.loads(note.get("about", "{}"))
     except ValueError:
         raise WeightsError(f"{path}: its note is damaged") from None
-    return painter.eval().requires_grad_(False), about
+    return about
 
 
-def _open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _open_file(path: Path, kind: str = KIND) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors and the metadata of a network's file.
 
     Raises:
@@ -177,6 +202,6 @@ def _open_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise WeightsError(f"{path}: not a safetensors file ({error})") from None
-    if note.get("format") != KIND:
-        raise WeightsError(f"{path}: holds {note.get('format', 'something else')!r}, not {KIND!r}")
+    if note.get("format") != kind:
+        raise WeightsError(f"{path}: holds {note.get('format', 'something else')!r}, not {kind!r}")
     return tensors, note

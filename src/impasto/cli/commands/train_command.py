@@ -36,6 +36,23 @@ LOSSES = (
     "grid",
     "identity",
 )
+STROKE_LOSSES = (
+    "deviation",
+    "covariance",
+    "half-deviation",
+    "half-covariance",
+    "patches",
+    "energy",
+    "content",
+    "similarity",
+    "halo",
+    "emboss",
+    "roughness",
+    "bounds",
+    "grid",
+    "identity",
+)
+"""Losses of ``train strokes``."""
 DEFAULT_WORK = Path("impasto-training")
 OWN_SIZES = 3
 """Sizes in which each painting of ``train style`` is used."""
@@ -44,7 +61,7 @@ SCRATCH_STEPS = 4000
 
 
 def build_parser() -> Parser:
-    """Build the parser of the command, with both kinds of training."""
+    """Build the parser of the command, with all kinds of training."""
     parser = Parser(
         prog="impasto train",
         description="Train the one-pass network. The same command continues where it stopped.",
@@ -94,11 +111,39 @@ def build_parser() -> Parser:
         f"{SCRATCH_STEPS})",
     )
     _add_common_flags(own, steps=300, batch=2, rate=1e-3)
+    strokes = kinds.add_parser(
+        "strokes",
+        help="train the stroke network, which cannot be used as a recipe yet",
+        description="Train the stroke network, the next network for any style. Its file cannot be "
+        "used as a recipe yet.",
+    )
+    strokes.add_argument(
+        "--paintings", metavar="DIR", type=Path, required=True, help="folder of paintings"
+    )
+    strokes.add_argument(
+        "--fall",
+        metavar=("FIRST", "STEPS"),
+        nargs=2,
+        type=accept_integer(1, 10**9),
+        help="let the learning rate fall to zero over STEPS steps, from step FIRST on (default: "
+        "constant)",
+    )
+    strokes.set_defaults(base=None)
+    _add_common_flags(
+        strokes, steps=40_000, batch=4, rate=5e-4, side=256, doubling=80, losses=STROKE_LOSSES
+    )
     return parser
 
 
 def _add_common_flags(
-    parser: argparse.ArgumentParser, *, steps: int, batch: int, rate: float
+    parser: argparse.ArgumentParser,
+    *,
+    steps: int,
+    batch: int,
+    rate: float,
+    side: int = 128,
+    doubling: int = 60,
+    losses: tuple[str, ...] = LOSSES,
 ) -> None:
     add = parser.add_argument
     add("--photos", metavar="DIR", type=Path, required=True, help="folder of photos")
@@ -135,8 +180,8 @@ def _add_common_flags(
         "--side",
         metavar="PX",
         type=accept_integer(64, 256),
-        default=128,
-        help="side of the training crops (default: 128)",
+        default=side,
+        help=f"side of the training crops (default: {side})",
     )
     add(
         "--rate",
@@ -156,9 +201,9 @@ def _add_common_flags(
         "--doubling",
         metavar="N",
         type=accept_integer(0, 10**9),
-        help="steps after which the number of paintings in use doubles (default: 60)",
+        help=f"steps after which the number of paintings in use doubles (default: {doubling})",
     )
-    for loss in LOSSES:
+    for loss in losses:
         add(f"--{loss}", metavar="W", type=accept_number(0), help=f"weight of the {loss} loss")
     add(
         "--checkpoint-every",
@@ -192,21 +237,10 @@ def _add_common_flags(
 def run(argv: list[str]) -> int:
     """Train until the number of steps is reached or the user stops."""
     options = build_parser().parse_args(argv)
-    from impasto.network.train.batches import TrainingPlan
     from impasto.network.train.session import train
 
     session = _make_session(options)
-    chosen = {f.name: getattr(options, f.name, None) for f in fields(TrainingPlan)}
-    scratch = getattr(options, "scratch", False)
-    chosen["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
-    if options.kind == "style":
-        chosen["variants"] = OWN_SIZES
-        chosen["fitted"] = "normalization" if options.normalization else "all"
-    if session.base is not None:
-        chosen["doubling"] = (
-            options.doubling or 0
-        )  # a trained network does not need to start with few paintings
-    plan = TrainingPlan(**{name: value for name, value in chosen.items() if value is not None})
+    plan = _make_plan(options, session.base)
     device, rank = _choose_process_device(options.device)
     quiet = options.quiet or rank > 0
     report = (lambda _: None) if quiet else say
@@ -234,6 +268,33 @@ def run(argv: list[str]) -> int:
                 return INTERRUPTED
     report(f"{session.output}")
     return 0
+
+
+def _make_plan(options: argparse.Namespace, base: Path | None) -> Any:
+    """Choose the settings of the training: a TrainingPlan or a StrokePlan.
+
+    Raises:
+        InputError: several processes train the stroke network together.
+    """
+    from impasto.errors import InputError
+    from impasto.network.train.batches import TrainingPlan
+    from impasto.network.train.stroke_trainer import StrokePlan
+
+    if options.kind == "strokes" and "WORLD_SIZE" in os.environ:
+        raise InputError("train strokes runs in one process: start it without torchrun")
+    kind = StrokePlan if options.kind == "strokes" else TrainingPlan
+    chosen = {f.name: getattr(options, f.name, None) for f in fields(kind)}
+    scratch = getattr(options, "scratch", False)
+    chosen["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
+    if options.kind == "style":
+        chosen["variants"] = OWN_SIZES
+        chosen["fitted"] = "normalization" if options.normalization else "all"
+    if base is not None:
+        # A trained network does not need to start with few paintings.
+        chosen["doubling"] = options.doubling or 0
+    if chosen.get("fall") is not None:
+        chosen["fall"] = tuple(chosen["fall"])
+    return kind(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _make_session(options: argparse.Namespace) -> Any:

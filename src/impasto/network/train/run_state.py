@@ -15,7 +15,6 @@ import torch
 
 from impasto.errors import InputError
 from impasto.image.files.atomic import lock_file, make_folder, write_atomically
-from impasto.network.network_files import KIND
 
 
 @contextmanager
@@ -35,11 +34,12 @@ def lock_folder(work: Path) -> Iterator[None]:
         yield
 
 
-def write_state(path: Path, run: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+def write_state(path: Path, kind: str, run: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write the state of a run atomically.
 
     Args:
         path: file to write.
+        kind: format of the files of the network that is trained.
         run: facts that identify the run, by name.
         state: state of its trainer.
 
@@ -47,12 +47,17 @@ def write_state(path: Path, run: Mapping[str, Any], state: Mapping[str, Any]) ->
         ResourceError: the folder cannot be written or the disk is full.
     """
     stream = io.BytesIO()  # torch reports a full disk in its own way
-    torch.save({"format": KIND, "run": dict(run), **state}, stream)
+    torch.save({"format": kind, "run": dict(run), **state}, stream)
     write_atomically(path, stream.getvalue())
 
 
-def read_state(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
+def read_state(path: Path, kind: str, run: Mapping[str, Any]) -> dict[str, Any] | None:
     """Read the state that :func:`write_state` wrote.
+
+    Args:
+        path: file to read.
+        kind: format of the files of the network that is trained.
+        run: facts that identify the run, by name.
 
     Returns:
         The state. None: there is no such file.
@@ -66,8 +71,10 @@ def read_state(path: Path, run: Mapping[str, Any]) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises many types for a damaged file
         raise InputError(f"{path}: damaged, or not the state of a training run") from None
-    if not isinstance(state, dict) or state.get("format") != KIND:
-        raise InputError(f"{path}: belongs to a run that does not train {KIND!r}")
+    if isinstance(state, dict) and "kind" in state:  # the first run of the stroke network
+        state |= {"format": state.pop("kind"), "run": {**run, **state["plan"]}}
+    if not isinstance(state, dict) or state.get("format") != kind:
+        raise InputError(f"{path}: belongs to a run that does not train {kind!r}")
     for name, value in run.items():
         saved = state["run"].get(name)
         if value != saved:
@@ -91,7 +98,7 @@ class TrainingLog:
             step: steps that the run has completed.
         """
         self._path, self._start = path, time.monotonic()
-        lines = _take_valid(path.read_text().splitlines()[:step]) if path.exists() else []
+        lines = _take_valid(path.read_text().splitlines(), step) if path.exists() else []
         self._before = json.loads(lines[-1])["seconds"] if lines else 0.0
         write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
@@ -103,13 +110,14 @@ class TrainingLog:
             file.write(json.dumps({**values, "seconds": seconds}) + "\n")
 
 
-def _take_valid(lines: Sequence[str]) -> list[str]:
-    """Return the lines before the first damaged one."""
+def _take_valid(lines: Sequence[str], step: int) -> list[str]:
+    """Return the lines before the first damaged one, up to a step."""
     valid = []
     for line in lines:
         try:
-            json.loads(line)
-        except ValueError:
+            if json.loads(line)["step"] > step:
+                break
+        except (ValueError, LookupError, TypeError):
             break
         valid.append(line)
     return valid

@@ -29,7 +29,8 @@ from impasto.network.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.network.train.batches import TrainingPlan
 from impasto.network.train.run_state import TrainingLog, lock_folder, read_state, write_state
 from impasto.network.train.sample_sheet import write_samples
-from impasto.network.train.trainer import Trainer
+from impasto.network.train.stroke_trainer import StrokePlan, StrokeTrainer, make_stroke_trainer
+from impasto.network.train.trainer import NetworkTrainer, Trainer
 from impasto.network.train.training_paintings import SIDES, Paintings, measure_picture
 from impasto.network.train.training_photos import (
     Photos,
@@ -75,7 +76,11 @@ class Session:
 
 
 def train(
-    session: Session, plan: TrainingPlan, device: torch.device, say: Say, rank: int = 0
+    session: Session,
+    plan: TrainingPlan | StrokePlan,
+    device: torch.device,
+    say: Say,
+    rank: int = 0,
 ) -> Generator[dict[str, float], None, None]:
     """Start a run, or continue the one in the session's folder; yield the losses of every step.
 
@@ -98,7 +103,8 @@ def train(
     """
     run = _identify_run(session, plan)
     with nullcontext() if rank else lock_folder(session.work):
-        state = read_state(session.work / STATE, run)
+        kind = StrokeTrainer.kind if isinstance(plan, StrokePlan) else Trainer.kind
+        state = read_state(session.work / STATE, kind, run)
         trainer, photos, paintings = make_trainer(session, plan, device, say, rank)
         if state is not None:
             trainer.restore(state)
@@ -109,11 +115,11 @@ def train(
 
 def make_trainer(
     session: Session,
-    plan: TrainingPlan,
+    plan: TrainingPlan | StrokePlan,
     device: torch.device,
     say: Say = lambda _: None,
     rank: int = 0,
-) -> tuple[Trainer, Photos, Paintings]:
+) -> tuple[NetworkTrainer[Any, Any], Photos, Any]:
     """Make a trainer at step 0, and load its data.
 
     Arguments and errors are those of :func:`train`.
@@ -122,6 +128,12 @@ def make_trainer(
         The trainer, and the held-out photos and paintings.
     """
     torch.manual_seed(plan.seed)
+    if isinstance(plan, StrokePlan):
+        photo_sets, painting_sets = _load_pictures(session, say)
+        stroke_trainer, held_targets = make_stroke_trainer(
+            plan, device, photo_sets[0], painting_sets, session.work / "cache"
+        )
+        return stroke_trainer, photo_sets[1], held_targets
     painter = Painter() if session.base is None else read_painter(session.base)[0]
     with _run_rank_zero_first(rank):
         data = _load_data(session, painter, plan, device, say)
@@ -153,6 +165,16 @@ def _load_data(
     Returns:
         Photos for training and held out; paintings for training and held out.
     """
+    photos, paintings = _load_pictures(session, say)
+    if session.base is None:
+        painter.book.load_state_dict(_load_book(session, paintings[0], plan, say))
+    book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
+    cache = session.work / "cache"
+    return photos, [Paintings(paths, cache, encoder, book) for paths in paintings]
+
+
+def _load_pictures(session: Session, say: Say) -> tuple[list[Photos], list[list[Path]]]:
+    """Pack the photos and list the paintings, each for training and held out."""
     photos = split_pictures(session.photos)
     if isinstance(session.paintings, tuple):  # all are used for training and for evaluation
         for path in session.paintings:
@@ -162,15 +184,10 @@ def _load_data(
         paintings = split_pictures(session.paintings)
     counts = format_count(len(photos[0]), "photo"), format_count(len(paintings[0]), "painting")
     say(f"{', '.join(counts)}; packing new ones into the cache")
-    cache = session.work / "cache"
-    packed = [Photos.pack(paths, cache) for paths in photos]
-    if session.base is None:
-        painter.book.load_state_dict(_load_book(session, paintings[0], plan, say))
-    book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
-    return packed, [Paintings(paths, cache, encoder, book) for paths in paintings]
+    return [Photos.pack(paths, session.work / "cache") for paths in photos], list(paintings)
 
 
-def _identify_run(session: Session, plan: TrainingPlan) -> dict[str, Any]:
+def _identify_run(session: Session, plan: TrainingPlan | StrokePlan) -> dict[str, Any]:
     """List the facts that identify a run; its state cannot continue with others."""
     settings = asdict(plan)
 
@@ -185,18 +202,18 @@ def _identify_run(session: Session, plan: TrainingPlan) -> dict[str, Any]:
         if isinstance(paintings, tuple)
         else hash_folder(paintings),
         "weights to begin with": "" if base is None else hash_file(check_network_file(base)),
-        "grain": [DEVIATION, SIDE, *PERIODS],
+        **({"grain": [DEVIATION, SIDE, *PERIODS]} if isinstance(plan, TrainingPlan) else {}),
         "processes": torch.distributed.get_world_size() if _is_distributed() else 1,
-        **{name: settings[name] for name in FIXED},
+        **{name: settings[name] for name in FIXED if name in settings},
     }
 
 
 def _run_and_record(
     session: Session,
     run: dict[str, Any],
-    trainer: Trainer,
+    trainer: NetworkTrainer[Any, Any],
     photos: Photos,
-    paintings: Paintings,
+    paintings: Any,
 ) -> Generator[dict[str, float], None, None]:
     if trainer.rank > 0:
         yield from trainer.run(trainer.plan.steps)
@@ -220,9 +237,9 @@ def _run_and_record(
             raise
 
 
-def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
+def save(session: Session, run: dict[str, Any], trainer: NetworkTrainer[Any, Any]) -> None:
     """Write the state and the network of a run, each atomically."""
-    write_state(session.work / STATE, run, trainer.get_state())
+    write_state(session.work / STATE, trainer.kind, run, trainer.get_state())
     about = {**asdict(trainer.plan), "steps": trainer.step}
     if not is_own_output(
         session.work, session.output
@@ -231,7 +248,7 @@ def save(session: Session, run: dict[str, Any], trainer: Trainer) -> None:
         lines = "".join(f"{path}\n" for path in [*outputs, str(session.output.resolve())])
         write_atomically(session.work / OUTPUTS, lines.encode())
     own = session.paintings if isinstance(session.paintings, tuple) else ()
-    write_painter(trainer.averaged, session.output, about, encode_paintings(own))
+    write_painter(trainer.averaged, session.output, about, encode_paintings(own), trainer.kind)
 
 
 def is_own_output(work: Path, output: Path) -> bool:
