@@ -16,10 +16,10 @@ from impasto.errors import LimitError
 from impasto.evaluate import metrics
 from impasto.evaluate.compare import PictureMeasurement, compare, load_reference_encoder
 from impasto.evaluate.distributions import (
+    compute_sliced_wasserstein,
+    compute_wasserstein2,
     fit_gaussian,
     project_quantiles,
-    sliced_wasserstein,
-    wasserstein2,
 )
 from impasto.evaluate.metrics import StyleStatistics
 from impasto.image.files.decode import read_picture
@@ -65,7 +65,7 @@ def test_w2_of_diagonal_gaussians_has_a_closed_form():
     mean_a, mean_b = torch.randn(2, 6, dtype=torch.float64, generator=GENERATOR)
     var_a, var_b = torch.rand(2, 6, dtype=torch.float64, generator=GENERATOR)
     expected = (mean_a - mean_b).square().sum() + (var_a.sqrt() - var_b.sqrt()).square().sum()
-    found = wasserstein2((mean_a, var_a.diag()), (mean_b, var_b.diag()))
+    found = compute_wasserstein2((mean_a, var_a.diag()), (mean_b, var_b.diag()))
     assert found == pytest.approx(float(expected))
 
 
@@ -74,8 +74,8 @@ def test_w2_resolves_small_eigenvalues_and_is_invariant_to_rotation():
     var_b = torch.tensor([1.0, 4e-8], dtype=torch.float64)
     zero = torch.zeros(2, dtype=torch.float64)
     turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
-    plain = wasserstein2((zero, var_a.diag()), (zero, var_b.diag()))
-    turned = wasserstein2(
+    plain = compute_wasserstein2((zero, var_a.diag()), (zero, var_b.diag()))
+    turned = compute_wasserstein2(
         (zero, turn @ var_a.diag() @ turn.T), (zero, turn @ var_b.diag() @ turn.T)
     )
     assert plain == pytest.approx(1e-8, rel=1e-3)
@@ -84,18 +84,21 @@ def test_w2_resolves_small_eigenvalues_and_is_invariant_to_rotation():
 
 def test_w2_of_a_translation_is_its_length_squared():
     points = torch.randn(500, 4, dtype=torch.float64, generator=GENERATOR)
-    assert wasserstein2(fit_gaussian(points), fit_gaussian(points + 2)) == pytest.approx(16)
+    assert compute_wasserstein2(fit_gaussian(points), fit_gaussian(points + 2)) == pytest.approx(16)
 
 
 def test_sliced_wasserstein_of_a_translation_and_of_resampling():
     points = torch.randn(2000, 3, dtype=torch.float64, generator=GENERATOR)
     moved = points + torch.tensor([1.0, 0, 0])
-    shifted = sliced_wasserstein(
+    shifted = compute_sliced_wasserstein(
         *(project_quantiles(each, directions=2000) for each in (points, moved))
     )
     assert shifted == pytest.approx(0.5, abs=0.03)  # mean |cos| over the sphere
     assert (
-        sliced_wasserstein(project_quantiles(points), project_quantiles(points.repeat(2, 1))) < 0.01
+        compute_sliced_wasserstein(
+            project_quantiles(points), project_quantiles(points.repeat(2, 1))
+        )
+        < 0.01
     )
 
 

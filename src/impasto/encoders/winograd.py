@@ -106,7 +106,7 @@ def _forward(image: Tensor, points: Tensor, bias: Tensor, result: Tensor) -> Non
     inputs, outputs = points.shape[1:]
     down, across = result.shape[0] // STEP, result.shape[1] // STEP
     for top, rows in _split_bands(down, across):
-        source = _window(image, top * STEP - 1, rows * STEP + 2, -1, across * STEP + 2)
+        source = _cut_window(image, top * STEP - 1, rows * STEP + 2, -1, across * STEP + 2)
         tiles = source.unfold(0, SIDE, STEP).unfold(1, SIDE, STEP).permute(3, 4, 0, 1, 2)
         spread = _sandwich(_POINTS_OF_INPUT, tiles)
         product = torch.bmm(spread.view(SIDE**2, rows * across, inputs), points)
@@ -125,7 +125,7 @@ def _backward(grad: Tensor, activation: Tensor, points: Tensor) -> Tensor:
     for top, rows in _split_bands(down, across):
         band = slice(top * STEP, (top + rows) * STEP)
         passed = torch.ops.aten.threshold_backward(grad[band], activation[band], 0)
-        source = _window(passed, 0, rows * STEP, 0, across * STEP)
+        source = _cut_window(passed, 0, rows * STEP, 0, across * STEP)
         source = source.view(rows, STEP, across, STEP, outputs).permute(1, 3, 0, 2, 4)
         spread = _sandwich(_OUTPUT_OF_POINTS.T, source)
         product = torch.bmm(spread.view(SIDE**2, rows * across, outputs), points.transpose(1, 2))
@@ -156,7 +156,7 @@ def _sandwich(matrix: Tensor, tiles: Tensor) -> Tensor:
     return both.view(after, after, *tiles.shape[2:])
 
 
-def _window(image: Tensor, top: int, height: int, left: int, width: int) -> Tensor:
+def _cut_window(image: Tensor, top: int, height: int, left: int, width: int) -> Tensor:
     """Cut a part of [H, W, C], with zeros outside of it; a view where nothing is outside."""
     bottom, right = top + height - image.shape[0], left + width - image.shape[1]
     if min(top, left) >= 0 and max(bottom, right) <= 0:

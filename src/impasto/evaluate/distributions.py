@@ -17,7 +17,7 @@ def fit_gaussian(points: Tensor) -> tuple[Tensor, Tensor]:
     return mean, centered.T @ centered / points.shape[0]
 
 
-def wasserstein2(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
+def compute_wasserstein2(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> float:
     """Compute the exact squared 2-Wasserstein distance of two Gaussians (mean, covariance).
 
     |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_b^1/2 S_a S_b^1/2)^1/2), Givens and Shortt (1984). The last
@@ -36,7 +36,7 @@ def _compute_root(covariance: Tensor) -> Tensor:
     return root
 
 
-def sliced_wasserstein(a: Tensor, b: Tensor) -> float:
+def compute_sliced_wasserstein(a: Tensor, b: Tensor) -> float:
     """Compute the mean 1-Wasserstein distance over projections of two point sets.
 
     Bonneel et al., "Sliced and Radon Wasserstein barycenters of measures" (2015).

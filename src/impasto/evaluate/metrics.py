@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.evaluate.distributions import (
+    compute_sliced_wasserstein,
+    compute_wasserstein2,
     fit_gaussian,
     project_quantiles,
-    sliced_wasserstein,
-    wasserstein2,
 )
 from impasto.image.color.spaces import srgb_to_oklab
 
@@ -83,13 +83,13 @@ def content_ssim(photo: Tensor, result: Tensor) -> float:
     window = torch.exp(-offsets.square() / (2 * 1.5**2))
     window = window / window.sum()
 
-    def mean(x: Tensor) -> Tensor:
+    def blur(x: Tensor) -> Tensor:
         return F.conv2d(F.conv2d(x, window.view(1, 1, 1, -1)), window.view(1, 1, -1, 1))
 
     a, b = compute_luma(photo), compute_luma(result)
-    mean_a, mean_b = mean(a), mean(b)
-    var_a, var_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    cov = mean(a * b) - mean_a * mean_b
+    mean_a, mean_b = blur(a), blur(b)
+    var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    cov = blur(a * b) - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
     similarity = ((2 * mean_a * mean_b + c1) * (2 * cov + c2)) / (
         (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
@@ -106,13 +106,13 @@ def content_selfsim(photo: Tensor, result: Tensor) -> float:
         photo, result: features [1, C, h, w]; they are averaged to a grid of at most 32 x 32.
     """
 
-    def similarities(features: Tensor) -> Tensor:
+    def compute_similarities(features: Tensor) -> Tensor:
         height, width = (min(side, SELF_SIMILARITY_GRID) for side in features.shape[2:])
         grid = F.adaptive_avg_pool2d(features.double(), (height, width))
         unit = F.normalize(grid[0].flatten(1), dim=0, eps=EPSILON)
         return unit.T @ unit
 
-    return float((similarities(photo) - similarities(result)).abs().mean())
+    return float((compute_similarities(photo) - compute_similarities(result)).abs().mean())
 
 
 def style_gram(painting: StyleStatistics, result: StyleStatistics) -> float:
@@ -135,19 +135,21 @@ def style_w2(painting: StyleStatistics, result: StyleStatistics) -> float:
     distances = []
     for layer in HELD_OUT:
         target, gaussian = painting.gaussians[layer], result.gaussians[layer]
-        distances.append(wasserstein2(gaussian, target) / (float(target[1].trace()) + EPSILON))
+        distances.append(
+            compute_wasserstein2(gaussian, target) / (float(target[1].trace()) + EPSILON)
+        )
     return sum(distances) / len(distances)
 
 
 def style_swd(painting: StyleStatistics, result: StyleStatistics) -> float:
     """Compute the sliced Wasserstein distance of 7 x 7 RGB patches, mean over common octaves."""
     pairs = list(zip(painting.patches, result.patches, strict=False))
-    return sum(sliced_wasserstein(*pair) for pair in pairs) / len(pairs)
+    return sum(compute_sliced_wasserstein(*pair) for pair in pairs) / len(pairs)
 
 
 def palette(painting: StyleStatistics, result: StyleStatistics) -> float:
     """Compute the sliced Wasserstein distance of OKLab colors."""
-    return sliced_wasserstein(painting.colors, result.colors)
+    return compute_sliced_wasserstein(painting.colors, result.colors)
 
 
 def noise(painting: Tensor, result: Tensor) -> float:
@@ -156,13 +158,13 @@ def noise(painting: Tensor, result: Tensor) -> float:
     Fine detail is the root mean square of luma minus its 2 x 2 means, in luma units.
     """
 
-    def top_octave(image: Tensor) -> float:
+    def measure_detail(image: Tensor) -> float:
         y = compute_luma(image)
         y = y[..., : y.shape[2] // 2 * 2, : y.shape[3] // 2 * 2]
         coarse = F.avg_pool2d(y, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
         return math.sqrt(float((y - coarse).square().mean()))
 
-    return max(0.0, top_octave(result) - top_octave(painting))
+    return max(0.0, measure_detail(result) - measure_detail(painting))
 
 
 def blockiness(image: Tensor) -> float:

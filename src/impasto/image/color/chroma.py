@@ -84,6 +84,7 @@ class _ChromaFit:
 
     @classmethod
     def fit(cls, result: Picture, photo: Picture) -> _ChromaFit:
+        """Fit the photo's chroma to the colors of the result."""
         size = fit_within(
             result.width, result.height, min(LONGER_SIDE, max(result.width, result.height))
         )
