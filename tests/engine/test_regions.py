@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
@@ -214,27 +213,6 @@ def test_a_mask_of_ones_is_no_mask():
 
 
 # Masks
-
-
-def test_masks_of_any_kind_and_size_are_one():
-    values = half()
-    levels = (values * 255).astype(np.uint8)
-    kinds = [values, levels, Image.fromarray(levels), torch.from_numpy(values)[None]]
-    for kind in kinds:
-        assert np.array_equal(read_mask(kind).values, values)
-    clear = np.dstack([np.full((48, 64, 3), 255, np.uint8), levels])
-    assert np.array_equal(read_mask(clear).values, values)
-
-
-def test_resized_masks_are_soft_and_exact_where_they_are_0_or_1():
-    mask = Mask(half())
-    large = mask.resize_rows(200, 150, slice(0, 150))
-    assert large.min() == 0
-    assert large.max() == 1
-    assert ((large > 0.1) & (large < 0.9)).any()
-    parts = [mask.resize_rows(200, 150, slice(a, a + 50)) for a in (0, 50, 100)]
-    assert np.allclose(np.concatenate(parts), large, atol=1e-4)
-    assert (Mask(np.ones((7, 9), np.float32)).resize_rows(31, 23, slice(0, 23)) == 1).all()
 
 
 def test_overlapping_masks_become_a_partition_of_unity():
