@@ -181,7 +181,7 @@ def grain() -> str:
 
 
 ADAPTED: list[tuple[int, Callable[[], str], tuple[int, int], str]] = [
-    (3, lambda: holding("a.jpg", Path("photo.png").read_bytes()), (32, 24), "is PNG in spite of"),
+    (3, lambda: holding("a.jpg", Path("photo.png").read_bytes()), (32, 24), "is PNG, unlike"),
     (12, jpeg_damaged_in_the_middle, (32, 24), ""),
     (13, jpeg_with_a_tail, (32, 24), ""),
     (19, lambda: turned(6), (24, 32), ""),

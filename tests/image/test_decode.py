@@ -138,9 +138,8 @@ def test_cmyk_inks_become_the_colors_they_print():
         image.paste(ink, (n * 8, 0, n * 8 + 8, 8))
     found = to_8_bits(read_picture(encode_image(image, "TIFF")))[4, 4::8]
     assert found.tolist() == [[255, 255, 255], [0, 255, 255], [255, 0, 0], [0, 0, 0]]
-    from_jpeg = to_8_bits(read_picture(encode_image(image, "JPEG", quality=100, subsampling=0)))[
-        4, 4::8
-    ]
+    jpeg = encode_image(image, "JPEG", quality=100, subsampling=0)
+    from_jpeg = to_8_bits(read_picture(jpeg))[4, 4::8]
     assert np.abs(from_jpeg - found).max() < 12
 
 
