@@ -20,7 +20,7 @@ from impasto.canvas.pixels import PixelCanvas
 from impasto.engine.capacity import find_scratch_folder
 from impasto.engine.storage import Storage
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
-from impasto.optimize.solvers.solver import Problem
+from impasto.optimize.solvers.solver import SolverProblem
 from impasto.recipe.recipe import load_recipe
 
 
@@ -59,7 +59,7 @@ def main() -> None:
         losses, gradient = squares.evaluate(parameters[0])
         return losses, [gradient]
 
-    solver = BoundedLbfgs(settings, Problem(canvas, [start], evaluate, storage))
+    solver = BoundedLbfgs(settings, SolverProblem(canvas, [start], evaluate, storage))
     for step in range(options.steps or settings.history + 2):
         began = time.monotonic()
         loss = solver.step()["total"]

@@ -10,7 +10,7 @@ import torch
 from impasto.canvas.pixels import PixelCanvas
 from impasto.canvas.pyramid import PyramidCanvas
 from impasto.engine.storage import Storage
-from impasto.optimize.solvers.solver import Problem, Solver
+from impasto.optimize.solvers.solver import Solver, SolverProblem
 from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.tables import SolverChoice
 
@@ -41,5 +41,5 @@ def make_picture_solver(
         losses, gradient = function(view.image)
         return losses, canvas.pull_back(parameters, [gradient])
 
-    problem = Problem(canvas, canvas.make_parameters(start), evaluate, storage)
+    problem = SolverProblem(canvas, canvas.make_parameters(start), evaluate, storage)
     return SOLVERS[settings.kind](settings, problem)

@@ -14,7 +14,7 @@ from impasto.objective.evaluation import Losses
 from impasto.objective.statistics.gauge import merge_statistics
 from impasto.objective.views import ViewsObjective
 from impasto.objective.whole import WholeObjective
-from impasto.optimize.solvers.solver import Problem
+from impasto.optimize.solvers.solver import SolverProblem
 from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.recipe.tables import SolverChoice
@@ -152,7 +152,7 @@ def test_every_solver_paints_a_canvas_of_three_views(kind):
 
     settings = SolverChoice(kind=kind, learning_rate=4.0 if kind == "adam" else 1.0)
     start = [picture(48, 64, 1).float()]
-    solver = SOLVERS[kind](settings, Problem(canvas, start, evaluate, MEMORY))
+    solver = SOLVERS[kind](settings, SolverProblem(canvas, start, evaluate, MEMORY))
     totals = [solver.step()["total"] for _ in range(12)]
     assert min(totals) < 0.8 * totals[0]
     assert 0 <= float(solver.picture.min()) <= float(solver.picture.max()) <= 1

@@ -28,7 +28,7 @@ from impasto.optimize.passes import Pass, estimate_work_left
 from impasto.optimize.past_frames import PastFrames
 from impasto.optimize.preserving import PreservingObjective
 from impasto.optimize.recovery import RecoveringObjective
-from impasto.optimize.solvers.solver import Problem, Solver
+from impasto.optimize.solvers.solver import Solver, SolverProblem
 from impasto.optimize.solvers.solver_choice import make_canvas, make_solver
 from impasto.optimize.tools import Tools
 
@@ -199,7 +199,7 @@ class Run:
             return losses, canvas.pull_back(parameters, [gradient])
 
         start = canvas.make_parameters(image)
-        solver = make_solver(recipe, Problem(canvas, start, evaluate, self._storage))
+        solver = make_solver(recipe, SolverProblem(canvas, start, evaluate, self._storage))
         if state is not None:
             solver.load(state.solver)
         elif self._coarser is not None and recipe.schedule.carry:

@@ -103,7 +103,7 @@ def write_picture(
     """Write a picture; equal arguments give equal bytes.
 
     A file is written under a temporary name in the same folder and renamed when it is complete.
-    Most callers need one or two of the options, so each is a keyword of its own, as in Pillow.
+    It has many parameters because most callers need one or two of them, by name, as in Pillow.
 
     Args:
         picture: picture to write.

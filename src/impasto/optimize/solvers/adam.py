@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.canvas.view import Parameters, hold
-from impasto.optimize.solvers.solver import LEVELS, Problem
+from impasto.optimize.solvers.solver import LEVELS, SolverProblem
 from impasto.recipe.tables import SolverChoice
 
 
@@ -20,7 +20,7 @@ class Adam:
     bias is corrected as that of Adam's moments is.
     """
 
-    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+    def __init__(self, settings: SolverChoice, problem: SolverProblem) -> None:
         """Start from the parameters of a problem."""
         self._settings = settings
         self._canvas = problem.canvas

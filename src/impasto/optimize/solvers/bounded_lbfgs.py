@@ -25,7 +25,7 @@ from torch import Tensor
 from impasto.canvas.view import Parameters
 from impasto.optimize.solvers.banded import Banded, count_numbers
 from impasto.optimize.solvers.precondition import emphasize_coarse, get_reach
-from impasto.optimize.solvers.solver import Problem
+from impasto.optimize.solvers.solver import SolverProblem
 from impasto.recipe.tables import SolverChoice
 
 LEAST_CURVATURE = 1e-10
@@ -62,7 +62,7 @@ class BoundedLbfgs:
     FIRST_MOVE = 0.02
     """Mean change of a number in the first step, when no curvature is known."""
 
-    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+    def __init__(self, settings: SolverChoice, problem: SolverProblem) -> None:
         """Start from the parameters of a problem."""
         self._settings = settings
         self._canvas = problem.canvas

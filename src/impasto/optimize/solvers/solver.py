@@ -1,4 +1,4 @@
-"""What the run asks of a solver.
+"""Define what a run needs of a solver.
 
 A solver follows the gradient of an objective in the parameters of a canvas, one evaluation per
 step. Its state can be saved and loaded, so that a run resumed from a checkpoint continues bit for
@@ -19,20 +19,19 @@ from impasto.engine.storage import Storage
 Evaluate = Callable[[Sequence[Tensor]], tuple[dict[str, float], Parameters]]
 """Losses by name (``total`` among them) and the gradient of the total, at some parameters."""
 
-
 LEVELS = 255.0
 """Learning rates are in 8-bit levels; parameters are in [0, 1]."""
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What a solver works on.
+class SolverProblem:
+    """What a solver minimizes.
 
     Attributes:
         canvas: what is painted on.
         start: the canvas's parameters to start from; they are not changed.
-        evaluate: losses and gradients at parameters.
-        storage: of everything as large as the parameters.
+        evaluate: returns the losses and the gradient at given parameters.
+        storage: holds everything as large as the parameters.
     """
 
     canvas: Canvas

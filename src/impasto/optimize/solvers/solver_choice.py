@@ -12,12 +12,12 @@ from impasto.engine.storage import Storage
 from impasto.optimize.solvers.adam import Adam
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.solvers.scipy_lbfgsb import ScipyLbfgsb
-from impasto.optimize.solvers.solver import Problem, Solver
+from impasto.optimize.solvers.solver import Solver, SolverProblem
 from impasto.optimize.solvers.torch_lbfgs import TorchLbfgs
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import SolverChoice
 
-SOLVERS: dict[str, Callable[[SolverChoice, Problem], Solver]] = {
+SOLVERS: dict[str, Callable[[SolverChoice, SolverProblem], Solver]] = {
     "adam": Adam,
     "lbfgs": TorchLbfgs,
     "lbfgsb": ScipyLbfgsb,
@@ -33,6 +33,6 @@ def make_canvas(recipe: Recipe, image: Tensor, storage: Storage) -> PixelCanvas 
     return PixelCanvas(image.shape[3], image.shape[2], storage)
 
 
-def make_solver(recipe: Recipe, problem: Problem) -> Solver:
+def make_solver(recipe: Recipe, problem: SolverProblem) -> Solver:
     """Make the solver that a recipe asks for."""
     return SOLVERS[recipe.solver.kind](recipe.solver, problem)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.canvas.view import Parameters, copy_to_memory
-from impasto.optimize.solvers.solver import Problem
+from impasto.optimize.solvers.solver import SolverProblem
 from impasto.recipe.tables import SolverChoice
 
 
@@ -19,7 +19,7 @@ class TorchLbfgs:
     it with an empty history. The state lies in memory, whatever the storage.
     """
 
-    def __init__(self, settings: SolverChoice, problem: Problem) -> None:
+    def __init__(self, settings: SolverChoice, problem: SolverProblem) -> None:
         """Start from the parameters of a problem."""
         self._settings = settings
         self._canvas = problem.canvas
