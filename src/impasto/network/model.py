@@ -166,7 +166,9 @@ class Painter(nn.Module):
         """Measure the statistics [N, STATISTICS] that normalization uses, for one style."""
         normalizer = _Normalizer(style, None)
         painted = self._paint(pad_to_cells(photo), normalizer)
-        return torch.cat([measure_grade(photo), *normalizer.statistics, measure_grade(painted)], 1)
+        return torch.cat(
+            [measure_grade(photo), *normalizer.measured_statistics, measure_grade(painted)], 1
+        )
 
     def paint_ungraded(
         self, photo: Tensor, style: StyleModulation, statistics: Tensor | None = None
@@ -179,7 +181,11 @@ class Painter(nn.Module):
 
     def _paint(self, photo: Tensor, normalize: _Normalizer) -> Tensor:
         style = normalize.style
-        own = None if normalize.given is None else normalize.given[:, :GRADE_NUMBERS]
+        own = (
+            None
+            if normalize.fixed_statistics is None
+            else normalize.fixed_statistics[:, :GRADE_NUMBERS]
+        )
         toned = apply_grade(photo, own, style.grades, style.masks)
         if self.autocast is None:
             return toned + self._draw_strokes(photo, toned, normalize)
@@ -206,15 +212,15 @@ class Painter(nn.Module):
 class _Normalizer:
     """Normalizes and modulates the features of one layer after another, from the input on."""
 
-    def __init__(self, style: StyleModulation, given: Tensor | None) -> None:
+    def __init__(self, style: StyleModulation, fixed_statistics: Tensor | None) -> None:
         """Start at the first layer.
 
         Args:
             style: gains, offsets and regions.
-            given: [N, STATISTICS] to normalize by. None: each layer's own statistics.
+            fixed_statistics: [N, STATISTICS] to normalize by. None: each layer's own statistics.
         """
-        self.style, self.given = style, given
-        self.statistics: list[Tensor] = []
+        self.style, self.fixed_statistics = style, fixed_statistics
+        self.measured_statistics: list[Tensor] = []
         self._channel = 0
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -223,16 +229,16 @@ class _Normalizer:
         here = slice(begin, self._channel)
         gains, offsets = self.style.gains[:, :, here], self.style.offsets[:, :, here]
         regions = self._resize_regions(x)
-        if self.given is None and regions is None:
+        if self.fixed_statistics is None and regions is None:
             x, statistics = standardize(x.float())
-            self.statistics.append(statistics)
+            self.measured_statistics.append(statistics)
         else:
-            if regions is not None and self.given is None:
+            if regions is not None and self.fixed_statistics is None:
                 mean, inverse = measure_regions(x.float(), regions)
             else:
-                assert self.given is not None
+                assert self.fixed_statistics is not None
                 at = GRADE_NUMBERS + 2 * begin
-                mean, inverse = self.given[:, None, at : at + 2 * channels].chunk(2, 2)
+                mean, inverse = self.fixed_statistics[:, None, at : at + 2 * channels].chunk(2, 2)
             gains = gains * inverse
             offsets = offsets - gains * mean
         if regions is None:
