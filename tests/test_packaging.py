@@ -54,7 +54,7 @@ def test_the_wheel_holds_recipes_the_page_and_types_and_nothing_else(tmp_path):
     assert all(name.startswith(("impasto/", "impasto-")) for name in names)
     sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist()}
     assert sizes.pop(f"impasto/network/weights/{SHIPPED}") <= 8_000_000
-    assert sum(sizes.values()) < 2_000_000
+    assert sum(sizes.values()) < 2_200_000
 
 
 def test_the_readme_has_two_set_up_commands():
