@@ -292,8 +292,8 @@ def _make_plan(options: argparse.Namespace, base: Path | None) -> Any:
     if base is not None:
         # A trained network does not need to start with few paintings.
         chosen["doubling"] = options.doubling or 0
-    if chosen.get("fall") is not None:
-        chosen["fall"] = tuple(chosen["fall"])
+    if options.kind == "strokes" and options.fall:
+        chosen["fall"] = tuple(options.fall)
     return kind(**{name: value for name, value in chosen.items() if value is not None})
 
 
