@@ -35,6 +35,15 @@ class Banded:
         for i, rows in self._walk(result):
             result[i][..., rows, :] = function(*(each[i][..., rows, :] for each in vectors))
 
+    def axpy(self, result: Parameters, scale: Tensor, vector: Vector, mask: Vector) -> None:
+        """Add ``scale * vector * mask`` to a vector, in place."""
+        self.assign(result, lambda r, x, m: r + scale * x * m, result, vector, mask)
+
+    def dot(self, one: Vector, other: Vector) -> Tensor:
+        """Return the scalar product of two vectors."""
+        (product,) = self.sum(lambda a, b: ((a * b).sum(),), one, other)
+        return product
+
     def sum(
         self, function: Callable[..., tuple[Tensor, ...]], *vectors: Vector
     ) -> tuple[Tensor, ...]:

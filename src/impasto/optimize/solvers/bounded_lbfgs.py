@@ -39,7 +39,7 @@ class Pair:
     Attributes:
         moved: s, the change of the parameters.
         turned: y, the change of the gradient.
-        gain: a scalar, s.y / y.Py with the preconditioner P: the scale of the initial inverse
+        gain: s.y / y.Py with the preconditioner P, a scalar: the scale of the initial inverse
             Hessian.
     """
 
@@ -103,75 +103,69 @@ class BoundedLbfgs:
         return losses
 
     def _remember(self, moved: Parameters, turned: Parameters) -> None:
-        """Keep a pair if its curvature is positive."""
+        """Keep a pair (s, y) if its curvature s.y is positive."""
         emphasized = self._emphasize(turned)
-        along, energy, spread = self._banded.sum(
+        curvature, energy, spread = self._banded.sum(
             lambda s, y, py: ((s * y).sum(), y.square().sum(), (y * py).sum()),
             moved,
             turned,
             emphasized,
         )
-        if bool(along > LEAST_CURVATURE * energy):
-            pair = Pair(moved, turned, along / spread)
+        if bool(curvature > LEAST_CURVATURE * energy):
+            pair = Pair(moved, turned, curvature / spread)
             self._pairs = [*self._pairs, pair][-self._settings.history :]
 
     def _find_direction(self) -> Parameters:
-        """Run the two-loop recursion on the free numbers; returns a new vector."""
+        """Run the two-loop recursion on the free numbers and return a new vector."""
         banded, free = self._banded, self._find_free()
-        d = banded.map(lambda g, f: g * -f, self._gradient, free)
+        direction = banded.map(lambda g, f: g * -f, self._gradient, free)
         if not self._pairs:
-            return self._scale_first_move(self._precondition(d, free, d[0].new_ones(())))
+            one = direction[0].new_ones(())
+            return self._scale_first_move(self._precondition(direction, free, one))
         loop = []
         for pair in reversed(self._pairs):
-            curvature, alpha = self._project_on_pair(pair, d, free)
-            banded.assign(
-                d,
-                lambda d_, y, f, alpha=alpha: d_ - alpha * y * f,
-                d,
-                pair.turned,
-                free,
-            )
+            curvature, alpha = self._project_on_pair(pair, direction, free)
+            banded.axpy(direction, -alpha, pair.turned, free)
             loop.append((pair, curvature, alpha))
-        d = self._precondition(d, free, self._pairs[-1].gain)
+        direction = self._precondition(direction, free, self._pairs[-1].gain)
         for pair, curvature, alpha in reversed(loop):
-            # d is 0 where it is held, so y need not be masked.
-            (back,) = banded.sum(lambda y, d_: ((y * d_).sum(),), pair.turned, d)
-            share = alpha - back / curvature
-            banded.assign(
-                d,
-                lambda d_, s, f, share=share: d_ + share * s * f,
-                d,
-                pair.moved,
-                free,
-            )
-        return d
+            # The direction is 0 where numbers are held, so y need not be masked.
+            beta = banded.dot(pair.turned, direction) / curvature
+            banded.axpy(direction, alpha - beta, pair.moved, free)
+        return direction
 
     def _project_on_pair(
-        self, pair: Pair, d: Parameters, free: Parameters
+        self, pair: Pair, direction: Parameters, free: Parameters
     ) -> tuple[Tensor, Tensor]:
-        """Return s.y on the free numbers, infinite if it is not positive, and s.d / s.y."""
+        """Return s.y on the free numbers, infinite if it is not positive, and s.d / s.y, where d is
+        the direction.
+        """
 
         def multiply(s: Tensor, y: Tensor, f: Tensor, d: Tensor) -> tuple[Tensor, ...]:
             y = y * f
             return (s * y).sum(), y.square().sum(), (s * d).sum()
 
-        curvature, energy, along = self._banded.sum(multiply, pair.moved, pair.turned, free, d)
+        curvature, energy, along = self._banded.sum(
+            multiply, pair.moved, pair.turned, free, direction
+        )
         curvature = torch.where(curvature > LEAST_CURVATURE * energy, curvature, torch.inf)
         return curvature, along / curvature
 
-    def _scale_first_move(self, d: Parameters) -> Parameters:
-        (size,) = self._banded.sum(lambda d_: (d_.abs().sum(),), d)
-        scale = self.FIRST_MOVE / (size / count_numbers(d) + 1e-30)
-        self._banded.assign(d, lambda d_: d_ * scale, d)
-        return d
+    def _scale_first_move(self, direction: Parameters) -> Parameters:
+        """Scale a direction, in place, to a mean change of :attr:`FIRST_MOVE`."""
+        (size,) = self._banded.sum(lambda d: (d.abs().sum(),), direction)
+        scale = self.FIRST_MOVE / (size / count_numbers(direction) + 1e-30)
+        self._banded.assign(direction, lambda d: d * scale, direction)
+        return direction
 
-    def _precondition(self, d: Parameters, free: Parameters, gain: Tensor) -> Parameters:
-        """Apply the initial inverse Hessian on the free numbers."""
-        emphasized = self._emphasize(d)
+    def _precondition(self, direction: Parameters, free: Parameters, gain: Tensor) -> Parameters:
+        """Apply the initial inverse Hessian to a direction, on the free numbers."""
+        emphasized = self._emphasize(direction)
         self._banded.assign(emphasized, lambda e, f: e * (f * gain), emphasized, free)
         return emphasized
 
     def _emphasize(self, vector: Parameters) -> Parameters:
+        """Apply the preconditioner P; parameters that are not images stay as they are."""
         octaves = self._settings.octaves
 
         def filter_rows(rows: Tensor) -> Tensor:
@@ -181,7 +175,7 @@ class BoundedLbfgs:
         return self._banded.filter(vector, filter_rows, get_reach(octaves))
 
     def _find_free(self) -> Parameters:
-        """Return 1 where a number may move and 0 where it is held."""
+        """Return a vector that is 1 where a number may move and 0 where it is held."""
 
         def decide(x: Tensor, g: Tensor) -> Tensor:
             held = ((x <= 0) & (g > 0)) | ((x >= 1) & (g < 0))
