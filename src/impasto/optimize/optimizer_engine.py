@@ -1,7 +1,7 @@
-"""The optimizer as an engine: inputs in, a stream of steps out.
+"""Define the optimizer as an engine: inputs in, a stream of steps out.
 
 :class:`OptimizerEngine` yields a :class:`Step` after every iteration. Progress bars, snapshots,
-previews and cancellation are consumers of that stream; the engine prints nothing and keeps no
+previews and cancellation are consumers of that stream. The engine prints nothing and keeps no
 global state.
 """
 
@@ -57,12 +57,13 @@ class OptimizerEngine:
         Args:
             recipe: what to do.
             hardware: what to do it on. None: the best device of this machine, all of its memory.
-            cache: networks that other engines of the caller use. None: the network is loaded anew.
-            draft: paints what a recipe with ``start.base = "draft"`` begins with. None: there is
-                no such network.
+            cache: networks that other engines of the caller use. None: the network is loaded for
+                this engine alone.
+            draft: the network that paints the start of a recipe with ``start.base = "draft"``.
+                None: such recipes are refused.
 
         Raises:
-            InputError: the scratch folder does not exist, or the memory limit is next to nothing.
+            InputError: the scratch folder does not exist, or the memory limit is below 1 MiB.
             RecipeError: the recipe is for a network, or begins with a draft and there is none.
             WeightsError: the weights are missing or damaged.
         """
@@ -83,7 +84,7 @@ class OptimizerEngine:
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """The precision of the convolutions: what ``auto`` in the recipe came to."""
+        """The precision of the convolutions; ``auto`` in the recipe is resolved."""
         return "float32" if self.tools.extractor.autocast is None else "bfloat16"
 
     def size_for(self, photo: Picture) -> tuple[int, int]:
@@ -106,23 +107,24 @@ class OptimizerEngine:
     ) -> Generator[Step, None, None]:
         """Repaint a photo, yielding after every iteration; see :class:`PictureEngine`.
 
-        With a checkpoint the state is written when the run stops, and before that every 30 s, or
-        after every iteration if one takes longer. A run that had come to its end when its
-        checkpoint was written yields its last step again.
+        With a checkpoint, the state is written when the run stops and at least every 30 s, or after
+        every iteration if one takes longer. Resuming a run that had ended yields its last step
+        again.
 
         Args:
             inputs: the photo, the paintings, and their regions.
-            checkpoint: a file to keep the state in.
-            resume: a checkpoint of a run with the same recipe and inputs to resume.
-            every_s: seconds between two writes of the state, in place of the above.
-            plan: of :meth:`plan` for the same inputs.
-            past: what earlier frames of a film say. None: the photo is not a frame of a film.
+            checkpoint: a file to keep the state in. None: the state is not kept.
+            resume: a checkpoint of a run with the same recipe and inputs. None: start from the
+                beginning.
+            every_s: seconds between two writes of the state. None: as described above.
+            plan: what :meth:`plan` returned for the same inputs. None: the run makes its own.
+            past: earlier frames of a film. None: the photo is not a frame of a film.
 
         Raises:
             InputError: a checkpoint belongs to another run, a painting is transparent all over, or
                 a focus does not suit the recipe.
             LimitError: the result would be too small for the network.
-            ResourceError: the result is too large for the memory there is.
+            ResourceError: the result is too large for the free memory.
         """
         size = self.size_for(inputs.photo)
         inputs = inputs.hide_transparent()
@@ -138,24 +140,22 @@ class OptimizerEngine:
             layout = Layout(plan.tile, plan.state)
         else:
             tile = None if state is None else state.tile
-            taken = self._fitting.measure_used(inputs.pictures)
-            layout = self._fitting.choose_layout(
-                size, inputs.paintings, inputs.regions, taken, tile
-            )
-        scales = self._scales(size, inputs.regions)
+            used = self._fitting.measure_used(inputs.pictures)
+            layout = self._fitting.choose_layout(size, inputs.paintings, inputs.regions, used, tile)
+        scales = self._plan_scales(size, inputs.regions)
         if past is not None:
             past.check(self.recipe, scales)
         storage = self._fitting.make_storage(layout)
         setup = RunSetup(
-            inputs,
-            plan_passes(scales, past),
-            layout,
-            storage,
-            Keeper(checkpoint, storage.settle, every_s),
-            describe_recipe(self.recipe),
-            hashes,
-            Pace(expected),
-            past,
+            inputs=inputs,
+            passes=plan_passes(scales, past),
+            layout=layout,
+            storage=storage,
+            keeper=Keeper(checkpoint, storage.settle, every_s),
+            description=describe_recipe(self.recipe),
+            hashes=hashes,
+            pace=Pace(expected),
+            past=past,
         )
         return Run(self.tools, setup).steps(state)
 
@@ -167,16 +167,16 @@ class OptimizerEngine:
         """Estimate what a run would take, by timing one iteration at a small scale.
 
         Raises:
-            ImpastoError: whatever ``run`` would raise before it starts.
+            ImpastoError: as :meth:`run`, before its first step.
         """
         size = self.size_for(inputs.photo)
         inputs = inputs.hide_transparent()
         paintings, regions = inputs.paintings, inputs.regions
-        taken = self._fitting.measure_used(inputs.pictures)
-        layout = self._fitting.choose_layout(size, paintings, regions, taken)
+        used = self._fitting.measure_used(inputs.pictures)
+        layout = self._fitting.choose_layout(size, paintings, regions, used)
         needs = self._fitting.compute_needs(layout, size, paintings, regions)
-        room = self._fitting.measure_room(taken)
-        scales = self._scales(size, regions)
+        room = self._fitting.measure_room(used)
+        scales = self._plan_scales(size, regions)
         scale = choose_probe_scale(*size, self.hardware.device.type, layout.tile)
         pace = probe_pace(self.tools, inputs, scale)
         return Plan(
@@ -185,8 +185,8 @@ class OptimizerEngine:
             scales=scales,
             tile=layout.tile,
             state=layout.state,
-            bytes_needed=needs.device + taken,
-            bytes_free=None if room.device is None else room.device + taken,
+            bytes_needed=needs.device + used,
+            bytes_free=None if room.device is None else room.device + used,
             bytes_on_host=needs.host,
             bytes_on_disk=needs.disk,
             scratch=str(self._fitting.scratch) if needs.disk else None,
@@ -196,8 +196,8 @@ class OptimizerEngine:
             precision=self.precision,
         )
 
-    def _scales(self, size: tuple[int, int], regions: Regions) -> tuple[Scale, ...]:
-        """Plan the scales of a run: one iteration if the photo comes back in any case."""
+    def _plan_scales(self, size: tuple[int, int], regions: Regions) -> tuple[Scale, ...]:
+        """Plan the scales of a run; if the result is the photo, one iteration is enough."""
         schedule = self.recipe.schedule
         if regions.changes_nothing:
             schedule = schedule.model_copy(update={"total": 1})
@@ -218,7 +218,7 @@ class OptimizerEngine:
 
         Args:
             inputs: photo and paintings, in the colors that the encoder sees.
-            scale: the size of the pictures to evaluate.
+            scale: its size is the size of the pictures to evaluate.
         """
         storage = Storage(self.hardware.device)
         photo = picture_to_tensor(inputs.photo, scale.width, scale.height, storage)

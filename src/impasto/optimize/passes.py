@@ -1,4 +1,4 @@
-"""The passes of a run: a list that is made before the start."""
+"""Plan the passes of a run before it starts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from impasto.optimize.past_frames import PastFrames
 
 @dataclass(frozen=True)
 class Pass:
-    """One stretch of a run, with an objective and a solver of its own.
+    """One part of a run, with an objective and a solver of its own.
 
     Attributes:
         scale: size of the picture and number of iterations.
-        focus: the places of a film's frame that the iterations are spent on. None: everywhere.
+        focus: the places of a film's frame that are worked on. None: the whole picture.
     """
 
     scale: Scale
     focus: Focus | None = None
 
     def estimate_work(self, tile: int, halo: int) -> float:
-        """Estimate the work of one iteration, in pixels; see :func:`impasto.engine.plan.work`."""
+        """Estimate the work of one iteration, in pixels.
+
+        See :func:`impasto.engine.plan.estimate_work`.
+        """
         share = 1.0 if self.focus is None else self.focus.cost
         return share * estimate_work(self.scale, tile, halo)
 
@@ -43,7 +46,15 @@ def plan_passes(scales: Sequence[Scale], past: PastFrames | None = None) -> tupl
 def estimate_work_left(
     passes: Sequence[Pass], index: int, done: int, tile: int, halo: int
 ) -> float:
-    """Estimate the work that is left after some iterations of a pass, in pixels."""
-    present = passes[index]
-    here = (present.scale.iterations - done) * present.estimate_work(tile, halo)
+    """Estimate the work that is left after some iterations of a pass, in pixels.
+
+    Args:
+        passes: all passes of the run.
+        index: index of the current pass.
+        done: iterations of the current pass so far.
+        tile: side of the tiles in pixels. 0: no tiles.
+        halo: width of a tile's halo in pixels.
+    """
+    current = passes[index]
+    here = (current.scale.iterations - done) * current.estimate_work(tile, halo)
     return here + estimate_total_work([each.scale for each in passes[index + 1 :]], tile, halo)

@@ -1,4 +1,4 @@
-"""One photo on its way through the passes, from a start or from a checkpoint."""
+"""Take one photo through the passes of a run, from a start or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -35,26 +35,27 @@ from impasto.optimize.tools import Tools
 
 @dataclass(frozen=True)
 class RunSetup:
-    """Everything that one run is given.
+    """Everything that one run needs besides the engine's tools.
 
     Attributes:
-        given: what to paint, and in which style.
+        inputs: the photo, the paintings, and their regions.
         passes: the passes of the run, in order.
-        layout: how the run is laid out in memory.
-        storage: of everything as large as the picture.
-        keeper: of the checkpoint.
-        recipe, inputs: identify the run in its checkpoint; see :class:`RunState`.
-        pace: of its iterations.
-        past: earlier frames, if the photo is a frame of a film.
+        layout: the sizes of tiles, and where the state of the run is kept.
+        storage: holds everything as large as the picture.
+        keeper: writes the checkpoint.
+        description: the recipe as JSON, which identifies the run in its checkpoint.
+        hashes: hashes of the inputs, which identify the run too; see :class:`RunState`.
+        pace: measures the seconds of an iteration.
+        past: earlier frames. None: the photo is not a frame of a film.
     """
 
-    given: Inputs
+    inputs: Inputs
     passes: tuple[Pass, ...]
     layout: Layout
     storage: Storage
     keeper: Keeper
-    recipe: str
-    inputs: list[str]
+    description: str
+    hashes: list[str]
     pace: Pace
     past: PastFrames | None = None
 
@@ -63,7 +64,7 @@ class Run:
     """The state of a run between its iterations."""
 
     def __init__(self, tools: Tools, setup: RunSetup) -> None:
-        """Prepare a run; nothing is computed yet."""
+        """Prepare the colors of the pictures; the first step computes the rest."""
         self._tools = tools
         self._setup = setup
         self._recipe = recipe = tools.extractor.recipe
@@ -73,7 +74,7 @@ class Run:
         finest = setup.passes[-1].scale
         size = finest.width, finest.height
         self._content, self._styles = prepare_colors(
-            recipe.colors, setup.given.photo, setup.given.paintings, size, recipe.style.scale
+            recipe.colors, setup.inputs.photo, setup.inputs.paintings, size, recipe.style.scale
         )
         self._fell_back = False
         self._coarser: Solver | None = None
@@ -90,7 +91,12 @@ class Run:
         self._started = 0.0
 
     def steps(self, state: RunState | None) -> Generator[Step, None, None]:
-        """Yield a step for every iteration after a state; if none is left, the last one again."""
+        """Yield a step for every iteration.
+
+        Args:
+            state: the state to continue from; if its run had ended, its last step is yielded again.
+                None: start from the beginning.
+        """
         self._started = time.monotonic()
         first = 0
         if state is not None:
@@ -99,25 +105,26 @@ class Run:
         for index in range(first, len(self._passes)):
             resumed = state if index == first else None
             if resumed is None and self._layout.tile and self._passes[index].focus is not None:
-                continue  # in tiles, a focus costs as much as the whole frame
+                continue  # in tiles, a pass with a focus costs as much as one without
             yield from self._run_pass(index, resumed)
 
     def _run_pass(self, index: int, state: RunState | None) -> Generator[Step, None, None]:
-        present = self._passes[index]
-        scale, schedule = present.scale, self._recipe.schedule
+        current = self._passes[index]
+        scale, schedule = current.scale, self._recipe.schedule
         recovering = RecoveringObjective(
-            lambda: self._make_objective(present), lambda: self._shrink(present)
+            lambda: self._make_objective(current), lambda: self._shrink(current)
         )
-        objective = recovering.attempt(lambda: self._preserve(present, recovering))
+        objective = recovering.attempt(lambda: self._preserve(current, recovering))
         solver = recovering.attempt(lambda: self._make_solver(index, state, objective))
-        self._coarser = None  # with its objective, whose memory is needed now
+        self._coarser = None  # this also frees the memory of its objective
         totals = [] if state is None else list(state.totals)
         self._setup.pace.begin()
         is_finest = index == len(self._passes) - 1
 
         def has_ended() -> bool:
-            is_pointless = present.focus is not None and self._layout.tile != 0
-            return is_pointless or is_over(totals, scale, schedule)
+            # A run that falls back to tiles skips the rest of a focus; see `steps`.
+            is_skipped = current.focus is not None and self._layout.tile != 0
+            return is_skipped or is_over(totals, scale, schedule)
 
         ended = has_ended()
         try:
@@ -135,11 +142,11 @@ class Run:
                     losses = self._measure_saved(recovering, objective, picture)
                 self._setup.keeper.offer(self._make_state(index, totals, solver))
                 tile, halo = self._layout.tile, self._tools.halo
-                pace = self._setup.pace.update(present.estimate_work(tile, halo))
+                pace = self._setup.pace.update(current.estimate_work(tile, halo))
                 done = scale.iterations if ended else len(totals)
                 left = estimate_work_left(self._passes, index, done, tile, halo)
                 yield self._make_step(index, losses, pace * left, picture, last=is_finest and ended)
-            if present.focus is not None:
+            if current.focus is not None:
                 self._focused = recovering.attempt(lambda: objective.restore(solver.picture))
             self._coarser = solver
         except GeneratorExit:
@@ -149,7 +156,7 @@ class Run:
             solver.close()
 
     def _make_start(self, index: int) -> Tensor:
-        """Return what a pass starts from: the last pass's picture, or the recipe's start."""
+        """Return the picture that a pass starts from: the last pass's, or the recipe's start."""
         scale, recipe, storage = self._passes[index].scale, self._recipe, self._storage
         if self._focused is not None:
             return self._focused
@@ -164,7 +171,7 @@ class Run:
         content = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
         shown = self._styles[:1] if recipe.start.base == "style" else []
         paintings = self._tools.make_paintings(shown, scale, storage)
-        base, regions = content, self._setup.given.regions
+        base, regions = content, self._setup.inputs.regions
         if self._tools.draft is not None:
             base = self._tools.draft(content, self._content, self._styles, regions)
         start = tensors.make_start(recipe.start, base, paintings, recipe.seed, storage)
@@ -183,11 +190,11 @@ class Run:
     def _make_solver(
         self, index: int, state: RunState | None, objective: PreservingObjective
     ) -> Solver:
-        """Make a pass's solver: new, with what the coarser one learned, or from a state."""
+        """Make the solver of a pass: from a state, or new with what the coarser one learned."""
         recipe, scale = self._recipe, self._passes[index].scale
         if state is None:
             image = self._make_start(index)
-        else:  # a stand-in of the same shape
+        else:  # the state has the picture; only the shape is needed here
             image = torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
         if recipe.style.distance == "neighbors":
             self._start = image.clone() if state is None else state.start
@@ -227,15 +234,15 @@ class Run:
             fell_back=self._fell_back,
             last=last,
             _image=picture,
-            _photo=self._setup.given.photo,
+            _photo=self._setup.inputs.photo,
             _colors=self._recipe.colors,
             _kept=self._preserved,
         )
 
     def _make_state(self, index: int, totals: list[float], solver: Solver) -> RunState:
         return RunState(
-            recipe=self._setup.recipe,
-            inputs=self._setup.inputs,
+            recipe=self._setup.description,
+            inputs=self._setup.hashes,
             tile=self._layout.tile,
             scale=index,
             totals=totals,
@@ -253,15 +260,15 @@ class Run:
             lambda: objective.compute_losses(tensors.round_to_levels(picture, self._storage))
         )
 
-    def _make_objective(self, present: Pass) -> Objective:
-        whole, self._whole = self._whole or self._make_whole_objective(present.scale), None
-        focus = present.focus
+    def _make_objective(self, current: Pass) -> Objective:
+        whole, self._whole = self._whole or self._make_whole_objective(current.scale), None
+        focus = current.focus
         if focus is None:
             return whole
         self._whole = whole
-        if not isinstance(whole, WholeObjective):  # its features are not at hand
+        if not isinstance(whole, WholeObjective):  # its features are not in memory
             return whole
-        start = self._make_past_start(present.scale)
+        start = self._make_past_start(current.scale)
         return FocusedObjective(whole, start, focus.changing, focus.unchanged)
 
     def _make_whole_objective(self, scale: Scale) -> Objective:
@@ -278,17 +285,17 @@ class Run:
             self._tools,
             photo,
             self._tools.make_paintings(self._styles, scale, storage),
-            self._setup.given.regions,
+            self._setup.inputs.regions,
             situation,
         )
 
-    def _preserve(self, present: Pass, objective: Objective) -> PreservingObjective:
-        """Wrap an objective so that what must stay is preserved."""
-        scale, storage = present.scale, self._storage
-        if present.focus is not None:
+    def _preserve(self, current: Pass, objective: Objective) -> PreservingObjective:
+        """Wrap an objective so that the preserved parts of the photo do not change."""
+        scale, storage = current.scale, self._storage
+        if current.focus is not None:
             start = self._make_past_start(scale)
-            return PreservingObjective(objective, storage, start, present.focus.make_mask())
-        regions = self._setup.given.regions
+            return PreservingObjective(objective, storage, start, current.focus.make_mask())
+        regions = self._setup.inputs.regions
         preserved = regions.make_kept_mask(scale.width, scale.height, storage)
         self._preserved = preserved
         if preserved is None:
@@ -296,10 +303,10 @@ class Run:
         photo = tensors.picture_to_tensor(self._content, scale.width, scale.height, storage)
         return PreservingObjective(objective, storage, photo, preserved)
 
-    def _shrink(self, present: Pass) -> bool:
+    def _shrink(self, current: Pass) -> bool:
         """Continue in tiles of half the side, the first time that memory runs out."""
         self._whole = None
-        longest = max(present.scale.width, present.scale.height)
+        longest = max(current.scale.width, current.scale.height)
         side = min(self._layout.tile or longest, longest)
         tile = next((tile for tile in TILES if tile <= side // 2), TILES[-1])
         needs_whole = self._recipe.style.distance == "neighbors"
