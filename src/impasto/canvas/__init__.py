@@ -1,1 +1,1 @@
-"""What is optimized: parameters, and a map from them to the images that the objective sees."""
+"""Define what is optimized: parameters, and a map from them to images that an objective sees."""

@@ -12,14 +12,14 @@ from impasto.engine.tensors import resize_tensor_rows
 
 
 class PixelCanvas:
-    """A picture whose pixels are moved within [0, 1]."""
+    """A picture whose pixels are optimized within [0, 1]."""
 
     def __init__(self, width: int, height: int, storage: Storage) -> None:
         """Make a canvas of a size in pixels.
 
         Args:
-            width, height: of the picture.
-            storage: of its parameters.
+            width, height: size of the picture in pixels.
+            storage: holds its parameters.
         """
         self._size = height, width
         self._storage = storage

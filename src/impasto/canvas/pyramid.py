@@ -1,9 +1,9 @@
-"""The canvas of a Laplacian pyramid: the parameters are structure of every size.
+"""The canvas of a Laplacian pyramid: the parameters are its coefficients.
 
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code" (1983). A step along a coefficient
 of a coarse level moves a whole patch of the picture, so that colors and large shapes change as fast
 as detail. STROTSS and NNST optimize such coefficients for that reason. Every operation here has a
-deterministic gradient on every device; ``interpolate`` and padding by replication have not.
+deterministic gradient on every device, unlike ``interpolate`` and padding by replication.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ def double(image: Tensor, height: int, width: int) -> Tensor:
 
 
 class PyramidCanvas:
-    """A picture whose pyramid's coefficients are moved, its pixels staying within [0, 1]."""
+    """A picture whose pyramid is optimized. Its pixels stay within [0, 1]."""
 
     def __init__(self, levels: int) -> None:
-        """Make a canvas of a pyramid with at most some levels; see :func:`decompose`."""
+        """Make a canvas whose pyramid has at most some levels; see :func:`decompose`."""
         self._levels = levels
 
     def make_parameters(self, image: Tensor) -> Parameters:
@@ -87,8 +87,8 @@ class PyramidCanvas:
     def pull_back(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Parameters:
         """See :class:`impasto.canvas.view.Canvas`.
 
-        Pixels at an end of [0, 1] that are pushed outward do not follow, and must not drag along
-        the coarse coefficients that they share with others: their gradient counts as 0.
+        A pixel at 0 or 1 whose gradient pushes outward cannot move. Its gradient counts as 0, so
+        that it does not move the coarse coefficients that it shares with other pixels.
         """
         image, gradient = self.show(parameters), gradients[0]
         gradient = gradient.to(image.device)
@@ -98,7 +98,7 @@ class PyramidCanvas:
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`.
 
-        What leaves [0, 1] is taken off the finest level, where each pixel has a coefficient.
+        The finest level, where each pixel has a coefficient, is corrected by what exceeds [0, 1].
         """
         image = compose(parameters)
         parameters[0].add_(image.clamp(0, 1) - image)
@@ -112,5 +112,5 @@ class PyramidCanvas:
         tensors: Sequence[Tensor],  # noqa: ARG002
         factor: float,  # noqa: ARG002
     ) -> Parameters:
-        """Raise ValueError: coefficients of another size say nothing about these."""
-        raise ValueError("a pyramid does not take over what a coarser one has learned")
+        """Raise ValueError: a pyramid cannot use coefficients of another size."""
+        raise ValueError("a pyramid cannot inherit the state of a coarser one")

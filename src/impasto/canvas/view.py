@@ -16,7 +16,7 @@ from torch import Tensor
 from impasto.engine.storage import Storage
 
 Parameters = list[Tensor]
-"""Tensors of at least two dimensions; the solvers walk through them in bands of rows."""
+"""Tensors of at least two dimensions; solvers process them in bands of rows."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class View:
 
 
 class Canvas(Protocol):
-    """Something that is painted on."""
+    """Parameters that show one or more views."""
 
     def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
         """Return the views of the canvas: one, or several, always in the same order."""
@@ -42,22 +42,22 @@ class Canvas(Protocol):
         """Return the gradient in the parameters, given the gradient in each view's image."""
 
     def project(self, parameters: Parameters) -> None:
-        """Move parameters, in place, to the nearest ones that are allowed."""
+        """Replace parameters, in place, by the nearest allowed ones."""
 
     def show(self, parameters: Sequence[Tensor]) -> Tensor:
-        """Return the image [1, 3, H, W] in [0, 1] that a person is shown."""
+        """Return the image [1, 3, H, W] in [0, 1] that users see."""
 
     def adapt(self, tensors: Sequence[Tensor], factor: float) -> Parameters:
-        """Bring tensors of the shapes of a coarser canvas's parameters to this one's shapes.
+        """Resize tensors from the shapes of a coarser canvas's parameters to those of this one.
 
         Args:
-            tensors: what a solver learned about the coarser canvas.
-            factor: the result is multiplied by it.
+            tensors: what a solver learned on the coarser canvas, of the shapes of its parameters.
+            factor: multiplies the result.
         """
 
 
 def copy_to_memory(value: Any, device: Any) -> Any:
-    """Copy a solver's state to a device: its tensors, from wherever they lie."""
+    """Copy a solver's state, with all of its tensors, to a device."""
     if isinstance(value, Tensor):
         return value.to(device, copy=True)
     if isinstance(value, dict):

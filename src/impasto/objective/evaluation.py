@@ -1,4 +1,4 @@
-"""What every objective shares: features of pictures, losses by name, and the terms of pixels."""
+"""Define what all objectives share: feature extraction, losses by name, and losses of pixels."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ only if the recipe uses them."""
 
 
 class Objective(Protocol):
-    """What a picture of one size costs; to be minimized."""
+    """The function of pictures of one size that a run minimizes."""
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Return the losses by name, ``total`` among them, and the gradient of the total.
+        """Return the losses by name, including ``total``, and the gradient of the total.
 
         Args:
             image: [1, 3, H, W] RGB in [0, 1]. The gradient has its shape.
         """
 
     def compute_losses(self, image: Tensor) -> dict[str, float]:
-        """Return the losses by name, ``total`` among them."""
+        """Return the losses by name, including ``total``."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +63,18 @@ class Losses:
 
 
 def get_weight(recipe: Recipe, term: str) -> float:
-    """Return the weight of a loss. At strength 0 the photo is not smoothed either."""
+    """Return the weight of a loss. Strength scales smoothness too: at 0 the photo is unchanged."""
     weight: float = getattr(recipe, term).weight
     return recipe.strength * weight if term == "smoothness" else weight
 
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """An encoder, as a recipe uses it.
+    """An encoder with the settings of a recipe.
 
     Attributes:
-        recipe: its layers, activation scale and terms.
-        encoder: with taps for every layer of the recipe; see :func:`list_taps`.
+        recipe: the recipe with the layers, the activation scale and the terms.
+        encoder: the encoder, with taps for every layer of the recipe; see :func:`list_taps`.
         autocast: dtype of the convolutions. None: the dtype of the pictures.
     """
 
@@ -91,8 +91,7 @@ class FeatureExtractor:
         """Return the activations of a picture, and the picture itself under :data:`PIXELS`.
 
         Args:
-            image: [1, 3, H, W] in [0, 1], a picture or a part of one. It may lie on another
-                device; its gradient goes back there.
+            image: [1, 3, H, W] in [0, 1], a picture or a part of one, on any device.
         """
         context: AbstractContextManager[object] = nullcontext()
         if self.autocast is not None:
@@ -107,7 +106,7 @@ class FeatureExtractor:
 
 
 def list_taps(recipe: Recipe) -> tuple[str, ...]:
-    """List the layers that the encoder must deliver for a recipe, without repetition."""
+    """List the layers that a recipe needs from the encoder, each once."""
     return tuple(dict.fromkeys([*recipe.content.layers, *recipe.style.layers]))
 
 
@@ -116,9 +115,9 @@ class PixelTerms:
     """The losses of the pixels themselves: smoothness, photorealism and temporal consistency.
 
     Attributes:
-        recipe: which of them count.
+        recipe: the recipe that weighs them.
         photo: [1, 3, H, W]. None: photorealism does not count.
-        past: of the same size. None: the picture is not a frame of a film.
+        past: the past result, of the same size. None: the picture is not a frame of a film.
         weight: [H, W] in [0, 1], how much each pixel counts. None: all count alike.
     """
 

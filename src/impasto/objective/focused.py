@@ -1,4 +1,4 @@
-"""The objective of pictures that differ from a given one in some places only.
+"""Define the objective of pictures that differ from a given one in some places only.
 
 A style loss is a function of statistics, which are sums over positions. Those of everything that
 stays the same are measured once and added to those of the places that change. An iteration then
@@ -22,7 +22,7 @@ from impasto.objective.whole import WholeObjective
 class FocusedObjective:
     """A whole objective whose unchanged part is measured once.
 
-    Features of the unchanged part do not see what changes beside them.
+    The features of the unchanged part do not see changes next to them.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class FocusedObjective:
 
         Args:
             whole: the objective of whole pictures.
-            image: [1, 3, H, W] RGB in [0, 1]: what all pictures are like in the unchanged tiles.
+            image: [1, 3, H, W] RGB in [0, 1], which all pictures equal in the unchanged tiles.
             changing: tiles that own what changes. If their halos are smaller than the encoder's
                 receptive radius, features at their borders are slightly off.
             unchanged: tiles that own everything else.

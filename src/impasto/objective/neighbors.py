@@ -1,4 +1,4 @@
-"""The objective of nearest-neighbor style transfer at one size: the whole picture, untiled."""
+"""Define the objective of nearest-neighbor style transfer, for whole pictures of one size."""
 
 from __future__ import annotations
 
@@ -36,21 +36,22 @@ from impasto.recipe.recipe import Recipe
 COLUMNS = "relu3_1"
 """A layer with a place for every hypercolumn."""
 VISIBLE = 0.5
-"""Least value of a style mask at which a place of the painting can be a neighbor."""
+"""Value of a style mask above which a place of the painting can be a neighbor."""
 
 
 @dataclass
 class NeighborSource:
-    """Paintings whose features are candidates together.
+    """Paintings whose features are searched together.
 
     Attributes:
         paintings: indices of the paintings.
-        weight: of their loss.
-        strength: in [0, 1]; the photo's own features make up the rest.
+        weight: weight of their loss.
+        strength: strength of the style in [0, 1]; the photo's own features have the rest.
         region: index of the mask in which they are the style. None: everywhere.
         targets: [N, C] hypercolumns, one for each place of the picture.
         center: [C], mean of the paintings' hypercolumns.
-        keys, centers: by layer, [M, C] features of the paintings and their mean [C].
+        keys: [M, C] features of the paintings, by layer.
+        centers: [C], their mean, by layer.
     """
 
     paintings: Sequence[int]
@@ -103,10 +104,11 @@ class NeighborObjective:
         """Find the targets.
 
         Args:
-            extractor, pictures, storage, past: as for the whole objective. A place of a painting
-                can be a neighbor where its style mask is at least :data:`VISIBLE`.
+            extractor, pictures, storage, past: see :class:`impasto.objective.whole.WholeObjective`.
+                A place of a painting can be a neighbor where its style mask is above
+                :data:`VISIBLE`.
             current: [1, 3, H, W] in [0, 1], the picture so far. None: the photo.
-            per_layer: whether layers are matched one by one.
+            per_layer: whether each layer has neighbors of its own.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
@@ -224,8 +226,8 @@ class NeighborObjective:
 
     def _compare_layers(self, features: dict[str, Tensor], image: Tensor) -> list[Tensor]:
         """Return each source's mean over layers of :func:`nearest_loss`."""
-        # Other places in every evaluation, so that none is left out. They are drawn from the
-        # picture itself, so that a resumed run draws the same.
+        # Every evaluation samples other places, so that all of them count in time. The seed comes
+        # from the picture itself, so that a resumed run samples the same places.
         bits = struct.unpack("<q", struct.pack("<d", float(image.detach().double().sum())))[0]
         generator = torch.Generator().manual_seed(bits)
         losses: list[list[Tensor]] = [[] for _ in self._sources]

@@ -35,8 +35,8 @@ def mix_targets(
     """Mix the target of each layer and region.
 
     Args:
-        recipe: with the paintings' weights and strengths.
-        paintings: of each painting, the statistics by layer.
+        recipe: the recipe with the paintings' weights and strengths.
+        paintings: the statistics of each painting, by layer.
         regions: number of regions. One region has the blend of all paintings; several have a
             painting each.
         photo: the photo's own statistics, by layer and region. None: every strength is 1.

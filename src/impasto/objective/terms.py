@@ -1,4 +1,4 @@
-"""Terms: the losses of statistics that a recipe asks for, each with its gauge and its targets.
+"""Terms: the losses of statistics in a recipe, each with its gauge and its targets.
 
 A term says what it measures (its gauge) and what that costs (:meth:`Term.compute_loss`). The
 formulas are the pure functions of :mod:`impasto.objective.losses`.
@@ -56,8 +56,9 @@ class Distance:
     """A distance between the statistics of a result and those of a painting.
 
     Attributes:
-        loss: called with both; a scalar >= 0.
-        prepare: called once with the painting's statistics; the loss gets what it returns.
+        loss: returns a scalar >= 0, from the statistics of the result and what ``prepare``
+            returned.
+        prepare: prepares the statistics of the painting, once.
     """
 
     loss: Callable[[Any, Any], Tensor]
@@ -69,7 +70,7 @@ MOMENT_DISTANCES: dict[str, Callable[[StyleChoice], Distance]] = {
         partial(gram_loss, normalization=style.normalization, over=style.gram)
     ),
     "covariance": lambda _: Distance(covariance_loss),
-    "remd": lambda _: Distance(covariance_loss),  # beside the distance of samples
+    "remd": lambda _: Distance(covariance_loss),  # in addition to the distance of samples
     "mean_std": lambda _: Distance(mean_std_loss),
     "bures": lambda _: Distance(bures_loss, make_bures_target),
     "wasserstein": lambda _: Distance(wasserstein_loss, make_wasserstein_target),
@@ -92,13 +93,13 @@ class StyleTerm:
         """Prepare the targets.
 
         Args:
-            gauge: measures the same layers and regions.
+            gauge: measures the statistics of these layers and regions.
             layers: weight of each layer.
-            targets: by layer, the target of each region; see
+            targets: the target of each region, by layer; see
                 :func:`impasto.objective.targets.mix_targets`.
-            shares: of the picture that each region covers.
-            distance: of statistics.
-            name: as :attr:`Term.name`.
+            shares: the share of the picture that each region covers.
+            distance: the distance between statistics and targets.
+            name: see :attr:`Term.name`.
         """
         self.name, self.gauge = name, gauge
         self._loss = distance.loss
@@ -111,7 +112,7 @@ class StyleTerm:
     def compute_loss(self, statistics: Statistics) -> Tensor:
         """Compute the weighted sum over layers and regions.
 
-        A region that is too small for a layer has no statistic there, and adds nothing.
+        A region that is too small for a layer has no statistic there and adds 0.
         """
         losses = [
             weight * self._loss(statistic, target)
@@ -150,11 +151,11 @@ class SelfSimilarityTerm:
 
 
 CACHE_SIZE = 32
-"""Measured paintings that are kept; one takes some megabytes."""
+"""Number of paintings whose statistics are kept; each takes some megabytes."""
 
 
 class TargetCache:
-    """The statistics of whole paintings, kept for the next photo of the same size."""
+    """The statistics of whole paintings, for the next photo of the same size."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[bytes, list[Statistics]] = OrderedDict()
@@ -162,7 +163,7 @@ class TargetCache:
     def measure(
         self, painting: Tensor, gauges: Sequence[Gauge], measure: Measure
     ) -> list[Statistics]:
-        """Measure a painting, or return what was measured before of the same pixels."""
+        """Measure a painting, unless equal pixels were measured before."""
         pixels = painting.detach().cpu().contiguous()
         digest = hashlib.sha256(repr(pixels.shape).encode())
         digest.update(pixels.numpy().data)
@@ -177,15 +178,15 @@ class TargetCache:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The pictures that terms compare, at the size of one scale.
+    """The pictures that an objective compares, at the size of one scale.
 
     Attributes:
         photo: [1, 3, H, W] RGB in [0, 1].
         paintings: [1, 3, h, w] each, at their style size.
-        masks: [H, W] in [0, 1] each: where each painting is the style. Empty: the blend of all
+        masks: [H, W] in [0, 1] each, where each painting is the style. Empty: the blend of all
             paintings is the style everywhere.
-        style_masks: [h, w] in [0, 1] each: which part of each painting counts. Empty, or None for
-            a painting: all of it.
+        style_masks: [h, w] in [0, 1] each, which part of each painting counts. None: all of a
+            painting. Empty: all of every painting.
         weight: [H, W] in [0, 1], how much each pixel of the photo counts. None: all count alike.
     """
 
@@ -206,11 +207,13 @@ def build_terms(
     """Build the terms of the style, of the palette, and of a content that is self-similarity.
 
     Args:
-        recipe: weights, layers and distances.
-        pictures: to be compared.
-        measure: measures the targets.
-        storage: for masks at the layers' sizes. None: the masks' device.
-        cache: of paintings that were measured in the same way. None: measure all.
+        recipe: the recipe with the weights, layers and distances.
+        pictures: the photo, the paintings and their masks.
+        measure: measures a picture; used for the targets.
+        storage: holds the masks at the sizes of the layers. None: they stay on the device of the
+            masks.
+        cache: statistics of paintings that were measured in the same way. None: every painting is
+            measured.
 
     Raises:
         InputError: a style mask leaves too little of its painting.

@@ -1,4 +1,4 @@
-"""The objective of a picture too large to back-propagate at once: tile by tile, and exact.
+"""Define the objective of a picture that is too large to back-propagate at once.
 
 Every style loss is a function of statistics, which are sums over positions. Every other loss is a
 sum over positions, or a function of statistics too. A first pass merges the statistics of all
@@ -36,7 +36,7 @@ from impasto.objective.tiles import Tile, plan_tiles
 
 
 class TiledObjective:
-    """The same as :class:`impasto.objective.whole.WholeObjective`, in the memory of a tile."""
+    """A :class:`impasto.objective.whole.WholeObjective` that needs the memory of one tile only."""
 
     def __init__(
         self,
@@ -50,10 +50,11 @@ class TiledObjective:
         """Measure the targets.
 
         Args:
-            extractor, pictures, past: as for the whole objective; pictures may lie in any storage.
-            side: of a tile without its halo, in pixels.
-            storage: for the photo's features, gradients, and masks at the layers' sizes. None: the
-                memory of the device.
+            extractor, pictures, past: see :class:`impasto.objective.whole.WholeObjective`; pictures
+                may be in any storage.
+            side: side of a tile without its halo, in pixels.
+            storage: holds the photo's features, the gradient, and the masks at the sizes of the
+                layers. None: the memory of the device.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
@@ -148,7 +149,7 @@ class TiledObjective:
     def _store_content(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:
         """Store the photo's features, by tile and layer, and compute the content loss's divisors.
 
-        Each layer has one long tensor that is cut up. The divisors are measured on the way, since
+        The features of a layer are parts of one long tensor. The divisors are computed here because
         the features are expensive to read again.
         """
         layers = self.recipe.content.layers

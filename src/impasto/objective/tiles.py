@@ -1,9 +1,9 @@
-"""Tiles: cut a picture so that every feature is computed exactly once, where it is exact.
+"""Cut a picture into tiles so that every feature belongs to the tile that computes it exactly.
 
 A feature depends on the pixels within its receptive radius. A tile *owns* a box of the picture, its
 core, and shows the network that box with a halo around it. The features in its core are exact and
 belong to no other tile. Cores start at multiples of the deepest tap's cell, so that every pooling
-window lies where it does in the whole picture.
+window is the same as in the whole picture.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Span:
     """Whether the picture ends here. Pixels that do not fill a cell then belong to no feature."""
 
     def cells(self, cell: int) -> slice:
-        """Return where the core's features lie among those of the tile, halo included.
+        """Return the places of the core's features among those of the tile, halo included.
 
         Args:
             cell: pixels per feature of the layer.
@@ -34,7 +34,7 @@ class Span:
         return self._cells(cell, self.first)
 
     def places(self, cell: int) -> slice:
-        """Return where the core's features lie among those of the whole picture."""
+        """Return the places of the core's features among those of the whole picture."""
         return self._cells(cell, 0)
 
     def _cells(self, cell: int, origin: int) -> slice:
@@ -77,10 +77,10 @@ def plan_tiles(height: int, width: int, side: int, halo: int, cell: int) -> tupl
     """Cut a picture into tiles whose cores cover each pixel once.
 
     Args:
-        height, width: of the picture, in pixels.
-        side: of a core, rounded up to whole cells; the last cores are smaller.
+        height, width: size of the picture in pixels.
+        side: side of a core in pixels, rounded up to whole cells; the last cores may be smaller.
         halo: pixels around a core, at least the receptive radius; rounded up to whole cells.
-        cell: of the deepest layer, in pixels.
+        cell: pixels per feature of the deepest layer.
     """
     side, halo = (-(-length // cell) * cell for length in (side, halo))
     columns = _plan_spans(width, side, halo, cell)
@@ -104,10 +104,11 @@ def make_tile(rows: slice, columns: slice, size: tuple[int, int], side: int, hal
     """Make a tile that owns some squares of a picture.
 
     Args:
-        rows, columns: of squares; the last ones also own the remainder of the picture.
+        rows, columns: rows and columns of squares; the last squares also own the remainder of the
+            picture.
         size: (height, width) of the picture, in pixels.
-        side: of a square, whole cells.
-        halo: pixels around the core, whole cells.
+        side: side of a square in pixels, a multiple of the cell.
+        halo: pixels around the core, a multiple of the cell.
     """
     spans = []
     for squares, length in zip((rows, columns), size, strict=True):

@@ -1,4 +1,4 @@
-"""The objective of several views: images of one canvas, with the style of all of them together.
+"""Define the objective of several views, which are images of one canvas.
 
 The style of a scene is the style of all its views. Moments are additive over views as they are over
 tiles, so a first pass merges the moments of all views, and a second pass back-propagates the style
@@ -28,7 +28,7 @@ from impasto.objective.whole import WholeObjective
 
 
 class ViewsObjective:
-    """What several images cost together."""
+    """A function of several images that a run minimizes, with one style loss for all of them."""
 
     def __init__(
         self, objectives: Sequence[WholeObjective], areas: Sequence[float] | None = None
@@ -37,8 +37,9 @@ class ViewsObjective:
 
         Args:
             objectives: one for each view, with the same recipe and paintings.
-            areas: by view, how many pixels count: the sum of its weight map. Losses other than the
-                style are means over the views by these areas. None: all views count alike.
+            areas: the number of pixels that count in each view, which is the sum of its weight map.
+                Losses other than the style are means over the views, weighted by these areas. None:
+                all views count alike.
 
         Raises:
             ValueError: there is no view, or the style is not a function of moments alone.
@@ -51,7 +52,7 @@ class ViewsObjective:
         self._shares = [area / sum(areas) for area in areas]
 
     def evaluate(self, images: Sequence[Tensor]) -> tuple[dict[str, float], list[Tensor]]:
-        """Return the losses by name, ``total`` among them, and the gradient in each image.
+        """Return the losses by name, including ``total``, and the gradient in each image.
 
         Args:
             images: [1, 3, H, W] RGB in [0, 1] each, one per view, in order.
@@ -72,7 +73,7 @@ class ViewsObjective:
         return Losses.weigh(self.recipe, sums, style).as_numbers(), gradients
 
     def compute_losses(self, images: Sequence[Tensor]) -> dict[str, float]:
-        """Return the losses by name, ``total`` among them; images as for :meth:`evaluate`."""
+        """Return the losses by name, including ``total``; images as in :meth:`evaluate`."""
         sums, merged = dict[str, Tensor](), list[Statistics]()
         with torch.no_grad():
             for objective, share, image in zip(self._objectives, self._shares, images, strict=True):

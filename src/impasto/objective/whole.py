@@ -1,4 +1,7 @@
-"""The objective of a picture that fits into memory: one pass through the encoder per evaluation."""
+"""Define the objective of a picture that fits into memory.
+
+Each evaluation is one pass through the encoder, forward and back.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,12 @@ class WholeObjective:
         Args:
             extractor: the encoder and the recipe.
             pictures: photo, paintings and masks, at the size of the result.
-            past: what a frame of a film stays near, of the photo's size. None: no film.
-            storage: for masks at the layers' sizes. None: the masks' device.
-            cache: of paintings measured with this recipe, encoder and dtype. None: measure all.
+            past: the past result that a frame of a film stays near, of the photo's size. None: the
+                photo is not a frame of a film.
+            storage: holds the masks at the sizes of the layers. None: they stay on the device of
+                the masks.
+            cache: statistics of paintings, measured with this recipe, encoder and dtype. None:
+                every painting is measured.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
@@ -94,8 +100,8 @@ class WholeObjective:
         """Compute the content loss, without its weight, and the statistics of all terms.
 
         Args:
-            features: of a picture, or those that a tile owns.
-            tile: the tile. None: the features are the whole picture's.
+            features: the features of a picture, or those that a tile owns.
+            tile: the tile. None: the features are those of the whole picture.
         """
         content = torch.zeros((), device=self.extractor.device)
         for layer, whole in self._content.items():

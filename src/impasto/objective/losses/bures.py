@@ -47,10 +47,10 @@ class BuresTarget:
 
 
 def make_bures_target(painting: Moments, damping: float = DAMPING) -> BuresTarget:
-    """Decompose the moments of the painting(s), in float64 on the CPU.
+    """Decompose the moments of a painting, or of a blend, in float64 on the CPU.
 
     Args:
-        painting: mean [C] and second moment [C, C].
+        painting: moments with mean [C] and second moment [C, C].
         damping: >= 0, in units of the mean eigenvalue; 0 needs a covariance of full rank.
     """
     covariance = painting.covariance
@@ -70,8 +70,8 @@ def bures_loss(moments: Moments, target: BuresTarget) -> Tensor:
     """Compute the squared distance over the painting's own spread.
 
     Args:
-        moments: of the result, mean [C] and second moment [C, C].
-        target: of the painting(s), equal C.
+        moments: moments of the result: mean [C] and second moment [C, C].
+        target: what :func:`make_bures_target` returned for the painting.
 
     Returns:
         A scalar >= 0; about 1 for a result without texture.

@@ -15,7 +15,8 @@ from impasto.objective.statistics.moments import to_summing_dtype
 ContentNormalization = Literal["mean", "sum", "half_sum", "paper", "relative"]
 
 TINY = 1e-12
-"""Keeps a relative loss finite against an all-zero target; far below any real layer's energy."""
+"""Added to the denominator of relative losses, which stay finite where the target is 0. It is far
+below the energy of any real layer."""
 
 
 def content_loss(features: Tensor, target: Tensor, normalization: ContentNormalization) -> Tensor:
@@ -60,7 +61,10 @@ def sum_squares(features: Tensor, weight: Tensor | None = None) -> float:
 
 
 def content_divisor(energy: float, count: float, normalization: ContentNormalization) -> float:
-    """Return what a sum of squared differences is divided by; a layer's parts share one divisor.
+    """Return the number by which a sum of squared differences is divided.
+
+    The parts of a layer, such as tiles, share the divisor of the whole.
+
 
     Args:
         energy: sum of squares of the whole target.

@@ -25,8 +25,8 @@ def relaxed_earth_mover(points: Tensor, target: Tensor, cost: Cost) -> Tensor:
     """Compute max(mean_i min_j C_ij, mean_j min_i C_ij).
 
     Args:
-        points: [N, C] of the result.
-        target: [M, C] of the painting(s).
+        points: [N, C] features of the result.
+        target: [M, C] features of the painting, or of several.
         cost: ``cosine``, 1 - cos, in [0, 2], or ``euclidean``, half the squared distance (for unit
             vectors the two are equal). The distance itself has a slope that jumps where features
             have arrived, and L-BFGS stalls there.

@@ -18,14 +18,15 @@ StyleNormalization = Literal["mean", "sum", "paper", "relative"]
 GramOver = Literal["hw", "chw"]
 
 FLOOR = 0.05
-"""Least mean variance of a painting, in units of the mean square feature, so that a flat painting
-does not outweigh the photo. Of 32 real paintings, none has a layer below 0.17."""
+"""Floor of a painting's mean variance, in units of its mean square feature. Without it, the style
+loss of a flat painting would outweigh the content. Of 32 real paintings, none has a layer below
+0.17."""
 LEAST = 1e-6
-"""Least mean variance in absolute units, for a layer that is silent on a painting. Active layers
+"""Absolute floor of the mean variance, for layers without activations on a painting. Other layers
 have 1 to 1e5."""
 SILENT = 1e-4
-"""Variance added to every channel, in units of the painting's mean variance: the standard deviation
-of a silent channel has an infinite slope."""
+"""Variance added to every channel, in units of the painting's mean variance. Without it, the
+gradient of the standard deviation is infinite where a channel has no activations."""
 
 
 def gram_loss(
@@ -37,8 +38,8 @@ def gram_loss(
     """Compute the squared difference of Gram matrices.
 
     Args:
-        moments: of the result, second moment [C, C].
-        target: of the painting(s).
+        moments: moments of the result, with the second moment [C, C].
+        target: moments of the painting, or of a blend.
         normalization: ``mean`` over the C * C elements; ``sum``; ``paper`` the 1 / (4 N^2 M^2) of
             equation 4, whose Gram matrix is not divided by M: with Gram matrices over HW that is
             sum / (4 N^2), for pictures of any two sizes; ``relative`` sum / sum of squares of the
@@ -64,7 +65,10 @@ def gram_loss(
 
 
 def measure_spread(painting: Moments) -> float:
-    """Return the trace of a painting's covariance, or its floor: the unit of relative distances."""
+    """Return the trace of a painting's covariance, but at least a floor.
+
+    Style losses are relative to it.
+    """
     squares = float(painting.second.diagonal().sum())
     spread = squares - float(painting.mean.square().sum())
     return max(spread, FLOOR * squares, LEAST * len(painting.mean))
@@ -75,8 +79,8 @@ def covariance_loss(moments: Moments, target: Moments) -> Tensor:
     to the painting.
 
     Args:
-        moments: of the result, mean [C] and second moment [C, C].
-        target: of the painting(s).
+        moments: moments of the result: mean [C] and second moment [C, C].
+        target: moments of the painting, or of a blend.
 
     Returns:
         A scalar >= 0; about 1 for a result without texture.
@@ -96,8 +100,8 @@ def mean_std_loss(moments: Moments, target: Moments) -> Tensor:
     Wasserstein distance that Gaussians with independent channels would have.
 
     Args:
-        moments: of the result, mean [C] and second moment [C, C].
-        target: of the painting(s).
+        moments: moments of the result: mean [C] and second moment [C, C].
+        target: moments of the painting, or of a blend.
 
     Returns:
         A scalar >= 0; about 1 for a result without texture.

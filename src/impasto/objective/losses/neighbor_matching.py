@@ -88,10 +88,10 @@ def match_hypercolumns(
     """Find the paintings' hypercolumns nearest to those of a picture.
 
     Args:
-        queries: [N, C] of the picture, centered here at their own mean.
-        paintings: [M, C] each, searched one by one.
-        center: [C], the mean of the paintings'.
-        shares: [N], weight of each place in that mean. None: all count alike.
+        queries: [N, C] hypercolumns of the picture; their own mean is subtracted here.
+        paintings: [M, C] hypercolumns of each painting, searched one after another.
+        center: [C], the mean of the paintings' hypercolumns.
+        shares: [N], weight of each place in the mean. None: all count alike.
 
     Returns:
         [N, C], not centered.
@@ -113,8 +113,8 @@ def cosine_loss(
     """Compute the mean over places of the cosine distance to a fixed target, in [0, 2].
 
     Args:
-        points: [N, C] of the picture.
-        targets: [N, C] of the paintings.
+        points: [N, C] features of the picture.
+        targets: [N, C] features of the paintings.
         center: [C], subtracted from both.
         shares: [N] in [0, 1], factor of each place's distance. None: 1.
     """
@@ -130,10 +130,10 @@ def nearest_loss(
     """Compute the mean cosine distance to the nearest feature of the paintings, in [0, 2].
 
     Args:
-        points: [N, C] of the picture, one layer.
-        keys: [M, C] of the paintings.
-        center: [C], the mean of the paintings'.
-        shares: as for :func:`cosine_loss`.
+        points: [N, C] features of the picture in one layer.
+        keys: [M, C] features of the paintings in that layer.
+        center: [C], the mean of the paintings' features.
+        shares: [N] in [0, 1], as in :func:`cosine_loss`.
     """
     with torch.no_grad():
         _, index = find_nearest(

@@ -2,8 +2,7 @@
 
 Colors are compared in OKLab, where equal distances look equally large, by the relaxed earth
 mover's distance. Moments match colors on average; this distance matches each color to one that the
-painting has. Colors are averaged over boxes, since single pixels that are pulled alone become
-specks.
+painting has. Colors are averaged over boxes, since gradients of single pixels produce specks.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from torch import Tensor
 from impasto.image.color.spaces import CONE_TO_OKLAB, LINEAR_TO_CONE
 
 DARK = 1e-3
-"""Added to the cone response, whose cube root has an infinite slope at black."""
+"""Added to the cone response: its cube root has an infinite slope at black."""
 LEAST_SPREAD = 0.05
 """In OKLab: the standard deviation below which a painting counts as of one color."""
 

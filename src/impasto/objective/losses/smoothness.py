@@ -16,8 +16,8 @@ def total_variation(image: Tensor, kind: Variation, weight: Tensor | None = None
     directions added.
 
     Args:
-        image: [N, C, H, W]; a direction with a single pixel counts 0.
-        kind: of difference.
+        image: [N, C, H, W]; a direction with a single pixel adds 0.
+        kind: ``l1`` or ``l2``.
         weight: [H, W] in [0, 1] of the pixels. A difference counts as much as the lesser of its
             two pixels, and the mean is over the weights. None: all count alike.
 

@@ -36,8 +36,8 @@ def temporal_energy(image: Tensor, past: PastResult) -> Tensor:
     reliability, and the reliability is the sum of theirs.
 
     Args:
-        image: [1, 3, H, W] in [0, 1].
-        past: of the same size.
+        image: [1, 3, H, W] RGB in [0, 1].
+        past: the past result, of the same size.
 
     Returns:
         A scalar >= 0.

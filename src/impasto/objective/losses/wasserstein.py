@@ -46,10 +46,10 @@ class WassersteinTarget:
 
 
 def make_wasserstein_target(painting: Moments, blur: float = BLUR) -> WassersteinTarget:
-    """Decompose the moments of the painting(s), in float64 on the CPU.
+    """Decompose the moments of a painting, or of a blend, in float64 on the CPU.
 
     Args:
-        painting: mean [C] and second moment [C, C].
+        painting: moments with mean [C] and second moment [C, C].
         blur: >= 0, in units of the mean eigenvalue; 0 needs covariances of full rank.
     """
     spread = measure_spread(painting)
@@ -63,8 +63,8 @@ def wasserstein_loss(moments: Moments, target: WassersteinTarget) -> Tensor:
     """Compute the squared distance over the painting's own spread.
 
     Args:
-        moments: of the result, mean [C] and second moment [C, C].
-        target: of the painting(s), equal C.
+        moments: moments of the result: mean [C] and second moment [C, C].
+        target: what :func:`make_wasserstein_target` returned for the painting.
 
     Returns:
         A scalar >= 0 up to rounding; 1 for a result without texture that has the right mean.
@@ -77,8 +77,10 @@ def wasserstein_loss(moments: Moments, target: WassersteinTarget) -> Tensor:
 
 
 class _Bures(torch.autograd.Function):
-    """tr(S + S* - 2 (R S R)^1/2) with R = S*^1/2, in float64 on the CPU: few devices have float64,
-    and fewer compute eigenvectors as fast.
+    """Compute tr(S + S* - 2 (R S R)^1/2) with R = S*^1/2.
+
+    It is computed in float64 on the CPU: few devices have float64, and fewer compute eigenvectors
+    as fast.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Statistics: what losses of a whole picture depend on, small and additive over its parts.
+"""Statistics: small summaries of a picture that losses depend on, additive over its parts.
 
 Moments of features, features at sampled places, and averages over boxes are all sums over
 positions, so that the statistics of tiles or views merge into those of the whole. A loss of
@@ -47,8 +47,8 @@ class Gauge(Protocol):
         """Measure features; differentiable, in float32 (float64 stays float64).
 
         Args:
-            features: of the picture, or those that a tile owns.
-            tile: the tile. None: the features are the whole picture's.
+            features: the features of the picture, or those that a tile owns.
+            tile: the tile. None: the features are those of the whole picture.
         """
 
 
@@ -62,7 +62,7 @@ def add_by_name(*parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def merge_statistics(first: Sequence[Statistics], second: Sequence[Statistics]) -> list[Statistics]:
-    """Merge the statistics of two parts, gauge by gauge. An empty ``first`` has nothing yet."""
+    """Merge the statistics of two parts, gauge by gauge. ``first`` may be empty."""
     if not first:
         return list(second)
     return [
@@ -76,8 +76,8 @@ class Slope:
     """The gradient of a loss in a statistic of the whole picture.
 
     Attributes:
-        weight: of the statistic.
-        gradients: in each of its tensors.
+        weight: the weight of the statistic.
+        gradients: the gradient in each of its tensors.
     """
 
     weight: float
@@ -110,7 +110,7 @@ def compute_slopes(
 
     Args:
         loss: a scalar; it need not depend on every statistic.
-        statistics: of the whole picture.
+        statistics: the statistics of the whole picture.
         leaves: their tensors, as :func:`require_gradients` returned them.
     """
     gradients: Iterator[Tensor] = iter(())

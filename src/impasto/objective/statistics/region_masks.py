@@ -31,8 +31,8 @@ class RegionMasks:
 
         Args:
             masks: [H, W] weights in [0, 1] of the pixels, one per region. Empty: one region.
-            layers: the layers to be measured.
-            storage: for the resampled masks. None: the device of the masks.
+            layers: names of the layers that will be measured.
+            storage: holds the resampled masks. None: they stay on the device of the masks.
             weight: [H, W] in [0, 1], how much each pixel of a view counts. None: all count alike.
         """
         if weight is not None:

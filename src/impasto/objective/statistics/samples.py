@@ -1,4 +1,4 @@
-"""Samples: a bounded number of a picture's features, whatever its size.
+"""Samples: a bounded number of a picture's features, independent of its size.
 
 Losses that compare features one by one, not by their moments, use samples: the features at the
 points of a grid, or averages over its boxes, in which every position counts.
@@ -70,7 +70,7 @@ class PointGauge:
         """Choose the points.
 
         Args:
-            layers: whose features are sampled.
+            layers: names of the layers whose features are sampled.
             size: (height, width) of the picture, in pixels.
             regions: the regions of the picture.
         """
@@ -112,7 +112,7 @@ class _Boxes:
 
     Attributes:
         rows, columns: [boxes, side], weights of the positions in the averages along a side.
-        mask: of the region. None: the whole picture.
+        mask: [h, w], the mask of the region. None: the whole picture.
         filled: [boxes], how much of each box the region fills.
         full: [K], indices of the boxes that count; empty for an empty region.
     """
