@@ -176,7 +176,7 @@ def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
     monkeypatch.setattr(_refine, "MARGIN", 4)
     remade("--mask", half_mask())
     assert main(["refine", "out.png", *region_flag((44, 4, 16, 16)), "--quiet"]) == 2
-    assert "the photo is kept all over the region" in complaint(capsys)
+    assert "the photo is kept in all of the region" in complaint(capsys)
 
 
 @pytest.mark.parametrize(("left", "which"), [(4, 0), (44, 1)])
@@ -290,7 +290,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--region", "50,0,20,20"], "does not lie in the result's 64x48 px"),
+        (["--region", "50,0,20,20"], "is not inside the result of 64x48 px"),
         (["--region", "0,0,0,20"], "invalid region 0,0,0,20: expected X,Y,WIDTH,HEIGHT"),
         (["--mask", "auto:3"], "such as auto:3#1"),
         (["--region", "-1,0,9,20"], "expected one argument"),

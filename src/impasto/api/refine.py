@@ -1,4 +1,4 @@
-"""One region of a finished picture, painted again and blended in."""
+"""Repaint one region of a finished picture, and blend it in."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Refined:
     Attributes:
         picture: all of it. Outside of the region every bit is as before.
         region: (left, top, width, height) in pixels of the picture.
-        recipe: that the region was painted with.
-        paintings: the style somewhere in the region.
+        recipe: the recipe that the region was painted with.
+        paintings: the paintings that are the style somewhere in the region.
     """
 
     picture: Picture
@@ -87,19 +87,19 @@ def refine(
         picture: the result, any kind of image that :func:`impasto.read_picture` takes.
         photo: the photo that it was made from.
         painting: its painting, or another one, or a list of them.
-        recipe: of the result, ``result.recipe``, with any changes; or the name of one. A network
-            cannot start from a given picture: its recipe is replaced, see
+        recipe: the recipe of the result (``result.recipe``) with any changes, or the name of a
+            recipe. A network cannot start from a given picture; its recipe is replaced, see
             :func:`choose_refining_recipe`.
         region: (left, top, width, height) in pixels of the result. None: ``mask`` says where.
-        mask: where to paint, in place of the region: any image, white inside, or a word as of
-            :func:`stylize`. None: ``region`` says where.
+        mask: where to paint: any image, white inside, or a word as in :func:`stylize`. None:
+            ``region`` says where.
         iterations: evaluations of the objective, at one scale.
-        masks: of the result, as of :func:`stylize`.
-        style_masks: of its paintings, as of :func:`stylize`.
-        device: as of :func:`stylize`.
-        weights: as of :func:`stylize`.
-        max_memory: as of :func:`stylize`.
-        scratch: as of :func:`stylize`.
+        masks: masks of the result, as in :func:`stylize`.
+        style_masks: masks of its paintings, as in :func:`stylize`.
+        device: as in :func:`stylize`.
+        weights: as in :func:`stylize`.
+        max_memory: as in :func:`stylize`.
+        scratch: as in :func:`stylize`.
         on_plan: called with the plan before the work starts.
         on_step: called after every iteration.
 
@@ -171,7 +171,7 @@ def _find_place(
 ) -> tuple[Floats, Box]:
     """Return where to paint: a mask [H, W] of the result's size, and the box around it."""
     if (region is None) == (mask is None):
-        raise InputError("a region or a mask is needed, one of them")
+        raise InputError("give either a region or a mask")
     if region is not None:
         text = ",".join(map(str, region))
         if len(region) != 4 or min(region[2:]) < 1:
@@ -179,9 +179,9 @@ def _find_place(
                 f"invalid region {text}: expected X,Y,WIDTH,HEIGHT with positive sizes"
             )
         box = Box(*region)
-        if not box.lies_in(result.width, result.height):
+        if not box.is_inside(result.width, result.height):
             size = f"{result.width}x{result.height}"
-            raise InputError(f"region {text} does not lie in the result's {size} px")
+            raise InputError(f"region {text} is not inside the result of {size} px")
         return box.make_mask(result.width, result.height), box
     (drawn,), _ = find_masks(photo, paintings, [mask], [])
     rows = drawn.resize_rows(result.width, result.height, slice(0, result.height))
@@ -196,10 +196,10 @@ class _Part:
     """A part of a result that is painted by itself.
 
     Attributes:
-        recipe: of the part.
+        recipe: the recipe of the part.
         photo: the part of the photo, in its own colors.
-        paintings: the user's own, those that are the style somewhere in the part.
-        inputs: of the engine, in the colors that the recipe asks for.
+        paintings: the paintings that are the style somewhere in the part, in their own colors.
+        inputs: the inputs of the engine, in the colors that the network sees.
     """
 
     recipe: Recipe
@@ -212,13 +212,13 @@ def _cut_part(entire: Recipe, result: Picture, around: Box, whole: Inputs) -> _P
     """Cut a box out of a result's inputs.
 
     Raises:
-        InputError: the photo is kept all over the box.
+        InputError: the whole box of the photo is kept.
     """
     size = (result.width, result.height)
     masks, style_masks = whole.regions.masks, whole.regions.style_masks
     masks_there, places = select_masks(around, size, masks, len(whole.paintings))
     if not places:
-        raise InputError("the photo is kept all over the region: there is nothing to paint")
+        raise InputError("the photo is kept in all of the region: there is nothing to paint")
     paintings = [whole.paintings[index] for index in places]
     # The colors are those of the whole photo, not of what surrounds the region.
     content, styles = prepare_colors(
@@ -239,16 +239,16 @@ def _adapt_recipe(entire: Recipe, result: Picture, around: Box, places: list[int
     """Return the recipe of a part, whose strokes are as large as elsewhere in the result.
 
     Args:
-        entire: of all of the result.
-        result: of the whole size.
+        entire: the recipe of the whole result.
+        result: the whole result.
         around: the part.
-        places: indices of the paintings that are the style somewhere in it.
+        places: indices of the paintings that are the style somewhere in the part.
     """
     style, longest = entire.style, max(around.width, around.height)
     ratio = math.sqrt(result.width * result.height / (around.width * around.height))
     longer = max(result.width, result.height) / longest
-    # The painting is as large as beside the whole result, within the recipe's bounds, and so is
-    # the filter's radius.
+    # The painting and the radius of the filter have the size that they have for the whole result,
+    # within the bounds of the recipe.
     return entire.with_changes(
         {
             "size": longest,

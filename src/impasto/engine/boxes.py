@@ -1,4 +1,4 @@
-"""A part of a finished picture: cropped with its surroundings, and pasted back without a seam."""
+"""Crop a part of a finished picture with its surroundings, and paste it back without a seam."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Box:
         """The columns of the picture that it covers."""
         return slice(self.left, self.left + self.width)
 
-    def lies_in(self, width: int, height: int) -> bool:
-        """Return whether it is not empty and lies within a picture of that size."""
+    def is_inside(self, width: int, height: int) -> bool:
+        """Return whether the box is not empty and is inside a picture of a size in pixels."""
         return (
             min(self.left, self.top) >= 0
             and min(self.width, self.height) > 0
@@ -69,13 +69,13 @@ class Box:
 def select_masks(
     box: Box, size: tuple[int, int], masks: Sequence[Mask], paintings: int
 ) -> tuple[list[Mask], list[int]]:
-    """Crop the masks that are not black in a box, and say whose they are.
+    """Crop the masks that are not black in a box, and list the paintings of the box.
 
     Args:
         box: part of the result.
         size: (width, height) of the result.
-        masks: of the photo: one for each painting, or for each but the last.
-        paintings: how many paintings there are.
+        masks: masks of the photo, one for each painting or for each but the last.
+        paintings: number of paintings.
 
     Returns:
         The masks, and the indices of the paintings that are the style somewhere in the box. Without
@@ -91,7 +91,7 @@ def select_masks(
 
 
 def find_bounds(mask: Floats) -> Box | None:
-    """Return the smallest box around all that is above 0 in a mask [H, W]; None: nothing is."""
+    """Return the smallest box around what is above 0 in a mask [H, W]. None: the mask is black."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not rows.size:
         return None
@@ -114,11 +114,11 @@ def soften_edge(mask: Floats, width: float) -> Floats:
 
     Args:
         mask: [H, W] in [0, 1].
-        width: in pixels, above 0.
+        width: width of the slope in pixels, above 0.
     """
     whole = torch.from_numpy(mask > 0).float()[None, None]
     inside = (2 * blur(whole, width / 2)[0, 0] - 1).clamp(0, 1).numpy()
-    # Half of a cosine has no crease at either end of the slope.
+    # Half of a cosine is smooth at both ends of the slope.
     return (mask * (0.5 - 0.5 * np.cos(np.pi * inside))).astype(np.float32)
 
 
@@ -126,9 +126,9 @@ def paste_box(picture: Picture, repainted: Picture, box: Box, weights: Floats) -
     """Return a picture with a part of it replaced.
 
     Args:
-        picture: the whole; its alpha and metadata stay.
+        picture: the whole picture, whose alpha and metadata are kept.
         repainted: the new part, of the size of the box.
-        box: where it belongs.
+        box: place of the part in the picture.
         weights: [H, W] in [0, 1], how much of the new part counts. Pixels of weight 0 stay exactly
             as they are.
     """

@@ -1,4 +1,4 @@
-"""Loaded networks that several engines share."""
+"""Share loaded networks among engines."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class EngineCache:
         self._networks: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
 
     def load(self, key: Hashable, load: Callable[[], Network]) -> Network:
-        """Return the network of a key, loaded if no engine uses it at present.
+        """Return the network of a key; load it if no engine uses it.
 
         Args:
             key: everything that the loaded network depends on.
-            load: called without arguments where the network has to be loaded.
+            load: loads the network.
         """
         network: Network | None = self._networks.get(key)
         if network is None:

@@ -1,4 +1,4 @@
-"""What an engine can do, as data that is known before the engine is loaded (and without torch)."""
+"""Describe what engines can do, as data that is known before an engine or torch is loaded."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can do. Every face asks these, never which kind an engine is.
+    """What an engine can do. Callers ask for capabilities, never for the kind of an engine.
 
     Attributes:
-        iterates: a run has many steps, so that their number, snapshots, and stopping early make
-            sense. Otherwise a run is one step.
+        iterates: a run has many steps, so that it can be stopped early, and a number of iterations
+            or snapshots make sense. Otherwise a run is one step.
         checkpoints: a run can be saved and resumed.
         masks: the photo may have several regions, each in the style of its own painting.
         style_masks: a painting may count in part.
         blends: several paintings may be blended.
         tiles: a picture that does not fit into memory is worked on in tiles.
         temporal: a frame of a film can be held near the frames before it.
-        shots: the paintings can be looked at once for a whole shot; see
+        shots: the paintings can be measured once for a whole shot; see
             :class:`impasto.engine.protocol.ShotEngine`.
         shot_statistics: features of a shot can be normalized by the first frame's statistics.
         refines: a run can begin with a given picture, so that a region can be refined.
         batches: ``run_together`` paints several photos of one size at a time.
-        reuses_memory: blocks of the same sizes are asked for again and again, so that freed memory
-            is worth keeping however little there is.
+        reuses_memory: blocks of the same sizes are allocated again and again, so that keeping freed
+            memory pays even where memory is short.
         network_file: ``engine.file`` of the recipe names the file of the network.
-        extra: the extra of impasto that has to be installed. None: none.
+        extra: name of the extra (``pip install impasto[...]``) that the engine needs. None: it
+            needs no extra.
     """
 
     iterates: bool = False

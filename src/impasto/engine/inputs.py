@@ -1,4 +1,4 @@
-"""The pictures that an engine is given."""
+"""Hold the pictures that an engine paints from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Inputs:
     Attributes:
         photo: the content picture, at any size.
         paintings: the style pictures, at least one, at any sizes.
-        regions: the parts of the photo, and how strong each style is there.
+        regions: the regions of the photo, and the strength of the style in each.
     """
 
     photo: Picture
@@ -38,7 +38,7 @@ class Inputs:
         """Read everything that a run of a recipe needs, from any kind of image.
 
         Args:
-            recipe: whose strengths and weights the paintings have.
+            recipe: the recipe with the paintings' strengths and weights.
             photo: any kind of image that :func:`impasto.read_picture` takes.
             paintings: one such image or a list of them.
             masks: where in the photo each painting is the style: any kind of image, at any size,

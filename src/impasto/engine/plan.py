@@ -1,4 +1,4 @@
-"""Estimates what a run will take, before it starts."""
+"""Estimate the time and memory of a run before it starts."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import Literal
 from impasto.engine.sizes import Scale
 
 State = Literal["device", "host", "disk"]
-"""Where picture-sized state is."""
+"""Where tensors of the size of the picture are stored."""
 
 TILED_WORK = 1.45
 """The work of a tiled pixel, relative to an untiled one's: two forward passes (for the moments and
 for the gradient) instead of one, and one backward pass, which costs 1.2 of them."""
 KEPT = 1.25
-"""Memory that is needed where freed memory is kept, relative to the plan's; 1.06 to 1.09 were
-measured."""
+"""Memory of a process that keeps what it frees, relative to the planned memory. Measured: 1.06 to
+1.09."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one run will take.
+    """The sizes, the time and the memory of one run.
 
     Attributes:
-        width: of the result, in pixels.
-        height: of the same, in pixels.
-        scales: coarse to fine.
+        width: width of the result in pixels.
+        height: height of the result in pixels.
+        scales: the scales, coarse to fine.
         tile: side in pixels of the tiles of larger scales; 0: no tiles.
-        state: where the solver's pictures and the photo's features are.
-        bytes_needed: of the device's memory at the peak, including what the process holds already.
-        bytes_free: of the device's memory, or what is allowed. None: not known.
-        bytes_on_host: of the machine's memory, where the device has its own.
-        bytes_on_disk: in ``scratch``.
-        scratch: the folder. None: nothing is on disk.
-        seconds: from the timed cost of an iteration.
+        state: where the solver's pictures and the photo's features are stored.
+        bytes_needed: peak memory of the device, including what the process holds already.
+        bytes_free: free or allowed memory of the device. None: not known.
+        bytes_on_host: peak memory of the machine, where the device has its own.
+        bytes_on_disk: disk space in ``scratch``.
+        scratch: folder of files with the state. None: no state is on disk.
+        seconds: estimate of the time, from one timed iteration.
         at_most: whether the run may end sooner (``schedule.until``), so that iterations and seconds
             are upper bounds.
-        device: its name.
-        precision: of the convolutions, ``float32`` or ``bfloat16``.
+        device: name of the device.
+        precision: precision of the convolutions, ``float32`` or ``bfloat16``.
     """
 
     width: int
@@ -80,9 +80,13 @@ class Pace:
         self._began, self._work, self._first = time.monotonic(), 0.0, True
 
     def update(self, work: float) -> float:
-        """Return the seconds a pixel, after an iteration of so many pixels of work.
+        """Count an iteration, and return the seconds per pixel of work.
 
-        A scale's first iteration measures targets too, and counts only if nothing else is known.
+        The first iteration of a scale measures targets too, and counts only if nothing else is
+        known.
+
+        Args:
+            work: work of the iteration, in pixels.
         """
         seconds = time.monotonic() - self._began
         if self._first:

@@ -1,4 +1,4 @@
-"""What every engine offers: it turns a photo, paintings and a recipe into a stream of steps."""
+"""Define the protocol of engines, which turn a photo and paintings into a stream of steps."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from impasto.recipe.recipe import Recipe
 
 
 class PictureEngine(Protocol):
-    """An engine for one recipe: its networks are loaded once and serve any number of runs."""
+    """An engine for one recipe. Its networks are loaded once and serve any number of runs."""
 
     @property
     def recipe(self) -> Recipe:
-        """What the engine does."""
+        """The recipe that the engine was made for."""
 
     @property
     def hardware(self) -> Hardware:
-        """What it does that on."""
+        """The hardware that the engine uses."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """What the engine can do."""
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
-        """The precision of its convolutions: what ``auto`` in the recipe came to."""
+        """The precision of the convolutions; ``auto`` in the recipe is resolved."""
 
     def size_for(self, photo: Picture) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo.
@@ -47,7 +47,7 @@ class PictureEngine(Protocol):
         """Estimate what a run would take.
 
         Raises:
-            ImpastoError: whatever ``run`` would raise before it starts.
+            ImpastoError: as :meth:`run`, before its first step.
         """
 
     def run(
@@ -66,23 +66,23 @@ class PictureEngine(Protocol):
 
         Args:
             inputs: the photo, the paintings, and their regions.
-            checkpoint: a file to keep the state in. None: it is not kept.
-            resume: a checkpoint of a run with the same recipe and inputs to resume. None: start
-                from the beginning.
+            checkpoint: a file to keep the state in. None: the state is not kept.
+            resume: a checkpoint of a run with the same recipe and inputs. None: start from the
+                beginning.
             every_s: seconds between two writes of the state. None: the engine's own choice.
-            plan: of :meth:`plan` for the same inputs. None: the run makes its own.
+            plan: what :meth:`plan` returned for the same inputs. None: the run makes its own.
 
         Raises:
-            InputError: the engine cannot do that with these inputs.
+            InputError: the engine cannot paint these inputs, or has no checkpoints.
             LimitError: the result would be too small for the networks.
-            ResourceError: the result is too large for the memory there is.
+            ResourceError: the result is too large for the free memory.
         """
 
     def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
         """Repaint photos whose results have one size and return the last step of each.
 
         Args:
-            inputs: photos with the same paintings and regions.
+            inputs: one for each photo, with the same paintings and regions.
 
         Raises:
             InputError, LimitError, ResourceError: as :meth:`run`, for all of them together.
@@ -90,7 +90,7 @@ class PictureEngine(Protocol):
 
 
 class ShotEngine(PictureEngine, Protocol):
-    """An engine that looks at the paintings once for all frames of a shot."""
+    """An engine that measures the paintings once for all frames of a shot."""
 
     def begin_shot(
         self, inputs: Inputs, size: tuple[int, int], *, freeze_statistics: bool = False

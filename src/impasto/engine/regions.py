@@ -1,4 +1,4 @@
-"""The regions of a photo: where each painting is the style, how strong it is, and what is kept."""
+"""Hold the regions of a photo: where each painting is the style, how strong, and what is kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from impasto.image.rows import split_rows
 from impasto.recipe.recipe import Recipe
 
 ROUNDING = 1e-6
-"""By how much a sum of shares that is meant to be 1 may fall short of it."""
+"""Largest rounding error of a sum of shares that should be 1."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Regions:
         masks: the i-th one says where in the photo the i-th painting is the style. Where masks sum
             to more than 1, they are divided by their sum. Empty: all of the photo is one region.
         style_masks: which part of each painting counts. None: all of it. Empty: all of each.
-        strengths: of each painting, in [0, 1].
-        weights: of the paintings, which are blended where there are no masks.
+        strengths: strength of each painting, in [0, 1].
+        weights: weight of each painting in the blend of all, where there are no masks.
     """
 
     masks: tuple[Mask, ...] = ()
@@ -51,10 +51,10 @@ class Regions:
         """Combine a recipe's strengths and weights with masks.
 
         Args:
-            recipe: of the run.
-            paintings: how many there are.
-            masks: of the photo.
-            style_masks: of the paintings.
+            recipe: the recipe of the run.
+            paintings: number of paintings.
+            masks: masks of the photo.
+            style_masks: masks of the paintings.
 
         Raises:
             InputError: the numbers of paintings, masks, strengths or weights do not match.
@@ -88,15 +88,15 @@ class Regions:
 
     @property
     def count(self) -> int:
-        """How many regions have statistics of their own; 0: there are no masks."""
+        """Number of regions that have statistics of their own. 0: there are no masks."""
         return len(self.masks) + self.has_rest
 
     @property
     def image_count(self) -> int:
-        """How many pictures of the result's size they take in memory.
+        """Memory of the regions, as a number of pictures of the result's size.
 
-        Those are the masks at the sizes of all layers and, where the photo is kept, the photo, its
-        share, and the picture that is judged.
+        It covers the masks at the sizes of all layers and, where the photo is kept, the photo, its
+        share, and the picture with the photo in it.
         """
         return math.ceil(self.count * 4 / 9 + (7 / 3 if self.keeps_some else 0))
 
@@ -115,9 +115,9 @@ class Regions:
         """Return the mask [H, W] of each region at a size.
 
         Args:
-            width: in pixels.
-            height: in pixels.
-            storage: of the masks.
+            width: width in pixels.
+            height: height in pixels.
+            storage: holds the masks.
 
         Returns:
             Values in [0, 1] that sum to at most 1 at every pixel. Empty: there are no masks.
@@ -135,7 +135,7 @@ class Regions:
         return parts
 
     def make_kept_mask(self, width: int, height: int, storage: Storage) -> Tensor | None:
-        """Return how much of the photo is kept, [H, W] in [0, 1], at a size; None: nothing is."""
+        """Return how much of the photo is kept at a size, [H, W] in [0, 1]. None: none of it."""
         if not self.keeps_some:
             return None
         if not self.masks:
@@ -145,7 +145,7 @@ class Regions:
         )
 
     def make_weakness_map(self, width: int, height: int, storage: Storage) -> Tensor | None:
-        """Return 1 minus the strength, [H, W], at a size; None: it is 1 everywhere."""
+        """Return 1 minus the strength at a size, [H, W]. None: the strength is 1 everywhere."""
         if min(self.strengths) == 1 and (self.has_rest or not self.masks):
             return None
         if not self.masks:
@@ -165,7 +165,7 @@ class Regions:
     def _measure_shortfall(
         self, levels: Sequence[float], width: int, height: int, storage: Storage
     ) -> Tensor | None:
-        """Return 1 minus the masks weighted by levels, [H, W]; None: it is 0 everywhere."""
+        """Return 1 minus the masks weighted by levels, [H, W]. None: it is 0 everywhere."""
         missing = storage.empty(height, width)
         some = False
         for rows in split_rows(height, width):
@@ -192,10 +192,10 @@ def read_regions(
     """Read the regions of a run.
 
     Args:
-        recipe: of the run.
-        paintings: how many there are.
-        masks: of the photo, any kind of image each.
-        style_masks: of the paintings, any kind of image each. None: all of a painting counts.
+        recipe: the recipe of the run.
+        paintings: number of paintings.
+        masks: masks of the photo, any kind of image each.
+        style_masks: masks of the paintings, any kind of image each. None: all of a painting counts.
 
     Raises:
         ImageError, LimitError: a mask cannot be read.

@@ -1,4 +1,4 @@
-"""All engines by the name that a recipe's ``engine.kind`` gives them.
+"""Register the engines under the names of a recipe's ``engine.kind``.
 
 A new engine is one module with a function like :data:`MakeEngine`, and one entry here or, from
 outside of impasto, one call of :func:`register_engine`. The module is imported when the first
@@ -30,8 +30,8 @@ class EngineEntry:
 
     Attributes:
         kind: its name in recipes.
-        make: the function that makes an engine, as ``"module:function"`` or itself.
-        capabilities: of all its engines.
+        make: the function that makes an engine, or its address as ``"module:function"``.
+        capabilities: what every engine of this kind can do.
     """
 
     kind: str
@@ -56,7 +56,7 @@ def find_engine(kind: str) -> EngineEntry:
     """Return the kind of engine with a name.
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: no engine has this name.
     """
     if kind not in _ENTRIES:
         raise RecipeError(f"no engine {kind!r}: expected one of {', '.join(_ENTRIES)}")
@@ -74,12 +74,13 @@ def make_engine(
     """Make the engine that a recipe asks for.
 
     Args:
-        recipe: what to do.
-        hardware: what to do it on. None: the best device of this machine, all of its memory.
-        cache: networks that other engines of the caller use. None: all are loaded anew.
+        recipe: the recipe of all runs.
+        hardware: the hardware to use. None: the best device of this machine, with all of its free
+            memory.
+        cache: networks that other engines of the caller use. None: nothing is shared.
 
     Raises:
-        InputError, ResourceError: the hardware is not there, or something is not installed.
+        InputError, ResourceError: the device does not exist, or a package is not installed.
         WeightsError: weights are missing or damaged.
     """
     from impasto.engine.cache import EngineCache

@@ -1,4 +1,4 @@
-"""Chooses the sizes of a run, its iterations at each, and the sizes of the paintings there."""
+"""Choose the sizes of a run, the iterations at each, and the sizes of the paintings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from impasto.image.picture import fit_within
 from impasto.recipe.tables import Schedule
 
 SHORTEST = 16
-"""Pixels. In a smaller picture VGG's fifth block has no position left."""
+"""Shortest side of a picture in pixels: VGG's fifth block has no position in a smaller one."""
 
 WINDOW = 10
-"""Iterations over which the loss has to fall, or a scale has converged. A line search that fails
-takes three or four of them."""
+"""A scale has converged if the loss does not fall over this many iterations. A line search that
+fails takes three or four of them."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,25 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
     """Plan the scales of a run, coarse to fine; the last one has the result's size.
 
     Args:
-        schedule: the recipe's.
-        width: of the result, in pixels.
-        height: of the result, in pixels.
+        schedule: the schedule of the recipe.
+        width: width of the result in pixels.
+        height: height of the result in pixels.
     """
     longer = max(width, height)
     fractions = [1.0]
     if schedule.coarsest is not None:
         smallest = max(schedule.coarsest / longer, SHORTEST / min(width, height))
         count = max(0, round(math.log(1 / smallest, schedule.factor))) if smallest < 1 else 0
-        # The ratio is bent a little so that the coarsest scale is met exactly.
+        # The ratio is adjusted so that the first scale has exactly the coarsest size.
         fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
-    wanted = [_count_iterations(schedule, fraction, longer) for fraction in fractions]
+    amounts = [_count_iterations(schedule, fraction, longer) for fraction in fractions]
     if schedule.refine:
-        fractions, wanted = [*fractions, 1.0], [*wanted, schedule.refine]
+        fractions, amounts = [*fractions, 1.0], [*amounts, schedule.refine]
     if schedule.total is not None:
-        wanted = [amount * schedule.total / sum(wanted) for amount in wanted]
+        amounts = [amount * schedule.total / sum(amounts) for amount in amounts]
     scales = [
         Scale(max(1, round(width * fraction)), max(1, round(height * fraction)), iterations)
-        for fraction, iterations in zip(fractions, _apportion(wanted), strict=True)
+        for fraction, iterations in zip(fractions, _apportion(amounts), strict=True)
     ]
     if schedule.refine:
         scales[-1] = replace(scales[-1], refines=True)
@@ -63,20 +63,26 @@ def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...
 
 
 def _count_iterations(schedule: Schedule, fraction: float, longer: int) -> float:
-    """Return the iterations of a scale: a fraction of the finest, whose longer side is given."""
+    """Return the iterations of a scale.
+
+    Args:
+        schedule: the schedule of the recipe.
+        fraction: size of the scale, as a fraction of the finest one.
+        longer: longer side of the finest scale in pixels.
+    """
     steps = math.log((schedule.at or longer) / (fraction * longer), schedule.factor)
-    wanted = float(schedule.iterations * schedule.growth**steps)
-    return max(schedule.fewest, min(schedule.most, wanted))
+    iterations = float(schedule.iterations * schedule.growth**steps)
+    return max(schedule.fewest, min(schedule.most, iterations))
 
 
-def is_over(seen: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
-    """Return whether a scale has come to its end, given the losses of its iterations so far."""
-    if len(seen) >= scale.iterations:
+def is_over(losses: Sequence[float], scale: Scale, schedule: Schedule) -> bool:
+    """Return whether a scale has ended, given the losses of its iterations so far."""
+    if len(losses) >= scale.iterations:
         return True
-    if schedule.until == "iterations" or len(seen) <= WINDOW:
+    if schedule.until == "iterations" or len(losses) <= WINDOW:
         return False
-    before = min(seen[:-WINDOW])
-    return before - min(seen) <= schedule.tolerance * abs(before)
+    before = min(losses[:-WINDOW])
+    return before - min(losses) <= schedule.tolerance * abs(before)
 
 
 def _apportion(amounts: Sequence[float]) -> list[int]:
@@ -91,7 +97,9 @@ def _apportion(amounts: Sequence[float]) -> list[int]:
 def fit_painting(
     painting: tuple[int, int], result: tuple[int, int], scale: float
 ) -> tuple[int, int]:
-    """Return the (width, height) of a painting beside a result: its area times ``scale`` squared.
+    """Return the (width, height) at which a painting is compared with a result.
+
+    Its area is ``scale`` squared times the area of the result.
 
     Args:
         painting: the painting's own width and height.
@@ -109,10 +117,10 @@ def choose_result_size(
     """Return the (width, height) of the result for a photo.
 
     Args:
-        width: of the photo, in pixels.
-        height: of the same, in pixels.
+        width: width of the photo in pixels.
+        height: height of the photo in pixels.
         asked: longer side of the result. None: what suits the device.
-        device: where the run is.
+        device: device of the run.
 
     Raises:
         LimitError: the shorter side is too short for the network.

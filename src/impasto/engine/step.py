@@ -1,4 +1,4 @@
-"""The report of one iteration, which a run yields."""
+"""Define the report that a run yields after every iteration."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Step:
         iteration: 1 for the first one of the run.
         total: iterations of the whole run. It may end earlier if its scales may converge.
         scale: index of the scale, 0 the coarsest.
-        scales: how many scales there are.
-        width: of the picture at this scale, in pixels.
-        height: of the same, in pixels.
+        scales: number of scales.
+        width: width of the picture at this scale, in pixels.
+        height: height of the picture at this scale, in pixels.
         losses: weighted: ``total``, ``content``, ``style``, ``smoothness`` and, if the recipe
             weighs them, ``palette`` and ``photorealism``. Empty for a network, which has none. The
             last step's are measured on the 8-bit picture that will be saved, but before it gets the
             photo's colors where the recipe asks for them.
         elapsed_s: seconds of work so far, including sessions before a resume.
-        eta_s: seconds left, from the work left at the rate of this scale; fewer if scales converge.
-        tile: side in pixels of the tiles that larger scales are worked on in; 0: no tiles.
+        eta_s: estimate of the seconds left at the pace of this scale; fewer if scales converge.
+        tile: side in pixels of the tiles of larger scales. 0: no tiles.
         fell_back: whether there are tiles because memory ran out during the run.
         last: whether this is the end of the run.
     """
@@ -67,7 +67,8 @@ class Step:
     def with_photo(self, photo: Picture, colors: Colors) -> Step:
         """Return the step as if its run had been given the photo itself.
 
-        For a run in the colors ``style`` whose inputs :func:`.colors.prepare_colors` had prepared.
+        For a run in the colors ``style`` whose inputs
+        :func:`impasto.engine.colors.prepare_colors` prepared.
         """
         return replace(self, _photo=photo, _colors=colors)
 

@@ -1,8 +1,8 @@
 """Stores the picture-sized tensors of a run, and walks through their rows.
 
 A picture of 100 megapixels takes 1.2 GB, and L-BFGS keeps two dozen of them. They can be in the
-memory of the device, in that of the host beside a GPU, or in files that are mapped into memory.
-Those are read and written like any tensor, and only the rows in use are resident.
+memory of the device, in the memory of the host next to a GPU, or in files that are mapped into
+memory. Mapped files are read and written like any tensor, and only the rows in use are resident.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Storage:
     """Makes the tensors that a run keeps between its evaluations."""
 
     def __init__(self, device: torch.device, folder: Path | None = None) -> None:
-        """Note where tensors are to be.
+        """Choose where tensors are stored.
 
         Args:
-            device: where tensors are, unless there is a folder.
-            folder: for unnamed files, which disappear with their tensors. None: no files.
+            device: device of the tensors, unless there is a folder.
+            folder: folder of unnamed files, which disappear with their tensors. None: no files.
         """
         self.device = torch.device("cpu") if folder else device
         self._folder = folder
@@ -59,7 +59,7 @@ class Storage:
         return torch.zeros_like(image, device=self.device)
 
     def hold(self, image: Tensor) -> Tensor:
-        """Copy an image [N, C, H, W] to here."""
+        """Copy an image [N, C, H, W] into this storage."""
         kept = self.like(image)
         for rows in self.split_rows(image):
             kept[..., rows, :] = image[..., rows, :]
@@ -79,7 +79,11 @@ class Storage:
 
 
 def _unnamed_file(folder: Path, size: int) -> mmap.mmap:
-    """Map a new file of zeros; its space is reserved, as a full disk would kill the process."""
+    """Map a new file of zeros.
+
+    Its disk space is reserved, because writing to a mapped file kills the process if the disk is
+    full.
+    """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             if hasattr(os, "posix_fallocate"):

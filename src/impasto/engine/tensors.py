@@ -1,4 +1,4 @@
-"""Converts pictures to tensors and back, and makes what a scale of a run begins with."""
+"""Convert pictures to tensors and back, and make the picture that a scale begins with."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def mask_to_tensor(mask: Mask, width: int, height: int, storage: Storage) -> Ten
 
 
 def round_to_levels(image: Tensor, storage: Storage) -> Tensor:
-    """Round a picture [1, 3, H, W] to 8 bits, by the code that writes files."""
+    """Round a picture [1, 3, H, W] to 8 bits, as a written file holds it."""
     rounded = storage.like(image)
     for rows in storage.split_rows(image):
         levels = to_levels(image[0, :, rows].cpu().numpy(), 8)
@@ -69,11 +69,11 @@ def make_start(
     """Make the picture that a run begins with.
 
     Args:
-        start: the recipe's.
+        start: the start that the recipe chooses.
         content: [1, 3, H, W], the photo at the first scale, or its draft.
         styles: the paintings, at any sizes. ``base = "style"`` uses the first one.
-        seed: of the noise, which is drawn on the CPU so that every device starts alike.
-        storage: of the result.
+        seed: seed of the noise, which is drawn on the CPU so that all devices start alike.
+        storage: holds the result.
         read: reads ``start.image``.
 
     Returns:
@@ -116,10 +116,10 @@ def add_detail(
 
     Args:
         image: [1, 3, H, W] in [0, 1], enlarged from the coarser scale.
-        photo: at any size.
+        photo: the photo, at any size.
         coarser: the scale before.
-        share: of the detail that is added.
-        storage: of the result.
+        share: share of the detail that is added.
+        storage: holds the result.
     """
     _, _, height, width = image.shape
     coarse = picture_to_tensor(photo, coarser.width, coarser.height, storage).cpu()
