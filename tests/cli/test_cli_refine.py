@@ -76,7 +76,7 @@ def test_python_paints_the_same(capsys):
     made = impasto.refine("out.png", "photo.png", "painting.png", region=REGION, **job)
     assert np.array_equal(np.asarray(made.image), refined(*region_flag()))
     assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
-    with pytest.raises(impasto.InputError, match="a region or a mask is needed"):
+    with pytest.raises(impasto.InputError, match="give either a region or a mask"):
         impasto.refine("out.png", "photo.png", "painting.png", **job)
     with pytest.raises(impasto.InputError, match="expected X,Y,WIDTH,HEIGHT"):
         impasto.refine("out.png", "photo.png", "painting.png", region=(1, 2, 3), **job)
