@@ -152,7 +152,7 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
             image = picture_to_tensor(
                 picture, step.width, step.height, Storage(engine.hardware.device)
             )
-            if objective.losses(image)["total"] <= target:
+            if objective.compute_losses(image)["total"] <= target:
                 break
     write_picture(step.picture(), out, overwrite=True)
     print(json.dumps({"iterations": step.iteration, "losses": step.losses}))

@@ -1,0 +1,155 @@
+"""Names: one name means one thing, functions are verbs, and tests stand on their own."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import impasto
+
+SOURCE = Path(impasto.__file__).parent
+MODULES = sorted(SOURCE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text()) for path in MODULES}
+TESTS = Path(__file__).parent
+FORBIDDEN = frozenset(
+    [
+        "told",
+        "seen",
+        "begun",
+        "worked",
+        "kept",
+        "found",
+        "known",
+        "made",
+        "shown",
+        "asked",
+        "given",
+        "done",
+        "taken",
+        "measured",
+        "painted",
+        "wanted",
+        "stepped",
+        "chosen",
+        "drawn",
+        "held",
+        "sought",
+        "judged",
+        "spelled",
+        "stamped",
+        "noted",
+    ]
+)
+"""Participles that say nothing about what a function does, alone or as the first word of a name."""
+ALLOWED = frozenset({"dropped_frames"})
+SAME_STEM = frozenset({"__init__", "__main__"})
+
+
+def name_place(path: Path, line: int) -> str:
+    return f"{path.relative_to(SOURCE)}:{line}"
+
+
+def list_functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    nodes = ast.walk(tree)
+    return [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    names = {ast.unparse(each).split("(")[0] for each in function.decorator_list}
+    return bool(names & {"property", "cached_property", "functools.cached_property"})
+
+
+def test_every_class_has_a_name_of_its_own():
+    places = defaultdict(list)
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name_place(path, node.lineno))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_every_module_has_a_name_of_its_own():
+    places = defaultdict(list)
+    for path in MODULES:
+        if path.stem not in SAME_STEM:
+            places[path.stem].append(str(path.relative_to(SOURCE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_functions_and_methods_are_not_named_by_participles():
+    bad = [
+        f"{name_place(path, function.lineno)} {function.name}"
+        for path, tree in TREES.items()
+        for function in list_functions(tree)
+        if not is_property(function)
+        and function.name not in ALLOWED
+        and function.name.strip("_").split("_")[0] in FORBIDDEN
+    ]
+    assert bad == []
+
+
+def test_arguments_are_not_packed_into_starred_tuples():
+    bad = [
+        name_place(path, node.lineno)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for argument in node.args
+        if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
+    ]
+    assert bad == []
+
+
+def test_functions_take_more_than_seven_parameters_only_for_a_reason():
+    """The reason is a sentence of the docstring that names their number."""
+    bad = []
+    for path, tree in TREES.items():
+        for function in list_functions(tree):
+            arguments = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
+            count = len([a for a in arguments if a not in ("self", "cls")])
+            if count > 7 and "parameters" not in (ast.get_docstring(function) or ""):
+                bad.append(f"{name_place(path, function.lineno)} {function.name}: {count}")
+    assert bad == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    names = {}
+    for path in MODULES:
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    imports: dict[str, set[str]] = {}
+    for name, path in names.items():
+        imports[name] = set()
+        for node in ast.walk(TREES[path]):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    full = f"{node.module}.{alias.name}"
+                    imports[name].add(full if full in names else node.module)
+            elif isinstance(node, ast.Import):
+                imports[name] |= {alias.name for alias in node.names}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail[trail.index(name) :], name))
+        if name in done:
+            return
+        for other in sorted(imports[name] & names.keys() - {name}):
+            visit(other, (*trail, name))
+        done.add(name)
+
+    for name in sorted(names):
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.stem)
+def test_no_test_imports_another_test(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        assert not [name for name in modules if name.split(".")[0].startswith("test_")]
