@@ -17,7 +17,7 @@ from impasto.batch.sources import places
 from impasto.batch.sources.manifest import ManifestRow, read_rows
 from impasto.batch.workers import local_machine
 from impasto.batch.workers.local_machine import count_cores, share_machine
-from impasto.cli.options.arguments import one_line
+from impasto.cli.options.arguments import escape_line
 from impasto.encoders.vgg import Encoder
 from impasto.errors import ImageError, ImpastoError, InputError
 from impasto.image.files.decode import read_picture
@@ -38,7 +38,7 @@ def test_any_table_gives_rows_or_a_one_line_error(tmp_path, cells, kind):
     try:
         rows = list(read_rows(str(table)))
     except InputError as error:
-        said = one_line(str(error)).split(f"{table}", 1)
+        said = escape_line(str(error)).split(f"{table}", 1)
     assert said[0] in ("", f"{table}: ")
     assert all(isinstance(row, ManifestRow) and row.photo and row.place for row in rows)
 

@@ -234,7 +234,7 @@ class Terminal(io.StringIO):
 def shown(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str:
     with progress.choose_progress(stream, quiet=quiet) as display:
         for each in steps:
-            display.see(each)
+            display.update(each)
     return stream.getvalue()
 
 

@@ -84,7 +84,7 @@ def test_masks_on_disk_are_let_go_of_band_by_band(tmp_path, monkeypatch):
     regions = RegionMasks([mask], ["relu1_1", "relu2_1"], storage)
     assert len(settled) == 32 * 16 // 64 + 16 * 8 // 64
     assert regions.shares == [pytest.approx(float(mask.mean()))]
-    (pooled,) = regions.of_layer("relu2_1")
+    (pooled,) = regions.get_layer_masks("relu2_1")
     assert torch.allclose(pooled, mask.view(16, 2, 8, 2).mean((1, 3)))
 
 

@@ -123,5 +123,5 @@ def test_every_feature_belongs_to_exactly_one_tile(
             assert tile.rows.first % cell == tile.columns.first % cell == 0
             top, left = tile.rows.first // layer_cell, tile.columns.first // layer_cell
             seen = whole[top : tile.rows.last // layer_cell, left : tile.columns.last // layer_cell]
-            tile.cut_owned(seen, layer_cell).add_(1)
+            tile.cut_from_tile(seen, layer_cell).add_(1)
         assert torch.equal(whole, torch.ones_like(whole))

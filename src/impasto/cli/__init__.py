@@ -77,10 +77,10 @@ def _take_command(arguments: list[str]) -> str:
 
 
 def _report_error(error: ImpastoError) -> int:
-    from impasto.cli.options.arguments import one_line
+    from impasto.cli.options.arguments import escape_line
     from impasto.cli.reports.error_text import describe_error
 
-    print(f"impasto: error: {one_line(describe_error(error))}", file=sys.stderr)
+    print(f"impasto: error: {escape_line(describe_error(error))}", file=sys.stderr)
     return error.exit_code
 
 

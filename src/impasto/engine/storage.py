@@ -44,7 +44,7 @@ class Storage:
         """
         if self._folder is None:
             return torch.empty(shape, dtype=dtype, device=self.device)
-        mapped = _unnamed_file(self._folder, math.prod(shape) * dtype.itemsize)
+        mapped = _map_unnamed_file(self._folder, math.prod(shape) * dtype.itemsize)
         self._maps.add(mapped)
         return torch.frombuffer(mapped, dtype=dtype).view(shape)
 
@@ -78,7 +78,7 @@ class Storage:
                 each.madvise(mmap.MADV_DONTNEED)
 
 
-def _unnamed_file(folder: Path, size: int) -> mmap.mmap:
+def _map_unnamed_file(folder: Path, size: int) -> mmap.mmap:
     """Map a new file of zeros.
 
     Its disk space is reserved, because writing to a mapped file kills the process if the disk is

@@ -25,7 +25,7 @@ def picture_to_tensor(picture: Picture, width: int, height: int, storage: Storag
     image = storage.empty(1, 3, height, width)
     for rows in storage.split_rows(image):
         pixels = picture.resize_rows(width, height, rows)
-        image[0, :, rows] = _channels_first(pixels)
+        image[0, :, rows] = _move_channels_first(pixels)
     return image
 
 
@@ -84,7 +84,7 @@ def make_start(
         case "content" | "draft":
             base = content
         case "style":
-            base = _cover(styles[0], width, height, storage)
+            base = _crop_to_cover(styles[0], width, height, storage)
         case "image":
             base = picture_to_tensor(read(str(start.image)), width, height, storage)
     if not start.noise_ratio:
@@ -125,13 +125,13 @@ def add_detail(
     coarse = picture_to_tensor(photo, coarser.width, coarser.height, storage).cpu()
     result = storage.like(image)
     for rows in storage.split_rows(image):
-        fine = _channels_first(photo.resize_rows(width, height, rows))
+        fine = _move_channels_first(photo.resize_rows(width, height, rows))
         detail = fine - resize_tensor_rows(coarse, width, height, rows).clamp_(0, 1)
         result[0, :, rows] = (image[0, :, rows].cpu() + share * detail).clamp_(0, 1)
     return result
 
 
-def _channels_first(pixels: Floats) -> Tensor:
+def _move_channels_first(pixels: Floats) -> Tensor:
     return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
 
@@ -146,7 +146,7 @@ def resize_tensor_rows(image: Tensor, width: int, height: int, rows: slice) -> T
     return torch.from_numpy(np.stack(bands))
 
 
-def _cover(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
+def _crop_to_cover(image: Tensor, width: int, height: int, storage: Storage) -> Tensor:
     """Scale an image to cover width x height undistorted, and crop the overhang evenly."""
     ratio = max(width / image.shape[3], height / image.shape[2])
     wide = max(width, round(image.shape[3] * ratio))

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.engine import tensors as canvas
+from impasto.engine import tensors
 from impasto.engine.cache import EngineCache
 from impasto.engine.hardware import Hardware, choose_autocast
 from impasto.engine.regions import Regions
@@ -92,7 +92,7 @@ class CodePainter:
         Frames get no grain: it would stay where it is while they move.
         """
         codes = self._measure_codes(size, request)[None]
-        first = canvas.picture_to_tensor(request.photo, *size, Storage(torch.device("cpu")))
+        first = tensors.picture_to_tensor(request.photo, *size, Storage(torch.device("cpu")))
         like = first if freeze_statistics else None
         return lambda photo: self._runtime.paint(photo, codes, like=like)
 
@@ -164,7 +164,7 @@ def measure_code(
         if part is None and cache is not None and key in cache:
             cache.move_to_end(key)
             return cache[key]
-        image = canvas.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
+        image = tensors.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
         if part is not None:
             mask = torch.from_numpy(part.resize_rows(width, height, slice(0, height)))
             return measure(image, mask[None, None].float())

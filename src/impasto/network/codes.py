@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from impasto.engine import tensors as canvas
+from impasto.engine import tensors
 from impasto.engine.hardware import choose_autocast, resolve_device
 from impasto.engine.regions import Regions, blend_images
 from impasto.engine.sizes import SHORTEST, choose_result_size
@@ -142,7 +142,7 @@ class Atelier:
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
         sides = choose_result_size(picture.width, picture.height, size, self._runtime.device)
         regions = Regions.combine(load_recipe("draft"), len(codes), map(read_mask, masks))
-        image = canvas.picture_to_tensor(picture, *sides, storage)
+        image = tensors.picture_to_tensor(picture, *sides, storage)
         stacked = _project_codes(codes)[None]
         where = make_style_shares(regions, sides) if masks else None
         whole = (
@@ -155,7 +155,7 @@ class Atelier:
         kept = regions.make_kept_mask(*sides, storage)
         if kept is not None:
             painted = blend_images(painted, image, kept, storage)
-        return canvas.tensor_to_picture(painted, picture)
+        return tensors.tensor_to_picture(painted, picture)
 
 
 def _project_codes(codes: Sequence[Code]) -> torch.Tensor:
@@ -173,7 +173,7 @@ def _check_code(code: Code) -> None:
 def _resize_to_tensor(picture: Picture, scale: float) -> torch.Tensor:
     """Return a picture scaled, as [1, 3, H, W], at least 16 px a side."""
     width, height = (max(SHORTEST, round(n * scale)) for n in (picture.width, picture.height))
-    return canvas.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
+    return tensors.picture_to_tensor(picture, width, height, Storage(torch.device("cpu")))
 
 
 def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.engine import tensors as canvas
+from impasto.engine import tensors
 from impasto.engine.capabilities import Capabilities
 from impasto.engine.capacity import measure_taken_memory
 from impasto.engine.colors import prepare_colors
@@ -178,7 +178,7 @@ class OnePassEngine:
             prepare_colors(colors, each.photo, each.paintings, size, scale) for each in inputs
         ]
         images = torch.cat(
-            [canvas.picture_to_tensor(photo, *size, storage) for photo, _ in prepared]
+            [tensors.picture_to_tensor(photo, *size, storage) for photo, _ in prepared]
         )
         kept = regions.make_kept_mask(*size, storage)
         if regions.changes_nothing:

@@ -49,7 +49,8 @@ class FocusedObjective:
             features = whole.extract(image)
             for tile in unchanged:
                 part = {
-                    layer: tile.cut_part(x, get_cell_size(layer)) for layer, x in features.items()
+                    layer: tile.cut_from_picture(x, get_cell_size(layer))
+                    for layer, x in features.items()
                 }
                 content, statistics = whole.measure(part, tile)
                 self._content = content + self._content.to(content)
@@ -61,7 +62,7 @@ class FocusedObjective:
         for tile in self._changing:
             features = self._whole.extract(tile.cut(image))
             owned = {
-                layer: tile.cut_owned(x, get_cell_size(layer)) for layer, x in features.items()
+                layer: tile.cut_from_tile(x, get_cell_size(layer)) for layer, x in features.items()
             }
             more, here = self._whole.measure(owned, tile)
             content, statistics = content.to(more) + more, merge_statistics(statistics, here)

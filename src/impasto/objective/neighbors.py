@@ -176,7 +176,7 @@ class NeighborObjective:
         """Return the weights [N] of a source at the places of hypercolumns. None: all are 1."""
         if source.region is None:
             return None
-        mask = self._regions.of_layer(COLUMNS)[source.region]
+        mask = self._regions.get_layer_masks(COLUMNS)[source.region]
         rows, across = self._grid
         return None if mask is None else mask[:rows, :across].flatten().to(columns)
 
@@ -216,7 +216,7 @@ class NeighborObjective:
                     for layer, several in candidates.items():
                         places = draw_places(features[layer], generator)
                         keys = sample_grid(features[layer], places)
-                        (part,) = parts.of_layer(layer)
+                        (part,) = parts.get_layer_masks(layer)
                         several.append(_select(keys, part if part is None else part[places]))
             for layer, several in candidates.items():
                 keys = torch.cat(several)
@@ -233,7 +233,10 @@ class NeighborObjective:
         losses: list[list[Tensor]] = [[] for _ in self._sources]
         for layer, weight in self._layers.items():
             places = draw_places(features[layer], generator)
-            points, masks = sample_grid(features[layer], places), self._regions.of_layer(layer)
+            points, masks = (
+                sample_grid(features[layer], places),
+                self._regions.get_layer_masks(layer),
+            )
             for source, several in zip(self._sources, losses, strict=True):
                 mask = None if source.region is None else masks[source.region]
                 shares = None if mask is None else mask[places].flatten().to(points)
@@ -255,7 +258,7 @@ class NeighborObjective:
         features = self._extractor.extract(style)
         columns = build_hypercolumns(features, self._layers)
         rows, across = get_grid(features, self._layers)
-        (part,) = self._resample_mask(mask).of_layer(COLUMNS)
+        (part,) = self._resample_mask(mask).get_layer_masks(COLUMNS)
         return _select(columns, part if part is None else part[:rows, :across])
 
     def _resample_mask(self, mask: Tensor | None) -> RegionMasks:

@@ -187,7 +187,7 @@ class TiledObjective:
 
     def _extract_owned(self, tile: Tile, pixels: Tensor) -> Iterator[tuple[str, Tensor]]:
         for layer, each in self._extractor.extract(pixels).items():
-            yield layer, tile.cut_owned(each, get_cell_size(layer))
+            yield layer, tile.cut_from_tile(each, get_cell_size(layer))
 
     def _cut_pixels(self, tile: Tile, image: Tensor) -> Tensor:
         return tile.cut(image).detach().to(self._extractor.device)

@@ -25,19 +25,19 @@ class Span:
     ends: bool
     """Whether the picture ends here. Pixels that do not fill a cell then belong to no feature."""
 
-    def cells(self, cell: int) -> slice:
+    def slice_in_tile(self, cell: int) -> slice:
         """Return the places of the core's features among those of the tile, halo included.
 
         Args:
             cell: pixels per feature of the layer.
         """
-        return self._cells(cell, self.first)
+        return self._slice_cells(cell, self.first)
 
-    def places(self, cell: int) -> slice:
+    def slice_in_picture(self, cell: int) -> slice:
         """Return the places of the core's features among those of the whole picture."""
-        return self._cells(cell, 0)
+        return self._slice_cells(cell, 0)
 
-    def _cells(self, cell: int, origin: int) -> slice:
+    def _slice_cells(self, cell: int, origin: int) -> slice:
         begin = (self.start - origin) // cell
         return slice(begin, None if self.ends else (self.stop - origin) // cell)
 
@@ -64,13 +64,13 @@ class Tile:
         bottom, right = self.rows.stop - self.rows.first, self.columns.stop - self.columns.first
         return pixels[..., top : bottom + more, left : right + more]
 
-    def cut_owned(self, features: Tensor, cell: int) -> Tensor:
+    def cut_from_tile(self, features: Tensor, cell: int) -> Tensor:
         """Return the core's features among those [..., h, w] of the tile, without copying."""
-        return features[..., self.rows.cells(cell), self.columns.cells(cell)]
+        return features[..., self.rows.slice_in_tile(cell), self.columns.slice_in_tile(cell)]
 
-    def cut_part(self, whole: Tensor, cell: int) -> Tensor:
+    def cut_from_picture(self, whole: Tensor, cell: int) -> Tensor:
         """Return the core's features among those [..., h, w] of the picture, without copying."""
-        return whole[..., self.rows.places(cell), self.columns.places(cell)]
+        return whole[..., self.rows.slice_in_picture(cell), self.columns.slice_in_picture(cell)]
 
 
 def plan_tiles(height: int, width: int, side: int, halo: int, cell: int) -> tuple[Tile, ...]:

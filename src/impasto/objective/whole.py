@@ -70,7 +70,9 @@ class WholeObjective:
                 self._content = {layer: features[layer] for layer in recipe.content.layers}
                 del features  # the style layers, which may be the largest
         weights = RegionMasks((), self._content, storage, weight=pictures.weight)
-        self._content_weights = {layer: weights.of_layer(layer)[0] for layer in self._content}
+        self._content_weights = {
+            layer: weights.get_layer_masks(layer)[0] for layer in self._content
+        }
         self._content_divisors = {
             layer: self._find_divisor(target, self._content_weights[layer])
             for layer, target in self._content.items()
@@ -107,9 +109,9 @@ class WholeObjective:
         for layer, whole in self._content.items():
             cell = get_cell_size(layer)
             weight = self._content_weights[layer]
-            target = whole if tile is None else tile.cut_part(whole, cell)
+            target = whole if tile is None else tile.cut_from_picture(whole, cell)
             if tile is not None and weight is not None:
-                weight = tile.cut_part(weight, cell)
+                weight = tile.cut_from_picture(weight, cell)
             share = self.recipe.content.layers[layer] / self._content_divisors[layer]
             content = content + share * sum_squared_error(features[layer], target, weight)
         return content, [term.gauge.measure(features, tile) for term in self.terms]

@@ -58,7 +58,7 @@ class Focus:
         """Return a mask [height, width]: 0 in the boxes that are worked on, 1 elsewhere."""
         mask = torch.ones(self.size)
         for tile in self.changing:
-            tile.cut_part(mask, 1).zero_()
+            tile.cut_from_picture(mask, 1).zero_()
         return mask
 
 

@@ -74,13 +74,13 @@ def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:
     for table in tables:
         target = target.get(table) if isinstance(target, dict) else None
     if not isinstance(target, dict):
-        raise _unknown_field(recipe, key)
+        raise _make_unknown_field_error(recipe, key)
     if tables[-1:] == ["layers"]:
         _change_layer(target, canonicalize_layer(field), value)
     elif field in target:
         target[field] = value
     else:
-        raise _unknown_field(recipe, key)
+        raise _make_unknown_field_error(recipe, key)
 
 
 def _change_layer(layers: dict[str, Any], name: str, weight: Any) -> None:
@@ -90,7 +90,7 @@ def _change_layer(layers: dict[str, Any], name: str, weight: Any) -> None:
         layers[name] = weight
 
 
-def _unknown_field(recipe: dict[str, Any], key: str) -> RecipeError:
+def _make_unknown_field_error(recipe: dict[str, Any], key: str) -> RecipeError:
     keys = list(_list_all_keys(recipe))
     last = key.rpartition(".")[2]
     # People forget the table of a field as often as they misspell its name.

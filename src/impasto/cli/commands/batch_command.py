@@ -376,7 +376,7 @@ def _make(
             groups = group_jobs(jobs, planner)
             try:
                 for outcome in run_jobs(groups, executor, workers, record, stop, patience):
-                    report.see(outcome)
+                    report.update(outcome)
             except NoWorkersError as error:
                 report.give_up(describe_error(error))
         at_once = False

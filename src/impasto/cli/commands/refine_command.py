@@ -116,7 +116,7 @@ def run(argv: list[str]) -> int:
             max_memory=options.max_memory,
             scratch=options.scratch,
             on_plan=None if options.quiet else lambda plan: say(summarize_plan(plan)),
-            on_step=progress.see,
+            on_step=progress.update,
         )
     note = {
         "region": list(refined.region),

@@ -174,7 +174,7 @@ def _run_steps(
                 has_warned = True
                 give_freed_memory_back()
                 say(f"out of memory: continuing in tiles of {step.tile} px")
-            progress.see(step)
+            progress.update(step)
             for recorder in recorders:
                 recorder.record(step)
             if stop and not step.last:

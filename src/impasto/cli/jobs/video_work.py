@@ -77,7 +77,7 @@ def _paint_film(film: FilmRequest, work: FrameStore) -> int:
         lines = FilmProgressLines(quiet=quiet)
         try:
             for progress in _paint_frames(film, work, make_film_engine(film, stop)):
-                lines.see(progress)
+                lines.update(progress)
                 if stop:
                     raise StopRequest
         except StopRequest:
@@ -160,7 +160,7 @@ def _check_output(film: FilmRequest, work: FrameStore) -> None:
     output, overwrite = film.output, film.options.force
     if output is None:
         return
-    target = _first_file(output)
+    target = _name_first_file(output)
     may_replace = overwrite or work.is_own_output(target)
     check_target(target, overwrite=may_replace)
     if not may_replace and NUMBER_PATTERN.search(output.name):
@@ -169,7 +169,7 @@ def _check_output(film: FilmRequest, work: FrameStore) -> None:
             raise InputError(f"{existing[min(existing)]}: exists already; --force replaces it")
 
 
-def _first_file(output: Path) -> Path:
+def _name_first_file(output: Path) -> Path:
     return Path(str(output) % 1) if NUMBER_PATTERN.search(output.name) else output
 
 
@@ -177,7 +177,7 @@ def _write_film(film: FilmRequest, work: FrameStore, output: Path) -> None:
     """Write the film from the finished frames."""
     options = film.options
     if NUMBER_PATTERN.search(output.name):
-        work.note_output(_first_file(output))  # if the process is killed, some of them exist
+        work.note_output(_name_first_file(output))  # if the process is killed, some of them exist
     write_painted_film(
         output,
         work,
@@ -207,7 +207,7 @@ def _report_film(
         remedy = CONTINUES if film.has_lasting_folder else ""
         say(f"stopped after {format_count(done, 'frame')}{what}{remedy}")
         if film.output is not None and done:
-            work.note_output(_first_file(film.output))
+            work.note_output(_name_first_file(film.output))
     elif not options.quiet:
         pace = f", {seconds / made:.2f} s per frame" if made else ""
         say(f"{where} ({film.size[0]}x{film.size[1]}, {format_count(done, 'frame')}{pace})")
@@ -240,8 +240,8 @@ class FilmProgressLines:
         self._clock = clock
         self._last = -LINE_EVERY_S
 
-    def see(self, progress: FilmProgress) -> None:
-        """Receive a frame."""
+    def update(self, progress: FilmProgress) -> None:
+        """Show the progress after a frame."""
         now = self._clock()
         if self._quiet or now - self._last < LINE_EVERY_S:
             return

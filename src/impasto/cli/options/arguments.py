@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
             message = f"unknown argument {unknown}" + (f", did you mean {near[0]}?" if near else "")
         if message.startswith("argument --quality: invalid choice"):
             message += "; see `impasto recipes` for what --recipe accepts"
-        self.exit(2, f"impasto: error: {one_line(message)} (see {self.prog} --help)\n")
+        self.exit(2, f"impasto: error: {escape_line(message)} (see {self.prog} --help)\n")
 
 
 def add_hardware_flags(
@@ -110,20 +110,20 @@ def parse_device(text: str) -> str:
     return text
 
 
-def one_line(text: str) -> str:
+def escape_line(text: str) -> str:
     """Escape control characters: file names may contain any, and files may come from anyone."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(line: str) -> None:
     """Print one line to standard error, where everything but results goes."""
-    print("impasto: " + one_line(line), file=sys.stderr, flush=True)
+    print("impasto: " + escape_line(line), file=sys.stderr, flush=True)
 
 
 def choose_notice(*, quiet: bool) -> Callable[[str], None] | None:
-    """Return who receives notices about adapted or ignored parts of a picture.
+    """Return what receives notices about adapted or ignored parts of a picture.
 
     Args:
-        quiet: whether nobody does.
+        quiet: whether notices are dropped.
     """
     return None if quiet else say

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from impasto.cli import INTERRUPTED
-from impasto.cli.options.arguments import one_line, say
+from impasto.cli.options.arguments import escape_line, say
 from impasto.cli.reports.progress import LINE_EVERY_S, format_duration
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class BatchReport:
         self._say(", ".join([f"{self.todo} to make", *extra]))
         if self._changed:
             say(
-                f"{self._changed[0]}{_and_more(self._changed)}: made from another photo, painting "
-                "or recipe, or changed later; --force replaces them"
+                f"{self._changed[0]}{_describe_others(self._changed)}: made from another photo, "
+                "painting or recipe, or changed later; --force replaces them"
             )
 
     def estimate(self, probe: Probe | None, workers: int) -> None:
@@ -168,8 +168,8 @@ class BatchReport:
         if self._bar is not None:
             self._bar.stop()
 
-    def see(self, outcome: Outcome) -> None:
-        """Receive the outcome of a job."""
+    def update(self, outcome: Outcome) -> None:
+        """Count the outcome of a job, and show the progress."""
         if outcome.full:
             self.give_up("the disk is full")
         self._ended += 1
@@ -180,7 +180,7 @@ class BatchReport:
         ended, now = self._ended, time.monotonic()
         left = format_duration((now - self._began) / ended * (self.todo - ended))
         if self._bar is not None:
-            name = one_line(outcome.job.key)[-40:]
+            name = escape_line(outcome.job.key)[-40:]
             self._bar.update(0, completed=ended, description=f"{left} left  {name}")
         elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.done:
             self._last = now
@@ -245,7 +245,7 @@ def _with_name(photo: str, reason: str) -> str:
     return reason if photo in reason else f"{photo}: {reason}"
 
 
-def _and_more(names: Sequence[str]) -> str:
+def _describe_others(names: Sequence[str]) -> str:
     return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 

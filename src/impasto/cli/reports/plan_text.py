@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def summarize_plan(plan: Plan) -> str:
     """Write a plan in one line."""
     return (
-        f"{plan.width}x{plan.height} px in {_at_most(plan)}{_format_iterations(plan)}: "
+        f"{plan.width}x{plan.height} px in {_format_bound(plan)}{_format_iterations(plan)}: "
         f"{_format_time(plan)} and {_format_memory(plan)}, {_format_tiles(plan)}"
     )
 
@@ -38,10 +38,10 @@ def _format_iterations(plan: Plan) -> str:
 
 
 def _format_time(plan: Plan) -> str:
-    return f"{_at_most(plan)}about {format_duration(plan.seconds)}"
+    return f"{_format_bound(plan)}about {format_duration(plan.seconds)}"
 
 
-def _at_most(plan: Plan) -> str:
+def _format_bound(plan: Plan) -> str:
     return "at most " if plan.at_most else ""
 
 

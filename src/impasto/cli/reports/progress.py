@@ -29,8 +29,8 @@ class SilentProgress:
     ) -> None:
         pass
 
-    def see(self, step: Step) -> None:
-        """Receive a step."""
+    def update(self, step: Step) -> None:
+        """Show the progress after a step."""
 
 
 class ProgressLines(SilentProgress):
@@ -41,7 +41,7 @@ class ProgressLines(SilentProgress):
         self._last = 0.0
         self._scale = -1
 
-    def see(self, step: Step) -> None:
+    def update(self, step: Step) -> None:
         now = time.monotonic()
         due = now - self._last >= LINE_EVERY_S or step.scale != self._scale
         if due or step.last:
@@ -82,7 +82,7 @@ class ProgressBar(SilentProgress):
     ) -> None:
         self._bar.stop()
 
-    def see(self, step: Step) -> None:
+    def update(self, step: Step) -> None:
         self._bar.update(
             self._task,
             visible=True,

@@ -108,10 +108,10 @@ def mean_std_loss(moments: Moments, target: Moments) -> Tensor:
     """
     spread = measure_spread(target)
     silent = SILENT * spread / len(target.mean)
-    deviations = [_variances(each).add(silent).sqrt() for each in (moments, target)]
+    deviations = [_compute_variances(each).add(silent).sqrt() for each in (moments, target)]
     shift = (moments.mean - target.mean).square().sum()
     return (shift + (deviations[0] - deviations[1]).square().sum()) / spread
 
 
-def _variances(moments: Moments) -> Tensor:
+def _compute_variances(moments: Moments) -> Tensor:
     return (moments.second.diagonal() - moments.mean.square()).clamp(min=0)

@@ -47,7 +47,7 @@ class RegionMasks:
                 mask if cell == 1 else _pool(mask, cell, storage) for mask in masks
             ]
 
-    def of_layer(self, layer: str) -> Sequence[Tensor | None]:
+    def get_layer_masks(self, layer: str) -> Sequence[Tensor | None]:
         """Return each region's weights [h, w] of a layer's positions. None: all are 1."""
         return self._masks[get_cell_size(layer)] if self._masks else [None]
 
@@ -57,7 +57,7 @@ class MomentGauge:
 
     def __init__(self, layers: Sequence[str], regions: RegionMasks) -> None:
         """Prepare to measure some layers in some regions."""
-        self._masks = [(layer, regions.of_layer(layer)) for layer in layers]
+        self._masks = [(layer, regions.get_layer_masks(layer)) for layer in layers]
         self._weights: dict[tuple[str, int, Tile | None], float] = {}
 
     def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
@@ -69,15 +69,17 @@ class MomentGauge:
                 moments += [None] * len(masks)
                 continue
             parts = [
-                mask if mask is None or tile is None else tile.cut_part(mask, get_cell_size(layer))
+                mask
+                if mask is None or tile is None
+                else tile.cut_from_picture(mask, get_cell_size(layer))
                 for mask in masks
             ]
-            weights = [self._weight((layer, i, tile), part) for i, part in enumerate(parts)]
+            weights = [self._sum_part((layer, i, tile), part) for i, part in enumerate(parts)]
             here = [part if part is None else part.to(each.device) for part in parts]
             moments += measure_region_moments(each, here, weights)
         return moments
 
-    def _weight(self, place: tuple[str, int, Tile | None], part: Tensor | None) -> float | None:
+    def _sum_part(self, place: tuple[str, int, Tile | None], part: Tensor | None) -> float | None:
         """Return the sum of a mask's part, computed once for each layer, region and tile."""
         if part is None:
             return None

@@ -77,7 +77,7 @@ class PointGauge:
         self._places = [
             (layer, _choose_places(_count_cells(size, layer), mask))
             for layer in layers
-            for mask in regions.of_layer(layer)
+            for mask in regions.get_layer_masks(layer)
         ]
 
     def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
@@ -98,7 +98,9 @@ class AverageGauge:
     def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
         """Cut the picture into boxes; arguments as for :class:`PointGauge`."""
         self._boxes = [
-            _Boxes.cut(layer, size, mask) for layer in layers for mask in regions.of_layer(layer)
+            _Boxes.cut(layer, size, mask)
+            for layer in layers
+            for mask in regions.get_layer_masks(layer)
         ]
 
     def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
@@ -142,7 +144,9 @@ class _Boxes:
             return None
         if self.mask is not None:
             part = (
-                self.mask if tile is None else tile.cut_part(self.mask, get_cell_size(self.layer))
+                self.mask
+                if tile is None
+                else tile.cut_from_picture(self.mask, get_cell_size(self.layer))
             )
             points = points * part.to(points)
         full = self.full.to(points.device)
@@ -151,8 +155,8 @@ class _Boxes:
     def _sum(self, points: Tensor, tile: Tile | None) -> Tensor:
         rows, columns = self.rows, self.columns
         if tile is not None:
-            rows = rows[:, tile.rows.places(get_cell_size(self.layer))]
-            columns = columns[:, tile.columns.places(get_cell_size(self.layer))]
+            rows = rows[:, tile.rows.slice_in_picture(get_cell_size(self.layer))]
+            columns = columns[:, tile.columns.slice_in_picture(get_cell_size(self.layer))]
         sums = torch.einsum("rh,chw,kw->rkc", rows.to(points), points, columns.to(points))
         return sums.flatten(0, 1)
 
