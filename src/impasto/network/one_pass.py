@@ -1,4 +1,4 @@
-"""An engine whose run is one step: a network paints the picture in one pass."""
+"""Define an engine whose run is one step: a network paints the picture in one pass."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class OnePassEngine:
     """An engine that paints with a network; see :class:`impasto.engine.protocol.ShotEngine`."""
 
     def __init__(self, recipe: Recipe, hardware: Hardware, network: PaintingNetwork) -> None:
-        """Note what to paint with.
+        """Take a loaded network.
 
         Args:
-            recipe: whose ``engine`` is a network.
-            hardware: the network's device, and the limit of memory.
+            recipe: the recipe, whose ``engine`` is a network.
+            hardware: the device of the network, and the limit of memory.
             network: the loaded network.
         """
         self.recipe = recipe
@@ -99,7 +99,7 @@ class OnePassEngine:
         """Estimate what a run would take.
 
         Raises:
-            ImpastoError: whatever ``run`` would raise before it starts.
+            ImpastoError: as :meth:`run`, before its step.
         """
         width, height = self.size_for(inputs.photo)
         masks = len(self._check(inputs).regions.masks)

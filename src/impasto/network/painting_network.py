@@ -1,4 +1,4 @@
-"""What the one-pass engine asks of a network, whichever it is."""
+"""Define what the one-pass engine needs of a network."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class PaintRequest:
-    """What is to be painted, and how.
+    """One picture to paint.
 
     Attributes:
-        photo: the photo, in the colors that the network sees, at any size.
-        paintings: the paintings, likewise.
-        regions: of the photo.
-        recipe: of the run.
+        photo: the photo at any size, in the colors that the network sees.
+        paintings: the paintings at any sizes, in the colors that the network sees.
+        regions: the regions of the photo.
+        recipe: the recipe of the run.
     """
 
     photo: Picture
@@ -65,7 +65,12 @@ class PaintingNetwork(Protocol):
         """
 
     def estimate_seconds(self, pixels: int, paintings: int) -> float:
-        """Estimate how long a result of so many pixels takes, with so many paintings."""
+        """Estimate how long a result takes, in seconds.
+
+        Args:
+            pixels: number of pixels of the result.
+            paintings: number of paintings.
+        """
 
 
 def choose_network_colors(recipe: Recipe) -> Colors:
@@ -90,5 +95,5 @@ def make_style_shares(regions: Regions, size: tuple[int, int]) -> Tensor:
     shares = torch.stack(regions.make_masks(*size, Storage(torch.device("cpu"))))
     total = shares.sum(0)
     shares = shares / total.clamp(min=TINY)
-    shares[0] += total == 0  # the photo is kept there, whatever is painted
+    shares[0] += total == 0  # the photo is kept there, so that any style will do
     return shares

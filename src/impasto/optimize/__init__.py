@@ -1,1 +1,1 @@
-"""Making the picture: canvas, schedule of scales, solvers, and the loop that yields steps."""
+"""Optimize a picture: passes over its scales, objectives, solvers, memory and checkpoints."""

@@ -1,4 +1,4 @@
-"""The state of a run in one file, written so that a kill at any moment leaves a complete one."""
+"""Keep the state of a run in one file, which is complete whenever the process is killed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from impasto.recipe.recipe import Recipe
 FORMAT = "impasto checkpoint 4"
 FORMAT_OF_0_1 = "impasto checkpoint 3"
 RENAMED = {"seen": "totals", "begun": "start"}
-"""Fields of version 0.1, and their present names."""
+"""Fields of version 0.1, and their current names."""
 EVERY_S = 20.0
-"""Seconds between checkpoints, a third below the 30 that are documented."""
+"""Seconds between checkpoints. The documented 30 leave room for the step in progress."""
 FIRST_S = 5.0
-"""Seconds until the first one."""
+"""Seconds until the first checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class RunState:
     Attributes:
         recipe: the recipe as JSON.
         inputs: SHA-256 of the photo's and the paintings' pixels, in order.
-        tile: side of the tiles in pixels; 0: none.
-        scale: index of the scale being worked on.
-        totals: the total loss of every iteration done at that scale.
-        iteration: iterations done in the whole run.
-        elapsed_s: seconds worked so far, over all sessions.
-        solver: the solver's own state.
-        start: the picture that the scale started from, where targets depend on it.
+        tile: side of the tiles in pixels. 0: no tiles.
+        scale: index of the current pass.
+        totals: the total loss of every iteration of that pass so far.
+        iteration: number of iterations of the whole run so far.
+        elapsed_s: seconds of work so far, over all sessions.
+        solver: the state of the solver.
+        start: the picture that the pass started from. None: no targets depend on it.
     """
 
     recipe: str
@@ -56,23 +56,24 @@ def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda:
     """Write a checkpoint atomically.
 
     Args:
-        state: what to write.
-        path: where to.
-        settle: called after every tensor; see :meth:`Storage.settle`.
+        state: the state of the run.
+        path: file of the checkpoint.
+        settle: called after every tensor; see :meth:`impasto.engine.storage.Storage.settle`.
 
     Raises:
-        ResourceError: the folder cannot be written or the disk is full. An older checkpoint stays.
+        ResourceError: the folder cannot be written or the disk is full. An older checkpoint is
+            kept.
     """
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
     with replace_atomically(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save({"format": FORMAT, **fields}, cast(BinaryIO, _Settling(file, settle)))
-        except RuntimeError as error:  # torch's words for a disk that is full
+        except RuntimeError as error:  # torch reports a full disk so
             raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
 
 
 class _Settling:
-    """A file that torch writes to, a tensor a call."""
+    """A file that torch writes to, one tensor per call."""
 
     def __init__(self, file: BinaryIO, settle: Callable[[], None]) -> None:
         self._file = file
@@ -111,7 +112,7 @@ def load_state(path: Path) -> RunState:
 
 
 class Keeper:
-    """Decides when the next checkpoint is due, given how long a step takes."""
+    """Writes checkpoints when they are due, given how long a step takes."""
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class Keeper:
 
 
 def describe_recipe(recipe: Recipe) -> str:
-    """Return the recipe as JSON, without what does not change pixels."""
+    """Return the recipe as JSON, without the fields that do not affect pixels."""
     return recipe.model_dump_json(exclude={"name", "description", "snapshot_every", "dpi"})
 
 
@@ -155,5 +156,5 @@ def check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Pat
     if state.recipe != describe_recipe(recipe):
         raise InputError(
             f"checkpoint {path} belongs to a run with another recipe or size: "
-            "repeat the command it was made with"
+            "resume it with the recipe and size that it was made with"
         )

@@ -1,4 +1,4 @@
-"""What the optimizer starts from where the recipe starts from a draft."""
+"""Define what paints the draft that the optimizer can start from."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Draft(Protocol):
 
         Args:
             image: [1, 3, H, W] in [0, 1], the photo at the size of the first scale.
-            photo: the photo, in the colors that the network is to see, at any size.
-            paintings: the paintings, likewise.
-            regions: where each painting is the style, and how strong.
+            photo: the photo at any size, in the colors that the network sees.
+            paintings: the paintings at any sizes, in the colors that the network sees.
+            regions: the regions of the photo.
 
         Returns:
             [1, 3, H, W] in [0, 1].

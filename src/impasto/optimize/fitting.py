@@ -27,7 +27,7 @@ from impasto.optimize.memory import (
 from impasto.recipe.recipe import Recipe
 
 LEAST = 2**20
-"""Least memory limit in bytes; a smaller number must be in another unit."""
+"""Least memory limit in bytes. A smaller number is probably in another unit."""
 
 
 class Fitting:
@@ -45,10 +45,10 @@ class Fitting:
         """Measure what the process uses before the first run.
 
         Args:
-            recipe: of the runs.
-            device: of the runs.
-            precision: of the convolutions, ``float32`` or ``bfloat16``.
-            halo: of a tile, in pixels.
+            recipe: the recipe of the runs.
+            device: the device of the runs.
+            precision: precision of the convolutions, ``float32`` or ``bfloat16``.
+            halo: width of a tile's halo in pixels.
             max_memory: bytes that the process may use. None: all that is free.
             scratch: folder for what does not fit into memory.
 
@@ -72,8 +72,8 @@ class Fitting:
     def measure_used(self, pictures: Sequence[Picture]) -> int:
         """Measure the bytes that are in use before a run of some pictures.
 
-        These are the bytes used at first and, if they were decoded since, the pictures. What an
-        earlier run left to the allocator is free.
+        These are the bytes that the process used at first and, if they were decoded since, the
+        pictures. Memory that an earlier run left to the allocator counts as free.
         """
         if self._device.type != "cpu":
             return self._used_at_first
@@ -81,7 +81,7 @@ class Fitting:
         return self._used_at_first + min(since, sum(picture.pixels.nbytes for picture in pictures))
 
     def measure_room(self, used: int) -> Room:
-        """Measure what a run may use beside the bytes of :meth:`measure_used`."""
+        """Measure what a run may use in addition to the bytes of :meth:`measure_used`."""
         allowed = None
         if self._max_memory is not None:
             allowed = self._max_memory - used  # below 0 if the process is too large already
@@ -104,10 +104,10 @@ class Fitting:
 
         Args:
             size: (width, height) of the result.
-            paintings: at their own sizes.
-            regions: of the photo.
+            paintings: the paintings at their own sizes.
+            regions: the regions of the photo.
             used: bytes of memory in use; see :meth:`measure_used`.
-            tile: of a run that is resumed. None: the recipe's.
+            tile: side of the tiles of a run that is resumed. None: the tiles of the recipe.
 
         Raises:
             ResourceError: nothing fits.

@@ -1,7 +1,7 @@
-"""Which places of a film's frame are worked on while the rest stays unchanged.
+"""Find the places of a film's frame that are worked on while the rest stays unchanged.
 
-Unreliable pixels lie in patches. Iterations on a few boxes around them cost what the boxes and
-their halos cost; everything else keeps its share in the frame's statistics.
+Unreliable pixels come in patches. An iteration on a few boxes around them costs what the boxes and
+their halos cost. All other pixels keep their share in the statistics of the frame.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from impasto.objective.tiles import Tile, make_tile
 SQUARE = 32
 """Side in pixels of the squares that boxes consist of; smaller squares would be mostly halo."""
 MOST = 30
-"""Most squares along the longer side. Larger frames have larger squares, since the unchanged part
-is measured one row of squares at a time."""
+"""Largest number of squares along the longer side. Larger frames have larger squares, because the
+unchanged part is measured one row of squares at a time."""
 UNSURE = 0.4
-"""Least mean unreliability of a square that is worked on."""
+"""Least mean unreliability (1 - reliability) of a square that is worked on."""
 HALO = 16
 """Pixels around a box that the encoder sees with it. This is less than its receptive radius (38 in
 ``standard``, 70 with relu5), so that features at the border of a box are slightly off. Halos of 40
 would nearly double a box, and the iterations on the whole frame come last."""
 WORTH = 0.8
-"""Largest share of the frame that boxes and halos may cover; beyond it, the whole is worked on."""
+"""Largest share of the frame that boxes and halos may cover. Beyond it, the whole frame is worked
+on."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Focus:
     Attributes:
         changing: the boxes that are worked on.
         unchanged: all others.
-        cost: of an iteration on the changing boxes and their halos, in iterations on the whole.
+        cost: cost of an iteration on the changing boxes and their halos, in iterations on the
+            whole frame.
     """
 
     changing: tuple[Tile, ...]

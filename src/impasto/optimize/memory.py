@@ -1,6 +1,6 @@
-"""How much memory a run needs, and how it is laid out so that it fits.
+"""Predict the memory of a run, and choose a layout that fits.
 
-This is decided before the run starts; otherwise it would fail hours later.
+This happens before the run starts, so that it does not fail hours later.
 """
 
 from __future__ import annotations
@@ -53,17 +53,18 @@ TILES = (2048, 1536, 1024, 768, 512, 384, 256)
 the pixels of a large picture and the smallest 2.6 times. That is 1.7 and 3.8 times the work of the
 whole picture (see :data:`impasto.engine.plan.TILED_WORK`), in a hundredth of its memory."""
 SMALL, LARGE = 512, 1024
-"""Sides of tiles: see :func:`list_layouts`."""
+"""Sides in pixels: tiles below ``SMALL`` are tried last, and tiles above ``LARGE`` only where all
+state is in the memory of the device."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a run is laid out in memory.
+    """The sizes of tiles, and where the state of a run is stored.
 
     Attributes:
         tile: side in pixels of the tiles that larger scales are cut into. 0: no tiles.
-        state: where the solver's pictures and the photo's features lie: in the memory of the
-            device, in that of the host, or in files.
+        state: where the solver's pictures and the photo's features are stored: in the memory of the
+            device, in the memory of the host, or in files.
     """
 
     tile: int
@@ -109,8 +110,8 @@ class Demand:
     Attributes:
         result: (width, height) in pixels.
         paintings: (width, height) in pixels each, at their style sizes.
-        halo: of a tile, in pixels.
-        precision: ``float32`` or ``bfloat16``, of the convolutions.
+        halo: width of a tile's halo in pixels.
+        precision: precision of the convolutions, ``float32`` or ``bfloat16``.
         images: tensors of the result's size that the run keeps; see :func:`count_images`.
         features: numbers per pixel in the photo's features; see :func:`count_features`.
         columns: numbers per pixel in its hypercolumns; see :func:`count_columns`.
@@ -228,7 +229,7 @@ def list_layouts(
     Args:
         tile: side of the largest tiles. 0: the whole picture.
         longest: longest side of all pictures.
-        solver, canvas: of the recipe; not all of them work on disk.
+        solver, canvas: the choices of the recipe; not all of them work on disk.
         has_own_memory: whether the device has memory apart from the host's.
     """
     sides = [tile, *(side for side in TILES if side < (tile or longest))]
@@ -254,9 +255,9 @@ def choose_layout(
     """Choose the first layout that fits.
 
     Args:
-        demand: of the run.
-        room: that there is.
-        candidates: best first.
+        demand: the demand of the run.
+        room: the room that is left.
+        candidates: possible layouts, best first.
         used: bytes of the device's memory that the process uses already, for the message.
         demand_at: returns the demand of a result with a given longer side, for the message.
 

@@ -1,4 +1,4 @@
-"""Which objective a scale of a run has: whole, in tiles, or by neighbors."""
+"""Choose the objective of a scale: whole, in tiles, or by neighbors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from impasto.optimize.tools import Tools
 
 @dataclass(frozen=True)
 class Situation:
-    """What an objective depends on beside the pictures.
+    """What an objective depends on in addition to the pictures.
 
     Attributes:
-        scale: of the run.
-        storage: of what is as large as the pictures.
+        scale: the scale of the run.
+        storage: holds everything as large as the pictures.
         tile: side of the tiles in pixels. 0, or at least the longest side of all pictures: no
             tiles.
         start: [1, 3, H, W], the picture that the scale starts from. None: the photo.
-        past: of the scale's size. None: the photo is not a frame of a film.
+        past: the past result at the size of the scale. None: the photo is not a frame of a film.
     """
 
     scale: Scale
@@ -47,8 +47,8 @@ def make_objective(
         tools: the encoder, the recipe, and paintings that were measured before.
         photo: [1, 3, H, W] in [0, 1], at the scale's size.
         paintings: [1, 3, h, w] each, at their style size.
-        regions: of the photo.
-        situation: scale, tiles, and what the picture starts from.
+        regions: the regions of the photo.
+        situation: the scale, the tiles, and the picture that the scale starts from.
 
     Raises:
         InputError: a style mask leaves too little of its painting.

@@ -1,4 +1,4 @@
-"""What earlier frames of a film say about the next one."""
+"""Hold what earlier frames of a film say about the next one."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class PastFrames:
     """What a frame starts from, and what it stays near. Pictures may have any size.
 
     Attributes:
-        start: the frame starts from it, in place of the recipe's start.
-        picture: earlier results, warped to where things are in this frame.
+        start: the picture that the frame starts from, in place of the recipe's start.
+        picture: earlier results, warped to this frame.
         reliability: how reliable each of its pixels is.
         focus: the places to work on first, of the result's size. None: the whole frame at once. A
             run in tiles ignores it.
@@ -64,7 +64,9 @@ class PastFrames:
                 "needs a recipe with one scale of that size, and at least one iteration"
             )
         if recipe.style.distance == "neighbors":
-            raise InputError("neighbors are matched with the whole frame: a focus is not possible")
+            raise InputError(
+                'style.distance "neighbors" matches the whole frame: a focus is not possible'
+            )
 
     def resize(self, scale: Scale, storage: Storage) -> PastResult:
         """Return the earlier results at the size of a scale."""

@@ -1,4 +1,4 @@
-"""An objective of pictures in which a part of the photo is preserved."""
+"""Define the objective of pictures in which a part of the photo is preserved."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from impasto.objective.evaluation import Objective
 class PreservingObjective:
     """Evaluates pictures as they will look with the photo put back where it is preserved.
 
-    Where all of the photo is preserved, the objective sees the photo, and what the solver does to
-    those pixels changes nothing. A soft edge is applied only afterwards. If the objective saw it,
-    the solver would compensate for the photo that shines through, and the edge would have a rim.
+    Where all of the photo is preserved, the objective sees the photo, and the gradient is 0. A soft
+    edge is applied only afterwards. If the objective saw it, the solver would compensate for the
+    photo that shows through, and the edge would have a rim.
     """
 
     def __init__(
@@ -28,8 +28,8 @@ class PreservingObjective:
         """Wrap an objective.
 
         Args:
-            objective: of pictures of the photo's size.
-            storage: of pictures.
+            objective: an objective of pictures of the photo's size.
+            storage: holds the pictures.
             photo: [1, 3, H, W] RGB in [0, 1].
             preserved: [H, W] in [0, 1], how much of the photo is preserved. None: nothing.
         """
@@ -47,7 +47,7 @@ class PreservingObjective:
         return losses, gradient
 
     def compute_losses(self, image: Tensor) -> dict[str, float]:
-        """Compute the losses of a picture that has the photo in it already."""
+        """Compute the losses of a picture into which the photo has been put back."""
         return self._objective.compute_losses(image)
 
     def restore(self, image: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class PreservingObjective:
         return blend_images(image, self._photo, self._preserved, self._storage)
 
     def _hide(self, image: Tensor) -> Tensor:
-        """Put the photo where all of it is preserved."""
+        """Put the photo back where all of it is preserved."""
         if self._photo is None or self._preserved is None:
             return image
         result = self._storage.like(image)

@@ -1,4 +1,4 @@
-"""How long an iteration takes: one is timed, at a small scale."""
+"""Measure the time of an iteration at a small scale."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def choose_probe_scale(width: int, height: int, device: str = "cpu", tile: int =
     """Choose a scale to time: of the result's shape, and no larger than a tile.
 
     Args:
-        width, height: of the result, in pixels.
+        width, height: size of the result in pixels.
         device: type of the device.
         tile: side of the tiles in pixels. 0: no tiles.
     """
@@ -52,7 +52,7 @@ def probe_pace(tools: Tools, inputs: Inputs, scale: Scale) -> float:
     Args:
         tools: the encoder and the recipe.
         inputs: photo and paintings, at any size.
-        scale: as :func:`choose_probe_scale` chooses it.
+        scale: the scale of the probe; see :func:`choose_probe_scale`.
     """
     extractor = tools.extractor
     memory, size = Storage(extractor.device), (scale.width, scale.height)

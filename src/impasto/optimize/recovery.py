@@ -1,4 +1,4 @@
-"""An objective that survives running out of memory: it is made again, smaller."""
+"""Define an objective that survives running out of memory: it is made again in smaller tiles."""
 
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ class RecoveringObjective:
         return self.attempt(lambda: self._get().compute_losses(image))
 
     def attempt(self, work: Callable[[], T]) -> T:
-        """Do some work, and do it again beside a smaller objective if memory runs out.
+        """Do some work, and repeat it with a smaller objective if memory runs out.
 
         Args:
-            work: may use the objective. If its own memory runs out, it must have changed nothing.
+            work: may use the objective. It must change nothing before it runs out of memory, so
+                that it can be repeated.
 
         Raises:
             ResourceError: memory ran out, and again in smaller tiles.

@@ -1,4 +1,4 @@
-"""What the runs of one engine share."""
+"""Hold what the runs of one engine share."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Tools:
 
     Attributes:
         extractor: the encoder and the recipe.
-        cache: paintings that were measured before.
-        draft: makes the picture that a run starts from, if the recipe starts from a draft.
+        cache: statistics of paintings that were measured before.
+        draft: paints the start of recipes that start from a draft. None: there is no such network.
     """
 
     extractor: FeatureExtractor
@@ -32,14 +32,14 @@ class Tools:
 
     @property
     def halo(self) -> int:
-        """Halo of a tile in pixels: whole cells."""
+        """Width of a tile's halo in pixels, in whole cells."""
         cell = self.extractor.encoder.cell
         return -(-self.extractor.encoder.halo // cell) * cell
 
     def make_paintings(
         self, paintings: Sequence[Picture], scale: Scale, storage: Storage
     ) -> list[Tensor]:
-        """Resize paintings to their sizes beside a scale of the result; [1, 3, h, w] each."""
+        """Resize paintings to [1, 3, h, w] each, as they are compared with a scale."""
         result = (scale.width, scale.height)
         ratio = self.extractor.recipe.style.scale
         sizes = [fit_painting((each.width, each.height), result, ratio) for each in paintings]

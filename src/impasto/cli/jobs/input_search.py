@@ -44,7 +44,7 @@ class InputSearch:
 
         Args:
             named: name and hash in the record.
-            given: the path that the user gave. None: search beside the output and in the current
+            given: the path that the user gave. None: search next to the output and in the current
                 folder.
             flag: the flag that gives this path.
         """

@@ -14,10 +14,10 @@ from impasto.recipe.tables import SolverChoice
 
 
 class Adam:
-    """Kingma and Ba, arXiv:1412.6980, projected onto what the canvas allows.
+    """Adam (Kingma and Ba, arXiv:1412.6980), projected onto what the canvas allows.
 
-    With learning-rate decay, gradient clipping, and an average of the pictures shown (Polyak) whose
-    bias is corrected as that of Adam's moments is.
+    It has learning-rate decay, gradient clipping, and an average of the pictures (Polyak) whose
+    bias is corrected like that of Adam's moments.
     """
 
     def __init__(self, settings: SolverChoice, problem: SolverProblem) -> None:

@@ -1,4 +1,4 @@
-"""Arithmetic on parameters that may lie on disk, a band of rows at a time.
+"""Compute with parameters that may be on disk, a band of rows at a time.
 
 L-BFGS works with two dozen vectors of the parameters' size. Each operation here reads and writes
 one band of each vector at a time, so that no more than that needs to be in memory.
@@ -21,7 +21,7 @@ class Banded:
     """Operations on vectors: lists of tensors of equal shapes."""
 
     def __init__(self, storage: Storage) -> None:
-        """Use a storage for new vectors."""
+        """Prepare operations whose new vectors are in a storage."""
         self._storage = storage
 
     def map(self, function: Callable[..., Tensor], *vectors: Vector) -> Parameters:
@@ -74,7 +74,7 @@ class Banded:
         return result
 
     def make_like(self, vector: Vector) -> Parameters:
-        """Return a vector of the same shapes, to be filled."""
+        """Return a vector of the same shapes, with undefined contents."""
         return [self._storage.like(each) for each in vector]
 
     def hold(self, vector: Vector) -> Parameters:

@@ -1,4 +1,4 @@
-"""A preconditioner that trusts coarse structure more than single pixels.
+"""Precondition gradients: coarse structure counts more than single pixels.
 
 Natural pictures, and what style losses ask of them, vary mostly at low frequencies, while the
 gradient of a network shows its own pooling grid. Optimizing the coefficients of a pyramid, as
@@ -20,7 +20,7 @@ def emphasize_coarse(gradient: Tensor, octaves: int) -> Tensor:
 
     Args:
         gradient: [N, C, H, W].
-        octaves: 0 leaves the gradient as it is.
+        octaves: number of blurs. 0: the result is the gradient.
     """
     result = gradient
     for octave in range(1, octaves + 1):

@@ -31,9 +31,9 @@ class _Abandoned(Exception):  # noqa: N818 -- ends the solver's thread; not an e
 
 
 class ScipyLbfgsb:
-    """Byrd, Lu, Nocedal and Zhu 1995, as wrapped by SciPy: float64 vectors, float32 network.
+    """L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995) of SciPy, with float64 vectors.
 
-    The state lies in memory, whatever the storage.
+    The state is always in memory, also where the storage uses files.
     """
 
     def __init__(self, settings: SolverChoice, problem: SolverProblem) -> None:

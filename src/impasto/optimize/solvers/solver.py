@@ -58,13 +58,13 @@ class Solver(Protocol):
         """Return tensors, numbers and lists of them from which a solver can continue exactly."""
 
     def load(self, state: dict[str, Any]) -> None:
-        """Continue from the state of an equal solver."""
+        """Continue from the state of a solver of the same kind."""
 
     def inherit(self, state: dict[str, Any]) -> None:
-        """Start with what an equal solver has learned on a coarser canvas."""
+        """Start with what a solver of the same kind has learned on a coarser canvas."""
 
     def close(self) -> None:
-        """Release whatever outlives a step."""
+        """Release threads and other resources that outlive a step."""
 
 
 def upgrade_state(state: dict[str, Any]) -> dict[str, Any]:

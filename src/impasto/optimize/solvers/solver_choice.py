@@ -1,4 +1,4 @@
-"""Which canvas and which solver a recipe asks for."""
+"""Make the canvas and the solver that a recipe asks for."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ from impasto.recipe.tables import SolverChoice
 class TorchLbfgs:
     """``torch.optim.LBFGS`` without a line search, projected after every step.
 
-    The answer is the best picture that was evaluated. A step that is not finite starts again from
-    it with an empty history. The state lies in memory, whatever the storage.
+    The result is the best picture that was evaluated. After a step that is not finite, the solver
+    starts again from it with an empty history. The state is always in memory, also where the
+    storage uses files.
     """
 
     def __init__(self, settings: SolverChoice, problem: SolverProblem) -> None:
@@ -47,11 +48,11 @@ class TorchLbfgs:
         return self._canvas.show(self._best)
 
     def step(self) -> dict[str, float]:
-        present = [each.detach() for each in self._parameters]
-        losses, gradients = self._evaluate(present)
+        current = [each.detach() for each in self._parameters]
+        losses, gradients = self._evaluate(current)
         if losses["total"] < self._lowest:
             self._lowest = losses["total"]
-            self._best = [each.clone() for each in present]
+            self._best = [each.clone() for each in current]
         for each, gradient in zip(self._parameters, gradients, strict=True):
             each.grad = gradient
         try:
