@@ -61,12 +61,12 @@ class Previous(OptimizerFrameEngine):
         if memory is not None and not self.warps and self._last is not None:
             memory = replace(memory, result=self._last, frame=frame)
         if memory is not None:
-            self._effort = super().effort_for(memory)
+            self._effort = super().plan_effort(memory)
             memory = replace(memory, reliability=0 * memory.reliability)
         self._last = super().paint(frame, memory)
         return self._last
 
-    def effort_for(self, memory: FrameMemory) -> Effort:  # noqa: ARG002
+    def plan_effort(self, memory: FrameMemory) -> Effort:  # noqa: ARG002
         """Return the effort that ours would make."""
         return self._effort
 

@@ -225,5 +225,5 @@ def test_what_an_engine_cannot_do_is_refused_with_one_clear_error(toy, given, re
 
 
 def test_an_engine_that_paints_no_films_says_so(toy):
-    with pytest.raises(InputError, match="paints no films"):
+    with pytest.raises(InputError, match="cannot paint films"):
         make_frame_engine(toy, [impasto.read_picture(PAINTING)], (48, 36), FrameSettings(0.8), CPU)

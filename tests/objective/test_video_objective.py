@@ -186,11 +186,14 @@ def test_where_little_is_unsure_the_work_goes_there():
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     effort = choose_effort(50, sure, cell=8)
-    assert (effort.after, effort.focus_iterations) == (50 * SURE, 50 * (UNSURE - SURE))
+    assert (effort.iterations_after_focus, effort.focus_iterations) == (
+        50 * SURE,
+        50 * (UNSURE - SURE),
+    )
     assert effort.focus is not None
     assert effort.focus.cost == pytest.approx(96 * 96 / (144 * 256))
     in_the_mean = choose_effort(50, sure, cell=None)
-    assert effort.alone == in_the_mean.alone
+    assert effort.iterations == in_the_mean.iterations
     assert in_the_mean == Effort(round(50 * (SURE + (UNSURE - SURE) * 64 * 64 / (144 * 256))))
     assert choose_effort(5 * ENOUGH - 5, sure, cell=8).focus is None
 
@@ -243,7 +246,7 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     ("scales", "done"), [([0, 0, 1, 1, 1, 1], 4), ([0, 1, 1, 1], 3), ([1] * 9, 7)]
 )
 def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
-    effort = Effort(alone=7, after=2, focus_iterations=2)
+    effort = Effort(iterations=7, iterations_after_focus=2, focus_iterations=2)
     steps = [SimpleNamespace(scale=scale, scales=2) for scale in scales]
     assert len(list(effort.limit(steps))) == done
 
@@ -255,7 +258,7 @@ def test_neighbors_are_matched_with_all_of_the_frame():
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     frame = np.zeros((144, 256, 3), np.float32)
-    assert engine.effort_for(FrameMemory(frame, frame, sure)).focus is None
+    assert engine.plan_effort(FrameMemory(frame, frame, sure)).focus is None
 
 
 def test_later_frames_also_end_when_they_have_converged():

@@ -54,10 +54,10 @@ class CodePainter:
         """Load a network file, or share the painter that an engine of the caller uses already.
 
         Args:
-            file: of the network. None: impasto's own.
+            file: file of the network. None: impasto's own network.
             precision: a recipe's: ``auto``, ``float32`` or ``bfloat16``.
-            hardware: to work on.
-            cache: the caller's.
+            hardware: the hardware to use.
+            cache: networks that other engines of the caller use.
 
         Raises:
             WeightsError: the network's file, or VGG's, is missing or damaged.
@@ -113,7 +113,7 @@ class CodePainter:
         return time.monotonic() - began
 
     def _measure_codes(self, size: tuple[int, int], request: PaintRequest) -> Tensor:
-        """Return the codes [K, NUMBERS] of the styles that are laid side by side."""
+        """Return the codes [K, NUMBERS] of the styles in their regions."""
         regions, scale = request.regions, request.recipe.style.scale
         parts = regions.style_masks or (None,) * len(request.paintings)
         codes = torch.stack(
@@ -141,25 +141,25 @@ def measure_code(
 ) -> Tensor:
     """Measure the code [NUMBERS] of a painting for results of a size.
 
-    How strong its octaves of detail are is measured beside the strokes, at their size. The rest,
-    which takes VGG, is measured on fewer pixels.
+    The strength of its octaves of detail is measured at the size of the strokes. The rest, which
+    needs VGG, is measured on fewer pixels.
 
     Args:
         loaded: the network.
         picture: the painting.
         size: (width, height) of the results.
-        scale: of strokes, as a recipe's ``style.scale``.
-        part: which part of it counts. None: all.
-        cache: measurements of whole paintings; it is read and extended. None: nothing is
-            remembered.
+        scale: size of the strokes, ``style.scale`` of a recipe.
+        part: the part of the painting that counts. None: all of it.
+        cache: codes of whole paintings, which is read and extended. None: every painting is
+            measured.
     """
     digest = picture.compute_sha256() if part is None and cache is not None else ""
 
     def measure_at(side: int, measure: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
         shrink = min(1.0, side / math.sqrt(math.prod(size)))
-        beside = round(size[0] * shrink), round(size[1] * shrink)
+        result = round(size[0] * shrink), round(size[1] * shrink)
         own = picture.width, picture.height
-        width, height = fit_painting(own, beside, min(max(scale, SCALES[0]), SCALES[1]))
+        width, height = fit_painting(own, result, min(max(scale, SCALES[0]), SCALES[1]))
         key = digest, side, width, height
         if part is None and cache is not None and key in cache:
             cache.move_to_end(key)
@@ -198,6 +198,6 @@ def _blend_shares(regions: Regions) -> Tensor:
 
 
 def _list_strengths(regions: Regions) -> Tensor:
-    """Return the strengths [K] of the styles that are laid side by side."""
+    """Return the strengths [K] of the styles in their regions."""
     each = torch.tensor(regions.strengths)
     return each if regions.masks else _blend_shares(regions) @ each

@@ -54,7 +54,7 @@ class Atelier:
         Args:
             network: its path. None: impasto's own network.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            precision: of the convolutions: ``auto``, ``float32`` or ``bfloat16``.
+            precision: precision of the convolutions: ``auto``, ``float32`` or ``bfloat16``.
 
         Raises:
             InputError: the device, or the precision, does not exist.
@@ -180,9 +180,9 @@ def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: boo
     """Save a code, with the units of the network that it is for.
 
     Args:
-        code: of :meth:`Atelier.code`, or a mean of such codes.
+        code: a code from :meth:`Atelier.code`, or a mean of such codes.
         path: a .safetensors file.
-        atelier: whose network the code is for.
+        atelier: the atelier whose network the code is for.
         overwrite: whether an existing file may be replaced.
 
     Raises:

@@ -23,8 +23,8 @@ class NetworkDraft:
         """Note what to paint with.
 
         Args:
-            recipe: of the optimizer.
-            network: that paints.
+            recipe: the recipe of the optimizer.
+            network: the network that paints.
         """
         self._recipe = recipe
         self.network = network

@@ -92,9 +92,10 @@ def write_painter(
 
     Args:
         weights: the state.
-        path: of the file.
+        path: path of the file.
         about: the note.
-        paintings: that the network is for, of :func:`encode_paintings`. None: for any painting.
+        paintings: what :func:`encode_paintings` returned for the paintings that the network is for.
+            None: it is for any painting.
         kind: format of the file, which names the kind of network.
 
     Raises:

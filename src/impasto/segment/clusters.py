@@ -62,10 +62,10 @@ def find_region_pairs(
     """Find corresponding regions of a photo and of paintings.
 
     Args:
-        photo: at any size.
-        paintings: at any size, no more than regions. They take turns: region i belongs to
-            ``paintings[i % len(paintings)]``. The regions are ordered so that each painting has as
-            much as possible of its own regions.
+        photo: the photo, at any size.
+        paintings: the paintings, at any sizes, no more than there are regions. They take turns:
+            region i belongs to ``paintings[i % len(paintings)]``. The regions are ordered so that
+            each painting has as much as possible of its own regions.
         count: number of regions, at least 2.
         name: name of the masks, to which their numbers are appended.
 

@@ -101,7 +101,7 @@ def _align_frames(
     Args:
         clip: the clip.
         films: the films by their paths.
-        name: of the clip, for messages.
+        name: name of the clip, for messages.
 
     Raises:
         InputError: their sizes or lengths differ.

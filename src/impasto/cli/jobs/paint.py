@@ -1,4 +1,4 @@
-"""Painting one picture: the steps, the result and the report."""
+"""Paint one picture: run the steps, write the result, and report."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PaintJob:
-    """One picture to make.
+    """One picture to paint.
 
     Attributes:
         recipe: the recipe, with a size if one was given.
@@ -39,13 +39,13 @@ class PaintJob:
         masks, style_masks: masks of the photo and of the paintings.
         sources: the files of the photo and the paintings. None: standard input.
         output: the file of the result. None: standard output.
-        device, weights, max_memory, scratch: see :class:`Stylizer`.
+        device, weights, max_memory, scratch: see :class:`impasto.Stylizer`.
         depth: bits per channel of the result, 8 or 16.
         overwrite: whether an existing output may be replaced.
         embed: whether the result contains its record.
         keep_metadata: whether the result contains the photo's EXIF.
         record: replaces the record of this run, for an exact replay. None: it is not replaced.
-        checkpoint, resume: see :meth:`Stylizer.run`.
+        checkpoint, resume: see :meth:`impasto.Stylizer.run`.
         quiet: whether progress is not reported.
         json: whether a JSON object is printed at the end.
     """

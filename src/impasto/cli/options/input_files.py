@@ -40,7 +40,7 @@ def expand_network_styles(
     the network is used.
 
     Args:
-        options: with ``style`` and ``recipe``, changed in place.
+        options: arguments with ``style`` and ``recipe``, changed in place.
         needed: whether there must be a style.
 
     Raises:

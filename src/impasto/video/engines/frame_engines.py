@@ -1,4 +1,4 @@
-"""Makes the engine for the frames of a film from the engine of pictures that a recipe names."""
+"""Make the engine for the frames of a film from the engine of pictures that a recipe names."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ def make_frame_engine(
     """Make the engine for the frames of a film.
 
     Args:
-        recipe: of a first frame.
-        paintings: the styles.
+        recipe: the recipe of the first frame of a shot.
+        paintings: the paintings.
         size: (width, height) of the frames.
         settings: stability, iterations, and statistics.
-        hardware: to work on. None: the best device of this machine, all of its memory.
-        on_step: called after every iteration of an optimizer.
-        cache: networks that other engines of the caller use. None: they are loaded anew.
+        hardware: the hardware to use. None: the best device of this machine, with all of its free
+            memory.
+        on_step: receives the step of every iteration of an optimizer.
+        cache: networks that other engines of the caller use. None: nothing is shared.
 
     Raises:
         InputError: the engine cannot paint films, or not with these settings.
@@ -54,7 +55,7 @@ def make_frame_engine(
             recipe, paintings, size, settings, hardware, on_step=on_step, cache=cache
         )
     if not capabilities.shots:
-        raise InputError(f"recipe {recipe.name!r}: its engine paints no films")
+        raise InputError(f"recipe {recipe.name!r}: its engine cannot paint films")
     engine = make_engine(recipe.with_changes({"colors": "style"}), hardware, cache)
     return NetworkFrameEngine(
         recipe,

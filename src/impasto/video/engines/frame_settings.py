@@ -10,7 +10,7 @@ class FrameSettings:
     """How the frames of a film are painted.
 
     Attributes:
-        stability: in [0, 1], how firmly frames are held near the ones before.
+        stability: how close frames are kept to the ones before, in [0, 1].
         iterations: on all of every later frame, for an optimizer. None: what its reliability calls
             for.
         freeze_statistics: whether a network normalizes all frames of a shot by the first one's

@@ -36,9 +36,9 @@ class NetworkFrameEngine:
         """Note what to paint with.
 
         Args:
-            recipe: of the film, whose colors the frames get.
+            recipe: the recipe of the film, whose colors the frames get.
             paintings: the styles.
-            engine: of the same recipe with the colors ``style``.
+            engine: an engine of the same recipe with the colors ``style``.
             freeze_statistics: whether features are normalized by the statistics of a shot's first
                 frame, rather than by each frame's own. That is hardly steadier, takes half as long
                 again, and is up to three quarters further from the style where something new comes

@@ -1,4 +1,4 @@
-"""The optimizer as an engine of frames: each frame begins with what the one before it became."""
+"""Paint the frames of a film with the optimizer. Each frame starts from the result before it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 
 SURE, UNSURE = 0.2, 1.0
-"""Shares of the first frame's work that a later frame takes where its prediction is fully reliable
-and where it is not at all. Measured: with less for what is reliable, films lose style, because
-warps blur."""
+"""Work on a later frame, relative to the first frame of the shot, where its prediction is fully
+reliable and where it is not reliable at all. With less work on reliable parts, films lose style,
+because warps blur."""
 ENOUGH = 5
-"""The fewest iterations on all of a frame, after others in boxes. Measured: two or three of a fresh
-solver lose more style than the boxes gain."""
+"""Fewest iterations on a whole frame after those in boxes. Two or three iterations of a new solver
+lose more style than the boxes gain."""
 PULL = 6.0
 """Weight of the temporal term at stability 1."""
 BLEND = 0.1
-"""The share of the stability that is left to blending. Measured: more of it removes strokes, which
-the temporal term already holds still."""
+"""Share of the stability that blending has. More of it removes strokes, which the temporal term
+already keeps steady."""
 
 
 class OptimizerFrameEngine:
@@ -55,13 +55,14 @@ class OptimizerFrameEngine:
         """Load the network.
 
         Args:
-            recipe: of a first frame.
-            paintings: the styles.
+            recipe: the recipe of the first frame of a shot.
+            paintings: the paintings.
             size: (width, height) of the frames.
             settings: stability and iterations.
-            hardware: to work on. None: the best device of this machine, all of its memory.
-            on_step: called after every iteration.
-            cache: networks that other engines of the caller use. None: they are loaded anew.
+            hardware: the hardware to use. None: the best device of this machine, with all of its
+                free memory.
+            on_step: receives the step of every iteration.
+            cache: networks that other engines of the caller use. None: nothing is shared.
 
         Raises:
             ImpastoError: as :class:`impasto.optimize.optimizer_engine.OptimizerEngine`.
@@ -88,7 +89,7 @@ class OptimizerFrameEngine:
             }
         )
         self._later = make_optimizer_engine(later, hardware, cache)
-        whole = later.style.distance == "neighbors"  # matched with all of the frame at once
+        whole = later.style.distance == "neighbors"  # neighbors are matched with the whole frame
         self._cell = None if whole else self._later.cell
 
     def begin_shot(self, frame: Floats) -> None:
@@ -101,7 +102,7 @@ class OptimizerFrameEngine:
         if memory is None:
             engine, past, effort = self._first, None, None
         else:
-            engine, effort = self._later, self.effort_for(memory)
+            engine, effort = self._later, self.plan_effort(memory)
             past = PastFrames(
                 Picture(predict_start(frame, memory)),
                 Picture(np.ascontiguousarray(memory.result)),
@@ -115,14 +116,14 @@ class OptimizerFrameEngine:
                 self._on_step(step)
         return finish_picture(step, photo, engine.recipe).pixels
 
-    def effort_for(self, memory: FrameMemory) -> Effort:
-        """Return the work that a frame takes, given what is remembered of it."""
+    def plan_effort(self, memory: FrameMemory) -> Effort:
+        """Return the work on a frame, given what is remembered of it."""
         if self._fixed:
             return Effort(self._fixed)
         return choose_effort(self._work, memory.reliability, self._cell)
 
     def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
-        """Blend a frame with the memory, by the share that blending has here."""
+        """Blend a frame with the memory, by :data:`BLEND` of the stability."""
         return blend_with_memory(painted, memory, BLEND * stability)
 
     def finish(self, result: Floats, frame: Floats) -> Floats:
@@ -148,25 +149,28 @@ class Effort:
     """The work on a frame after the first.
 
     Attributes:
-        alone: iterations on all of it, if there are no others.
-        after: iterations on all of it that follow those in boxes.
-        focus_iterations: iterations in boxes around what is least reliable.
-        focus: these boxes. None: there are none.
+        iterations: iterations on the whole frame, if there are no boxes.
+        iterations_after_focus: iterations on the whole frame after those in boxes.
+        focus_iterations: iterations in boxes around the least reliable places.
+        focus: these boxes. None: there are no boxes.
     """
 
-    alone: int
-    after: int = 0
+    iterations: int
+    iterations_after_focus: int = 0
     focus_iterations: int = 0
     focus: Focus | None = None
 
     def limit(self, steps: Iterable[Step]) -> Iterator[Step]:
-        """Yield as many of a run's steps. Boxes that converge early leave no more for the rest."""
+        """Yield this many steps of a run.
+
+        Iterations that boxes save by converging early are not spent on the whole frame.
+        """
         left = None
         for step in steps:
-            everywhere = step.scale == step.scales - 1
+            is_whole = step.scale == step.scales - 1
             if left is None:
-                left = self.alone if everywhere else self.after
-            left -= everywhere
+                left = self.iterations if is_whole else self.iterations_after_focus
+            left -= is_whole
             yield step
             if not left:
                 return
@@ -175,13 +179,13 @@ class Effort:
 def choose_effort(first: float, reliability: Floats, cell: int | None) -> Effort:
     """Choose the work on a frame after the first.
 
-    All of it takes :data:`SURE` of the first frame's work. Boxes around what is least reliable take
-    up to :data:`UNSURE` before that. Where there are no such places, or too little work to be
-    shared, all of the frame takes what it needs on average.
+    The whole frame gets :data:`SURE` times the work of the first frame. Before that, boxes around
+    the least reliable places get up to :data:`UNSURE` times. Without such places, or with too
+    little work to divide, the whole frame gets the mean of what its pixels need.
 
     Args:
-        first: work of the first frame, of :func:`measure_work`.
-        reliability: [H, W] in [0, 1], of what is remembered.
+        first: work of the first frame, from :func:`measure_work`.
+        reliability: [H, W] in [0, 1], reliability of what is remembered.
         cell: side of a cell of the network's deepest layer, in pixels. None: boxes are impossible.
     """
     unsure, after = 1 - reliability, count_iterations(first, 0.0)
@@ -197,16 +201,16 @@ def count_iterations(first: float, unsure: float) -> int:
     """Return the iterations of a later frame, at least 2.
 
     Args:
-        first: work of the first frame, of :func:`measure_work`.
-        unsure: how unreliable the memory is, the mean over pixels, in [0, 1].
+        first: work of the first frame, from :func:`measure_work`.
+        unsure: mean unreliability (1 - reliability) of the memory, in [0, 1].
     """
     return max(2, round(first * (SURE + (UNSURE - SURE) * unsure)))
 
 
 def predict_start(frame: Floats, memory: FrameMemory) -> Floats:
-    """Return what a frame begins with.
+    """Return the picture that a frame starts from.
 
-    That is the remembered result and, as far as it is not reliable, the change in the clip since.
+    It is the remembered result plus, where that is not reliable, the change of the clip since then.
     """
     change = (1 - memory.reliability[..., None]) * (frame - memory.frame)
     start: Floats = (memory.result + change).clip(0, 1)

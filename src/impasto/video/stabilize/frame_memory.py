@@ -1,4 +1,4 @@
-"""Remembers earlier results: warps them to the present frame, combines them, and blends them in."""
+"""Remember earlier results: warp them to the current frame, combine them, and blend them in."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class PaintedFrame:
 
 @dataclass(frozen=True)
 class FrameMemory:
-    """What one or more earlier frames predict for the present frame.
+    """What one or more earlier frames predict for the current frame.
 
     Attributes:
-        result: [H, W, 3] in [0, 1], the earlier results warped to the present frame.
+        result: [H, W, 3] in [0, 1], the earlier results warped to the current frame.
         frame: [H, W, 3] in [0, 1], the earlier frames of the clip, warped in the same way.
         reliability: [H, W] in [0, 1].
     """
@@ -48,7 +48,7 @@ def recall_frame(frame: Floats, before: PaintedFrame, estimator: FlowEstimator) 
     """Predict a frame's result from one earlier frame.
 
     Args:
-        frame: [H, W, 3] in [0, 1], the present frame of the clip.
+        frame: [H, W, 3] in [0, 1], the current frame of the clip.
         before: the earlier frame.
         estimator: estimates the flow between them.
     """

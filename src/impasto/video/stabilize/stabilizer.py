@@ -1,4 +1,4 @@
-"""Paints films without flicker: the result holds still wherever the clip does."""
+"""Paint films without flicker: the result is steady wherever the clip is."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from impasto.video.stabilize.frame_memory import (
 from impasto.video.stabilize.motion import is_cut
 
 STABILIZER_VERSION = 3
-"""Version of how frames are remembered and of what engines make of it. Raise it with every change
-of results: a film that was begun with another version is not resumed."""
+"""Version of the results. Raise it with every change of results: a film that was begun with another
+version is not resumed."""
 
 
 class FrameEngine(Protocol):
     """Paints single frames."""
 
     def begin_shot(self, frame: Floats) -> None:
-        """Begin a shot with its first frame, and fix whatever must not change within the shot."""
+        """Begin a shot with its first frame, and fix what must not change within the shot."""
 
     def paint(self, frame: Floats, memory: FrameMemory | None) -> Floats:
         """Paint a frame.
 
         Args:
             frame: [H, W, 3] float32 RGB in [0, 1].
-            memory: prediction from earlier frames of the shot. None: this is the first.
+            memory: prediction from earlier frames of the shot. None: this is the first frame.
 
         Returns:
             [H, W, 3] in [0, 1].
         """
 
     def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
-        """Blend a painted frame with the memory, as far as the engine relies on blending.
+        """Blend a painted frame with the memory, to the extent that the engine relies on blending.
 
         See :func:`impasto.video.stabilize.frame_memory.blend_with_memory`.
 
         Args:
             painted: result of :meth:`paint` with the same memory.
             memory: prediction from earlier frames of the shot.
-            stability: in [0, 1].
+            stability: how close the result is to the memory, in [0, 1].
         """
 
     def finish(self, result: Floats, frame: Floats) -> Floats:
@@ -66,7 +66,7 @@ class FrameLinks:
 
     Attributes:
         distances: distances in frames, ascending, beginning with 1.
-        shares: the share of each in pixels that all of them know.
+        shares: weight of each in pixels where all of them are reliable.
     """
 
     distances: tuple[int, ...] = (1, 8)
@@ -88,7 +88,7 @@ class Stabilizer:
         Args:
             engine: paints single frames.
             estimator: estimates optical flow.
-            stability: in [0, 1], how much of what is reliable is kept. 0: every frame is painted
+            stability: how much of the reliable parts is kept, in [0, 1]. 0: every frame is painted
                 independently.
             links: which earlier frames are remembered. None: the default.
         """
@@ -98,7 +98,7 @@ class Stabilizer:
         self._links = links or FrameLinks()
         self._history: deque[PaintedFrame] = deque(maxlen=max(self._links.distances))
         self.shot = 0
-        """Index of the first frame of the present shot."""
+        """Index of the first frame of the current shot."""
         self.index = 0
         """Index of the next frame."""
 
@@ -120,7 +120,7 @@ class Stabilizer:
         Args:
             index: index of the next frame.
             shot: index of the first frame of its shot.
-            opening: that first frame, [H, W, 3] uint8.
+            opening: the first frame of the shot, [H, W, 3] uint8.
             history: the last :attr:`memory_length` frames of the shot before the next one.
         """
         self.index, self.shot = index, shot
@@ -163,7 +163,7 @@ class Stabilizer:
         """Paint a frame again in a second, backward pass; call :meth:`open_shot` before.
 
         Args:
-            own: the frame and its present result, which is remembered like any other.
+            own: the frame and its current result, which is remembered like that of any other frame.
             following: frames of the shot that have already been repainted, each with its distance.
 
         Returns:
@@ -187,7 +187,7 @@ class Stabilizer:
         return to_levels(self._engine.finish(levels_to_floats(result), frame), 8)
 
     def _recall_shot(self, frame: Floats) -> FrameMemory | None:
-        """Predict a frame's result from the present shot. None: the frame begins a new shot."""
+        """Predict a frame's result from the current shot. None: the frame begins a new shot."""
         if not self._history:
             return None
         latest = self._history[-1]
