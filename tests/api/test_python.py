@@ -231,7 +231,7 @@ def test_a_limit_below_what_the_process_holds_is_told_as_it_was_given():
     engine = impasto.Stylizer(TINY, max_memory=100 * 2**20)
     with pytest.raises(impasto.ResourceError, match=r"0\.10 GiB may be used: too little for any"):
         engine.run(PHOTO, PAINTING)
-    with pytest.raises(impasto.InputError, match="max_memory=2: is in bytes"):
+    with pytest.raises(impasto.InputError, match="`max_memory` 2 is less than 1 MiB"):
         impasto.Stylizer(TINY, max_memory=2)
 
 

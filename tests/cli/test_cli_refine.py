@@ -168,7 +168,7 @@ def test_what_masks_keep_stays_the_photo(capsys):
     assert "1 mask but 3 paintings" in complaint(capsys)
     Path("half.png").rename("moved.png")
     assert main(["refine", "out.png", *region_flag(), "--quiet"]) == 2
-    assert "half.png is neither beside out.png" in (told := complaint(capsys))
+    assert "half.png is neither next to out.png" in (told := complaint(capsys))
     assert "--mask" not in told
 
 

@@ -159,7 +159,7 @@ def test_several_paintings_are_found_by_name_or_given_together(capsys):
             '{"impasto":"1","recipe":{"color":1},"photo":PIC,"paintings":[],"device":"cpu"}',
             "such",
         ),
-        ('{"impasto":"1","recipe":{},"photo":PIC,"paintings":[],"device":"cpu"}', "beside"),
+        ('{"impasto":"1","recipe":{},"photo":PIC,"paintings":[],"device":"cpu"}', "next to"),
     ],
 )
 def test_a_hostile_record_is_one_line(record, says, capsys):
@@ -185,7 +185,7 @@ def test_a_record_cannot_point_outside_the_folder(work, capsys):
 
     os.chdir("inner/cwd")
     assert main(["replay", "../out.png", "--quiet"]) == 2
-    assert "photo.png is neither beside" in complaint(capsys)
+    assert "photo.png is neither next to" in complaint(capsys)
 
 
 def test_a_picture_of_a_device_that_is_not_there_is_made_on_what_is(capsys):

@@ -188,7 +188,7 @@ def with_input(text: str, name: str, kind: str) -> dict[str, Any]:
 def test_the_picture_that_a_stranger_names_is_not_in_the_replay(root, record, form, capsys):
     gift(begun_with(record, form.format(root=root)))
     assert main(["replay", "gift.png", "--quiet"]) == 2
-    assert "secret.png is neither beside gift.png nor in the current folder" in complaint(capsys)
+    assert "secret.png is neither next to gift.png nor in the current folder" in complaint(capsys)
     assert not Path("gift-replay.png").exists()
 
 
@@ -301,7 +301,7 @@ def test_the_folder_itself_may_be_a_link(root, record, capsys):
     gift(made)
     os.chdir("../elsewhere")
     assert main(["replay", "../link/gift.png", "--quiet"]) == 2
-    assert "an input without a file name is neither beside ../link/gift.png" in complaint(capsys)
+    assert "an input without a file name is neither next to ../link/gift.png" in complaint(capsys)
 
 
 def test_a_link_inside_the_folder_is_followed(root, record):

@@ -28,7 +28,7 @@ def download_weights(source: WeightSource, progress: Progress | None = None) -> 
     The data goes to ``NAME.partial``. An interrupted transfer is resumed by a Range request with
     If-Range, so that a file that has changed on the server is fetched from the beginning. A
     complete file whose hash does not start with the publisher's digits is deleted. The full SHA-256
-    is stored beside the file and checked at every use; where the publisher states no hash, the
+    is stored next to the file and checked at every use; where the publisher states no hash, the
     first download is trusted.
 
     Args:

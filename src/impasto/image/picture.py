@@ -1,4 +1,4 @@
-"""Represent a picture: upright float pixels in sRGB, with alpha and metadata beside them."""
+"""Represent a picture: upright float pixels in sRGB, with alpha and metadata."""
 
 from __future__ import annotations
 

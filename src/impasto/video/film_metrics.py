@@ -161,8 +161,8 @@ class FilmStyleMeter:
         photo = PictureMeasurement.measure(Picture(source), self._encoder)
         if self._target is None:  # all frames have the same size
             size = (source.shape[1], source.shape[0])
-            beside = resize_painting(self._painting, size)
-            self._target = PictureMeasurement.measure(beside, self._encoder)
+            fitted = resize_painting(self._painting, size)
+            self._target = PictureMeasurement.measure(fitted, self._encoder)
         for name, frame in films.items():
             values = compute_metrics(
                 photo, self._target, PictureMeasurement.measure(Picture(frame), self._encoder)

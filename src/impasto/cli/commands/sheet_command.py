@@ -43,7 +43,7 @@ def build_parser() -> Parser:
         "-o",
         "--output",
         metavar="OUT",
-        help="file of the sheet (default: PHOTO-sheet.png beside the photo)",
+        help="file of the sheet (default: PHOTO-sheet.png next to the photo)",
     )
     vary = parser.add_argument_group("variations").add_argument
     vary("--styles", action="store_true", help="one cell for each painting (default)")

@@ -41,7 +41,7 @@ def build_parser() -> Parser:
         "-o",
         "--output",
         metavar="OUT",
-        help="file of the result (default: PHOTO-PAINTING.png beside the photo); - writes to "
+        help="file of the result (default: PHOTO-PAINTING.png next to the photo); - writes to "
         "standard output",
     )
     add_recipe_flags(parser.add_argument_group("style"))

@@ -158,7 +158,7 @@ def _add_common_flags(
         "--work",
         metavar="DIR",
         type=Path,
-        help="folder for the state of the training (default: a folder beside FILE, or "
+        help="folder for the state of the training (default: a folder next to FILE, or "
         "impasto-training)",
     )
     add("--force", action="store_true", help="replace an existing FILE of another training")

@@ -49,8 +49,8 @@ def build_parser() -> Parser:
         "-o",
         "--output",
         metavar="OUT",
-        help=".mp4, .mov, .mkv, .webm, .gif or frames/%%05d.png (default: CLIP-PAINTING.mp4 beside "
-        "the clip); - writes raw rgb24 frames to standard output",
+        help=".mp4, .mov, .mkv, .webm, .gif or frames/%%05d.png (default: CLIP-PAINTING.mp4 next "
+        "to the clip); - writes raw rgb24 frames to standard output",
     )
     add_recipe_flags(parser.add_argument_group("style"))
     add_strength_flag(parser.add_argument_group("strength"))

@@ -163,7 +163,7 @@ class InputSearch:
         if name and any(links):
             raise InputError(f"{name}: is a link to a file outside its folder: {remedy}")
         raise InputError(
-            f"{name or 'an input without a file name'} is neither beside {self._picture} nor in "
+            f"{name or 'an input without a file name'} is neither next to {self._picture} nor in "
             f"the current folder: {remedy}"
         )
 

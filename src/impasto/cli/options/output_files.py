@@ -18,7 +18,7 @@ LONGEST_NAME = 255
 
 
 def make_output_name(photo: Path, paintings: Sequence[str]) -> Path:
-    """Return ``<photo>-<painting>.png`` beside the photo, shortened to what file systems allow."""
+    """Return ``<photo>-<painting>.png`` next to the photo, shortened to what file systems allow."""
     stem = "-".join([photo.stem, *(Path(each).stem for each in paintings)])
     while len(os.fsencode(f"{stem}.png")) > LONGEST_NAME:
         stem = stem[:-1]

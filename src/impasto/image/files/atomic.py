@@ -29,7 +29,7 @@ OLD_S = 86_400.0
 
 @contextlib.contextmanager
 def replace_atomically(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside the target that replaces it when the block succeeds.
+    """Yield a temporary path next to the target that replaces it when the block succeeds.
 
     The file exists already, under a name that cannot be guessed. Its contents and its new name are
     on the disk when the block ends.
