@@ -304,7 +304,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run_clearly(tmp_path, mon
 def test_what_is_missing_is_said():
     photo, paintings = pictures()
     engine = impasto.Stylizer(TINY)
-    with pytest.raises(impasto.InputError, match="a style is needed"):
+    with pytest.raises(impasto.InputError, match="no painting: at least one is required"):
         engine.run(photo, [])
     weighted = impasto.Stylizer(TINY.with_changes({"style.weights": [1, 2]}))
     with pytest.raises(impasto.InputError, match="1 painting"):
