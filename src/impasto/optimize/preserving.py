@@ -31,7 +31,7 @@ class PreservingObjective:
             objective: an objective of pictures of the photo's size.
             storage: holds the pictures.
             photo: [1, 3, H, W] RGB in [0, 1].
-            preserved: [H, W] in [0, 1], how much of the photo is preserved. None: nothing.
+            preserved: [H, W] in [0, 1], how much of the photo is preserved. None: none of it.
         """
         self._objective = objective
         self._storage = storage

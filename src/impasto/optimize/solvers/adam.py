@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impasto.canvas.view import Parameters, hold
+from impasto.optimize.solvers.banded import count_numbers
 from impasto.optimize.solvers.solver import LEVELS, SolverProblem
 from impasto.recipe.tables import SolverChoice
 
@@ -114,7 +115,7 @@ class Adam:
 
     def inherit(self, state: dict[str, Any]) -> None:
         # The gradient of a mean over N numbers is 1/N of each number's own.
-        ratio = _count(state["parameters"]) / _count(self._parameters)
+        ratio = count_numbers(state["parameters"]) / count_numbers(self._parameters)
         self._inherited = state["inherited"] + state["steps"]
         self._first = self._canvas.adapt(state["first"], ratio)
         self._second = self._canvas.adapt(state["second"], ratio**2)
@@ -123,7 +124,3 @@ class Adam:
 
     def close(self) -> None:
         pass
-
-
-def _count(tensors: Sequence[Tensor]) -> int:
-    return sum(each.numel() for each in tensors)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Parameters
+from impasto.canvas.view import Parameters, hold
 from impasto.engine.storage import Storage
 
 Vector = Sequence[Tensor]
@@ -78,8 +78,8 @@ class Banded:
         return [self._storage.like(each) for each in vector]
 
     def hold(self, vector: Vector) -> Parameters:
-        """Return a copy in the storage."""
-        return [self._storage.hold(each) for each in vector]
+        """Return a copy of a vector in the storage."""
+        return hold(vector, self._storage)
 
     def _walk(self, vector: Vector) -> Iterator[tuple[int, slice]]:
         for i, tensor in enumerate(vector):
