@@ -171,7 +171,7 @@ def test_a_second_signal_ends_it_at_once():
         wait_for(lambda: read_events("begun"), process)
         process.send_signal(signal.SIGINT)
         # Two that come before the first is taken are one.
-        while b"Ctrl-C again ends it at once" not in process.stderr.readline():
+        while b"Ctrl-C again quits at once" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
