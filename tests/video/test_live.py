@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import signal
 import subprocess
@@ -158,10 +159,16 @@ def start_live(folder, *arguments):
     return running([*command, *arguments], cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
+def find_address(line: str) -> str:
+    match = re.search(r"http://[^;\s]+", line)
+    assert match, line
+    return match.group()
+
+
 def test_live_serves_a_painted_file_and_ends_with_it(work):
     write_clip(work / "clip.mp4", make_pan(24))
     with start_live(work, *ARGUMENTS) as process:
-        address = process.stderr.readline().split()[1]
+        address = find_address(process.stderr.readline())
         with urllib.request.urlopen(address + "stream") as stream:
             read_start(stream)
             painted = read_part(stream).astype(int)
@@ -180,7 +187,7 @@ def test_live_opens_a_browser_unless_told_not_to(work, monkeypatch, capsys):
     for more in ([], ["--no-open"]):
         assert main(["video", "--live", "clip.mp4", *ARGUMENTS, *more]) == 0
     assert len(opened) == 1
-    assert f"impasto: {opened[0]} shows it" in capsys.readouterr().err
+    assert f"impasto: showing the result at {opened[0]};" in capsys.readouterr().err
 
 
 def test_live_stops_on_an_interrupt(work):
@@ -188,7 +195,7 @@ def test_live_stops_on_an_interrupt(work):
     with start_live(
         work, "--style", "painting.png", "--recipe", "sketch", "--port", "0"
     ) as process:
-        assert "shows it" in process.stderr.readline()
+        assert find_address(process.stderr.readline())
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130
