@@ -101,7 +101,7 @@ def test_kills_lose_only_the_jobs_that_were_running():
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=600)
     assert process.returncode == 130, said
-    assert "ending with what is begun" in said.decode()
+    assert "finishing the current pictures" in said.decode()
     assert "the same command continues" in said.decode()
     assert (
         len(read_events("begun")) == len(read_events("done")) < PHOTOS

@@ -77,4 +77,8 @@ def test_two_together_are_neither_alone_and_in_tiles_the_same(pair):
     both = painted(*pair)
     for one in pair:
         assert np.abs(both - painted(one)).mean() > 0.1, f"{pair} is {one} alone"
-    assert np.abs(both - painted(*pair, tile=32)).max() < 1
+    # Adam moves a coefficient whose gradient is nearly 0 by its sign, so that rounding shows.
+    limit = 4 if "Laplacian canvas" in pair else 1
+    difference = np.abs(both - painted(*pair, tile=32))
+    assert difference.max() < limit
+    assert difference.mean() < 0.1

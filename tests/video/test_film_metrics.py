@@ -129,6 +129,6 @@ def test_films_that_cannot_be_compared_are_reported_in_one_line(films, capsys):
         assert main(["compare", "--video", "clip.mp4", "painting.png", *arguments]) == 2
         assert words in capsys.readouterr().err
     assert main(["compare", "--video", "painting.png", "painting.png", "clip.mp4"]) == 2
-    assert "has more frames than painting.png, the clip: 1 or so" in capsys.readouterr().err
+    assert "has more frames than the clip painting.png" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["compare", "clip.mp4", "painting.png", "clip.mp4", "--plot", "plot.png"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
@@ -75,9 +75,15 @@ def _send_job_file(studio: Studio, job: str, file: str) -> FileResponse:
 
 
 @router.get("/preview", name="preview", response_class=FileResponse, responses=_ANSWERS)
-def get_preview(studio: TheStudio, job: TheId) -> FileResponse:
+def get_preview(studio: TheStudio, job: TheId) -> Response:
     """Return the picture so far, at the size of its scale, as JPEG."""
-    return _send_job_file(studio, job, job_files.PREVIEW)
+    path = studio.folder.locate(studio.queue.get(job).id) / job_files.PREVIEW
+    try:
+        # Read at once: a worker replaces the file while it is being sent.
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Problem("no_result", "this picture does not exist, or not yet") from None
+    return Response(data, media_type="image/jpeg", headers={"cache-control": "private, no-cache"})
 
 
 @router.get("/thumbnail", name="thumbnail", response_class=FileResponse, responses=_ANSWERS)
