@@ -192,6 +192,7 @@ def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
             plan(PHOTO, [])
 
 
+@pytest.mark.slow
 def test_little_memory_means_tiles_and_the_same_picture(tmp_path):
     layers = {"relu1_1": 0.5, "relu3_1": 0.5}  # a halo of 10 px: quick in tiles
     recipe = TINY.with_changes({"size": 640, "style.layers": layers, "content.layers": layers})

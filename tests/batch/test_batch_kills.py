@@ -133,6 +133,7 @@ def test_kills_lose_only_the_jobs_that_were_running():
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+@pytest.mark.slow
 def test_a_killed_watch_loses_and_repeats_nothing():
     last = Path(f"photos/{PHOTOS - 1}.png").rename("late.png")
     with start("--watch", "--workers", "1") as process:
@@ -151,6 +152,7 @@ def test_a_killed_watch_loses_and_repeats_nothing():
     check_all_made_once()
 
 
+@pytest.mark.slow
 def test_a_ray_worker_that_is_killed_costs_nothing():
     """Kill one of two actors of a real cluster during its work."""
     pytest.importorskip("ray")

@@ -68,6 +68,7 @@ def test_work_continues_without_a_lost_worker_until_there_is_room_for_another(in
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_batch_that_loses_all_machines_gives_up_and_can_be_resumed(in_work: Path, capsys):
     """The cluster has two nodes: one without cores that keeps it alive, and one with all cores."""
     from ray.cluster_utils import Cluster

@@ -228,6 +228,7 @@ def test_an_input_is_never_replaced_even_with_force(work, capsys):
         assert (work / output).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_painting_comes_back_as_itself_even_from_noise(capsys):
     Image.fromarray(synthetic_painting(96, 96)).save("p.png")
     run = ["p.png", "--style", "p.png", "--init", "noise", *three_scales(), "--size", "96"]
@@ -410,6 +411,7 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
     assert not Path("photo-painting.png").exists()
 
 
+@pytest.mark.slow
 def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch):
     monkeypatch.setattr(fitting, "measure_taken_memory", lambda _: 0)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]

@@ -85,9 +85,8 @@ class BoundedLbfgs:
             return self._losses
         trial = self._find_direction()
         length = self._length
-        self._banded.assign(
-            trial, lambda d, x: (d * length + x).clamp_(0, 1), trial, self._parameters
-        )
+        self._banded.assign(trial, lambda d, x: d * length + x, trial, self._parameters)
+        self._canvas.project(trial)
         losses, gradient = self._evaluate(trial)
         if not losses["total"] <= self._losses["total"]:
             self._length *= self.SHRINK
