@@ -116,6 +116,16 @@ def test_a_result_in_every_format_carries_its_recipe(client, kind, depth, mode):
     assert restored["paintings"] == record["paintings"]
 
 
+def test_a_record_that_is_not_utf_8_is_refused_and_the_next_picture_is_read(client):
+    stream = io.BytesIO()
+    packet = b'<r impasto:record="\xff\xfe"/>'
+    Image.fromarray(synthetic_photo()).save(stream, "JPEG", xmp=packet)
+    files = {"picture": ("gift.jpg", stream.getvalue())}
+    refused(client.post("/v1/restore", files=files), "not_a_picture")
+    good = {"picture": ("a.png", png(synthetic_photo()))}
+    refused(client.post("/v1/restore", files=good), "no_record")
+
+
 def test_pictures_without_a_recipe_restore_nothing(client):
     def asked(data):
         return client.post("/v1/restore", files={"picture": ("a.png", data)})

@@ -142,4 +142,9 @@ def read_record(source: Path | bytes) -> str | None:
     if isinstance(packet, str):
         packet = packet.encode()
     match = _XMP_RECORD.search(packet) if isinstance(packet, bytes) else None
-    return html.unescape(match[1].decode("utf-8")) if match else None
+    if match is None:
+        return None
+    try:
+        return html.unescape(match[1].decode("utf-8"))
+    except UnicodeDecodeError:
+        raise ImageError(f"{name}: its record is damaged (expected UTF-8)") from None
