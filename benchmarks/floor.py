@@ -23,11 +23,11 @@ import torch
 
 from impasto.encoders.layers import get_cell_size, select_layers
 from impasto.encoders.winograd import MINIMUM_CHANNELS
-from impasto.engine import tensors as canvas
-from impasto.engine.hardware import Hardware, has_native_bfloat16
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware, has_native_bfloat16
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels import tensors as canvas
 from impasto.engine.sizes import Scale
-from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
 from impasto.objective.evaluation import list_taps
 from impasto.optimize.optimizer_engine import OptimizerEngine

@@ -27,7 +27,7 @@ from PIL import Image
 
 from impasto.api.stylizer import Stylizer
 from impasto.encoders.vgg import Encoder
-from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.machine.allocation import keep_freed_memory
 from impasto.engine.sizes import plan_scales
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture

@@ -25,11 +25,11 @@ import numpy as np
 from peers import CACHE, PAIRS, find_pair, measure_command
 from PIL import Image
 
-from impasto.engine.hardware import Hardware
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.sizes import Scale
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture, to_levels

@@ -27,10 +27,10 @@ from sizes import find_pictures
 import impasto
 from impasto import stylize
 from impasto.api.stylizer import Stylizer
-from impasto.engine.hardware import resolve_device
+from impasto.engine.machine.hardware import resolve_device
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.sizes import plan_scales
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.evaluate.metrics import content_ssim
 from impasto.image.color.spaces import srgb_to_oklab

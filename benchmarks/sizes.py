@@ -32,8 +32,8 @@ from floor import count_convolution_flop, measure_product_rate
 from peers import DATA, ROOT, find_pair, measure_command
 
 from impasto.api.stylizer import Stylizer
-from impasto.engine.allocation import keep_freed_memory
-from impasto.engine.hardware import measure_peak_memory_mb
+from impasto.engine.machine.allocation import keep_freed_memory
+from impasto.engine.machine.hardware import measure_peak_memory_mb
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import load_recipe
 

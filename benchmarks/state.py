@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from impasto.canvas.pixels import PixelCanvas
-from impasto.engine.capacity import find_scratch_folder
-from impasto.engine.storage import Storage
+from impasto.engine.machine.capacity import find_scratch_folder
+from impasto.engine.machine.storage import Storage
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.solvers.solver import SolverProblem
 from impasto.recipe.recipe import load_recipe

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.machine.allocation import keep_freed_memory
 from impasto.engine.registry import find_capabilities
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture

@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import mean
 
-from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.machine.allocation import keep_freed_memory
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 from impasto.recipe.recipe import load_recipe

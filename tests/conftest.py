@@ -78,8 +78,8 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A one-pass network of random weights."""
     import torch
 
-    from impasto.network.model import Painter
     from impasto.network.network_files import write_painter
+    from impasto.network.painter.model import Painter
 
     torch.manual_seed(4)
     painter = Painter()

@@ -11,7 +11,7 @@ import torch
 from impasto.encoders.layers import list_convolutions
 from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
 from impasto.encoders.vgg import Encoder
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, list_taps
 from impasto.objective.neighbors import NeighborObjective
 from impasto.objective.terms import Inventory

@@ -9,7 +9,7 @@ import torch
 
 from impasto.canvas.pixels import PixelCanvas
 from impasto.canvas.pyramid import PyramidCanvas
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.optimize.solvers.solver import Solver, SolverProblem
 from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.tables import SolverChoice

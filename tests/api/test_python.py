@@ -11,17 +11,18 @@ from PIL import Image
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
-from impasto.engine import capacity as room
-from impasto.engine.blur import blur
-from impasto.engine.hardware import choose_autocast, resolve_device
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine import capacity as room
+from impasto.engine.machine.hardware import choose_autocast, resolve_device
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.blur import blur
+from impasto.engine.pixels.tensors import add_detail, make_start, picture_to_tensor
 from impasto.engine.registry import find_capabilities
 from impasto.engine.sizes import Scale
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import add_detail, make_start, picture_to_tensor
 from impasto.image.picture import Picture
-from impasto.optimize import checkpoint, fitting
-from impasto.optimize.memory import Layout
+from impasto.optimize import checkpoint
+from impasto.optimize.budget import fitting
+from impasto.optimize.budget.memory import Layout
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.optimize.solvers.precondition import emphasize_coarse
 from impasto.recipe.recipe import list_recipes
@@ -367,7 +368,7 @@ def test_detail_brings_back_what_the_coarser_scale_lost():
     photo = impasto.read_picture(PHOTO)
     fine = picture_to_tensor(photo, 64, 48, MEMORY)
     coarse = Scale(32, 24, 1)
-    from impasto.engine.tensors import enlarge
+    from impasto.engine.pixels.tensors import enlarge
 
     known = enlarge(picture_to_tensor(photo, 32, 24, MEMORY), 64, 48, MEMORY)
     assert torch.allclose(add_detail(known, photo, coarse, 1.0, MEMORY), fine, atol=1e-5)

@@ -14,7 +14,7 @@ from impasto.canvas.pyramid import compose, decompose, double, pull_back
 from impasto.cli import main
 from impasto.errors import RecipeError
 from impasto.image.files.decode import read_picture
-from impasto.optimize.memory import list_layouts
+from impasto.optimize.budget.memory import list_layouts
 from impasto.optimize.solvers.solver import Solver
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import CanvasChoice, SolverChoice

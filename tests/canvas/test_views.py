@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from impasto.canvas.view import Canvas, Parameters, View
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import Losses
 from impasto.objective.statistics.gauge import merge_statistics
 from impasto.objective.views import ViewsObjective

@@ -20,7 +20,7 @@ from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
-from impasto.optimize import fitting
+from impasto.optimize.budget import fitting
 from runs import three_scales
 
 pytestmark = pytest.mark.usefixtures("in_work")

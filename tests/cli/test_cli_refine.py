@@ -13,7 +13,7 @@ import impasto
 from conftest import complaint
 from impasto.api import refine as _refine
 from impasto.cli import main
-from impasto.engine.boxes import Box, find_bounds, paste_box, soften_edge
+from impasto.engine.pixels.boxes import Box, find_bounds, paste_box, soften_edge
 from impasto.image.color import transfer as recolor
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.decode import read_picture

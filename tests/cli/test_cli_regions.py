@@ -14,8 +14,8 @@ from impasto.cli import main
 from impasto.engine.regions import Regions
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
-from impasto.optimize import fitting
-from impasto.optimize.memory import MATTING_BYTES, Demand, Layout
+from impasto.optimize.budget import fitting
+from impasto.optimize.budget.memory import MATTING_BYTES, Demand, Layout
 from runs import killed_at, replayed
 
 pytestmark = pytest.mark.usefixtures("in_work")

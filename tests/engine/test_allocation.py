@@ -10,7 +10,7 @@ import pytest
 CHILD = """
 import resource, sys
 import numpy as np
-from impasto.engine.allocation import keep_freed_memory
+from impasto.engine.machine.allocation import keep_freed_memory
 
 if sys.argv[1] == "kept":
     keep_freed_memory()

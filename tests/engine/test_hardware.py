@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from impasto.engine.hardware import has_native_bfloat16
+from impasto.engine.machine.hardware import has_native_bfloat16
 
 GRACE = "Features\t: fp asimd evtstrm aes sha1 crc32 atomics svebf16 i8mm bf16 dgh rng\n"
 A72 = "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid\n"

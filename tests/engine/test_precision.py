@@ -8,12 +8,12 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
-from impasto.engine import hardware
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware
+from impasto.engine.machine import hardware
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.registry import make_engine
 from impasto.network.codes import Atelier
-from impasto.network.runtime import Runtime
+from impasto.network.painter.runtime import Runtime
 
 PHOTO, PAINTING = synthetic_photo(96, 64), synthetic_painting(80, 96)
 STANDARD = impasto.load_recipe("standard").with_changes(

@@ -15,8 +15,10 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.engine import registry
 from impasto.engine.cache import EngineCache
 from impasto.engine.capabilities import Capabilities
-from impasto.engine.hardware import Hardware
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.plan import Plan
 from impasto.engine.registry import (
     EngineEntry,
@@ -28,8 +30,6 @@ from impasto.engine.registry import (
 )
 from impasto.engine.sizes import Scale
 from impasto.engine.step import Step
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
 from impasto.errors import InputError, RecipeError
 from impasto.recipe.recipe import list_recipes
 from impasto.recipe.tables import EngineChoice

@@ -10,8 +10,8 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
+from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import Regions
-from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image import rows as picture_rows
 from impasto.image.files.decode import read_picture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from impasto.engine.plan import TILED_WORK, estimate_total_work
 from impasto.engine.sizes import SHORTEST, Scale, fit_painting, is_over, plan_scales
-from impasto.optimize.probe import PROBE_SIDES, choose_probe_scale
+from impasto.optimize.budget.probe import PROBE_SIDES, choose_probe_scale
 from impasto.recipe.recipe import load_recipe
 from impasto.recipe.tables import Schedule
 

@@ -15,16 +15,23 @@ import torch
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.vgg import Encoder
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.errors import is_out_of_memory
 from impasto.evaluate.metrics import blockiness, noise
 from impasto.image import rows as picture_rows
 from impasto.image.picture import Picture
-from impasto.optimize import checkpoint, fitting
+from impasto.optimize import checkpoint
 from impasto.optimize import run as optimize_run
+from impasto.optimize.budget import fitting
+from impasto.optimize.budget.memory import (
+    MATTING_BYTES,
+    PAINTING_BYTES,
+    Demand,
+    Layout,
+    list_layouts,
+)
 from impasto.optimize.checkpoint import RunState, load_state, save_state
-from impasto.optimize.memory import MATTING_BYTES, PAINTING_BYTES, Demand, Layout, list_layouts
 from impasto.optimize.recovery import RecoveringObjective
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.recipe.tables import CanvasChoice, SolverChoice

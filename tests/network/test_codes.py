@@ -10,7 +10,7 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.errors import InputError
 from impasto.network.codes import Atelier, read_code, write_code
-from impasto.network.style_code import NUMBERS
+from impasto.network.painter.style_code import NUMBERS
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 EXACT = {"precision": "float32"}

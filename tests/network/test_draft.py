@@ -16,9 +16,10 @@ from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
-from impasto.network import export, runtime
-from impasto.network.code_painter import CodePainter
+from impasto.network import export
 from impasto.network.network_files import identify_network, network_file, read_painter
+from impasto.network.painter import runtime
+from impasto.network.painter.code_painter import CodePainter
 from impasto.record.provenance import read_provenance
 from impasto.video.clip.reading import open_clip
 

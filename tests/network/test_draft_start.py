@@ -13,7 +13,7 @@ import impasto
 from conftest import complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.registry import make_engine
 from impasto.image.files.metadata import read_record
 from impasto.optimize.optimizer_engine import OptimizerEngine

@@ -6,10 +6,10 @@ import torch
 
 from impasto.api.stylizer import Stylizer
 from impasto.image.files.decode import read_picture
-from impasto.network import runtime
 from impasto.network.codes import Atelier
-from impasto.network.grain import DEVIATION, PERIODS, SIDE, make_grain
 from impasto.network.network_files import read_painter, write_painter
+from impasto.network.painter import runtime
+from impasto.network.painter.grain import DEVIATION, PERIODS, SIDE, make_grain
 from impasto.recipe.recipe import load_recipe
 from impasto.video.engines.frame_engines import make_frame_engine
 from impasto.video.engines.frame_settings import FrameSettings

@@ -13,16 +13,16 @@ from PIL import Image
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.cli import main
-from impasto.engine import tensors as canvas
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels import tensors as canvas
 from impasto.engine.sizes import fit_painting
-from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
-from impasto.network import runtime
-from impasto.network.code_painter import measure_code
-from impasto.network.grade import GRADE_NUMBERS, measure_grade
-from impasto.network.model import Painter
 from impasto.network.network_files import encode_paintings, read_painter, write_painter
 from impasto.network.one_pass import OnePassEngine
+from impasto.network.painter import runtime
+from impasto.network.painter.code_painter import measure_code
+from impasto.network.painter.grade import GRADE_NUMBERS, measure_grade
+from impasto.network.painter.model import Painter
 from impasto.network.train.session import fit_book
 from impasto.optimize.optimizer_engine import OptimizerEngine
 

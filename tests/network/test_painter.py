@@ -11,13 +11,14 @@ from torch.autograd import gradcheck
 from impasto.encoders.weights import load_encoder
 from impasto.errors import WeightsError
 from impasto.image.color.transfer import solve_monge_kantorovich
-from impasto.network.color_map import (
+from impasto.network.network_files import read_painter, write_painter
+from impasto.network.painter.color_map import (
     SMALLEST_EIGENVALUE,
     compute_color_map,
     compute_roots,
     measure_color_moments,
 )
-from impasto.network.grade import (
+from impasto.network.painter.grade import (
     CELL,
     GRADE_NUMBERS,
     _double,
@@ -29,9 +30,15 @@ from impasto.network.grade import (
     measure_grades_in_strips,
     pad_to_cells,
 )
-from impasto.network.model import STATISTICS, Painter, enlarge, smooth
-from impasto.network.network_files import read_painter, write_painter
-from impasto.network.style_code import CHANNELS, LAYERS, NUMBERS, SLICE, CodeBook, PictureMoments
+from impasto.network.painter.model import STATISTICS, Painter, enlarge, smooth
+from impasto.network.painter.style_code import (
+    CHANNELS,
+    LAYERS,
+    NUMBERS,
+    SLICE,
+    CodeBook,
+    PictureMoments,
+)
 from impasto.network.train import training_losses as losses
 
 

@@ -14,13 +14,13 @@ from torch.autograd import gradcheck
 
 from impasto.cli import main
 from impasto.errors import WeightsError
-from impasto.network.color_map import measure_color_moments
 from impasto.network.network_files import (
     STROKE_KIND,
     read_painter,
     read_stroke_painter,
     write_painter,
 )
+from impasto.network.painter.color_map import measure_color_moments
 from impasto.network.strokes import (
     NOISE_SIDE,
     STROKE_CODE_NUMBERS,

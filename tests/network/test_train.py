@@ -19,11 +19,11 @@ from impasto.cli.commands.train_command import OWN_SIZES
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
-from impasto.network.color_map import COLOR_NUMBERS, compute_color_map
-from impasto.network.grade import OCTAVES, measure_grade
-from impasto.network.grain import DEVIATION
 from impasto.network.network_files import KIND, network_file, read_own_paintings, read_painter
-from impasto.network.style_code import LAYERS
+from impasto.network.painter.color_map import COLOR_NUMBERS, compute_color_map
+from impasto.network.painter.grade import OCTAVES, measure_grade
+from impasto.network.painter.grain import DEVIATION
+from impasto.network.painter.style_code import LAYERS
 from impasto.network.train import run_state
 from impasto.network.train import session as session_module
 from impasto.network.train import training_paintings as paintings_module

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from impasto.encoders.vgg import Encoder
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.objective.tiles import plan_tiles
 from impasto.recipe.recipe import Recipe, load_recipe
 from objectives import assert_equal_evaluations, both, picture

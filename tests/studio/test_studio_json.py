@@ -13,8 +13,8 @@ pytest.importorskip("fastapi")
 
 import numpy as np
 
-from impasto.studio.http import request_body
-from impasto.studio.http.request_body import JSON_BYTES, JsonMeter
+from impasto.studio.http.request import request_body
+from impasto.studio.http.request.request_body import JSON_BYTES, JsonMeter
 from studios import PAINTING, PHOTO, accepted, inside, parts, png, refused, studio_of
 
 DATA = {

@@ -15,7 +15,7 @@ pytest.importorskip("fastapi")
 
 from impasto.studio import server as serving_process
 from impasto.studio import studio as serving
-from impasto.studio.http import request_body
+from impasto.studio.http.request import request_body
 from impasto.studio.server import StudioServer
 from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio

@@ -11,12 +11,12 @@ import impasto
 from clips import make_pan, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
-from impasto.engine.hardware import Hardware
+from impasto.engine.machine.hardware import Hardware
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.decode import read_picture
-from impasto.network import grain
-from impasto.network.model import Painter
 from impasto.network.network_files import write_painter
+from impasto.network.painter import grain
+from impasto.network.painter.model import Painter
 from impasto.recipe.recipe import load_recipe
 from impasto.video.clip.frames import levels_to_floats
 from impasto.video.clip.reading import open_clip
@@ -146,7 +146,7 @@ def test_paintings_are_encoded_once_per_shot(network_file, monkeypatch):
     engine = make_test_engine(recipe, read_picture(synthetic_painting()))
     engine.begin_shot(FRAMES[0])
     first = engine.paint(FRAMES[0], None)
-    monkeypatch.setattr("impasto.engine.colors.match_colors", None)
+    monkeypatch.setattr("impasto.engine.pixels.colors.match_colors", None)
     assert np.array_equal(engine.paint(FRAMES[0], None), first)
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.stylize import finish_picture
-from impasto.engine.boxes import (
+from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware
+from impasto.engine.pixels.boxes import (
     Box,
     find_bounds,
     measure_depth,
@@ -18,9 +20,7 @@ from impasto.engine.boxes import (
     select_masks,
     soften_edge,
 )
-from impasto.engine.colors import prepare_colors
-from impasto.engine.hardware import Hardware
-from impasto.engine.inputs import Inputs
+from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.plan import Plan
 from impasto.engine.registry import find_capabilities, make_engine
 from impasto.engine.step import Step

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.engine.hardware import Hardware, measure_peak_memory_mb
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware, measure_peak_memory_mb
 from impasto.engine.protocol import PictureEngine
 from impasto.engine.registry import make_engine
 from impasto.engine.step import Step

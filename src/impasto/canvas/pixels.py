@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from impasto.canvas.view import Parameters, View
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import resize_tensor_rows
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import resize_tensor_rows
 
 
 class PixelCanvas:

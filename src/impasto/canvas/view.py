@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 
 Parameters = list[Tensor]
 """Tensors of at least two dimensions; solvers process them in bands of rows."""

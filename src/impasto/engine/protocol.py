@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 from torch import Tensor
 
 from impasto.engine.capabilities import Capabilities
-from impasto.engine.hardware import Hardware
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.plan import Plan
 from impasto.engine.step import Step
 from impasto.image.picture import Picture

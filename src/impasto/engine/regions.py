@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import mask_to_tensor
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import mask_to_tensor
 from impasto.errors import InputError
 from impasto.image.masks import Mask, read_mask, select_visible_part
 from impasto.image.picture import Picture

@@ -18,7 +18,7 @@ from impasto.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from impasto.engine.cache import EngineCache
-    from impasto.engine.hardware import Hardware
+    from impasto.engine.machine.hardware import Hardware
     from impasto.engine.protocol import PictureEngine
 
 MakeEngine = Callable[["Recipe", "Hardware", "EngineCache"], "PictureEngine"]
@@ -84,7 +84,7 @@ def make_engine(
         WeightsError: weights are missing or damaged.
     """
     from impasto.engine.cache import EngineCache
-    from impasto.engine.hardware import Hardware
+    from impasto.engine.machine.hardware import Hardware
 
     make = find_engine(recipe.engine.kind).make
     if isinstance(make, str):
@@ -112,7 +112,7 @@ register_engine(
 register_engine(
     EngineEntry(
         "network",
-        "impasto.network.code_painter:make_network_engine",
+        "impasto.network.painter.code_painter:make_network_engine",
         Capabilities(
             masks=True,
             style_masks=True,

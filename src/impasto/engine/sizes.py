@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from impasto.engine.hardware import choose_longer_side
+from impasto.engine.machine.hardware import choose_longer_side
 from impasto.errors import LimitError
 from impasto.image.picture import fit_within
 from impasto.recipe.tables import Schedule

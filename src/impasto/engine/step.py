@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from impasto.engine.colors import Colors, apply_colors
+from impasto.engine.pixels.colors import Colors, apply_colors
+from impasto.engine.pixels.tensors import tensor_to_picture
 from impasto.engine.regions import restore_photo
-from impasto.engine.tensors import tensor_to_picture
 from impasto.image.picture import Picture
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Step:
         """Return the step as if its run had been given the photo itself.
 
         For a run in the colors ``style`` whose inputs
-        :func:`impasto.engine.colors.prepare_colors` prepared.
+        :func:`impasto.engine.pixels.colors.prepare_colors` prepared.
         """
         return replace(self, _photo=photo, _colors=colors)
 

@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 
 from impasto.encoders.weights import load_encoder
-from impasto.engine.hardware import Hardware, resolve_device
 from impasto.engine.inputs import Inputs
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
+from impasto.engine.machine.hardware import Hardware, resolve_device
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.explain.inspection_page import (
     ACTIVATIONS,
     CONTENT,

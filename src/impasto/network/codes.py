@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from impasto.engine import tensors
-from impasto.engine.hardware import choose_autocast, resolve_device
+from impasto.engine.machine.hardware import choose_autocast, resolve_device
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels import tensors
 from impasto.engine.regions import Regions, blend_images
 from impasto.engine.sizes import SHORTEST, choose_result_size
-from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import read_mask, select_visible_part
 from impasto.image.picture import Picture
-from impasto.network.code_painter import measure_code
 from impasto.network.network_files import network_file
+from impasto.network.painter.code_painter import measure_code
+from impasto.network.painter.runtime import Runtime
+from impasto.network.painter.style_code import NUMBERS, project_codes
 from impasto.network.painting_network import make_style_shares
-from impasto.network.runtime import Runtime
-from impasto.network.style_code import NUMBERS, project_codes
 from impasto.recipe.recipe import load_recipe
 
 Code = NDArray[np.float32]

@@ -23,8 +23,8 @@ from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_parameters
 from impasto.errors import InputError
 from impasto.image.files.atomic import make_folder, write_atomically
-from impasto.network.model import Painter
-from impasto.network.style_code import LAYERS, NUMBERS, CodeBook
+from impasto.network.painter.model import Painter
+from impasto.network.painter.style_code import LAYERS, NUMBERS, CodeBook
 
 STYLE, PICTURE = "style.onnx", "stylize.onnx"
 OPSET = 18

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware
+from impasto.engine.machine.hardware import Hardware
 from impasto.errors import InputError, LimitError
 from impasto.image.picture import Picture
 from impasto.network.one_pass import OnePassEngine

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.regions import Regions
 from impasto.image.picture import Picture
-from impasto.network.code_painter import CodePainter
+from impasto.network.painter.code_painter import CodePainter
 from impasto.network.painting_network import PaintingNetwork, PaintRequest
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe

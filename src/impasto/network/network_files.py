@@ -21,7 +21,7 @@ from impasto.errors import WeightsError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
-from impasto.network.model import Painter
+from impasto.network.painter.model import Painter
 from impasto.network.strokes import StrokePainter
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import EngineChoice

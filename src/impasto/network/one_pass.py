@@ -11,22 +11,22 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.engine import tensors
 from impasto.engine.capabilities import Capabilities
-from impasto.engine.capacity import measure_taken_memory
-from impasto.engine.colors import prepare_colors
-from impasto.engine.hardware import Hardware
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.capacity import measure_taken_memory
+from impasto.engine.machine.hardware import Hardware
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels import tensors
+from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.plan import Plan
 from impasto.engine.regions import blend_images
 from impasto.engine.registry import find_capabilities
 from impasto.engine.sizes import Scale, choose_result_size
 from impasto.engine.step import Step
-from impasto.engine.storage import Storage
 from impasto.errors import ResourceError
 from impasto.image.picture import Picture
-from impasto.network import runtime
-from impasto.network.grade import REACH
+from impasto.network.painter import runtime
+from impasto.network.painter.grade import REACH
 from impasto.network.painting_network import PaintingNetwork, PaintRequest, choose_network_colors
 from impasto.recipe.recipe import Recipe
 

@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from impasto.engine.colors import Colors
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.colors import Colors
 from impasto.engine.regions import Regions
-from impasto.engine.storage import Storage
 from impasto.image.picture import Picture
 from impasto.recipe.recipe import Recipe
 

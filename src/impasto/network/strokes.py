@@ -1,14 +1,15 @@
 """Define the stroke network, the next one-pass network for arbitrary styles.
 
-It is not shipped: :mod:`impasto.network.model` defines the network of ``draft``. Like that one it
-normalizes features and applies gains and offsets that are computed from the style code (Dumoulin et
-al., arXiv:1610.07629; Huang and Belongie, arXiv:1703.06868). It differs in three ways:
+It is not shipped: :mod:`impasto.network.painter.model` defines the network of ``draft``. Like
+that one it normalizes features and applies gains and offsets that are computed from the style code
+(Dumoulin et al., arXiv:1610.07629; Huang and Belongie, arXiv:1703.06868). It differs in three ways:
 
 - Residual blocks work at a sixteenth, an eighth and a quarter of the resolution, where strokes are.
 - Noise that depends on the position is added to their features, as in StyleGAN (Karras et al.,
   arXiv:1812.04948), so that flat areas get different strokes in different places.
 - Colors are mapped by one affine map before the network and one after it. The maps act on single
-  pixels and cannot draw rings around edges, as maps of octaves can (:mod:`impasto.network.grade`).
+  pixels and cannot draw rings around edges, as maps of octaves can
+  (:mod:`impasto.network.painter.grade`).
   Nothing after the network sharpens what it has drawn.
 """
 
@@ -24,9 +25,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.network.color_map import COLOR_NUMBERS, compute_color_map, measure_color_moments
-from impasto.network.grade import CELL, GRADE_NUMBERS, map_level, pad_to_cells
-from impasto.network.model import (
+from impasto.network.painter.color_map import (
+    COLOR_NUMBERS,
+    compute_color_map,
+    measure_color_moments,
+)
+from impasto.network.painter.grade import CELL, GRADE_NUMBERS, map_level, pad_to_cells
+from impasto.network.painter.model import (
     ReflectedConvolution,
     ResidualBlock,
     enlarge,
@@ -34,7 +39,7 @@ from impasto.network.model import (
     smooth,
     standardize,
 )
-from impasto.network.style_code import NUMBERS, CodeBook, PictureMoments
+from impasto.network.painter.style_code import NUMBERS, CodeBook, PictureMoments
 
 HALF, QUARTER, EIGHTH, SIXTEENTH = 32, 64, 128, 192
 """Channels at each resolution."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.errors import InputError
 from impasto.objective.evaluation import (
     FeatureExtractor,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import PIXELS
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.objective.losses.bures import bures_loss, make_bures_target
 from impasto.objective.losses.content import TINY
 from impasto.objective.losses.earth_mover import relaxed_earth_mover

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import get_cell_size
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, Losses
 from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
 from impasto.objective.losses.matting import WINDOW, matting_energy

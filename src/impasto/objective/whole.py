@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.layers import get_cell_size
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import (
     FeatureExtractor,
     Losses,

@@ -58,7 +58,8 @@ def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda:
     Args:
         state: the state of the run.
         path: file of the checkpoint.
-        settle: called after every tensor; see :meth:`impasto.engine.storage.Storage.settle`.
+        settle: called after every tensor; see
+            :meth:`impasto.engine.machine.storage.Storage.settle`.
 
     Raises:
         ResourceError: the folder cannot be written or the disk is full. An older checkpoint is

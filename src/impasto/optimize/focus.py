@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.engine.boxes import Box
+from impasto.engine.pixels.boxes import Box
 from impasto.image.picture import Floats
 from impasto.objective.tiles import Tile, make_tile
 

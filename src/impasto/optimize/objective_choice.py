@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import Regions
 from impasto.engine.sizes import Scale
-from impasto.engine.storage import Storage
 from impasto.objective.evaluation import Objective
 from impasto.objective.losses.temporal import PastResult
 from impasto.objective.neighbors import NeighborObjective

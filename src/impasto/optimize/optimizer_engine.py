@@ -14,27 +14,27 @@ from typing import Literal
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware, choose_autocast
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware, choose_autocast
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.plan import Pace, Plan, estimate_total_work
 from impasto.engine.regions import Regions
 from impasto.engine.registry import find_engine
 from impasto.engine.sizes import Scale, choose_result_size, plan_scales
 from impasto.engine.step import Step
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
 from impasto.errors import RecipeError
 from impasto.image.picture import Picture
 from impasto.objective.evaluation import FeatureExtractor, Objective, list_taps
 from impasto.objective.terms import TargetCache
+from impasto.optimize.budget.fitting import Fitting
+from impasto.optimize.budget.memory import Layout
+from impasto.optimize.budget.probe import choose_probe_scale, probe_pace
 from impasto.optimize.checkpoint import Keeper, check_same_run, describe_recipe, load_state
 from impasto.optimize.draft import Draft
-from impasto.optimize.fitting import Fitting
-from impasto.optimize.memory import Layout
 from impasto.optimize.objective_choice import Situation, make_objective
 from impasto.optimize.passes import plan_passes
 from impasto.optimize.past_frames import PastFrames
-from impasto.optimize.probe import choose_probe_scale, probe_pace
 from impasto.optimize.run import Run, RunSetup
 from impasto.optimize.tools import Tools
 from impasto.recipe.recipe import Recipe

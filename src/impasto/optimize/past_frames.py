@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import mask_to_tensor, picture_to_tensor
 from impasto.engine.sizes import Scale
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import mask_to_tensor, picture_to_tensor
 from impasto.errors import InputError
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import blend_images
-from impasto.engine.storage import Storage
 from impasto.objective.evaluation import Objective
 
 

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from impasto.canvas.view import Parameters
-from impasto.engine import tensors
-from impasto.engine.colors import prepare_colors
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels import tensors
+from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.plan import Pace
 from impasto.engine.regions import blend_images
 from impasto.engine.sizes import Scale, is_over
 from impasto.engine.step import Step
-from impasto.engine.storage import Storage
 from impasto.objective.evaluation import Objective
 from impasto.objective.focused import FocusedObjective
 from impasto.objective.whole import WholeObjective
+from impasto.optimize.budget.memory import TILES, Layout
 from impasto.optimize.checkpoint import Keeper, RunState
-from impasto.optimize.memory import TILES, Layout
 from impasto.optimize.objective_choice import Situation, make_objective
 from impasto.optimize.passes import Pass, estimate_work_left
 from impasto.optimize.past_frames import PastFrames

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.sizes import Scale, fit_painting
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
 from impasto.image.picture import Picture
 from impasto.objective.evaluation import FeatureExtractor
 from impasto.objective.terms import TargetCache

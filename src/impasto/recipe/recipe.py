@@ -78,7 +78,7 @@ class Recipe(RecipeTable):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the noise that a run may start from."""
     colors: Literal["style", "content", "luminance", "match"] = "style"
-    """Where the result's colors come from, see :mod:`impasto.engine.colors`."""
+    """Where the result's colors come from, see :mod:`impasto.engine.pixels.colors`."""
     strength: Unit = 1.0
     """Strength of the style, from 0 (the photo, unchanged) to 1 (the full style)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -10,8 +10,8 @@ from typing import Any
 
 from impasto.errors import ResourceError
 from impasto.studio.decoding.decoder import Decoder
-from impasto.studio.http.intake import Intake
 from impasto.studio.http.job_views import describe_job
+from impasto.studio.http.request.intake import Intake
 from impasto.studio.http.schema import JobMessage
 from impasto.studio.log_lines import LogFormat
 from impasto.studio.problems import Problem

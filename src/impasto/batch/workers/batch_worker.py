@@ -57,8 +57,8 @@ class BatchWorker:
         """
         import torch
 
-        from impasto.engine.capacity import measure_free_memory, measure_taken_memory
         from impasto.engine.inputs import Inputs
+        from impasto.engine.machine.capacity import measure_free_memory, measure_taken_memory
         from impasto.engine.plan import KEPT
 
         with limit_torch_threads(WorkerShare().threads):
@@ -187,7 +187,7 @@ class BatchWorker:
 
     def _load_engine(self, recipe: Recipe, share: WorkerShare) -> PictureEngine:
         from impasto.engine.cache import EngineCache
-        from impasto.engine.hardware import Hardware
+        from impasto.engine.machine.hardware import Hardware
         from impasto.engine.registry import make_engine
 
         key = (recipe.to_json(), share)

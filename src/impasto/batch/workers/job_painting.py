@@ -118,7 +118,7 @@ def paint_together(jobs: Sequence[PreparedJob]) -> dict[str, PaintedJob]:
 
 def paint_alone(prepared: PreparedJob, share: WorkerShare) -> PaintedJob:
     """Paint one job, resuming from the checkpoint of a worker that died."""
-    from impasto.engine.allocation import give_freed_memory_back, keep_freed_memory
+    from impasto.engine.machine.allocation import give_freed_memory_back, keep_freed_memory
 
     if share.roomy:
         keep_freed_memory()

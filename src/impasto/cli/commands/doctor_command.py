@@ -81,8 +81,8 @@ def examine_machine() -> dict[str, Any]:
 def _examine_device() -> dict[str, Any]:
     import torch
 
-    from impasto.engine.capacity import measure_free_memory
-    from impasto.engine.hardware import has_native_bfloat16, resolve_device
+    from impasto.engine.machine.capacity import measure_free_memory
+    from impasto.engine.machine.hardware import has_native_bfloat16, resolve_device
 
     free = measure_free_memory()
     device = resolve_device("auto")

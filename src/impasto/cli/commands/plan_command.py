@@ -26,8 +26,8 @@ def run(argv: list[str]) -> int:
     photo, paintings = read_inputs(options, recipe)
     recipe = apply_print_size(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
-    from impasto.engine.hardware import Hardware
     from impasto.engine.inputs import Inputs
+    from impasto.engine.machine.hardware import Hardware
     from impasto.engine.registry import make_engine
 
     hardware = Hardware.resolve(

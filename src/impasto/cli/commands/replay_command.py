@@ -105,7 +105,7 @@ def run(argv: list[str]) -> int:
 
 def _choose_device(recorded: str) -> str:
     """Return the kind of device in the record if this machine has one, or another with a notice."""
-    from impasto.engine.hardware import resolve_device
+    from impasto.engine.machine.hardware import resolve_device
     from impasto.errors import ImpastoError
 
     try:

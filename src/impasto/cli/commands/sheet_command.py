@@ -177,8 +177,8 @@ class SheetPainter:
         """Paint one cell. None: the user stopped it."""
         from impasto.api.stylize import finish_picture
         from impasto.engine.cache import EngineCache
-        from impasto.engine.hardware import Hardware
         from impasto.engine.inputs import Inputs
+        from impasto.engine.machine.hardware import Hardware
         from impasto.engine.registry import make_engine
 
         key = (recipe.model_dump_json(), choice.painting)

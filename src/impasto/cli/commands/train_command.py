@@ -378,7 +378,7 @@ def _choose_process_device(asked: str) -> tuple[Any, int]:
     """
     import torch
 
-    from impasto.engine.hardware import resolve_device
+    from impasto.engine.machine.hardware import resolve_device
     from impasto.errors import InputError
 
     if "WORLD_SIZE" not in os.environ:

@@ -84,8 +84,8 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
         The exit code: 0, or 130 if the user stopped the run.
     """
     from impasto.api.stylize import make_result
-    from impasto.engine.hardware import Hardware
     from impasto.engine.inputs import Inputs
+    from impasto.engine.machine.hardware import Hardware
     from impasto.engine.registry import make_engine
     from impasto.image.files.encode import write_picture
 
@@ -155,7 +155,7 @@ def _run_steps(
     stop: list[int],
 ) -> tuple[Step, bool]:
     """Return the last step, and whether the user stopped the run."""
-    from impasto.engine.allocation import give_freed_memory_back, keep_freed_memory
+    from impasto.engine.machine.allocation import give_freed_memory_back, keep_freed_memory
 
     steps = engine.run(
         inputs,

@@ -19,8 +19,8 @@ from impasto.cli.jobs.film_request import FilmRequest
 from impasto.cli.jobs.stop_signals import StopRequest, catch_stop_signals
 from impasto.cli.options.arguments import choose_notice, say
 from impasto.cli.reports.progress import format_duration
-from impasto.engine.allocation import keep_freed_memory
-from impasto.engine.hardware import Hardware, measure_peak_memory_mb, resolve_device
+from impasto.engine.machine.allocation import keep_freed_memory
+from impasto.engine.machine.hardware import Hardware, measure_peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture

@@ -22,7 +22,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor
 
-from impasto.network.grain import DEVIATION, SIDE, make_grain
+from impasto.network.painter.grain import DEVIATION, SIDE, make_grain
 from impasto.network.train.training_paintings import VARIANTS
 from impasto.network.train.training_photos import Photos
 

@@ -16,8 +16,6 @@ from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, format_count
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.decode import read_picture
-from impasto.network.grain import DEVIATION, PERIODS, SIDE
-from impasto.network.model import Painter
 from impasto.network.network_files import (
     check_network_file,
     encode_paintings,
@@ -25,7 +23,9 @@ from impasto.network.network_files import (
     read_painter,
     write_painter,
 )
-from impasto.network.style_code import LAYERS, CodeBook, PictureMoments
+from impasto.network.painter.grain import DEVIATION, PERIODS, SIDE
+from impasto.network.painter.model import Painter
+from impasto.network.painter.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.network.train.batches import TrainingPlan
 from impasto.network.train.run_state import TrainingLog, lock_folder, read_state, write_state
 from impasto.network.train.sample_sheet import write_samples

@@ -253,7 +253,7 @@ def split_octaves(image: Tensor) -> list[Tensor]:
     """Split [N, C, H, W] into :data:`BANDS` octaves and the rest, finest first.
 
     The pyramid has the binomial filter of Burt and Adelson (1983). That of
-    :mod:`impasto.network.grade` has the filters that map octaves without a visible grid.
+    :mod:`impasto.network.painter.grade` has the filters that map octaves without a visible grid.
     """
     levels = []
     for _ in range(BANDS):

@@ -22,9 +22,9 @@ from impasto.encoders.layers import BLOCK_CHANNELS
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.image.files.atomic import make_folder, report_write_errors
-from impasto.network.color_map import COLOR_NUMBERS, measure_color_moments
+from impasto.network.painter.color_map import COLOR_NUMBERS, measure_color_moments
+from impasto.network.painter.style_code import LAYERS, PictureMoments
 from impasto.network.strokes import StrokeBook
-from impasto.network.style_code import LAYERS, PictureMoments
 from impasto.network.train.stroke_losses import (
     BANDS,
     BINS,

@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
-from impasto.engine.hardware import choose_autocast
+from impasto.engine.machine.hardware import choose_autocast
 from impasto.image.files.atomic import replace_atomically
-from impasto.network.color_map import measure_color_moments
-from impasto.network.grade import CELL
 from impasto.network.network_files import STROKE_KIND
+from impasto.network.painter.color_map import measure_color_moments
+from impasto.network.painter.grade import CELL
+from impasto.network.painter.style_code import PictureMoments
 from impasto.network.strokes import NOISE_SIDE, StrokeBook, StrokePainter
-from impasto.network.style_code import PictureMoments
 from impasto.network.train import stroke_losses, training_losses
 from impasto.network.train.batches import SHUFFLE, WARM_UP, count_introduced
 from impasto.network.train.stroke_targets import (

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from impasto.encoders.vgg import Encoder
-from impasto.engine.hardware import choose_autocast
-from impasto.network.grain import add_grain
-from impasto.network.model import Painter
+from impasto.engine.machine.hardware import choose_autocast
 from impasto.network.network_files import KIND
-from impasto.network.style_code import PictureMoments
+from impasto.network.painter.grain import add_grain
+from impasto.network.painter.model import Painter
+from impasto.network.painter.style_code import PictureMoments
 from impasto.network.train import training_losses as losses
 from impasto.network.train.batches import (
     Batch,
@@ -156,7 +156,7 @@ class NetworkTrainer(ABC, Generic[BatchT, PaintingsT]):
 
 
 class Trainer(NetworkTrainer[Batch, Paintings]):
-    """Trains the network of :mod:`impasto.network.model`."""
+    """Trains the network of :mod:`impasto.network.painter.model`."""
 
     kind = KIND
     plan: TrainingPlan

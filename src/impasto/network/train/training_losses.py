@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.network.style_code import PictureMoments
+from impasto.network.painter.style_code import PictureMoments
 
 DAMPING = 0.05
 """Added to a channel's variance before division, relative to the mean variance of its layer."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from impasto.encoders.vgg import Encoder
 from impasto.image.files.atomic import make_folder, report_write_errors
-from impasto.network.grade import GRADE_NUMBERS, PYRAMID_KIND, project_grade
-from impasto.network.style_code import CHANNELS, CodeBook, PictureMoments
+from impasto.network.painter.grade import GRADE_NUMBERS, PYRAMID_KIND, project_grade
+from impasto.network.painter.style_code import CHANNELS, CodeBook, PictureMoments
 from impasto.network.train.training_photos import (
     compute_fingerprint,
     read_next_picture,

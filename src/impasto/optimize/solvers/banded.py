@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from impasto.canvas.view import Parameters, hold
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 
 Vector = Sequence[Tensor]
 

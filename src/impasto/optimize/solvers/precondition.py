@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from impasto.engine.blur import blur
+from impasto.engine.pixels.blur import blur
 
 
 def emphasize_coarse(gradient: Tensor, octaves: int) -> Tensor:

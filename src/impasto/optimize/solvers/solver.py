@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from impasto.canvas.view import Canvas, Parameters
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 
 Evaluate = Callable[[Sequence[Tensor]], tuple[dict[str, float], Parameters]]
 """Losses by name (``total`` among them) and the gradient of the total, at some parameters."""

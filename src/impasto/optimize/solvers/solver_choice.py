@@ -8,7 +8,7 @@ from torch import Tensor
 
 from impasto.canvas.pixels import PixelCanvas
 from impasto.canvas.pyramid import PyramidCanvas
-from impasto.engine.storage import Storage
+from impasto.engine.machine.storage import Storage
 from impasto.optimize.solvers.adam import Adam
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.optimize.solvers.scipy_lbfgsb import ScipyLbfgsb

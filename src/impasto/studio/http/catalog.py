@@ -19,7 +19,8 @@ from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
 from impasto.studio.http.api_document import use_public_names
-from impasto.studio.http.request_body import limit_upload_time
+from impasto.studio.http.request.request_body import limit_upload_time
+from impasto.studio.http.request.staging import clean_name
 from impasto.studio.http.routing import TheStudio, describe_problems
 from impasto.studio.http.schema import (
     NamedHash,
@@ -29,7 +30,6 @@ from impasto.studio.http.schema import (
     StyleMessage,
     Styles,
 )
-from impasto.studio.http.staging import clean_name
 from impasto.studio.page.example_paintings import find_painting, load_paintings
 from impasto.studio.problems import Problem
 from impasto.studio.studio import Studio

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from impasto.studio.http.event_stream import EventResponse, follow_job
-from impasto.studio.http.request_body import JobSubmission, receive_job
+from impasto.studio.http.request.request_body import JobSubmission, receive_job
 from impasto.studio.http.routing import TheId, TheStudio, describe_problems
 from impasto.studio.http.schema import JobId, JobMessage, JobPage
 from impasto.studio.problems import Problem

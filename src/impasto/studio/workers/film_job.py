@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from impasto._version import __version__
-from impasto.engine.hardware import choose_longer_side
+from impasto.engine.machine.hardware import choose_longer_side
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import InputError
 from impasto.image.files.atomic import replace_atomically

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from impasto.engine.cache import EngineCache
-    from impasto.engine.hardware import Hardware
+    from impasto.engine.machine.hardware import Hardware
     from impasto.engine.protocol import PictureEngine
 
 REPORT_S = 0.2
@@ -58,7 +58,7 @@ class EngineShelf:
     @property
     def hardware(self) -> Hardware:
         """What the engines may use of the machine."""
-        from impasto.engine.hardware import Hardware
+        from impasto.engine.machine.hardware import Hardware
 
         settings = self._settings
         return Hardware.resolve(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.protocol import ShotEngine
 from impasto.engine.registry import find_capabilities, make_engine
 from impasto.engine.step import Step

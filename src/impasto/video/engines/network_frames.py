@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from impasto.engine.colors import apply_colors, prepare_colors
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.colors import apply_colors, prepare_colors
+from impasto.engine.pixels.tensors import picture_to_tensor, tensor_to_picture
 from impasto.engine.protocol import ShotEngine
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor, tensor_to_picture
 from impasto.errors import InputError
 from impasto.image.picture import Floats, Picture
-from impasto.network.grade import apply_grade, measure_grade, pad_to_cells
+from impasto.network.painter.grade import apply_grade, measure_grade, pad_to_cells
 from impasto.network.painting_network import choose_network_colors
 from impasto.recipe.recipe import Recipe
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory

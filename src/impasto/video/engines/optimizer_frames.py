@@ -10,9 +10,9 @@ import numpy as np
 
 from impasto.api.stylize import finish_picture
 from impasto.engine.cache import EngineCache
-from impasto.engine.colors import apply_colors, prepare_colors
-from impasto.engine.hardware import Hardware
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.hardware import Hardware
+from impasto.engine.pixels.colors import apply_colors, prepare_colors
 from impasto.engine.sizes import plan_scales
 from impasto.engine.step import Step
 from impasto.image.masks import Mask

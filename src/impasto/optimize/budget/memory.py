@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from impasto.encoders.layers import get_cell_size, list_convolutions
-from impasto.engine.colors import Colors, count_copied_pixels
+from impasto.engine.pixels.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
@@ -117,7 +117,7 @@ class Demand:
         columns: numbers per pixel in its hypercolumns; see :func:`count_columns`.
         regions: regions with statistics of their own. 0: no masks.
         matting: whether photorealism counts.
-        colors: the recipe's; see :func:`impasto.engine.colors.count_copied_pixels`.
+        colors: the recipe's; see :func:`impasto.engine.pixels.colors.count_copied_pixels`.
         mask_pixels: pixels of the decoded masks.
         has_own_memory: whether the device has memory apart from the host's.
     """

@@ -8,8 +8,8 @@ computed from the style code:
     modulated = gain * (x - mean) / sqrt(variance + EPSILON) + offset
 
 Before and after the network, the picture gets the grade of the painting in closed form (see
-:mod:`impasto.network.grade`). The network therefore only decides where strokes go; the grade
-decides how strong they are at each scale. An untrained network adds no strokes.
+:mod:`impasto.network.painter.grade`). The network therefore only decides where strokes go; the
+grade decides how strong they are at each scale. An untrained network adds no strokes.
 
 Features are normalized by the statistics of the whole picture, or of each region. The statistics of
 a whole picture can be measured beforehand, so that its parts are painted as within the whole.
@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from impasto.network.grade import GRADE_NUMBERS, apply_grade, measure_grade, pad_to_cells
-from impasto.network.style_code import NUMBERS, CodeBook
+from impasto.network.painter.grade import GRADE_NUMBERS, apply_grade, measure_grade, pad_to_cells
+from impasto.network.painter.style_code import NUMBERS, CodeBook
 
 HALF, QUARTER, EIGHTH = 24, 48, 96
 """Channels at each resolution."""

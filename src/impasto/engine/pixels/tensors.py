@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from impasto.engine.machine.storage import Storage
 from impasto.engine.sizes import Scale
-from impasto.engine.storage import Storage
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture, to_levels

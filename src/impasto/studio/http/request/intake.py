@@ -8,10 +8,10 @@ from pathlib import Path
 from impasto.image.picture import fit_within
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from impasto.studio.decoding.decoder import Decoder
-from impasto.studio.http.request_body import JobSubmission
-from impasto.studio.http.request_masks import read_masks
+from impasto.studio.http.request.request_body import JobSubmission
+from impasto.studio.http.request.request_masks import read_masks
+from impasto.studio.http.request.staging import Stager
 from impasto.studio.http.schema import JobRequest, OfStyle, Source
-from impasto.studio.http.staging import Stager
 from impasto.studio.problems import Problem
 from impasto.studio.queue import job_files
 from impasto.studio.queue.data_folder import DataFolder

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import torch
 
-from impasto.engine.capacity import measure_free_disk, measure_free_memory, measure_taken_memory
+from impasto.engine.machine.capacity import (
+    measure_free_disk,
+    measure_free_memory,
+    measure_taken_memory,
+)
+from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import Regions
 from impasto.engine.sizes import fit_painting
-from impasto.engine.storage import Storage
 from impasto.errors import InputError
 from impasto.image.picture import Picture, fit_within
-from impasto.optimize.memory import (
+from impasto.optimize.budget.memory import (
     Demand,
     Layout,
     Needs,

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from impasto.engine.inputs import Inputs
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.sizes import SHORTEST, Scale, fit_painting
-from impasto.engine.storage import Storage
-from impasto.engine.tensors import picture_to_tensor
 from impasto.optimize.objective_choice import Situation, make_objective
 from impasto.optimize.tools import Tools
 

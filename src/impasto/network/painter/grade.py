@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.network.color_map import (
+from impasto.network.painter.color_map import (
     COLOR_NUMBERS,
     RIDGE,
     TINY,

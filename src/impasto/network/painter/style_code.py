@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.layers import BLOCK_CHANNELS
-from impasto.network.color_map import measure_place_moments, normalize_mask
-from impasto.network.grade import GRADE_NUMBERS, measure_grade, project_grade
+from impasto.network.painter.color_map import measure_place_moments, normalize_mask
+from impasto.network.painter.grade import GRADE_NUMBERS, measure_grade, project_grade
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 CHANNELS = BLOCK_CHANNELS[: len(LAYERS)]
@@ -39,7 +39,7 @@ class PictureMoments:
     Attributes:
         means: [N, C] for each layer.
         seconds: [N, C, C] for each layer, mean outer products.
-        grade: [N, GRADE_NUMBERS], see :func:`impasto.network.grade.measure_grade`.
+        grade: [N, GRADE_NUMBERS], see :func:`impasto.network.painter.grade.measure_grade`.
     """
 
     means: list[Tensor]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from impasto.engine.blur import blur
+from impasto.engine.pixels.blur import blur
 from impasto.image.masks import FAINTEST, Mask
 from impasto.image.picture import Floats, Picture
 

@@ -11,21 +11,21 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.engine import tensors
 from impasto.engine.cache import EngineCache
-from impasto.engine.hardware import Hardware, choose_autocast
+from impasto.engine.machine.hardware import Hardware, choose_autocast
+from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels import tensors
 from impasto.engine.regions import Regions
 from impasto.engine.sizes import fit_painting
-from impasto.engine.storage import Storage
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
-from impasto.network import runtime
-from impasto.network.grade import GRADE_NUMBERS, measure_grade
 from impasto.network.network_files import network_file
 from impasto.network.one_pass import OnePassEngine
+from impasto.network.painter import runtime
+from impasto.network.painter.grade import GRADE_NUMBERS, measure_grade
+from impasto.network.painter.runtime import Runtime
+from impasto.network.painter.style_code import NUMBERS
 from impasto.network.painting_network import PaintRequest, make_style_shares
-from impasto.network.runtime import Runtime
-from impasto.network.style_code import NUMBERS
 from impasto.recipe.recipe import Recipe
 
 SCALES = (0.25, 2.0)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError
-from impasto.network.grade import REACH, apply_grade, measure_grades_in_strips, pad_to_cells
-from impasto.network.grain import add_grain
-from impasto.network.model import Painter, StyleModulation
 from impasto.network.network_files import read_painter
-from impasto.network.style_code import LAYERS
+from impasto.network.painter.grade import REACH, apply_grade, measure_grades_in_strips, pad_to_cells
+from impasto.network.painter.grain import add_grain
+from impasto.network.painter.model import Painter, StyleModulation
+from impasto.network.painter.style_code import LAYERS
 
 CODE_SIDE = 384
 """A code's features are measured on at most this many pixels squared, times the scale. Strokes of
@@ -119,9 +119,9 @@ class Runtime:
             masks: [K, H, W], where each style is in every photo; they sum to 1. None: K is 1.
             like: [1, 3, H', W'], a photo at the same scale whose statistics normalize all photos:
                 parts of it are painted as in the whole. None: each photo's own. Not with masks.
-            grain: [N, K] in [0, 1], how much of :mod:`impasto.network.grain` each style begins
-                from. None: none, as for frames of films and parts of pictures, because grain stays
-                in place.
+            grain: [N, K] in [0, 1], how much of :mod:`impasto.network.painter.grain` each style
+                begins from. None: none, as for frames of films and parts of pictures, because
+                grain stays in place.
 
         Returns:
             [N, 3, H, W] in [0, 1], where the photos are.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from impasto.engine.capacity import (
+from impasto.engine.machine.capacity import (
     find_scratch_folder,
     measure_free_memory,
     measure_taken_memory,

@@ -1,0 +1,1 @@
+"""Convert pictures to tensors, prepare their colors, and crop and blur them."""

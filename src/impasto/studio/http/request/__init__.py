@@ -1,0 +1,1 @@
+"""Read a request: its body, its masks, and the folder that its pictures are staged in."""
