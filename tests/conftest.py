@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+TESTS = Path(__file__).parent
+REPOSITORY = TESTS.parent
+
 
 def synthetic_photo(width: int = 64, height: int = 48) -> np.ndarray:
     """[H, W, 3] uint8: a sky, a hill, a sun; edges, gradients and flat parts."""

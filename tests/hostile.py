@@ -1,7 +1,7 @@
 """The table of bad inputs: files that are odd, and what becomes of each.
 
 Rows are numbered as in the survey that the table comes from; those that are not here are in
-test_cli.py and test_cli_files.py, or concern no command line.
+test_cli.py and test_output_files.py, or concern no command line.
 """
 
 from __future__ import annotations

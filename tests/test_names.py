@@ -46,6 +46,8 @@ FORBIDDEN = frozenset(
 """Participles that say nothing about what a function does, alone or as the first word of a name."""
 ALLOWED = frozenset({"dropped_frames"})
 SAME_STEM = frozenset({"__init__", "__main__"})
+OUTSIDE_THE_SOURCE = frozenset({"golden", "fuzz"})
+"""Folders of tests that no folder of the source corresponds to."""
 
 
 def name_place(path: Path, line: int) -> str:
@@ -153,3 +155,12 @@ def test_no_test_imports_another_test(path):
         elif isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         assert not [name for name in modules if name.split(".")[0].startswith("test_")]
+
+
+def test_every_test_module_has_a_name_of_its_own_and_lies_in_a_folder_of_the_source():
+    places = defaultdict(list)
+    for path in TESTS.rglob("test_*.py"):
+        folder = path.relative_to(TESTS).parent
+        places[path.stem].append(str(folder))
+        assert (SOURCE / folder).is_dir() or folder.parts[0] in OUTSIDE_THE_SOURCE, folder
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -7,13 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch.autograd import gradcheck
 
+from conftest import REPOSITORY
 from impasto.encoders import formats
 from impasto.encoders.layers import canonicalize_layer, compute_receptive_radius, list_convolutions
 from impasto.encoders.parameters import (
@@ -259,7 +259,7 @@ def test_gradient_against_finite_differences():
 
 def test_average_pooling_keeps_the_scale_of_activations(vgg19):
     layers = ["relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-    photo = read_picture(Path(__file__).parents[2] / "examples" / "photo.jpg").resize(192, 128)
+    photo = read_picture(REPOSITORY / "examples" / "photo.jpg").resize(192, 128)
     image = torch.from_numpy(photo.pixels.transpose(2, 0, 1).copy())[None]
     highest = Encoder(vgg19, layers)(image)
     mean = Encoder(vgg19, layers, pooling="average")(image)

@@ -6,7 +6,6 @@ import contextlib
 import io
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
+from conftest import REPOSITORY
 from impasto.encoders.formats import read_parameters
 from impasto.encoders.mat_file import HEADER, MatFileError, read_mat_file
 from impasto.errors import WeightsError
 
-HOSTILE = Path(__file__).parents[3] / "shared" / "cases" / "hostile" / "segv.mat"
+HOSTILE = REPOSITORY.parent / "shared" / "cases" / "hostile" / "segv.mat"
 
 
 def write(contents: dict, *, compressed: bool = False) -> bytes:

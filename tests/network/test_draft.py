@@ -12,7 +12,7 @@ from PIL import Image
 
 import impasto
 from clips import make_pan, write_clip
-from conftest import complaint, synthetic_painting, synthetic_photo
+from conftest import REPOSITORY, complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
@@ -24,7 +24,7 @@ from impasto.record.provenance import read_provenance
 from impasto.video.clip.reading import open_clip
 
 JOB = ["photo.png", "--style", "painting.png", "--quality", "draft"]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 PHOTO, PAINTING = synthetic_photo(160, 120), synthetic_painting(140, 160)
 
 
@@ -246,7 +246,7 @@ def test_a_film_of_drafts():
 
 
 def test_export_takes_it_by_name(monkeypatch):
-    """What export makes of a network, tests/test_export.py knows."""
+    """What export makes of a network, test_export.py shows."""
     given = []
     monkeypatch.setattr(export, "export_graphs", lambda *each, **_: given.extend(each) or [])
     assert main(["export", "draft"]) == 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import impasto
-from conftest import complaint, synthetic_painting, synthetic_photo
+from conftest import REPOSITORY, complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.engine.cache import EngineCache
 from impasto.engine.machine.hardware import Hardware
@@ -22,7 +21,7 @@ from impasto.recipe.recipe import load_recipe
 pytestmark = pytest.mark.usefixtures("in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--size", "48", "--quiet"]
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 SHORT = {"size": 48, "schedule.coarsest": 48, "schedule.total": 1}
 
 

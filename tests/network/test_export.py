@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import complaint, synthetic_painting, synthetic_photo
+from conftest import REPOSITORY, complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.network import export as export_module
 from impasto.network.export import PICTURE, STYLE, CodeGraph, PaintingGraph, quantize_kernels
@@ -95,7 +95,7 @@ def test_existing_graphs_are_kept_without_force(exported, capsys):
         assert f"{place}: {why}" in complaint(capsys)
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "browser"
+PAGE = REPOSITORY / "docs" / "browser"
 MODULES = Path(os.environ.get("IMPASTO_NODE_MODULES") or PAGE / "node_modules")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

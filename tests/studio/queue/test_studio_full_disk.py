@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from conftest import TESTS
 from impasto.errors import ResourceError
 from impasto.studio.problems import make_problem
 from impasto.studio.queue import disk_reserve
@@ -21,8 +22,6 @@ from impasto.studio.queue.disk_reserve import RESERVE_BYTES, DiskReserve
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.queue.job_table import JobTable
 from studios import accepted, inside, post, refused, studio_of, work, worker_of
-
-TESTS = Path(__file__).parents[1]
 
 
 def full() -> sqlite3.OperationalError:

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ pytest.importorskip("fastapi")
 
 from PIL import ExifTags, Image
 
-from conftest import synthetic_photo
+from conftest import REPOSITORY, synthetic_photo
 from impasto.cli.commands.serve_command import build_parser
 from impasto.recipe.recipe import list_recipes
 from studios import PAINTING, PHOTO, accepted, inside, parts, png, post, refused, studio_of
@@ -374,7 +373,7 @@ def test_health(client):
 
 
 def test_the_documentation_asks_for_what_there_is(client):
-    text = (Path(__file__).parents[2] / "docs" / "studio.md").read_text()
+    text = (REPOSITORY / "docs" / "studio.md").read_text()
     paths = client.get("/openapi.json").json()["paths"]
     asked = set(re.findall(r"http://127\.0\.0\.1:8484(/v1/[\w/]+)", text))
     assert len(asked) >= 5

@@ -1,55 +1,17 @@
-"""Snapshots, timelapse, loss plot and progress on streams of made-up steps."""
+"""Snapshots, timelapse and loss plot of made-up steps."""
 
 from __future__ import annotations
 
-import io
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from impasto.cli.reports import progress
-from impasto.engine.step import Step
+from conftest import TESTS
 from impasto.errors import InputError, ResourceError
-from impasto.image.picture import Metadata, Picture
 from impasto.record.loss_plot import LossPlot
 from impasto.record.snapshots import Snapshots
 from impasto.record.timelapse import HOLD, LONGEST_SIDE, Timelapse
-
-SIZES = ((32, 24), (64, 48))
-
-
-def step(iteration: int, steps: int, *, size=(64, 48), scale=1, gray=0.5, **losses) -> Step:
-    """A step whose picture is one shade of gray."""
-    width, height = size
-    picture = torch.full((1, 3, height, width), float(gray))
-    photo = Picture(np.zeros((height, width, 3), np.float32), None, Metadata())
-    return Step(
-        iteration=iteration,
-        total=steps,
-        scale=scale,
-        scales=2,
-        width=width,
-        height=height,
-        losses={"total": 3.0, "content": 1.0, "style": 2.0, "smoothness": 0.0, **losses},
-        elapsed_s=1.0,
-        eta_s=61.4,
-        tile=0,
-        fell_back=False,
-        last=iteration == steps,
-        _image=picture,
-        _photo=photo,
-    )
-
-
-def two_scales(total: int) -> list[Step]:
-    """Half of the steps at a small size, half at the final one, getting brighter."""
-    return [
-        step(i, total, size=SIZES[2 * i > total], scale=int(2 * i > total), gray=i / total)
-        for i in range(1, total + 1)
-    ]
+from steps import SIZES, step, two_scales
 
 
 def shades(path) -> list[int]:
@@ -201,14 +163,13 @@ def test_a_loss_plot_leaves_no_global_state(tmp_path):
 
     script = (
         "import sys; sys.path[:0] = sys.argv[1:2]\n"
-        "from test_cli_records import *; from pathlib import Path\n"
+        "from pathlib import Path; from impasto.record.loss_plot import LossPlot\n"
+        "from steps import step\n"
         "plot = LossPlot(Path(sys.argv[2])); plot.record(step(1, 1)); plot.write()\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )
-    from pathlib import Path
-
     target = tmp_path / "loss.svg"
-    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(target)]
+    command = [sys.executable, "-c", script, str(TESTS), str(target)]
     subprocess.run(command, check=True)
     assert "<svg" in target.read_text()
 
@@ -219,58 +180,3 @@ def test_losses_of_zero_are_drawn_without_complaint(tmp_path):
         plot.record(step(iteration, 3, total=0.0, content=0.0, style=0.0))
     plot.write()
     assert (tmp_path / "loss.png").stat().st_size > 1000
-
-
-# --- progress ----------------------------------------------------------------------------------
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is one."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def shown(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str:
-    with progress.choose_progress(stream, quiet=quiet) as display:
-        for each in steps:
-            display.update(each)
-    return stream.getvalue()
-
-
-def test_a_pipe_gets_a_line_at_each_scale_and_at_the_end():
-    lines = shown(io.StringIO(), two_scales(10)).splitlines()
-    assert [line.split()[0] for line in lines] == ["1/10", "6/10", "10/10"]
-    for word in ("32x24", "total 3", "content 1", "style 2", "1:01 left"):
-        assert word in lines[0]
-    assert "\x1b" not in "".join(lines)
-
-
-def test_a_pipe_gets_a_line_every_few_seconds(monkeypatch):
-    clock = iter(np.arange(1000, 2000, 2.0))  # two seconds a step
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    lines = shown(io.StringIO(), [step(i, 10) for i in range(1, 11)]).splitlines()
-    assert [line.split()[0] for line in lines] == ["1/10", "4/10", "7/10", "10/10"]
-
-
-def test_a_terminal_gets_one_live_line(monkeypatch):
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    text = shown(Terminal(), two_scales(10))
-    assert "\x1b[" in text
-    for word in ("64x48", "10/10", "style 2", "1:01 left"):
-        assert word in text
-
-
-@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
-def test_quiet_shows_nothing(stream):
-    assert shown(stream(), two_scales(10), quiet=True) == ""
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
-)
-def test_time_left_is_readable(seconds, said):
-    assert progress.format_duration(seconds) == said

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ pytest.importorskip("fastapi")
 from PIL import Image
 
 from clips import make_pan, write_clip
+from conftest import REPOSITORY
 from studios import PAINTING, Server, accepted, children, inside, is_alive, post, serving, work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -115,7 +115,7 @@ def test_two_servers_do_not_share_a_folder_and_the_client_of_the_docs_works(tmp_
     with serving(tmp_path / "studio") as first:
         for name in ("photo", "painting"):
             (tmp_path / f"{name}.jpg").write_bytes((pictures / f"{name}.png").read_bytes())
-        text = (Path(__file__).parents[2] / "docs" / "studio.md").read_text()
+        text = (REPOSITORY / "docs" / "studio.md").read_text()
         client = re.search("```python\n(.+?)```", text, re.DOTALL)[1]
         assert len(client.splitlines()) == 10
         client = client.replace("http://127.0.0.1:8484", str(first.client.base_url).rstrip("/"))
