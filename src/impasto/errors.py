@@ -11,13 +11,19 @@ ImpastoError
 
 A run that the user stops is not an error: it writes what it has, and its exit code is 130.
 
-A message is one line that says what is wrong, where, and what would be right. It names options by
-their Python names in backticks, ``ask for a smaller `size```, and never by a flag. Every face shows
-its own name for the option instead, see :meth:`ImpastoError.describe`.
+A message is one line that says what is wrong, where, and what would be right. The class writes it
+from the fields of the error, so that a raise states each thing once::
+
+    InputError("is a folder", where="out.png", expected="the name of a file")
+    out.png: is a folder; expected the name of a file
+
+Options go by their Python names, in the field ``field`` and in backticks within the text, and never
+by a flag. Every interface shows its own name for the option, see :meth:`ImpastoError.describe`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import ClassVar, Self
 
@@ -32,10 +38,13 @@ class ImpastoError(Exception):
 
     Attributes:
         exit_code: of the command line.
-        what: the thing that is wrong, such as ``"the mask"``. None: the message says it.
-        where: the file, layer, table or row that it is in. None: nowhere in particular.
-        limit: the number that was exceeded. None: no limit was.
-        expected: what would be right. None: the message says it.
+        problem: what is wrong, as the rest of a sentence that ``where`` or ``what`` begins.
+        what: the subject of that sentence, such as ``"the mask"``. None: the file or the row in
+            ``where``, or the problem is a sentence of its own.
+        where: the file, table, row or line concerned. None: nowhere in particular.
+        limit: the number that was exceeded, in the unit of the option or field that sets it.
+            None: no limit was.
+        expected: what would be right. None: the problem says it.
         field: the option concerned, by its keyword in Python or its key in a recipe
             (``"max_memory"``, ``"style.scale"``). None: no single option is.
     """
@@ -44,51 +53,54 @@ class ImpastoError(Exception):
 
     def __init__(
         self,
-        message: str = "",
+        problem: str = "",
         *,
         what: str | None = None,
-        where: str | None = None,
+        where: str | os.PathLike[str] | None = None,
         limit: float | None = None,
         expected: str | None = None,
         field: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(problem)
+        self.problem = problem
         self.what = what
-        self.where = where
+        self.where = None if where is None else os.fspath(where)
         self.limit = limit
         self.expected = expected
         self.field = field
 
+    def __str__(self) -> str:
+        return self.describe(lambda field: f"`{field}`")
+
     def describe(self, name_field: Callable[[str], str]) -> str:
-        """Write the message with another name for the option concerned.
+        """Write the message: ``where: what problem; expected ...``.
 
         Args:
-            name_field: gives a face's name for an option, by its Python name.
+            name_field: gives the name of an option in one interface, by its Python name.
 
         Returns:
-            The message, in which the name replaces the option's Python name in backticks. Where
-            the message does not mention the option, the name follows it in parentheses.
+            The message, in which that name replaces the option's Python name in backticks. A
+            message that does not mention the option has the name at its end, in parentheses.
         """
-        message = str(self)
-        if self.field is None:
-            return message
-        mention = f"`{self.field}`"
-        if mention in message:
-            return message.replace(mention, name_field(self.field))
-        if f"{self.field}: " in message:  # as messages about recipes do
-            return message
-        return f"{message} ({name_field(self.field)})"
+        expected = None if self.expected is None else f"expected {self.expected}"
+        text = " ".join(filter(None, (self.what, self.problem)))
+        text = "; ".join(filter(None, (text, expected)))
+        is_named = self.field is None or (self.where or "").endswith(f": {self.field}")
+        if self.field is not None and not is_named:
+            mention, name = f"`{self.field}`", name_field(self.field)
+            text = text.replace(mention, name) if mention in text else f"{text} ({name})"
+        return text if self.where is None else f"{self.where}: {text}"
 
     def copy_with_place(self, place: str) -> Self:
-        """Return the same error with the place before its message, to raise it again.
+        """Return the same error with the place before its own, to raise it again.
 
         Args:
             place: such as ``"table.csv line 2"``.
         """
         return type(self)(
-            f"{place}: {self}",
+            self.problem,
             what=self.what,
-            where=self.where or place,
+            where=place if self.where is None else f"{place}: {self.where}",
             limit=self.limit,
             expected=self.expected,
             field=self.field,

@@ -189,7 +189,7 @@ def test_a_run_must_fit_into_memory_before_it_starts(monkeypatch):
     needed, allowed = map(float, re.findall(r"([\d.]+) GiB", str(caught.value))[::2])
     assert needed > allowed
     for plan in (large.plan, large.run):
-        with pytest.raises(impasto.InputError, match="no painting: at least one"):
+        with pytest.raises(impasto.InputError, match="no painting; expected at least one"):
             plan(PHOTO, [])
 
 
@@ -306,7 +306,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run_clearly(tmp_path, mon
 def test_what_is_missing_is_said():
     photo, paintings = pictures()
     engine = impasto.Stylizer(TINY)
-    with pytest.raises(impasto.InputError, match="no painting: at least one is required"):
+    with pytest.raises(impasto.InputError, match="no painting; expected at least one"):
         engine.run(photo, [])
     weighted = impasto.Stylizer(TINY.with_changes({"style.weights": [1, 2]}))
     with pytest.raises(impasto.InputError, match="1 painting"):

@@ -152,8 +152,8 @@ def test_a_changed_mask_is_another_picture_and_a_copied_one_is_not(capsys):
     [
         ("left-m.png|top-m.png|left-m.png,", "t.csv line 2: 3 masks but 1 painting"),
         (",top-m.png|none", "t.csv line 2: 1 painting but 2 style masks"),
-        ("auto:9,", "t.csv line 2: --mask auto:9: expected 2 to 8 regions"),
-        ("auto,top-m.png", "t.csv line 2: --mask auto: it finds all regions"),
+        ("auto:9,", "t.csv line 2: auto:9: expected 2 to 8 regions (--mask)"),
+        ("auto,top-m.png", "t.csv line 2: auto: finds all regions"),
     ],
 )
 def test_an_invalid_row_is_reported_with_its_line_before_the_start(cells, words, capsys, no_work):

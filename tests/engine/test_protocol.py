@@ -117,7 +117,7 @@ def test_every_kind_of_recipe_has_an_engine():
     assert tuple(entry.kind for entry in list_engines()) == KINDS
     for name in list_recipes():
         assert find_capabilities(impasto.load_recipe(name)) is not None
-    with pytest.raises(RecipeError, match="no engine 'abacus': expected one of optimizer, "):
+    with pytest.raises(RecipeError, match="no engine 'abacus'; expected one of optimizer, "):
         find_engine("abacus")
 
 

@@ -123,7 +123,7 @@ def test_what_is_no_code_is_neither_painted_by_nor_kept(atelier, codes, tmp_path
 
 
 def test_grain_is_a_share(atelier, codes):
-    with pytest.raises(InputError, match=r"grain 1\.5: expected 0 to 1"):
+    with pytest.raises(InputError, match=r"grain 1\.5; expected 0 to 1"):
         atelier.paint(PHOTO, codes[:1], grain=1.5)
 
 

@@ -176,7 +176,7 @@ def _find_place(
         text = ",".join(map(str, region))
         if len(region) != 4 or min(region[2:]) < 1:
             raise InputError(
-                f"invalid region {text}: expected X,Y,WIDTH,HEIGHT with positive sizes"
+                f"invalid region {text}", expected="X,Y,WIDTH,HEIGHT with positive sizes"
             )
         box = Box(*region)
         if not box.is_inside(result.width, result.height):

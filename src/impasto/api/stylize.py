@@ -77,9 +77,9 @@ class Result:
         """
         path = Path(path)
         if is_among(path, self.originals):
-            raise InputError(f"{path}: is an input, and inputs are never replaced")
+            raise InputError("is an input, and inputs are never replaced", where=path)
         if path.is_file() and not overwrite:
-            raise InputError(f"{path}: exists already; overwrite=True replaces it")
+            raise InputError("exists already; overwrite=True replaces it", where=path)
         write_picture(
             self.picture,
             path,

@@ -106,7 +106,7 @@ class BatchPlanner:
             )
         for job in (*plan.jobs, *plan.changed):
             if self._resolve_place(job.output) in inputs:
-                raise InputError(f"{job.output}: is an input; inputs are never overwritten")
+                raise InputError("is an input; inputs are never overwritten", where=job.output)
         return plan
 
     def describe(self, job: BatchJob) -> None:
@@ -174,14 +174,18 @@ class BatchPlanner:
         if not is_same or other.identity != job.identity:
             clash = f"{other.photo} and {job.photo} would both become {job.output}"
             if is_same:
-                raise InputError(f"{clash}: give the rows different outputs", field="output")
+                raise InputError("give the rows different outputs", where=clash, field="output")
             raise InputError(
-                f"{clash}: `full_names` keeps their extensions, or rename one", field="full_names"
+                "`full_names` keeps their extensions, or rename one",
+                where=clash,
+                field="full_names",
             )
         parents = set(map(str, PurePosixPath(name).parents))
         self._folders |= parents
         if name in self._folders or not parents.isdisjoint(self._names):
-            raise InputError(f"{job.output}: would be both a picture and a folder of other outputs")
+            raise InputError(
+                "would be both a picture and a folder of other outputs", where=job.output
+            )
 
     def _sort(self, job: BatchJob, plan: BatchPlan, foreign: list[str]) -> None:
         """Put a job into the part of the plan where it belongs, or its output into ``foreign``."""

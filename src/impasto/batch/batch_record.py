@@ -156,7 +156,7 @@ class BatchRecord:
         if not lock_file(self._file):
             self._file.close()
             raise InputError(
-                f"{self.path}: another batch is using this record; wait until it has ended"
+                "another batch is using this record; wait until it has ended", where=self.path
             )
 
     def _read(self, *, repair: bool) -> None:
@@ -164,7 +164,8 @@ class BatchRecord:
         if line and not _is_header(line):
             self._file.close()
             raise InputError(
-                f"{self.path}: not the record of a batch; choose another `record` file",
+                "not the record of a batch; choose another `record` file",
+                where=self.path,
                 field="record",
             )
         has_header = line.endswith(b"\n")
@@ -186,7 +187,7 @@ class BatchRecord:
     def _translate_error(self, error: OSError) -> ResourceError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if full else error.strerror or str(error)
-        return ResourceError(f"{self.path}: cannot be used as the record ({reason})")
+        return ResourceError(f"cannot be used as the record ({reason})", where=self.path)
 
 
 def _parse_entry(line: dict[str, Any]) -> RecordEntry:

@@ -72,7 +72,7 @@ def _take_command(arguments: list[str]) -> str:
 
         near = difflib.get_close_matches(first, COMMANDS, 1)
         if near:
-            raise InputError(f"{first}: no such file; did you mean the command {near[0]!r}?")
+            raise InputError(f"no such file; did you mean the command {near[0]!r}?", where=first)
     return "stylize"
 
 

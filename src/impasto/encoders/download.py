@@ -44,7 +44,7 @@ def download_weights(source: WeightSource, progress: Progress | None = None) -> 
         ResourceError: the cache folder cannot be written, or the disk is full.
     """
     if source.url is None:
-        raise InputError(f"{source.name} is part of the installation and needs no download")
+        raise InputError("is part of the installation and needs no download", what=source.name)
     target = find_cache_folder() / source.file
     partial = target.with_name(target.name + ".partial")
     try:
@@ -58,17 +58,20 @@ def download_weights(source: WeightSource, progress: Progress | None = None) -> 
             if not digest.startswith(expected):
                 partial.unlink()
                 raise WeightsError(
-                    f"{source.url}: {algorithm} {digest}, expected {expected}; the file was deleted"
+                    f"{algorithm} {digest}, expected {expected}; the file was deleted",
+                    where=source.url,
                 )
         target.with_name(target.name + ".sha256").write_text(sha256 + "\n", "ascii")
         partial.replace(target)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise WeightsError(
-            f"{source.url}: {reason}; the partial file is kept, repeat the command to resume"
+            f"{reason}; the partial file is kept, repeat the command to resume", where=source.url
         ) from None
     except OSError as error:
-        raise ResourceError(f"cannot write {target}: {error.strerror or error}") from None
+        raise ResourceError(
+            f"cannot be written ({error.strerror or error})", where=target
+        ) from None
     partial.with_name(partial.name + ".etag").unlink(missing_ok=True)
     return target
 
@@ -82,7 +85,7 @@ def _fetch(url: str, partial: Path, progress: Progress | None) -> None:
             if attempt == ATTEMPTS:
                 raise
     raise WeightsError(
-        f"{url}: the connection broke off {ATTEMPTS} times; repeat the command to resume"
+        f"the connection broke off {ATTEMPTS} times; repeat the command to resume", where=url
     )
 
 

@@ -40,10 +40,10 @@ def read_parameters(path: Path) -> VggParameters:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise WeightsError(
-            f"{path}: unknown extension; weights are read from {', '.join(sorted(_READERS))}"
+            f"unknown extension; weights are read from {', '.join(sorted(_READERS))}", where=path
         )
     if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
+        raise WeightsError("no such weights file", where=path)
     with _convert_errors(path):
         return reader(path)
 
@@ -63,7 +63,7 @@ def write_parameters(parameters: VggParameters, path: Path) -> None:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise WeightsError(
-            f"{path}: unknown extension; weights are written as {', '.join(sorted(_WRITERS))}"
+            f"unknown extension; weights are written as {', '.join(sorted(_WRITERS))}", where=path
         )
     with replace_atomically(path) as temporary:
         writer(parameters, temporary)
@@ -78,7 +78,7 @@ def _convert_errors(path: Path) -> Iterator[None]:
     except Exception as error:  # each library raises its own types for a damaged file
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise WeightsError(
-            f"{path} cannot be read as {path.suffix} VGG weights: {reason}"
+            f"cannot be read as {path.suffix} weights of VGG ({reason})", where=path
         ) from None
 
 
@@ -86,7 +86,9 @@ def _recognize_network(layers: Layers, path: Path) -> Network:
     for network in BLOCK_DEPTHS:
         if set(layers) == {layer.name for layer in list_convolutions(network)}:
             return network
-    raise WeightsError(f"{path}: {len(layers)} convolution layers; VGG-16 has 13 and VGG-19 has 16")
+    raise WeightsError(
+        f"{len(layers)} convolution layers; VGG-16 has 13 and VGG-19 has 16", where=path
+    )
 
 
 def _assemble(layers: Layers, path: Path, convention: InputConvention) -> VggParameters:
@@ -104,7 +106,7 @@ def _convert_hwio(kernel: Any) -> Tensor:
     """Convert a kernel [3, 3, I, O] to a tensor [O, I, 3, 3]."""
     array = np.asarray(kernel, dtype=np.float32)
     if array.ndim != 4:
-        raise WeightsError(f"a kernel has shape {array.shape}, expected 3 x 3 x inputs x outputs")
+        raise WeightsError(f"a kernel of shape {array.shape}", expected="3 x 3 x inputs x outputs")
     return torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 0, 1)))
 
 
@@ -136,7 +138,7 @@ def _read_torchvision(path: Path) -> VggParameters:
     """Read ``features.N.weight`` and ``.bias``, where N also counts ReLU and pooling layers."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
-        raise WeightsError(f"{path}: expected a dictionary of tensors")
+        raise WeightsError(where=path, expected="a dictionary of tensors")
     numbers = sorted(
         int(key.split(".")[1])
         for key, value in state.items()
@@ -151,7 +153,7 @@ def _read_torchvision(path: Path) -> VggParameters:
             }
             return _assemble(layers, path, TORCHVISION)
     raise WeightsError(
-        f"{path}: {len(numbers)} convolution layers; VGG-16 has 13 and VGG-19 has 16"
+        f"{len(numbers)} convolution layers; VGG-16 has 13 and VGG-19 has 16", where=path
     )
 
 
@@ -175,7 +177,7 @@ def _read_mean_color(file: dict[str, Any]) -> list[float]:
     meta = file.get("meta") or {}
     normalization = meta.get("normalization") or file.get("normalization")
     if normalization is None:
-        raise WeightsError("no normalization.averageImage: the mean color is unknown")
+        raise WeightsError("the mean color is missing", expected="normalization.averageImage")
     mean = np.asarray(normalization["averageImage"], dtype=np.float64)
     return [float(value) for value in mean.reshape(-1, 3).mean(axis=0)]
 
@@ -186,7 +188,7 @@ def _read_safetensors(path: Path) -> VggParameters:
     with safe_open(path, framework="pt") as file:
         about = json.loads((file.metadata() or {}).get("impasto", "null"))
         if about is None:
-            raise WeightsError(f"{path}: no impasto metadata; not written by impasto")
+            raise WeightsError("no impasto metadata; not written by impasto", where=path)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- no iterator
     layers = {
         key.removesuffix(".weight"): (tensors[key], tensors[key.removesuffix("weight") + "bias"])

@@ -69,8 +69,9 @@ def canonicalize_layer(name: str) -> str:
         if 1 <= block <= 5 and 1 <= index <= BLOCK_DEPTHS["vgg19"][block - 1]:
             return f"relu{block}_{index}"
     raise RecipeError(
-        f"VGG has no layer {name!r}: expected relu1_1 to relu5_4 (or conv1_1, block1_conv1); "
-        "blocks 1 and 2 have two layers, the others four"
+        f"VGG has no layer {name!r}",
+        expected="relu1_1 to relu5_4 (or conv1_1, block1_conv1); "
+        "blocks 1 and 2 have two layers, the others four",
     )
 
 
@@ -89,9 +90,11 @@ def select_layers(network: Network, taps: Iterable[str]) -> tuple[Convolution, .
     order = [layer.name for layer in layers]
     missing = names.difference(order)
     if missing:
-        raise RecipeError(f"{network} has no layer {min(missing)}; its layers: {', '.join(order)}")
+        raise RecipeError(
+            f"has no layer {min(missing)}", what=network, expected=f"one of {', '.join(order)}"
+        )
     if not names:
-        raise RecipeError("an encoder needs at least one layer to tap")
+        raise RecipeError("has no layer to tap", what="the encoder", expected="at least one")
     return layers[: 1 + max(order.index(name) for name in names)]
 
 

@@ -79,15 +79,17 @@ def check_shapes(layers: Layers, network: Network, where: str) -> dict[str, tupl
     result = {}
     for layer in list_convolutions(network):
         if layer.name not in layers:
-            raise WeightsError(f"{where}: no weights for {layer.name} of {network}")
+            raise WeightsError(f"no weights for {layer.name} of {network}", where=where)
         weight, bias = (tensor.detach().to(torch.float32) for tensor in layers[layer.name])
         expected = (layer.outputs, layer.inputs, 3, 3)
         if tuple(weight.shape) != expected or tuple(bias.shape) != expected[:1]:
             raise WeightsError(
-                f"{where}: {layer.name} has shapes {tuple(weight.shape)} and {tuple(bias.shape)}, "
-                f"expected {expected} and {expected[:1]}"
+                f"has shapes {tuple(weight.shape)} and {tuple(bias.shape)}",
+                what=layer.name,
+                where=where,
+                expected=f"{expected} and {expected[:1]}",
             )
         if not bool(torch.isfinite(weight).all() and torch.isfinite(bias).all()):
-            raise WeightsError(f"{where}: {layer.name} holds values that are not finite")
+            raise WeightsError("holds values that are not finite", what=layer.name, where=where)
         result[layer.name] = (weight.contiguous(), bias.contiguous())
     return result

@@ -133,8 +133,9 @@ def find_cached_file(source: WeightSource) -> Path | None:
     expected, digest = record.read_text("ascii").strip(), hash_file(path)
     if digest != expected:
         raise WeightsError(
-            f"{path} is damaged: SHA-256 {digest}, expected {expected}; delete it and download "
-            "it again"
+            f"is damaged, with SHA-256 {digest}",
+            where=path,
+            expected=f"{expected}; delete the file and download it again",
         )
     return path
 

@@ -111,8 +111,10 @@ class Encoder(nn.Module):
         """
         if min(image.shape[-2:]) < self.minimum_side:
             raise LimitError(
-                f"a picture of {image.shape[-1]}x{image.shape[-2]} px is too small: "
-                f"{self._plan[-1].name} needs {self.minimum_side} px on the shorter side"
+                f"of {image.shape[-1]}x{image.shape[-2]} px is too small: {self._plan[-1].name} "
+                f"needs {self.minimum_side} px on the shorter side",
+                what="a picture",
+                limit=self.minimum_side,
             )
         x = image if self._order == "rgb" else image.flip(1)
         x = (x * self._gain - self._offset).contiguous(memory_format=torch.channels_last)

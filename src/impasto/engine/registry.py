@@ -59,7 +59,7 @@ def find_engine(kind: str) -> EngineEntry:
         RecipeError: no engine has this name.
     """
     if kind not in _ENTRIES:
-        raise RecipeError(f"no engine {kind!r}: expected one of {', '.join(_ENTRIES)}")
+        raise RecipeError(f"no engine {kind!r}", expected=f"one of {', '.join(_ENTRIES)}")
     return _ENTRIES[kind]
 
 

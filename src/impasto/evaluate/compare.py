@@ -50,8 +50,10 @@ def compare(
     size = (result.width, result.height)
     if min(size) < SHORTEST:
         raise LimitError(
-            f"the result has {result.width}x{result.height} px, too small to measure: at least "
-            f"{SHORTEST} px per side are required"
+            f"of {result.width}x{result.height} px is too small to measure",
+            what="a result",
+            limit=SHORTEST,
+            expected=f"at least {SHORTEST} px per side",
         )
     encoder = encoder or load_reference_encoder()
     return compute_metrics(

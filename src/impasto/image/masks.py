@@ -107,7 +107,9 @@ def select_visible_part(picture: Picture, part: Mask | None = None) -> Mask | No
 
 def _check_visible(mask: Mask) -> Mask:
     if not bool((mask.values > FAINTEST).any()):
-        raise InputError("the painting, or the part of it that is used, is fully transparent")
+        raise InputError(
+            "is fully transparent", what="the painting, or the part of it that is used,"
+        )
     return mask
 
 
@@ -119,6 +121,7 @@ def check_mask(mask: Mask) -> Mask:
     """
     if not bool((mask.values > FAINTEST).any()):
         raise InputError(
-            f"mask {mask.name or 'without a name'}: is black; white marks where the style goes"
+            "is black; white marks where the style goes",
+            where=f"mask {mask.name}" if mask.name else "a mask",
         )
     return mask

@@ -40,8 +40,9 @@ class PrintSize:
         match = _PRINT_SIZE.fullmatch(text.replace(" ", "").lower())
         if match is None or not all(float(n) for n in match.group(1, 4)) or match[2] == "0":
             raise InputError(
-                f"invalid print size {text!r}: expected 60x40cm@300dpi, or 60cm@300dpi for the "
-                "longer side; units are cm, mm and in"
+                f"invalid print size {text!r}",
+                expected="60x40cm@300dpi, or 60cm@300dpi for the "
+                "longer side; units are cm, mm and in",
             )
         first, second, unit, dpi = match.groups()
         sides = sorted(float(side) * _UNITS[unit] for side in (first, second) if side)

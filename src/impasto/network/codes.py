@@ -85,9 +85,11 @@ class Atelier:
                 transparent all over.
         """
         if not scale > 0:
-            raise InputError(f"invalid scale {scale}: expected a number above 0", field="scale")
+            raise InputError(f"invalid scale {scale}", expected="a number above 0", field="scale")
         if not size >= SHORTEST:
-            raise InputError(f"invalid size {size}: expected {SHORTEST} px or more", field="size")
+            raise InputError(
+                f"invalid size {size}", expected=f"{SHORTEST} px or more", field="size"
+            )
         picture = read_picture(painting)
         visible = select_visible_part(picture)
         numbers = measure_code(self._runtime, picture, (size, size), scale, visible)
@@ -124,10 +126,10 @@ class Atelier:
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
         if np.ndim(codes) == 1 and np.size(codes) == NUMBERS:
-            raise InputError("codes: expected a list of codes, such as [code]")
+            raise InputError("codes", expected="a list of codes, such as [code]")
         if len(codes) != 1 and not masks:
             raise InputError(
-                f"{len(codes)} codes without masks: expected one code, or a mask for each"
+                f"{len(codes)} codes without masks", expected="one code, or a mask for each"
             )
         for code in codes:
             _check_code(code)
@@ -136,9 +138,11 @@ class Atelier:
                 "masks cannot be combined with the statistics of another photo (`like`)"
             )
         if not 0 <= grain <= 1:
-            raise InputError(f"invalid grain {grain}: expected 0 to 1")
+            raise InputError(f"invalid grain {grain}", expected="0 to 1")
         if size is not None and not size >= SHORTEST:
-            raise InputError(f"invalid size {size}: expected {SHORTEST} px or more", field="size")
+            raise InputError(
+                f"invalid size {size}", expected=f"{SHORTEST} px or more", field="size"
+            )
         picture, storage = read_picture(photo), Storage(torch.device("cpu"))
         sides = choose_result_size(picture.width, picture.height, size, self._runtime.device)
         regions = Regions.combine(load_recipe("draft"), len(codes), map(read_mask, masks))
@@ -167,7 +171,7 @@ def _project_codes(codes: Sequence[Code]) -> torch.Tensor:
 
 def _check_code(code: Code) -> None:
     if np.shape(code) != (NUMBERS,) or not np.isfinite(code).all():
-        raise InputError(f"invalid style code: expected {NUMBERS} finite numbers")
+        raise InputError("invalid style code", expected=f"{NUMBERS} finite numbers")
 
 
 def _resize_to_tensor(picture: Picture, scale: float) -> torch.Tensor:
@@ -211,9 +215,11 @@ def read_code(path: str | Path, atelier: Atelier) -> Code:
             note = file.metadata() or {}
             code: Code | None = file.get_tensor("code") if note.get("format") == KIND else None
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: holds no style code ({error})") from None
+        raise InputError(f"holds no style code ({error})", where=path) from None
     if code is None or code.shape != (NUMBERS,):
-        raise InputError(f"{path}: holds no style code ({KIND!r} expected)")
+        raise InputError(f"holds no style code ({KIND!r} expected)", where=path)
     if note.get("units") != atelier.units:
-        raise InputError(f"{path}: this code is of a network that measures styles in other units")
+        raise InputError(
+            "this code is of a network that measures styles in other units", where=path
+        )
     return code

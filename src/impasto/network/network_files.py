@@ -180,12 +180,14 @@ def _load_weights(painter: nn.Module, path: Path, kind: str) -> dict[str, Any]:
     try:
         painter.load_state_dict({k: v.float() for k, v in tensors.items() if not k.startswith(OWN)})
     except RuntimeError:
-        raise WeightsError(f"{path}: its layers are not those of {kind}; is it damaged?") from None
+        raise WeightsError(
+            f"its layers are not those of {kind}; is it damaged?", where=path
+        ) from None
     painter.eval().requires_grad_(False)
     try:
         about: dict[str, Any] = json.loads(note.get("about", "{}"))
     except ValueError:
-        raise WeightsError(f"{path}: its note is damaged") from None
+        raise WeightsError("its note is damaged", where=path) from None
     return about
 
 
@@ -202,7 +204,9 @@ def _open_file(path: Path, kind: str = KIND) -> tuple[dict[str, Tensor], dict[st
             note = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise WeightsError(f"{path}: not a safetensors file ({error})") from None
+        raise WeightsError(f"not a safetensors file ({error})", where=path) from None
     if note.get("format") != kind:
-        raise WeightsError(f"{path}: holds {note.get('format', 'something else')!r}, not {kind!r}")
+        raise WeightsError(
+            f"holds {note.get('format', 'something else')!r}, not {kind!r}", where=path
+        )
     return tensors, note

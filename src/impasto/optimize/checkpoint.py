@@ -98,7 +98,7 @@ def load_state(path: Path) -> RunState:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such checkpoint") from None
+        raise InputError("no such checkpoint", where=path) from None
     except Exception:  # torch raises many types for a damaged file
         raise InputError(f"{path} is not an impasto checkpoint, or damaged") from None
     form = data.pop("format", None) if isinstance(data, dict) else None

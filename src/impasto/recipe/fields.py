@@ -149,7 +149,7 @@ def describe_invalid(error: ValidationError, whole: str) -> RecipeError:
     is_table = first["type"] == "value_error" and isinstance(first["input"], dict)
     got = "" if is_table else f" (got {abbreviate(first['input'])})"
     place = f"{whole}: {key}" if key else whole
-    return RecipeError(f"{place}: {message}{got}", field=None if is_unknown else key or None)
+    return RecipeError(f"{message}{got}", where=place, field=None if is_unknown else key or None)
 
 
 def abbreviate(value: object) -> str:

@@ -26,7 +26,9 @@ class LossPlot:
             InputError: another extension.
         """
         if target.suffix.lower() not in (".png", ".svg"):
-            raise InputError(f"{target}: unknown extension; a loss plot is written as .png or .svg")
+            raise InputError(
+                "unknown extension; a loss plot is written as .png or .svg", where=target
+            )
         self._target = target
         self._iterations: list[int] = []
         self._losses: dict[str, list[float]] = {}

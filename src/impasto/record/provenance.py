@@ -170,8 +170,9 @@ def read_provenance(path: Path) -> Provenance:
     text = read_record(path)
     if text is None:
         raise InputError(
-            f"{path}: contains no impasto recipe (it was made by another program, stopped early, "
-            "or saved without its recipe)"
+            "contains no impasto recipe (it was made by another program, stopped early, "
+            "or saved without its recipe)",
+            where=path,
         )
     return parse_provenance(text, path)
 
@@ -210,7 +211,7 @@ def parse_provenance(text: str, path: Path) -> Provenance:
         }
         recipe_text = json.dumps(strip_recipe(data["recipe"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(f"{path}: the impasto record is damaged ({error})") from None
+        raise InputError(f"the impasto record is damaged ({error})", where=path) from None
     return Provenance(recipe=parse_recipe(recipe_text), **entries)
 
 

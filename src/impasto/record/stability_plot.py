@@ -23,7 +23,7 @@ def check_plot_target(target: Path) -> None:
         InputError: neither .png nor .svg.
     """
     if target.suffix.lower() not in (".png", ".svg"):
-        raise InputError(f"{target}: unknown extension; a plot is written as .png or .svg")
+        raise InputError("unknown extension; a plot is written as .png or .svg", where=target)
 
 
 def write_stability_plot(

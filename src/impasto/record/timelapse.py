@@ -39,7 +39,9 @@ class Timelapse:
             InputError: another extension.
         """
         if target.suffix.lower() not in EXTENSIONS:
-            raise InputError(f"{target}: unknown extension; a timelapse is written as .gif or .mp4")
+            raise InputError(
+                "unknown extension; a timelapse is written as .gif or .mp4", where=target
+            )
         self._target = target
         self._frames: list[Image.Image] = []
         self._skipped: Step | None = None

@@ -81,7 +81,7 @@ def find_region_pairs(
     areas, *theirs = [np.bincount(grid.ravel(), minlength=count) / grid.size for grid in grids]
     regions = int((areas >= SMALLEST_REGION).sum())
     if regions < count:
-        raise InputError(f"{name}: the photo has only {regions} such regions; ask for fewer")
+        raise InputError(f"the photo has only {regions} such regions; ask for fewer", where=name)
     order = _order_regions(areas, theirs)
     owners = [place % len(paintings) for place in range(count)]
     names = [f"{name}#{place + 1}" for place in range(count)]

@@ -42,11 +42,11 @@ def cut_rectangle(photo: Picture, box: tuple[int, int, int, int], name: str) -> 
     right, bottom = x + width, y + height
     if min(x, y) < 0 or min(width, height) < 1 or right > photo.width or bottom > photo.height:
         raise InputError(
-            f"{name}: the rectangle is not inside the photo of {photo.width}x{photo.height} px"
+            f"the rectangle is not inside the photo of {photo.width}x{photo.height} px", where=name
         )
     if (width, height) == (photo.width, photo.height):
         raise InputError(
-            f"{name}: the rectangle covers the whole photo; leave a margin around the object"
+            "the rectangle covers the whole photo; leave a margin around the object", where=name
         )
     small = resize_for_masks(photo)
     across, down = small.width / photo.width, small.height / photo.height
@@ -79,7 +79,7 @@ def cut_scribbles(photo: Picture, path: Path) -> Mask:
     outside = opaque & ((scribbles.pixels.max(-1) < 0.2) | ((red > 0.6) & others))
     for strokes, colors in ((inside, "white or green"), (outside, "black or red")):
         if not bool(strokes.any()):
-            raise InputError(f"{name}: no {colors} stroke; strokes of both kinds are required")
+            raise InputError(f"no {colors} stroke; strokes of both kinds are required", where=name)
     within, without = (_reduce(strokes, small) for strokes in (inside, outside))
     labels = np.where(
         _compare_distances(within, without), PROBABLY_INSIDE, PROBABLY_OUTSIDE
@@ -100,7 +100,7 @@ def _cut(photo: Picture, labels: NDArray[np.uint8], name: str) -> Mask:
         cv2.grabCut(levels, labels, NO_RECTANGLE, outer, inner, ROUNDS, cv2.GC_INIT_WITH_MASK)
     except cv2.error as error:
         raise InputError(
-            f"{name}: GrabCut cannot separate inside from outside ({error.err})"
+            f"GrabCut cannot separate inside from outside ({error.err})", where=name
         ) from None
     values = np.isin(labels, (INSIDE, PROBABLY_INSIDE)).astype(np.float32)
     return check_mask(soften_edges(values, photo, name))

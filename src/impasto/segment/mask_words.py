@@ -58,17 +58,18 @@ def expand_auto(
     word = words[0]
     if len(masks) > 1 or style_masks:
         raise InputError(
-            f"`masks` {word}: it finds all regions of the photo and the paintings, and cannot be "
-            "combined with other masks",
+            "finds all regions of the photo and the paintings, and cannot be combined with other "
+            "masks",
+            where=word,
             field="masks",
         )
     count = int(word.partition(":")[2] or max(DEFAULT_REGIONS, len(paintings)))
     if not 2 <= count <= MOST_REGIONS:
-        raise InputError(f"`masks` {word}: expected 2 to {MOST_REGIONS} regions", field="masks")
+        raise InputError(where=word, expected=f"2 to {MOST_REGIONS} regions", field="masks")
     if count < len(paintings):
         raise InputError(
-            f"`masks` {word}: expected at least one region for each of the {len(paintings)} "
-            "paintings",
+            where=word,
+            expected=f"at least one region for each of the {len(paintings)} paintings",
             field="masks",
         )
     regions: list[Any] = [f"auto:{count}#{place + 1}" for place in range(count)]
@@ -120,15 +121,15 @@ def check_mask_word(word: str, paintings: int) -> None:
     elif word in ("salient", "person", "face"):
         return
     elif kind == "rect" and not _RECTANGLE.fullmatch(rest):
-        raise InputError(f"`masks` {word}: expected rect:X,Y,WIDTH,HEIGHT in pixels", field="masks")
+        raise InputError(where=word, expected="rect:X,Y,WIDTH,HEIGHT in pixels", field="masks")
     elif kind == "scribble" and not rest:
         raise InputError(
-            "`masks` scribble: expected scribble:FILE with a picture of strokes", field="masks"
+            where=word, expected="scribble:FILE with a picture of strokes", field="masks"
         )
     elif kind not in ("rect", "scribble"):
-        raise InputError(f"`masks` {word}: {kind} takes no options after a colon", field="masks")
+        raise InputError(f"{kind} takes no options after a colon", where=word, field="masks")
     elif find_spec("cv2") is None:
-        raise InputError(f"{word}: an extra package is required: pip install 'impasto[masks]'")
+        raise InputError("an extra package is required: pip install 'impasto[masks]'", where=word)
 
 
 def check_network_present(word: str) -> None:
@@ -151,8 +152,11 @@ def _parse_region(word: str, paintings: int) -> tuple[int, int]:
     least = max(2, paintings)
     if not (0 < place <= count and least <= count <= MOST_REGIONS):
         raise InputError(
-            f"{word}: invalid region; expected auto:COUNT#PLACE with COUNT from {least} to "
-            f"{MOST_REGIONS}, such as auto:{max(DEFAULT_REGIONS, least)}#1"
+            "invalid region",
+            where=word,
+            expected=f"auto:COUNT#PLACE with COUNT from {least} to {MOST_REGIONS}, such as "
+            f"auto:{max(DEFAULT_REGIONS, least)}#1",
+            field="masks",
         )
     return count, place
 
@@ -209,7 +213,7 @@ class MaskFinder:
             InputError: the word does not stand for a region.
         """
         if not word.startswith("auto"):
-            raise InputError(f"`style_masks` {word}: expected a file or none", field="style_masks")
+            raise InputError(where=word, expected="a file or none", field="style_masks")
         place, pairs = self._find_region(word)
         return pairs.painting[place]
 

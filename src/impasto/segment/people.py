@@ -45,7 +45,7 @@ def find_people(photo: Picture, name: str) -> Mask:
     pixels = small.resize(PERSON_SIDE, PERSON_SIDE).pixels
     (answer,) = run_tflite(model, torch.from_numpy(np.array(pixels.transpose(2, 0, 1)))[None])
     if float((answer > 0.5).float().mean()) < SMALLEST_PERSON:
-        raise InputError(f"`masks` {name}: no person was found in this photo", field="masks")
+        raise InputError("no person was found in this photo", where=name, field="masks")
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)
     return check_mask(soften_edges(large[0, 0].numpy(), small, name))
@@ -72,7 +72,7 @@ def find_faces(photo: Picture, name: str) -> Mask:
         sides = WIDER * box_width * FACE_SIDE / width, HIGHER * box_height * FACE_SIDE / height
         values[_draw_oval(values.shape, middle, sides)] = 1
     if not values.any():
-        raise InputError(f"`masks` {name}: no face was found in this photo", field="masks")
+        raise InputError("no face was found in this photo", where=name, field="masks")
     return check_mask(soften_edges(values, small, name))
 
 

@@ -39,7 +39,7 @@ def find_salient_object(photo: Picture, name: str) -> Mask:
     mean, deviation = (torch.tensor(each)[:, None, None] for each in (MEAN, DEVIATION))
     answer = run_onnx(graph, ((levels - mean) / deviation)[None])
     if float(answer.max()) < LOWEST_PEAK:
-        raise InputError(f"`masks` {name}: no object stands out in this photo", field="masks")
+        raise InputError("no object stands out in this photo", where=name, field="masks")
     answer = (answer - answer.min()) / (answer.max() - answer.min())
     size = (small.height, small.width)
     large = F.interpolate(answer, size, mode="bilinear", align_corners=False)

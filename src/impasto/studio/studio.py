@@ -53,7 +53,7 @@ class Studio:
             self.queue = JobQueue(self.folder.table)
         except sqlite3.Error as error:
             self._lock.close()
-            raise ResourceError(f"{self.folder.table}: cannot be opened ({error})") from None
+            raise ResourceError(f"cannot be opened ({error})", where=self.folder.table) from None
         except BaseException:
             self._lock.close()
             raise

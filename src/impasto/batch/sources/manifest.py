@@ -72,17 +72,17 @@ def read_rows(source: str) -> Iterator[ManifestRow]:
     try:
         text = places.read(source).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{source}: not UTF-8 text") from None
+        raise InputError("not UTF-8 text", where=source) from None
     parse = _parse_csv if source.lower().endswith(".csv") else _parse_json
     for line, cells in parse(text, source):
         where = f"{source} line {line}"
         values = {key: value for key, value in cells.items() if value not in (None, "", [])}
         photo, output = values.pop("photo", None), values.pop("output", None)
         if not isinstance(photo, str):
-            raise InputError(f"{where}: the row has no photo; photo must be a path or URL")
+            raise InputError("the row has no photo; photo must be a path or URL", where=where)
         if "recipe" in values and "quality" in values:
             raise InputError(
-                f"{where}: recipe and quality both choose a recipe; remove one of them"
+                "recipe and quality both choose a recipe; remove one of them", where=where
             )
         yield ManifestRow(
             where=where,
@@ -105,21 +105,21 @@ def _parse_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
         names = [each.strip() for each in next(reader, [])]
         if "photo" not in names:
             raise InputError(
-                f"{source}: expected the names of the columns in the first line, including photo"
+                where=source, expected="the names of the columns in the first line, including photo"
             )
         if len(set(names)) < len(names):
-            raise InputError(f"{source}: two columns have the same name")
+            raise InputError("two columns have the same name", where=source)
         for cells in filter(None, reader):
             where = f"{source} line {reader.line_num}"
             if len(cells) > len(names):
-                raise InputError(f"{where}: has more cells than the table has columns")
+                raise InputError("has more cells than the table has columns", where=where)
             row = zip(names, (cell.strip() for cell in cells), strict=False)
             yield (
                 reader.line_num,
                 {name: _parse_cell(name, cell, where) for name, cell in row if cell},
             )
     except csv.Error as error:
-        raise InputError(f"{source} line {reader.line_num}: {error}") from None
+        raise InputError(str(error), where=f"{source} line {reader.line_num}") from None
 
 
 def _parse_cell(name: str, text: str, where: str) -> Any:
@@ -142,9 +142,11 @@ def _parse_json(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{source} line {number}: not JSON ({error})") from None
+            raise InputError(f"not JSON ({error})", where=f"{source} line {number}") from None
         if not isinstance(row, dict):
-            raise InputError(f'{source} line {number}: expected an object such as {{"photo": ...}}')
+            raise InputError(
+                where=f"{source} line {number}", expected='an object such as {"photo": ...}'
+            )
         yield number, row
 
 
@@ -152,7 +154,7 @@ def _read_list(values: dict[str, Any], name: str, where: str) -> list[str]:
     value = values.pop(name, [])
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(each, str) for each in items):
-        raise InputError(f"{where}: {name} must be a path or a list of paths")
+        raise InputError(f"{name} must be a path or a list of paths", where=where)
     return items
 
 
@@ -178,16 +180,16 @@ def _check_recipe(value: Any, folder: str, where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InputError(f"{where}: recipe must be the name or the file of a recipe")
+        raise InputError("recipe must be the name or the file of a recipe", where=where)
     return _resolve_path(folder, value) if value.endswith(".toml") else value
 
 
 def _check_output(value: Any, where: str) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise InputError(f"{where}: output must be a path below the output folder")
+        raise InputError("output must be a path below the output folder", where=where)
     path = PurePosixPath(value.replace(os.sep, "/"))
     if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
-        raise InputError(f"{where}: output {value!r} is not a path below the output folder")
+        raise InputError(f"output {value!r} is not a path below the output folder", where=where)
     return str(path)
 
 

@@ -87,12 +87,12 @@ def find_photos(
     elif any(c in source for c in WILDCARDS):
         matches = sorted(each for each in glob.iglob(source, recursive=True))  # noqa: PTH207
         if not matches:
-            raise InputError(f"{source}: no file matches")
+            raise InputError("no file matches", where=source)
         for each in matches:
             if os.path.isfile(each) and _is_picture(each, report):  # noqa: PTH113
                 yield FoundPhoto(each, _choose_place(each, root))
     else:
-        raise InputError(f"{source}: no such file or folder")
+        raise InputError("no such file or folder", where=source)
 
 
 def _search_folder(folder: Path, skip: str, report: SearchReport) -> Iterator[FoundPhoto]:
@@ -126,7 +126,7 @@ def _search_store(source: str, report: SearchReport) -> Iterator[FoundPhoto]:
         if _is_picture(each.name, report):
             yield FoundPhoto(each.url, each.name, each.stamp)
     if is_empty:
-        raise InputError(f"{source}: no such file or folder")
+        raise InputError("no such file or folder", where=source)
 
 
 def _is_picture(path: str, report: SearchReport) -> bool:

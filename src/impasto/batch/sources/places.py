@@ -56,16 +56,16 @@ def read(place: str, limits: Limits | None = None) -> bytes:
         with open(place, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{place}: is not a regular file")
+                raise ImageError("is not a regular file", where=place)
             limits.check_bytes(status.st_size, place)
             return file.read(limits.max_bytes + 1)
     except FileNotFoundError:
-        raise ImageError(f"{place}: no such file") from None
+        raise ImageError("no such file", where=place) from None
     except IsADirectoryError:
-        raise ImageError(f"{place}: is a folder; expected a picture") from None
+        raise ImageError("is a folder", where=place, expected="a picture") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"{place}: cannot be read ({reason})") from None
+        raise ImageError(f"cannot be read ({reason})", where=place) from None
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -88,7 +88,7 @@ def write(place: str, data: bytes) -> None:
             system.makedirs(system._parent(path), exist_ok=True)
             system.pipe_file(path, data)
     except Exception as error:  # every store has exceptions of its own
-        raise ResourceError(f"{place}: cannot be written ({_shorten_error(error)})") from None
+        raise ResourceError(f"cannot be written ({_shorten_error(error)})", where=place) from None
 
 
 def read_stamp(place: str) -> str | None:
@@ -154,7 +154,7 @@ def list_files(folder: str) -> Iterator[ListedFile]:
     except FileNotFoundError:
         return
     except Exception as error:  # every store has exceptions of its own
-        raise InputError(f"{folder}: cannot be listed ({_shorten_error(error)})") from None
+        raise InputError(f"cannot be listed ({_shorten_error(error)})", where=folder) from None
 
 
 def _read_info(url: str) -> dict[str, Any] | None:
@@ -182,9 +182,9 @@ def _read_url(place: str, limits: Limits) -> bytes:
     except ImpastoError:
         raise
     except FileNotFoundError:
-        raise ImageError(f"{place}: no such file") from None
+        raise ImageError("no such file", where=place) from None
     except Exception as error:  # every store has exceptions of its own
-        raise ImageError(f"{place}: cannot be read ({_shorten_error(error)})") from None
+        raise ImageError(f"cannot be read ({_shorten_error(error)})", where=place) from None
     return data
 
 
@@ -192,11 +192,11 @@ def _find_store(place: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise InputError(f"{place}: URLs need fsspec: pip install 'impasto[ray]'") from None
+        raise InputError("URLs need fsspec: pip install 'impasto[ray]'", where=place) from None
     try:
         system, path = url_to_fs(place)
     except (ImportError, ValueError) as error:
-        raise InputError(f"{place}: {_shorten_error(error)}") from None
+        raise InputError(_shorten_error(error), where=place) from None
     return system, str(path)
 
 

@@ -255,17 +255,19 @@ def _check(options: argparse.Namespace) -> None:
         return
     output = Path(options.output)
     if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file, but the results need a folder")
+        raise InputError("is a file, but the results need a folder", where=output)
     for source in options.source:
         if output.is_dir() and Path(source).is_dir() and output.samefile(source):
-            raise InputError(f"{output}: is also a source; choose another folder for the results")
+            raise InputError(
+                "is also a source; choose another folder for the results", where=output
+            )
         if options.watch and not (places.is_url(source) or Path(source).is_dir()):
-            raise InputError(f"{source}: --watch requires a folder")
+            raise InputError("--watch requires a folder", where=source)
     if options.dry_run:
         return
     make_folder(output)
     if not os.access(output, os.W_OK):
-        raise ResourceError(f"{output}: the folder cannot be written")
+        raise ResourceError("the folder cannot be written", where=output)
 
 
 def _record_path(options: argparse.Namespace) -> Path:

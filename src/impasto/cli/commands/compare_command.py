@@ -114,8 +114,9 @@ def _align_frames(
     for path, (width, height) in sizes.items():
         if (width, height) != size:
             raise InputError(
-                f"{path}: has {width}x{height} px and the first film {size[0]}x{size[1]}, but "
-                "films are only compared at the same size"
+                f"has {width}x{height} px and the first film {size[0]}x{size[1]}, but "
+                "films are only compared at the same size",
+                where=path,
             )
     iterators = [clip.read_frames(), *(film.read_frames() for film in films.values())]
     for index, frames in enumerate(zip_longest(*iterators)):
@@ -124,8 +125,9 @@ def _align_frames(
             if (frame is None) != (source is None):
                 other = "fewer" if frame is None else "more"
                 raise InputError(
-                    f"{path}: has {other} frames than the clip {name}, about {index}; films made "
-                    "with --range or --every cannot be compared"
+                    f"has {other} frames than the clip {name}, about {index}; films made "
+                    "with --range or --every cannot be compared",
+                    where=path,
                 )
         photo, *pictures = [levels_to_floats(resize_frame(frame, size)) for frame in frames]
         yield photo, dict(zip(films, pictures, strict=True))

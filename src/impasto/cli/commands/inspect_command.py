@@ -84,6 +84,6 @@ def _check_folder(folder: Path, inputs: list[Path], *, overwrite: bool) -> None:
         if folder.is_dir():
             check_targets(list_inspection_files(folder), inputs, overwrite=overwrite)
         elif folder.exists():
-            raise InputError(f"{folder}: is a file, but the page needs a folder")
+            raise InputError("is a file, but the page needs a folder", where=folder)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be used as a folder ({error.strerror})") from None
+        raise InputError(f"cannot be used as a folder ({error.strerror})", where=folder) from None

@@ -47,9 +47,9 @@ def run(argv: list[str]) -> int:
     from impasto.segment.mask_words import find_masks, get_mask_file, is_mask_word
 
     if not is_mask_word(options.kind):
-        raise InputError(f"{options.kind}: unknown kind of mask; see `impasto mask --help`")
+        raise InputError("unknown kind of mask; see `impasto mask --help`", where=options.kind)
     if options.kind.startswith("auto") and not options.style:
-        raise InputError(f"{options.kind}: requires --style PAINTING")
+        raise InputError("requires --style PAINTING", where=options.kind)
     output, scribbles = Path(options.output), get_mask_file(options.kind)
     choose_format(output, 8)
     inputs = [Path(each) for each in (options.photo, *options.style, scribbles) if each]

@@ -225,7 +225,7 @@ def build_settings(options: argparse.Namespace) -> StudioSettings:
 
         token = secrets.token_urlsafe(24)
     if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
-        raise InputError("--token: expected at least 8 printable ASCII characters")
+        raise InputError("--token", expected="at least 8 printable ASCII characters")
     hosts = [*LOOPBACK, *(name.lower() for name in options.allow_host)]
     if not is_local:
         hosts += [options.host.lower(), socket.gethostname().lower(), "*"]

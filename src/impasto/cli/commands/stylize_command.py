@@ -135,7 +135,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     from impasto.record.snapshots import PATTERN
 
     if output is not None and os.path.isdir(output):  # noqa: PTH112 -- never raises
-        raise InputError(f"{output}: is a folder, give the name of a file in it")
+        raise InputError("is a folder, give the name of a file in it", where=output)
     if output is not None:
         choose_format(output, options.depth)
     if "-" in options.style:
@@ -155,7 +155,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
         overwrite = options.force or resume is not None
         check_snapshots(Path(options.snapshots), PATTERN, inputs, overwrite=overwrite)
     if resume is not None and not os.path.exists(resume):  # noqa: PTH110 -- never raises
-        raise InputError(f"{resume}: no such checkpoint")
+        raise InputError("no such checkpoint", where=resume)
     if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
         raise WeightsError(f"no weights file {options.weights}")
 

@@ -320,7 +320,7 @@ def _make_session(options: argparse.Namespace) -> Any:
         paintings = tuple(options.styles)
         missing = [path for path in paintings if not path.is_file()]
         if missing:
-            raise InputError(f"{missing[0]}: no such painting")
+            raise InputError("no such painting", where=missing[0])
     base = None if begin is None else network_file(begin)
     for folder in (options.photos, paintings):
         if isinstance(folder, Path) and work.resolve().is_relative_to(folder.resolve()):
@@ -346,7 +346,7 @@ def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bo
     from impasto.recipe.recipe import NETWORK_SUFFIX
 
     if output.suffix != NETWORK_SUFFIX:
-        raise InputError(f"{output}: the name of a network's file must end in {NETWORK_SUFFIX}")
+        raise InputError(f"the name of a network's file must end in {NETWORK_SUFFIX}", where=output)
     check_targets([output], inputs, overwrite=overwrite or is_own_output(work, output))
 
 

@@ -276,7 +276,7 @@ def _check_live(options: argparse.Namespace) -> None:
     wrong += ["--passes 2"] * (options.passes == 2) + ["--every"] * (options.every > 1)
     if wrong:
         raise InputError(
-            f"{', '.join(wrong)}: cannot be combined with --live, which stores nothing"
+            "cannot be combined with --live, which stores nothing", where=", ".join(wrong)
         )
 
 

@@ -114,7 +114,7 @@ def _convert(source: str, target: Path, *, force: bool) -> int:
     from impasto.errors import InputError
 
     if target.exists() and not force:
-        raise InputError(f"{target}: exists already; --force replaces it")
+        raise InputError("exists already; --force replaces it", where=target)
     parameters = load_parameters("vgg19") if source == "wheel" else read_parameters(Path(source))
     write_parameters(parameters, target)
     say(f"{target}: {parameters.network} from {parameters.origin}")

@@ -119,8 +119,9 @@ class InputSearch:
         if given is None and engine.file is not None:
             if named is None:
                 raise InputError(
-                    f"{self._picture}: its record has no hash of the network: give the file of the "
-                    "network with --network"
+                    "its record has no hash of the network: give the file of the "
+                    "network with --network",
+                    where=self._picture,
                 )
             file = str(self._find_by_name(named[0], "--network"))
         found = identify_network(engine.model_copy(update={"file": file}))
@@ -161,7 +162,7 @@ class InputSearch:
         remedy = f"give its path with {flag}" if flag else "put it there"
         links = (os.path.islink(folder / name) for folder in folders)  # noqa: PTH114 -- never raises
         if name and any(links):
-            raise InputError(f"{name}: is a link to a file outside its folder: {remedy}")
+            raise InputError(f"is a link to a file outside its folder: {remedy}", where=name)
         raise InputError(
             f"{name or 'an input without a file name'} is neither next to {self._picture} nor in "
             f"the current folder: {remedy}"

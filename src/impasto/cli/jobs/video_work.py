@@ -166,7 +166,7 @@ def _check_output(film: FilmRequest, work: FrameStore) -> None:
     if not may_replace and NUMBER_PATTERN.search(output.name):
         existing = find_numbered_files(str(output))
         if existing:
-            raise InputError(f"{existing[min(existing)]}: exists already; --force replaces it")
+            raise InputError("exists already; --force replaces it", where=existing[min(existing)])
 
 
 def _name_first_file(output: Path) -> Path:

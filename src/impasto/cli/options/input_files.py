@@ -62,7 +62,8 @@ def expand_network_styles(
         options.style = [*own.values()]
     elif own:
         raise InputError(
-            f"{network}: this network has several styles, choose one: --style {' or '.join(own)}"
+            f"this network has several styles, choose one: --style {' or '.join(own)}",
+            where=network,
         )
     elif needed:
         raise InputError("no painting given: use --style PAINTING")

@@ -36,7 +36,7 @@ def choose_output(options: argparse.Namespace) -> Path | None:
     if options.output is not None:
         return Path(options.output)
     if os.path.isdir(options.photo):  # noqa: PTH112 -- never raises
-        raise InputError(f"{options.photo}: is a folder, not a picture")
+        raise InputError("is a folder, not a picture", where=options.photo)
     if options.photo == "-":
         raise InputError("a photo from standard input requires -o OUT")
     return make_output_name(Path(options.photo), list(dict.fromkeys(options.style)))
@@ -64,13 +64,13 @@ def check_targets(
     for place, target in enumerate(targets):
         try:
             if is_among(target, inputs):
-                raise InputError(f"{target}: is an input, and inputs are never replaced")
+                raise InputError("is an input, and inputs are never replaced", where=target)
             ours = continued is not None and is_same_file(target, continued)
             check_target(target, overwrite=overwrite or ours)
         except OSError as error:
-            raise InputError(f"{target}: cannot be written ({error.strerror})") from None
+            raise InputError(f"cannot be written ({error.strerror})", where=target) from None
         if is_among(target, targets[:place]):
-            raise InputError(f"{target}: is named twice; every output needs its own name")
+            raise InputError("is named twice; every output needs its own name", where=target)
 
 
 def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overwrite: bool) -> None:
@@ -81,18 +81,20 @@ def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overw
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise ResourceError(f"{folder}: is a file, but snapshots need a folder")
+            raise ResourceError("is a file, but snapshots need a folder", where=folder)
         there = list(folder.glob(pattern))
     except OSError as error:
-        raise InputError(f"{folder}: cannot be a folder for snapshots ({error.strerror})") from None
+        raise InputError(
+            f"cannot be a folder for snapshots ({error.strerror})", where=folder
+        ) from None
     for path in inputs:
         if is_among(path, there):
             raise InputError(
-                f"{folder}: contains the input {path.name}, which a snapshot might replace"
+                f"contains the input {path.name}, which a snapshot might replace", where=folder
             )
     if there and not overwrite:
         raise InputError(
-            f"{folder}: already contains snapshots ({there[0].name}); --force replaces them"
+            f"already contains snapshots ({there[0].name}); --force replaces them", where=folder
         )
 
 
@@ -105,6 +107,6 @@ def check_no_run_in(checkpoint: Path) -> None:
     # torch saves zip files. Unlike the methods of pathlib, neither function raises.
     if os.path.isfile(checkpoint) and zipfile.is_zipfile(checkpoint):  # noqa: PTH113
         raise InputError(
-            f"{checkpoint}: already contains a run; --resume {checkpoint} continues it, "
-            "--force starts a new one"
+            f"already contains a run; --resume {checkpoint} continues it, --force starts a new one",
+            where=checkpoint,
         )

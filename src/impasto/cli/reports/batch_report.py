@@ -74,7 +74,7 @@ class BatchReport:
                 self._say("watching for photos; Ctrl-C stops")
                 return
             others = f" ({self.met.others} other files)" if self.met.others else ""
-            raise InputError(f"{', '.join(self._options.source)}: no pictures found{others}")
+            raise InputError(f"no pictures found{others}", where=", ".join(self._options.source))
         extra = [
             f"{count} {what}"
             for count, what in (
@@ -115,8 +115,9 @@ class BatchReport:
             room = f" of {free / MIB:,.0f} MiB free"
             if needed > free:
                 raise ResourceError(
-                    f"{self._options.output}: the results need about {needed / MIB:,.0f} MiB, but "
-                    f"only {free / MIB:,.0f} MiB are free; --limit N makes fewer"
+                    f"the results need about {needed / MIB:,.0f} MiB, but "
+                    f"only {free / MIB:,.0f} MiB are free; --limit N makes fewer",
+                    where=self._options.output,
                 )
         self._say(
             f"about {format_duration(seconds)} {with_workers}, and {needed / MIB:,.1f} MiB{room}"

@@ -103,7 +103,7 @@ def resolve_device(name: str) -> torch.device:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise InputError(
-            f"no device {name!r}: expected auto, cpu, cuda, cuda:N or mps", field="device"
+            f"no device {name!r}", expected="auto, cpu, cuda, cuda:N or mps", field="device"
         )
     counts = {
         "cpu": 1,

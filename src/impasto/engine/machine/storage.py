@@ -95,5 +95,5 @@ def _map_unnamed_file(folder: Path, size: int) -> mmap.mmap:
             return mmap.mmap(file.fileno(), size)
     except OSError as error:
         raise ResourceError(
-            f"{folder}: no room for {size / 2**30:.1f} GiB of the run's state: {error.strerror}"
+            f"no room for {size / 2**30:.1f} GiB of the run's state: {error.strerror}", where=folder
         ) from None

@@ -57,7 +57,7 @@ def _transform(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Im
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if converted is None:
-        raise ImageError("the color profile cannot be applied")
+        raise ImageError("cannot be applied", what="the color profile")
     return converted
 
 

@@ -88,7 +88,7 @@ def report_write_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         reason = "the disk is full" if is_full else error.strerror or str(error)
-        raise ResourceError(f"{target}: cannot be written ({reason})") from None
+        raise ResourceError(f"cannot be written ({reason})", where=target) from None
 
 
 def write_atomically(target: Path, data: bytes) -> None:
@@ -110,9 +110,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise ResourceError(f"{folder}: is a file; expected a folder") from None
+        raise ResourceError("is a file", where=folder, expected="a folder") from None
     except OSError as error:
-        raise ResourceError(f"{folder}: cannot be created ({error.strerror})") from None
+        raise ResourceError(f"cannot be created ({error.strerror})", where=folder) from None
 
 
 def lock_file(file: IO[bytes]) -> bool:

@@ -82,7 +82,7 @@ def read_picture(
         limits.check_bytes(len(data), "the stream")
         return _read_bytes(data, "the stream", limits, say)
     raise InputError(
-        f"a {type(source).__name__} is not an image; expected a path, bytes or an array"
+        f"a {type(source).__name__} is not an image", expected="a path, bytes or an array"
     )
 
 
@@ -96,7 +96,7 @@ def read_paintings(sources: Any) -> list[Picture]:
     is_list = isinstance(sources, list | tuple)
     paintings = [read_picture(each) for each in (sources if is_list else [sources])]
     if not paintings:
-        raise InputError("no painting: at least one is required")
+        raise InputError("no painting", expected="at least one")
     return paintings
 
 
@@ -107,16 +107,16 @@ def _ignore(_: str) -> None:
 def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
     try:
         if path.is_dir():
-            raise ImageError(f"{path}: is a folder; expected a picture")
+            raise ImageError("is a folder", where=path, expected="a picture")
         if path.exists() and not path.is_file():
-            raise ImageError(f"{path}: is not a regular file")
+            raise ImageError("is not a regular file", where=path)
         limits.check_bytes(path.stat().st_size, str(path))
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ImageError(f"{path}: no such file") from None
+        raise ImageError("no such file", where=path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ImageError(f"{path}: cannot be read ({reason})") from None
+        raise ImageError(f"cannot be read ({reason})", where=path) from None
     kind = sniff_format(data[:HEAD], str(path))
     suffix = path.suffix.lower()
     if (
@@ -172,18 +172,18 @@ def _convert_errors(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # limits and notices of this module cover them
             yield
     except (ImageError, LimitError) as error:
-        raise (error if name in str(error) else error.copy_with_place(name)) from None
+        raise (error.copy_with_place(name) if error.where is None else error) from None
     except Image.DecompressionBombError as error:
         match = re.search(r"\((\d+) pixels\)", str(error))
         pixels = f"{int(match[1]) / 1e6:.0f} megapixels" if match else "too many pixels"
-        raise LimitError(f"{name}: {pixels}, over the limit for decoding") from None
+        raise LimitError(f"{pixels}, over the limit for decoding", where=name) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: damaged, or of a kind that is not supported") from None
+        raise ImageError("damaged, or of a kind that is not supported", where=name) from None
     except MemoryError:
-        raise LimitError(f"{name}: not enough memory to decode it") from None
+        raise LimitError("not enough memory to decode it", where=name) from None
     except Exception as error:  # Pillow's plugins raise many types for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise ImageError(f"{name}: damaged or not readable ({reason})") from None
+        raise ImageError(f"damaged or not readable ({reason})", where=name) from None
 
 
 def _enable_heif(name: str) -> None:
@@ -191,7 +191,7 @@ def _enable_heif(name: str) -> None:
         import pillow_heif
     except ImportError:
         raise ImageError(
-            f"{name}: HEIC requires an extra package: pip install 'impasto[heic]'"
+            "HEIC requires an extra package: pip install 'impasto[heic]'", where=name
         ) from None
     pillow_heif.register_heif_opener()
 
@@ -288,7 +288,9 @@ def _convert_tensor(tensor: Any) -> NDArray[Any]:
         array = array[0]
     if array.ndim != 3:
         raise InputError(
-            f"the tensor has shape {tuple(array.shape)}; expected [C, H, W] or [1, C, H, W]"
+            f"has shape {tuple(array.shape)}",
+            what="the tensor",
+            expected="[C, H, W] or [1, C, H, W]",
         )
     return array.transpose(1, 2, 0)
 
@@ -297,7 +299,9 @@ def _convert_array(array: NDArray[Any], name: str, limits: Limits) -> Picture:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or not 1 <= array.shape[2] <= 4:
-        raise InputError(f"{name} has shape {array.shape}; expected [H, W] or [H, W, 1 to 4]")
+        raise InputError(
+            f"has shape {array.shape}", where=name, expected="[H, W] or [H, W, 1 to 4]"
+        )
     limits.check_size(array.shape[1], array.shape[0], name)
     with _convert_errors(name):
         depth = {1: 8, 2: 16}.get(array.dtype.itemsize, 32)

@@ -24,7 +24,8 @@ OVERSHOOT = 0.5
 _READ_DEEP = (0, 1, 2)
 """Photometric interpretations of TIFF that are read here: inverted gray, gray and RGB."""
 _DNG_VERSION = 50_706
-_RAW = "is a raw camera file; convert it to TIFF or PNG first"
+_RAW = "is a raw camera file"
+_DEVELOPED = "a picture developed from it, as TIFF or PNG"
 _GRAY, _RGB, _GRAY_AND_ALPHA, _RGBA = 0, 2, 4, 6
 """PNG's color types."""
 _FILTER_UP = 2
@@ -94,18 +95,18 @@ def read_deep_tiff(data: bytes, check: Callable[[int, int], None]) -> Array | No
     import tifffile
 
     if data[8:10] == b"CR":  # Canon's raw format
-        raise ImageError(_RAW)
+        raise ImageError(_RAW, expected=_DEVELOPED)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages.first
             if _DNG_VERSION in page.tags or page.is_reduced:
-                raise ImageError(_RAW)
+                raise ImageError(_RAW, expected=_DEVELOPED)
             if page.dtype is None or page.dtype.itemsize == 1:
                 return None
             if int(page.photometric) not in _READ_DEEP:
                 if int(page.planarconfig) != 1:  # Pillow would mix the planes up
                     raise ImageError(
-                        "its inks are in separate planes; save it interleaved, or as RGB"
+                        "stores its inks in separate planes", expected="interleaved inks, or RGB"
                     )
                 return None
             check(page.imagewidth, page.imagelength)
@@ -121,7 +122,7 @@ def read_deep_tiff(data: bytes, check: Callable[[int, int], None]) -> Array | No
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] > 4:
         raise ImageError(
-            f"a TIFF of shape {array.shape} is not a picture; expected 1 to 4 channels"
+            f"a TIFF of shape {array.shape} is not a picture", expected="1 to 4 channels"
         )
     return (np.iinfo(array.dtype).max - array) if inverted and array.dtype.kind == "u" else array
 
@@ -135,15 +136,15 @@ def to_unit(array: Array) -> NDArray[np.float32]:
     """
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise ImageError("holds NaN or infinite values; expected finite values in [0, 1]")
+            raise ImageError("holds NaN or infinite values", expected="finite values in [0, 1]")
         low, high = float(array.min()), float(array.max())
         if low < -OVERSHOOT or high > 1 + OVERSHOOT:
-            raise ImageError(f"values from {low:g} to {high:g}; expected floats in [0, 1]")
+            raise ImageError(f"values from {low:g} to {high:g}", expected="floats in [0, 1]")
         return np.clip(array, 0, 1).astype(np.float32)
     if array.dtype == bool:
         return array.astype(np.float32)
     if array.dtype.kind != "u":
-        raise ImageError(f"samples of type {array.dtype}; expected unsigned integers or floats")
+        raise ImageError(f"samples of type {array.dtype}", expected="unsigned integers or floats")
     return (array.astype(np.float64) / np.iinfo(array.dtype).max).astype(np.float32)
 
 

@@ -58,10 +58,10 @@ def choose_format(target: Path, depth: int = 8) -> str:
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise InputError(
-            f"{target}: unknown extension; pictures are written as {', '.join(sorted(FORMATS))}"
+            f"unknown extension; pictures are written as {', '.join(sorted(FORMATS))}", where=target
         )
     if depth != 8 and kind not in _DEEP:
-        raise InputError(f"{target}: 16 bits are written as PNG or TIFF, not {kind}")
+        raise InputError(f"16 bits are written as PNG or TIFF, not {kind}", where=target)
     return kind
 
 
@@ -74,17 +74,17 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         ResourceError: the folder is not writable.
     """
     if target.is_dir():
-        raise InputError(f"{target}: is a folder; expected the name of a file")
+        raise InputError("is a folder", where=target, expected="the name of a file")
     if not target.parent.is_dir():
-        raise InputError(f"{target}: no such folder {target.parent}")
+        raise InputError(f"no such folder {target.parent}", where=target)
     if (target.exists() or target.is_symlink()) and not overwrite:
         raise InputError(
-            f"{target}: exists already; `overwrite` replaces it",
-            where=str(target),
+            "exists already; `overwrite` replaces it",
+            where=target,
             field="overwrite",
         )
     if not os.access(target.parent, os.W_OK):
-        raise ResourceError(f"{target}: the folder {target.parent} is not writable")
+        raise ResourceError(f"the folder {target.parent} is not writable", where=target)
 
 
 def write_picture(

@@ -39,8 +39,7 @@ class Limits:
         """
         if count > self.max_bytes:
             raise LimitError(
-                f"{name}: {count / MIB:.1f} MiB or more, over the limit of "
-                f"{self.max_bytes / MIB:.0f} MiB",
+                f"{count / MIB:.1f} MiB or more, over the limit of {self.max_bytes / MIB:.0f} MiB",
                 where=name,
                 limit=self.max_bytes,
             )
@@ -51,7 +50,7 @@ class Limits:
         Raises:
             LimitError: the picture is too large, too small or too elongated.
         """
-        size = f"{name}: {width}x{height} px"
+        size = f"{width}x{height} px"
         if max(width, height) > self.max_side:
             raise LimitError(
                 f"{size}, over the limit of {self.max_side} px per side",

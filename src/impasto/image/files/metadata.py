@@ -126,7 +126,7 @@ def read_record(source: Path | bytes) -> str | None:
     try:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
-        raise ImageError(f"{name}: cannot be read ({error.strerror})") from None
+        raise ImageError(f"cannot be read ({error.strerror})", where=name) from None
     kind = sniff_format(data[:HEAD], name)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
@@ -138,7 +138,7 @@ def read_record(source: Path | bytes) -> str | None:
                 packet = getattr(image, "tag_v2", {}).get(700)
     except Exception as error:  # Pillow's plugins raise many types for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
-        raise ImageError(f"{name}: damaged or not readable ({reason})") from None
+        raise ImageError(f"damaged or not readable ({reason})", where=name) from None
     if isinstance(packet, str):
         packet = packet.encode()
     match = _XMP_RECORD.search(packet) if isinstance(packet, bytes) else None
@@ -147,4 +147,4 @@ def read_record(source: Path | bytes) -> str | None:
     try:
         return html.unescape(match[1].decode("utf-8"))
     except UnicodeDecodeError:
-        raise ImageError(f"{name}: its record is damaged (expected UTF-8)") from None
+        raise ImageError("its record is damaged", where=name, expected="UTF-8") from None

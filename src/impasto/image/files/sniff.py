@@ -47,7 +47,7 @@ def sniff_format(head: bytes, name: str) -> str:
         return "AVIF"
     if _has_brand(head, _HEIC_BRANDS):
         return "HEIF"
-    raise ImageError(f"{name}: {_describe(head)}; accepted formats: {ACCEPTED}")
+    raise ImageError(_describe(head), where=name, expected=ACCEPTED)
 
 
 def is_still_picture(head: bytes) -> bool:

@@ -29,7 +29,7 @@ def lock_folder(work: Path) -> Iterator[None]:
     with (work / "lock").open("wb") as file:
         if not lock_file(file):
             raise InputError(
-                f"{work}: another training run is using this folder; wait until it ends"
+                "another training run is using this folder; wait until it ends", where=work
             )
         yield
 
@@ -70,11 +70,11 @@ def read_state(path: Path, kind: str, run: Mapping[str, Any]) -> dict[str, Any] 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises many types for a damaged file
-        raise InputError(f"{path}: damaged, or not the state of a training run") from None
+        raise InputError("damaged, or not the state of a training run", where=path) from None
     if isinstance(state, dict) and "kind" in state:  # the first run of the stroke network
         state |= {"format": state.pop("kind"), "run": {**run, **state["plan"]}}
     if not isinstance(state, dict) or state.get("format") != kind:
-        raise InputError(f"{path}: belongs to a run that does not train {kind!r}")
+        raise InputError(f"belongs to a run that does not train {kind!r}", where=path)
     for name, value in run.items():
         saved = state["run"].get(name)
         if value != saved:

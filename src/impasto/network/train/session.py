@@ -284,7 +284,7 @@ def _load_book(
     try:
         return load_file(path)
     except SafetensorError:
-        raise InputError(f"{path}: is damaged; delete it to fit the code book again") from None
+        raise InputError("is damaged; delete it to fit the code book again", where=path) from None
 
 
 def fit_book(paintings: Sequence[Path], seed: int) -> CodeBook:

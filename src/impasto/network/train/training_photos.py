@@ -39,12 +39,13 @@ def split_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
         InputError: there is no such folder, or it has too few pictures.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError("no such folder", where=folder)
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if len(paths) < FEWEST:
         raise InputError(
-            f"{folder}: {len(paths)} picture(s) ({', '.join(each[1:] for each in SUFFIXES)}); "
-            f"training requires at least {FEWEST}, and works from some tens on"
+            f"{len(paths)} picture(s) ({', '.join(each[1:] for each in SUFFIXES)}); "
+            f"training requires at least {FEWEST}, and works from some tens on",
+            where=folder,
         )
     held = {p for p in paths if _hash_name(p) % HELD_OUT == 0} or {min(paths, key=_hash_name)}
     if len(held) == len(paths):
@@ -69,7 +70,7 @@ def read_next_picture(paths: Sequence[Path], index: int) -> Picture:
 
 
 def _make_unreadable_error(paths: Sequence[Path]) -> InputError:
-    return InputError(f"{paths[0].parent}: none of the {len(paths)} pictures can be read")
+    return InputError(f"none of the {len(paths)} pictures can be read", where=paths[0].parent)
 
 
 def compute_fingerprint(paths: Sequence[Path]) -> str:

@@ -61,7 +61,8 @@ class Fitting:
         """
         if max_memory is not None and max_memory < LEAST:
             raise InputError(
-                f"`max_memory` {max_memory} is less than 1 MiB: expected bytes, such as 2 * 2**30",
+                f"`max_memory` {max_memory} is less than 1 MiB",
+                expected="bytes, such as 2 * 2**30",
                 field="max_memory",
                 limit=LEAST,
             )

@@ -60,21 +60,21 @@ class ClipReader:
     def begin(self, path: Path, name: str, limits: Limits, begin: str) -> dict[str, Any]:  # noqa: ARG002
         """Go to a time in seconds, or to a few frames before it."""
         if self._clip is None:
-            raise ClipError(f"{name}: the process that decoded it has ended")
+            raise ClipError("the process that decoded it has ended", where=name)
         self._frames = self._clip.read_frames(Fraction(begin))
         return {}
 
     def read_next(self, path: Path, name: str, limits: Limits) -> dict[str, Any]:  # noqa: ARG002
         """Go to the next frame and return its time. None: there are no more frames."""
         if self._clip is None:
-            raise ClipError(f"{name}: the process that decoded it has ended")
+            raise ClipError("the process that decoded it has ended", where=name)
         self._frame = next(self._frames, None)
         return {"time": None if self._frame is None else str(self._frame.time)}
 
     def load(self, path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:  # noqa: ARG002
         """Write the pixels of the frame to a file."""
         if self._frame is None:
-            raise ClipError(f"{name}: there is no such frame")
+            raise ClipError("there is no such frame", where=name)
         with Path(target).open("wb") as file:
             np.save(file, self._frame.load(), allow_pickle=False)
         return {}

@@ -218,10 +218,10 @@ class Decoder:
                 answer: dict[str, Any] = json.loads(line.recv_bytes())
             except TimeoutError:
                 self._end()
-                raise LimitError(f"{name}: decoding takes longer than {seconds:g} s") from None
+                raise LimitError(f"decoding takes longer than {seconds:g} s", where=name) from None
             except (EOFError, OSError):
                 self._end()
-                raise ImageError(f"{name}: damaged; it crashed the decoder") from None
+                raise ImageError("damaged; it crashed the decoder", where=name) from None
         if "error" in answer:
             raise _KINDS.get(answer["error"], InputError)(answer["message"])
         return answer

@@ -68,7 +68,7 @@ class DataFolder:
             self.table.touch(mode=0o600)  # others may be able to look into the folder
         except OSError as error:
             raise ResourceError(
-                f"{path}: cannot be used as data folder ({error.strerror})", field="data"
+                f"cannot be used as data folder ({error.strerror})", where=path, field="data"
             ) from None
 
     def _claim(self) -> StudioMark:
@@ -80,22 +80,24 @@ class DataFolder:
             foreign.append(self.table.name)
         if foreign and table != "own":
             raise InputError(
-                f"{self.path}: holds {', '.join(foreign)} but is no data folder of the studio; "
-                f"choose a new or empty folder, or put {self.table.name} back if it was moved away"
+                f"holds {', '.join(foreign)} but is no data folder of the studio; "
+                f"choose a new or empty folder, or put {self.table.name} back if it was moved away",
+                where=self.path,
             )
         return claim_folder(self.path, StudioMark(uuid.uuid4().hex, is_adopting=table == "own"))
 
     def _check_table(self) -> None:
         if inspect_table(self.table) == "foreign":
-            raise InputError(f"{self.table}: damaged, or not the studio's table; {REPAIR}")
+            raise InputError(f"damaged, or not the studio's table; {REPAIR}", where=self.table)
         if is_in_use(self.table):
             return
         # SQLite would delete the log, and with it what it holds of the table that was moved away.
         rest = self.table.with_name(f"{self.table.name}-wal")
         if is_in_use(rest):
             raise InputError(
-                f"{rest}: its table {self.table.name} is missing; put the table back, or move this "
-                "file away as well to have the jobs listed from their folders"
+                f"its table {self.table.name} is missing; put the table back, or move this "
+                "file away as well to have the jobs listed from their folders",
+                where=rest,
             )
 
     def check_integrity(self) -> None:
@@ -106,7 +108,7 @@ class DataFolder:
         """
         damage = find_damage(self.table)
         if damage is not None:
-            raise InputError(f"{self.table}: damaged ({damage}); {REPAIR}")
+            raise InputError(f"damaged ({damage}); {REPAIR}", where=self.table)
 
     @property
     def table(self) -> Path:
@@ -314,8 +316,8 @@ class DataFolder:
         if not lock_file(file):
             file.close()
             raise InputError(
-                f"{self.path}: another `impasto serve` uses this folder; "
-                "choose another `data` folder",
+                "another `impasto serve` uses this folder; choose another `data` folder",
+                where=self.path,
                 field="data",
             )
         return file

@@ -204,8 +204,9 @@ def _read_version(base: sqlite3.Connection, path: Path) -> int:
     version = int(base.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         raise InputError(
-            f"{path}: written by a newer impasto (version {version} of the table, this impasto "
+            f"written by a newer impasto (version {version} of the table, this impasto "
             f"reads up to {VERSION}); use that impasto, or choose another `data` folder",
+            where=path,
             field="data",
         )
     return version
@@ -238,7 +239,7 @@ def inspect_table(path: Path) -> Literal["own", "empty", "foreign"]:
             _read_version(base, path)
             return "own"
     except sqlite3.OperationalError as error:
-        raise ResourceError(f"{path}: cannot be opened ({error})") from None
+        raise ResourceError(f"cannot be opened ({error})", where=path) from None
     except sqlite3.DatabaseError:
         return "foreign"
 

@@ -71,8 +71,9 @@ def read_studio_mark(folder: Path) -> StudioMark | None:
     except (OSError, ValueError, KeyError, TypeError):
         reason = "damaged"
     raise InputError(
-        f"{path}: not a marker that this version reads ({reason}); use the version that wrote it, "
-        "or choose another folder"
+        f"not a marker that this version reads ({reason}); use the version that wrote it, "
+        "or choose another folder",
+        where=path,
     )
 
 

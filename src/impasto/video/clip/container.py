@@ -103,7 +103,7 @@ class ContainerClip:
             raise
         if self._first is None:
             hint = self._explain_missing_frames()
-            raise ClipError(f"{self._name}: contains no frame that can be decoded{hint}")
+            raise ClipError(f"contains no frame that can be decoded{hint}", where=self._name)
         limits.check_size(self._first.width, self._first.height, self._name)
         self._notice = notice
         for line in notices:
@@ -142,7 +142,7 @@ class ContainerClip:
                     return frames
         if self._first is None:
             if not isinstance(self._source, Path):
-                raise ClipError(f"{self._name}: a stream can be read only once")
+                raise ClipError("a stream can be read only once", where=self._name)
             self._decoded = self._decode_packets(self._reopen())
             self._first = next(self._decoded)
         first, self._first = self._first, None
@@ -175,17 +175,18 @@ class ContainerClip:
         if isinstance(source, Path):
             if source.is_dir():
                 raise ClipError(
-                    f"{source}: is a folder; name its pictures with a pattern: {source}/%05d.png"
+                    f"is a folder; name its pictures with a pattern: {source}/%05d.png",
+                    where=source,
                 )
             if not source.is_file():
                 what = "is not a regular file" if source.exists() else "no such file"
-                raise ClipError(f"{source}: {what}")
+                raise ClipError(what, where=source)
         try:
             file = str(source.absolute()) if isinstance(source, Path) else source
             return av.open(file, format=self._kind)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ClipError(f"{self._name}: not a readable clip ({reason})") from None
+            raise ClipError(f"not a readable clip ({reason})", where=self._name) from None
 
     def _reopen(self) -> Iterator[Any]:
         """Open the file again and return its packets from the beginning."""
@@ -197,14 +198,14 @@ class ContainerClip:
     def _choose_stream(self, container: Any) -> Any:
         if not container.streams.video:
             what = ", only sound" if container.streams.audio else " and no sound"
-            raise ClipError(f"{self._name}: contains no video{what}")
+            raise ClipError(f"contains no video{what}", where=self._name)
         stream = container.streams.video[0]
         # The cover of an album is a video stream of one picture.
         covers = [s for s in container.streams.video if s.disposition & s.disposition.attached_pic]
         if stream in covers:
-            raise ClipError(f"{self._name}: contains no video, only sound and a cover picture")
+            raise ClipError("contains no video, only sound and a cover picture", where=self._name)
         if stream.codec_context is None or stream.codec_context.name in REFUSED_DECODERS:
-            raise ClipError(f"{self._name}: not a readable clip")
+            raise ClipError("not a readable clip", where=self._name)
         stream.thread_type = "AUTO"
         return stream
 
@@ -279,8 +280,9 @@ class ContainerClip:
     def _check_depth(self, frame: Any, colors: ColorTags) -> None:
         if colors.transfer in HDR:
             raise ClipError(
-                f"{self._name}: is HDR ({HDR[colors.transfer]}); convert it to BT.709 first, for "
-                "example with FFmpeg's filters zscale and tonemap"
+                f"is HDR ({HDR[colors.transfer]}); convert it to BT.709 first, for "
+                "example with FFmpeg's filters zscale and tonemap",
+                where=self._name,
             )
         depth = max((each.bits for each in frame.format.components), default=8)
         if depth > 8:
@@ -305,8 +307,9 @@ class ContainerClip:
         height, width = pixels.shape[:2]
         if (width, height) != (self.format.width, self.format.height):
             raise LimitError(
-                f"{self._name}: the size changes from {self.format.width}x{self.format.height} to "
-                f"{width}x{height} px within the clip, which is not supported"
+                f"the size changes from {self.format.width}x{self.format.height} to "
+                f"{width}x{height} px within the clip, which is not supported",
+                where=self._name,
             )
         return np.ascontiguousarray(pixels)
 

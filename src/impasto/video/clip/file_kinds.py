@@ -36,7 +36,7 @@ def detect_clip_kind(head: bytes, name: str) -> str:
         return "gif"
     if len(head) > 2 * _TS_PACKET and set(head[: 2 * _TS_PACKET + 1 : _TS_PACKET]) == {_TS}:
         return "mpegts"
-    raise ClipError(f"{name}: not a clip of an accepted kind; expected {ACCEPTED}")
+    raise ClipError("not a clip of an accepted kind", where=name, expected=ACCEPTED)
 
 
 def choose_film_suffix(head: bytes, kind: str) -> str:

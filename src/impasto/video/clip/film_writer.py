@@ -78,13 +78,13 @@ def check_film_target(target: Path) -> None:
     """
     if NUMBER_PATTERN.search(target.name):
         if target.suffix.lower() not in PICTURE_SUFFIXES:
-            raise InputError(f"{target}: numbered frames must be .png, .jpg, .webp or .tif")
+            raise InputError("numbered frames must be .png, .jpg, .webp or .tif", where=target)
         return
     suffixes = (*CODECS, GIF)
     if target.suffix.lower() not in suffixes:
         raise InputError(
-            f"{target}: expected one of {', '.join(suffixes)}, or numbered frames such as "
-            "frames/%05d.png"
+            f"expected one of {', '.join(suffixes)}, or numbered frames such as frames/%05d.png",
+            where=target,
         )
 
 
@@ -133,7 +133,7 @@ def _translate_errors(target: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno and error.errno > 0:
             # `replace_atomically` adds the name of the file.
             raise OSError(error.errno, error.strerror) from None
-        raise ResourceError(f"{target}: cannot be written ({error})") from None
+        raise ResourceError(f"cannot be written ({error})", where=target) from None
 
 
 def _write_container(

@@ -44,7 +44,7 @@ def open_clip(
     """
     if isinstance(source, str | Path):
         if raw is not None:
-            raise ClipError(f"{source}: raw frames can only be read from standard input")
+            raise ClipError("raw frames can only be read from standard input", where=source)
         if NUMBER_PATTERN.search(str(source)):
             return NumberedClip(str(source), rate or RATE, notice)
         return ContainerClip(Path(source), notice)
@@ -77,8 +77,9 @@ class NumberedClip:
         picture = read_picture(path)
         if (picture.width, picture.height) != (self.format.width, self.format.height):
             raise ClipError(
-                f"{path}: is {picture.width}x{picture.height} px, but the first frame is "
-                f"{self.format.width}x{self.format.height}; all frames must have the same size"
+                f"is {picture.width}x{picture.height} px, but the first frame is "
+                f"{self.format.width}x{self.format.height}; all frames must have the same size",
+                where=path,
             )
         return to_levels(picture.pixels, 8)
 
@@ -124,11 +125,11 @@ def list_numbered_files(pattern: str) -> list[Path]:
     """
     files = find_numbered_files(pattern)
     if not files:
-        raise ClipError(f"{pattern}: no such files")
+        raise ClipError("no such files", where=pattern)
     first, last = min(files), max(files)
     if len(files) <= last - first:
         missing = next(n for n in range(first, last) if n not in files)
-        raise ClipError(f"{Path(pattern % missing)}: missing from the numbered pictures")
+        raise ClipError("missing from the numbered pictures", where=Path(pattern % missing))
     return [files[n] for n in range(first, last + 1)]
 
 
@@ -140,10 +141,12 @@ def find_numbered_files(pattern: str) -> dict[int, Path]:
     """
     number = NUMBER_PATTERN.search(pattern)
     if number is None or NUMBER_PATTERN.search(pattern, number.end()):
-        raise ClipError(f"{pattern}: expected exactly one %d or %05d for the frame number")
+        raise ClipError("expected exactly one %d or %05d for the frame number", where=pattern)
     before, after = Path(pattern[: number.start()] + "x"), pattern[number.end() :]
     if "/" in after:
-        raise ClipError(f"{pattern}: the frame number must be in the file name, not in a folder's")
+        raise ClipError(
+            "the frame number must be in the file name, not in a folder's", where=pattern
+        )
     head = before.name[:-1]
     name = re.compile(re.escape(head) + r"(\d+)" + re.escape(after))
     folder = before.parent

@@ -154,8 +154,9 @@ class _ResumeState:
         stored = self._store.read(index)
         if fingerprint_frame(frame) != stored.fingerprint:
             raise InputError(
-                f"{self._store.folder}: holds the frames of another clip (frame {index} differs); "
+                f"holds the frames of another clip (frame {index} differs); "
                 "`restart` deletes them, or choose another folder",
+                where=self._store.folder,
                 field="restart",
             )
         if index == self.shot:

@@ -75,28 +75,28 @@ class FrameStore:
         self._dropped = 0
         self._job = json.loads(json.dumps({"format": FORMAT, **job}))
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder}: is a file; choose a folder for `work`", field="work")
+            raise InputError("is a file; choose a folder for `work`", where=folder, field="work")
         existing = self._read_job()
         if existing is not None and existing != self._job:
             if not str(existing.get("format", "")).startswith("impasto video"):
                 raise InputError(
-                    f"{folder}: its {JOB_FILE} does not belong to a film; choose another folder "
-                    "for `work`",
+                    f"its {JOB_FILE} does not belong to a film; choose another folder for `work`",
+                    where=folder,
                     field="work",
                 )
             if self.frame_count and not restart:
                 difference = _describe_difference(existing, self._job)
-                raise InputError(f"{folder}: {difference}", field="restart")
+                raise InputError(difference, where=folder, field="restart")
             self.remove()
             existing = None
         try:
             folder.mkdir(exist_ok=True)
             foreign = [each for each in folder.iterdir() if existing is None]
         except OSError as error:
-            raise ResourceError(f"{folder}: cannot store frames ({error.strerror})") from None
+            raise ResourceError(f"cannot store frames ({error.strerror})", where=folder) from None
         if foreign:
             raise InputError(
-                f"{folder}: is not empty; choose another folder for `work`", field="work"
+                "is not empty; choose another folder for `work`", where=folder, field="work"
             )
         if existing is None:
             self._write(JOB_FILE, json.dumps(self._job, indent=1).encode())
@@ -240,7 +240,7 @@ class FrameStore:
             with Image.open(path) as image:
                 yield image
         except (OSError, KeyError, ValueError, SyntaxError):
-            raise InputError(f"{path}: damaged; delete its folder to start again") from None
+            raise InputError("damaged; delete its folder to start again", where=path) from None
 
     def _write(self, name: str, data: bytes) -> None:
         write_atomically(self.folder / name, data)
