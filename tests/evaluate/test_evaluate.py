@@ -43,7 +43,8 @@ def test_a_picture_is_perfect_against_itself(encoder):
     picture = read_picture(synthetic_photo(96, 64))
     found = compare(picture, picture, picture, encoder)
     assert found["content_ssim"] == pytest.approx(1)
-    for name in set(found) - {"content_ssim", "blockiness"}:
+    assert found["halo"] < 0.01
+    for name in set(found) - {"content_ssim", "blockiness", "halo"}:
         assert found[name] == pytest.approx(0, abs=1e-6), name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,8 @@ from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_wheel_parameters
 from impasto.engine.sizes import SHORTEST, fit_painting
 from impasto.errors import LimitError
-from impasto.evaluate import metrics
+from impasto.evaluate import artifacts, metrics
+from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.picture import Picture
 
 TAPS = tuple(
@@ -74,11 +76,13 @@ class PictureMeasurement:
 
     Attributes:
         image: [1, 3, H, W] in [0, 1], rounded to 8 bits.
+        lightness: [H, W] float64, L of OKLab in [0, 1].
         structure: [1, C, h, w] features for the self-similarity.
         statistics: statistics for the style metrics.
     """
 
     image: Tensor
+    lightness: artifacts.Plane
     structure: Tensor
     statistics: metrics.StyleStatistics
 
@@ -89,7 +93,9 @@ class PictureMeasurement:
         with torch.no_grad():
             features = encoder(image)
         structure = features[metrics.SELF_SIMILARITY_LAYER]
-        return cls(image, structure, metrics.StyleStatistics.measure(image, features))
+        lightness = srgb_to_oklab(image[0].permute(1, 2, 0).numpy())[..., 0].astype(np.float64)
+        statistics = metrics.StyleStatistics.measure(image, features)
+        return cls(image, lightness, structure, statistics)
 
 
 def compute_metrics(
@@ -105,6 +111,8 @@ def compute_metrics(
         "palette": metrics.palette(painting.statistics, result.statistics),
         "noise": metrics.noise(painting.image, result.image),
         "blockiness": metrics.blockiness(result.image),
+        "halo": artifacts.halo(photo.lightness, result.lightness),
+        "repetition": artifacts.repetition(photo.lightness, result.lightness),
     }
 
 
