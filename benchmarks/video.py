@@ -28,14 +28,13 @@ from typing import Any
 import numpy as np
 
 from impasto.engine.machine.allocation import keep_freed_memory
-from impasto.engine.registry import find_capabilities
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Floats, Picture, fit_within, to_levels
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.video.clip.frames import Levels, levels_to_floats
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.engines.optimizer_frames import Effort, OptimizerFrameEngine
 from impasto.video.film_metrics import SOURCE, FilmStyleMeter, SteadinessMeter
 from impasto.video.stabilize.flow import DisEstimator, FlowEstimator
@@ -137,7 +136,7 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     recipe, painting = load_recipe(options.quality), read_picture(options.style)
-    is_network = not find_capabilities(recipe).temporal
+    is_network = not recipe.capabilities.temporal
     ways = options.ways or list(NETWORK_WAYS if is_network else WAYS)
     print("| clip | way | CPU s a frame |", " | ".join(COLUMNS), "|")
     print("| --- " * (3 + len(COLUMNS)) + "|", flush=True)
@@ -180,15 +179,15 @@ def make_film(
     """Make a film; return it and the CPU seconds a frame, without loading the network."""
     engine: FrameEngine
     size = clip[0].shape[1], clip[0].shape[0]
-    if not find_capabilities(recipe).temporal:
+    if not recipe.capabilities.temporal:
         frozen, flow, fixed = NETWORK_WAYS[way]
         strength = stability if fixed is None else fixed
         settings = FrameSettings(strength, freeze_statistics=frozen)
-        engine = make_frame_engine(recipe, [painting], size, settings)
+        engine = make_frame_engine(FrameContext(recipe, [painting], size, settings))
     else:
         kind, fixed = WAYS[way]
         strength, flow = stability if fixed is None else fixed, DisEstimator
-        engine = kind(recipe, [painting], size, FrameSettings(strength))
+        engine = kind(FrameContext(recipe, [painting], size, FrameSettings(strength)))
     links = FrameLinks((1,), (1.0,)) if way == "previous" else None
     stabilizer = Stabilizer(engine, flow(), strength, links)
     began = time.process_time()

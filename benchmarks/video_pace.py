@@ -31,8 +31,8 @@ from impasto.video.clip.film_writer import FilmFrame, write_film
 from impasto.video.clip.frames import Format
 from impasto.video.clip.reading import open_clip
 from impasto.video.clip.selection import resize_frame
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.stabilize.flow import DisEstimator
 from impasto.video.stabilize.stabilizer import Stabilizer
 
@@ -85,7 +85,7 @@ def cut_clip(source: Path, count: int, target: Path) -> Path:
 def time_impasto(name: str, painting: Picture, clip: Path, count: int) -> list[tuple[float, float]]:
     """Measure CPU and clock seconds of each of impasto's frames."""
     recipe = load_recipe(name).with_changes({"size": max(SIZE)})
-    engine = make_frame_engine(recipe, [painting], SIZE, FrameSettings(STABILITY))
+    engine = make_frame_engine(FrameContext(recipe, [painting], SIZE, FrameSettings(STABILITY)))
     stabilizer, taken = Stabilizer(engine, DisEstimator(), STABILITY), []
     frames = open_clip(clip).read_frames()
     for _ in range(count):

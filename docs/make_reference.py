@@ -20,6 +20,7 @@ from impasto import errors
 from impasto.cli import COMMANDS, INTERRUPTED
 from impasto.recipe import recipe as recipe_module
 from impasto.recipe import tables
+from impasto.recipe.engine_registry import list_engines
 from impasto.recipe.recipe import Recipe
 
 REFERENCE = Path(__file__).with_name("reference.md")
@@ -254,6 +255,8 @@ def _read_field_notes() -> dict[str, dict[str, str]]:
                     and is_text
                 ):
                     texts[field.target.id] = str(below.value.value)
+    engines = (f"``{entry.name}`` {entry.summary}" for entry in list_engines())
+    notes["EngineChoice"]["kind"] = " ".join(engines)
     return notes
 
 

@@ -27,6 +27,7 @@ LAYERS = (
     ("network",),
     ("api",),
     ("video",),
+    ("plugins",),
     ("batch",),
     ("studio",),
     ("__init__",),

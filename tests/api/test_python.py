@@ -17,7 +17,6 @@ from impasto.engine.machine.hardware import choose_autocast, resolve_device
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.blur import blur
 from impasto.engine.pixels.tensors import add_detail, make_start, picture_to_tensor
-from impasto.engine.registry import find_capabilities
 from impasto.engine.sizes import Scale
 from impasto.image.picture import Picture
 from impasto.optimize import checkpoint
@@ -106,7 +105,7 @@ def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monke
 @pytest.mark.parametrize("name", sorted({*list_recipes()} - {"magenta-fast"}))
 def test_flat_pictures_stay_finite(name):
     recipe = impasto.load_recipe(name).with_changes({"size": 32})
-    if find_capabilities(recipe).iterates:
+    if recipe.capabilities.iterates:
         recipe = recipe.with_changes({"schedule.total": 4})
     engine = impasto.Stylizer(recipe)
     black, white, red = (np.full((30, 32, 3), color, np.uint8) for color in (0, 255, [200, 30, 30]))

@@ -12,29 +12,18 @@ import pytest
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
-from impasto.engine import registry
 from impasto.engine.cache import EngineCache
-from impasto.engine.capabilities import Capabilities
+from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware
-from impasto.engine.machine.storage import Storage
-from impasto.engine.pixels.tensors import picture_to_tensor
-from impasto.engine.plan import Plan
-from impasto.engine.registry import (
-    EngineEntry,
-    find_capabilities,
-    find_engine,
-    list_engines,
-    make_engine,
-    register_engine,
-)
-from impasto.engine.sizes import Scale
-from impasto.engine.step import Step
 from impasto.errors import InputError, RecipeError
+from impasto.recipe import engine_registry
+from impasto.recipe.capabilities import Capabilities
+from impasto.recipe.engine_registry import find_engine, list_engines, register_engine
 from impasto.recipe.recipe import list_recipes
-from impasto.recipe.tables import EngineChoice
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
+from toy_engine import ENTRY
 
 CPU = Hardware.resolve("cpu")
 PHOTO, PAINTING = synthetic_photo(48, 36), synthetic_painting(40, 48)
@@ -61,62 +50,18 @@ def engine(request, network_file):
     return make_engine(recipe_of(request.param, network_file), CPU)
 
 
-class ToyEngine:
-    """Turns photos into their negatives."""
-
-    capabilities = Capabilities()
-    precision = "float32"
-
-    def __init__(self, recipe, hardware, cache):
-        self.recipe, self.hardware, self.cache = recipe, hardware, cache
-
-    def size_for(self, photo):
-        return photo.width, photo.height
-
-    def plan(self, inputs):
-        self.capabilities.check_inputs(inputs)
-        width, height = self.size_for(inputs.photo)
-        return Plan(
-            width=width,
-            height=height,
-            scales=(Scale(width, height, 1),),
-            tile=0,
-            state="device",
-            bytes_needed=0,
-            bytes_free=None,
-            bytes_on_host=0,
-            bytes_on_disk=0,
-            scratch=None,
-            seconds=0.0,
-            at_most=False,
-            device="cpu",
-            precision="float32",
-        )
-
-    def run(self, inputs, *, checkpoint=None, resume=None, every_s=None, plan=None):
-        self.capabilities.check_checkpoint(checkpoint, resume)
-        self.capabilities.check_inputs(inputs)
-        width, height = self.size_for(inputs.photo)
-        image = picture_to_tensor(inputs.photo, width, height, Storage(self.hardware.device))
-        yield Step(1, 1, 0, 1, width, height, {}, 0.0, 0.0, 0, False, True, 1 - image, inputs.photo)
-
-    def run_together(self, inputs):
-        return [next(self.run(each)) for each in inputs]
-
-
 @pytest.fixture
 def toy(monkeypatch):
-    """A recipe of the toy's kind: one class and one registration are all that it takes."""
-    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
-    register_engine(EngineEntry("toy", ToyEngine, ToyEngine.capabilities))
-    choice = EngineChoice.model_construct(kind="toy", file=None)
-    return impasto.load_recipe("sketch").model_copy(update={"engine": choice})
+    """A recipe of the toy's kind: its file and one registration are all that it takes."""
+    monkeypatch.setattr(engine_registry, "_REGISTERED", {})
+    register_engine(replace(ENTRY, capabilities=Capabilities()))
+    return impasto.load_recipe("toy-negative")
 
 
 def test_every_kind_of_recipe_has_an_engine():
-    assert tuple(entry.kind for entry in list_engines()) == KINDS
+    assert tuple(entry.name for entry in list_engines()) == KINDS
     for name in list_recipes():
-        assert find_capabilities(impasto.load_recipe(name)) is not None
+        assert impasto.load_recipe(name).capabilities is not None
     with pytest.raises(RecipeError, match="no engine 'abacus'; expected one of optimizer, "):
         find_engine("abacus")
 
@@ -124,8 +69,7 @@ def test_every_kind_of_recipe_has_an_engine():
 def test_capabilities_are_known_without_torch():
     check = (
         "import sys; from impasto.recipe.recipe import load_recipe\n"
-        "from impasto.engine.registry import find_capabilities\n"
-        "assert find_capabilities(load_recipe('standard')).checkpoints\n"
+        "assert load_recipe('standard').capabilities.checkpoints\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", check], check=True)
@@ -133,7 +77,7 @@ def test_capabilities_are_known_without_torch():
 
 def test_every_engine_keeps_the_protocol(engine):
     inputs = Inputs.read(engine.recipe, PHOTO, PAINTING)
-    assert engine.capabilities == find_capabilities(engine.recipe)
+    assert engine.capabilities == engine.recipe.capabilities
     assert engine.hardware == CPU
     assert engine.precision in ("float32", "bfloat16")
     assert engine.size_for(inputs.photo) == (48, 36)
@@ -181,13 +125,13 @@ def test_films_are_painted_by_whatever_can(engine):
     recipe, frame = engine.recipe, impasto.read_picture(PHOTO).pixels
     assert engine.capabilities.temporal or engine.capabilities.shots
     paintings, settings = [impasto.read_picture(PAINTING)], FrameSettings(0.8, iterations=2)
-    frames = make_frame_engine(recipe, paintings, (48, 36), settings, CPU)
+    frames = make_frame_engine(FrameContext(recipe, paintings, (48, 36), settings, CPU))
     frames.begin_shot(frame)
     assert frames.paint(frame, None).shape == frame.shape
     if not engine.capabilities.shot_statistics:
         frozen = replace(settings, freeze_statistics=True)
         with pytest.raises(InputError, match="statistics"):
-            make_frame_engine(recipe, paintings, (48, 36), frozen, CPU)
+            make_frame_engine(FrameContext(recipe, paintings, (48, 36), frozen, CPU))
 
 
 def test_a_cache_shares_a_network_for_as_long_as_an_engine_uses_it(network_file):
@@ -226,4 +170,6 @@ def test_what_an_engine_cannot_do_is_refused_with_one_clear_error(toy, given, re
 
 def test_an_engine_that_paints_no_films_says_so(toy):
     with pytest.raises(InputError, match="cannot paint films"):
-        make_frame_engine(toy, [impasto.read_picture(PAINTING)], (48, 36), FrameSettings(0.8), CPU)
+        make_frame_engine(
+            FrameContext(toy, [impasto.read_picture(PAINTING)], (48, 36), FrameSettings(0.8), CPU)
+        )

@@ -124,7 +124,7 @@ def test_a_region_of_a_draft_is_refined_by_the_optimizer():
 def test_a_file_that_asks_a_network_for_steps_is_refused(tmp_path, text):
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    with pytest.raises(impasto.RecipeError, match="'mine' uses a network"):
+    with pytest.raises(impasto.RecipeError, match="'mine' uses the engine"):
         impasto.load_recipe(file)
 
 
@@ -183,7 +183,7 @@ def test_other_commands_say_so_too(arguments, capsys):
     if arguments[0] == "refine":
         made()
     assert main(arguments) == 2
-    assert "recipe 'draft' uses a network" in complaint(capsys)
+    assert """recipe 'draft' uses the engine "network", which""" in complaint(capsys)
 
 
 def test_for_lightness_alone_a_network_sees_colors_all_the_same(monkeypatch):
@@ -199,7 +199,7 @@ def test_for_lightness_alone_a_network_sees_colors_all_the_same(monkeypatch):
 
 def test_a_network_has_no_tiles(capsys):
     assert main([*JOB, "--set", "tile=64", "-o", "out.png"]) == 2
-    assert "a network does not support tiles" in complaint(capsys)
+    assert 'engine.kind "network" does not support tiles' in complaint(capsys)
 
 
 def test_what_a_network_heeds_it_takes():

@@ -12,8 +12,8 @@ import impasto
 from conftest import REPOSITORY, complaint, synthetic_painting, synthetic_photo
 from impasto.cli import main
 from impasto.engine.cache import EngineCache
+from impasto.engine.factory import make_engine
 from impasto.engine.machine.hardware import Hardware
-from impasto.engine.registry import make_engine
 from impasto.image.files.metadata import read_record
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import load_recipe

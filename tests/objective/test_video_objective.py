@@ -20,7 +20,7 @@ from impasto.optimize import focus
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import load_recipe
-from impasto.video.engines.frame_settings import FrameSettings
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.optimizer_frames import (
     ENOUGH,
     SURE,
@@ -211,11 +211,13 @@ def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
     frame = read_picture(PHOTO).pixels
     taken: list[int] = []
     engine = OptimizerFrameEngine(
-        recipe,
-        [read_picture(PAINTING)],
-        (PHOTO.shape[1], PHOTO.shape[0]),
-        FrameSettings(0.8, later),
-        on_step=lambda step: taken.append(step.iteration),
+        FrameContext(
+            recipe,
+            [read_picture(PAINTING)],
+            (PHOTO.shape[1], PHOTO.shape[0]),
+            FrameSettings(0.8, later),
+            on_step=lambda step: taken.append(step.iteration),
+        )
     )
     engine.begin_shot(frame)
     for sure, count in zip((0.0, 0.5, 1.0), counts, strict=True):
@@ -230,7 +232,7 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
     steps: list[Step] = []
     painting = [read_picture(PAINTING)]
     engine = OptimizerFrameEngine(
-        recipe, painting, (192, 144), FrameSettings(0.8), on_step=steps.append
+        FrameContext(recipe, painting, (192, 144), FrameSettings(0.8), on_step=steps.append)
     )
     engine.begin_shot(frame)
     sure = np.ones((144, 192), np.float32)
@@ -254,7 +256,7 @@ def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
 def test_neighbors_are_matched_with_all_of_the_frame():
     recipe = load_recipe("nnst").with_changes({"size": 64, "schedule.total": 60})
     paintings = [read_picture(PAINTING)]
-    engine = OptimizerFrameEngine(recipe, paintings, (256, 144), FrameSettings(0.8))
+    engine = OptimizerFrameEngine(FrameContext(recipe, paintings, (256, 144), FrameSettings(0.8)))
     sure = evenly(1.0)
     sure[32:96, 32:96] = 0
     frame = np.zeros((144, 256, 3), np.float32)
@@ -268,7 +270,9 @@ def test_later_frames_also_end_when_they_have_converged():
     frame, taken = read_picture(PHOTO).pixels, list[int]()
     size = PHOTO.shape[1], PHOTO.shape[0]
     paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
-    engine = OptimizerFrameEngine(recipe, paintings, size, FrameSettings(0.8, 40), on_step=see)
+    engine = OptimizerFrameEngine(
+        FrameContext(recipe, paintings, size, FrameSettings(0.8, 40), on_step=see)
+    )
     engine.begin_shot(frame)
     engine.paint(frame, FrameMemory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
     assert len(taken) < 40
@@ -277,7 +281,7 @@ def test_later_frames_also_end_when_they_have_converged():
 def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
     recipe = load_recipe("sketch").with_changes({"schedule.total": 1, "colors": "match"})
     paintings = [read_picture(PAINTING)]
-    engine = OptimizerFrameEngine(recipe, paintings, (64, 48), FrameSettings(0.8))
+    engine = OptimizerFrameEngine(FrameContext(recipe, paintings, (64, 48), FrameSettings(0.8)))
     frame = read_picture(PHOTO).pixels
     engine.begin_shot(frame)
     shown: list[object] = []

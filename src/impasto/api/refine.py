@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.stylize import finish_picture
+from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware
 from impasto.engine.pixels.boxes import (
@@ -22,7 +23,6 @@ from impasto.engine.pixels.boxes import (
 )
 from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.plan import Plan
-from impasto.engine.registry import find_capabilities, make_engine
 from impasto.engine.step import Step
 from impasto.errors import InputError
 from impasto.image.files.decode import read_paintings, read_picture
@@ -148,7 +148,7 @@ def choose_refining_recipe(recipe: Recipe) -> Recipe:
 
     The replacement is ``standard`` with the same colors, strengths, and size of strokes.
     """
-    if find_capabilities(recipe).refines:
+    if recipe.capabilities.refines:
         return recipe
     style = recipe.style
     return load_recipe("standard").with_changes(

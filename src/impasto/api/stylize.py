@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, measure_peak_memory_mb
 from impasto.engine.protocol import PictureEngine
-from impasto.engine.registry import make_engine
 from impasto.engine.step import Step
 from impasto.errors import InputError
 from impasto.image.files.atomic import is_among

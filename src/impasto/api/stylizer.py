@@ -9,10 +9,10 @@ from typing import Any, Literal
 import torch
 
 from impasto.engine.cache import EngineCache
+from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware
 from impasto.engine.plan import Plan
-from impasto.engine.registry import make_engine
 from impasto.engine.step import Step
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe

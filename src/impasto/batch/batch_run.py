@@ -13,7 +13,6 @@ from impasto.batch.batch_plan import BatchPlanner
 from impasto.batch.batch_record import BatchRecord
 from impasto.batch.workers.executors import Executor, WorkerLost
 from impasto.batch.workers.patience import Patience
-from impasto.engine.registry import find_capabilities
 
 POLL_S = 1.0
 """Seconds between looks at sources and workers that may have something later."""
@@ -44,7 +43,7 @@ def group_jobs(
             continue
         planner.describe(job)
         group.append(job)
-        if len(group) == (GROUP_SIZE if find_capabilities(job.recipe).batches else 1):
+        if len(group) == (GROUP_SIZE if job.recipe.capabilities.batches else 1):
             yield group
             group = []
     if group:

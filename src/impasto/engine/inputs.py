@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from impasto.engine.regions import Regions, read_regions
+from impasto.errors import InputError
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.picture import Picture
+from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
 
 
@@ -52,6 +54,23 @@ class Inputs:
         content, styles = read_picture(photo), read_paintings(paintings)
         regions = read_regions(recipe, len(styles), masks, style_masks)
         return cls(content, tuple(styles), regions)
+
+    def check(self, capabilities: Capabilities) -> None:
+        """Check that an engine with some capabilities can paint these inputs.
+
+        Raises:
+            InputError: it cannot.
+        """
+        regions = self.regions
+        if regions.masks and not capabilities.masks:
+            raise InputError("masks: this engine paints the whole photo in one style")
+        if any(regions.style_masks) and not capabilities.style_masks:
+            raise InputError("style masks: this engine takes the whole of each painting")
+        if len(self.paintings) > 1 and not regions.masks and not capabilities.blends:
+            where = ", or one painting for each mask" if capabilities.masks else ""
+            raise InputError(
+                f"{len(self.paintings)} paintings: this engine takes one painting{where}"
+            )
 
     def hide_transparent(self) -> Inputs:
         """Return the inputs with style masks that leave out what is transparent in a painting.

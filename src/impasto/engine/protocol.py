@@ -8,12 +8,12 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from impasto.engine.capabilities import Capabilities
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware
 from impasto.engine.plan import Plan
 from impasto.engine.step import Step
 from impasto.image.picture import Picture
+from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
 
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from impasto.encoders.sources import hash_file
-from impasto.engine.registry import find_engine
 from impasto.errors import WeightsError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.network.painter.model import Painter
 from impasto.network.strokes import StrokePainter
-from impasto.recipe.recipe import Recipe
+from impasto.recipe.engine_registry import find_engine
+from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.recipe.tables import EngineChoice
 from impasto.record.provenance import FileHash
 
@@ -57,7 +57,7 @@ def check_network_file(path: Path) -> Path:
 
 def choose_network(recipe: Recipe) -> EngineChoice:
     """Return the network that a recipe uses: as its engine, or for its optimizer's draft."""
-    return EngineChoice(kind="network") if recipe.start.base == "draft" else recipe.engine
+    return load_recipe("draft").engine if recipe.start.base == "draft" else recipe.engine
 
 
 def find_network_file(engine: EngineChoice) -> Path | None:
@@ -66,9 +66,8 @@ def find_network_file(engine: EngineChoice) -> Path | None:
     Raises:
         WeightsError: the file does not exist.
     """
-    if not find_engine(engine.kind).capabilities.network_file:
-        return None
-    return check_network_file(network_file(engine.file))
+    locate = find_engine(engine.kind).locate_network
+    return None if locate is None else check_network_file(locate(engine.file))
 
 
 def identify_network(engine: EngineChoice) -> FileHash | None:

@@ -11,7 +11,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.engine.capabilities import Capabilities
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.capacity import measure_taken_memory
 from impasto.engine.machine.hardware import Hardware
@@ -20,7 +19,6 @@ from impasto.engine.pixels import tensors
 from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.plan import Plan
 from impasto.engine.regions import blend_images
-from impasto.engine.registry import find_capabilities
 from impasto.engine.sizes import Scale, choose_result_size
 from impasto.engine.step import Step
 from impasto.errors import ResourceError
@@ -28,6 +26,7 @@ from impasto.image.picture import Picture
 from impasto.network.painter import runtime
 from impasto.network.painter.grade import REACH
 from impasto.network.painting_network import PaintingNetwork, PaintRequest, choose_network_colors
+from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
 
 PICTURE_BYTES = 60
@@ -57,7 +56,7 @@ class OnePassEngine:
     @property
     def capabilities(self) -> Capabilities:
         """What the engine can do."""
-        return find_capabilities(self.recipe)
+        return self.recipe.capabilities
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
@@ -160,7 +159,7 @@ class OnePassEngine:
 
     def _check(self, inputs: Inputs) -> Inputs:
         """Check the inputs, and hide what is transparent where the network can look at a part."""
-        self.capabilities.check_inputs(inputs)
+        inputs.check(self.capabilities)
         return inputs.hide_transparent() if self.capabilities.style_masks else inputs
 
     def _steps(self, inputs: Inputs, size: tuple[int, int]) -> Generator[Step, None, None]:

@@ -20,7 +20,6 @@ from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.plan import Pace, Plan, estimate_total_work
 from impasto.engine.regions import Regions
-from impasto.engine.registry import find_engine
 from impasto.engine.sizes import Scale, choose_result_size, plan_scales
 from impasto.engine.step import Step
 from impasto.errors import RecipeError
@@ -37,13 +36,12 @@ from impasto.optimize.passes import plan_passes
 from impasto.optimize.past_frames import PastFrames
 from impasto.optimize.run import Run, RunSetup
 from impasto.optimize.tools import Tools
+from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
 
 
 class OptimizerEngine:
     """An engine that optimizes a picture; see :class:`impasto.engine.protocol.PictureEngine`."""
-
-    capabilities = find_engine("optimizer").capabilities
 
     def __init__(
         self,
@@ -64,10 +62,9 @@ class OptimizerEngine:
 
         Raises:
             InputError: the scratch folder does not exist, or the memory limit is below 1 MiB.
-            RecipeError: the recipe is for a network, or begins with a draft and there is none.
+            RecipeError: the recipe begins with a draft and there is none.
             WeightsError: the weights are missing or damaged.
         """
-        recipe.check_optimizer()
         if recipe.start.base == "draft" and draft is None:
             raise RecipeError(
                 f"recipe {recipe.name!r} begins with a network's draft, and no network is given"
@@ -81,6 +78,11 @@ class OptimizerEngine:
         self._fitting = Fitting(
             recipe, hardware.device, self.precision, self.halo, hardware.max_memory, scratch
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine can do."""
+        return self.recipe.capabilities
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:

@@ -7,46 +7,31 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from impasto.encoders.layers import canonicalize_layer
 from impasto.errors import RecipeError
 
-OPTIMIZER_TABLES = (
-    "encoder",
-    "content",
-    "style",
-    "palette",
-    "neighbors",
-    "smoothness",
-    "photorealism",
-    "temporal",
-    "start",
-    "canvas",
-    "schedule",
-    "solver",
-)
-"""Tables that only the optimizer uses, apart from :data:`NETWORK_FIELDS`."""
-NETWORK_FIELDS = {"style": ("scale", "weights", "strengths"), "photorealism": ("filter", "epsilon")}
-"""Fields of the optimizer's tables that a network uses too."""
 
-
-def find_unused_field(before: Any, after: Any, keys: Iterable[str]) -> str | None:
-    """Find a changed field that the network of a recipe does not use.
+def find_unused_field(
+    before: BaseModel, after: BaseModel, keys: Iterable[str], uses: frozenset[str]
+) -> str | None:
+    """Find a changed field that the engine of a recipe does not use.
 
     Args:
         before: the recipe without the changes.
-        after: the recipe with them, whose engine is a network.
+        after: the recipe with them.
         keys: dotted keys of the fields that were set.
+        uses: the fields of the tables that the engine uses.
 
     Returns:
-        The first such key. None: the network uses every changed field.
+        The first such key. None: the engine uses every changed field.
     """
     for key in keys:
-        table, _, field = key.partition(".")
-        is_used = table not in OPTIMIZER_TABLES or field in NETWORK_FIELDS.get(table, ())
-        is_used = is_used and not (key == "style.scale" and after.engine.kind == "magenta")
-        if not is_used and getattr(before, table) != getattr(after, table):
+        table = key.partition(".")[0]
+        value = getattr(after, table)
+        is_used = table == "engine" or key in uses or not isinstance(value, BaseModel)
+        if not is_used and getattr(before, table) != value:
             return key
     return None
 

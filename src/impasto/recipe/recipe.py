@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +24,8 @@ from pydantic import (
 )
 
 from impasto.errors import InputError, RecipeError, format_count
+from impasto.recipe.capabilities import Capabilities
+from impasto.recipe.engine_registry import find_engine, list_engines
 from impasto.recipe.fields import (
     abbreviate,
     change_field,
@@ -48,7 +51,6 @@ from impasto.recipe.tables import (
     Unit,
 )
 
-NETWORK_SUFFIX = ".safetensors"
 VERSION = 1
 """Version of the recipe's schema. A recipe of a newer version is refused."""
 
@@ -126,19 +128,25 @@ class Recipe(RecipeTable):
 
     @model_validator(mode="after")
     def _check_tile(self) -> Recipe:
-        neighbors, network = self.style.distance == "neighbors", self.engine.kind != "optimizer"
-        if (neighbors or network) and self.tile not in (0, "auto"):
-            what = 'style.distance "neighbors"' if neighbors else "a network"
-            raise ValueError(f'{what} does not support tiles: tile must be 0 or "auto"')
+        if self.style.distance == "neighbors" and self.tile not in (0, "auto"):
+            raise ValueError(
+                'style.distance "neighbors" does not support tiles: tile must be 0 or "auto"'
+            )
         return self
 
     @model_validator(mode="after")
-    def _check_precision(self) -> Recipe:
-        if self.engine.kind == "magenta" and self.precision == "bfloat16":
+    def _check_engine(self) -> Recipe:
+        if not self.capabilities.tiles and self.tile not in (0, "auto"):
             raise ValueError(
-                'engine.kind "magenta" computes in float32: precision must be "float32" or "auto"'
+                f'engine.kind "{self.engine.kind}" does not support tiles: tile must be 0 or "auto"'
             )
+        find_engine(self.engine.kind).check_recipe(self)
         return self
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the recipe's engine can do."""
+        return find_engine(self.engine.kind).capabilities
 
     def list_strengths(self, paintings: int) -> tuple[float, ...]:
         """Return the strength of each painting: its own multiplied by the recipe's.
@@ -182,18 +190,6 @@ class Recipe(RecipeTable):
                 "may paint the rest"
             )
 
-    def check_optimizer(self) -> None:
-        """Check that the recipe is for the optimizer.
-
-        Raises:
-            RecipeError: the recipe is for a network.
-        """
-        if self.engine.kind != "optimizer":
-            raise RecipeError(
-                f"recipe {self.name!r} is for a network, not for the optimizer: use "
-                "impasto.stylize or the command line"
-            )
-
     @property
     def is_reduced(self) -> bool:
         """Whether any painting has less than full strength."""
@@ -214,22 +210,39 @@ class Recipe(RecipeTable):
         for key, value in changes.items():
             change_field(data, key, value)
         changed = _validate(data, self.name)
-        if changed.engine.kind != "optimizer":
-            unused = find_unused_field(self, changed, changes)
-            if unused is not None:
-                raise RecipeError(f"{_describe_unused(changed)} `{unused}`{INSTEAD}", field=unused)
+        unused = changed.find_unused(self, changes)
+        if unused is not None:
+            raise RecipeError(changed.describe_unused(f"`{unused}`"), field=unused)
         return changed
+
+    def find_unused(self, before: Recipe, keys: Iterable[str]) -> str | None:
+        """Find a changed field that the engine does not use.
+
+        Args:
+            before: the recipe without the changes.
+            keys: dotted keys of the fields that were set.
+
+        Returns:
+            The first such key. None: the engine uses every changed field.
+        """
+        uses = find_engine(self.engine.kind).fields
+        return None if uses is None else find_unused_field(before, self, keys, uses)
+
+    def describe_unused(self, field: str) -> str:
+        """Say that the engine does not use a field.
+
+        Args:
+            field: the field as the message shows it.
+        """
+        pace = "" if self.capabilities.iterates else "paints in one pass and "
+        return (
+            f'recipe {self.name!r} uses the engine "{self.engine.kind}", which {pace}does not use '
+            f"{field}; the recipe sketch is the quickest that does"
+        )
 
     def to_json(self) -> str:
         """Return one line of JSON, from which :func:`parse_recipe` makes an equal recipe."""
         return self.model_dump_json()
-
-
-INSTEAD = "; the recipe sketch is the quickest that does"
-
-
-def _describe_unused(recipe: Recipe) -> str:
-    return f"recipe {recipe.name!r} uses a network, which paints in one pass and does not use"
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -245,11 +258,8 @@ def parse_recipe(text: str) -> Recipe:
 
 
 def list_recipes() -> tuple[str, ...]:
-    """Return the names of the presets, sorted."""
-    folder = resources.files("impasto") / "recipe" / "presets"
-    return tuple(
-        sorted(p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml"))
-    )
+    """Return the names of the presets, and of those that come with engines, sorted."""
+    return tuple(sorted({*_list_preset_files(), *_list_engine_presets()}))
 
 
 def read_preset(name: str) -> str:
@@ -258,12 +268,28 @@ def read_preset(name: str) -> str:
     Raises:
         RecipeError: no preset has this name.
     """
-    if name not in list_recipes():
+    if name in _list_preset_files():
+        return (_find_presets() / f"{name}.toml").read_text("utf-8")
+    if name not in _list_engine_presets():
+        suffixes = " or ".join(filter(None, (entry.network_suffix for entry in list_engines())))
         raise RecipeError(
             f"no recipe {name!r}: use one of {', '.join(list_recipes())}, "
-            f"the path of a .toml file, or the path of a network's {NETWORK_SUFFIX} file"
+            f"the path of a .toml file, or the path of a network's {suffixes} file"
         )
-    return (resources.files("impasto") / "recipe" / "presets" / f"{name}.toml").read_text("utf-8")
+    return _list_engine_presets()[name]
+
+
+def _find_presets() -> Traversable:
+    return resources.files("impasto") / "recipe" / "presets"
+
+
+def _list_preset_files() -> list[str]:
+    names = (path.name for path in _find_presets().iterdir())
+    return [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
+
+
+def _list_engine_presets() -> dict[str, str]:
+    return {name: text for entry in list_engines() for name, text in entry.presets.items()}
 
 
 def load_recipe(source: str | Path) -> Recipe:
@@ -279,11 +305,11 @@ def load_recipe(source: str | Path) -> Recipe:
         RecipeError: no such preset or file, invalid TOML, an unknown field, or a bad value.
     """
     path = Path(source)
-    if path.suffix == NETWORK_SUFFIX:
-        return _validate(
-            {"name": path.stem, "engine": {"kind": "network", "file": str(path)}}, path.stem
-        )
     if path.suffix != ".toml":
+        for entry in list_engines() if path.suffix else ():
+            if entry.network_suffix == path.suffix:
+                engine = {"kind": entry.name, "file": str(path)}
+                return _validate({"name": path.stem, "engine": engine}, path.stem)
         return _parse_toml(read_preset(str(source)), str(source))
     try:
         text = path.read_text("utf-8")
@@ -309,11 +335,10 @@ def _parse_toml(text: str, name: str) -> Recipe:
         below = load_recipe(base)
         data = _merge(below.model_dump(mode="json"), data)
     recipe = _validate({**data, "name": name}, name)
-    if recipe.engine.kind != "optimizer":
-        unused = find_unused_field(below, recipe, keys)
-        if unused is not None:
-            # The user wrote the key itself, so no face may replace it by a name of its own.
-            raise RecipeError(f"{_describe_unused(recipe)} {unused}{INSTEAD}", where=name)
+    unused = recipe.find_unused(below, keys)
+    if unused is not None:
+        # The user wrote the key itself, so no face may replace it by a name of its own.
+        raise RecipeError(recipe.describe_unused(unused), where=name)
     return recipe
 
 

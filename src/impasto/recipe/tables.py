@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticKnownError
 
 from impasto.encoders.layers import canonicalize_layer
+from impasto.recipe.engine_registry import find_engine, is_registered, list_engines
 
 
 class RecipeTable(BaseModel):
@@ -35,21 +45,39 @@ NonNegative = Annotated[float, Field(ge=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
+def _check_engine_name(name: object) -> object:
+    if not is_registered(name):
+        *first, last = (repr(entry.name) for entry in list_engines())
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
+    return name
+
+
+class _EngineNames:
+    """Lists the registered engines in the JSON Schema, as a ``Literal`` would."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(core_schema), "enum": [entry.name for entry in list_engines()]}
+
+
+EngineName = Annotated[str, BeforeValidator(_check_engine_name), _EngineNames()]
+
+
 class EngineChoice(RecipeTable):
     """The engine that makes the picture."""
 
-    kind: Literal["optimizer", "network", "magenta"] = "optimizer"
-    """``optimizer`` improves the picture step by step. ``network`` is impasto's own network, which
-    paints in one pass (:mod:`impasto.network`). It uses sizes, colors, strengths, weights, masks
-    and ``style.scale``; everything else in a recipe is for the optimizer. ``magenta`` is Magenta's
-    network (:mod:`impasto.network.magenta`), which also ignores weights and ``style.scale``."""
+    kind: EngineName = "optimizer"
+    """Name of a registered engine, see :mod:`impasto.recipe.engine_registry`."""
     file: str | None = None
     """Path of the network's file. None: the network that comes with impasto."""
 
     @model_validator(mode="after")
     def _check_file(self) -> EngineChoice:
-        if self.file is not None and self.kind != "network":
-            raise ValueError('engine.file requires engine.kind "network"')
+        if self.file is not None and find_engine(self.kind).locate_network is None:
+            able = (entry.name for entry in list_engines() if entry.locate_network is not None)
+            kinds = " or ".join(f'"{name}"' for name in able)
+            raise ValueError(f"engine.file requires engine.kind {kinds}")
         return self
 
 

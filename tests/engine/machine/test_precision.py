@@ -9,9 +9,9 @@ import torch
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.engine.cache import EngineCache
+from impasto.engine.factory import make_engine
 from impasto.engine.machine import hardware
 from impasto.engine.machine.hardware import Hardware
-from impasto.engine.registry import make_engine
 from impasto.network.codes import Atelier
 from impasto.network.painter.runtime import Runtime
 

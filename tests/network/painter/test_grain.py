@@ -11,8 +11,8 @@ from impasto.network.network_files import read_painter, write_painter
 from impasto.network.painter import runtime
 from impasto.network.painter.grain import DEVIATION, PERIODS, SIDE, make_grain
 from impasto.recipe.recipe import load_recipe
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
 
 
 def test_a_tile_has_mean_zero_and_deviation_one_and_repeats_itself():
@@ -121,7 +121,7 @@ def test_frames_of_films_have_none(graded_only, monkeypatch):
     frame = np.full((48, 64, 3), 0.4, np.float32)
     painting = read_picture(np.random.default_rng(0).random((64, 64, 3), np.float32))
     recipe = load_recipe(str(graded_only))
-    engine = make_frame_engine(recipe, [painting], (64, 48), FrameSettings(0.8))
+    engine = make_frame_engine(FrameContext(recipe, [painting], (64, 48), FrameSettings(0.8)))
     engine.begin_shot(frame)
     made = engine.paint(frame, None)
     assert made.std(axis=(0, 1)).max() < 1e-3

@@ -20,8 +20,8 @@ from impasto.network.painter.model import Painter
 from impasto.recipe.recipe import load_recipe
 from impasto.video.clip.frames import levels_to_floats
 from impasto.video.clip.reading import open_clip
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.engines.network_frames import DOUBT
 from impasto.video.film_metrics import SteadinessMeter
 from impasto.video.stabilize.flow import DisEstimator
@@ -44,7 +44,7 @@ def network_file(tmp_path_factory):
 
 def make_test_engine(recipe, painting, *, frozen=False, hardware=None):
     settings = FrameSettings(0.8, freeze_statistics=frozen)
-    return make_frame_engine(recipe, [painting], (64, 48), settings, hardware)
+    return make_frame_engine(FrameContext(recipe, [painting], (64, 48), settings, hardware))
 
 
 def load_network(network_file):

@@ -187,8 +187,8 @@ class BatchWorker:
 
     def _load_engine(self, recipe: Recipe, share: WorkerShare) -> PictureEngine:
         from impasto.engine.cache import EngineCache
+        from impasto.engine.factory import make_engine
         from impasto.engine.machine.hardware import Hardware
-        from impasto.engine.registry import make_engine
 
         key = (recipe.to_json(), share)
         if key not in self._engines:

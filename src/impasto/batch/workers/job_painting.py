@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from impasto.batch.batch_job import BatchJob, WorkerShare
 from impasto.batch.sources import places
 from impasto.batch.sources.manifest import NO_MASK
-from impasto.engine.registry import find_capabilities
 from impasto.errors import ImpastoError, InputError
 from impasto.image.files.atomic import make_folder
 
@@ -55,7 +54,7 @@ class PreparedJob:
     def checkpoint(self) -> Path | None:
         """The file that keeps the state of a long run. None: no checkpoints are possible."""
         job = self.job
-        if not find_capabilities(job.recipe).checkpoints or places.is_url(job.output):
+        if not job.recipe.capabilities.checkpoints or places.is_url(job.output):
             return None
         output = Path(job.output)
         name = f".{output.name}.checkpoint"

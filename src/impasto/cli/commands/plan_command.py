@@ -26,9 +26,9 @@ def run(argv: list[str]) -> int:
     photo, paintings = read_inputs(options, recipe)
     recipe = apply_print_size(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
+    from impasto.engine.factory import make_engine
     from impasto.engine.inputs import Inputs
     from impasto.engine.machine.hardware import Hardware
-    from impasto.engine.registry import make_engine
 
     hardware = Hardware.resolve(
         options.device, options.weights, options.max_memory, options.scratch

@@ -21,14 +21,16 @@ def run(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
-    from impasto.recipe.recipe import NETWORK_SUFFIX, list_recipes, load_recipe, read_preset
+    from impasto.recipe.engine_registry import list_engines
+    from impasto.recipe.recipe import list_recipes, load_recipe, read_preset
 
     if options.name:
-        if options.name.endswith(NETWORK_SUFFIX) and not Path(options.name).is_file():
+        suffixes = tuple(entry.network_suffix for entry in list_engines() if entry.network_suffix)
+        if options.name.endswith(suffixes) and not Path(options.name).is_file():
             raise InputError(f"no network file {options.name}")
         text = (
             load_recipe(options.name).model_dump_json(indent=2)
-            if options.json or options.name.endswith((".toml", NETWORK_SUFFIX))
+            if options.json or options.name.endswith((".toml", *suffixes))
             else read_preset(options.name).rstrip()
         )
         print(text)

@@ -155,7 +155,6 @@ def _read_inputs(
 def _build_recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     """Build the recipe of the region, for the whole result."""
     from impasto.api.refine import choose_refining_recipe
-    from impasto.engine.registry import find_capabilities
     from impasto.errors import InputError
     from impasto.recipe.recipe import load_recipe
 
@@ -163,9 +162,10 @@ def _build_recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
         raise InputError("--quality and --recipe both choose a recipe: give one of them")
     name = options.recipe or options.quality
     chosen = load_recipe(name) if name else choose_refining_recipe(own)
-    if not find_capabilities(chosen).refines:
+    if not chosen.capabilities.refines:
         raise InputError(
-            f"recipe {chosen.name!r} uses a network, which cannot continue from a result"
+            f'recipe {chosen.name!r} uses the engine "{chosen.engine.kind}", which cannot continue '
+            "from a result"
         )
     changes: dict[str, Any] = {
         "style.weights": [] if options.style else own.style.weights,

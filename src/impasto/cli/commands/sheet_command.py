@@ -177,9 +177,9 @@ class SheetPainter:
         """Paint one cell. None: the user stopped it."""
         from impasto.api.stylize import finish_picture
         from impasto.engine.cache import EngineCache
+        from impasto.engine.factory import make_engine
         from impasto.engine.inputs import Inputs
         from impasto.engine.machine.hardware import Hardware
-        from impasto.engine.registry import make_engine
 
         key = (recipe.model_dump_json(), choice.painting)
         if key not in self._made:

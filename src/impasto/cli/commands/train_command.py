@@ -343,7 +343,7 @@ def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bo
     from impasto.cli.options.output_files import check_targets
     from impasto.errors import InputError
     from impasto.network.train.session import is_own_output
-    from impasto.recipe.recipe import NETWORK_SUFFIX
+    from impasto.plugins.network import NETWORK_SUFFIX
 
     if output.suffix != NETWORK_SUFFIX:
         raise InputError(f"the name of a network's file must end in {NETWORK_SUFFIX}", where=output)

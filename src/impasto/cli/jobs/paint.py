@@ -84,9 +84,9 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
         The exit code: 0, or 130 if the user stopped the run.
     """
     from impasto.api.stylize import make_result
+    from impasto.engine.factory import make_engine
     from impasto.engine.inputs import Inputs
     from impasto.engine.machine.hardware import Hardware
-    from impasto.engine.registry import make_engine
     from impasto.image.files.encode import write_picture
 
     hardware = Hardware.resolve(job.device, job.weights, job.max_memory, job.scratch)

@@ -122,7 +122,7 @@ def _parse_axis(text: str) -> list[SheetChoice]:
 
 
 def _list_recipe_choices(options: argparse.Namespace) -> list[SheetChoice]:
-    from impasto.engine.registry import find_capabilities
+    from impasto.recipe.engine_registry import find_engine
     from impasto.recipe.recipe import list_recipes, load_recipe
 
     if options.recipe or options.quality:
@@ -130,9 +130,8 @@ def _list_recipe_choices(options: argparse.Namespace) -> list[SheetChoice]:
     if options.recipes:
         names = options.recipes.split(",")
     else:  # those that need no optional package
-        names = [
-            name for name in list_recipes() if find_capabilities(load_recipe(name)).extra is None
-        ]
+        kinds = {name: load_recipe(name).engine.kind for name in list_recipes()}
+        names = [name for name, kind in kinds.items() if find_engine(kind).module is None]
     return [SheetChoice(Path(name).stem, recipe=name) for name in names]
 
 

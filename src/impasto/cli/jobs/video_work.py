@@ -27,8 +27,8 @@ from impasto.image.files.encode import check_target, write_picture
 from impasto.video.clip.film_writer import write_raw_frame
 from impasto.video.clip.reading import NUMBER_PATTERN, find_numbered_files
 from impasto.video.clip.selection import choose_sheet_places, select_preview
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.job.film_output import write_painted_film
 from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
 from impasto.video.job.film_run import FilmProgress, paint_film, repaint_backwards
@@ -125,12 +125,14 @@ def make_film_engine(film: FilmRequest, stop: list[int]) -> FrameEngine:
             raise StopRequest
 
     return make_frame_engine(
-        film.recipe,
-        film.paintings,
-        film.size,
-        FrameSettings(options.stability, options.later, options.statistics == "shot"),
-        Hardware.resolve(options.device, options.weights, options.max_memory, options.scratch),
-        on_step=check_stop,
+        FrameContext(
+            film.recipe,
+            film.paintings,
+            film.size,
+            FrameSettings(options.stability, options.later, options.statistics == "shot"),
+            Hardware.resolve(options.device, options.weights, options.max_memory, options.scratch),
+            on_step=check_stop,
+        )
     )
 
 

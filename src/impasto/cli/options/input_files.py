@@ -49,7 +49,7 @@ def expand_network_styles(
         ResourceError: the styles cannot be written to the cache.
     """
     from impasto.errors import InputError
-    from impasto.recipe.recipe import NETWORK_SUFFIX
+    from impasto.plugins.network import NETWORK_SUFFIX
 
     network = Path(options.recipe or "")
     own = _unpack_styles(network) if network.suffix == NETWORK_SUFFIX else {}

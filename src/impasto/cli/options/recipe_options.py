@@ -184,16 +184,11 @@ def check_step_flags(
     Raises:
         InputError: one of them is.
     """
-    from impasto.engine.registry import find_capabilities
     from impasto.errors import InputError
 
     for flag in flags:
-        if not find_capabilities(recipe).iterates and getattr(options, flag):
-            raise InputError(
-                f"recipe {recipe.name!r} uses a network, which paints in one pass and does not use "
-                f"`{flag}`; the recipe sketch is the quickest that does",
-                field=flag,
-            )
+        if not recipe.capabilities.iterates and getattr(options, flag):
+            raise InputError(recipe.describe_unused(f"`{flag}`"), field=flag)
 
 
 def apply_print_size(recipe: Recipe, options: argparse.Namespace, photo: Picture) -> Recipe:

@@ -20,13 +20,11 @@ from impasto.engine.sizes import fit_painting
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
 from impasto.network.network_files import network_file
-from impasto.network.one_pass import OnePassEngine
 from impasto.network.painter import runtime
 from impasto.network.painter.grade import GRADE_NUMBERS, measure_grade
 from impasto.network.painter.runtime import Runtime
 from impasto.network.painter.style_code import NUMBERS
 from impasto.network.painting_network import PaintRequest, make_style_shares
-from impasto.recipe.recipe import Recipe
 
 SCALES = (0.25, 2.0)
 """The stroke scales that a code can be measured for."""
@@ -180,16 +178,6 @@ def measure_code(
         return code
     strength = measure_at(runtime.WORK, lambda image, mask: measure_grade(image, mask)[0])
     return torch.cat([code[:-GRADE_NUMBERS], strength.to(code)])
-
-
-def make_network_engine(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> OnePassEngine:
-    """Make the engine of a recipe with ``engine.kind = "network"``.
-
-    Raises:
-        WeightsError: the network's file, or VGG's, is missing or damaged.
-    """
-    painter = CodePainter.load(recipe.engine.file, recipe.precision, hardware, cache)
-    return OnePassEngine(recipe, hardware, painter)
 
 
 def _blend_shares(regions: Regions) -> Tensor:

@@ -24,8 +24,8 @@ from impasto.studio.queue.job_rows import FilmSpec
 from impasto.studio.workers.job_context import JobContext
 from impasto.video.clip.frames import levels_to_floats
 from impasto.video.clip.selection import FrameSource, Selection, choose_sheet_places, select_preview
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.engines.frame_settings import FrameSettings
 from impasto.video.job.film_output import choose_film_size
 from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
 from impasto.video.job.film_run import paint_film
@@ -92,13 +92,15 @@ class FilmJob:
     def _make_engine(self) -> FrameEngine:
         engines = self._context.services.engines
         return make_frame_engine(
-            self._recipe,
-            self._paintings,
-            self._size,
-            FrameSettings(self._film.stability),
-            engines.hardware,
-            on_step=lambda _: self._report(),
-            cache=engines.cache,
+            FrameContext(
+                self._recipe,
+                self._paintings,
+                self._size,
+                FrameSettings(self._film.stability),
+                engines.hardware,
+                on_step=lambda _: self._report(),
+                cache=engines.cache,
+            )
         )
 
     def _list_facts(self) -> dict[str, Any]:

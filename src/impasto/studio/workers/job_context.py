@@ -76,7 +76,7 @@ class EngineShelf:
 
     def load(self, recipe: Recipe) -> PictureEngine:
         """Return the engine of a recipe."""
-        from impasto.engine.registry import make_engine
+        from impasto.engine.factory import make_engine
 
         latest = self._engines.get(recipe.engine.kind)
         if latest is None or latest.recipe != recipe:

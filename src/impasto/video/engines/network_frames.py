@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 
+from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.colors import apply_colors, prepare_colors
 from impasto.engine.pixels.tensors import picture_to_tensor, tensor_to_picture
 from impasto.engine.protocol import ShotEngine
-from impasto.errors import InputError
 from impasto.image.picture import Floats, Picture
 from impasto.network.painter.grade import apply_grade, measure_grade, pad_to_cells
 from impasto.network.painting_network import choose_network_colors
-from impasto.recipe.recipe import Recipe
+from impasto.video.engines.frame_context import FrameContext
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 
 DOUBT = 1 / 3
@@ -25,37 +26,20 @@ DOUBT = 1 / 3
 class NetworkFrameEngine:
     """Paints frames in one pass; see :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        paintings: Sequence[Picture],
-        engine: ShotEngine,
-        *,
-        freeze_statistics: bool = False,
-    ) -> None:
-        """Note what to paint with.
+    def __init__(self, context: FrameContext) -> None:
+        """Make the engine of pictures, which has shots (:class:`ShotEngine`).
 
-        Args:
-            recipe: the recipe of the film, whose colors the frames get.
-            paintings: the styles.
-            engine: an engine of the same recipe with the colors ``style``.
-            freeze_statistics: whether features are normalized by the statistics of a shot's first
-                frame, rather than by each frame's own. That is hardly steadier, takes half as long
-                again, and is up to three quarters further from the style where something new comes
-                into view.
+        Freezing the statistics of a shot is hardly steadier, takes half as long again, and is up
+        to three quarters further from the style where something new comes into view.
 
         Raises:
-            InputError: the engine cannot freeze statistics, and that is asked for.
+            ImpastoError: as :func:`impasto.engine.factory.make_engine`.
         """
-        if freeze_statistics and not engine.capabilities.shot_statistics:
-            raise InputError(
-                "`statistics` shot needs a network of impasto's own kind, such as the recipe draft",
-                field="statistics",
-            )
-        self._recipe = recipe
-        self._paintings = list(paintings)
-        self._engine = engine
-        self._freeze_statistics = freeze_statistics
+        self._recipe = context.recipe
+        self._paintings = list(context.paintings)
+        self._freeze_statistics = context.settings.freeze_statistics
+        plain = context.recipe.with_changes({"colors": "style"})
+        self._engine = cast(ShotEngine, make_engine(plain, context.hardware, context.cache))
 
     def begin_shot(self, frame: Floats) -> None:
         """Measure the paintings, and the frame's statistics if they are to be frozen."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from impasto.api.stylize import finish_picture
-from impasto.engine.cache import EngineCache
 from impasto.engine.inputs import Inputs
-from impasto.engine.machine.hardware import Hardware
 from impasto.engine.pixels.colors import apply_colors, prepare_colors
 from impasto.engine.sizes import plan_scales
 from impasto.engine.step import Step
@@ -21,7 +19,7 @@ from impasto.network.network_draft import make_optimizer_engine
 from impasto.optimize.focus import Focus, find_focus
 from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import Recipe
-from impasto.video.engines.frame_settings import FrameSettings
+from impasto.video.engines.frame_context import FrameContext
 from impasto.video.stabilize.frame_memory import FrameMemory, blend_with_memory
 
 SURE, UNSURE = 0.2, 1.0
@@ -41,40 +39,20 @@ already keeps steady."""
 class OptimizerFrameEngine:
     """Optimizes frames; see :class:`impasto.video.stabilize.stabilizer.FrameEngine`."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        paintings: Sequence[Picture],
-        size: tuple[int, int],
-        settings: FrameSettings,
-        hardware: Hardware | None = None,
-        *,
-        on_step: Callable[[Step], None] = lambda _: None,
-        cache: EngineCache | None = None,
-    ) -> None:
+    def __init__(self, context: FrameContext) -> None:
         """Load the network.
-
-        Args:
-            recipe: the recipe of the first frame of a shot.
-            paintings: the paintings.
-            size: (width, height) of the frames.
-            settings: stability and iterations.
-            hardware: the hardware to use. None: the best device of this machine, with all of its
-                free memory.
-            on_step: receives the step of every iteration.
-            cache: networks that other engines of the caller use. None: nothing is shared.
 
         Raises:
             ImpastoError: as :class:`impasto.optimize.optimizer_engine.OptimizerEngine`.
         """
+        recipe, size, settings = context.recipe, context.size, context.settings
         iterations = settings.iterations
         self._colors = recipe.colors
         self._ratio = recipe.style.scale
-        self._paintings = self._prepared = list(paintings)
-        self._on_step = on_step
-        hardware, cache = hardware or Hardware.resolve(), cache or EngineCache()
+        self._paintings = self._prepared = list(context.paintings)
+        self._on_step = context.on_step
         plain = recipe.with_changes({"size": max(size), "colors": "style", "temporal.weight": 0})
-        self._first = make_optimizer_engine(plain, hardware, cache)
+        self._first = make_optimizer_engine(plain, context.hardware, context.cache)
         self._fixed = iterations
         self._work = measure_work(plain, size)
         schedule = plain.schedule
@@ -88,7 +66,7 @@ class OptimizerFrameEngine:
                 "temporal.weight": recipe.temporal.weight or PULL * settings.stability,
             }
         )
-        self._later = make_optimizer_engine(later, hardware, cache)
+        self._later = make_optimizer_engine(later, context.hardware, context.cache)
         whole = later.style.distance == "neighbors"  # neighbors are matched with the whole frame
         self._cell = None if whole else self._later.cell
 

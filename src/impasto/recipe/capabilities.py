@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from impasto.errors import InputError
-
-if TYPE_CHECKING:
-    from impasto.engine.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,6 @@ class Capabilities:
         batches: ``run_together`` paints several photos of one size at a time.
         reuses_memory: blocks of the same sizes are allocated again and again, so that keeping freed
             memory pays even where memory is short.
-        network_file: ``engine.file`` of the recipe names the file of the network.
-        extra: name of the extra (``pip install impasto[...]``) that the engine needs. None: it
-            needs no extra.
     """
 
     iterates: bool = False
@@ -48,25 +41,6 @@ class Capabilities:
     refines: bool = False
     batches: bool = False
     reuses_memory: bool = False
-    network_file: bool = False
-    extra: str | None = None
-
-    def check_inputs(self, inputs: Inputs) -> None:
-        """Check that an engine with these capabilities can paint the inputs.
-
-        Raises:
-            InputError: it cannot.
-        """
-        regions = inputs.regions
-        if regions.masks and not self.masks:
-            raise InputError("masks: this engine paints the whole photo in one style")
-        if any(regions.style_masks) and not self.style_masks:
-            raise InputError("style masks: this engine takes the whole of each painting")
-        if len(inputs.paintings) > 1 and not regions.masks and not self.blends:
-            where = ", or one painting for each mask" if self.masks else ""
-            raise InputError(
-                f"{len(inputs.paintings)} paintings: this engine takes one painting{where}"
-            )
 
     def check_checkpoint(self, *files: object) -> None:
         """Check that an engine with these capabilities can use the given checkpoint files.

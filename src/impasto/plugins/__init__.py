@@ -1,0 +1,6 @@
+"""One module for each engine that comes with impasto.
+
+Each module has an ``ENTRY`` (:class:`impasto.recipe.engine_registry.EngineEntry`), which the
+registry finds by looking through this folder. Modules import what is heavy inside functions,
+because recipes are checked without torch.
+"""
