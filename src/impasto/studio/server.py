@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -12,6 +13,8 @@ from types import FrameType
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from impasto.errors import ImpastoError
+from impasto.studio.decoding.linux_calls import set_not_dumpable
 from impasto.studio.http.app import create_app
 from impasto.studio.log_lines import start_logging
 from impasto.studio.studio import Studio
@@ -21,6 +24,8 @@ HEAD_S = 10.0
 """Seconds for the head of a request, from the start of the connection or from the last answer."""
 GOODBYE_S = 5
 """Seconds for running answers when the server ends."""
+
+log = logging.getLogger("impasto.studio")
 
 
 class ImpatientProtocol(H11Protocol):
@@ -79,6 +84,8 @@ class StudioServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started:
+            threading.Thread(target=_report_sandbox, args=(self._studio,), daemon=True).start()
         if self.started and self._page is not None:
             # In a thread, because some browsers block the one that opens them.
             threading.Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
@@ -90,6 +97,20 @@ class StudioServer(uvicorn.Server):
         self.should_exit = True
 
 
+def _report_sandbox(studio: Studio) -> None:
+    """Log which restrictions of the processes that decode are in force, and which are not."""
+    try:
+        confinement = studio.decoder.examine()
+    except (ImpastoError, OSError) as error:  # the next upload reports it to its client
+        log.warning("sandbox", extra={"reason": str(error)})
+        return
+    level = logging.WARNING if confinement.missing else logging.INFO
+    missing = ", ".join(confinement.missing) or None
+    log.log(
+        level, "sandbox", extra={"in_force": ", ".join(confinement.in_force), "missing": missing}
+    )
+
+
 def serve(studio: Studio, listener: socket.socket, page: str | None) -> None:
     """Serve until a signal ends it.
 
@@ -98,5 +119,6 @@ def serve(studio: Studio, listener: socket.socket, page: str | None) -> None:
         listener: the socket.
         page: address to open in a browser. None: no browser is opened.
     """
+    set_not_dumpable()
     start_logging(studio.log_format)
     StudioServer(studio, page).run(sockets=[listener])

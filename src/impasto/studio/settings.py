@@ -37,7 +37,7 @@ class StudioSettings:
         max_film: pixels of all frames of a film together.
         job_seconds: seconds that a job may run, over all its attempts.
         job_memory: bytes that a worker may use. None: what is free.
-        decode_seconds: seconds that decoding one picture may take.
+        decode_seconds: seconds of a processor that decoding one picture may take.
         keep_s: seconds that ended jobs are kept. None: they are kept forever.
         max_disk: bytes of all jobs, above which the oldest ended ones go to the trash. None: no
             limit.
@@ -59,7 +59,7 @@ class StudioSettings:
     max_film: int = 500_000_000
     job_seconds: float = 3600.0
     job_memory: int | None = None
-    decode_seconds: float = 60.0
+    decode_seconds: float = 10.0
     keep_s: float | None = 30 * DAY_S
     max_disk: int | None = None
     trash_s: float = 7 * DAY_S

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ from PIL import Image
 from conftest import synthetic_photo
 from hostile import ADAPTED, REFUSED
 from images import png_file
-from impasto.errors import ImageError, LimitError
+from impasto.errors import LimitError
 from impasto.image.files import deep
 from impasto.image.files.limits import MIB, Limits
 from impasto.studio.decoding.decoder import Decoder
@@ -120,34 +118,12 @@ def test_a_picture_comes_through_the_process_as_it_is(decoder, tmp_path):
     assert not list(tmp_path.glob("picture?*"))
 
 
-def test_a_picture_that_kills_the_process_costs_only_itself(decoder, photo):
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the fork server")
+def test_a_server_of_forks_that_died_between_two_pictures_costs_neither(decoder, photo):
     assert decoder.check(photo, "it") == (64, 48)
-    process = decoder._process.pid
-    os.kill(process, signal.SIGSTOP)  # until it has been asked
-    killer = threading.Timer(0.3, os.kill, (process, signal.SIGKILL))
-    killer.start()
-    with pytest.raises(ImageError, match=r"^evil: .*crashed the decoder"):
-        decoder.check(photo, "evil")
-    killer.join()
-    assert decoder.check(photo, "it") == (64, 48)
-
-
-def test_a_process_that_died_between_two_pictures_costs_neither(decoder, photo):
-    assert decoder.check(photo, "it") == (64, 48)
-    os.kill(decoder._process.pid, signal.SIGKILL)
-    decoder._process.join()
-    assert decoder.check(photo, "it") == (64, 48)
-
-
-def test_a_picture_that_takes_too_long_is_refused(decoder, photo):
-    decoder.check(photo, "it")
-    os.kill(decoder._process.pid, signal.SIGSTOP)
-    decoder._seconds = 0.2
-    began = time.monotonic()
-    with pytest.raises(LimitError, match=r"^slow: decoding takes longer than 0.2 s"):
-        decoder.check(photo, "slow")
-    assert time.monotonic() - began < 10
-    decoder._seconds = 20
+    server = decoder._launcher._server
+    server.kill()
+    server.wait()
     assert decoder.check(photo, "it") == (64, 48)
 
 
@@ -162,12 +138,16 @@ def test_the_process_may_not_take_more_memory_than_it_is_given(tmp_path):
         small.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_limits_of_the_process_are_set(decoder, photo):
-    decoder.check(photo, "it")
-    with open(f"/proc/{decoder._process.pid}/limits") as file:  # noqa: PTH123
-        limits = {line[:25].strip(): line[26:46].strip() for line in file}
+    with decoder._converse(photo.parent) as conversation:
+        lines = Path(f"/proc/{conversation.process.id}/limits").read_text().splitlines()
+    limits = {line[:25].strip(): line[26:46].strip() for line in lines}
     assert limits["Max address space"] == str(2**31)
     assert limits["Max core file size"] == "0"
+    assert limits["Max cpu time"] == "20"
+    assert limits["Max open files"] == "64"
+    assert limits["Max file size"] == str(64 * MIB + 16 * Limits().max_pixels)
 
 
 def test_the_largest_picture_fits_into_the_memory_that_it_is_given(tmp_path):

@@ -6,9 +6,7 @@ import errno
 import io
 import json
 import os
-import platform
 import socket
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -430,56 +428,3 @@ def test_a_token_is_one_word_of_the_address():
     assert " " not in _make_fragment(token)
     assert unquote(_make_fragment(token)) == f"#token={token}"
     assert _make_fragment(None) == ""
-
-
-CONFINED = """
-import socket, subprocess, threading
-import numpy
-from impasto.studio.decoding.sandbox import give_up_rights
-waiting, told = threading.Event(), []
-def act():
-    waiting.wait()
-    for name, what in (
-        ("socket", socket.socket),
-        ("program", lambda: subprocess.run(["true"])),
-        ("file", lambda: open("/dev/null")),
-        ("thread", lambda: threading.Thread(target=int).start()),
-    ):
-        try:
-            what()
-            told.append(name)
-        except OSError:
-            pass
-before = threading.Thread(target=act)
-before.start()
-assert give_up_rights()
-waiting.set()
-before.join()
-act()
-print(told)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's system calls")
-def test_what_decodes_opens_no_sockets_and_starts_no_programs():
-    from impasto.studio.decoding.sandbox import _CALLS
-
-    if platform.machine() not in _CALLS:
-        pytest.skip(f"no filter for {platform.machine()}")
-    command = [sys.executable, "-c", CONFINED]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert made.stdout.split("\n")[-2] == "['file', 'thread', 'file', 'thread']", made.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux's system calls")
-def test_the_process_that_decodes_is_filtered(client):
-    from impasto.studio.decoding.sandbox import _CALLS
-
-    if platform.machine() not in _CALLS:
-        pytest.skip(f"no filter for {platform.machine()}")
-    accepted(post(client))
-    process = studio_of(client).decoder._process.pid
-    for thread in Path(f"/proc/{process}/task").iterdir():
-        status = (thread / "status").read_text()
-        assert "Seccomp:\t2" in status
-        assert "NoNewPrivs:\t1" in status

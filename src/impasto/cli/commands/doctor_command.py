@@ -72,6 +72,7 @@ def examine_machine() -> dict[str, Any]:
         report |= {"device": _examine_device(), "weights": _examine_weights()}
     except (ImportError, OSError) as error:  # a package is missing or was built for another machine
         report["error"] = str(error)
+    report["sandbox"] = _examine_sandbox()
     missing = "missing" in report["packages"].values()
     ready = not missing and "weights" in report and "error" not in report["weights"]
     return {**report, "ready": ready}
@@ -110,6 +111,16 @@ def _find_version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "missing"
+
+
+def _examine_sandbox() -> str:
+    """Describe what restricts the processes of the studio that decode clients' files."""
+    try:
+        from impasto.studio.decoding.decoder import examine_sandbox
+
+        return examine_sandbox().describe()
+    except (ImportError, ResourceError) as error:
+        return f"not examined ({error})"
 
 
 def _examine_weights() -> dict[str, str]:

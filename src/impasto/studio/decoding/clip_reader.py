@@ -76,7 +76,7 @@ class ClipReader:
         if self._frame is None:
             raise ClipError("there is no such frame", where=name)
         with Path(target).open("wb") as file:
-            np.save(file, self._frame.load(), allow_pickle=False)
+            np.ascontiguousarray(self._frame.load(), dtype=np.uint8).tofile(file)
         return {}
 
     def write_film(

@@ -1,35 +1,45 @@
-"""Decodes pictures and clips of clients in a separate process with limits of memory and time.
+"""Decodes pictures and clips of clients in processes of their own.
 
-If a file kills the process or takes too long, the file is refused and a new process starts.
+Each process has few rights, limits of memory and time, and one job's folder. If a file kills the
+process or takes too long, that file is refused, and nothing else happens.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import multiprocessing
-import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from impasto.batch.workers.local_machine import block_interrupts
-from impasto.errors import ClipError, ImageError, InputError, LimitError, ResourceError
-from impasto.image.files.limits import Limits
+from impasto.errors import ClipError, ImageError
+from impasto.image.files.limits import MIB, Limits
 from impasto.image.picture import Metadata, Picture
-from impasto.studio.decoding import decoder_process
+from impasto.studio.decoding.conversation import (
+    Conversation,
+    choose_launcher,
+    is_regular_file,
+    name_box,
+)
+from impasto.studio.decoding.sandbox import Confinement, Restrictions
 from impasto.video.clip.frames import Format, Frame, Levels
 
-Ask = Callable[..., dict[str, Any]]
-START_S = 60.0
-"""Seconds for the process to start."""
-_KINDS = {kind.__name__: kind for kind in (ClipError, ImageError, LimitError, ResourceError)}
+DECODERS = 8
+"""Processes that decode at the same time."""
+CONVERSION_FACTOR = 6
+"""Multiple of the time for decoding that decoding and encoding may take."""
+PIXEL_BYTES = 16
+"""Bytes of a pixel as four floats, which a process writes at most for each pixel."""
+FILM_BYTES = 16 << 30
+FILM_SUFFIXES = (".gif", ".webm", ".mp4")
+_OUTPUT = "output"
+"""Name in the box of what a process writes, before a suffix."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +65,48 @@ class FilmOrder:
     keep_metadata: bool
 
 
+def examine_sandbox() -> Confinement:
+    """Return which restrictions of decoder processes are in force on this machine.
+
+    Raises:
+        ResourceError: no process starts.
+    """
+    decoder = Decoder(Limits(), 4096 * MIB, 10.0)
+    try:
+        return decoder.examine()
+    finally:
+        decoder.close()
+
+
 class Decoder:
-    """The decoder process, which answers one question at a time."""
+    """Asks decoder processes, several at a time."""
 
     def __init__(self, limits: Limits, memory: int, seconds: float) -> None:
-        """Prepare; the process starts with the first question.
+        """Prepare; processes start with the first question.
 
         Args:
             limits: limits of a picture.
-            memory: bytes of address space that the process may use.
-            seconds: longest time for a picture.
+            memory: bytes of address space that a process may use.
+            seconds: longest time of a processor for a picture.
         """
         self._limits = limits
         self._memory = memory
         self._seconds = seconds
-        self._lock = threading.Lock()
-        self._process: Any = None
-        self._line: Connection | None = None
+        self._launcher = choose_launcher()
+        self._places = threading.BoundedSemaphore(DECODERS)
+        self._clip: Conversation | None = None
+
+    def examine(self) -> Confinement:
+        """Start a process, and return which restrictions are in force.
+
+        Raises:
+            ResourceError: it does not start.
+        """
+        with (
+            tempfile.TemporaryDirectory(prefix="impasto-") as folder,
+            self._converse(Path(folder)) as conversation,
+        ):
+            return conversation.confinement
 
     def check(self, path: Path, name: str, view: Path | None = None) -> tuple[int, int]:
         """Decode a picture, and return its upright (width, height).
@@ -84,8 +119,13 @@ class Decoder:
         Raises:
             ImageError, LimitError: it cannot be read, or exceeds a limit.
         """
-        answer = self._ask("check", str(path), name, view and str(view))
-        return answer["width"], answer["height"]
+        with self._converse(path.parent) as conversation:
+            output = None if view is None else str(conversation.box / _OUTPUT)
+            answer = conversation.ask("check", path, name, output)
+            size = self._read_size(answer, name)
+            if view is not None:
+                conversation.take(_OUTPUT, view)
+        return size
 
     def check_mask(self, path: Path, name: str, view: Path) -> None:
         """Decode a mask, and write a picture of it for browsers.
@@ -98,7 +138,9 @@ class Decoder:
         Raises:
             ImageError, LimitError, InputError: it cannot be read, or is black all over.
         """
-        self._ask("check_mask", str(path), name, str(view))
+        with self._converse(path.parent) as conversation:
+            conversation.ask("check_mask", path, name, str(conversation.box / _OUTPUT))
+            conversation.take(_OUTPUT, view)
 
     def convert(
         self, source: Path, target: Path, name: str, *, depth: int = 8, keep: bool = True
@@ -115,7 +157,11 @@ class Decoder:
         Raises:
             ImageError, LimitError, ResourceError: it cannot be read or written.
         """
-        self._ask("convert", str(source), name, str(target), depth, keep)
+        file = f"{_OUTPUT}{target.suffix}"
+        with self._converse(source.parent, CONVERSION_FACTOR * self._seconds) as conversation:
+            output = str(conversation.box / file)
+            conversation.ask("convert", source, name, output, depth, keep)
+            conversation.take(file, target)
 
     def read_record(self, path: Path) -> str | None:
         """Read the record inside a picture. None: there is none.
@@ -123,8 +169,9 @@ class Decoder:
         Raises:
             ImageError: not a picture.
         """
-        text: str | None = self._ask("read_record", str(path), path.name)["record"]
-        return text
+        with self._converse(path.parent) as conversation:
+            text = conversation.ask("read_record", path, path.name).get("record")
+        return None if text is None else str(text)
 
     def read(self, path: Path, name: str) -> Picture:
         """Read a picture.
@@ -136,15 +183,19 @@ class Decoder:
         Raises:
             ImageError, LimitError: it cannot be read, or exceeds a limit.
         """
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.npy")
-        try:
-            answer = self._ask("read", str(path), name, str(scratch))
-            values = np.load(scratch, allow_pickle=False)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with self._converse(path.parent) as conversation:
+            output = conversation.box / _OUTPUT
+            answer = conversation.ask("read", path, name, str(output))
+            width, height = self._read_size(answer, name)
+            conversation.end_process()
+            shape = (height, width, 4 if answer.get("has_alpha") else 3)
+            values = _load_array(output, shape, np.dtype(np.float32), name)
         alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
-        exif = None if answer["exif"] is None else bytes.fromhex(answer["exif"])
-        metadata = Metadata(exif, answer["format"], answer["depth"])
+        try:
+            exif = None if answer["exif"] is None else bytes.fromhex(answer["exif"])
+            metadata = Metadata(exif, str(answer["format"]), int(answer["depth"]))
+        except (KeyError, TypeError, ValueError):
+            raise ImageError("damaged", where=name) from None
         return Picture(np.ascontiguousarray(values[..., :3]), alpha, metadata)
 
     def check_clip(self, path: Path, name: str, view: Path) -> dict[str, Any]:
@@ -162,7 +213,20 @@ class Decoder:
         Raises:
             ClipError, LimitError: it cannot be read, or its frames exceed a limit.
         """
-        return self._ask("check_clip", str(path), name, str(view))
+        with self._converse(path.parent, CONVERSION_FACTOR * self._seconds) as conversation:
+            output = str(conversation.box / _OUTPUT)
+            answer = conversation.ask("check_clip", path, name, output)
+            form, suffix = self._read_format(answer, name), answer.get("suffix")
+            if suffix not in FILM_SUFFIXES:  # it becomes part of a file's name
+                raise ClipError("damaged", where=name)
+            conversation.take(_OUTPUT, view)
+        return {
+            "width": form.width,
+            "height": form.height,
+            "frames": form.frames,
+            "rate": str(form.rate),
+            "suffix": suffix,
+        }
 
     def open_clip(self, path: Path, name: str) -> DecodedClip:
         """Open a clip; only one can be read at a time.
@@ -174,18 +238,29 @@ class Decoder:
         Raises:
             ClipError, LimitError: as :meth:`check_clip`.
         """
-        answer = self._ask("open_clip", str(path), name)
-        rate, base = Fraction(answer["rate"]), Fraction(answer["time_base"])
-        form = Format(answer["width"], answer["height"], rate, base, answer["frames"])
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.npy")
+        self.close_clip()
+        seconds = CONVERSION_FACTOR * self._seconds
+        conversation = self._open(path.parent, seconds, is_film=True)
+        try:
+            form = self._read_format(conversation.ask("open_clip", path, name), name)
+        except BaseException:
+            conversation.close()
+            raise
+        self._clip = conversation
 
         def ask(question: str, *rest: Any) -> dict[str, Any]:
-            return self._ask(question, str(path), name, *rest)
+            return conversation.ask(question, path, name, *rest)
 
-        return DecodedClip(form, ask, scratch)
+        return DecodedClip(form, ask, conversation.box / _OUTPUT, name)
+
+    def close_clip(self) -> None:
+        """Close the clip that is being read, if there is one."""
+        if self._clip is not None:
+            self._clip.close()
+        self._clip = None
 
     def write_film(self, path: Path, name: str, order: FilmOrder, *, seconds: float) -> None:
-        """Write the film of a clip; the process does it because it reads the clip's sound.
+        """Write the film of a clip; a process does it because it reads the clip's sound.
 
         Args:
             path: file of the clip.
@@ -196,97 +271,118 @@ class Decoder:
         Raises:
             ClipError, ResourceError: the clip is damaged, or the film cannot be written.
         """
-        self._ask("write_film", str(path), name, asdict(order), seconds=seconds)
+        target = Path(order.target)
+        file = f"{_OUTPUT}{target.suffix}"
+        with self._converse(path.parent, seconds, is_film=True) as conversation:
+            fields = asdict(order) | {"target": str(conversation.box / file)}
+            conversation.ask("write_film", path, name, fields)
+            conversation.take(file, target)
 
     def close(self) -> None:
-        """End the process."""
-        with self._lock:
-            self._end()
+        """End the processes."""
+        self.close_clip()
+        self._launcher.close()
 
-    def _ask(
-        self, question: str, path: str, name: str, *rest: Any, seconds: float | None = None
-    ) -> dict[str, Any]:
-        seconds = seconds or self._seconds
-        with self._lock:
-            if self._process is not None and not self._process.is_alive():
-                self._end()  # it died between two files, and the next file is innocent
-            line = self._line or self._start()
+    @contextlib.contextmanager
+    def _converse(
+        self, folder: Path, seconds: float | None = None, *, is_film: bool = False
+    ) -> Iterator[Conversation]:
+        """Wait for a place, and start a process for one folder.
+
+        Args:
+            folder: folder of the files.
+            seconds: longest time for an answer. None: that for a picture.
+            is_film: whether the time of the processor counts for each answer only.
+        """
+        with self._places:
+            conversation = self._open(folder, seconds or self._seconds, is_film=is_film)
             try:
-                line.send_bytes(json.dumps([question, path, name, *rest]).encode())
-                if not line.poll(seconds):
-                    raise TimeoutError
-                answer: dict[str, Any] = json.loads(line.recv_bytes())
-            except TimeoutError:
-                self._end()
-                raise LimitError(f"decoding takes longer than {seconds:g} s", where=name) from None
-            except (EOFError, OSError):
-                self._end()
-                raise ImageError("damaged; it crashed the decoder", where=name) from None
-        if "error" in answer:
-            raise _KINDS.get(answer["error"], InputError)(answer["message"])
-        return answer
+                yield conversation
+            finally:
+                conversation.close()
 
-    def _start(self) -> Connection:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=decoder_process.run_decoder,
-            args=(theirs, self._limits, self._memory),
-            name="decoder",
-            daemon=True,
+    def _open(self, folder: Path, seconds: float, *, is_film: bool = False) -> Conversation:
+        folder = folder.resolve()
+        restrictions = Restrictions(
+            folder=str(folder),
+            box=str(name_box(folder)),
+            memory=self._memory,
+            seconds=None if is_film else max(1, round(seconds)),
+            file_bytes=FILM_BYTES if is_film else 64 * MIB + PIXEL_BYTES * self._limits.max_pixels,
         )
-        with block_interrupts():
-            process.start()
-        theirs.close()
-        self._process, self._line = process, ours
-        if not ours.poll(START_S):  # its imports are not the picture's fault
-            self._end()
-            raise ResourceError("the decoder process did not start")
-        with contextlib.suppress(EOFError, OSError):
-            ours.recv_bytes()
-        return ours
+        return Conversation(self._launcher, self._limits, restrictions, seconds=seconds)
 
-    def _end(self) -> None:
-        if self._line is not None:
-            self._line.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process.close()
-        self._process = self._line = None
+    def _read_size(self, answer: dict[str, Any], name: str) -> tuple[int, int]:
+        """Return the size in an answer, which may be a lie of a process that was taken over."""
+        width, height = answer.get("width"), answer.get("height")
+        if not (isinstance(width, int) and isinstance(height, int)):
+            raise ImageError("damaged", where=name)
+        self._limits.check_size(width, height, name)
+        return width, height
+
+    def _read_format(self, answer: dict[str, Any], name: str) -> Format:
+        width, height = self._read_size(answer, name)
+        try:
+            rate, base = Fraction(str(answer["rate"])), Fraction(str(answer.get("time_base", 1)))
+            return Format(width, height, rate, base, int(answer["frames"]))
+        except (KeyError, ValueError, ArithmeticError):
+            raise ClipError("damaged", where=name) from None
 
 
 class DecodedClip:
-    """A clip whose frames come from the decoder process.
+    """A clip whose frames come from a decoder process.
 
     See :class:`impasto.video.clip.frames.Clip`.
     """
 
     sound = None
-    """The decoder process copies the sound into the film by itself."""
+    """The process that writes the film copies the sound by itself."""
 
-    def __init__(self, form: Format, ask: Ask, scratch: Path) -> None:
+    def __init__(
+        self, form: Format, ask: Callable[..., dict[str, Any]], output: Path, name: str
+    ) -> None:
         """Prepare to read.
 
         Args:
             form: format of the clip.
             ask: asks the process about this clip.
-            scratch: the file that passes the pixels of a frame.
+            output: the file that passes the pixels of a frame.
+            name: name of the clip in messages.
         """
         self.format = form
         self._ask = ask
-        self._scratch = scratch
+        self._output = output
+        self._name = name
 
     def read_frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
         """See :class:`impasto.video.clip.frames.Clip`."""
         self._ask("begin_clip", str(begin))
-        while (time := self._ask("next_frame")["time"]) is not None:
-            yield Frame(Fraction(time), self._load)
+        while (time := self._ask("next_frame").get("time")) is not None:
+            try:
+                when = Fraction(str(time))
+            except (ValueError, ArithmeticError):
+                raise ClipError("damaged", where=self._name) from None
+            yield Frame(when, self._load)
 
     def _load(self) -> Levels:
-        try:
-            self._ask("load_frame", str(self._scratch))
-            pixels: Levels = np.load(self._scratch, allow_pickle=False)
-        finally:
-            self._scratch.unlink(missing_ok=True)
-        return pixels
+        self._ask("load_frame", str(self._output))
+        shape = (self.format.height, self.format.width, 3)
+        return _load_array(self._output, shape, np.dtype(np.uint8), self._name)
+
+
+def _load_array(
+    path: Path, shape: tuple[int, int, int], kind: np.dtype[Any], name: str
+) -> NDArray[Any]:
+    """Read the values that a process has written, and remove the file.
+
+    Raises:
+        ImageError: they are not as many as they should be.
+    """
+    count = shape[0] * shape[1] * shape[2]
+    if not is_regular_file(path) or path.stat().st_size != count * kind.itemsize:
+        raise ImageError("damaged; the decoder wrote something else", where=name)
+    values = np.fromfile(path, dtype=kind, count=count)
+    path.unlink()
+    if values.size != count:
+        raise ImageError("damaged; the decoder wrote something else", where=name)
+    return values.reshape(shape)

@@ -1,4 +1,4 @@
-"""The decoder process: which rights it gives up, and which questions it answers."""
+"""The decoder process: it gives up its rights, and answers questions about one folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import random
-import signal
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,42 +25,54 @@ from impasto.image.masks import read_mask
 from impasto.image.picture import Picture
 from impasto.studio.decoding.browser_view import write_view
 from impasto.studio.decoding.clip_reader import ClipReader
-from impasto.studio.decoding.sandbox import give_up_rights
+from impasto.studio.decoding.sandbox import Restrictions, confine
+
+QUESTION_BYTES = ANSWER_BYTES = 16 << 20
+"""Largest size of a question and of an answer."""
 
 
-def run_decoder(line: Connection, limits: Limits, memory: int) -> None:
-    """Answer questions until the line is closed.
+def load_libraries() -> None:
+    """Load what decoding needs, which is slow, and impossible for a process without rights."""
+    import tifffile  # noqa: F401
+    from PIL import Image, ImageCms
+
+    Image.init()
+    ImageCms.createProfile("sRGB")
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def run_decoder(line: Connection, limits: Limits, restrictions: Restrictions) -> None:
+    """Answer questions until the line is closed, where processes cannot be forked.
 
     Args:
         line: carries questions and answers in JSON.
         limits: limits of a picture.
-        memory: bytes of address space that the process may use.
+        restrictions: what the process may use.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give_up_rights()
-    if hasattr(
-        os, "sched_setaffinity"
-    ):  # FFmpeg starts a thread per core, and each one takes address space
-        os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
     threading.Thread(target=exit_with_parent, daemon=True).start()
-    with contextlib.suppress(ImportError, ValueError, OSError):  # Windows; macOS refuses
-        import resource
+    answer_questions(line, limits, restrictions)
 
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    clips = ClipReader()
-    answers: dict[str, Callable[..., dict[str, Any]]] = {
-        **clips.list_answers(),
-        "check": _check,
-        "check_mask": _check_mask,
-        "convert": _convert,
-        "read_record": _read_record,
-        "read": _read,
-    }
+
+def answer_questions(line: Connection, limits: Limits, restrictions: Restrictions) -> None:
+    """Give up all rights that are not needed, and answer questions until the line is closed.
+
+    Args:
+        line: carries questions and answers in JSON.
+        limits: limits of a picture.
+        restrictions: what the process may use.
+    """
+    # FFmpeg starts a thread per core, and each one takes address space.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
+    confinement = confine(restrictions)
+    answers = {**PICTURE_ANSWERS, **ClipReader().list_answers()}
     with contextlib.suppress(EOFError, OSError):
-        line.send_bytes(b"{}")
+        line.send_bytes(json.dumps(asdict(confinement)).encode())
         while True:
-            question, path, name, *rest = json.loads(line.recv_bytes())
+            question, path, name, *rest = json.loads(line.recv_bytes(QUESTION_BYTES))
             try:
                 answer = answers[question](Path(path), name, limits, *rest)
             except ImpastoError as error:
@@ -71,9 +83,15 @@ def run_decoder(line: Connection, limits: Limits, memory: int) -> None:
                     "message": f"{name}: cannot be processed ({error.strerror})",
                 }
             except MemoryError:
+                memory = restrictions.memory >> 20
                 answer = {
                     "error": "LimitError",
-                    "message": f"{name}: decoding takes more than {memory >> 20} MiB of memory",
+                    "message": f"{name}: decoding takes more than {memory} MiB of memory",
+                }
+            except Exception as error:  # whatever a library raises, it is about this file
+                answer = {
+                    "error": "ImageError",
+                    "message": f"{name}: damaged or not readable ({type(error).__name__})",
                 }
             line.send_bytes(json.dumps(answer).encode())
 
@@ -111,8 +129,9 @@ def _convert(
 
 
 def _read_record(path: Path, name: str, limits: Limits) -> dict[str, Any]:
-    _open(path, name, limits)
-    return {"record": read_record(path)}
+    data = path.read_bytes()
+    read_picture(data, limits=limits, name=name)
+    return {"record": read_record(data)}
 
 
 def _read(path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:
@@ -120,10 +139,24 @@ def _read(path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:
     values = picture.pixels
     if picture.alpha is not None:
         values = np.dstack([values, picture.alpha])
-    np.save(target, values, allow_pickle=False)
+    with Path(target).open("wb") as file:
+        np.ascontiguousarray(values, dtype=np.float32).tofile(file)
     metadata = picture.metadata
     return {
+        "width": picture.width,
+        "height": picture.height,
+        "has_alpha": picture.alpha is not None,
         "exif": None if metadata.exif is None else metadata.exif.hex(),
         "format": metadata.source_format,
         "depth": metadata.depth,
     }
+
+
+PICTURE_ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "check": _check,
+    "check_mask": _check_mask,
+    "convert": _convert,
+    "read_record": _read_record,
+    "read": _read,
+}
+"""Functions that answer questions about pictures, by the names of the questions."""

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from impasto.image.files.atomic import remove_orphans
+from impasto.studio.decoding.conversation import remove_boxes
 from impasto.studio.queue import job_files
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import DataFolder
@@ -56,6 +57,7 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
             foreign.append(path)
         elif mark.job in ids:
             remove_orphans(path)
+            remove_boxes(path)
             folder.mark_deleted(mark.job, is_deleted=False)
             if mark.job in records:
                 folder.write_record(mark.job, records[mark.job])

@@ -75,6 +75,12 @@ class FilmJob:
 
     def run(self) -> str:
         """See :class:`impasto.studio.workers.job_context.StudioJob`."""
+        try:
+            return self._paint()
+        finally:
+            self._context.services.decoder.close_clip()
+
+    def _paint(self) -> str:
         state = "done"
         try:
             engine = self._make_engine()

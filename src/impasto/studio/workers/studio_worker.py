@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import shutil
 import signal
 import sqlite3
@@ -18,7 +17,9 @@ from typing import TypeVar
 from impasto.batch.workers.local_machine import exit_with_parent
 from impasto.errors import ImpastoError, InputError, ResourceError
 from impasto.recipe.recipe import load_recipe
+from impasto.studio.decoding.conversation import remove_boxes
 from impasto.studio.decoding.decoder import Decoder
+from impasto.studio.decoding.linux_calls import set_not_dumpable
 from impasto.studio.log_lines import LogFormat, start_logging
 from impasto.studio.problems import Problem, make_problem
 from impasto.studio.queue import job_files
@@ -33,8 +34,6 @@ MAX_PAUSE_S = 30.0
 """Longest pause between two tries while the queue cannot be used."""
 MAX_JOBS = 250
 """Jobs after which a fresh process takes over, whatever memory may have leaked until then."""
-SCRATCH = re.compile(r".+\.\d+\.npy")
-"""Names of the decoder's scratch files."""
 
 log = logging.getLogger("impasto.studio")
 T = TypeVar("T")
@@ -73,6 +72,7 @@ def run_worker(settings: StudioSettings, name: str, threads: int, log_format: Lo
     ending = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    set_not_dumpable()
     threading.Thread(target=exit_with_parent, daemon=True).start()
     start_logging(log_format)
     import torch
@@ -209,9 +209,7 @@ class StudioWorker:
         if self.services.folder.read_mark(context.place) is None:
             # Nothing is written into it, or removed.
             raise InputError("the job's folder is missing, or is not the studio's own")
-        for scratch in context.place.glob("*.npy"):  # of a worker that was killed
-            if SCRATCH.fullmatch(scratch.name):
-                scratch.unlink()
+        remove_boxes(context.place)  # of a worker that was killed
         return JOB_KINDS[context.row.spec.kind](context).run()
 
     def _store_outcome(self, context: JobContext, state: str, problem: Problem | None) -> str:

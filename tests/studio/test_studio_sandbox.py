@@ -1,0 +1,183 @@
+"""What the processes that decode clients' files can do, tried by the processes themselves."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import pytest
+
+from impasto.errors import ImageError, LimitError
+from impasto.image.files.limits import Limits
+from impasto.studio.decoding import landlock
+from impasto.studio.decoding.conversation import Conversation, ForkLauncher, name_box, remove_boxes
+from impasto.studio.decoding.decoder import Decoder, examine_sandbox
+from impasto.studio.decoding.sandbox import Restrictions
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="restrictions of Linux",
+)
+TOKEN = "correct-horse-battery"
+CALLS = (
+    *("ptrace", "process_vm_readv", "process_vm_writev", "pidfd_open", "pidfd_getfd", "kill"),
+    *("kill the parent", "tgkill", "tkill", "fcntl F_SETOWN", "fork", "clone3", "execve"),
+    *("unshare", "setns", "mount", "chroot", "bpf", "perf_event_open", "keyctl", "add_key"),
+    *("userfaultfd", "io_uring_setup", "memfd_create", "socket", "unix socket", "socketpair"),
+    *("shmget", "personality", "setpriority", "sched_setaffinity", "setrlimit"),
+    *("prlimit of others", "setuid", "be dumpable", "ioctl TIOCSTI", "a call of the future"),
+)
+FILES = (
+    *("memory of the server", "environment of the server", "files of the server", "a secret"),
+    *("list another folder", "change another file", "make another file", "change the upload"),
+    *("make a file beside the upload", "remove the upload", "replace the upload", "link out"),
+    *("hard link", "pipe", "permissions", "times", "attributes", "truncate", "users", "a device"),
+)
+
+
+@pytest.fixture(scope="module")
+def launcher():
+    before = os.environ.get("IMPASTO_TOKEN")
+    os.environ["IMPASTO_TOKEN"] = TOKEN
+    launcher = ForkLauncher("sandbox_probe")
+    yield launcher
+    launcher.close()
+    os.environ.pop("IMPASTO_TOKEN")
+    if before is not None:
+        os.environ["IMPASTO_TOKEN"] = before
+
+
+def converse(launcher, folder, patience=30.0, **fields) -> Conversation:
+    (folder / "upload").write_bytes(b"sent")
+    restrictions = {"memory": 2**31, "seconds": 30, "file_bytes": 2**20} | fields
+    box = name_box(folder)
+    return Conversation(
+        launcher,
+        Limits(),
+        Restrictions(str(folder), str(box), **restrictions),
+        seconds=patience,
+    )
+
+
+@pytest.fixture(scope="module")
+def report(launcher, tmp_path_factory):
+    folder, outside = tmp_path_factory.mktemp("job"), tmp_path_factory.mktemp("outside")
+    (outside / "secret").write_text(TOKEN)
+    victim = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    conversation = converse(launcher, folder)
+    arguments = (str(conversation.box), str(outside), victim.pid)
+    report = conversation.ask("probe", folder / "upload", "upload", *arguments)
+    conversation.close()
+    victim.communicate(b"\n")
+    assert (outside / "secret").read_text() == TOKEN
+    assert [path.name for path in folder.iterdir()] == ["upload"]
+    return report
+
+
+def test_every_attempt_has_a_test(report):
+    assert (*report["calls"],) == CALLS
+    assert (*report["files"],) == FILES
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_decoder_cannot(report, name):
+    expected = {"a call of the future": "ENOSYS", "clone3": "ENOSYS"}.get(name, "EPERM")
+    assert report["calls"][name] == expected
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_decoder_has_no_access_to(report, name):
+    if not landlock.find_version():
+        pytest.skip("this kernel has no Landlock")
+    assert report["files"][name] in ("EACCES", "EPERM", "EXDEV")
+
+
+def test_a_decoder_can_do_what_it_has_to(report):
+    assert set(report["allowed"].values()) == {"allowed"}, report["allowed"]
+
+
+def test_a_decoder_knows_no_secrets(report):
+    assert TOKEN not in str(report["environment"]) + str(report["arguments"])
+    allowed = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH"}
+    assert set(report["environment"]) <= allowed | {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    assert report["open"] == [0, 1, 2, 3]  # nothing, and its line
+
+
+def test_it_is_known_which_restrictions_are_in_force():
+    line = examine_sandbox().describe()
+    assert "seccomp (system calls)" in line
+    if landlock.find_version():
+        assert line.startswith("Landlock ")
+        assert "missing" not in line
+    else:
+        assert "missing: Landlock (files): the kernel has none" in line
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "says"),
+    [
+        ("time", LimitError, "decoding takes longer than 1 s"),
+        ("crash", ImageError, "crashed the decoder"),
+        ("answer", ImageError, "crashed the decoder"),
+        ("pause", LimitError, "decoding takes longer than 0.1 s"),
+    ],
+)
+def test_a_file_that_takes_too_much_is_refused(launcher, tmp_path, how, error, says):
+    conversation = converse(launcher, tmp_path, 0.1 if how == "pause" else 1, seconds=1)
+    start = time.process_time()
+    with pytest.raises(error, match=says):
+        conversation.ask("exhaust", tmp_path / "upload", "evil", how)
+    assert time.process_time() < start + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["upload"]
+
+
+def test_a_decoder_cannot_fill_the_disk(launcher, tmp_path):
+    conversation = converse(launcher, tmp_path, file_bytes=1000)
+    with pytest.raises(Exception, match="cannot be processed"):
+        conversation.ask("exhaust", conversation.box / "output", "large", "disk")
+    conversation.close()
+
+
+def test_what_a_decoder_says_is_checked(launcher, tmp_path):
+    decoder = Decoder(Limits(), 2**31, 10)
+    conversation = converse(launcher, tmp_path)
+    answer = conversation.ask("exhaust", tmp_path / "upload", "upload", "lie")
+    with pytest.raises(LimitError):
+        decoder._read_size(answer, "upload")
+    for lie in ({"width": "9", "height": 9}, {}, {"width": None, "height": 9}):
+        with pytest.raises(ImageError):
+            decoder._read_size(lie, "upload")
+    link = conversation.box / "output"
+    link.symlink_to("/etc/passwd")  # as if it could
+    with pytest.raises(ImageError, match="wrote nothing"):
+        conversation.take("output", tmp_path / "view")
+    conversation.close()
+    assert not (tmp_path / "view").exists()
+
+
+def test_only_boxes_of_processes_that_ended_are_removed(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mine, old, other = name_box(tmp_path), tmp_path / f".decoding-{ended.pid}-ab", tmp_path / "a"
+    for folder in (mine, old, other):
+        folder.mkdir()
+    remove_boxes(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted((mine, other))
+
+
+def test_decoders_end_with_their_server(tmp_path):
+    launcher = ForkLauncher()
+    conversation = converse(launcher, tmp_path)
+    process = conversation.process.id
+    launcher._server.kill()
+    assert conversation.process.line.poll(20)
+    with pytest.raises(EOFError):
+        conversation.process.line.recv_bytes()
+    assert not os.path.exists(f"/proc/{process}/fd/3")  # noqa: PTH110
+    conversation.close()
+    again = converse(launcher, tmp_path)  # and the next picture gets a new one
+    again.close()
+    launcher.close()
