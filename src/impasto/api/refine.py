@@ -171,23 +171,29 @@ def _find_place(
 ) -> tuple[Floats, Box]:
     """Return where to paint: a mask [H, W] of the result's size, and the box around it."""
     if (region is None) == (mask is None):
-        raise InputError("give either a region or a mask")
+        raise InputError("give either `region` or `mask`", field="region")
     if region is not None:
         text = ",".join(map(str, region))
         if len(region) != 4 or min(region[2:]) < 1:
             raise InputError(
-                f"invalid region {text}", expected="X,Y,WIDTH,HEIGHT with positive sizes"
+                f"invalid `region` {text}",
+                expected="X,Y,WIDTH,HEIGHT with positive sizes",
+                field="region",
             )
         box = Box(*region)
         if not box.is_inside(result.width, result.height):
             size = f"{result.width}x{result.height}"
-            raise InputError(f"region {text} is not inside the result of {size} px")
+            raise InputError(
+                f"`region` {text} is not inside the result of {size} px", field="region"
+            )
         return box.make_mask(result.width, result.height), box
     (drawn,), _ = find_masks(photo, paintings, [mask], [])
     rows = drawn.resize_rows(result.width, result.height, slice(0, result.height))
     place = find_bounds(rows)
     if place is None:
-        raise InputError(f"mask {drawn.name} is black all over: there is nothing to paint")
+        raise InputError(
+            "is black all over; there is nothing to paint", where=f"mask {drawn.name}", field="mask"
+        )
     return rows, place
 
 
@@ -218,7 +224,9 @@ def _cut_part(entire: Recipe, result: Picture, around: Box, whole: Inputs) -> _P
     masks, style_masks = whole.regions.masks, whole.regions.style_masks
     masks_there, places = select_masks(around, size, masks, len(whole.paintings))
     if not places:
-        raise InputError("the photo is kept in all of the region: there is nothing to paint")
+        raise InputError(
+            "the photo is kept in all of the `region`; there is nothing to paint", field="region"
+        )
     paintings = [whole.paintings[index] for index in places]
     # The colors are those of the whole photo, not of what surrounds the region.
     content, styles = prepare_colors(

@@ -79,7 +79,9 @@ class Result:
         if is_among(path, self.originals):
             raise InputError("is an input, and inputs are never replaced", where=path)
         if path.is_file() and not overwrite:
-            raise InputError("exists already; overwrite=True replaces it", where=path)
+            raise InputError(
+                "exists already; `overwrite` replaces it", where=path, field="overwrite"
+            )
         write_picture(
             self.picture,
             path,
@@ -166,7 +168,9 @@ def stylize(
     if print_size is not None:
         chosen_twice = size is not None or {"size", "dpi"} & {*(changes or {})}
         if chosen_twice:
-            raise InputError("print_size chooses size and dpi: give no others")
+            raise InputError(
+                "`print_size` chooses size and dpi; give no others", field="print_size"
+            )
         paper = PrintSize.parse(print_size)
         fields |= {
             "size": paper.compute_longer_side(content.width, content.height),

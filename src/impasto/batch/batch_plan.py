@@ -174,7 +174,7 @@ class BatchPlanner:
         if not is_same or other.identity != job.identity:
             clash = f"{other.photo} and {job.photo} would both become {job.output}"
             if is_same:
-                raise InputError("give the rows different outputs", where=clash, field="output")
+                raise InputError(expected="different outputs in these rows", where=clash)
             raise InputError(
                 "`full_names` keeps their extensions, or rename one",
                 where=clash,

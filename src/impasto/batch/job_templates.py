@@ -86,7 +86,9 @@ class JobTemplates:
             (row.style_masks if row else ()) or self._style_masks,
         )
         if not styles:
-            raise InputError("no painting: give `style`, or a style in every row", field="style")
+            raise InputError(
+                "no painting", expected="`style`, or a style in every row", field="style"
+            )
         name, fields = (row.recipe, row.fields) if row else (None, {})
         request = json.dumps([name, fields, styles], default=str)
         if request not in self._recipes:  # rows often differ in their masks only
@@ -149,7 +151,9 @@ class JobTemplates:
                 with Path(path).open("rb") as file:
                     self._hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
-                raise WeightsError(f"no weights file {path} ({error.strerror})") from None
+                raise WeightsError(
+                    f"cannot be read ({error.strerror})", where=path, field="weights"
+                ) from None
         return self._hashes[path]
 
 

@@ -90,7 +90,7 @@ def _as_resource_error(error: BaseException) -> ResourceError | None:
         return ResourceError("out of memory: ask for a smaller `size`", field="size")
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return ResourceError(f"the disk is full ({error.filename or 'while writing'})")
+            return ResourceError("the disk is full", where=error.filename)
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return ResourceError(f"cannot write {error.filename}: {error.strerror}")
+            return ResourceError(f"cannot be written ({error.strerror})", where=error.filename)
     return None

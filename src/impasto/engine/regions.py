@@ -131,7 +131,9 @@ class Regions:
                 part[rows] = weights
             storage.settle()
         if self.has_rest and not bool(parts[-1].any()):
-            raise InputError("the masks cover everything: nothing is left for the last painting")
+            raise InputError(
+                "cover the whole photo; nothing is left for the last painting", what="the masks"
+            )
         return parts
 
     def make_kept_mask(self, width: int, height: int, storage: Storage) -> Tensor | None:

@@ -85,7 +85,7 @@ class Atelier:
                 transparent all over.
         """
         if not scale > 0:
-            raise InputError(f"invalid scale {scale}", expected="a number above 0", field="scale")
+            raise InputError(f"invalid `scale` {scale}", expected="a number above 0", field="scale")
         if not size >= SHORTEST:
             raise InputError(
                 f"invalid size {size}", expected=f"{SHORTEST} px or more", field="size"
@@ -126,19 +126,23 @@ class Atelier:
             ImageError, LimitError: a picture cannot be read, or is too large.
         """
         if np.ndim(codes) == 1 and np.size(codes) == NUMBERS:
-            raise InputError("codes", expected="a list of codes, such as [code]")
+            raise InputError(
+                "`codes` is a single code", expected="a list, such as [code]", field="codes"
+            )
         if len(codes) != 1 and not masks:
             raise InputError(
-                f"{len(codes)} codes without masks", expected="one code, or a mask for each"
+                f"{len(codes)} `codes` without masks",
+                expected="one code, or a mask for each",
+                field="codes",
             )
         for code in codes:
             _check_code(code)
         if masks and like is not None:
             raise InputError(
-                "masks cannot be combined with the statistics of another photo (`like`)"
+                "masks cannot be combined with the statistics of another photo", field="like"
             )
         if not 0 <= grain <= 1:
-            raise InputError(f"invalid grain {grain}", expected="0 to 1")
+            raise InputError(f"invalid `grain` {grain}", expected="0 to 1", field="grain")
         if size is not None and not size >= SHORTEST:
             raise InputError(
                 f"invalid size {size}", expected=f"{SHORTEST} px or more", field="size"
@@ -166,7 +170,7 @@ def _project_codes(codes: Sequence[Code]) -> torch.Tensor:
     try:
         return project_codes(torch.from_numpy(np.stack(codes).astype(np.float32)))
     except RuntimeError:  # the eigenvalues were not found
-        raise InputError("a code has moments that no picture comes near") from None
+        raise InputError("has moments that no picture comes near", what="a code") from None
 
 
 def _check_code(code: Code) -> None:
@@ -197,7 +201,7 @@ def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: boo
 
     _check_code(code)
     if Path(path).exists() and not overwrite:
-        raise InputError(f"{path} exists already; overwrite=True replaces it")
+        raise InputError("exists already; `overwrite` replaces it", where=path, field="overwrite")
     note = {"format": KIND, "units": atelier.units}
     write_atomically(Path(path), save({"code": np.asarray(code, np.float32)}, note))
 
@@ -217,7 +221,7 @@ def read_code(path: str | Path, atelier: Atelier) -> Code:
     except (OSError, SafetensorError) as error:
         raise InputError(f"holds no style code ({error})", where=path) from None
     if code is None or code.shape != (NUMBERS,):
-        raise InputError(f"holds no style code ({KIND!r} expected)", where=path)
+        raise InputError("holds no style code", where=path, expected=repr(KIND))
     if note.get("units") != atelier.units:
         raise InputError(
             "this code is of a network that measures styles in other units", where=path

@@ -120,7 +120,7 @@ def _build_graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> A
             )
     except ImportError as error:
         raise InputError(
-            f"export requires an extra package ({error.name}): pip install 'impasto[onnx]'"
+            f"requires an extra package ({error.name}): pip install 'impasto[onnx]'", what="export"
         ) from None
     assert program is not None
     model = program.model_proto

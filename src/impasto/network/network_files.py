@@ -51,7 +51,7 @@ def check_network_file(path: Path) -> Path:
         WeightsError: there is no such file.
     """
     if not os.path.isfile(path):  # noqa: PTH113 -- never raises
-        raise WeightsError(f"no network file {path}")
+        raise WeightsError("no such network file", where=path)
     return path
 
 

@@ -271,5 +271,5 @@ def _select(points: Tensor, mask: Tensor | None) -> Tensor:
         return points
     visible = points[mask.flatten().to(points.device) > VISIBLE]
     if not len(visible):
-        raise InputError(TOO_LITTLE)
+        raise InputError(TOO_LITTLE, field="style_masks")
     return visible

@@ -22,7 +22,7 @@ def require_complete(statistics: Statistics) -> list[Target]:
     """
     complete = [each for each in statistics if isinstance(each, Moments | Samples)]
     if len(complete) < len(statistics):
-        raise InputError(TOO_LITTLE)
+        raise InputError(TOO_LITTLE, field="style_masks")
     return complete
 
 

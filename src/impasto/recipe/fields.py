@@ -82,7 +82,7 @@ def _make_unknown_field_error(recipe: dict[str, Any], key: str) -> RecipeError:
     similar = [each for each in keys if each.rpartition(".")[2] == last]
     similar = similar or difflib.get_close_matches(key, keys, 3)
     hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
-    return RecipeError(f"recipe {recipe['name']!r}: {key}: no such field{hint}")
+    return RecipeError(f"no such field{hint}", where=f"recipe {recipe['name']!r}: {key}")
 
 
 def _list_all_keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -103,7 +103,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not key:
-        raise RecipeError(f"{text!r} is not KEY=VALUE, such as style.scale=1.5")
+        raise RecipeError(where=repr(text), expected="KEY=VALUE, such as style.scale=1.5")
     if value == "none":
         return key, None
     try:
@@ -113,7 +113,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     except (ValueError, RecursionError):
         if value[:1] not in ("[", "{", '"', "'", ""):
             return key, value
-    raise RecipeError(f"{text!r}: {value!r} is neither a TOML value nor a bare word")
+    raise RecipeError(f"{value!r} is neither a TOML value nor a bare word", where=repr(text))
 
 
 def describe_invalid(error: ValidationError, whole: str) -> RecipeError:

@@ -186,8 +186,8 @@ class Recipe(RecipeTable):
             )
         if masks and paintings not in (masks, masks + 1):
             raise InputError(
-                f"{format_count(masks, 'mask')} but {given}: each mask needs one, and one more "
-                "may paint the rest"
+                f"{format_count(masks, 'mask')} but {given}",
+                expected="a painting for each mask, and possibly one for the rest",
             )
 
     @property
@@ -212,7 +212,7 @@ class Recipe(RecipeTable):
         changed = _validate(data, self.name)
         unused = changed.find_unused(self, changes)
         if unused is not None:
-            raise RecipeError(changed.describe_unused(f"`{unused}`"), field=unused)
+            raise changed.make_unused_error(f"`{unused}`", field=unused)
         return changed
 
     def find_unused(self, before: Recipe, keys: Iterable[str]) -> str | None:
@@ -228,16 +228,19 @@ class Recipe(RecipeTable):
         uses = find_engine(self.engine.kind).fields
         return None if uses is None else find_unused_field(before, self, keys, uses)
 
-    def describe_unused(self, field: str) -> str:
-        """Say that the engine does not use a field.
+    def make_unused_error(self, name: str, field: str | None = None) -> RecipeError:
+        """Make the error about an option that the engine does not use.
 
         Args:
-            field: the field as the message shows it.
+            name: the option as the message shows it.
+            field: the option's name in Python. None: no interface replaces ``name`` by its own.
         """
         pace = "" if self.capabilities.iterates else "paints in one pass and "
-        return (
-            f'recipe {self.name!r} uses the engine "{self.engine.kind}", which {pace}does not use '
-            f"{field}; the recipe sketch is the quickest that does"
+        return RecipeError(
+            f'uses the engine "{self.engine.kind}", which {pace}does not use {name}; the recipe '
+            "sketch is the quickest that does",
+            what=f"recipe {self.name!r}",
+            field=field,
         )
 
     def to_json(self) -> str:
@@ -273,8 +276,9 @@ def read_preset(name: str) -> str:
     if name not in _list_engine_presets():
         suffixes = " or ".join(filter(None, (entry.network_suffix for entry in list_engines())))
         raise RecipeError(
-            f"no recipe {name!r}: use one of {', '.join(list_recipes())}, "
-            f"the path of a .toml file, or the path of a network's {suffixes} file"
+            f"no recipe {name!r}",
+            expected=f"one of {', '.join(list_recipes())}, the path of a .toml file, or the path "
+            f"of a network's {suffixes} file",
         )
     return _list_engine_presets()[name]
 
@@ -315,7 +319,7 @@ def load_recipe(source: str | Path) -> Recipe:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise RecipeError(f"cannot read recipe {path}: {reason}", where=str(path)) from None
+        raise RecipeError(f"the recipe cannot be read ({reason})", where=path) from None
     return _parse_toml(text, path.stem)
 
 
@@ -323,22 +327,23 @@ def _parse_toml(text: str, name: str) -> Recipe:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError: also numbers with 4300 digits
-        raise RecipeError(f"recipe {name!r} is not valid TOML: {error}") from None
+        raise RecipeError(f"not valid TOML ({error})", where=f"recipe {name!r}") from None
     base, below = data.pop("base", None), Recipe()
     keys = list(list_keys(data))
     if base is not None:
         if base not in list_recipes():
             raise RecipeError(
-                f"recipe {name!r}: base must be one of {', '.join(list_recipes())} "
-                f"(got {abbreviate(base)})"
+                f"base {abbreviate(base)} is unknown",
+                where=f"recipe {name!r}",
+                expected=f"one of {', '.join(list_recipes())}",
             )
         below = load_recipe(base)
         data = _merge(below.model_dump(mode="json"), data)
     recipe = _validate({**data, "name": name}, name)
     unused = recipe.find_unused(below, keys)
     if unused is not None:
-        # The user wrote the key itself, so no face may replace it by a name of its own.
-        raise RecipeError(recipe.describe_unused(unused), where=name)
+        # The user wrote the key itself, so no interface may replace it by a name of its own.
+        raise recipe.make_unused_error(unused)
     return recipe
 
 
@@ -362,4 +367,8 @@ def _to_json(data: dict[str, Any]) -> str:
     try:
         return json.dumps(data)
     except (TypeError, ValueError, RecursionError) as error:
-        raise RecipeError(f"a recipe contains only numbers, text and tables: {error}") from None
+        raise RecipeError(
+            f"contains something else ({error})",
+            what="the recipe",
+            expected="numbers, text and tables",
+        ) from None

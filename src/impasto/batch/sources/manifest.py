@@ -154,7 +154,7 @@ def _read_list(values: dict[str, Any], name: str, where: str) -> list[str]:
     value = values.pop(name, [])
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(each, str) for each in items):
-        raise InputError(f"{name} must be a path or a list of paths", where=where)
+        raise InputError("must be a path or a list of paths", what=name, where=where)
     return items
 
 
@@ -180,16 +180,18 @@ def _check_recipe(value: Any, folder: str, where: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InputError("recipe must be the name or the file of a recipe", where=where)
+        raise InputError("must be the name or the file of a recipe", what="recipe", where=where)
     return _resolve_path(folder, value) if value.endswith(".toml") else value
 
 
 def _check_output(value: Any, where: str) -> str:
     if not isinstance(value, str) or "\0" in value:
-        raise InputError("output must be a path below the output folder", where=where)
+        raise InputError("must be a path below the output folder", what="output", where=where)
     path = PurePosixPath(value.replace(os.sep, "/"))
     if path.is_absolute() or ".." in path.parts or not path.name or ":" in path.parts[0]:
-        raise InputError(f"output {value!r} is not a path below the output folder", where=where)
+        raise InputError(
+            "is not a path below the output folder", what=f"output {value!r}", where=where
+        )
     return str(path)
 
 

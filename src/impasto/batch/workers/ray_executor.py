@@ -53,7 +53,9 @@ class RayExecutor:
         try:
             import ray
         except ImportError:
-            raise InputError("the executor ray needs Ray: pip install 'impasto[ray]'") from None
+            raise InputError(
+                "requires an extra package: pip install 'impasto[ray]'", what="the executor ray"
+            ) from None
         self._ray: Any = ray
         address = address or os.environ.get("RAY_ADDRESS")
         local: dict[str, Any] = {"include_dashboard": False}
@@ -69,7 +71,7 @@ class RayExecutor:
         except Exception as error:  # Ray raises several unrelated types
             reason = (str(error).splitlines() or [""])[0][:200]
             raise ResourceError(
-                f"no Ray cluster at {address or 'this machine'}: {reason}"
+                f"no Ray cluster ({reason})", where=address or "this machine"
             ) from None
         uses_gpu = settings.device.startswith("cuda")
         self._settings = settings
@@ -82,8 +84,9 @@ class RayExecutor:
         if self._workers > room:
             ray.shutdown()
             raise InputError(
-                f"the Ray cluster has room for {format_count(room, 'worker')}, not for "
-                f"{self._workers}; use fewer `workers`, or start more machines",
+                f"has room for {format_count(room, 'worker')}, not for {self._workers}; use fewer "
+                "`workers`, or start more machines",
+                what="the Ray cluster",
                 limit=room,
                 field="workers",
             )

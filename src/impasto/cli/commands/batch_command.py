@@ -238,7 +238,7 @@ def _check(options: argparse.Namespace) -> None:
     from impasto.segment.mask_words import expand_auto
 
     if options.watch and options.limit:
-        raise InputError("--watch and --limit cannot be combined")
+        raise InputError("cannot be combined", what="--watch and --limit")
     options.output = places.normalize_place(options.output)
     if options.style:
         masks, styles, parts = expand_auto(options.mask, options.style, options.style_mask)
@@ -250,7 +250,8 @@ def _check(options: argparse.Namespace) -> None:
     if places.is_url(options.output):
         if not options.record:
             raise InputError(
-                "-o URL requires --record FILE, because a remote store cannot be appended to"
+                "requires --record FILE, because a remote store cannot be appended to",
+                what="-o URL",
             )
         return
     output = Path(options.output)
@@ -312,7 +313,9 @@ def _read_list() -> list[str]:
     from impasto.errors import InputError
 
     if sys.stdin is None:
-        raise InputError("-: standard input is closed; give a list of paths through a pipe")
+        raise InputError(
+            "standard input is closed", where="-", expected="a list of paths through a pipe"
+        )
     data = sys.stdin.buffer.read()
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [os.fsdecode(line) for line in lines if line.strip()]
@@ -432,5 +435,5 @@ def _probe_first(executor: Executor, jobs: Sequence[BatchJob]) -> Probe | None:
         except (ImageError, LimitError):
             continue
         except WorkerLost as error:
-            raise ResourceError(f"the first worker died at {job.photo}: {error}") from None
+            raise ResourceError(f"the first worker died ({error})", where=job.photo) from None
     return None

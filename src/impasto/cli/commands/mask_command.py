@@ -49,7 +49,7 @@ def run(argv: list[str]) -> int:
     if not is_mask_word(options.kind):
         raise InputError("unknown kind of mask; see `impasto mask --help`", where=options.kind)
     if options.kind.startswith("auto") and not options.style:
-        raise InputError("requires --style PAINTING", where=options.kind)
+        raise InputError("requires --style PAINTING", what=options.kind)
     output, scribbles = Path(options.output), get_mask_file(options.kind)
     choose_format(output, 8)
     inputs = [Path(each) for each in (options.photo, *options.style, scribbles) if each]

@@ -27,7 +27,7 @@ def run(argv: list[str]) -> int:
     if options.name:
         suffixes = tuple(entry.network_suffix for entry in list_engines() if entry.network_suffix)
         if options.name.endswith(suffixes) and not Path(options.name).is_file():
-            raise InputError(f"no network file {options.name}")
+            raise InputError("no such network file", where=options.name)
         text = (
             load_recipe(options.name).model_dump_json(indent=2)
             if options.json or options.name.endswith((".toml", *suffixes))

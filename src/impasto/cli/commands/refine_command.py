@@ -159,13 +159,13 @@ def _build_recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     from impasto.recipe.recipe import load_recipe
 
     if options.quality and options.recipe:
-        raise InputError("--quality and --recipe both choose a recipe: give one of them")
+        raise InputError("both choose a recipe; give one of them", what="--quality and --recipe")
     name = options.recipe or options.quality
     chosen = load_recipe(name) if name else choose_refining_recipe(own)
     if not chosen.capabilities.refines:
         raise InputError(
-            f'recipe {chosen.name!r} uses the engine "{chosen.engine.kind}", which cannot continue '
-            "from a result"
+            f'uses the engine "{chosen.engine.kind}", which cannot continue from a result',
+            what=f"recipe {chosen.name!r}",
         )
     changes: dict[str, Any] = {
         "style.weights": [] if options.style else own.style.weights,

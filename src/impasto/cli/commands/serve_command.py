@@ -182,7 +182,8 @@ def run(argv: list[str]) -> int:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise InputError(
-            f"the studio needs extra packages ({', '.join(missing)}): pip install 'impasto[serve]'"
+            f"requires extra packages ({', '.join(missing)}): pip install 'impasto[serve]'",
+            what="the studio",
         )
     from impasto.studio.server import serve
     from impasto.studio.studio import Studio
@@ -206,7 +207,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ResourceError(
-            f"cannot listen on {host} port {port} ({reason}); --port 0 chooses a free port"
+            f"cannot be used ({reason}); --port 0 chooses a free port",
+            where=f"{host} port {port}",
         ) from None
 
 
@@ -225,7 +227,7 @@ def build_settings(options: argparse.Namespace) -> StudioSettings:
 
         token = secrets.token_urlsafe(24)
     if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
-        raise InputError("--token", expected="at least 8 printable ASCII characters")
+        raise InputError(where="--token", expected="at least 8 printable ASCII characters")
     hosts = [*LOOPBACK, *(name.lower() for name in options.allow_host)]
     if not is_local:
         hosts += [options.host.lower(), socket.gethostname().lower(), "*"]

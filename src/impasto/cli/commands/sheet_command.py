@@ -92,12 +92,13 @@ def run(argv: list[str]) -> int:
     from impasto.record.contact_sheet import ContactSheet
 
     if options.print:
-        raise InputError("--print applies to one picture, not to a sheet")
+        raise InputError("applies to one picture, not to a sheet", what="--print")
     axes = SheetAxes.from_options(options)
     is_by_painting = any(choice.painting is not None for choice in axes.choices)
     if is_by_painting and (options.mask or options.style_mask):
         raise InputError(
-            "a sheet with one painting in each cell cannot have masks, which belong to paintings"
+            "cannot have masks, which belong to paintings",
+            what="a sheet with one painting in each cell",
         )
     recipes = [_build_cell_recipe(options, choice) for choice in axes.choices]
     output = _choose_output(options)
@@ -230,6 +231,6 @@ def _choose_output(options: argparse.Namespace) -> Path:
     if options.output:
         return Path(options.output)
     if options.photo == "-":
-        raise InputError("a photo from standard input requires -o OUT")
+        raise InputError("requires -o OUT", what="a photo from standard input")
     photo = Path(options.photo)
     return photo.with_name(f"{photo.stem}-sheet.png")

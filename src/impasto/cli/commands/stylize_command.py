@@ -135,13 +135,13 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     from impasto.record.snapshots import PATTERN
 
     if output is not None and os.path.isdir(output):  # noqa: PTH112 -- never raises
-        raise InputError("is a folder, give the name of a file in it", where=output)
+        raise InputError("is a folder", where=output, expected="the name of a file")
     if output is not None:
         choose_format(output, options.depth)
     if "-" in options.style:
-        raise InputError("--style -: only the photo can come from standard input")
+        raise InputError("only the photo can come from standard input", where="--style -")
     if options.snapshot_every and not options.snapshots:
-        raise InputError("--snapshot-every requires --snapshots DIR")
+        raise InputError("requires --snapshots DIR", what="--snapshot-every")
     resume = Path(options.resume) if options.resume else None
     if options.checkpoint and not resume and not options.force:
         check_no_run_in(Path(options.checkpoint))
@@ -157,7 +157,7 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
     if resume is not None and not os.path.exists(resume):  # noqa: PTH110 -- never raises
         raise InputError("no such checkpoint", where=resume)
     if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
-        raise WeightsError(f"no weights file {options.weights}")
+        raise WeightsError("no such weights file", where=options.weights)
 
 
 def _make_recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[Any], list[Any]]:

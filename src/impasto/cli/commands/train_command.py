@@ -281,7 +281,7 @@ def _make_plan(options: argparse.Namespace, base: Path | None) -> Any:
     from impasto.network.train.stroke_trainer import StrokePlan
 
     if options.kind == "strokes" and "WORLD_SIZE" in os.environ:
-        raise InputError("train strokes runs in one process: start it without torchrun")
+        raise InputError("runs in one process; start it without torchrun", what="train strokes")
     kind = StrokePlan if options.kind == "strokes" else TrainingPlan
     chosen = {f.name: getattr(options, f.name, None) for f in fields(kind)}
     scratch = getattr(options, "scratch", False)
@@ -314,7 +314,8 @@ def _make_session(options: argparse.Namespace) -> Any:
     if options.kind == "style":
         if options.scratch and options.normalization:
             raise InputError(
-                "--normalization requires a trained network and cannot be used with --scratch"
+                "requires a trained network and cannot be combined with --scratch",
+                what="--normalization",
             )
         begin = None if options.scratch else begin or "draft"
         paintings = tuple(options.styles)
@@ -324,7 +325,9 @@ def _make_session(options: argparse.Namespace) -> Any:
     base = None if begin is None else network_file(begin)
     for folder in (options.photos, paintings):
         if isinstance(folder, Path) and work.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"--work {work}: is inside {folder}, which contains training pictures")
+            raise InputError(
+                f"is inside {folder}, which contains training pictures", where=work, field="work"
+            )
     if output is not None:
         inputs = [*getattr(options, "styles", ()), *([] if base is None else [base])]
         _check_output(output, inputs, work, overwrite=options.force)
@@ -385,7 +388,9 @@ def _choose_process_device(asked: str) -> tuple[Any, int]:
         return resolve_device(asked), 0
     if asked not in ("auto", "cpu", "cuda"):
         raise InputError(
-            f"--device {asked}: torchrun gives each process its own device: use auto or cpu"
+            "torchrun gives each process its own device",
+            where=f"--device {asked}",
+            expected="auto or cpu",
         )
     cuda = asked != "cpu" and torch.cuda.is_available()
     if not torch.distributed.is_initialized():

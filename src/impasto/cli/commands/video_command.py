@@ -220,11 +220,13 @@ def run(argv: list[str]) -> int:
     from impasto.image.files.decode import read_picture
 
     if options.passes == 2 and (options.output == "-" or not options.stability):
-        raise InputError("--passes 2 requires --stability above 0 and an output other than -o -")
+        raise InputError(
+            "requires --stability above 0 and an output other than -o -", what="--passes 2"
+        )
     if options.preview and options.clip == "-":
-        raise InputError("--preview reads the clip twice: give a file instead of -")
+        raise InputError("reads the clip twice; give a file instead of -", what="--preview")
     if options.print:
-        raise InputError("--print applies to one picture, not to a film")
+        raise InputError("applies to one picture, not to a film", what="--print")
     if options.live is not None:
         _check_live(options)
     recipe = build_recipe(options)
@@ -276,7 +278,7 @@ def _check_live(options: argparse.Namespace) -> None:
     wrong += ["--passes 2"] * (options.passes == 2) + ["--every"] * (options.every > 1)
     if wrong:
         raise InputError(
-            "cannot be combined with --live, which stores nothing", where=", ".join(wrong)
+            "cannot be combined with --live, which stores nothing", what=", ".join(wrong)
         )
 
 
@@ -288,13 +290,15 @@ def _open_clip(options: argparse.Namespace) -> Clip:
     raw = None
     if options.raw:
         if options.clip != "-":
-            raise InputError("--raw describes standard input: give - as CLIP")
+            raise InputError("describes standard input; give - as CLIP", what="--raw")
         width, height, rate = options.raw
         raw = Format(width, height, rate, 1 / rate)
     source = options.clip
     if source == "-":
         if sys.stdin is None:
-            raise InputError("-: standard input is closed; give the clip's path or a pipe")
+            raise InputError(
+                "standard input is closed", where="-", expected="the clip's path or a pipe"
+            )
         source = sys.stdin.buffer
     notice = choose_notice(quiet=options.quiet) or (lambda _: None)
     return open_clip(source, raw=raw, rate=options.fps, notice=notice)
@@ -308,14 +312,14 @@ def _choose_output(options: argparse.Namespace) -> Path | None:
 
     if options.output == "-":
         if options.json or options.preview:
-            raise InputError("-o - cannot be combined with --json or --preview")
+            raise InputError("cannot be combined with --json or --preview", what="-o -")
         if sys.stdout is None or sys.stdout.isatty():
-            raise InputError("-o - writes raw frames, which need a pipe or a file")
+            raise InputError("writes raw frames, which require a pipe or a file", what="-o -")
         return None
     if options.output is not None:
         output = Path(options.output)
     elif options.clip == "-" or NUMBER_PATTERN.search(options.clip):
-        raise InputError("a clip from standard input or numbered pictures requires -o OUT")
+        raise InputError("requires -o OUT", what="a clip from standard input or numbered pictures")
     else:
         clip = Path(options.clip)
         suffix = clip.suffix.lower() if clip.suffix.lower() in (*CODECS, GIF) else ".mp4"

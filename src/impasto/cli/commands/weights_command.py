@@ -93,7 +93,8 @@ def _download(name: str) -> int:
 
     source = next((each for each in SOURCES if each.name == name), None)
     if source is None:
-        raise InputError(f"no weights {name!r}: use one of {', '.join(s.name for s in SOURCES)}")
+        names = ", ".join(each.name for each in SOURCES)
+        raise InputError(f"no weights {name!r}", expected=f"one of {names}")
     last = -1
 
     def report_progress(have: int, total: int | None) -> None:

@@ -54,7 +54,7 @@ class InputSearch:
         picture = read_picture(path)
         self.files.append(path)
         if picture.compute_sha256() != named[1]:
-            self._note_change(f"{path}: is not the picture that was used")
+            self._note_change("is not the picture that was used", path)
         return picture
 
     def find_masks(
@@ -85,7 +85,7 @@ class InputSearch:
         )
         for mask, (named, _) in zip((*result[0], *result[1]), (*regions, *parts), strict=True):
             if mask is not None and mask.compute_sha256() != named[1]:
-                self._note_change(f"{mask.path or mask.name}: is not the mask that was used")
+                self._note_change("is not the mask that was used", mask.path or mask.name)
         return result
 
     def _choose_mask(self, named: FileHash, given: str | None, flag: str) -> str | Path:
@@ -119,8 +119,8 @@ class InputSearch:
         if given is None and engine.file is not None:
             if named is None:
                 raise InputError(
-                    "its record has no hash of the network: give the file of the "
-                    "network with --network",
+                    "its record has no hash of the network; give the file of the network with "
+                    "--network",
                     where=self._picture,
                 )
             file = str(self._find_by_name(named[0], "--network"))
@@ -130,10 +130,10 @@ class InputSearch:
         if named is None:
             self.has_changes = True  # so that the new record contains the hash
         elif found is not None and found[1] != named[1]:
-            change = f"{found[0]}: is not the network that was used"
+            change = "is not the network that was used"
             if file is not None and given is None:  # a record alone must not choose a network
-                raise InputError(f"{change}; give it with --network")
-            self._note_change(change)
+                raise InputError(f"{change}; give it with --network", where=found[0])
+            self._note_change(change, found[0])
         return file
 
     def check_weights(self, given: str | None) -> None:
@@ -146,8 +146,9 @@ class InputSearch:
         found = identify_weights(self._provenance.recipe.encoder.network, given)
         if found[1] != expected[1]:
             self._note_change(
-                f"the weights used were {expected[0]} (SHA-256 {expected[1][:12]}), "
-                f"not {found[0]} ({found[1][:12]}); give them with --weights"
+                f"has SHA-256 {found[1][:12]}, but the weights used were {expected[0]} "
+                f"({expected[1][:12]}); give them with --weights",
+                found[0],
             )
 
     def _find_by_name(self, name: str, flag: str) -> Path:
@@ -162,18 +163,18 @@ class InputSearch:
         remedy = f"give its path with {flag}" if flag else "put it there"
         links = (os.path.islink(folder / name) for folder in folders)  # noqa: PTH114 -- never raises
         if name and any(links):
-            raise InputError(f"is a link to a file outside its folder: {remedy}", where=name)
+            raise InputError(f"is a link to a file outside its folder; {remedy}", where=name)
         raise InputError(
-            f"{name or 'an input without a file name'} is neither next to {self._picture} nor in "
-            f"the current folder: {remedy}"
+            f"is neither next to {self._picture} nor in the current folder; {remedy}",
+            what=name or "an input without a file name",
         )
 
-    def _note_change(self, change: str) -> None:
+    def _note_change(self, change: str, file: str | Path) -> None:
         from impasto.errors import InputError
 
         if not self._accept_changed:
-            raise InputError(f"{change}; --accept-changed continues anyway")
-        say(change)
+            raise InputError(f"{change}; --accept-changed continues anyway", where=file)
+        say(f"{file}: {change}")
         self.has_changes = True
 
 
@@ -184,6 +185,8 @@ def _pair(
     from impasto.errors import InputError, format_count
 
     if given and len(given) != len(named):
-        raise InputError(f"the picture has {format_count(len(named), what)}: give {flag} for each")
+        raise InputError(
+            f"has {format_count(len(named), what)}; give {flag} for each", what="the picture"
+        )
     places: Sequence[str | None] = given or [None] * len(named)
     return list(zip(named, places, strict=True))

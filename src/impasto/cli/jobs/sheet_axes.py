@@ -85,7 +85,7 @@ def _check_unique(changes: Sequence[dict[str, Any]]) -> None:
     keys = [key for each in changes for key in each]
     duplicate = next((key for key in keys if keys.count(key) > 1), None)
     if duplicate is not None:
-        raise InputError(f"{duplicate} is varied or set twice: give one of them")
+        raise InputError("is varied or set twice; give one of them", what=duplicate)
 
 
 def _join_choices(choices: Sequence[SheetChoice]) -> SheetChoice:
@@ -103,7 +103,7 @@ def _read_lists(options: argparse.Namespace) -> list[list[SheetChoice]]:
             continue
         if getattr(options, flag, None) is not None:
             one = "--" + flag.replace("_", "-")
-            raise InputError(f"{one} and {one}s both choose: give one of them")
+            raise InputError("cannot be combined", what=f"{one} and {one}s")
         axes.append(_parse_axis(f"{key}={values}"))
     return axes
 
@@ -113,7 +113,7 @@ def _parse_axis(text: str) -> list[SheetChoice]:
     key, equals, texts = text.partition("=")
     name = key.strip().rpartition(".")[2]
     if not equals or not texts.strip():
-        raise InputError(f"{text!r} is not KEY=VALUE,VALUE, such as style.scale=0.5,1,2")
+        raise InputError(where=repr(text), expected="KEY=VALUE,VALUE, such as style.scale=0.5,1,2")
     try:
         values = tomllib.loads(f"values = [{texts}]")["values"]
     except (ValueError, RecursionError):  # bare words, .5
@@ -126,7 +126,7 @@ def _list_recipe_choices(options: argparse.Namespace) -> list[SheetChoice]:
     from impasto.recipe.recipe import list_recipes, load_recipe
 
     if options.recipe or options.quality:
-        raise InputError("--recipes and --recipe or --quality both choose: give one of them")
+        raise InputError("cannot be combined with --recipe or --quality", what="--recipes")
     if options.recipes:
         names = options.recipes.split(",")
     else:  # those that need no optional package
@@ -144,10 +144,13 @@ def label_paintings(options: argparse.Namespace) -> list[str]:
 
 def _list_paintings(options: argparse.Namespace) -> list[SheetChoice]:
     if options.style_weight and len(options.style) > 1:
-        raise InputError("--style-weight is for blends, but each cell has a single painting")
+        raise InputError(
+            "is for blends, but each cell has a single painting", what="--style-weight"
+        )
     if len(options.strength or []) > 1:
         raise InputError(
-            "each cell has a single painting: give one --strength, or a list with --strengths"
+            "has a single painting; give one --strength, or a list with --strengths",
+            what="each cell",
         )
     names = label_paintings(options)
     return [SheetChoice(name, painting=index) for index, name in enumerate(names)]
@@ -160,9 +163,9 @@ def _make_grid(options: argparse.Namespace) -> list[SheetChoice]:
     """
     count, side = len(options.style), options.styles_grid
     if not 2 <= count <= len(LETTERS):
-        raise InputError(f"--styles-grid takes 2 to {len(LETTERS)} paintings, not {count}")
+        raise InputError(f"takes 2 to {len(LETTERS)} paintings, not {count}", what="--styles-grid")
     if options.style_weight or options.styles:
-        raise InputError("--styles-grid cannot be combined with --style-weight or --styles")
+        raise InputError("cannot be combined with --style-weight or --styles", what="--styles-grid")
     steps = [n / (side - 1) for n in range(side)]
     rows = [0.0] if count == 2 else steps
     choices = []

@@ -266,7 +266,7 @@ def preview_film(film: FilmRequest) -> int:
     """
     output = film.output
     if output is None or NUMBER_PATTERN.search(output.name):
-        raise InputError("--preview requires an output that is a single file")
+        raise InputError("requires an output that is a single file", what="--preview")
     target = output.with_name(f"{output.stem}-preview{output.suffix}")
     short = select_preview(film.selection)
     options = argparse.Namespace(

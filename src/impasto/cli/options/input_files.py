@@ -62,11 +62,12 @@ def expand_network_styles(
         options.style = [*own.values()]
     elif own:
         raise InputError(
-            f"this network has several styles, choose one: --style {' or '.join(own)}",
+            "the network has several styles",
             where=network,
+            expected=f"--style {' or '.join(own)}",
         )
     elif needed:
-        raise InputError("no painting given: use --style PAINTING")
+        raise InputError("no painting", expected="--style PAINTING")
     return options
 
 
@@ -104,7 +105,9 @@ def _read_photo(options: argparse.Namespace) -> Picture:
     if options.photo != "-":
         return _read(options.photo, options)
     if sys.stdin is None:
-        raise InputError("-: standard input is closed; give the photo's path or a pipe")
+        raise InputError(
+            "standard input is closed", where="-", expected="the photo's path or a pipe"
+        )
     return read_picture(sys.stdin.buffer, notice=choose_notice(quiet=options.quiet))
 
 

@@ -29,16 +29,18 @@ def choose_output(options: argparse.Namespace) -> Path | None:
     """Return the file of the result. None: standard output."""
     if options.output == "-":
         if options.json:
-            raise InputError("-o - and --json both write to standard output: use one of them")
+            raise InputError(
+                "both write to standard output; use one of them", what="-o - and --json"
+            )
         if sys.stdout is None:
-            raise InputError("-o -: standard output is closed; give a file or a pipe")
+            raise InputError("standard output is closed", where="-o -", expected="a file or a pipe")
         return None
     if options.output is not None:
         return Path(options.output)
     if os.path.isdir(options.photo):  # noqa: PTH112 -- never raises
-        raise InputError("is a folder, not a picture", where=options.photo)
+        raise InputError("is a folder", where=options.photo, expected="a picture")
     if options.photo == "-":
-        raise InputError("a photo from standard input requires -o OUT")
+        raise InputError("requires -o OUT", what="a photo from standard input")
     return make_output_name(Path(options.photo), list(dict.fromkeys(options.style)))
 
 

@@ -114,9 +114,9 @@ def build_recipe(options: argparse.Namespace) -> Recipe:
     from impasto.recipe.recipe import load_recipe
 
     if options.quality and options.recipe:
-        raise InputError("--quality and --recipe both choose a recipe: give one of them")
+        raise InputError("both choose a recipe; give one of them", what="--quality and --recipe")
     if options.print and options.size:
-        raise InputError("--size and --print both choose the size: give one of them")
+        raise InputError("both choose the size; give one of them", what="--size and --print")
     asked: dict[str, Any] = {
         "size": options.size,
         "seed": options.seed,
@@ -134,7 +134,7 @@ def build_recipe(options: argparse.Namespace) -> Recipe:
     settings = parse_settings(options.set or [], asked, has_print=options.print is not None)
     recipe = recipe.with_changes(asked | settings)
     if "-" in (*options.mask, *options.style_mask):
-        raise InputError("--mask -: only the photo can come from standard input")
+        raise InputError("only the photo can come from standard input", where="--mask -")
     recipe.check_counts(len(options.style), len(options.mask), len(options.style_mask))
     return recipe
 
@@ -170,9 +170,9 @@ def parse_settings(
     settings = dict(parse_setting(text) for text in texts)
     for key in settings:
         if key in ("size", "dpi") and has_print:
-            raise InputError(f"--set {key} and --print both choose it: give one of them")
+            raise InputError("cannot be combined", what=f"--set {key} and --print")
         if key in asked or key.split(".")[0] in asked:
-            raise InputError(f"--set {key} and another flag both choose it: give one of them")
+            raise InputError("cannot be combined", what=f"--set {key} and another flag for it")
     return settings
 
 
@@ -188,7 +188,7 @@ def check_step_flags(
 
     for flag in flags:
         if not recipe.capabilities.iterates and getattr(options, flag):
-            raise InputError(recipe.describe_unused(f"`{flag}`"), field=flag)
+            raise recipe.make_unused_error(f"`{flag}`", field=flag)
 
 
 def apply_print_size(recipe: Recipe, options: argparse.Namespace, photo: Picture) -> Recipe:

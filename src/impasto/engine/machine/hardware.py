@@ -74,7 +74,7 @@ class Hardware:
         """
         folder = self.scratch or find_scratch_folder()
         if not folder.is_dir():
-            raise InputError(f"scratch folder {folder}: no such folder", field="scratch")
+            raise InputError("no such folder", where=folder, field="scratch")
         return folder
 
     def measure_room(self) -> int | None:

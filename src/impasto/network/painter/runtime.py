@@ -186,7 +186,9 @@ class Runtime:
 def _check_finite(image: Tensor) -> Tensor:
     """Return the image if it is finite: what is not a number would be saved as black."""
     if not bool(image.sum().isfinite()):
-        raise InputError("the network makes no finite picture of this style: try the recipe sketch")
+        raise InputError(
+            "makes no finite picture of this style; try the recipe sketch", what="the network"
+        )
     return image
 
 

@@ -14,7 +14,7 @@ from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import measure_region_moments
 from impasto.objective.tiles import Tile
 
-TOO_LITTLE = "a style mask shows too little of its painting: enlarge its white part"
+TOO_LITTLE = "`style_masks` shows too little of a painting; enlarge its white part"
 
 
 class RegionMasks:

@@ -208,7 +208,7 @@ class StudioWorker:
     def _run(self, context: JobContext) -> str:
         if self.services.folder.read_mark(context.place) is None:
             # Nothing is written into it, or removed.
-            raise InputError("the job's folder is missing, or is not the studio's own")
+            raise InputError("is missing, or is not the studio's own", what="the job's folder")
         remove_boxes(context.place)  # of a worker that was killed
         return JOB_KINDS[context.row.spec.kind](context).run()
 

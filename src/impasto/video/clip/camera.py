@@ -38,4 +38,4 @@ class Camera(ContainerClip):
             return av.open(name, format=kind)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ClipError(f"camera: {name} cannot be opened ({reason})") from None
+            raise ClipError(f"cannot be opened ({reason})", where=f"camera {name}") from None

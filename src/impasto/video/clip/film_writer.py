@@ -83,8 +83,8 @@ def check_film_target(target: Path) -> None:
     suffixes = (*CODECS, GIF)
     if target.suffix.lower() not in suffixes:
         raise InputError(
-            f"expected one of {', '.join(suffixes)}, or numbered frames such as frames/%05d.png",
             where=target,
+            expected=f"one of {', '.join(suffixes)}, or numbered frames such as frames/%05d.png",
         )
 
 

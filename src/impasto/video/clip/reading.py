@@ -106,15 +106,16 @@ class RawClip:
         while data := self._stream.read(size):
             if len(data) < size:
                 raise ClipError(
-                    f"standard input: ends within frame {index} after {len(data)} of {size} bytes; "
-                    f"check that the frames are {width}x{height} px"
+                    f"ends within frame {index}, after {len(data)} of {size} bytes",
+                    where="standard input",
+                    expected=f"frames of {width}x{height} px",
                 )
             pixels = np.frombuffer(data, np.uint8).reshape(height, width, 3)
             if index / self.format.rate >= begin:
                 yield Frame(index / self.format.rate, partial(np.copy, pixels))
             index += 1
         if not index:
-            raise ClipError("standard input: contains no frame")
+            raise ClipError("contains no frame", where="standard input")
 
 
 def list_numbered_files(pattern: str) -> list[Path]:
@@ -141,7 +142,7 @@ def find_numbered_files(pattern: str) -> dict[int, Path]:
     """
     number = NUMBER_PATTERN.search(pattern)
     if number is None or NUMBER_PATTERN.search(pattern, number.end()):
-        raise ClipError("expected exactly one %d or %05d for the frame number", where=pattern)
+        raise ClipError(where=pattern, expected="exactly one %d or %05d for the frame number")
     before, after = Path(pattern[: number.start()] + "x"), pattern[number.end() :]
     if "/" in after:
         raise ClipError(

@@ -47,7 +47,7 @@ class Selection:
                     yield frame
                 count += 1
         if not count:
-            raise ClipError(f"no frame at {float(self.begin):g} s or later: the clip is shorter")
+            raise ClipError(f"has no frame at {float(self.begin):g} s or later", what="the clip")
 
     def count_frames(self, clip: Clip) -> int | None:
         """Estimate the number of selected frames. None: the length of the clip is unknown."""

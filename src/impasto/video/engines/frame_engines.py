@@ -28,4 +28,4 @@ def make_frame_engine(context: FrameContext) -> FrameEngine:
         return engine
     if entry.capabilities.shots:
         return NetworkFrameEngine(context)
-    raise InputError(f"recipe {context.recipe.name!r}: its engine cannot paint films")
+    raise InputError("its engine cannot paint films", where=f"recipe {context.recipe.name!r}")

@@ -14,4 +14,4 @@ def check_opencv() -> None:
         InputError: it is not installed.
     """
     if find_spec("cv2") is None:
-        raise InputError("films need an optional package: pip install 'impasto[video]'")
+        raise InputError("require an extra package: pip install 'impasto[video]'", what="films")
