@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import impasto
 from impasto.cli.reports.error_text import describe_error, name_flag
 from impasto.errors import ImageError, InputError, LimitError, RecipeError, ResourceError
+from impasto.recipe.fields import list_keys
+from impasto.recipe.recipe import Recipe
 from impasto.studio.problems import make_problem
+
+SOURCE = Path(impasto.__file__).parent
+TREES = {path: ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
+PYTHON_ONLY = {"codes", "grain", "like", "scale"}
+"""Options that errors name and that only :class:`impasto.Atelier` has."""
 
 
 @pytest.mark.parametrize(
@@ -83,3 +93,67 @@ def test_an_error_keeps_its_type_and_fields_with_a_place_and_between_processes()
     assert (str(placed), placed.where) == ("t.csv line 2: damaged", "t.csv line 2")
     twice = ImageError("damaged", where="a.png").copy_with_place("t.csv line 2")
     assert (str(twice), twice.where) == ("t.csv line 2: a.png: damaged", "t.csv line 2: a.png")
+
+
+def list_error_classes() -> frozenset[str]:
+    """Names of ImpastoError and of every class below it in the source."""
+    names = {"ImpastoError"}
+    classes = [n for tree in TREES.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    for _ in range(4):  # generations
+        names |= {n.name for n in classes if names & {ast.unparse(base) for base in n.bases}}
+    return frozenset(names)
+
+
+def list_calls(names: frozenset[str]) -> Iterator[tuple[str, ast.Call]]:
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
+                yield f"{path.relative_to(SOURCE)}:{node.lineno}", node
+
+
+def read_texts(node: ast.expr) -> str:
+    """Return the literal parts of an expression."""
+    parts = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)]
+    return " ".join(part for part in parts if isinstance(part, str))
+
+
+CALLS = list(list_calls(list_error_classes()))
+FIELDS = {"what", "where", "limit", "expected", "field"}
+
+
+def test_every_error_carries_fields():
+    assert len(CALLS) > 300
+    assert [at for at, call in CALLS if not FIELDS & {each.arg for each in call.keywords}] == []
+
+
+def test_what_the_fields_say_is_not_said_again():
+    """The place and what is expected belong to their fields, which the class writes."""
+    again = []
+    for at, call in CALLS:
+        (problem,) = call.args or [ast.Constant("")]
+        places = {ast.unparse(e.value) for e in call.keywords if e.arg in ("where", "what")}
+        first = problem.values[0] if isinstance(problem, ast.JoinedStr) else problem
+        start = ast.unparse(first.value) if isinstance(first, ast.FormattedValue) else ""
+        if "expected " in read_texts(problem) or start in places:
+            again.append(at)
+    assert again == []
+
+
+def test_every_option_that_an_error_names_exists():
+    """The command line has a flag for it, or it is an option of Python alone."""
+    from importlib import import_module
+
+    flags = set()
+    for path in sorted((SOURCE / "cli/commands").glob("*_command.py")):
+        module = import_module(f"impasto.cli.commands.{path.stem}")
+        if hasattr(module, "build_parser"):
+            flags |= {o for action in module.build_parser()._actions for o in action.option_strings}
+    fields = {
+        each.value.value
+        for _, call in CALLS
+        for each in call.keywords
+        if each.arg == "field" and isinstance(each.value, ast.Constant)
+    }
+    keys = {field for field in fields if "." in field}
+    assert keys <= set(list_keys(Recipe().model_dump()))
+    assert {field for field in fields - keys if name_flag(field) not in flags} == PYTHON_ONLY

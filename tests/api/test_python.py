@@ -95,7 +95,7 @@ def test_saving_replaces_nothing_unless_told_and_originals_never(tmp_path, monke
                 result.save(tmp_path / name, overwrite=overwrite)
         assert (tmp_path / name).read_bytes() == before
     (tmp_path / "out.png").write_bytes(b"precious")
-    with pytest.raises(impasto.InputError, match="overwrite=True replaces it"):
+    with pytest.raises(impasto.InputError, match="`overwrite` replaces it"):
         result.save(tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes() == b"precious"
     result.save(tmp_path / "out.png", overwrite=True)

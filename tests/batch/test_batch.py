@@ -412,7 +412,7 @@ def test_a_bad_csv_is_reported_in_one_line(text, says, capsys):
 def test_different_rows_of_one_photo_need_output_names(capsys):
     Path("t.csv").write_text("photo,seed\nphotos/a.png,1\nphotos/a.png,2\n")
     assert run_batch("t.csv", *QUICK) == 2
-    assert "give the rows different outputs" in capsys.readouterr().err
+    assert "expected different outputs in these rows" in capsys.readouterr().err
 
 
 def test_a_dry_run_estimates_and_writes_nothing(monkeypatch, capsys):
@@ -500,7 +500,7 @@ def test_the_other_flags_reach_every_picture():
             "is a file, but the results need",
         ),
         (["photos", *QUICK, "--record", "painting.png"], "not the record of a batch"),
-        (["photos", *QUICK, "--weights", "none.h5"], "no weights file none.h5"),
+        (["photos", *QUICK, "--weights", "none.h5"], "none.h5: cannot be read"),
         (["photos/a.png", *QUICK, "--watch"], "--watch requires a folder"),
         (["photos", *QUICK, "--watch", "--limit", "1"], "--watch and --limit cannot"),
         (["photos", *QUICK[:2], "-o", "memory://x"], "requires --record FILE"),

@@ -158,8 +158,8 @@ def test_a_toy_engine_paints_after_one_registration(toy):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"masks": [HALF]}, "masks: this engine"),
-        ({"style_masks": [HALF]}, "style masks: this engine"),
+        ({"masks": [HALF]}, "`masks` cannot be used: this engine"),
+        ({"style_masks": [HALF]}, "`style_masks` cannot be used: this engine"),
         ({"checkpoint": "state"}, "neither saves nor resumes"),
     ],
 )

@@ -112,7 +112,7 @@ def test_what_is_no_code_is_neither_painted_by_nor_kept(atelier, codes, tmp_path
         with pytest.raises(InputError, match="finite numbers"):
             write_code(bad, tmp_path / "bad.safetensors", atelier)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(InputError, match="invalid scale -1"):
+    with pytest.raises(InputError, match="invalid `scale` -1"):
         atelier.code(PAINTING, scale=-1)
     with pytest.raises(InputError, match="invalid size nan"):
         atelier.code(PAINTING, size=np.nan)
@@ -123,7 +123,7 @@ def test_what_is_no_code_is_neither_painted_by_nor_kept(atelier, codes, tmp_path
 
 
 def test_grain_is_a_share(atelier, codes):
-    with pytest.raises(InputError, match=r"grain 1\.5; expected 0 to 1"):
+    with pytest.raises(InputError, match=r"`grain` 1\.5; expected 0 to 1"):
         atelier.paint(PHOTO, codes[:1], grain=1.5)
 
 
@@ -148,13 +148,13 @@ def test_codes_are_laid_side_by_side(atelier, codes):
 
 
 def test_what_cannot_be_is_told(atelier, codes, tmp_path, network_file):
-    with pytest.raises(InputError, match="2 codes without masks"):
+    with pytest.raises(InputError, match="2 `codes` without masks"):
         atelier.paint(PHOTO, codes)
-    with pytest.raises(InputError, match="0 codes"):
+    with pytest.raises(InputError, match="0 `codes`"):
         atelier.paint(PHOTO, [])
     with pytest.raises(InputError, match=f"{NUMBERS} finite numbers"):
         atelier.paint(PHOTO, [codes[0][:-1]])
-    with pytest.raises(InputError, match="expected a list of codes"):
+    with pytest.raises(InputError, match="expected a list, such as"):
         atelier.paint(PHOTO, codes[0])
     path = tmp_path / "mine.safetensors"
     with pytest.raises(InputError, match=r"mine\.safetensors"):

@@ -97,11 +97,11 @@ def test_set_changes_the_picture_and_is_replayed():
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--set", "style.scale"], "is not KEY=VALUE"),
+        (["--set", "style.scale"], "expected KEY=VALUE"),
         (["--set", "style.scale=99"], "style.scale"),
         (["--set", "style.sclae=1"], "did you mean style.scale"),
-        (["--size", "64", "--set", "size=96"], "both choose"),
-        (["--init", "noise", "--set", "start.noise_ratio=0.5"], "both choose"),
+        (["--size", "64", "--set", "size=96"], "cannot be combined"),
+        (["--init", "noise", "--set", "start.noise_ratio=0.5"], "cannot be combined"),
     ],
 )
 def test_a_bad_setting_is_one_line(flags, says, capsys):

@@ -285,7 +285,7 @@ def test_a_link_out_of_the_folder_is_not_followed(root, record, opened, target, 
     gift(begun_with(record, "mine.png"))
     assert main(["replay", "gift.png", "--quiet", "--accept-changed"]) == 2
     line = complaint(capsys)
-    assert "mine.png: is a link to a file outside its folder: give its path with" in line
+    assert "mine.png: is a link to a file outside its folder; give its path with" in line
     assert not [path for path in opened if Path(path).name in ("mine.png", SECRET)]
 
 

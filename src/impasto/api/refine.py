@@ -225,7 +225,7 @@ def _cut_part(entire: Recipe, result: Picture, around: Box, whole: Inputs) -> _P
     masks_there, places = select_masks(around, size, masks, len(whole.paintings))
     if not places:
         raise InputError(
-            "the photo is kept in all of the `region`; there is nothing to paint", field="region"
+            "the photo is kept in all of the region; there is nothing to paint", field="region"
         )
     paintings = [whole.paintings[index] for index in places]
     # The colors are those of the whole photo, not of what surrounds the region.

@@ -58,8 +58,9 @@ def download_weights(source: WeightSource, progress: Progress | None = None) -> 
             if not digest.startswith(expected):
                 partial.unlink()
                 raise WeightsError(
-                    f"{algorithm} {digest}, expected {expected}; the file was deleted",
+                    f"has {algorithm} {digest} and was deleted",
                     where=source.url,
+                    expected=expected,
                 )
         target.with_name(target.name + ".sha256").write_text(sha256 + "\n", "ascii")
         partial.replace(target)

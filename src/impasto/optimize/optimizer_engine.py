@@ -69,7 +69,6 @@ class OptimizerEngine:
             raise RecipeError(
                 "begins with a network's draft, and no network is given",
                 what=f"recipe {recipe.name!r}",
-                field="draft",
             )
         self.recipe = recipe
         self.hardware = hardware = hardware or Hardware.resolve()

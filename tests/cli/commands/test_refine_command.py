@@ -76,7 +76,7 @@ def test_python_paints_the_same(capsys):
     made = impasto.refine("out.png", "photo.png", "painting.png", region=REGION, **job)
     assert np.array_equal(np.asarray(made.image), refined(*region_flag()))
     assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
-    with pytest.raises(impasto.InputError, match="give either a region or a mask"):
+    with pytest.raises(impasto.InputError, match="give either `region` or `mask`"):
         impasto.refine("out.png", "photo.png", "painting.png", **job)
     with pytest.raises(impasto.InputError, match="expected X,Y,WIDTH,HEIGHT"):
         impasto.refine("out.png", "photo.png", "painting.png", region=(1, 2, 3), **job)
@@ -297,7 +297,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
         (["--region", "1,2,3"], "is not four whole numbers"),
         (["--mask", "black.png"], "is black; white"),
         (["--region", "0,0,20,20", "--set", "style.nothing=1"], "no such field"),
-        (["--region", "0,0,20,20", "--set", "style.scale"], "is not KEY=VALUE"),
+        (["--region", "0,0,20,20", "--set", "style.scale"], "expected KEY=VALUE"),
         (["--region", "0,0,20,20", "-o", "photo.png", "--force"], "inputs are never replaced"),
         (["--region", "0,0,20,20", "-o", "out.png", "--force"], "inputs are never replaced"),
     ],

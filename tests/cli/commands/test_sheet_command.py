@@ -100,12 +100,12 @@ def test_a_grid_has_the_paintings_at_its_corners(paintings):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--vary", "seed"], "is not KEY=VALUE,VALUE"),
-        (["--style-scale", "2", "--style-scales", "1,2"], "--style-scales both choose"),
+        (["--vary", "seed"], "expected KEY=VALUE,VALUE"),
+        (["--style-scale", "2", "--style-scales", "1,2"], "--style-scales cannot be combined"),
         (["--seeds", "1,2", "--vary", "seed=3"], "seed is varied or set twice"),
         (["--seeds", "1,2", "--set", "seed=3"], "seed is varied or set twice"),
         (["--styles-grid"], "takes 2 to 4 paintings"),
-        (["--recipes", "--recipe", "sketch"], "both choose"),
+        (["--recipes", "--recipe", "sketch"], "cannot be combined"),
         (
             ["--style", "b.png", "--style-weight", "1", "--style-weight", "2"],
             "each cell has a single",

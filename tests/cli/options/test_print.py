@@ -145,5 +145,5 @@ def test_python_takes_a_size_of_paper():
     with Image.open("out.tif") as image:
         assert image.info["dpi"] == (72, 72)
     for other in ({"size": 64}, {"changes": {"size": 64}}):
-        with pytest.raises(impasto.InputError, match="print_size chooses size and dpi"):
+        with pytest.raises(impasto.InputError, match="`print_size` chooses size and dpi"):
             impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **other)

@@ -361,7 +361,7 @@ def test_a_server_for_others_has_a_token_even_if_none_was_given():
     [
         (["--token", "short"], "--token: expected at least 8"),
         (["--token", "wörterbuch"], "--token: expected at least 8"),
-        (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
+        (["--host", "no.such.host.invalid"], "no.such.host.invalid port"),
         (["--data", "/proc/nothing"], "cannot be used as data folder"),
     ],
 )

@@ -331,7 +331,7 @@ def test_raw_pixels_are_read_from_a_pipe():
     found = load_frames(open_clip(io.BytesIO(data), raw=form))
     assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
     assert found[5][0] == Fraction(5, 24)
-    with pytest.raises(ClipError, match="ends within frame 5 after 9215 of 9216 bytes"):
+    with pytest.raises(ClipError, match="ends within frame 5, after 9215 of 9216 bytes"):
         load_frames(open_clip(io.BytesIO(data[:-1]), raw=form))
     with pytest.raises(ClipError, match="contains no frame"):
         load_frames(open_clip(io.BytesIO(b""), raw=form))

@@ -52,7 +52,9 @@ class Patience:
         self._since = now if self._since is None else self._since
         waited = now - self._since
         if waited >= self._limit_s:
-            raise NoWorkersError(f"no worker available for {self._limit_s:g} s")
+            raise NoWorkersError(
+                f"no worker available for {self._limit_s:g} s", limit=self._limit_s
+            )
         if not self._is_reported and waited >= min(NOTICE_S, self._limit_s / 2):
             self._is_reported = True
             self._notice(
