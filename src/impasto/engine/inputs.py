@@ -63,13 +63,19 @@ class Inputs:
         """
         regions = self.regions
         if regions.masks and not capabilities.masks:
-            raise InputError("masks: this engine paints the whole photo in one style")
-        if any(regions.style_masks) and not capabilities.style_masks:
-            raise InputError("style masks: this engine takes the whole of each painting")
-        if len(self.paintings) > 1 and not regions.masks and not capabilities.blends:
-            where = ", or one painting for each mask" if capabilities.masks else ""
             raise InputError(
-                f"{len(self.paintings)} paintings: this engine takes one painting{where}"
+                "`masks` cannot be used: this engine paints the whole photo in one style",
+                field="masks",
+            )
+        if any(regions.style_masks) and not capabilities.style_masks:
+            raise InputError(
+                "`style_masks` cannot be used: this engine takes the whole of each painting",
+                field="style_masks",
+            )
+        if len(self.paintings) > 1 and not regions.masks and not capabilities.blends:
+            raise InputError(
+                f"this engine cannot blend {len(self.paintings)} paintings",
+                expected="one painting" + (", or one for each mask" if capabilities.masks else ""),
             )
 
     def hide_transparent(self) -> Inputs:

@@ -184,7 +184,6 @@ def check_step_flags(
     Raises:
         InputError: one of them is.
     """
-    from impasto.errors import InputError
 
     for flag in flags:
         if not recipe.capabilities.iterates and getattr(options, flag):
