@@ -159,7 +159,7 @@ def test_doctor_without_weights_is_not_ready(work):
         [sys.executable, "-c", script], capture_output=True, check=False, env=environment
     )
     assert done.returncode == 4, done.stderr
-    assert b"none.bin is missing" in done.stdout
+    assert b"none.bin: is missing" in done.stdout
 
 
 def test_doctor_names_the_weights_that_a_run_would_use(work):
