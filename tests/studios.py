@@ -72,7 +72,7 @@ def refused(answer, code: str):
     body = answer.json()
     assert body["code"] == code
     assert body["status"] == answer.status_code
-    assert set(body) == {"type", "title", "status", "detail", "code"}
+    assert set(body) == {"type", "title", "status", "detail", "code", "field"}
     assert "\n" not in body["detail"]
     return body["detail"]
 

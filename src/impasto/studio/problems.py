@@ -54,6 +54,8 @@ CODES: dict[str, tuple[int, str]] = {
     "no_resources": (507, "Memory or disk space ran out"),
 }
 """Status and title by code; a code never changes its meaning."""
+OTHER_NAMES = {"style_weights": "style.weights"}
+"""JSON fields that are not spelled like the option's Python name."""
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w/.:<])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)+[/\\]?")
 
@@ -61,17 +63,27 @@ _ABSOLUTE_PATH = re.compile(r"(?<![\w/.:<])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()
 class Problem(Exception):  # noqa: N818 -- the RFC's own word
     """A request that is refused, or a job that failed."""
 
-    def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        field: str | None = None,
+    ) -> None:
         """Describe what went wrong.
 
         Args:
             code: a key of :data:`CODES`.
             detail: one line for a person.
             headers: HTTP headers of the answer. None: no additional ones.
+            field: the field of the request concerned, see :class:`ProblemDetails`. None: no single
+                field is.
         """
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.field = field
         self.headers = dict(headers or {})
 
     @property
@@ -88,6 +100,7 @@ class Problem(Exception):  # noqa: N818 -- the RFC's own word
             "status": status,
             "detail": self.detail,
             "code": self.code,
+            "field": self.field,
         }
 
 
@@ -119,9 +132,19 @@ def make_problem(error: BaseException, data: Path | None = None) -> Problem:
         (ResourceError, "no_resources"),
     )
     code = next((code for kind, code in kinds if isinstance(error, kind)), "bad_input")
-    # The JSON field of an option has its Python name.
-    message = " ".join(error.describe(lambda field: field).split())
-    return Problem(code, hide_folders(message, data))
+    message = " ".join(error.describe(name_json_field).split())
+    field = None if error.field is None else name_json_field(error.field)
+    return Problem(code, hide_folders(message, data), field=field)
+
+
+def name_json_field(field: str) -> str:
+    """Return the JSON field, or the recipe's key, of an option by its Python name."""
+    return OTHER_NAMES.get(field, field)
+
+
+def refuse_field(field: str, detail: str, code: str = "bad_input") -> Problem:
+    """Make the problem of one field of a request; the detail begins with the field's name."""
+    return Problem(code, f"{field}: {detail}", field=field)
 
 
 def hide_folders(message: str, data: Path | None = None) -> str:

@@ -230,9 +230,9 @@ def test_only_ids_of_the_servers_own_are_looked_for(client, id):  # noqa: A002
 @pytest.mark.parametrize(
     ("fields", "code", "says"),
     [
-        ({"recipe": "../../etc/passwd"}, "bad_recipe", "unknown recipe"),
-        ({"recipe": "/tmp/mine.toml"}, "bad_recipe", "unknown recipe"),
-        ({"recipe": "evil.safetensors"}, "bad_recipe", "unknown recipe"),
+        ({"recipe": "../../etc/passwd"}, "bad_recipe", "recipe: unknown"),
+        ({"recipe": "/tmp/mine.toml"}, "bad_recipe", "recipe: unknown"),
+        ({"recipe": "evil.safetensors"}, "bad_recipe", "recipe: unknown"),
         ({"recipe": {"engine": {"kind": "network", "file": "/x"}}}, "path_refused", "engine.file"),
         ({"set": {"engine.kind": "network", "engine.file": "/x"}}, "path_refused", "engine.file"),
         ({"set": {"start.base": "image", "start.image": "/etc/passwd"}}, "path_refused", "init"),
@@ -258,6 +258,23 @@ def test_only_ids_of_the_servers_own_are_looked_for(client, id):  # noqa: A002
 )
 def test_a_job_that_is_refused(client, fields, code, says):
     assert says in refused(post(client, **fields), code)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"depth": 9}, "depth"),
+        ({"recipe": "gone"}, "recipe"),
+        ({"set": {"schedule.total": 10**9}}, "schedule.total"),
+        ({"set": {"style.weights": [1, 2]}}, "style.weights"),
+        ({"set": {"start.base": "image", "start.image": "/a"}}, "start.image"),
+        ({"recipe": {"description": "x" * 70_000}}, None),
+    ],
+)
+def test_a_refusal_names_the_field(client, fields, field):
+    answer = post(client, **fields)
+    assert answer.status_code == 422
+    assert answer.json()["field"] == field
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e309", "-1e309"])

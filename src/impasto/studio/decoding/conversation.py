@@ -130,7 +130,9 @@ class ForkLauncher:
                 raise OSError
         except OSError:
             self._end()
-            raise ResourceError("the decoder process did not start") from None
+            raise ResourceError(
+                f"did not start within {START_S:g} s", what="the decoder process", limit=START_S
+            ) from None
         return ours
 
     def _end(self) -> None:
@@ -218,7 +220,7 @@ class Conversation:
         try:
             self.box.mkdir(mode=0o700)
         except OSError as error:
-            raise ResourceError(f"no space for decoding ({error.strerror})") from error
+            raise ResourceError(f"cannot be created ({error.strerror})", where=self.box) from error
         try:
             self.process = launcher.launch(limits, restrictions)
         except BaseException:
@@ -234,7 +236,9 @@ class Conversation:
             return Confinement(tuple(fields["in_force"]), tuple(fields["missing"]))
         except (EOFError, OSError):
             self.close()
-            raise ResourceError("the decoder process did not start") from None
+            raise ResourceError(
+                f"did not start within {START_S:g} s", what="the decoder process", limit=START_S
+            ) from None
 
     def ask(self, question: str, path: Path, name: str, *rest: Any) -> dict[str, Any]:
         """Ask a question.

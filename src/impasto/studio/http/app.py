@@ -25,7 +25,7 @@ from impasto.studio.http.guard import Guard, LogRequest
 from impasto.studio.http.prometheus import StudioMetrics
 from impasto.studio.http.routing import describe_problems
 from impasto.studio.http.schema import Health
-from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem
+from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem, refuse_field
 from impasto.studio.studio import Studio
 
 STATIC = Path(__file__).parents[1] / "page" / "static"
@@ -138,7 +138,7 @@ async def _answer_bad_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return make_response(Problem("bad_parameter", f"{where}: {first['msg']}"))
+    return make_response(refuse_field(where, first["msg"], "bad_parameter"))
 
 
 async def _answer_http_error(_: Request, error: Exception) -> Response:

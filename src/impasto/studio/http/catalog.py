@@ -31,7 +31,7 @@ from impasto.studio.http.schema import (
     Styles,
 )
 from impasto.studio.page.example_paintings import find_painting, load_paintings
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
@@ -136,7 +136,7 @@ async def restore_recipe(request: Request, studio: TheStudio) -> Restored:
         try:
             picture = form.get("picture")
             if not isinstance(picture, UploadFile):
-                raise Problem("bad_input", "picture: missing; send it as a file")
+                raise refuse_field("picture", "missing; send it as a file")
             return await run_in_threadpool(_restore, studio, picture)
         finally:
             await form.close()

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from impasto.image.files.sniff import HEAD, sniff_format
 from impasto.studio.http.job_views import MEDIA_TYPES, has_result
 from impasto.studio.http.routing import Place, TheId, TheStudio, describe_problems
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.queue import job_files
 from impasto.studio.queue.job_rows import JobRow
 from impasto.studio.studio import Studio
@@ -138,7 +138,9 @@ def get_result(
         raise Problem("no_result", f"the job has no result; its state is {row.state}")
     if row.spec.film is not None:
         if format is not None:
-            raise Problem("bad_parameter", f"format: the result is a film ({source.suffix[1:]})")
+            raise refuse_field(
+                "format", f"the result is a film ({source.suffix[1:]})", "bad_parameter"
+            )
         return _send_picture(source, choose_download_name(row) + source.suffix)
     suffix = SUFFIXES[format or "png"]
     target = source.with_suffix(suffix)

@@ -123,11 +123,16 @@ class ProgressMessage(Message):
 class ProblemDetails(BaseModel):
     """A problem by RFC 9457; ``code`` is stable."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     type: str
     title: str
     status: int
     detail: str
     code: str
+    field: str | None = None
+    """The field of the request concerned, such as ``masks``, the key of the recipe, such as
+    ``style.scale``, or the setting of the server. null: no single one is."""
 
 
 class PictureInfo(Message):

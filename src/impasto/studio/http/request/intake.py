@@ -12,7 +12,7 @@ from impasto.studio.http.request.request_body import JobSubmission
 from impasto.studio.http.request.request_masks import read_masks
 from impasto.studio.http.request.staging import Stager
 from impasto.studio.http.schema import JobRequest, OfStyle, Source
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.queue import job_files
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.job_queue import JobQueue
@@ -153,16 +153,16 @@ def _check_source(job: JobRequest) -> Source:
         raise Problem("bad_input", "photo, clip: send only one of them")
     if job.clip is None:
         if job.photo is None:
-            raise Problem("bad_input", "photo: missing")
+            raise refuse_field("photo", "missing")
         if job.preview:
-            raise Problem("bad_input", "preview: only for a clip; send a draft of the photo")
+            raise refuse_field("preview", "only for a clip; send a draft of the photo")
         return job.photo
     check_opencv()
     for name in ("masks", "style_masks", "init"):
         if getattr(job, name):
-            raise Problem("bad_input", f"{name}: not supported with a clip")
+            raise refuse_field(name, "not supported with a clip")
     if job.depth != 8:
-        raise Problem("bad_input", "depth: films have 8 bits")
+        raise refuse_field("depth", "films have 8 bits")
     return job.clip
 
 
@@ -176,7 +176,7 @@ def make_recipe(job: JobRequest) -> Recipe:
     if isinstance(source, str):
         if source not in list_recipes():
             names = ", ".join(list_recipes())
-            raise Problem("bad_recipe", f"unknown recipe; expected one of {names}")
+            raise refuse_field("recipe", f"unknown; expected one of {names}", "bad_recipe")
         recipe = load_recipe(source)
     else:
         text = json.dumps(source)
@@ -198,6 +198,6 @@ def _check_recipe_size(text: str) -> None:
 
 def _refuse_paths(recipe: Recipe, job: JobRequest) -> None:
     if recipe.engine.file is not None:
-        raise Problem("path_refused", "engine.file: networks cannot be chosen over HTTP")
+        raise refuse_field("engine.file", "networks cannot be chosen over HTTP", "path_refused")
     if recipe.start.image is not None and job.init is None:
-        raise Problem("path_refused", "start.image: send the picture itself as init")
+        raise refuse_field("start.image", "send the picture itself as init", "path_refused")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from impasto.studio.http.schema import JobRequest, OfStyle, OfWord, Source, Upload
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.settings import MAX_PICTURES
 
 UPLOAD_S = 300.0
@@ -159,7 +159,7 @@ def parse_job(text: bytes | str) -> JobRequest:
         if first["type"] == "json_invalid":
             raise Problem("bad_request", f"not JSON: {first['msg']}") from None
         where = ".".join(map(str, first["loc"]))[:200]
-        raise Problem("bad_parameter", f"{where}: {first['msg']}") from None
+        raise refuse_field(where, first["msg"], "bad_parameter") from None
 
 
 def _read_form(form: FormData) -> JobSubmission:
@@ -176,7 +176,7 @@ def _read_form(form: FormData) -> JobSubmission:
                 "bad_input", f"unknown {what} {name[:40]!r}; expected one of {', '.join(names)}"
             )
     if len(texts["job"]) > 1:
-        raise Problem("bad_input", "job: send only one")
+        raise refuse_field("job", "send only one")
     job = parse_job(texts["job"][0] if texts["job"] else "{}")
     return JobSubmission(_fill_in_parts(job, parts, texts), parts)
 
@@ -191,10 +191,10 @@ def _fill_in_parts(
 
     for name in SINGLE_PARTS:
         if len(parts[name]) > 1:
-            raise Problem("bad_input", f"{name}: send only one")
+            raise refuse_field(name, "send only one")
     for name in REPEATABLE_PARTS:
         if len(parts[name]) > MAX_PICTURES:
-            raise Problem("bad_input", f"{name}: at most {MAX_PICTURES} are allowed")
+            raise refuse_field(name, f"at most {MAX_PICTURES} are allowed")
     styles = [OfStyle(style_name=name[:40]) for name in texts["style_name"]]
     words = [OfWord(word=word[:60]) for word in texts["mask_word"]]
     values: dict[str, Any] = {

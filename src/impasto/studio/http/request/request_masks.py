@@ -14,7 +14,7 @@ from impasto.segment.mask_words import (
 )
 from impasto.segment.wheels import MissingNetworkError
 from impasto.studio.http.schema import JobRequest, OfWord, Source
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.settings import MAX_PICTURES
 
 
@@ -66,15 +66,15 @@ def read_masks(job: JobRequest) -> RequestMasks:
     """
     styles = job.styles or []
     if not styles:
-        raise Problem("bad_input", "style: missing; a job needs at least one painting")
+        raise refuse_field("style", "missing; a job needs at least one painting")
     masks: list[Any] = [each.word if isinstance(each, OfWord) else each for each in job.masks or []]
     for word in masks:
         if isinstance(word, str):
             _check_word(word)
     masks, paintings, style_masks = expand_auto(masks, styles, job.style_masks or [])
     if len(paintings) > MAX_PICTURES:
-        raise Problem(
-            "bad_input", f"style: {len(paintings)} paintings; at most {MAX_PICTURES} are allowed"
+        raise refuse_field(
+            "style", f"{len(paintings)} paintings; at most {MAX_PICTURES} are allowed"
         )
     for word in masks:
         if isinstance(word, str):
@@ -85,7 +85,7 @@ def read_masks(job: JobRequest) -> RequestMasks:
 def _check_word(word: str) -> None:
     if not is_mask_word(word):
         words = "rect:X,Y,WIDTH,HEIGHT, salient, person, face or auto:COUNT"
-        raise Problem("bad_input", f"mask: unknown word; expected {words}")
+        raise refuse_field("mask", f"unknown word; expected {words}")
     if word.startswith("scribble"):
         raise Problem("path_refused", "scribble: names a file of the server; send the mask itself")
     try:
