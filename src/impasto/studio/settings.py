@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impasto.image.files.limits import MIB, Limits
+from impasto.studio.decoding.decoder import BASE_BYTES, DECODED_PIXEL_BYTES
 from impasto.studio.problems import Problem
 
 MAX_PICTURES = 8
 """Paintings, or masks, of one job."""
 DAY_S = 86_400.0
-DECODER_BYTES = 512 * MIB
-"""Address space of the decoder process without any picture."""
-DECODED_PIXEL_BYTES = 96
-"""Bytes per pixel in the worst case: 74 were measured for eight bits with alpha."""
+PICTURE_S, PICTURE_PIXELS = 10.0, 50_000_000
+"""Seconds of a processor for a picture, up to this size; larger ones may take longer."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class StudioSettings:
         max_film: pixels of all frames of a film together.
         job_seconds: seconds that a job may run, over all its attempts.
         job_memory: bytes that a worker may use. None: what is free.
-        decode_seconds: seconds of a processor that decoding one picture may take.
         keep_s: seconds that ended jobs are kept. None: they are kept forever.
         max_disk: bytes of all jobs, above which the oldest ended ones go to the trash. None: no
             limit.
@@ -59,7 +57,6 @@ class StudioSettings:
     max_film: int = 500_000_000
     job_seconds: float = 3600.0
     job_memory: int | None = None
-    decode_seconds: float = 10.0
     keep_s: float | None = 30 * DAY_S
     max_disk: int | None = None
     trash_s: float = 7 * DAY_S
@@ -72,7 +69,12 @@ class StudioSettings:
     @property
     def decode_memory(self) -> int:
         """Bytes of address space for the process that decodes pictures."""
-        return DECODER_BYTES + self.max_upload + DECODED_PIXEL_BYTES * self.max_pixels
+        return BASE_BYTES + self.max_upload + DECODED_PIXEL_BYTES * self.max_pixels
+
+    @property
+    def decode_seconds(self) -> float:
+        """Seconds of a processor that decoding one picture may take."""
+        return PICTURE_S * max(1.0, self.max_pixels / PICTURE_PIXELS)
 
     def check_result(self, size: tuple[int, int]) -> None:
         """Check that a result is not too large.

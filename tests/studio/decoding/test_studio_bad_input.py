@@ -140,10 +140,10 @@ def test_the_process_may_not_take_more_memory_than_it_is_given(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_limits_of_the_process_are_set(decoder, photo):
-    with decoder._converse(photo.parent) as conversation:
+    with decoder._converse(photo) as conversation:
         lines = Path(f"/proc/{conversation.process.id}/limits").read_text().splitlines()
     limits = {line[:25].strip(): line[26:46].strip() for line in lines}
-    assert limits["Max address space"] == str(2**31)
+    assert limits["Max address space"] == str(512 * MIB + len(PHOTO) + 96 * 64 * 48)
     assert limits["Max core file size"] == "0"
     assert limits["Max cpu time"] == "20"
     assert limits["Max open files"] == "64"

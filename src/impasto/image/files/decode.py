@@ -18,6 +18,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from impasto.errors import ImageError, InputError, LimitError
 from impasto.image.color import spaces as color
 from impasto.image.files import deep
+from impasto.image.files.headers import check_header
 from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import UPRIGHT, clean_exif
 from impasto.image.files.sniff import HEAD, sniff_format
@@ -135,6 +136,7 @@ def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
     if kind == "PNG" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         limits.check_size(width, height, name)
+    check_header(data, kind, limits, name)
     with _convert_errors(name):
         samples = None
         if kind == "TIFF":
@@ -148,8 +150,9 @@ def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
             image = Image.new("RGB", (samples.shape[1], samples.shape[0]))
         with image:
             limits.check_size(*image.size, name)
-            if getattr(image, "n_frames", 1) > 1:
-                say(f"{name}: has {getattr(image, 'n_frames', 1)} frames; the first is used")
+            # To count the frames would take long for some files.
+            if getattr(image, "is_animated", False):
+                say(f"{name}: has several frames; the first is used")
             if kind == "PNG" and deep.is_deep_png(data):
                 samples = deep.read_deep_png(image, data)
             if samples is None:

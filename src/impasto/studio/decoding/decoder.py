@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impasto.errors import ClipError, ImageError
+from impasto.image.files.headers import read_extents
 from impasto.image.files.limits import MIB, Limits
+from impasto.image.files.sniff import HEAD, sniff_format
 from impasto.image.picture import Metadata, Picture
 from impasto.studio.decoding.conversation import (
     Conversation,
@@ -30,8 +33,14 @@ from impasto.studio.decoding.conversation import (
 from impasto.studio.decoding.sandbox import Confinement, Restrictions
 from impasto.video.clip.frames import Format, Frame, Levels
 
-DECODERS = 8
-"""Processes that decode at the same time."""
+SMALL_PIXELS = 8_000_000
+LANES = {"small": 8, "large": 2, "clip": 2}
+"""Processes that decode at the same time: pictures up to :data:`SMALL_PIXELS`, larger ones, and
+clips. A file that takes long delays only those of its own kind."""
+BASE_BYTES = 512 * MIB
+"""Address space of a process without any picture."""
+DECODED_PIXEL_BYTES = 96
+"""Bytes per pixel in the worst case: 74 were measured for eight bits with alpha."""
 CONVERSION_FACTOR = 6
 """Multiple of the time for decoding that decoding and encoding may take."""
 PIXEL_BYTES = 16
@@ -93,7 +102,7 @@ class Decoder:
         self._memory = memory
         self._seconds = seconds
         self._launcher = choose_launcher()
-        self._places = threading.BoundedSemaphore(DECODERS)
+        self._lanes = {lane: threading.BoundedSemaphore(count) for lane, count in LANES.items()}
         self._clip: Conversation | None = None
 
     def examine(self) -> Confinement:
@@ -104,7 +113,7 @@ class Decoder:
         """
         with (
             tempfile.TemporaryDirectory(prefix="impasto-") as folder,
-            self._converse(Path(folder)) as conversation,
+            self._converse(Path(folder) / "none") as conversation,
         ):
             return conversation.confinement
 
@@ -119,7 +128,7 @@ class Decoder:
         Raises:
             ImageError, LimitError: it cannot be read, or exceeds a limit.
         """
-        with self._converse(path.parent) as conversation:
+        with self._converse(path) as conversation:
             output = None if view is None else str(conversation.box / _OUTPUT)
             answer = conversation.ask("check", path, name, output)
             size = self._read_size(answer, name)
@@ -138,7 +147,7 @@ class Decoder:
         Raises:
             ImageError, LimitError, InputError: it cannot be read, or is black all over.
         """
-        with self._converse(path.parent) as conversation:
+        with self._converse(path) as conversation:
             conversation.ask("check_mask", path, name, str(conversation.box / _OUTPUT))
             conversation.take(_OUTPUT, view)
 
@@ -158,7 +167,7 @@ class Decoder:
             ImageError, LimitError, ResourceError: it cannot be read or written.
         """
         file = f"{_OUTPUT}{target.suffix}"
-        with self._converse(source.parent, CONVERSION_FACTOR * self._seconds) as conversation:
+        with self._converse(source, CONVERSION_FACTOR * self._seconds) as conversation:
             output = str(conversation.box / file)
             conversation.ask("convert", source, name, output, depth, keep)
             conversation.take(file, target)
@@ -169,7 +178,7 @@ class Decoder:
         Raises:
             ImageError: not a picture.
         """
-        with self._converse(path.parent) as conversation:
+        with self._converse(path) as conversation:
             text = conversation.ask("read_record", path, path.name).get("record")
         return None if text is None else str(text)
 
@@ -183,7 +192,7 @@ class Decoder:
         Raises:
             ImageError, LimitError: it cannot be read, or exceeds a limit.
         """
-        with self._converse(path.parent) as conversation:
+        with self._converse(path) as conversation:
             output = conversation.box / _OUTPUT
             answer = conversation.ask("read", path, name, str(output))
             width, height = self._read_size(answer, name)
@@ -213,7 +222,8 @@ class Decoder:
         Raises:
             ClipError, LimitError: it cannot be read, or its frames exceed a limit.
         """
-        with self._converse(path.parent, CONVERSION_FACTOR * self._seconds) as conversation:
+        seconds = CONVERSION_FACTOR * self._seconds
+        with self._converse(path, seconds, is_clip=True) as conversation:
             output = str(conversation.box / _OUTPUT)
             answer = conversation.ask("check_clip", path, name, output)
             form, suffix = self._read_format(answer, name), answer.get("suffix")
@@ -240,7 +250,7 @@ class Decoder:
         """
         self.close_clip()
         seconds = CONVERSION_FACTOR * self._seconds
-        conversation = self._open(path.parent, seconds, is_film=True)
+        conversation = self._open(path.parent, seconds, self._memory, is_film=True)
         try:
             form = self._read_format(conversation.ask("open_clip", path, name), name)
         except BaseException:
@@ -273,10 +283,13 @@ class Decoder:
         """
         target = Path(order.target)
         file = f"{_OUTPUT}{target.suffix}"
-        with self._converse(path.parent, seconds, is_film=True) as conversation:
+        conversation = self._open(path.parent, seconds, self._memory, is_film=True)
+        try:
             fields = asdict(order) | {"target": str(conversation.box / file)}
             conversation.ask("write_film", path, name, fields)
             conversation.take(file, target)
+        finally:
+            conversation.close()
 
     def close(self) -> None:
         """End the processes."""
@@ -285,28 +298,43 @@ class Decoder:
 
     @contextlib.contextmanager
     def _converse(
-        self, folder: Path, seconds: float | None = None, *, is_film: bool = False
+        self, path: Path, seconds: float | None = None, *, is_clip: bool = False
     ) -> Iterator[Conversation]:
-        """Wait for a place, and start a process for one folder.
+        """Wait for a place, and start a process for a file and its folder.
 
         Args:
-            folder: folder of the files.
+            path: the file.
             seconds: longest time for an answer. None: that for a picture.
-            is_film: whether the time of the processor counts for each answer only.
+            is_clip: whether it is no picture.
         """
-        with self._places:
-            conversation = self._open(folder, seconds or self._seconds, is_film=is_film)
+        pixels = None if is_clip else _read_pixels(path)
+        memory, lane = self._memory, "clip" if is_clip else "large"
+        if pixels is not None:
+            memory = BASE_BYTES + path.stat().st_size + DECODED_PIXEL_BYTES * pixels
+            lane = "small" if pixels <= SMALL_PIXELS else "large"
+        with self._lanes[lane]:
+            conversation = self._open(path.parent, seconds or self._seconds, memory)
             try:
                 yield conversation
             finally:
                 conversation.close()
 
-    def _open(self, folder: Path, seconds: float, *, is_film: bool = False) -> Conversation:
+    def _open(
+        self, folder: Path, seconds: float, memory: int, *, is_film: bool = False
+    ) -> Conversation:
+        """Start a process.
+
+        Args:
+            folder: folder of the files.
+            seconds: longest time for an answer.
+            memory: bytes of address space.
+            is_film: whether there is no limit to the time of all answers together.
+        """
         folder = folder.resolve()
         restrictions = Restrictions(
             folder=str(folder),
             box=str(name_box(folder)),
-            memory=self._memory,
+            memory=min(memory, self._memory),
             seconds=None if is_film else max(1, round(seconds)),
             file_bytes=FILM_BYTES if is_film else 64 * MIB + PIXEL_BYTES * self._limits.max_pixels,
         )
@@ -386,3 +414,17 @@ def _load_array(
     if values.size != count:
         raise ImageError("damaged; the decoder wrote something else", where=name)
     return values.reshape(shape)
+
+
+def _read_pixels(path: Path) -> int | None:
+    """Read the number of pixels from the header of a picture. None: it says nothing credible."""
+    try:
+        with path.open("rb") as file:
+            kind = sniff_format(file.read(HEAD), path.name)
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                extents = read_extents(data, kind)
+    except (ImageError, OSError, ValueError):
+        return None
+    pixels = max((extent.byte_count // 4 for extent in extents), default=0)
+    pixels = max([pixels, *(extent.width * extent.height for extent in extents)])
+    return pixels or None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
+from images import png_file
 from impasto.errors import ImageError, LimitError
-from impasto.image.files.limits import Limits
+from impasto.image.files.limits import MIB, Limits
 from impasto.studio.decoding import landlock
 from impasto.studio.decoding.conversation import Conversation, ForkLauncher, name_box, remove_boxes
-from impasto.studio.decoding.decoder import Decoder, examine_sandbox
+from impasto.studio.decoding.decoder import LANES, Decoder, examine_sandbox
 from impasto.studio.decoding.sandbox import Restrictions
+from studios import PHOTO
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
@@ -181,3 +185,48 @@ def test_decoders_end_with_their_server(tmp_path):
     again = converse(launcher, tmp_path)  # and the next picture gets a new one
     again.close()
     launcher.close()
+
+
+def test_a_file_that_takes_long_does_not_delay_others(launcher, tmp_path):
+    decoder = Decoder(Limits(), 2**31, 20)
+    decoder._launcher = launcher
+    (tmp_path / "upload").write_bytes(PHOTO)
+    conversations, waiting = [], []
+
+    def wait() -> None:
+        with decoder._converse(tmp_path / "upload") as conversation:
+            conversations.append(conversation)
+            with contextlib.suppress(ImageError):
+                conversation.ask("exhaust", tmp_path / "upload", "slow", "pause")
+
+    for _ in range(LANES["small"] - 1):
+        waiting.append(threading.Thread(target=wait))
+        waiting[-1].start()
+    assert decoder.check(tmp_path / "upload", "it") == (64, 48)
+    assert all(thread.is_alive() for thread in waiting)
+    while len(conversations) < len(waiting):
+        time.sleep(0.01)
+    for conversation in conversations:
+        launcher.kill(conversation.process.id)
+    for thread in waiting:
+        thread.join()
+
+
+def test_the_memory_and_the_lane_follow_from_the_header(tmp_path):
+    decoder = Decoder(Limits(), 2**33, 20)
+    used = []
+    decoder._open = lambda folder, seconds, memory: used.append(memory) or _Nothing()
+    for size, extra in ((100, 96 * 10_000), (4000, 96 * 16_000_000)):
+        path = tmp_path / "a.png"
+        path.write_bytes(png_file((size, size, 8, 2, 0), b""))
+        with decoder._converse(path):
+            free = {lane: places._value for lane, places in decoder._lanes.items()}
+        assert used.pop() == 512 * MIB + path.stat().st_size + extra
+        assert free == LANES | ({"small": 7} if size == 100 else {"large": 1})
+    path.write_bytes(b"nothing")
+    with decoder._converse(path):
+        assert used.pop() == 2**33
+
+
+class _Nothing:
+    def close(self) -> None: ...
