@@ -117,6 +117,32 @@ def test_functions_take_more_than_seven_parameters_only_for_a_reason():
     assert bad == []
 
 
+HARDWARE = {"device", "weights", "max_memory", "scratch"}
+PUBLIC_CALLS = {"stylize", "refine", "Stylizer"}
+"""Users give the hardware to these by name; they build a ``HardwareChoice`` at once."""
+
+
+def test_hardware_travels_as_one_object():
+    bad = []
+    for path, tree in TREES.items():
+        owners = {
+            part: node.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            for part in node.body
+        }
+        for function in list_functions(tree):
+            arguments = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
+            name = owners.get(function, function.name)
+            if len(arguments & HARDWARE) > 2 and name not in PUBLIC_CALLS:
+                bad.append(f"{name_place(path, function.lineno)} {name}")
+        for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+            fields = {ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)}
+            if len(fields & HARDWARE) > 2 and node.name not in ("Hardware", "HardwareChoice"):
+                bad.append(f"{name_place(path, node.lineno)} {node.name}")
+    assert bad == []
+
+
 def test_no_modules_import_each_other_in_a_circle():
     names = {}
     for path in MODULES:

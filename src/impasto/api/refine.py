@@ -12,7 +12,7 @@ from typing import Any
 from impasto.api.stylize import finish_picture
 from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
-from impasto.engine.machine.hardware import Hardware
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.engine.pixels.boxes import (
     Box,
     find_bounds,
@@ -106,6 +106,7 @@ def refine(
     Raises:
         ImpastoError: as :func:`stylize`; or there is nothing to paint.
     """
+    hardware = HardwareChoice(device, weights, max_memory, scratch)
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, of_paintings = expand_auto(masks, sources, style_masks)
     result, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
@@ -122,8 +123,7 @@ def refine(
         start = Path(folder) / "start.png"
         write_picture(around.crop(result, result.width, result.height), start, depth=16)
         changes = {"start": {"base": "image", "image": str(start)}, "colors": "style"}
-        hardware = Hardware.resolve(device, weights, max_memory, scratch)
-        engine = make_engine(part.recipe.with_changes(changes), hardware)
+        engine = make_engine(part.recipe.with_changes(changes), hardware.resolve())
         plan = None if on_plan is None else engine.plan(part.inputs)
         if on_plan is not None and plan is not None:
             on_plan(plan)

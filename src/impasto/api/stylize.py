@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
-from impasto.engine.machine.hardware import Hardware, measure_peak_memory_mb
+from impasto.engine.machine.hardware import measure_peak_memory_mb
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.engine.protocol import PictureEngine
 from impasto.engine.step import Step
 from impasto.errors import InputError
@@ -153,6 +154,7 @@ def stylize(
     Raises:
         ImpastoError: see :mod:`impasto.errors`; the message is one line.
     """
+    hardware = HardwareChoice(device, weights, max_memory, scratch)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
     fields = {
         "size": size,
@@ -183,7 +185,7 @@ def stylize(
     where, sources, parts = expand_auto(masks, sources, style_masks)
     styles = read_paintings(sources)
     regions = find_masks(content, styles, where, parts)
-    engine = make_engine(chosen, Hardware.resolve(device, weights, max_memory, scratch))
+    engine = make_engine(chosen, hardware.resolve())
     inputs = Inputs.read(chosen, content, styles, *regions)
     began = time.monotonic()
     for step in engine.run(inputs):  # at least one; the last is the result

@@ -11,7 +11,7 @@ import torch
 from impasto.engine.cache import EngineCache
 from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
-from impasto.engine.machine.hardware import Hardware
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.engine.plan import Plan
 from impasto.engine.step import Step
 from impasto.image.files.decode import read_picture
@@ -54,8 +54,8 @@ class Stylizer:
         """
         self.recipe = recipe
         self._cache: EngineCache = EngineCache() if like is None else like._cache
-        hardware = Hardware.resolve(device, weights, max_memory, scratch)
-        self._engine = make_engine(recipe, hardware, self._cache)
+        hardware = HardwareChoice(device, weights, max_memory, scratch)
+        self._engine = make_engine(recipe, hardware.resolve(), self._cache)
 
     @property
     def device(self) -> torch.device:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from impasto.engine.machine.hardware_choice import HardwareChoice
 
 if TYPE_CHECKING:
     from impasto.image.print_size import PrintSize
@@ -44,16 +46,14 @@ class WorkerSettings:
     """Settings that all pictures of a batch share.
 
     Attributes:
-        device, weights, scratch: as for :class:`impasto.Stylizer`.
+        hardware: the hardware of all workers together.
         depth: bits per channel of the outputs, 8 or 16.
         embed: store the recipe in the outputs.
         keep_metadata: copy the photo's EXIF data to the outputs.
         print_size: print size of all outputs. None: each recipe's own size.
     """
 
-    device: str = "auto"
-    weights: str | None = None
-    scratch: str | None = None
+    hardware: HardwareChoice = field(default_factory=HardwareChoice)
     depth: int = 8
     embed: bool = True
     keep_metadata: bool = True
@@ -75,6 +75,11 @@ class WorkerShare:
     max_memory: int | None = None
     device: str | None = None
     roomy: bool = False
+
+    def limit(self, hardware: HardwareChoice) -> HardwareChoice:
+        """Return the part of the hardware of all workers that this one may use."""
+        device = self.device or hardware.device
+        return replace(hardware, device=device, max_memory=self.max_memory)
 
 
 @dataclass(frozen=True)

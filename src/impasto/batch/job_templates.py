@@ -118,7 +118,7 @@ class JobTemplates:
             "metadata": self._settings.keep_metadata,
         }
         start = template.recipe.start.image
-        weights = self._settings.weights
+        weights = self._settings.hardware.weights
         optional = {
             "print": size and size.text,
             "start": start and self._hash_picture(start),
@@ -145,7 +145,8 @@ class JobTemplates:
             self._hashes[place] = hashlib.sha256(data).hexdigest()
         return self._hashes[place]
 
-    def _hash_weights(self, path: str) -> str:
+    def _hash_weights(self, weights: str | Path) -> str:
+        path = str(weights)
         if path not in self._hashes:
             try:
                 with Path(path).open("rb") as file:

@@ -72,13 +72,11 @@ class OptimizerEngine:
             )
         self.recipe = recipe
         self.hardware = hardware = hardware or Hardware.resolve()
-        scratch = hardware.choose_scratch()
+        hardware.choose_scratch()  # fails before anything is loaded
         encoder = _load_encoder(recipe, hardware, cache or EngineCache())
         autocast = choose_autocast(recipe.precision, hardware.device)
         self.tools = Tools(FeatureExtractor(recipe, encoder, autocast), TargetCache(), draft)
-        self._fitting = Fitting(
-            recipe, hardware.device, self.precision, self.halo, hardware.max_memory, scratch
-        )
+        self._fitting = Fitting(recipe, hardware, self.precision, self.halo)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.image.files.limits import MIB, Limits
 from impasto.studio.decoding.decoder import BASE_BYTES, DECODED_PIXEL_BYTES
 from impasto.studio.problems import Problem
@@ -28,14 +29,13 @@ class StudioSettings:
             address.
         workers: number of worker processes.
         threads: threads of each worker. None: the cores are shared out.
-        device, weights, scratch: as for :class:`impasto.Stylizer`.
+        hardware: the hardware that each worker may use.
         max_queue: number of jobs that may wait.
         max_upload: bytes of a request.
         max_pixels: pixels of an uploaded picture.
         max_result: pixels of a result.
         max_film: pixels of all frames of a film together.
         job_seconds: seconds that a job may run, over all its attempts.
-        job_memory: bytes that a worker may use. None: what is free.
         keep_s: seconds that ended jobs are kept. None: they are kept forever.
         max_disk: bytes of all jobs, above which the oldest ended ones go to the trash. None: no
             limit.
@@ -47,16 +47,13 @@ class StudioSettings:
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     workers: int = 1
     threads: int | None = None
-    device: str = "auto"
-    weights: str | None = None
-    scratch: str | None = None
+    hardware: HardwareChoice = field(default_factory=HardwareChoice)
     max_queue: int = 50
     max_upload: int = 64 * MIB
     max_pixels: int = 50_000_000
     max_result: int = 16_000_000
     max_film: int = 500_000_000
     job_seconds: float = 3600.0
-    job_memory: int | None = None
     keep_s: float | None = 30 * DAY_S
     max_disk: int | None = None
     trash_s: float = 7 * DAY_S

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.image.files.atomic import name_temporary
 from impasto.studio.queue import job_queue as queueing
 from impasto.studio.queue.clock import TrustedClock
@@ -98,7 +99,7 @@ def test_a_worker_that_hangs_is_killed_and_its_job_fails(looked_after):
 
 
 def test_a_worker_that_takes_too_much_memory_likewise(looked_after):
-    row, _ = looked_after(takes_much, job_memory=400 * 2**20)
+    row, _ = looked_after(takes_much, hardware=HardwareChoice(max_memory=400 * 2**20))
     assert (row.state, row.problem["code"]) == ("failed", "no_resources")
 
 

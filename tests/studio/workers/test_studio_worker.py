@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.image.files.metadata import read_record
 from impasto.optimize import checkpoint
 from impasto.optimize.run import Run
@@ -318,7 +319,7 @@ def test_a_job_has_so_much_time(tmp_path, eager):
 
 
 def test_a_job_has_so_much_memory(tmp_path):
-    with inside(tmp_path, job_memory=2**20) as client:
+    with inside(tmp_path, hardware=HardwareChoice(max_memory=2**20)) as client:
         job = accepted(post(client))
         work(client, cold=True)
         problem = failed(client, job)

@@ -11,7 +11,7 @@ import impasto
 from clips import make_pan, write_clip
 from conftest import synthetic_painting
 from impasto.cli import main
-from impasto.engine.machine.hardware import Hardware
+from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.decode import read_picture
 from impasto.network.network_files import write_painter
@@ -136,7 +136,7 @@ def test_limits_and_strength_apply_to_films_as_to_photos(network_file):
     engine = make_test_engine(recipe.with_changes({"strength": 0}), painting)
     engine.begin_shot(FRAMES[0])
     assert np.array_equal(engine.paint(FRAMES[0], None), FRAMES[0])
-    small = make_test_engine(recipe, painting, hardware=Hardware.resolve(max_memory=2**20))
+    small = make_test_engine(recipe, painting, hardware=HardwareChoice(max_memory=2**20).resolve())
     with pytest.raises(ResourceError, match="memory"):
         small.begin_shot(FRAMES[0])
 

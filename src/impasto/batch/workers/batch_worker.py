@@ -188,17 +188,11 @@ class BatchWorker:
     def _load_engine(self, recipe: Recipe, share: WorkerShare) -> PictureEngine:
         from impasto.engine.cache import EngineCache
         from impasto.engine.factory import make_engine
-        from impasto.engine.machine.hardware import Hardware
 
         key = (recipe.to_json(), share)
         if key not in self._engines:
-            settings, self._cache = self._settings, self._cache or EngineCache()
-            hardware = Hardware.resolve(
-                share.device or settings.device,
-                settings.weights,
-                share.max_memory,
-                settings.scratch,
-            )
+            self._cache = self._cache or EngineCache()
+            hardware = share.limit(self._settings.hardware).resolve()
             self._engines[key] = make_engine(recipe, hardware, self._cache)
             if len(self._engines) > CACHED_ENGINES:
                 self._engines.popitem(last=False)

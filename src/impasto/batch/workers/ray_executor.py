@@ -32,17 +32,15 @@ class RayExecutor:
         address: str | None = None,
         workers: int | None = None,
         threads: int = 1,
-        max_memory: int | None = None,
         patience: Patience | None = None,
     ) -> None:
         """Connect to a cluster, or start one on this machine.
 
         Args:
-            settings: settings of all pictures.
+            settings: settings of all pictures; the memory limit is for each actor.
             address: address of a cluster. None: ``RAY_ADDRESS``, or else a new cluster.
             workers: number of actors. None: as many as the cluster has room for.
             threads: number of threads of each actor, for which Ray reserves as many cores.
-            max_memory: memory limit in bytes of each actor. None: the free memory of its machine.
             patience: decides how long to wait for the first actor. None: the default.
 
         Raises:
@@ -73,9 +71,10 @@ class RayExecutor:
             raise ResourceError(
                 f"no Ray cluster ({reason})", where=address or "this machine"
             ) from None
-        uses_gpu = settings.device.startswith("cuda")
+        uses_gpu = settings.hardware.device.startswith("cuda")
         self._settings = settings
         self._options: dict[str, Any] = {"num_cpus": threads, "num_gpus": int(uses_gpu)}
+        max_memory = settings.hardware.max_memory
         self._share = WorkerShare(threads, max_memory, roomy=max_memory is None)
         self._actors: list[_RayActor] = []
         self._patience = patience or Patience()

@@ -18,6 +18,7 @@ from impasto.cli.options.arguments import (
     accept_integer,
     accept_number,
     add_hardware_flags,
+    choose_hardware,
 )
 from impasto.cli.options.input_files import expand_network_styles
 from impasto.cli.options.recipe_options import add_recipe_flags, build_recipe
@@ -174,9 +175,7 @@ def run(argv: list[str]) -> int:
     suffix = f".{options.format}"
     choose_format(Path(f"any{suffix}"), options.depth)
     settings = WorkerSettings(
-        device=options.device,
-        weights=options.weights,
-        scratch=options.scratch,
+        hardware=choose_hardware(options),
         depth=options.depth,
         embed=not options.no_embed,
         keep_metadata=not options.no_metadata,
@@ -403,12 +402,13 @@ def _choose_executor(
         from impasto.batch.sources.places import make_absolute
         from impasto.batch.workers.ray_executor import RayExecutor
 
-        weights = settings.weights and make_absolute(settings.weights)
+        hardware = settings.hardware
+        if hardware.weights:
+            hardware = replace(hardware, weights=make_absolute(str(hardware.weights)))
         return RayExecutor(
-            replace(settings, weights=weights),
+            replace(settings, hardware=hardware),
             address=options.ray_address,
             workers=options.workers,
-            max_memory=options.max_memory,
             patience=patience,
         )
     from impasto.batch.workers.executors import ProcessExecutor, SerialExecutor
@@ -416,7 +416,8 @@ def _choose_executor(
 
     kind = ProcessExecutor if options.executor == "local" else SerialExecutor
     workers = options.workers if options.executor == "local" else 1
-    return kind(settings, lambda probe: share_machine(probe, workers, options.max_memory))
+    limit = settings.hardware.max_memory
+    return kind(settings, lambda probe: share_machine(probe, workers, limit))
 
 
 def _probe_first(executor: Executor, jobs: Sequence[BatchJob]) -> Probe | None:

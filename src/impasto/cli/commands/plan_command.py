@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from impasto.cli.commands.stylize_command import build_parser
+from impasto.cli.options.arguments import choose_hardware
 from impasto.cli.options.input_files import expand_styles, read_inputs
 from impasto.cli.options.recipe_options import apply_print_size, build_recipe
 from impasto.cli.options.region_options import read_masks
@@ -28,11 +29,8 @@ def run(argv: list[str]) -> int:
     masks = read_masks(options, photo, paintings)
     from impasto.engine.factory import make_engine
     from impasto.engine.inputs import Inputs
-    from impasto.engine.machine.hardware import Hardware
 
-    hardware = Hardware.resolve(
-        options.device, options.weights, options.max_memory, options.scratch
-    )
+    hardware = choose_hardware(options).resolve()
     plan = make_engine(recipe, hardware).plan(Inputs.read(recipe, photo, paintings, *masks))
     print(json.dumps(asdict(plan)) if options.json else describe_plan(plan))
     return 0

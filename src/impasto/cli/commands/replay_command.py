@@ -10,6 +10,7 @@ from impasto.cli.options.arguments import (
     JSON_HELP,
     Parser,
     add_hardware_flags,
+    choose_hardware,
     say,
 )
 
@@ -89,14 +90,11 @@ def run(argv: list[str]) -> int:
         style_masks=style_masks,
         sources=sources,
         output=output,
-        device=device,
-        weights=options.weights,
+        hardware=replace(choose_hardware(options), device=device),
         depth=depth,
         overwrite=options.force,
         quiet=options.quiet,
         json=options.json,
-        max_memory=options.max_memory,
-        scratch=options.scratch,
         keep_metadata=provenance.keeps_metadata,
         record=replace(provenance, version=__version__, refined=()) if is_same else None,
     )

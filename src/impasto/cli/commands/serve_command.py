@@ -218,6 +218,7 @@ def build_settings(options: argparse.Namespace) -> StudioSettings:
     Raises:
         InputError: the token is too short or contains other than ASCII characters.
     """
+    from impasto.engine.machine.hardware_choice import HardwareChoice
     from impasto.studio.settings import DAY_S, StudioSettings, choose_data_folder
 
     is_local = options.host in LOOPBACK
@@ -237,15 +238,13 @@ def build_settings(options: argparse.Namespace) -> StudioSettings:
         hosts=tuple(hosts),
         workers=options.workers,
         threads=options.threads,
-        device=options.device,
-        weights=options.weights,
+        hardware=HardwareChoice(options.device, options.weights, options.job_memory),
         max_queue=options.max_queue,
         max_upload=round(options.max_upload * 2**20),
         max_pixels=round(options.max_pixels * 1e6),
         max_result=round(options.max_result * 1e6),
         max_film=round(options.max_film * 1e6),
         job_seconds=options.job_time,
-        job_memory=options.job_memory,
         keep_s=options.keep * DAY_S or None,
         max_disk=options.max_disk,
         trash_s=options.trash * DAY_S,

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli import INTERRUPTED
-from impasto.cli.options.arguments import Parser, accept_integer, add_hardware_flags, say
+from impasto.cli.options.arguments import (
+    Parser,
+    accept_integer,
+    add_hardware_flags,
+    choose_hardware,
+    say,
+)
 from impasto.cli.options.input_files import expand_styles, read_inputs
 from impasto.cli.options.recipe_options import add_recipe_flags, build_recipe
 from impasto.cli.options.region_options import add_region_flags, list_mask_files, read_masks
@@ -180,14 +186,11 @@ class SheetPainter:
         from impasto.engine.cache import EngineCache
         from impasto.engine.factory import make_engine
         from impasto.engine.inputs import Inputs
-        from impasto.engine.machine.hardware import Hardware
 
         key = (recipe.model_dump_json(), choice.painting)
         if key not in self._made:
-            options, paintings = self._options, self._paintings
-            hardware = Hardware.resolve(
-                options.device, options.weights, options.max_memory, options.scratch
-            )
+            paintings = self._paintings
+            hardware = choose_hardware(self._options).resolve()
             self._cache = self._cache or EngineCache()
             # The last engine is kept until the next is made, which may share its networks.
             self._engine = make_engine(recipe, hardware, self._cache)

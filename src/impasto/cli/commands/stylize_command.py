@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from impasto._version import __version__
 from impasto.cli import COMMANDS
-from impasto.cli.options.arguments import JSON_HELP, Parser, accept_integer, add_hardware_flags
+from impasto.cli.options.arguments import (
+    JSON_HELP,
+    Parser,
+    accept_integer,
+    add_hardware_flags,
+    choose_hardware,
+)
 from impasto.cli.options.input_files import expand_styles, read_inputs
 from impasto.cli.options.recipe_options import (
     add_recipe_flags,
@@ -111,10 +117,7 @@ def run(argv: list[str]) -> int:
         style_masks=style_masks,
         sources=[None if each == "-" else each for each in (options.photo, *options.style)],
         output=output,
-        device=options.device,
-        weights=options.weights,
-        max_memory=options.max_memory,
-        scratch=options.scratch,
+        hardware=choose_hardware(options),
         depth=options.depth,
         overwrite=options.force,
         quiet=options.quiet,

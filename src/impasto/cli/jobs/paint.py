@@ -20,6 +20,7 @@ from impasto.errors import format_count
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
     from impasto.engine.inputs import Inputs
+    from impasto.engine.machine.hardware_choice import HardwareChoice
     from impasto.engine.plan import Plan
     from impasto.engine.protocol import PictureEngine
     from impasto.engine.step import Step
@@ -39,7 +40,7 @@ class PaintJob:
         masks, style_masks: masks of the photo and of the paintings.
         sources: the files of the photo and the paintings. None: standard input.
         output: the file of the result. None: standard output.
-        device, weights, max_memory, scratch: see :class:`impasto.Stylizer`.
+        hardware: the hardware to use.
         depth: bits per channel of the result, 8 or 16.
         overwrite: whether an existing output may be replaced.
         embed: whether the result contains its record.
@@ -55,14 +56,11 @@ class PaintJob:
     paintings: list[Picture]
     sources: list[str | None]
     output: Path | None
-    device: str
-    weights: str | None
+    hardware: HardwareChoice
     depth: int
     overwrite: bool
     quiet: bool
     json: bool
-    max_memory: int | None = None
-    scratch: str | None = None
     embed: bool = True
     keep_metadata: bool = True
     masks: Sequence[Mask] = ()
@@ -86,11 +84,9 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
     from impasto.api.stylize import make_result
     from impasto.engine.factory import make_engine
     from impasto.engine.inputs import Inputs
-    from impasto.engine.machine.hardware import Hardware
     from impasto.image.files.encode import write_picture
 
-    hardware = Hardware.resolve(job.device, job.weights, job.max_memory, job.scratch)
-    engine = make_engine(job.recipe, hardware)
+    engine = make_engine(job.recipe, job.hardware.resolve())
     _report_reduction(job, engine.size_for(job.photo))
     inputs = Inputs.read(job.recipe, job.photo, job.paintings, job.masks, job.style_masks)
     plan = engine.plan(inputs)

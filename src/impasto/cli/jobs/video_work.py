@@ -17,10 +17,10 @@ from impasto._version import __version__
 from impasto.cli import INTERRUPTED
 from impasto.cli.jobs.film_request import FilmRequest
 from impasto.cli.jobs.stop_signals import StopRequest, catch_stop_signals
-from impasto.cli.options.arguments import choose_notice, say
+from impasto.cli.options.arguments import choose_hardware, choose_notice, say
 from impasto.cli.reports.progress import format_duration
 from impasto.engine.machine.allocation import keep_freed_memory
-from impasto.engine.machine.hardware import Hardware, measure_peak_memory_mb, resolve_device
+from impasto.engine.machine.hardware import measure_peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture
@@ -130,7 +130,7 @@ def make_film_engine(film: FilmRequest, stop: list[int]) -> FrameEngine:
             film.paintings,
             film.size,
             FrameSettings(options.stability, options.later, options.statistics == "shot"),
-            Hardware.resolve(options.device, options.weights, options.max_memory, options.scratch),
+            choose_hardware(options).resolve(),
             on_step=check_stop,
         )
     )

@@ -8,7 +8,10 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from impasto.engine.machine.hardware_choice import HardwareChoice
 
 JSON_HELP = "print one JSON object on the last line of standard output"
 MEMORY_HELP = (
@@ -65,6 +68,13 @@ def add_hardware_flags(
         help="folder for temporary files (default: TMPDIR or /var/tmp)",
     )
     add("--weights", metavar="FILE", help="VGG weights file (.h5, .pth, .mat or .safetensors)")
+
+
+def choose_hardware(options: argparse.Namespace) -> HardwareChoice:
+    """Return what the flags of :func:`add_hardware_flags` choose."""
+    from impasto.engine.machine.hardware_choice import HardwareChoice
+
+    return HardwareChoice(options.device, options.weights, options.max_memory, options.scratch)
 
 
 def accept_integer(low: int, high: int) -> Callable[[str], int]:

@@ -40,31 +40,17 @@ class Hardware:
     scratch: Path | None = None
 
     @classmethod
-    def resolve(
-        cls,
-        device: str = "auto",
-        weights: str | Path | None = None,
-        max_memory: int | None = None,
-        scratch: str | Path | None = None,
-    ) -> Hardware:
-        """Find the device that a name means. The other arguments are the attributes.
+    def resolve(cls, device: str = "auto") -> Hardware:
+        """Return a device with all of its free memory; for more, use ``HardwareChoice``.
 
         Args:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-            weights: see the attributes.
-            max_memory: see the attributes.
-            scratch: see the attributes.
 
         Raises:
             InputError: there is no device of this name.
             ResourceError: this machine has no such device.
         """
-        return cls(
-            resolve_device(device),
-            None if weights is None else Path(weights),
-            max_memory,
-            None if scratch is None else Path(scratch),
-        )
+        return cls(resolve_device(device))
 
     def choose_scratch(self) -> Path:
         """Return the scratch folder.

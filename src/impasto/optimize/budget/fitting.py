@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -12,6 +11,7 @@ from impasto.engine.machine.capacity import (
     measure_free_memory,
     measure_taken_memory,
 )
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import Regions
 from impasto.engine.sizes import fit_painting
@@ -37,42 +37,33 @@ LEAST = 2**20
 class Fitting:
     """Lays out the runs of one recipe on one device."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        device: torch.device,
-        precision: str,
-        halo: int,
-        max_memory: int | None,
-        scratch: Path,
-    ) -> None:
+    def __init__(self, recipe: Recipe, hardware: Hardware, precision: str, halo: int) -> None:
         """Measure what the process uses before the first run.
 
         Args:
             recipe: the recipe of the runs.
-            device: the device of the runs.
+            hardware: the hardware of the runs.
             precision: precision of the convolutions, ``float32`` or ``bfloat16``.
             halo: width of a tile's halo in pixels.
-            max_memory: bytes that the process may use. None: all that is free.
-            scratch: folder for what does not fit into memory.
 
         Raises:
-            InputError: ``max_memory`` is below 1 MiB.
+            InputError: the scratch folder does not exist, or ``max_memory`` is below 1 MiB.
         """
-        if max_memory is not None and max_memory < LEAST:
+        limit = hardware.max_memory
+        if limit is not None and limit < LEAST:
             raise InputError(
-                f"`max_memory` {max_memory} is less than 1 MiB",
+                f"`max_memory` {limit} is less than 1 MiB",
                 expected="bytes, such as 2 * 2**30",
                 field="max_memory",
                 limit=LEAST,
             )
-        self.scratch = scratch
-        self._used_at_first = measure_taken_memory(device)
+        self.scratch = hardware.choose_scratch()
+        self._used_at_first = measure_taken_memory(hardware.device)
         self._recipe = recipe
-        self._device = device
+        self._device = hardware.device
         self._precision = precision
         self._halo = halo
-        self._max_memory = max_memory
+        self._max_memory = limit
 
     def measure_used(self, pictures: Sequence[Picture]) -> int:
         """Measure the bytes that are in use before a run of some pictures.

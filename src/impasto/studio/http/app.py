@@ -92,7 +92,7 @@ def _add_pages(app: FastAPI, studio: Studio, metrics: StudioMetrics) -> None:
             status="ok" if alive else "unhealthy",
             version=__version__,
             workers=alive,
-            device=studio.queue.read_fact("device") or studio.settings.device,
+            device=studio.queue.read_fact("device") or studio.settings.hardware.device,
             upload_limit=studio.settings.max_upload,
             queued=states.get("queued", 0),
             running=states.get("running", 0),

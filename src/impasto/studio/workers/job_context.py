@@ -58,12 +58,7 @@ class EngineShelf:
     @property
     def hardware(self) -> Hardware:
         """What the engines may use of the machine."""
-        from impasto.engine.machine.hardware import Hardware
-
-        settings = self._settings
-        return Hardware.resolve(
-            settings.device, settings.weights, settings.job_memory, settings.scratch
-        )
+        return self._settings.hardware.resolve()
 
     @property
     def cache(self) -> EngineCache:

@@ -188,7 +188,7 @@ class Supervisor:
             return Problem(
                 "time_limit", f"the job exceeded the limit of {settings.job_seconds:g} s"
             )
-        limit = settings.job_memory
+        limit = settings.hardware.max_memory
         if limit is not None and measure_memory(slot.pid) > MEMORY_SLACK * limit:
             detail = f"the job exceeded the limit of {limit / 2**30:g} GiB of memory"
             return Problem("no_resources", detail)
