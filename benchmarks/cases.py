@@ -19,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +145,9 @@ def judge_picture(path: Path) -> tuple[str, str]:
         tail += f"; alpha {picture.alpha.min():.2f} to {picture.alpha.max():.2f}"
     if not visible.any():
         return "wrong", f"wholly transparent{tail}"
-    error = float(np.abs(picture.pixels * 255 - expected)[visible].mean())
+    mean = float(np.abs(picture.pixels * 255 - expected)[visible].mean())
     limit = 6.0 if LOSSY.search(path.name) else 2.5
-    is_right = error <= limit and path.name not in REFUSED
+    is_right = mean <= limit and path.name not in REFUSED
     if path.name == "cmyk_no_adobe.jpg":  # black, as the file says
         is_right = True
     pattern = LINES.get(path.name)
@@ -155,7 +157,7 @@ def judge_picture(path: Path) -> tuple[str, str]:
         is_right = False
     if path.name == "bmp32_alpha_mask_all_zero.bmp" and picture.alpha is not None:
         is_right = False
-    return ("right" if is_right else "wrong"), f"mean error {error:.1f} levels{tail}"
+    return ("right" if is_right else "wrong"), f"mean error {mean:.1f} levels{tail}"
 
 
 def judge_clip(path: Path) -> tuple[str, str]:
@@ -209,7 +211,7 @@ def copy_clip(path: Path, film: Path, lines: list[str]) -> tuple[list[float], An
     for frame in clip.read_frames():
         levels = frame.load()
         pixels.append(levels)
-        frames.append(FilmFrame(frame.time, lambda levels=levels: levels))
+        frames.append(FilmFrame(frame.time, partial(np.copy, levels)))
     sound = None
     if clip.sound is not None and needs_even_sides(film):
         sound = FilmSound(clip.sound, Fraction(0), None)
@@ -235,7 +237,8 @@ def inspect_film(film: Path) -> dict[str, Any]:
 
 def _has_clear(film: Path) -> bool:
     with Image.open(film) as image:
-        return image.convert("RGBA").getextrema()[3] != (255, 255)
+        alpha: Any = image.convert("RGBA").getchannel("A").getextrema()
+    return bool(alpha != (255, 255))
 
 
 def judge_hostile(path: Path) -> tuple[str, str]:
@@ -324,7 +327,7 @@ def main() -> None:
         store_rows(options.csv, options.run, rows)
 
 
-def store_rows(target: Path, run: str, rows: list[tuple[str, ...]]) -> None:
+def store_rows(target: Path, run: str, rows: Sequence[tuple[str, ...]]) -> None:
     """Write a run into the table, in the place of an earlier run with its name."""
     earlier: list[dict[str, str]] = []
     if target.exists():

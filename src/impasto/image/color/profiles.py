@@ -57,18 +57,23 @@ class ProfileConversion:
     Attributes:
         profile: the opened profile.
         space: its color space: GRAY, RGB or CMYK.
+        is_exact: LittleCMS does not replace the curve of gray by one of 33 points, which is wrong
+            by up to ten levels where it is dark and the profile linear. Pictures with 8 bits are
+            converted as in 0.1, so that their recipes are recognized.
     """
 
     profile: ImageCms.ImageCmsProfile
     space: str
+    is_exact: bool = False
 
     @classmethod
-    def parse(cls, profile: bytes, channels: int) -> ProfileConversion:
+    def parse(cls, profile: bytes, channels: int, depth: int = 8) -> ProfileConversion:
         """Parse a profile.
 
         Args:
             profile: the ICC profile.
             channels: 1, 3 or 4 channels of the picture.
+            depth: bits per channel of the picture.
 
         Raises:
             ImageError: the profile is damaged, or is for other channels; the message goes on
@@ -83,7 +88,7 @@ class ProfileConversion:
             raise ImageError("is damaged and was ignored")
         if channels != _SPACES[space][1] and (channels, space) != (1, "RGB"):
             raise ImageError(f"is for {space} and was ignored")
-        conversion = cls(opened, space)
+        conversion = cls(opened, space, is_exact=depth > 8 and space == "GRAY")
         try:
             _ = conversion.transform
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -93,13 +98,16 @@ class ProfileConversion:
     @cached_property
     def transform(self) -> Any:
         """The transform to sRGB."""
+        flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+        if self.is_exact:
+            flags |= ImageCms.Flags.NOOPTIMIZE
         return ImageCms.buildTransform(
             self.profile,
             ImageCms.createProfile("sRGB"),
             _SPACES[self.space][0],
             "RGB",
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            flags=flags,
         )
 
     @cached_property
@@ -117,7 +125,8 @@ class ProfileConversion:
     def _gray_curve(self) -> Floats:
         """sRGB values [256, 3] of the 256 levels of gray."""
         levels = np.arange(256, dtype=np.uint8)[None]
-        return self._transform_levels(levels)[0].astype(np.float32) / 255
+        curve: Floats = self._transform_levels(levels)[0].astype(np.float32) / np.float32(255)
+        return curve
 
     def convert(self, values: Floats) -> Floats:
         """Convert values [rows, W, channels] in [0, 1] to sRGB [rows, W, 3]."""

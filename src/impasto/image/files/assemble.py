@@ -42,7 +42,7 @@ def choose_conversion(
         code = read_profile_code(profile) or None
     if profile and code is None:
         try:
-            conversion = ProfileConversion.parse(profile, source.channels)
+            conversion = ProfileConversion.parse(profile, source.channels, depth)
         except ImageError as error:
             say(f"its color profile {error}")
             return PlainConversion(depth)
@@ -50,8 +50,6 @@ def choose_conversion(
             say(f"its color profile was applied with 8 of its {depth} bits")
         return conversion
     if code is None or code.is_srgb or source.channels > 3:
-        if depth > 8 and source.channels > 3:
-            return PlainConversion(depth)
         return PlainConversion(depth)
     if not code.is_hdr:
         return CodedConversion(code)

@@ -189,8 +189,11 @@ def _read_tiff(data: bytes, name: str, limits: Limits, report: _Reporter) -> Pic
     if layout.frames > 1:
         report("has several frames; the first is used")
     if layout.extra:
-        channels = "an extra channel" if layout.extra == 1 else f"{layout.extra} extra channels"
-        report(f"has {channels} that are not transparency, ignored")
+        report(
+            "has an extra channel, which is not transparency and was ignored"
+            if layout.extra == 1
+            else f"has {layout.extra} extra channels, which are not transparency and were ignored"
+        )
     orientation, block = clean_exif(_read_tiff_exif(data))
     depth = 8 if layout.bits <= 8 else 16 if layout.bits <= 16 else 32
     source = TiffSource(reader)

@@ -176,7 +176,9 @@ class TiffReader:
             self._segment_rows = min(self._segment_rows or page.imagelength, page.imagelength)
         stored = 1 if self._is_planar else channels
         largest = self._segment_rows * self._segment_width * stored * math.ceil(bits / 8)
-        if self._segment_rows < 1 or self._segment_width < 1 or largest > _LARGEST_SEGMENT:
+        if self._segment_rows < 1 or self._segment_width < 1:
+            raise ImageError("damaged: its strips have no rows")
+        if largest > _LARGEST_SEGMENT:
             raise LimitError(f"is stored in pieces of {largest / 2**20:.0f} MiB, which is too much")
 
     def read_bands(self) -> Iterator[tuple[slice, Array]]:
