@@ -19,6 +19,7 @@ _SPACES = {"GRAY": ("L", 1), "RGB": ("RGB", 3), "CMYK": ("CMYK", 4)}
 """Pillow's mode and the number of channels of a profile's color space."""
 _HEADER_BYTES, _TAG_BYTES = 128, 12
 _MOST_TAGS = 100
+_WHAT = "its color profile"
 
 
 class Conversion(Protocol):
@@ -76,23 +77,22 @@ class ProfileConversion:
             depth: bits per channel of the picture.
 
         Raises:
-            ImageError: the profile is damaged, or is for other channels; the message goes on
-                after "its color profile".
+            ImageError: the profile is damaged, or is for other channels.
         """
         try:
             opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             space = opened.profile.xcolor_space.strip()
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            raise ImageError("is damaged and was ignored") from None
+            raise ImageError("is damaged and was ignored", what=_WHAT) from None
         if space not in _SPACES:
-            raise ImageError("is damaged and was ignored")
+            raise ImageError("is damaged and was ignored", what=_WHAT)
         if channels != _SPACES[space][1] and (channels, space) != (1, "RGB"):
-            raise ImageError(f"is for {space} and was ignored")
+            raise ImageError(f"is for {space} and was ignored", what=_WHAT)
         conversion = cls(opened, space, is_exact=depth > 8 and space == "GRAY")
         try:
             _ = conversion.transform
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            raise ImageError("is damaged and was ignored") from None
+            raise ImageError("is damaged and was ignored", what=_WHAT) from None
         return conversion
 
     @cached_property

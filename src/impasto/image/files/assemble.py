@@ -44,7 +44,7 @@ def choose_conversion(
         try:
             conversion = ProfileConversion.parse(profile, source.channels, depth)
         except ImageError as error:
-            say(f"its color profile {error}")
+            say(str(error))
             return PlainConversion(depth)
         if depth > 8 and source.channels > 1 and not conversion.is_srgb:
             say(f"its color profile was applied with 8 of its {depth} bits")

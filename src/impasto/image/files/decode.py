@@ -143,10 +143,9 @@ def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
         _enable_heif(name)
     limits.check_bytes(len(data), name)
     report = _Reporter(name, say)
-    if kind == "PNG":
-        if len(data) >= 24:
-            width, height = struct.unpack(">II", data[16:24])
-            limits.check_size(width, height, name)
+    if kind == "PNG" and len(data) >= 24:
+        width, height = struct.unpack(">II", data[16:24])
+        limits.check_size(width, height, name)
     check_header(data, kind, limits, name)
     if kind == "PNG":
         data, dropped = drop_damaged_chunks(data)
@@ -328,7 +327,9 @@ def _convert_numbers(image: Image.Image) -> SampleSource:
         return ArraySource(samples[..., None])
     low, high = int(samples.min()), int(samples.max())
     if low < 0 or high > 65_535:
-        raise ImageError(f"mode I with values from {low} to {high}", expected="values in [0, 65535]")
+        raise ImageError(
+            f"mode I with values from {low} to {high}", expected="values in [0, 65535]"
+        )
     kind = np.uint8 if high <= 255 else np.uint16
     return ArraySource(samples.astype(kind)[..., None])
 

@@ -133,7 +133,9 @@ class TiffReader:
                 f"has {channels} channels, over the limit of {MOST_CHANNELS}", limit=MOST_CHANNELS
             )
         if channels < colors or not isinstance(bits, int):
-            raise ImageError("its channels contradict its kind of color")
+            raise ImageError(
+                f"has {channels} channels of {bits} bits", expected=f"at least {colors} equal ones"
+            )
         kind = int(page.sampleformat or _UNSIGNED)
         if kind == _SIGNED:
             raise ImageError(
@@ -142,7 +144,10 @@ class TiffReader:
             )
         is_float = kind == _FLOAT
         if kind not in (_UNSIGNED, _FLOAT, _UNDEFINED) or (is_float and bits not in _FLOAT_TYPES):
-            raise ImageError(f"has samples of an unknown kind with {bits} bits")
+            raise ImageError(
+                f"has samples of kind {kind} with {bits} bits",
+                expected="integers, or floats of 16, 32 or 64 bits",
+            )
         if not 1 <= bits <= 64:
             raise ImageError(f"has samples of {bits} bits", expected="1 to 64")
         kinds = [int(each) for each in page.extrasamples][: channels - colors]
@@ -177,9 +182,11 @@ class TiffReader:
         stored = 1 if self._is_planar else channels
         largest = self._segment_rows * self._segment_width * stored * math.ceil(bits / 8)
         if self._segment_rows < 1 or self._segment_width < 1:
-            raise ImageError("damaged: its strips have no rows")
+            raise ImageError("damaged", expected="strips or tiles with rows")
         if largest > _LARGEST_SEGMENT:
-            raise LimitError(f"is stored in pieces of {largest / 2**20:.0f} MiB, which is too much")
+            raise LimitError(
+                f"is stored in pieces of {largest / 2**20:.0f} MiB", limit=_LARGEST_SEGMENT
+            )
 
     def read_bands(self) -> Iterator[tuple[slice, Array]]:
         """Yield all rows from top to bottom.
@@ -222,7 +229,7 @@ class TiffReader:
     def _read_segment(self, index: int, height: int, channels: int) -> Array:
         """Read the first rows of a strip or tile, [height, width of the segment, channels]."""
         if index >= len(self._offsets):
-            raise ImageError("damaged: it lacks a part of its pixels")
+            raise ImageError("damaged", expected="all of its pixels")
         start, count = self._offsets[index], self._counts[index]
         width, bits = self._segment_width, self.layout.bits
         row_bytes = math.ceil(width * channels * bits / 8)
@@ -236,7 +243,7 @@ class TiffReader:
         else:
             levels = self._decompress(packed, rows, row_bytes)
         if levels.size < height * row_bytes:
-            raise ImageError("damaged: it lacks a part of its pixels")
+            raise ImageError("damaged", expected="all of its pixels")
         levels = levels[: height * row_bytes].reshape(height, row_bytes)
         return self._interpret(levels, width, channels)
 
@@ -257,7 +264,8 @@ class TiffReader:
                 return np.frombuffer(image.tobytes(), np.uint8)
         except Exception:  # Pillow's plugins raise many types for damaged files
             raise ImageError(
-                f"damaged, or its compression {self._compression} is not supported"
+                f"damaged, or compressed in an unsupported way ({self._compression})",
+                expected="LZW, Deflate or no compression",
             ) from None
 
     def _interpret(self, rows: Array, width: int, channels: int) -> Array:
@@ -275,14 +283,16 @@ class TiffReader:
                 samples = summed.view(f"f{bits // 8}") if self.layout.is_float else summed
             return samples.reshape(shape)
         if self._predictor != _NO_PREDICTOR:
-            raise ImageError(f"has a predictor for samples of {bits} bits, which has no meaning")
+            raise ImageError(
+                f"has a predictor for samples of {bits} bits", expected="8, 16, 32 or 64 bits"
+            )
         return _unpack_bits(rows, bits, width * channels).reshape(shape)
 
     def _undo_float_differences(self, rows: Array, shape: tuple[int, int, int]) -> Array:
         """Undo the predictor of floats (Adobe Photoshop TIFF Technical Note 3)."""
         count = self.layout.bits // 8
         if not self.layout.is_float:
-            raise ImageError("has a predictor for floats, but no floats")
+            raise ImageError("has a predictor for floats", expected="floats")
         height, width, channels = shape
         bytewise = rows.reshape(height, -1, channels)
         summed = np.cumsum(bytewise, axis=1, dtype=np.uint8).reshape(height, count, -1)

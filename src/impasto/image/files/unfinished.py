@@ -33,12 +33,12 @@ def complete_jpeg(data: bytes, report: Callable[[str], None]) -> Image.Image:
         image.load()
     if "progressive" in image.info:
         if data.count(b"\xff\xda") < _FEWEST_SCANS:
-            raise ImageError("damaged: it ends early")
+            raise ImageError("damaged: ends early", expected="at least three quarters of its rows")
         report("ends early; the finest details of some parts are missing")
         return image
     missing = _count_missing_rows(image)
     if missing > LARGEST_LOSS * image.height:
-        raise ImageError("damaged: it ends early")
+        raise ImageError("damaged: ends early", expected="at least three quarters of its rows")
     rows = f"the last {missing} rows are gray" if missing else "all of its rows can be decoded"
     report(f"ends early; {rows}")
     return image

@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 from conftest import synthetic_photo
 from images import encode_image, png_chunk, png_file, to_8_bits
 from impasto.errors import ImageError, ImpastoError, LimitError
-from impasto.image.files.decode import MOST_SCANS, read_picture
+from impasto.image.files.decode import read_picture
+from impasto.image.files.headers import MAX_SCANS
 
 PHOTO = synthetic_photo(64, 48)
 RAMP = np.broadcast_to(np.arange(64) * 4, (48, 64))
@@ -141,8 +142,8 @@ def test_a_profile_for_other_channels_is_ignored_with_a_line():
 def test_a_jpeg_of_hundreds_of_scans_is_refused_at_once():
     data = encode_image(Image.fromarray(PHOTO), "JPEG", progressive=True)
     place = data.rindex(b"\xff\xda")
-    many = data[:place] + data[place:-2] * (MOST_SCANS + 1) + data[-2:]
-    with pytest.raises(LimitError, match="more than 200 scans"):
+    many = data[:place] + data[place:-2] * (MAX_SCANS + 1) + data[-2:]
+    with pytest.raises(LimitError, match="more than 100 scans"):
         read_picture(many)
 
 
