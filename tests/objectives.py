@@ -87,7 +87,7 @@ def _take_pictures(
     photo: torch.Tensor, paintings: Sequence[torch.Tensor], options: dict[str, Any]
 ) -> Inventory:
     """Take the pictures out of the options."""
-    names = ("masks", "style_masks", "weight")
+    names = ("masks", "style_masks", "weight", "past", "start")
     pictures = {name: options.pop(name) for name in names if name in options}
     return Inventory(photo, paintings, **pictures)
 

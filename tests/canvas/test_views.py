@@ -1,58 +1,23 @@
-"""Canvases with several views: one objective, exact gradients, and the ordinary solvers."""
+"""The objective of a canvas with several views: exact gradients, whole and in tiles."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import reduce
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from impasto.canvas.view import Canvas, Parameters, View
-from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import Losses
-from impasto.objective.statistics.gauge import merge_statistics
+from impasto.objective.statistics.gauge import add_by_name, merge_statistics
+from impasto.objective.statistics.region_masks import MomentGauge
 from impasto.objective.views import ViewsObjective
 from impasto.objective.whole import WholeObjective
-from impasto.optimize.solvers.solver import SolverProblem
-from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.recipe.tables import SolverChoice
-from objectives import make_whole, narrow_vgg, picture
+from objectives import make_neighbors, make_tiled, make_whole, narrow_vgg, picture
+from triptych import Triptych, disk
 
 RECIPE = load_recipe("standard").with_changes({"smoothness.weight": 0.1})
-MEMORY = Storage(torch.device("cpu"))
-ROUND = (
-    (torch.arange(24)[:, None] - 12).square() + (torch.arange(32) - 16).square() < 100
-).double()
-"""A weight map: a disk in a view of 24 x 32 pixels."""
-
-
-class Triptych:
-    """A texture [1, 3, 48, 64] with three views: all of it, its mirrored half, and a small one
-    that counts only in a disk.
-    """
-
-    def render(self, parameters: Sequence[torch.Tensor]) -> Sequence[View]:
-        texture = parameters[0]
-        mirrored = texture[..., :32].flip(-1)
-        return [View(texture), View(mirrored), View(F.avg_pool2d(texture, 2), ROUND)]
-
-    def pull_back(
-        self, parameters: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]
-    ) -> Parameters:
-        leaf = parameters[0].detach().requires_grad_()
-        images = [view.image for view in self.render([leaf])]
-        return list(torch.autograd.grad(images, leaf, list(gradients)))
-
-    def project(self, parameters: Parameters) -> None:
-        parameters[0].clamp_(0, 1)
-
-    def show(self, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
-        return parameters[0]
-
-    def adapt(self, tensors: Sequence[torch.Tensor], factor: float) -> Parameters:
-        return [each * factor for each in tensors]
 
 
 def make_objectives(recipe: Recipe = RECIPE) -> list[WholeObjective]:
@@ -65,36 +30,94 @@ def make_objectives(recipe: Recipe = RECIPE) -> list[WholeObjective]:
     ]
 
 
-AREAS = [48 * 64, 48 * 32, float(ROUND.sum())]
+AREAS = [48 * 64, 48 * 32, float(disk(48, 64).sum())]
 
 
-def test_the_gradient_of_views_is_that_of_one_graph():
-    objectives = make_objectives()
-    images = [view.image for view in Triptych().render([picture(48, 64, 4)])]
+def render(seed: int) -> list[torch.Tensor]:
+    return [view.image for view in Triptych().render([picture(48, 64, seed)])]
+
+
+RECIPES = {
+    "standard": {},
+    "palette": {"palette.weight": 100.0},
+    "remd": {"style.distance": "remd"},
+    "self_similarity": {"content.kind": "self_similarity", "content.weight": 30.0},
+    "wasserstein": {"style.distance": "wasserstein"},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_gradient_of_views_is_that_of_one_graph(name):
+    recipe = RECIPE.with_changes(RECIPES[name])
+    objectives, images = make_objectives(recipe), render(4)
+    shares = [area / sum(AREAS) for area in AREAS]
     losses, gradients = ViewsObjective(objectives, AREAS).evaluate(images)
     leaves = [image.clone().requires_grad_() for image in images]
-    content, merged = torch.zeros(()), []
-    smoothness = torch.zeros(())
-    for objective, image, area in zip(objectives, leaves, AREAS, strict=True):
-        share = area / sum(AREAS)
-        own, statistics = objective.measure(objective.extract(image))
-        content = content + share * own
-        smoothness = smoothness + share * objective.compute_pixel_losses(image)["smoothness"]
-        merged = merge_statistics(merged, statistics)
-    style = objectives[0].compute_term_losses(merged)
-    whole = Losses.weigh(RECIPE, {"content": content, "smoothness": smoothness}, style)
+    views = [each.measure_losses(leaf) for each, leaf in zip(objectives, leaves, strict=True)]
+    sums: dict[str, torch.Tensor] = {}
+    for share, (local, _) in zip(shares, views, strict=True):
+        sums = add_by_name(sums, {name: share * loss for name, loss in local.items()})
+    for index, term in enumerate(objectives[0].terms):
+        if isinstance(term.gauge, MomentGauge):  # one loss of all views together
+            (merged,) = reduce(merge_statistics, ([own[index]] for _, own in views))
+            sums = add_by_name(sums, {term.name: term.compute_loss(merged)})
+        else:
+            for share, objective, (_, own) in zip(shares, objectives, views, strict=True):
+                each = objective.terms[index]
+                sums = add_by_name(sums, {each.name: share * each.compute_loss(own[index])})
+    whole = Losses.weigh(recipe, sums)
     assert losses == pytest.approx(whole.as_numbers(), rel=1e-12)
     assert ViewsObjective(objectives, AREAS).compute_losses(images) == pytest.approx(losses)
     for mine, theirs in zip(gradients, torch.autograd.grad(whole.total, leaves), strict=True):
         assert (mine - theirs).abs().max() <= 1e-12 * theirs.abs().max()
 
 
-def test_one_view_without_weights_is_the_whole_objective():
+@pytest.mark.parametrize("name", ["standard", "self_similarity"])
+def test_views_in_tiles_are_the_same_with_their_weights(name):
+    recipe, encoder = RECIPE.with_changes(RECIPES[name]), narrow_vgg(RECIPE)
+    images = render(4)
+    tiled = [
+        make_tiled(recipe, encoder, view.image, [picture(70, 83, 2)], side=16, weight=view.weight)
+        for view in Triptych().render([picture(48, 64, 1)])
+    ]
+    losses, gradients = ViewsObjective(make_objectives(recipe), AREAS).evaluate(images)
+    in_tiles, slopes = ViewsObjective(tiled, AREAS).evaluate(images)
+    assert in_tiles == pytest.approx(losses, rel=1e-12)
+    assert ViewsObjective(tiled, AREAS).compute_losses(images) == pytest.approx(losses, rel=1e-12)
+    for mine, theirs in zip(slopes, gradients, strict=True):
+        assert (mine - theirs).abs().max() <= 1e-12 * theirs.abs().max()
+
+
+def test_one_view_and_the_same_view_twice_are_the_whole_objective():
     objective, image = make_objectives()[0], picture(48, 64, 4)
-    losses, (gradient,) = ViewsObjective([objective]).evaluate([image])
     expected, slope = objective.evaluate(image)
+    losses, (gradient,) = ViewsObjective([objective], [7.0]).evaluate([image])
+    assert losses == expected
+    assert torch.equal(gradient, slope)
+    twice = ViewsObjective([objective, objective], [1.0, 3.0])
+    losses, (first, second) = twice.evaluate([image, image])
     assert losses == pytest.approx(expected, rel=1e-12)
-    assert (gradient - slope).abs().max() <= 1e-12 * slope.abs().max()
+    assert (first + second - slope).abs().max() <= 1e-12 * slope.abs().max()
+
+
+def test_neighbors_of_several_views_are_the_mean():
+    recipe = load_recipe("nnst")
+    encoder = narrow_vgg(recipe)
+    photos, images = (
+        [picture(32, 40, 1), picture(48, 32, 2)],
+        [picture(32, 40, 3), picture(48, 32, 4)],
+    )
+    views = [make_neighbors(recipe, encoder, photo, [picture(40, 40, 5)]) for photo in photos]
+    losses, gradients = ViewsObjective(views, [1.0, 3.0]).evaluate(images)
+    for share, view, image, gradient in zip((0.25, 0.75), views, images, gradients, strict=True):
+        _, slope = view.evaluate(image)
+        assert (gradient - share * slope).abs().max() <= 1e-12 * slope.abs().max()
+    totals = [
+        view.compute_losses(image)["total"] for view, image in zip(views, images, strict=True)
+    ]
+    assert losses["total"] == pytest.approx(0.25 * totals[0] + 0.75 * totals[1], rel=1e-12)
+    with pytest.raises(ValueError, match="without weights"):
+        make_neighbors(recipe, encoder, photos[0], [photos[1]], weight=torch.ones(32, 40))
 
 
 def test_the_gradient_in_the_texture_is_a_finite_difference():
@@ -119,51 +142,19 @@ def test_what_does_not_count_has_no_influence_on_statistics_and_content():
     objective = make_objectives(recipe)[2]
     far = torch.zeros(1, 3, 24, 32, dtype=torch.float64)
     features = {layer: torch.ones_like(each) for layer, each in objective.extract(far).items()}
-    content, statistics = objective.measure(features)
+    content, statistics = objective.measure_features(features)
     weights = {
-        layer: F.avg_pool2d(ROUND[None, None], 24 // f.shape[2])[0, 0]
+        layer: F.avg_pool2d(disk(48, 64)[None, None], 24 // f.shape[2])[0, 0]
         for layer, f in features.items()
     }
     changed = {layer: each + 7 * (weights[layer] == 0) for layer, each in features.items()}
-    other, others = objective.measure(changed)
+    other, others = objective.measure_features(changed)
     assert float(other) == pytest.approx(float(content), rel=1e-12)
     for one, two in zip(statistics[0], others[0], strict=True):
         assert torch.allclose(one.second, two.second)
 
 
-@pytest.mark.parametrize("kind", ["adam", "bounded", "lbfgs", "lbfgsb"])
-def test_every_solver_paints_a_canvas_of_three_views(kind):
-    canvas: Canvas = Triptych()
-    recipe = RECIPE
-    encoder = narrow_vgg(recipe).float()
-    views = canvas.render([picture(48, 64, 1).float()])
-    objective = ViewsObjective(
-        [
-            make_whole(recipe, encoder, v.image, [picture(70, 83, 2).float()], weight=v.weight)
-            for v in views
-        ],
-        AREAS,
-    )
-
-    def evaluate(parameters: Sequence[torch.Tensor]) -> tuple[dict[str, float], Parameters]:
-        images = [view.image for view in canvas.render(parameters)]
-        losses, gradients = objective.evaluate(images)
-        return losses, canvas.pull_back(parameters, gradients)
-
-    settings = SolverChoice(kind=kind, learning_rate=4.0 if kind == "adam" else 1.0)
-    start = [picture(48, 64, 1).float()]
-    solver = SOLVERS[kind](settings, SolverProblem(canvas, start, evaluate, MEMORY))
-    totals = [solver.step()["total"] for _ in range(12)]
-    assert min(totals) < 0.8 * totals[0]
-    assert 0 <= float(solver.picture.min()) <= float(solver.picture.max()) <= 1
-    solver.close()
-
-
-def test_views_need_a_style_of_moments():
-    recipe = RECIPE.with_changes({"style.distance": "remd"})
-    objectives = make_objectives(recipe)
-    images = [view.image for view in Triptych().render([picture(48, 64, 4)])]
-    with pytest.raises(ValueError, match="function of moments"):
-        ViewsObjective(objectives, AREAS).evaluate(images)
-    with pytest.raises(ValueError, match="at least one view"):
-        ViewsObjective([])
+def test_there_is_a_view_with_pixels_that_count():
+    for objectives, areas in (([], []), (make_objectives()[:1], [0.0])):
+        with pytest.raises(ValueError, match="at least one view"):
+            ViewsObjective(objectives, areas)

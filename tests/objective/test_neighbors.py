@@ -330,9 +330,9 @@ def test_the_share_of_the_photo_is_what_is_matched():
     none = NNST.with_changes({"neighbors.photo_share": 0.0})
     image = noise(1, 3, 32, 32, seed=9)
     plain = objective(only, photo, painting).compute_losses(image)
-    assert objective(only, photo, painting, current=current).compute_losses(image) == plain
-    assert objective(none, photo, painting, current=photo).compute_losses(image) == plain
-    assert objective(NNST, photo, painting, current=current).compute_losses(image) != plain
+    assert objective(only, photo, painting, start=current).compute_losses(image) == plain
+    assert objective(none, photo, painting, start=photo).compute_losses(image) == plain
+    assert objective(NNST, photo, painting, start=current).compute_losses(image) != plain
 
 
 def test_content_and_smoothness_count_beside_it():

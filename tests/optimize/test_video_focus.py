@@ -17,7 +17,7 @@ from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
-from impasto.objective.focused import FocusedObjective
+from impasto.objective.focused import Focus, FocusedObjective
 from impasto.objective.losses.temporal import PastResult
 from impasto.objective.tiles import make_tile
 from impasto.optimize.focus import SQUARE, UNSURE, WORTH, find_focus
@@ -102,7 +102,7 @@ def objectives(recipe, halo):
     worked, still = (
         make_tile(rows, columns, SIZE, 32, halo) for columns in (slice(0, 5), slice(5, 7))
     )
-    return whole, FocusedObjective(whole, image, [worked], [still]), image
+    return whole, FocusedObjective(whole, image, Focus((worked,), (still,), 1.0)), image
 
 
 RECIPES = {
@@ -146,7 +146,7 @@ def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
         for each in (synthetic_photo(), synthetic_painting())
     )
     sure = reliability(144, 192, (32, 32, 64, 64))
-    focus = find_focus(sure, engine.cell)
+    focus = find_focus(sure, engine.focus_cell)
     assert focus is not None
     before = PastFrames(photo, photo, Mask(sure, "sure"), focus, focus_iterations=4)
     steps = list(engine.run(Inputs(photo, (painting,)), past=before))
@@ -174,7 +174,7 @@ def frame(total=3, size=(192, 144)):
     past = Picture(np.ascontiguousarray(photo.pixels[::-1, :, ::-1]))
     sure = reliability(size[1], size[0], (32, 32, 32, 32))
     before = PastFrames(
-        past, past, Mask(sure, "sure"), find_focus(sure, engine.cell), focus_iterations=4
+        past, past, Mask(sure, "sure"), find_focus(sure, engine.focus_cell), focus_iterations=4
     )
     return engine, Inputs(photo, (painting,)), before
 
@@ -192,9 +192,9 @@ def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
     seen = []
     init = FocusedObjective.__init__
 
-    def noted(self, whole, image, *tiles):
+    def noted(self, whole, image, focus):
         seen.append(image)
-        init(self, whole, image, *tiles)
+        init(self, whole, image, focus)
 
     monkeypatch.setattr(FocusedObjective, "__init__", noted)
     engine, inputs, before = frame()
@@ -214,7 +214,7 @@ def test_a_run_that_is_stopped_in_boxes_or_after_them_resumes_to_the_bit(stop, t
     rest = list(engine.run(inputs, past=before, resume=tmp_path / "state"))
     assert [each.iteration for each in rest] == list(range(stop + 1, 8))
     assert np.array_equal(rest[-1].picture().pixels, whole.picture().pixels)
-    elsewhere = find_focus(reliability(64, 96, (0, 0, 32, 32)), engine.cell)
+    elsewhere = find_focus(reliability(64, 96, (0, 0, 32, 32)), engine.focus_cell)
     for other in (
         replace(before, focus=elsewhere),
         replace(before, focus=None, focus_iterations=0),
@@ -274,14 +274,14 @@ def test_where_memory_runs_out_all_of_the_frame_is_judged_in_tiles(monkeypatch):
     photo = Picture(read_picture(synthetic_photo()).resize(192, 144).pixels)
     sure = reliability(144, 192, (32, 32, 64, 64))
     before = PastFrames(
-        photo, photo, Mask(sure, "sure"), find_focus(sure, engine.cell), focus_iterations=2
+        photo, photo, Mask(sure, "sure"), find_focus(sure, engine.focus_cell), focus_iterations=2
     )
 
     def none_left(*_):
         raise MemoryError
 
     monkeypatch.setattr(FocusedObjective, "evaluate", none_left)
-    monkeypatch.setattr("impasto.optimize.run.TILES", (64,))
+    monkeypatch.setattr("impasto.optimize.passes.TILES", (64,))
     steps = list(engine.run(Inputs(photo, (read_picture(synthetic_painting()),)), past=before))
     assert [(each.scale, each.fell_back) for each in steps] == [(0, True), (1, True), (1, True)]
     assert steps[-1].losses["total"] < steps[0].losses["total"]

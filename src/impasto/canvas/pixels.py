@@ -25,8 +25,12 @@ class PixelCanvas:
         self._storage = storage
 
     def make_parameters(self, image: Tensor) -> Parameters:
-        """Return the parameters that show an image [1, 3, H, W] in [0, 1]."""
+        """See :class:`impasto.canvas.view.Canvas`."""
         return [image]
+
+    def make_views(self, image: Tensor) -> Sequence[View]:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [View(image)]
 
     def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
         """See :class:`impasto.canvas.view.Canvas`."""

@@ -31,9 +31,26 @@ class View:
     image: Tensor
     weight: Tensor | None = None
 
+    @property
+    def area(self) -> float:
+        """The number of pixels that count."""
+        if self.weight is None:
+            return float(self.image.shape[2] * self.image.shape[3])
+        return float(self.weight.cpu().double().sum())
+
 
 class Canvas(Protocol):
-    """Parameters that show one or more views."""
+    """Parameters that show one or more views. A canvas has the size of the pass that makes it."""
+
+    def make_parameters(self, image: Tensor) -> Parameters:
+        """Return the parameters that show an image [1, 3, H, W] in [0, 1] of the canvas's size."""
+
+    def make_views(self, image: Tensor) -> Sequence[View]:
+        """Return what the views show of an image [1, C, H, W] of the canvas's size.
+
+        The image is the photo, whose views are the content that the objective keeps, a mask, or a
+        finished picture. The views have the order, sizes and weights of :meth:`render`.
+        """
 
     def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
         """Return the views of the canvas: one, or several, always in the same order."""
@@ -45,7 +62,7 @@ class Canvas(Protocol):
         """Replace parameters, in place, by the nearest allowed ones."""
 
     def show(self, parameters: Sequence[Tensor]) -> Tensor:
-        """Return the image [1, 3, H, W] in [0, 1] that users see."""
+        """Return the image [1, 3, H, W] in [0, 1], of the canvas's size, that users see."""
 
     def adapt(self, tensors: Sequence[Tensor], factor: float) -> Parameters:
         """Resize tensors from the shapes of a coarser canvas's parameters to those of this one.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,20 +20,6 @@ from impasto.recipe.recipe import Recipe
 TERMS = ("content", "style", "palette", "smoothness", "photorealism", "temporal")
 """The losses that a recipe weighs. Content, style and smoothness are always reported, the others
 only if the recipe uses them."""
-
-
-class Objective(Protocol):
-    """The function of pictures of one size that a run minimizes."""
-
-    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Return the losses by name, including ``total``, and the gradient of the total.
-
-        Args:
-            image: [1, 3, H, W] RGB in [0, 1]. The gradient has its shape.
-        """
-
-    def compute_losses(self, image: Tensor) -> dict[str, float]:
-        """Return the losses by name, including ``total``."""
 
 
 @dataclass(frozen=True)
@@ -154,13 +139,3 @@ class PixelTerms:
             energy = temporal_energy(image, self.past) / self.past.reliability.numel()
             losses["temporal"] = energy.to(device)
         return losses
-
-
-def evaluate_by_autograd(
-    compute: Callable[[Tensor], Losses], image: Tensor
-) -> tuple[dict[str, float], Tensor]:
-    """Evaluate a differentiable objective: see :meth:`Objective.evaluate`."""
-    variable = image.detach().requires_grad_()
-    losses = compute(variable)
-    (gradient,) = torch.autograd.grad(losses.total, variable)
-    return losses.as_numbers(), gradient.contiguous()

@@ -11,12 +11,7 @@ from torch import Tensor
 
 from impasto.engine.machine.storage import Storage
 from impasto.errors import InputError
-from impasto.objective.evaluation import (
-    FeatureExtractor,
-    Losses,
-    PixelTerms,
-    evaluate_by_autograd,
-)
+from impasto.objective.evaluation import FeatureExtractor, PixelTerms
 from impasto.objective.losses.content import content_loss
 from impasto.objective.losses.neighbor_matching import (
     GRID,
@@ -28,9 +23,10 @@ from impasto.objective.losses.neighbor_matching import (
     nearest_loss,
     sample_grid,
 )
-from impasto.objective.losses.temporal import PastResult
+from impasto.objective.statistics.gauge import Statistics
 from impasto.objective.statistics.region_masks import TOO_LITTLE, RegionMasks
 from impasto.objective.terms import Inventory
+from impasto.objective.views import OnePassObjective
 from impasto.recipe.recipe import Recipe
 
 COLUMNS = "relu3_1"
@@ -83,7 +79,7 @@ def group_paintings(recipe: Recipe, paintings: int, *, masked: bool) -> list[Nei
     ]
 
 
-class NeighborObjective:
+class NeighborObjective(OnePassObjective):
     """An objective whose style term compares each place with a place of the painting.
 
     By default the targets are fixed: the painting's hypercolumns nearest to those of the photo
@@ -97,27 +93,27 @@ class NeighborObjective:
         pictures: Inventory,
         *,
         storage: Storage | None = None,
-        current: Tensor | None = None,
         per_layer: bool = False,
-        past: PastResult | None = None,
     ) -> None:
         """Find the targets.
 
         Args:
-            extractor, pictures, storage, past: see :class:`impasto.objective.whole.WholeObjective`.
-                A place of a painting can be a neighbor where its style mask is above
+            extractor, pictures, storage: see :class:`impasto.objective.whole.WholeObjective`. A
+                place of a painting can be a neighbor where its style mask is above
                 :data:`VISIBLE`.
-            current: [1, 3, H, W] in [0, 1], the picture so far. None: the photo.
             per_layer: whether each layer has neighbors of its own.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
+            ValueError: some pixels of the photo count more than others.
         """
+        if pictures.weight is not None:
+            raise ValueError("neighbors are matched everywhere: they need a view without weights")
         self._extractor = extractor
         self.recipe = recipe = extractor.recipe
         self._layers = recipe.style.layers
         photo, paintings = pictures.photo, pictures.paintings
-        self._pixel_terms = PixelTerms.choose(recipe, photo, past)
+        self._pixel_terms = PixelTerms.choose(recipe, photo, pictures.past)
         self._per_layer = per_layer
         self._regions = RegionMasks(pictures.masks, [COLUMNS, *self._layers], storage)
         sources = group_paintings(recipe, len(paintings), masked=bool(pictures.masks))
@@ -134,10 +130,11 @@ class NeighborObjective:
             if per_layer:
                 self._sample_keys(visible)
             else:
-                self._match(photo, photo if current is None else current, visible)
+                current = photo if pictures.start is None else pictures.start
+                self._match(photo, current, visible)
 
-    def __call__(self, image: Tensor) -> Losses:
-        """Compute the losses of a picture [1, 3, H, W] in [0, 1], differentiable in it."""
+    def measure_losses(self, image: Tensor) -> tuple[dict[str, Tensor], list[Statistics]]:
+        """See :meth:`impasto.objective.views.Objective.measure_losses`; there are no terms."""
         recipe = self.recipe
         features = self._extractor.extract(image)
         columns = None
@@ -161,16 +158,7 @@ class NeighborObjective:
                 loss = content_loss(features[layer], self._content[layer], kind)
                 content = content + weight * loss
         pixels = self._pixel_terms.compute(image, self._extractor.device)
-        return Losses.weigh(recipe, {"content": content, "style": style}, pixels)
-
-    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """See :meth:`impasto.objective.evaluation.Objective.evaluate`."""
-        return evaluate_by_autograd(self, image)
-
-    def compute_losses(self, image: Tensor) -> dict[str, float]:
-        """See :meth:`impasto.objective.evaluation.Objective.compute_losses`."""
-        with torch.no_grad():
-            return self(image).as_numbers()
+        return {"content": content, "style": style, **pixels}, []
 
     def _get_shares(self, source: NeighborSource, columns: Tensor) -> Tensor | None:
         """Return the weights [N] of a source at the places of hypercolumns. None: all are 1."""

@@ -18,14 +18,16 @@ from torch import Tensor
 
 from impasto.encoders.layers import PIXELS
 from impasto.engine.machine.storage import Storage
+from impasto.engine.regions import Regions
 from impasto.objective.losses.bures import bures_loss, make_bures_target
 from impasto.objective.losses.content import TINY
 from impasto.objective.losses.earth_mover import relaxed_earth_mover
 from impasto.objective.losses.gram import covariance_loss, gram_loss, mean_std_loss
 from impasto.objective.losses.palette import LEAST_SPREAD, convert_to_oklab
 from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
+from impasto.objective.losses.temporal import PastResult
 from impasto.objective.losses.wasserstein import make_wasserstein_target, wasserstein_loss
-from impasto.objective.statistics.gauge import Gauge, Statistics
+from impasto.objective.statistics.gauge import Gauge, Statistics, add_by_name
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.statistics.samples import AverageGauge, PointGauge, Samples
 from impasto.objective.targets import Target, mix_targets, require_complete
@@ -49,6 +51,14 @@ class Term(Protocol):
 
     def compute_loss(self, statistics: Statistics) -> Tensor:
         """Compute the loss, a scalar, of what :attr:`gauge` measured."""
+
+
+def compute_term_losses(
+    terms: Sequence[Term], statistics: Sequence[Statistics]
+) -> dict[str, Tensor]:
+    """Compute the losses of terms by name, unweighted, from what their gauges measured."""
+    pairs = zip(terms, statistics, strict=True)
+    return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
 
 
 @dataclass(frozen=True)
@@ -188,6 +198,10 @@ class Inventory:
         style_masks: [h, w] in [0, 1] each, which part of each painting counts. None: all of a
             painting. Empty: all of every painting.
         weight: [H, W] in [0, 1], how much each pixel of the photo counts. None: all count alike.
+        past: the past result that a film's frame stays near, of the photo's size. None: the photo
+            is not a frame of a film.
+        start: [1, 3, H, W], the picture that the pass starts from, for an objective that depends on
+            it. None: the photo.
     """
 
     photo: Tensor
@@ -195,6 +209,25 @@ class Inventory:
     masks: Sequence[Tensor] = ()
     style_masks: Sequence[Tensor | None] = ()
     weight: Tensor | None = None
+    past: PastResult | None = None
+    start: Tensor | None = None
+
+    @classmethod
+    def gather(
+        cls,
+        photo: Tensor,
+        paintings: Sequence[Tensor],
+        regions: Regions,
+        storage: Storage,
+        past: PastResult | None = None,
+        start: Tensor | None = None,
+    ) -> Inventory:
+        """Make the masks of some regions at the sizes of the pictures, in a storage."""
+        height, width = photo.shape[2:]
+        sizes = [(image.shape[3], image.shape[2]) for image in paintings]
+        masks = regions.make_masks(width, height, storage)
+        style_masks = regions.make_style_masks(sizes, storage)
+        return cls(photo, paintings, masks, style_masks, past=past, start=start)
 
 
 def build_terms(

@@ -1,10 +1,8 @@
 """Define the objective of a picture that is too large to back-propagate at once.
 
-Every style loss is a function of statistics, which are sums over positions. Every other loss is a
-sum over positions, or a function of statistics too. A first pass merges the statistics of all
-tiles, and the losses are differentiated in these small tensors. A second pass back-propagates, tile
-by tile, the linear function that has these gradients. Each feature belongs to one tile, and pixel
-gradients, halos included, are added where tiles overlap: their sum is the gradient of the whole.
+The two passes of :mod:`impasto.objective.views` see one tile at a time. Each feature belongs to one
+tile, and pixel gradients, halos included, are added where tiles overlap: their sum is the gradient
+of the whole.
 """
 
 from __future__ import annotations
@@ -20,22 +18,23 @@ from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, Losses
 from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
 from impasto.objective.losses.matting import WINDOW, matting_energy
-from impasto.objective.losses.smoothness import partial_variation
-from impasto.objective.losses.temporal import PastResult, temporal_energy
+from impasto.objective.losses.smoothness import count_differences, partial_variation
+from impasto.objective.losses.temporal import temporal_energy
 from impasto.objective.statistics.gauge import (
     Gauge,
+    Slopes,
     Statistics,
     add_by_name,
-    compute_slopes,
     merge_statistics,
     project_on_slopes,
-    require_gradients,
 )
+from impasto.objective.statistics.region_masks import RegionMasks
 from impasto.objective.terms import Inventory, build_terms
 from impasto.objective.tiles import Tile, plan_tiles
+from impasto.objective.views import Objective, evaluate_together, scale_losses
 
 
-class TiledObjective:
+class TiledObjective(Objective):
     """A :class:`impasto.objective.whole.WholeObjective` that needs the memory of one tile only."""
 
     def __init__(
@@ -45,13 +44,12 @@ class TiledObjective:
         *,
         side: int,
         storage: Storage | None = None,
-        past: PastResult | None = None,
     ) -> None:
         """Measure the targets.
 
         Args:
-            extractor, pictures, past: see :class:`impasto.objective.whole.WholeObjective`; pictures
-                may be in any storage.
+            extractor, pictures: see :class:`impasto.objective.whole.WholeObjective`; pictures may
+                be in any storage.
             side: side of a tile without its halo, in pixels.
             storage: holds the photo's features, the gradient, and the masks at the sizes of the
                 layers. None: the memory of the device.
@@ -66,55 +64,59 @@ class TiledObjective:
         self._storage = storage or Storage(extractor.device)
         self._shape = photo.shape
         self._photo = photo if recipe.photorealism.weight else None
-        self._past = past if recipe.temporal.weight else None
+        self._past = pictures.past if recipe.temporal.weight else None
+        self._weight = pictures.weight
+        self._content_weights = RegionMasks(
+            (), recipe.content.layers, self._storage, weight=pictures.weight
+        )
+        self._differences = count_differences(photo.shape, pictures.weight)
         self._tiles = self._plan_tiles(photo)
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
         self._content_divisors: dict[str, float] = {}
         with torch.no_grad():
-            self._terms = build_terms(recipe, pictures, self._measure, self._storage)
+            self.terms = build_terms(recipe, pictures, self._measure, self._storage)
             if recipe.content.kind == "features":
                 self._content, self._content_divisors = self._store_content(photo)
-        self._gauges = [term.gauge for term in self._terms]
+        self._gauges = [term.gauge for term in self.terms]
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """See :meth:`impasto.objective.evaluation.Objective.evaluate`."""
-        with torch.no_grad():
-            statistics = self._measure(image, self._gauges)
-        leaves = require_gradients(statistics)
-        term_losses = self._compute_term_losses(statistics)
-        total = Losses.weigh(self.recipe, term_losses).total
-        slopes = compute_slopes(total, statistics, leaves)
+        """See :meth:`impasto.objective.views.Objective.evaluate`."""
+        losses, (gradient,) = evaluate_together([self], [1.0], [image])
+        return losses, gradient
+
+    def measure(self, image: Tensor) -> list[Statistics]:
+        """See :meth:`impasto.objective.views.Objective.measure`."""
+        return self._measure(image, self._gauges)
+
+    def measure_losses(self, image: Tensor) -> tuple[dict[str, Tensor], list[Statistics]]:
+        """See :meth:`impasto.objective.views.Objective.measure_losses`; without gradients."""
+        statistics, sums = list[Statistics](), dict[str, Tensor]()
+        for tile, targets in zip(self._tiles, self._content, strict=True):
+            pixels = self._cut_pixels(tile, image)
+            features = dict(self._extract_owned(tile, pixels))
+            sums = add_by_name(sums, self._compute_local_losses(tile, pixels, features, targets))
+            here = [gauge.measure(features, tile) for gauge in self._gauges]
+            statistics = merge_statistics(statistics, here)
+            self._storage.settle()
+        return sums, statistics
+
+    def back_propagate(
+        self, image: Tensor, slopes: Slopes, share: float
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """See :meth:`impasto.objective.views.Objective.back_propagate`."""
         gradient, sums = self._storage.zeros(image), dict[str, Tensor]()
         for tile, targets in zip(self._tiles, self._content, strict=True):
             pixels = self._cut_pixels(tile, image).requires_grad_()
             features = dict(self._extract_owned(tile, pixels))
             local = self._compute_local_losses(tile, pixels, features, targets)
+            local = scale_losses(local, share)
             parts = [gauge.measure(features, tile) for gauge in self._gauges]
             pull = [Losses.weigh(self.recipe, local).total, *project_on_slopes(slopes, parts)]
             (slope,) = torch.autograd.grad(torch.stack(pull).sum(), pixels)
             tile.cut(gradient).add_(slope.to(gradient.device))
             sums = add_by_name(sums, {name: loss.detach() for name, loss in local.items()})
             self._storage.settle()
-        return Losses.weigh(self.recipe, sums, term_losses).as_numbers(), gradient
-
-    def compute_losses(self, image: Tensor) -> dict[str, float]:
-        """See :meth:`impasto.objective.evaluation.Objective.compute_losses`."""
-        statistics, sums = list[Statistics](), dict[str, Tensor]()
-        with torch.no_grad():
-            for tile, targets in zip(self._tiles, self._content, strict=True):
-                pixels = self._cut_pixels(tile, image)
-                features = dict(self._extract_owned(tile, pixels))
-                local = self._compute_local_losses(tile, pixels, features, targets)
-                sums = add_by_name(sums, local)
-                here = [gauge.measure(features, tile) for gauge in self._gauges]
-                statistics = merge_statistics(statistics, here)
-                self._storage.settle()
-            term_losses = self._compute_term_losses(statistics)
-        return Losses.weigh(self.recipe, sums, term_losses).as_numbers()
-
-    def _compute_term_losses(self, statistics: Sequence[Statistics]) -> dict[str, Tensor]:
-        pairs = zip(self._terms, statistics, strict=True)
-        return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
+        return sums, gradient
 
     def _compute_local_losses(
         self, tile: Tile, pixels: Tensor, features: dict[str, Tensor], targets: dict[str, Tensor]
@@ -123,7 +125,11 @@ class TiledObjective:
         content = [
             self.recipe.content.layers[layer]
             / self._content_divisors[layer]
-            * sum_squared_error(features[layer], target.to(features[layer].device))
+            * sum_squared_error(
+                features[layer],
+                target.to(features[layer].device),
+                self._cut_content_weight(tile, layer),
+            )
             for layer, target in targets.items()
         ]
         zero = torch.zeros((), device=self._extractor.device)
@@ -132,9 +138,12 @@ class TiledObjective:
         if smoothness.weight:
             rows = tile.rows.stop - tile.rows.start
             columns = tile.columns.stop - tile.columns.start
+            weight = self._weight
+            if weight is not None:
+                weight = tile.cut_core(self._cut_pixels(tile, weight), 1)
             core = tile.cut_core(pixels, 1)
             losses["smoothness"] = partial_variation(
-                core, rows, columns, smoothness.kind, self._shape
+                core, rows, columns, smoothness.kind, self._differences, weight
             )
         if self._photo is not None:
             photo = tile.cut_core(self._cut_pixels(tile, self._photo), WINDOW - 1)
@@ -153,7 +162,7 @@ class TiledObjective:
         the features are expensive to read again.
         """
         layers = self.recipe.content.layers
-        energy, count = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0)
+        energy, count = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
         rest: dict[str, Tensor] = {}
         by_tile: list[dict[str, Tensor]] = []
         for tile in self._tiles:
@@ -168,12 +177,18 @@ class TiledObjective:
                 place, rest[layer] = rest[layer][: owned.numel()], rest[layer][owned.numel() :]
                 place = place.view(1, height, width, channels).permute(0, 3, 1, 2)
                 by_tile[-1][layer] = place.copy_(owned)
-                energy[layer] += sum_squares(owned)
-                count[layer] += owned.numel()
+                weight = self._cut_content_weight(tile, layer)
+                energy[layer] += sum_squares(owned, weight)
+                count[layer] += owned.numel() if weight is None else channels * _sum_mask(weight)
             self._storage.settle()
         kind = self.recipe.content.normalization
         divisors = {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
         return by_tile, divisors
+
+    def _cut_content_weight(self, tile: Tile, layer: str) -> Tensor | None:
+        """Return the weights [h, w] of the positions of a layer that a tile owns."""
+        (weight,) = self._content_weights.get_layer_masks(layer)
+        return None if weight is None else tile.cut_from_picture(weight, get_cell_size(layer))
 
     def _measure(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
         """Measure a whole picture, tile by tile."""
@@ -197,3 +212,7 @@ class TiledObjective:
         encoder = self._extractor.encoder
         halo = max(encoder.halo, WINDOW - 1)
         return plan_tiles(height, width, self._side, halo, encoder.cell)
+
+
+def _sum_mask(mask: Tensor) -> float:
+    return float(mask.cpu().double().sum())

@@ -12,22 +12,17 @@ from torch import Tensor
 
 from impasto.encoders.layers import get_cell_size
 from impasto.engine.machine.storage import Storage
-from impasto.objective.evaluation import (
-    FeatureExtractor,
-    Losses,
-    PixelTerms,
-    evaluate_by_autograd,
-)
+from impasto.objective.evaluation import FeatureExtractor, PixelTerms
 from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
-from impasto.objective.losses.temporal import PastResult
 from impasto.objective.statistics.gauge import Features, Gauge, Statistics, add_by_name
 from impasto.objective.statistics.region_masks import RegionMasks
-from impasto.objective.terms import Inventory, TargetCache, Term, build_terms
+from impasto.objective.terms import Inventory, TargetCache, build_terms
 from impasto.objective.tiles import Tile
+from impasto.objective.views import OnePassObjective
 
 
-class WholeObjective:
-    """A weighted sum of losses of pictures of the photo's size.
+class WholeObjective(OnePassObjective):
+    """A weighted sum of losses of images of the photo's size.
 
     Targets are measured once, when the objective is made.
     """
@@ -37,7 +32,6 @@ class WholeObjective:
         extractor: FeatureExtractor,
         pictures: Inventory,
         *,
-        past: PastResult | None = None,
         storage: Storage | None = None,
         cache: TargetCache | None = None,
     ) -> None:
@@ -46,8 +40,6 @@ class WholeObjective:
         Args:
             extractor: the encoder and the recipe.
             pictures: photo, paintings and masks, at the size of the result.
-            past: the past result that a frame of a film stays near, of the photo's size. None: the
-                photo is not a frame of a film.
             storage: holds the masks at the sizes of the layers. None: they stay on the device of
                 the masks.
             cache: statistics of paintings, measured with this recipe, encoder and dtype. None:
@@ -59,11 +51,10 @@ class WholeObjective:
         self.extractor = extractor
         self.recipe = recipe = extractor.recipe
         photo = pictures.photo
-        self._pixel_terms = PixelTerms.choose(recipe, photo, past, pictures.weight)
+        self.whole = self
+        self._pixel_terms = PixelTerms.choose(recipe, photo, pictures.past, pictures.weight)
         with torch.no_grad():
-            self.terms: list[Term] = build_terms(
-                recipe, pictures, self._measure_targets, storage, cache
-            )
+            self.terms = build_terms(recipe, pictures, self._measure_targets, storage, cache)
             self._content: dict[str, Tensor] = {}
             if recipe.content.kind == "features":
                 features = self.extract(photo)
@@ -78,32 +69,23 @@ class WholeObjective:
             for layer, target in self._content.items()
         }
 
-    def __call__(self, image: Tensor) -> Losses:
-        """Compute the losses of a picture [1, 3, H, W] in [0, 1], differentiable in it."""
-        content, statistics = self.measure(self.extract(image))
-        return self.combine(image, content, statistics)
-
-    def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """See :meth:`impasto.objective.evaluation.Objective.evaluate`."""
-        return evaluate_by_autograd(self, image)
-
-    def compute_losses(self, image: Tensor) -> dict[str, float]:
-        """See :meth:`impasto.objective.evaluation.Objective.compute_losses`."""
-        with torch.no_grad():
-            return self(image).as_numbers()
+    def measure_losses(self, image: Tensor) -> tuple[dict[str, Tensor], list[Statistics]]:
+        """See :meth:`impasto.objective.views.Objective.measure_losses`."""
+        content, statistics = self.measure_features(self.extract(image))
+        return self.compute_local_losses(image, content), statistics
 
     def extract(self, image: Tensor) -> Features:
-        """Extract the features of a picture, or of a part of one."""
+        """Extract the features of an image, or of a part of one."""
         return self.extractor.extract(image)
 
-    def measure(
+    def measure_features(
         self, features: Features, tile: Tile | None = None
     ) -> tuple[Tensor, list[Statistics]]:
         """Compute the content loss, without its weight, and the statistics of all terms.
 
         Args:
-            features: the features of a picture, or those that a tile owns.
-            tile: the tile. None: the features are those of the whole picture.
+            features: the features of an image, or those that a tile owns.
+            tile: the tile. None: the features are those of the whole image.
         """
         content = torch.zeros((), device=self.extractor.device)
         for layer, whole in self._content.items():
@@ -116,23 +98,10 @@ class WholeObjective:
             content = content + share * sum_squared_error(features[layer], target, weight)
         return content, [term.gauge.measure(features, tile) for term in self.terms]
 
-    def combine(self, image: Tensor, content: Tensor, statistics: Sequence[Statistics]) -> Losses:
-        """Weigh the losses of a picture whose content loss and statistics are measured."""
-        return Losses.weigh(
-            self.recipe,
-            {"content": content},
-            self.compute_pixel_losses(image),
-            self.compute_term_losses(statistics),
-        )
-
-    def compute_pixel_losses(self, image: Tensor) -> dict[str, Tensor]:
-        """Compute the losses of the pixels of [1, 3, H, W], without their weights."""
-        return self._pixel_terms.compute(image, self.extractor.device)
-
-    def compute_term_losses(self, statistics: Sequence[Statistics]) -> dict[str, Tensor]:
-        """Compute the losses of all terms, without their weights."""
-        pairs = zip(self.terms, statistics, strict=True)
-        return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
+    def compute_local_losses(self, image: Tensor, content: Tensor) -> dict[str, Tensor]:
+        """Compute the losses of the pixels of [1, 3, H, W], and add a content loss to them."""
+        pixels = self._pixel_terms.compute(image, self.extractor.device)
+        return add_by_name({"content": content}, pixels)
 
     def _measure_targets(self, image: Tensor, gauges: Sequence[Gauge]) -> list[Statistics]:
         features = self.extract(image)

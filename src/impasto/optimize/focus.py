@@ -7,16 +7,14 @@ their halos cost. All other pixels keep their share in the statistics of the fra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from impasto.engine.pixels.boxes import Box
 from impasto.image.picture import Floats
+from impasto.objective.focused import Focus
 from impasto.objective.tiles import Tile, make_tile
 
 SQUARE = 32
@@ -33,35 +31,6 @@ would nearly double a box, and the iterations on the whole frame come last."""
 WORTH = 0.8
 """Largest share of the frame that boxes and halos may cover. Beyond it, the whole frame is worked
 on."""
-
-
-@dataclass(frozen=True)
-class Focus:
-    """A frame cut into boxes that own every pixel once.
-
-    Attributes:
-        changing: the boxes that are worked on.
-        unchanged: all others.
-        cost: cost of an iteration on the changing boxes and their halos, in iterations on the
-            whole frame.
-    """
-
-    changing: tuple[Tile, ...]
-    unchanged: tuple[Tile, ...]
-    cost: float
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the frame."""
-        tiles = (*self.changing, *self.unchanged)
-        return max(each.rows.stop for each in tiles), max(each.columns.stop for each in tiles)
-
-    def make_mask(self) -> Tensor:
-        """Return a mask [height, width]: 0 in the boxes that are worked on, 1 elsewhere."""
-        mask = torch.ones(self.size)
-        for tile in self.changing:
-            tile.cut_from_picture(mask, 1).zero_()
-        return mask
 
 
 def find_focus(reliability: Floats, cell: int) -> Focus | None:

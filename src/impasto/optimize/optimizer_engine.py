@@ -11,12 +11,14 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from impasto.canvas.canvases import CANVASES
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_encoder
 from impasto.engine.cache import EngineCache
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, choose_autocast
 from impasto.engine.machine.storage import Storage
+from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.plan import Pace, Plan, estimate_total_work
 from impasto.engine.regions import Regions
@@ -24,14 +26,16 @@ from impasto.engine.sizes import Scale, choose_result_size, plan_scales
 from impasto.engine.step import Step
 from impasto.errors import RecipeError
 from impasto.image.picture import Picture
-from impasto.objective.evaluation import FeatureExtractor, Objective, list_taps
-from impasto.objective.terms import TargetCache
+from impasto.objective.evaluation import FeatureExtractor, list_taps
+from impasto.objective.specs import Ingredients, choose_objective
+from impasto.objective.terms import Inventory, TargetCache
+from impasto.objective.views import Objective
 from impasto.optimize.budget.fitting import Fitting
 from impasto.optimize.budget.memory import Layout
 from impasto.optimize.budget.probe import choose_probe_scale, probe_pace
 from impasto.optimize.checkpoint import Keeper, check_same_run, describe_recipe, load_state
 from impasto.optimize.draft import Draft
-from impasto.optimize.objective_choice import Situation, make_objective
+from impasto.optimize.materials import Materials
 from impasto.optimize.passes import plan_passes
 from impasto.optimize.past_frames import PastFrames
 from impasto.optimize.run import Run, RunSetup
@@ -144,21 +148,29 @@ class OptimizerEngine:
             used = self._fitting.measure_used(inputs.pictures)
             layout = self._fitting.choose_layout(size, inputs.paintings, inputs.regions, used, tile)
         scales = self._plan_scales(size, inputs.regions)
-        if past is not None:
-            past.check(self.recipe, scales)
+        passes = plan_passes(self.recipe, scales, inputs, layout.tile, past)
         storage = self._fitting.make_storage(layout)
-        setup = RunSetup(
-            inputs=inputs,
-            passes=plan_passes(scales, past),
-            layout=layout,
+        photo, paintings = prepare_colors(
+            self.recipe.colors, inputs.photo, inputs.paintings, size, self.recipe.style.scale
+        )
+        materials = Materials(
+            tools=self.tools,
+            inputs=Inputs(photo, tuple(paintings), inputs.regions),
             storage=storage,
+            canvas_factory=CANVASES[self.recipe.canvas.kind].make,
+            past=past,
+        )
+        setup = RunSetup(
+            photo=inputs.photo,
+            materials=materials,
+            passes=passes,
+            tile=layout.tile,
             keeper=Keeper(checkpoint, storage.settle, every_s),
             description=describe_recipe(self.recipe),
             hashes=hashes,
             pace=Pace(expected),
-            past=past,
         )
-        return Run(self.tools, setup).steps(state)
+        return Run(setup).steps(state)
 
     def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
         """Repaint photos one after the other and return the last step of each."""
@@ -205,9 +217,12 @@ class OptimizerEngine:
         return plan_scales(schedule, *size)
 
     @property
-    def cell(self) -> int:
-        """Side of a cell of the network's deepest layer, in pixels."""
-        return self.tools.extractor.encoder.cell
+    def focus_cell(self) -> int | None:
+        """Cell size in pixels for :func:`impasto.optimize.focus.find_focus`. None: the recipe needs
+        the whole picture.
+        """
+        can_split = choose_objective(self.recipe).can_split
+        return self.tools.extractor.encoder.cell if can_split else None
 
     @property
     def halo(self) -> int:
@@ -224,8 +239,9 @@ class OptimizerEngine:
         storage = Storage(self.hardware.device)
         photo = picture_to_tensor(inputs.photo, scale.width, scale.height, storage)
         paintings = self.tools.make_paintings(inputs.paintings, scale, storage)
-        situation = Situation(scale, storage)
-        return make_objective(self.tools, photo, paintings, inputs.regions, situation)
+        pictures = Inventory.gather(photo, paintings, inputs.regions, storage)
+        ingredients = Ingredients(self.tools.extractor, pictures, storage, self.tools.cache)
+        return choose_objective(self.recipe, refines=scale.refines).build(ingredients)
 
 
 def _load_encoder(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> Encoder:

@@ -12,9 +12,8 @@ from impasto.engine.sizes import Scale
 from impasto.errors import InputError
 from impasto.image.masks import Mask
 from impasto.image.picture import Picture
+from impasto.objective.focused import Focus
 from impasto.objective.losses.temporal import PastResult
-from impasto.optimize.focus import Focus
-from impasto.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,13 @@ class PastFrames:
         boxes = repr((self.focus.changing, self.focus_iterations)).encode()
         return [*pictures, hashlib.sha256(boxes).hexdigest()]
 
-    def check(self, recipe: Recipe, scales: Sequence[Scale]) -> None:
-        """Check that a run can start with the focus.
+    def check_focus(self, scales: Sequence[Scale]) -> None:
+        """Check that a run with some scales can start with the focus.
 
         Raises:
             InputError: it cannot.
         """
-        if self.focus is None:
-            return
+        assert self.focus is not None
         size = self.focus.size
         if (
             len(scales) != 1
@@ -63,11 +61,6 @@ class PastFrames:
                 f"of {size[1]}x{size[0]} px and {self.focus_iterations} iterations requires a "
                 "recipe with one scale of that size, and at least one iteration",
                 what="a focus",
-            )
-        if recipe.style.distance == "neighbors":
-            raise InputError(
-                '"neighbors" matches the whole frame; a focus is not possible',
-                field="style.distance",
             )
 
     def resize(self, scale: Scale, storage: Storage) -> PastResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import weakref
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +16,10 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.vgg import Encoder
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
-from impasto.errors import is_out_of_memory
 from impasto.evaluate.metrics import blockiness, noise
 from impasto.image import rows as picture_rows
 from impasto.image.picture import Picture
-from impasto.optimize import checkpoint
-from impasto.optimize import run as optimize_run
+from impasto.optimize import checkpoint, passes
 from impasto.optimize.budget import fitting
 from impasto.optimize.budget.memory import (
     MATTING_BYTES,
@@ -32,7 +29,6 @@ from impasto.optimize.budget.memory import (
     list_layouts,
 )
 from impasto.optimize.checkpoint import RunState, load_state, save_state
-from impasto.optimize.recovery import RecoveringObjective
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.recipe.tables import CanvasChoice, SolverChoice
 from solvers import make_picture_solver
@@ -141,62 +137,33 @@ def test_rows_of_a_resized_picture_are_its_rows(size, alpha):
     assert np.abs(np.concatenate(rows) - whole).max() < 2e-5
 
 
-class Forgetful:
-    """An objective that runs out of memory a number of times."""
-
-    def __init__(self, failures: Iterator[Exception | None]) -> None:
-        self._failures = failures
-
-    def evaluate(self, image: torch.Tensor) -> tuple[dict[str, float], torch.Tensor]:
-        failure = next(self._failures)
-        if failure is not None:
-            raise failure
-        return {"total": 1.0}, image
-
-    def compute_losses(self, image: torch.Tensor) -> dict[str, float]:
-        return self.evaluate(image)[0]
-
-
 @pytest.mark.parametrize(
     "failure",
     [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory")],
 )
-def test_memory_that_runs_out_is_asked_for_again_smaller(failure):
-    failures = iter([None, failure, None])
-    asked: list[str] = []
-    sturdy = RecoveringObjective(
-        lambda: asked.append("made") or Forgetful(failures),
-        lambda: asked.append("smaller") or True,
-    )
-    image = torch.zeros(1)
-    for _ in range(2):
-        assert sturdy.evaluate(image)[0] == {"total": 1.0}
-    assert asked == ["made", "smaller", "made"]
+def test_a_solver_that_runs_out_of_memory_steps_again_beside_smaller_tiles(failure, monkeypatch):
+    step, failures = BoundedLbfgs.step, [failure]
+
+    def failing(self: BoundedLbfgs) -> dict[str, float]:
+        if failures:
+            raise failures.pop()
+        return step(self)
+
+    monkeypatch.setattr(BoundedLbfgs, "step", failing)
+    monkeypatch.setattr(passes, "TILES", (32, 16))
+    recipe = SMALL.with_changes({"schedule.coarsest": None, "schedule.total": 1})
+    (only,) = impasto.Stylizer(recipe).run(PHOTO, PAINTING)
+    assert only.fell_back
+    assert only.iteration == 1
 
 
-def test_memory_of_a_solver_that_runs_out_is_asked_for_again_beside_less():
-    failures = iter([RuntimeError("can't allocate memory"), None])
-    asked: list[str] = []
+def test_other_errors_are_not_mistaken_for_it(monkeypatch):
+    def failing(*_: object) -> object:
+        raise RuntimeError("size mismatch")
 
-    def step() -> str:
-        failure = next(failures)
-        if failure is not None:
-            raise failure
-        return "stepped"
-
-    sturdy = RecoveringObjective(
-        lambda: Forgetful(iter([None])), lambda: asked.append("smaller") or True
-    )
-    assert sturdy.attempt(step) == "stepped"
-    assert asked == ["smaller"]
-
-
-def test_other_errors_are_not_mistaken_for_it():
-    assert not is_out_of_memory(RuntimeError("size mismatch"))
+    monkeypatch.setattr(BoundedLbfgs, "step", failing)
     with pytest.raises(RuntimeError, match="size mismatch"):
-        RecoveringObjective(
-            lambda: Forgetful(iter([RuntimeError("size mismatch")])), lambda: True
-        ).compute_losses(torch.zeros(1))
+        next(impasto.Stylizer(SMALL).run(PHOTO, PAINTING))
 
 
 def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):
@@ -210,7 +177,7 @@ def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):
         return whole(self, image)
 
     monkeypatch.setattr(WholeObjective, "evaluate", failing)
-    monkeypatch.setattr(optimize_run, "TILES", (64, 32, 16))
+    monkeypatch.setattr(passes, "TILES", (64, 32, 16))
     shallow = {"relu1_1": 0.5, "relu2_1": 0.5}  # small halos: quick in small tiles
     recipe = SMALL.with_changes(
         {
@@ -391,7 +358,7 @@ def test_memory_that_runs_out_in_the_smallest_tiles_ends_the_run(monkeypatch):
 
     monkeypatch.setattr(TiledObjective, "evaluate", failing)
     for tile in (32, 64):
-        monkeypatch.setattr(optimize_run, "TILES", (64,))
+        monkeypatch.setattr(passes, "TILES", (64,))
         recipe = SMALL.with_changes({"tile": tile, "schedule.coarsest": None})
         with pytest.raises(impasto.ResourceError, match="smaller tiles do not help"):
             list(impasto.Stylizer(recipe).run(PHOTO, PAINTING))

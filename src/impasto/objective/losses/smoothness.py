@@ -24,27 +24,40 @@ def total_variation(image: Tensor, kind: Variation, weight: Tensor | None = None
     Returns:
         A scalar >= 0, independent of the picture's size.
     """
-    if weight is not None:
-        return _weighted_variation(image, kind, weight)
     height, width = image.shape[-2:]
-    return partial_variation(image, height, width, kind, image.shape)
+    counts = count_differences(image.shape, weight)
+    return partial_variation(image, height, width, kind, counts, weight)
 
 
-def _weighted_variation(image: Tensor, kind: Variation, weight: Tensor) -> Tensor:
-    total = image.new_zeros(())
-    for dimension in (-2, -1):
-        difference = image.diff(dim=dimension)
-        size = difference.abs() if kind == "l1" else difference.square()
-        length = weight.shape[dimension] - 1
-        lesser = torch.minimum(
-            weight.narrow(dimension, 0, length), weight.narrow(dimension, 1, length)
-        ).to(size)
-        total = total + (size.mean((0, 1)) * lesser).sum() / lesser.sum().clamp(min=1e-12)
-    return total
+def count_differences(shape: Sequence[int], weight: Tensor | None = None) -> tuple[float, float]:
+    """Count the numbers that differ between adjacent rows, and between adjacent columns.
+
+    Args:
+        shape: shape [N, C, H, W] of the whole picture.
+        weight: [H, W] of the pixels; see :func:`total_variation`. None: all weights are 1.
+
+    Returns:
+        The sum of the weights of all differences, in both directions.
+    """
+    batch, channels, height, width = shape
+    planes = batch * channels
+    if weight is None:
+        return planes * (height - 1) * width, planes * height * (width - 1)
+    below, right = (float(each.cpu().double().sum()) for each in _weigh_differences(weight))
+    return planes * below, planes * right
+
+
+def _weigh_differences(weight: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.minimum(weight[1:], weight[:-1]), torch.minimum(weight[:, 1:], weight[:, :-1])
 
 
 def partial_variation(
-    image: Tensor, rows: int, columns: int, kind: Variation, whole: Sequence[int]
+    image: Tensor,
+    rows: int,
+    columns: int,
+    kind: Variation,
+    counts: tuple[float, float],
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Compute what the differences that begin in a part of a picture add to its total variation.
 
@@ -52,17 +65,22 @@ def partial_variation(
         image: [N, C, h, w], the part, with one more row and column where the picture continues.
         rows, columns: size of the part without these.
         kind: as in :func:`total_variation`.
-        whole: shape of the whole picture.
+        counts: what :func:`count_differences` returned for the whole picture.
+        weight: [h, w] of the part's pixels. None: all weights are 1.
     """
-    batch, channels, height, width = whole
     below = image[..., 1 : rows + 1, :columns]
     right = image[..., :rows, 1 : columns + 1]
+    differences = (
+        below - image[..., : below.shape[-2], :columns],
+        right - image[..., :rows, : right.shape[-1]],
+    )
+    weights: tuple[Tensor | None, Tensor | None] = (None, None)
+    if weight is not None:
+        lesser = _weigh_differences(weight)
+        weights = lesser[0][:rows, :columns], lesser[1][:rows, :columns]
     total = image.new_zeros(())
-    for difference, count in (
-        (below - image[..., : below.shape[-2], :columns], (height - 1) * width),
-        (right - image[..., :rows, : right.shape[-1]], height * (width - 1)),
-    ):
-        if difference.numel():
+    for difference, count, each in zip(differences, counts, weights, strict=True):
+        if difference.numel() and count:
             size = difference.abs() if kind == "l1" else difference.square()
-            total = total + size.sum() / (batch * channels * count)
+            total = total + (size if each is None else size * each.to(size)).sum() / count
     return total

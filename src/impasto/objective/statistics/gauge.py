@@ -41,7 +41,14 @@ Statistics = list[Statistic | None]
 
 
 class Gauge(Protocol):
-    """Measures one kind of statistics, of pictures of one size."""
+    """Measures one kind of statistics, of pictures of one size.
+
+    Attributes:
+        joins_views: whether the statistics of a canvas's views can be merged too, so that there is
+            one loss for all views, and not one each.
+    """
+
+    joins_views: bool
 
     def measure(self, features: Features, tile: Tile | None = None) -> Statistics:
         """Measure features; differentiable, in float32 (float64 stays float64).
@@ -92,6 +99,10 @@ class Slope:
         return part.weight / self.weight * torch.stack(linear).sum()
 
 
+Slopes = Sequence[Sequence[Slope | None]]
+"""By gauge, in the gauge's own order. None: there was nothing to measure."""
+
+
 def require_gradients(statistics: Sequence[Statistics]) -> list[Tensor]:
     """Make the tensors of statistics leaves that a loss has gradients in, and return them."""
     return [
@@ -127,9 +138,7 @@ def compute_slopes(
     ]
 
 
-def project_on_slopes(
-    slopes: Sequence[Sequence[Slope | None]], parts: Sequence[Statistics]
-) -> list[Tensor]:
+def project_on_slopes(slopes: Slopes, parts: Sequence[Statistics]) -> list[Tensor]:
     """Return what a part of the picture contributes along each slope; see :meth:`Slope.project`."""
     return [
         slope.project(part)

@@ -55,6 +55,8 @@ class RegionMasks:
 class MomentGauge:
     """Measures moments, by layer and region."""
 
+    joins_views = True
+
     def __init__(self, layers: Sequence[str], regions: RegionMasks) -> None:
         """Prepare to measure some layers in some regions."""
         self._masks = [(layer, regions.get_layer_masks(layer)) for layer in layers]

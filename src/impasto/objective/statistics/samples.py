@@ -66,6 +66,8 @@ def mix(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
 class PointGauge:
     """Samples features at the points of a grid, or in a region at points of a finer grid."""
 
+    joins_views = False
+
     def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
         """Choose the points.
 
@@ -94,6 +96,8 @@ class AverageGauge:
     """Averages features over the boxes of a grid. In a region, the boxes that count are those it
     fills at least half as much as the box that it fills most.
     """
+
+    joins_views = False
 
     def __init__(self, layers: Sequence[str], size: tuple[int, int], regions: RegionMasks) -> None:
         """Cut the picture into boxes; arguments as for :class:`PointGauge`."""

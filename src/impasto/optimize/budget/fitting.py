@@ -17,13 +17,13 @@ from impasto.engine.regions import Regions
 from impasto.engine.sizes import fit_painting
 from impasto.errors import InputError
 from impasto.image.picture import Picture, fit_within
+from impasto.objective.specs import choose_objective
 from impasto.optimize.budget.memory import (
     Demand,
     Layout,
     Needs,
     Room,
     choose_layout,
-    count_columns,
     count_features,
     count_images,
     list_layouts,
@@ -60,6 +60,7 @@ class Fitting:
         self.scratch = hardware.choose_scratch()
         self._used_at_first = measure_taken_memory(hardware.device)
         self._recipe = recipe
+        self._objective = choose_objective(recipe)
         self._device = hardware.device
         self._precision = precision
         self._halo = halo
@@ -109,9 +110,8 @@ class Fitting:
             ResourceError: nothing fits.
         """
         demand = self._make_demand(size, paintings, regions)
-        if self._recipe.style.distance == "neighbors":
-            candidates = [Layout(0)]
-        else:
+        candidates = [Layout(0)]
+        if self._objective.can_split:
             if tile is None:
                 tile = 0 if self._recipe.tile == "auto" else self._recipe.tile
             solver, canvas = self._recipe.solver, self._recipe.canvas
@@ -151,7 +151,8 @@ class Fitting:
             + (self._recipe.photorealism.weight > 0)
             + 2 * (self._recipe.temporal.weight > 0),
             features=count_features(self._recipe.content),
-            columns=count_columns(self._recipe.style) * (1 + self._recipe.is_reduced),
+            columns=self._objective.count_columns(self._recipe.style)
+            * (1 + self._recipe.is_reduced),
             regions=regions.count,
             matting=self._recipe.photorealism.weight > 0,
             colors=self._recipe.colors,

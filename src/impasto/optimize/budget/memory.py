@@ -10,14 +10,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from impasto.canvas.canvases import CANVASES
 from impasto.encoders.layers import get_cell_size, list_convolutions
 from impasto.engine.pixels.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
 from impasto.image.rows import PIXELS_PER_BAND
-from impasto.objective.losses.neighbor_matching import CELL, CHUNK
-from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice, StyleChoice
+from impasto.objective.losses.neighbor_matching import CHUNK
+from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice
 
 ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
 """Activations kept for the gradient, per pixel, by precision.
@@ -114,7 +115,8 @@ class Demand:
         precision: precision of the convolutions, ``float32`` or ``bfloat16``.
         images: tensors of the result's size that the run keeps; see :func:`count_images`.
         features: numbers per pixel in the photo's features; see :func:`count_features`.
-        columns: numbers per pixel in its hypercolumns; see :func:`count_columns`.
+        columns: numbers per pixel in its hypercolumns; see
+            :meth:`impasto.objective.specs.ObjectiveSpec.count_columns`.
         regions: regions with statistics of their own. 0: no masks.
         matting: whether photorealism counts.
         colors: the recipe's; see :func:`impasto.engine.pixels.colors.count_copied_pixels`.
@@ -189,14 +191,6 @@ class Demand:
                 return Needs(max(at_work, finished + FIXED_BYTES) + bands, disk=kept)
 
 
-def count_columns(style: StyleChoice) -> float:
-    """Count the numbers per pixel in the hypercolumns. 0: the recipe has none."""
-    if style.distance != "neighbors":
-        return 0.0
-    channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
-    return sum(channels[layer] for layer in style.layers) / CELL**2
-
-
 def count_images(solver: SolverChoice, canvas: CanvasChoice) -> int:
     """Count the pictures of the result's size that a run keeps at its peak."""
     own = {
@@ -208,9 +202,7 @@ def count_images(solver: SolverChoice, canvas: CanvasChoice) -> int:
         # The gradients of a round are kept for a replay.
         "lbfgsb": 2 * (13 + 2 * solver.history) + solver.restart_every,
     }
-    if canvas.kind == "laplacian":  # a pyramid has a third more numbers than its picture
-        return own[solver.kind] + 4
-    return own[solver.kind]
+    return own[solver.kind] + CANVASES[canvas.kind].images
 
 
 def count_features(content: ContentChoice) -> float:
@@ -234,7 +226,7 @@ def list_layouts(
     """
     sides = [tile, *(side for side in TILES if side < (tile or longest))]
     places: list[State] = []
-    if solver.kind in ("adam", "bounded") and canvas.kind == "pixels":
+    if solver.kind in ("adam", "bounded") and CANVASES[canvas.kind].uses_storage:
         places = ["host", "disk"] if has_own_memory else ["disk"]
     # Small tiles cost more time than slow memory does; large tiles need much scarce memory.
     for choice in (

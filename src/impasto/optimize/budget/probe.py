@@ -12,7 +12,8 @@ from impasto.engine.inputs import Inputs
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.sizes import SHORTEST, Scale, fit_painting
-from impasto.optimize.objective_choice import Situation, make_objective
+from impasto.objective.specs import Ingredients, choose_objective
+from impasto.objective.terms import Inventory
 from impasto.optimize.tools import Tools
 
 PROBE_SIDES = {"cpu": 192}
@@ -62,6 +63,8 @@ def probe_pace(tools: Tools, inputs: Inputs, scale: Scale) -> float:
         picture_to_tensor(each, *fit_painting((each.width, each.height), size, ratio), memory)
         for each in inputs.paintings
     ]
-    situation = Situation(scale, memory)
-    objective = make_objective(tools, image, styles, inputs.regions, situation)
+    pictures = Inventory.gather(image, styles, inputs.regions, memory)
+    objective = choose_objective(extractor.recipe).build(
+        Ingredients(extractor, pictures, memory, tools.cache)
+    )
     return time_evaluation(objective.evaluate, image)

@@ -16,7 +16,8 @@ from impasto.engine.step import Step
 from impasto.image.masks import Mask
 from impasto.image.picture import Floats, Picture
 from impasto.network.network_draft import make_optimizer_engine
-from impasto.optimize.focus import Focus, find_focus
+from impasto.objective.focused import Focus
+from impasto.optimize.focus import find_focus
 from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import Recipe
 from impasto.video.engines.frame_context import FrameContext
@@ -67,8 +68,7 @@ class OptimizerFrameEngine:
             }
         )
         self._later = make_optimizer_engine(later, context.hardware, context.cache)
-        whole = later.style.distance == "neighbors"  # neighbors are matched with the whole frame
-        self._cell = None if whole else self._later.cell
+        self._cell = self._later.focus_cell
 
     def begin_shot(self, frame: Floats) -> None:
         """Prepare the paintings for the colors of the shot's first frame."""
