@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+import forks
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
@@ -67,6 +70,32 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("bad input was found too late")
 
     monkeypatch.setattr(OptimizerEngine, "__init__", never)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fast_processes() -> None:
+    """What tests spawn by :mod:`multiprocessing` has imported PyTorch already."""
+    forks.fork_spawned_processes(forks.SERVER)
+
+
+@pytest.fixture(scope="module")
+def narrow_encoder() -> Iterator[None]:
+    """A module's optimizers look through :mod:`narrow`, in this process and in others."""
+    import narrow
+
+    narrow.install()
+    yield
+    narrow.uninstall()
+
+
+@pytest.fixture
+def real_encoder(narrow_encoder: None) -> Iterator[None]:
+    """Of a module with a narrow one, this test has the real one."""
+    import narrow
+
+    narrow.uninstall()
+    yield
+    narrow.install()
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
+import forks
 from impasto.cli import main
 
 ITERATIONS = 9
@@ -34,7 +34,7 @@ def killed_at(step: int, arguments: list[str]) -> None:
         "from impasto.cli import main; sys.exit(main(sys.argv[2:]))"
     )
     command = [sys.executable, "-c", script, str(step), *arguments]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = forks.run(command, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
@@ -21,7 +22,9 @@ import numpy as np
 from fastapi.testclient import TestClient
 from PIL import Image
 
+import forks
 from conftest import synthetic_painting, synthetic_photo
+from impasto.studio.decoding.conversation import ForkLauncher
 from impasto.studio.http.app import create_app
 from impasto.studio.problems import CODES
 from impasto.studio.queue.job_rows import ENDED
@@ -29,6 +32,7 @@ from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio
 from impasto.studio.workers.job_context import EngineShelf
 from impasto.studio.workers.studio_worker import StudioWorker
+from processes import is_spawned
 
 SMALL = {"size": 32, "schedule.total": 5}
 
@@ -56,9 +60,25 @@ HOST = "http://localhost"
 LIMITS = {"workers": 0, "max_upload": 300_000, "max_pixels": 300_000, "max_result": 100_000}
 
 
+class SharedLauncher(ForkLauncher):
+    """Starts the decoders of all studios inside tests, and ends with the tests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        atexit.register(super().close)
+
+    def close(self) -> None:
+        """Leave it to the next studio."""
+
+
+LAUNCHER = SharedLauncher() if forks.POSSIBLE else None
+
+
 def inside(folder: Path, **settings: Any) -> TestClient:
     """A studio inside the test; nobody works on its jobs but :func:`work`."""
     studio = Studio(StudioSettings(data=folder, **{**LIMITS, **settings}))
+    if LAUNCHER is not None:
+        studio.decoder._launcher = LAUNCHER
     return TestClient(create_app(studio), base_url=HOST, raise_server_exceptions=False)
 
 
@@ -99,7 +119,7 @@ class Server:
         self.reader: threading.Thread
 
     def start(self) -> Server:
-        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        self.process = forks.Popen(self.command, stderr=subprocess.PIPE, text=True)
         found = None
         for line in self.process.stderr or ():
             self.lines.append(line)
@@ -148,8 +168,8 @@ class Server:
         return answer.content
 
     def workers(self) -> list[int]:
-        """Processes that make pictures: children that have PyTorch loaded."""
-        return [child for child in children(self.process.pid) if holds_torch(child)]
+        """Processes that make pictures."""
+        return [child for child in children(self.process.pid) if is_spawned(child)]
 
     def kill(self) -> None:
         self.process.kill()
@@ -177,13 +197,6 @@ def children(process: int) -> list[int]:
     return found
 
 
-def holds_torch(process: int) -> bool:
-    try:
-        return "libtorch" in Path(f"/proc/{process}/maps").read_text()
-    except OSError:
-        return False
-
-
 def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
@@ -209,8 +222,8 @@ def serving(data: Path, *flags: str, of: type[S] = Server) -> Iterator[S]:
             server.end()
 
 
-SHELF: dict[str, EngineShelf] = {}
-"""Of all tests, for loading the network takes longer than most of their jobs."""
+SHELVES: dict[str, EngineShelf] = {}
+"""Of all tests with an encoder, for loading one takes longer than most of their jobs."""
 
 
 @contextlib.contextmanager
@@ -222,7 +235,7 @@ def worker_of(
     services = worker.services
     own, services.decoder = services.decoder, studio_of(client).decoder
     if not cold:
-        services.engines = SHELF.setdefault("engines", services.engines)
+        services.engines = SHELVES.setdefault(forks.encoder, services.engines)
     try:
         yield worker
     finally:

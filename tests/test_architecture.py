@@ -6,14 +6,14 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import impasto
+from sources import MODULES, list_nodes, name_module, name_place, walk_modules
 
-SOURCE = Path(impasto.__file__).parent
-MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     ("errors", "_version"),
     ("image",),
@@ -45,14 +45,9 @@ def place(module: str) -> tuple[int, str]:
     raise AssertionError(f"{module} has no place in the layers")
 
 
-def dotted(path: Path) -> str:
-    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def imports_of(path: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in list_nodes(path):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -61,41 +56,63 @@ def imports_of(path: Path) -> list[str]:
     return [name for name in found if name == "impasto" or name.startswith("impasto.")]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_imports_point_down(path):
-    height, package = place(dotted(path))
-    for name in imports_of(path):
-        other_height, other = place(name)
-        assert other_height < height or (other_height == height and other == package), name
+def test_imports_point_down():
+    wrong = []
+    for path in MODULES:
+        height, package = place(name_module(path))
+        for name in imports_of(path):
+            other_height, other = place(name)
+            if not (other_height < height or (other_height == height and other == package)):
+                wrong.append(f"{name_module(path)} imports {name}")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=dotted)
-def test_no_prints_outside_the_command_line_and_no_unsafe_loads(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func)
-        assert called != "print" or place(dotted(path))[1] == "cli"
-        if called == "torch.load":
-            assert any(
-                k.arg == "weights_only" and getattr(k.value, "value", None) is True
-                for k in node.keywords
-            )
+def list_calls() -> Iterator[tuple[Path, ast.Call, str]]:
+    """Give every call in impasto, and the name that is called."""
+    for path, nodes in walk_modules():
+        for node in nodes:
+            if isinstance(node, ast.Call):
+                yield path, node, ast.unparse(node.func)
+
+
+def test_nothing_prints_outside_the_command_line():
+    assert [
+        name_place(path, node.lineno)
+        for path, node, called in list_calls()
+        if called == "print" and place(name_module(path))[1] != "cli"
+    ] == []
+
+
+def test_torch_loads_weights_only():
+    unsafe = []
+    for path, node, called in list_calls():
+        safe = any(
+            k.arg == "weights_only" and getattr(k.value, "value", None) is True
+            for k in node.keywords
+        )
+        if called == "torch.load" and not safe:
+            unsafe.append(name_place(path, node.lineno))
+    assert unsafe == []
 
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 FLAGS_OF_PIP = {"--no-deps", "--only-binary", "--platform", "--python-version"}
 """In the commands that messages tell a user to run."""
-BELOW_THE_COMMAND_LINE = [path for path in MODULES if place(dotted(path))[1] != "cli"]
 
 
-@pytest.mark.parametrize("path", BELOW_THE_COMMAND_LINE, ids=dotted)
-def test_flags_are_named_only_by_the_command_line(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            assert set(FLAG.findall(node.value)) <= FLAGS_OF_PIP, node.lineno
-        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None)):
-            assert annotation is None or "Namespace" not in ast.unparse(annotation), node.lineno
+def test_flags_are_named_only_by_the_command_line():
+    wrong = []
+    for path, nodes in walk_modules():
+        if place(name_module(path))[1] == "cli":
+            continue
+        for node in nodes:
+            named: set[str] = set()
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                named = set(FLAG.findall(node.value)) - FLAGS_OF_PIP
+            notes = (getattr(node, "annotation", None), getattr(node, "returns", None))
+            named |= {"Namespace" for note in notes if note and "Namespace" in ast.unparse(note)}
+            wrong += [f"{name_place(path, node.lineno)} {each}" for each in sorted(named)]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

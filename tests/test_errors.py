@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import impasto
 from impasto.cli.reports.error_text import describe_error, name_flag
 from impasto.errors import ImageError, InputError, LimitError, RecipeError, ResourceError
 from impasto.recipe.fields import list_keys
 from impasto.recipe.recipe import Recipe
 from impasto.studio.problems import make_problem
+from sources import SOURCE, name_place, walk_modules
 
-SOURCE = Path(impasto.__file__).parent
-TREES = {path: ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
 PYTHON_ONLY = {"codes", "grain", "like", "scale"}
 """Options that errors name and that only :class:`impasto.Atelier` has."""
 
@@ -98,17 +96,17 @@ def test_an_error_keeps_its_type_and_fields_with_a_place_and_between_processes()
 def list_error_classes() -> frozenset[str]:
     """Names of ImpastoError and of every class below it in the source."""
     names = {"ImpastoError"}
-    classes = [n for tree in TREES.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    classes = [n for _, nodes in walk_modules() for n in nodes if isinstance(n, ast.ClassDef)]
     for _ in range(4):  # generations
         names |= {n.name for n in classes if names & {ast.unparse(base) for base in n.bases}}
     return frozenset(names)
 
 
 def list_calls(names: frozenset[str]) -> Iterator[tuple[str, ast.Call]]:
-    for path, tree in TREES.items():
-        for node in ast.walk(tree):
+    for path, nodes in walk_modules():
+        for node in nodes:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in names:
-                yield f"{path.relative_to(SOURCE)}:{node.lineno}", node
+                yield name_place(path, node.lineno), node
 
 
 def read_texts(node: ast.expr) -> str:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from pathlib import Path
 
-import pytest
+from conftest import TESTS
+from sources import MODULES, SOURCE, list_nodes, name_module, name_place, walk_modules
 
-import impasto
-
-SOURCE = Path(impasto.__file__).parent
-MODULES = sorted(SOURCE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text()) for path in MODULES}
-TESTS = Path(__file__).parent
 FORBIDDEN = frozenset(
     [
         "told",
@@ -50,12 +44,7 @@ OUTSIDE_THE_SOURCE = frozenset({"golden", "fuzz"})
 """Folders of tests that no folder of the source corresponds to."""
 
 
-def name_place(path: Path, line: int) -> str:
-    return f"{path.relative_to(SOURCE)}:{line}"
-
-
-def list_functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    nodes = ast.walk(tree)
+def list_functions(nodes: list[ast.AST]) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
@@ -66,8 +55,8 @@ def is_property(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 
 def test_every_class_has_a_name_of_its_own():
     places = defaultdict(list)
-    for path, tree in TREES.items():
-        for node in ast.walk(tree):
+    for path, nodes in walk_modules():
+        for node in nodes:
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(name_place(path, node.lineno))
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
@@ -84,8 +73,8 @@ def test_every_module_has_a_name_of_its_own():
 def test_functions_and_methods_are_not_named_by_participles():
     bad = [
         f"{name_place(path, function.lineno)} {function.name}"
-        for path, tree in TREES.items()
-        for function in list_functions(tree)
+        for path, nodes in walk_modules()
+        for function in list_functions(nodes)
         if not is_property(function)
         and function.name not in ALLOWED
         and function.name.strip("_").split("_")[0] in FORBIDDEN
@@ -96,8 +85,8 @@ def test_functions_and_methods_are_not_named_by_participles():
 def test_arguments_are_not_packed_into_starred_tuples():
     bad = [
         name_place(path, node.lineno)
-        for path, tree in TREES.items()
-        for node in ast.walk(tree)
+        for path, nodes in walk_modules()
+        for node in nodes
         if isinstance(node, ast.Call)
         for argument in node.args
         if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
@@ -108,8 +97,8 @@ def test_arguments_are_not_packed_into_starred_tuples():
 def test_functions_take_more_than_seven_parameters_only_for_a_reason():
     """The reason is a sentence of the docstring that names their number."""
     bad = []
-    for path, tree in TREES.items():
-        for function in list_functions(tree):
+    for path, nodes in walk_modules():
+        for function in list_functions(nodes):
             arguments = [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
             count = len([a for a in arguments if a not in ("self", "cls")])
             if count > 7 and "parameters" not in (ast.get_docstring(function) or ""):
@@ -124,19 +113,19 @@ PUBLIC_CALLS = {"stylize", "refine", "Stylizer"}
 
 def test_hardware_travels_as_one_object():
     bad = []
-    for path, tree in TREES.items():
+    for path, nodes in walk_modules():
         owners = {
             part: node.name
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.ClassDef)
             for part in node.body
         }
-        for function in list_functions(tree):
+        for function in list_functions(nodes):
             arguments = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
             name = owners.get(function, function.name)
             if len(arguments & HARDWARE) > 2 and name not in PUBLIC_CALLS:
                 bad.append(f"{name_place(path, function.lineno)} {name}")
-        for node in (each for each in ast.walk(tree) if isinstance(each, ast.ClassDef)):
+        for node in (each for each in nodes if isinstance(each, ast.ClassDef)):
             fields = {ast.unparse(n.target) for n in node.body if isinstance(n, ast.AnnAssign)}
             if len(fields & HARDWARE) > 2 and node.name not in ("Hardware", "HardwareChoice"):
                 bad.append(f"{name_place(path, node.lineno)} {node.name}")
@@ -146,12 +135,11 @@ def test_hardware_travels_as_one_object():
 def test_no_modules_import_each_other_in_a_circle():
     names = {}
     for path in MODULES:
-        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
-        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        names[name_module(path)] = path
     imports: dict[str, set[str]] = {}
     for name, path in names.items():
         imports[name] = set()
-        for node in ast.walk(TREES[path]):
+        for node in list_nodes(path):
             if isinstance(node, ast.ImportFrom) and node.module:
                 for alias in node.names:
                     full = f"{node.module}.{alias.name}"
@@ -172,15 +160,21 @@ def test_no_modules_import_each_other_in_a_circle():
         visit(name, ())
 
 
-@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: path.stem)
-def test_no_test_imports_another_test(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        modules = []
-        if isinstance(node, ast.ImportFrom):
-            modules = [node.module or ""]
-        elif isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        assert not [name for name in modules if name.split(".")[0].startswith("test_")]
+def test_no_test_imports_another_test():
+    wrong = []
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = []
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            wrong += [
+                f"{path.name} imports {name}"
+                for name in modules
+                if name.split(".")[0].startswith("test_")
+            ]
+    assert wrong == []
 
 
 def test_every_test_module_has_a_name_of_its_own_and_lies_in_a_folder_of_the_source():

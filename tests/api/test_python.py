@@ -27,6 +27,8 @@ from impasto.optimize.solvers.precondition import emphasize_coarse
 from impasto.recipe.recipe import list_recipes
 from impasto.recipe.tables import StartChoice
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 MEMORY = Storage(torch.device("cpu"))
 
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()

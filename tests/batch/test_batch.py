@@ -36,6 +36,8 @@ from impasto.image.files.decode import read_picture
 from impasto.optimize import optimizer_engine
 from impasto.record.provenance import read_provenance
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 SHALLOW = ["style.distance=gram", "style.layers={ relu2_1 = 1 }", "content.layers={ relu2_1 = 1 }"]
 QUICK = ["--style", "painting.png", "-o", "out", "--size", "32"]
 QUICK += [word for each in SHALLOW for word in ("--set", each)]

@@ -11,6 +11,8 @@ from impasto.batch.workers import job_painting
 from impasto.cli import main
 from impasto.optimize.checkpoint import Keeper
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 TOTAL = 12
 JOB = ["--style", "painting.png", "--size", "48", "--iterations", str(TOTAL)]
 JOB += ["--set", "style.distance=gram", "--set", "style.layers={ relu2_1 = 1 }"]

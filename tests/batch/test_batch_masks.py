@@ -15,6 +15,8 @@ from conftest import synthetic_photo
 from impasto.cli import main
 from impasto.record.provenance import read_provenance
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 SHALLOW = ["style.distance=gram", "style.layers={ relu2_1 = 1 }", "content.layers={ relu2_1 = 1 }"]
 QUICK = ["--size", "32", "--iterations", "2"]
 QUICK += [word for each in SHALLOW for word in ("--set", each)]

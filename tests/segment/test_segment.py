@@ -23,7 +23,7 @@ from impasto.segment.mask_words import expand_auto, find_masks
 from impasto.segment.soft_edges import soften_edges
 from runs import replayed
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
 JOB += ["--recipe", "sketch"]

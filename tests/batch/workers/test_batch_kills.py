@@ -29,7 +29,9 @@ from impasto.batch.workers.patience import NoWorkersError, Patience
 from impasto.cli import main
 from impasto.recipe.recipe import Recipe
 from impasto.record.provenance import read_provenance
-from processes import running
+from processes import is_spawned, running
+
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
 
 PHOTOS = 12
 RECORD = Path("out/impasto-batch.jsonl")
@@ -121,9 +123,7 @@ def test_kills_lose_only_the_jobs_that_were_running():
     with start("--workers", "2", "--json") as process:
         wait_for(lambda: len(read_events("begun")) > before + in_flight + 1, process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
-        victim = next(pid for pid, command in commands.items() if b"spawn_main" in command)
-        os.kill(int(victim), signal.SIGKILL)
+        os.kill(next(filter(is_spawned, map(int, children))), signal.SIGKILL)
         out, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
     report = json.loads(out.splitlines()[-1])
@@ -133,7 +133,6 @@ def test_kills_lose_only_the_jobs_that_were_running():
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-@pytest.mark.slow
 def test_a_killed_watch_loses_and_repeats_nothing():
     last = Path(f"photos/{PHOTOS - 1}.png").rename("late.png")
     with start("--watch", "--workers", "1") as process:

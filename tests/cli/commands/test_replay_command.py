@@ -15,7 +15,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.files.metadata import read_record
 from runs import replayed
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "2", "--size", "32", "--quiet"]
 

@@ -21,6 +21,8 @@ from impasto.optimize import optimizer_engine
 from impasto.recipe.recipe import list_recipes
 from impasto.record.contact_sheet import GAP, LABEL, ContactSheet
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 TINY = ["--size", "32", "--iterations", "2"]
 CELL = (32, 24)
 

@@ -17,12 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forks
 from clips import make_pan, write_clip, write_sound
 from impasto.cli import main
 from impasto.video.clip.reading import open_clip
 from impasto.video.film_metrics import SteadinessMeter
 from impasto.video.stabilize.flow import DisEstimator
 from processes import running
+
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
 
 QUICK = ["--style", "painting.png", "--recipe", "sketch", "--iterations", "4", "--later", "2"]
 QUICK += ["--quiet"]
@@ -99,7 +102,7 @@ def test_a_film_killed_twice_is_the_film_that_was_not():
     assert main([*arguments, "a/%d.png"]) == 0
     for writes in ("5", "4"):  # a frame is two files here: in the midst of one, and between two
         killed = [sys.executable, "-c", DYING, writes, *arguments, "b/%d.png"]
-        assert subprocess.run(killed, check=False).returncode == -signal.SIGKILL
+        assert forks.run(killed).returncode == -signal.SIGKILL
     assert len(list(Path("b/0.png.frames").glob("*[0-9].png"))) in (2, 3)
     assert main([*arguments, "b/%d.png"]) == 0
     for index in range(1, 7):
@@ -144,7 +147,7 @@ def killed_after(frames, arguments, **more):
     """Kill a job once so many frames are done."""
     writes = str(frames + 2)  # of the job itself, one of each frame; in the midst of the next
     code = [sys.executable, "-c", DYING, writes, "video", *arguments]
-    assert subprocess.run(code, check=False, **more).returncode == -signal.SIGKILL
+    assert forks.run(code, **more).returncode == -signal.SIGKILL
 
 
 def test_a_pipe_does_not_go_on_with_another_clip(monkeypatch, capsys):
@@ -257,7 +260,7 @@ def test_odd_sides_are_cut_and_told(capsys):
 def test_raw_frames_from_pipe_to_pipe():
     data = b"".join(frame.tobytes() for frame in FRAMES[:3])
     arguments = command("-", "--raw", "64x48@24", *QUICK, "-o", "-")
-    made = subprocess.run(arguments, input=data, capture_output=True, check=True)
+    made = forks.run(arguments, input=data, capture_output=True, check=True)
     assert len(made.stdout) == len(data)
     painted = np.frombuffer(made.stdout, np.uint8).reshape(3, 48, 64, 3)
     assert np.abs(painted[0].astype(int) - FRAMES[0]).mean() > 4
@@ -333,7 +336,7 @@ from impasto.cli import main
 main(sys.argv[1:])
 """
     code = [sys.executable, "-c", dying, "video", *arguments]
-    assert subprocess.run(code, check=False).returncode == -signal.SIGKILL
+    assert forks.run(code).returncode == -signal.SIGKILL
     assert [each.name for each in Path("out").glob("*.png")] == ["1.png"]
     assert main(["video", *arguments]) == 0
     assert len(list(Path("out").glob("*.png"))) == 3

@@ -22,7 +22,7 @@ from impasto.image.files.metadata import read_record
 from impasto.optimize import checkpoint
 from runs import ITERATIONS, SCALES, killed_at, three_scales
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 
 def job(*options: str) -> list[str]:

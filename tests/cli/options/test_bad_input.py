@@ -18,7 +18,7 @@ from PIL import ExifTags, Image
 from hostile import ADAPTED, QUICK, REFUSED, data_of, holding, saved
 from impasto.cli import main
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.recipe.recipe import load_recipe
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
+
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 LAYERS = {"relu1_1": 0.5, "relu2_1": 0.5}
 QUICK = load_recipe("sketch").with_changes(
@@ -78,7 +81,7 @@ def test_two_together_are_neither_alone_and_in_tiles_the_same(pair):
     for one in pair:
         assert np.abs(both - painted(one)).mean() > 0.1, f"{pair} is {one} alone"
     # Adam moves a coefficient whose gradient is nearly 0 by its sign, so that rounding shows.
-    limit = 4 if "Laplacian canvas" in pair else 1
+    most, average = (8, 0.2) if "Laplacian canvas" in pair else (1, 0.1)
     difference = np.abs(both - painted(*pair, tile=32))
-    assert difference.max() < limit
-    assert difference.mean() < 0.1
+    assert difference.max() < most
+    assert difference.mean() < average

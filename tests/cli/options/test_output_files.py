@@ -14,7 +14,7 @@ from impasto.cli import main
 from impasto.errors import ImpastoError, InputError
 from impasto.image.files.decode import read_picture
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 JOB = ["photo.png", "--style", "painting.png"]
 QUICK = ["--recipe", "sketch", "--iterations", "2", "--size", "32", "--quiet"]

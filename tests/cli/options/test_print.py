@@ -19,7 +19,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.picture import Metadata, Picture
 from impasto.image.print_size import PrintSize
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "1"]
 

@@ -18,7 +18,7 @@ from impasto.optimize.budget import fitting
 from impasto.optimize.budget.memory import MATTING_BYTES, Demand, Layout
 from runs import killed_at, replayed
 
-pytestmark = pytest.mark.usefixtures("in_work")
+pytestmark = pytest.mark.usefixtures("narrow_encoder", "in_work")
 
 JOB = ["photo.png", "--style", "painting.png", "--iterations", "3", "--size", "32", "--quiet"]
 JOB += ["--recipe", "sketch"]

@@ -14,6 +14,8 @@ from impasto.evaluate.compare import compare
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 TERMS = {
     "wasserstein": '[style]\ndistance = "wasserstein"',
     "covariance": '[style]\ndistance = "covariance"',
@@ -45,6 +47,7 @@ def test_each_term_paints_another_picture(work, capsys):
             assert np.abs(one - other).mean() > 1e-4
 
 
+@pytest.mark.usefixtures("real_encoder")
 def test_a_palette_is_reported_and_brings_the_colors_nearer(work, capsys, monkeypatch):
     plain, _ = painted(work, "plain", capsys)
     assert set(plain["losses"]) == {"total", "content", "style", "smoothness"}

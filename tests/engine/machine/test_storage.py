@@ -33,6 +33,8 @@ from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs
 from impasto.recipe.tables import CanvasChoice, SolverChoice
 from solvers import make_picture_solver
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 CPU = torch.device("cpu")
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 SMALL = impasto.load_recipe("sketch").with_changes({"schedule.total": 4, "size": 96})

@@ -12,6 +12,8 @@ from impasto.cli import main
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.decode import read_picture
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "4"]
 
 

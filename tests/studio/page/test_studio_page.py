@@ -27,6 +27,8 @@ from playwright import sync_api as api
 from conftest import synthetic_painting, synthetic_photo
 from studios import Server, png, serving
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("no Chromium on this machine", allow_module_level=True)

@@ -22,6 +22,8 @@ from impasto.studio.workers import job_context, supervisor
 from impasto.studio.workers.supervisor import Supervisor
 from studios import accepted, inside, post, studio_of, work, worker_of
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 SECRET = "the-birthday-of-my-daughter"
 
 

@@ -23,6 +23,8 @@ from impasto.video.clip.reading import open_clip
 from impasto.video.engines.optimizer_frames import OptimizerFrameEngine
 from studios import PAINTING, PHOTO, accepted, inside, png, refused, studio_of, work, worker_of
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 QUICK = {"size": 48, "schedule.total": 3}
 FRAMES = make_pan(5)
 

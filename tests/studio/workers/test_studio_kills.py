@@ -19,7 +19,10 @@ from clips import make_pan, write_clip
 from conftest import REPOSITORY
 from studios import PAINTING, Server, accepted, children, inside, is_alive, post, serving, work
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+pytestmark = [
+    pytest.mark.usefixtures("narrow_encoder"),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
+]
 JOB = {"size": 48, "schedule.total": 36}
 
 

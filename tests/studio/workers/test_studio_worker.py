@@ -23,6 +23,8 @@ from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.workers import job_context
 from studios import SMALL, accepted, inside, png, post, refused, studio_of, work, worker_of
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
