@@ -192,7 +192,7 @@ def test_for_lightness_alone_a_network_sees_colors_all_the_same(monkeypatch):
         CodePainter, "paint", lambda *given: requests.extend(given[2]) or paint(*given)
     )
     luminance = made("--colors", "luminance")
-    (painting,) = requests[0].paintings
+    (painting,) = requests[0].inputs.paintings
     assert np.ptp(painting.pixels, axis=2).max() > 0.1
     assert apart(luminance, made("--colors", "match")) > 0.5
 

@@ -110,7 +110,8 @@ def refine(
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, of_paintings = expand_auto(masks, sources, style_masks)
     result, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
-    weights_map, box = _find_place(result, region, mask, content, styles)
+    pictures = Inputs(content, tuple(styles))
+    weights_map, box = _find_place(result, region, mask, pictures)
     drawn, parts = find_masks(content, styles, where, of_paintings)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     entire = choose_refining_recipe(chosen).with_changes(
@@ -166,8 +167,7 @@ def _find_place(
     result: Picture,
     region: tuple[int, int, int, int] | None,
     mask: Any,
-    photo: Picture,
-    paintings: Sequence[Picture],
+    pictures: Inputs,
 ) -> tuple[Floats, Box]:
     """Return where to paint: a mask [H, W] of the result's size, and the box around it."""
     if (region is None) == (mask is None):
@@ -187,7 +187,7 @@ def _find_place(
                 f"`region` {text} is not inside the result of {size} px", field="region"
             )
         return box.make_mask(result.width, result.height), box
-    (drawn,), _ = find_masks(photo, paintings, [mask], [])
+    (drawn,), _ = find_masks(pictures.photo, pictures.paintings, [mask], [])
     rows = drawn.resize_rows(result.width, result.height, slice(0, result.height))
     place = find_bounds(rows)
     if place is None:

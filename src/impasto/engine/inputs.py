@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,6 +77,20 @@ class Inputs:
                 f"this engine cannot blend {len(self.paintings)} paintings",
                 expected="one painting" + (", or one for each mask" if capabilities.masks else ""),
             )
+
+    def with_pictures(self, photo: Picture, paintings: Sequence[Picture]) -> Inputs:
+        """Return the inputs with other pictures in the same regions."""
+        return replace(self, photo=photo, paintings=tuple(paintings))
+
+    def with_recipe(self, recipe: Recipe) -> Inputs:
+        """Return the inputs with a recipe's strengths and weights.
+
+        Raises:
+            InputError: the recipe is for another number of paintings.
+        """
+        masks, style_masks = self.regions.masks, self.regions.style_masks
+        regions = Regions.combine(recipe, len(self.paintings), masks, style_masks)
+        return replace(self, regions=regions)
 
     def hide_transparent(self) -> Inputs:
         """Return the inputs with style masks that leave out what is transparent in a painting.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from impasto.engine.cache import EngineCache
+from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware
-from impasto.engine.regions import Regions
-from impasto.image.picture import Picture
 from impasto.network.painter.code_painter import CodePainter
 from impasto.network.painting_network import PaintingNetwork, PaintRequest
 from impasto.optimize.optimizer_engine import OptimizerEngine
@@ -29,11 +26,9 @@ class NetworkDraft:
         self._recipe = recipe
         self.network = network
 
-    def __call__(
-        self, image: Tensor, photo: Picture, paintings: Sequence[Picture], regions: Regions
-    ) -> Tensor:
+    def __call__(self, image: Tensor, inputs: Inputs) -> Tensor:
         """Repaint the photo; see :class:`impasto.optimize.draft.Draft`."""
-        request = PaintRequest(photo, paintings, regions, self._recipe)
+        request = PaintRequest(inputs, self._recipe)
         return self.network.paint(image.cpu(), [request]).to(image)
 
 

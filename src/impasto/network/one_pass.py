@@ -134,7 +134,7 @@ class OnePassEngine:
         inputs = self._check(inputs)
         if inputs.regions.changes_nothing:
             return lambda photo: photo
-        request = PaintRequest(inputs.photo, inputs.paintings, inputs.regions, self.recipe)
+        request = PaintRequest(inputs, self.recipe)
         return self.network.begin_shot(size, request, freeze_statistics=freeze_statistics)
 
     def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
@@ -174,18 +174,17 @@ class OnePassEngine:
         storage, recipe, regions = Storage(torch.device("cpu")), self.recipe, inputs[0].regions
         colors, scale = choose_network_colors(recipe), recipe.style.scale
         prepared = [
-            prepare_colors(colors, each.photo, each.paintings, size, scale) for each in inputs
+            each.with_pictures(*prepare_colors(colors, each.photo, each.paintings, size, scale))
+            for each in inputs
         ]
         images = torch.cat(
-            [tensors.picture_to_tensor(photo, *size, storage) for photo, _ in prepared]
+            [tensors.picture_to_tensor(each.photo, *size, storage) for each in prepared]
         )
         kept = regions.make_kept_mask(*size, storage)
         if regions.changes_nothing:
             painted = images
         else:
-            requests = [
-                PaintRequest(photo, paintings, regions, recipe) for photo, paintings in prepared
-            ]
+            requests = [PaintRequest(each, recipe) for each in prepared]
             painted = self.network.paint(images, requests)
             if kept is not None:
                 painted = blend_images(painted, images, kept, storage)

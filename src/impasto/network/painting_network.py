@@ -9,10 +9,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from impasto.engine.inputs import Inputs
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.colors import Colors
 from impasto.engine.regions import Regions
-from impasto.image.picture import Picture
 from impasto.recipe.recipe import Recipe
 
 TINY = 1e-6
@@ -23,15 +23,11 @@ class PaintRequest:
     """One picture to paint.
 
     Attributes:
-        photo: the photo at any size, in the colors that the network sees.
-        paintings: the paintings at any sizes, in the colors that the network sees.
-        regions: the regions of the photo.
+        inputs: the photo and the paintings at any sizes, in the colors that the network sees.
         recipe: the recipe of the run.
     """
 
-    photo: Picture
-    paintings: Sequence[Picture]
-    regions: Regions
+    inputs: Inputs
     recipe: Recipe
 
 

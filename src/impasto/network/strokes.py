@@ -35,10 +35,9 @@ from impasto.network.painter.model import (
     ReflectedConvolution,
     ResidualBlock,
     enlarge,
-    measure_regions,
     smooth,
-    standardize,
 )
+from impasto.network.painter.normalizer import LayerNormalizer, lay_out
 from impasto.network.painter.style_code import NUMBERS, CodeBook, PictureMoments
 
 HALF, QUARTER, EIGHTH, SIXTEENTH = 32, 64, 128, 192
@@ -110,7 +109,7 @@ class StrokeBlock(nn.Module):
         self.second = ReflectedConvolution(channels, channels)
         self.noise_gain = nn.Parameter(0.3 * torch.randn(channels))
 
-    def forward(self, x: Tensor, noise: Tensor | None, normalize: StrokeNormalizer) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor | None, normalize: LayerNormalizer) -> Tensor:
         inner = self.first(x)
         if noise is not None:
             inner = inner + (self.noise_gain[:, None, None] * noise).to(inner.dtype)
@@ -231,24 +230,28 @@ class StrokePainter(nn.Module):
         height, width = photo.shape[2:]
         if style.masks is not None:
             style = replace(style, masks=pad_to_two_cells(style.masks))
-        normalize = StrokeNormalizer(style, statistics)
+        normalize = _make_normalizer(style, statistics)
         noise = None if origins is None else StrokeNoise(origins, style, loudness)
-        painted, toned = self._paint(pad_to_two_cells(photo), normalize, noise)
+        painted, toned = self._paint(pad_to_two_cells(photo), style, normalize, noise)
         own = None if statistics is None else statistics[:, -COLOR_NUMBERS:]
         painted = apply_colors(painted, own, style)
         return painted[:, :, :height, :width], toned[:, :, :height, :width]
 
     def measure_statistics(self, photo: Tensor, style: StrokeStyle) -> Tensor:
         """Measure the statistics [N, STROKE_STATISTICS] that normalization uses, for one style."""
-        normalize = StrokeNormalizer(style, None)
-        painted, _ = self._paint(pad_to_two_cells(photo), normalize, None)
+        normalize = _make_normalizer(style, None)
+        painted, _ = self._paint(pad_to_two_cells(photo), style, normalize, None)
         colors = measure_color_moments(photo), measure_color_moments(painted)
         return torch.cat([colors[0], *normalize.statistics, colors[1]], 1)
 
     def _paint(
-        self, photo: Tensor, normalize: StrokeNormalizer, noise: StrokeNoise | None
+        self,
+        photo: Tensor,
+        style: StrokeStyle,
+        normalize: LayerNormalizer,
+        noise: StrokeNoise | None,
     ) -> tuple[Tensor, Tensor]:
-        style, given = normalize.style, normalize.given
+        given = normalize.given
         own = None if given is None else given[:, :COLOR_NUMBERS]
         toned = apply_colors(photo, own, style)
         amount = lay_out(style.amounts[..., None], style.masks)
@@ -260,7 +263,7 @@ class StrokePainter(nn.Module):
         return toned + amount * (strokes - cover * detail), toned
 
     def _draw_strokes(
-        self, pictures: Tensor, noise: StrokeNoise | None, normalize: StrokeNormalizer
+        self, pictures: Tensor, noise: StrokeNoise | None, normalize: LayerNormalizer
     ) -> Tensor:
         """Compute [N, 13, H / 2, W / 2]: RGB of 2 x 2 px, and how far they cover fine detail."""
         x = F.pixel_unshuffle(pictures - 0.5, 2).contiguous(memory_format=torch.channels_last)
@@ -280,6 +283,10 @@ class StrokePainter(nn.Module):
         return self.to_pixels(x)  # type: ignore[no-any-return]
 
 
+def _make_normalizer(style: StrokeStyle, given: Tensor | None) -> LayerNormalizer:
+    return LayerNormalizer(style, given, COLOR_NUMBERS, keeps_type=True)
+
+
 def _stack_blocks(channels: int, number: int) -> nn.ModuleList:
     return nn.ModuleList(StrokeBlock(channels) for _ in range(number))
 
@@ -289,66 +296,12 @@ def _run_blocks(
     x: Tensor,
     noise: StrokeNoise | None,
     cell: int,
-    normalize: StrokeNormalizer,
+    normalize: LayerNormalizer,
 ) -> Tensor:
     size = x.shape[2], x.shape[3]
     for index, block in enumerate(blocks):
         x = block(x, None if noise is None else noise.cut(cell, index, size), normalize)
     return x
-
-
-class StrokeNormalizer:
-    """Normalizes and modulates the features of one layer after another, from the input on."""
-
-    def __init__(self, style: StrokeStyle, given: Tensor | None) -> None:
-        """Start at the first layer.
-
-        Args:
-            style: gains, offsets and regions.
-            given: [N, STROKE_STATISTICS] to normalize by. None: each layer's own statistics.
-        """
-        self.style, self.given = style, given
-        self.statistics: list[Tensor] = []
-        self._channel = 0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        begin, channels = self._channel, x.shape[1]
-        self._channel += channels
-        here = slice(begin, self._channel)
-        gains, offsets = self.style.gains[:, :, here], self.style.offsets[:, :, here]
-        masks, size = self.style.masks, (x.shape[2], x.shape[3])
-        if self.given is not None:
-            at = COLOR_NUMBERS + 2 * begin
-            mean, inverse = self.given[:, None, at : at + 2 * channels].chunk(2, 2)
-        elif masks is not None:
-            mean, inverse = measure_regions(
-                x.float(), F.adaptive_avg_pool2d(masks, size).flatten(2)
-            )
-        else:
-            x, statistics = standardize(x, gains[:, 0], offsets[:, 0])
-            self.statistics.append(statistics.float())
-            return x
-        gains = gains * inverse
-        offset = lay_out(offsets - gains * mean, masks, size)
-        return torch.addcmul(offset, lay_out(gains, masks, size), x.float()).to(x.dtype)
-
-
-def lay_out(values: Tensor, masks: Tensor | None, size: tuple[int, int] | None = None) -> Tensor:
-    """Lay out the values of styles in their regions.
-
-    Args:
-        values: [N, K, C].
-        masks: [N or 1, K, H, W] with sum 1. None: K is 1.
-        size: height and width of the result. None: those of the masks.
-
-    Returns:
-        [N, C, h, w]; [N, C, 1, 1] without masks.
-    """
-    if masks is None:
-        return values[:, 0, :, None, None]
-    regions = masks if size is None else F.adaptive_avg_pool2d(masks, size)
-    mixed = values.transpose(1, 2) @ regions.flatten(2)
-    return mixed.view(*mixed.shape[:2], *regions.shape[2:])
 
 
 def apply_colors(image: Tensor, own: Tensor | None, style: StrokeStyle) -> Tensor:

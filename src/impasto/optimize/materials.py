@@ -80,7 +80,7 @@ class Materials:
         first = self.inputs.paintings[:1] if recipe.start.base == "style" else ()
         base = photo
         if self.tools.draft is not None:
-            base = self.tools.draft(photo, self.inputs.photo, self.inputs.paintings, regions)
+            base = self.tools.draft(photo, self.inputs)
         paintings = self.tools.make_paintings(first, scale, storage)
         start = make_start(recipe.start, base, paintings, recipe.seed, storage)
         if start is photo:

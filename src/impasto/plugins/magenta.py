@@ -87,15 +87,15 @@ class MagentaNetwork:
         from impasto.image.picture import Picture
         from impasto.network.painting_network import make_style_shares
 
-        height, width = image.shape[2:]
+        inputs, (height, width) = request.inputs, image.shape[2:]
         photo = Picture(image[0].permute(1, 2, 0).numpy()).to_pil()
         results = [
             self._stylize(photo, painting.to_pil(), strength)
-            for painting, strength in zip(request.paintings, request.regions.strengths, strict=True)
+            for painting, strength in zip(inputs.paintings, inputs.regions.strengths, strict=True)
         ]
-        if not request.regions.masks:
+        if not inputs.regions.masks:
             return results[0]
-        shares = make_style_shares(request.regions, (width, height))
+        shares = make_style_shares(inputs.regions, (width, height))
         parts = [share * result[0] for share, result in zip(shares, results, strict=True)]
         return torch.stack(parts).sum(0)[None]
 

@@ -7,9 +7,8 @@ from dataclasses import asdict
 
 from impasto.cli.commands.stylize_command import build_parser
 from impasto.cli.options.arguments import choose_hardware
-from impasto.cli.options.input_files import expand_styles, read_inputs
-from impasto.cli.options.recipe_options import apply_print_size, build_recipe
-from impasto.cli.options.region_options import read_masks
+from impasto.cli.options.input_files import expand_styles, read_job_inputs
+from impasto.cli.options.recipe_options import build_recipe
 from impasto.cli.reports.plan_text import describe_plan
 
 
@@ -24,13 +23,9 @@ def run(argv: list[str]) -> int:
     )
     options = expand_styles(parser.parse_args(argv))
     recipe = build_recipe(options)
-    photo, paintings = read_inputs(options, recipe)
-    recipe = apply_print_size(recipe, options, photo)
-    masks = read_masks(options, photo, paintings)
+    recipe, inputs = read_job_inputs(options, recipe)
     from impasto.engine.factory import make_engine
-    from impasto.engine.inputs import Inputs
 
-    hardware = choose_hardware(options).resolve()
-    plan = make_engine(recipe, hardware).plan(Inputs.read(recipe, photo, paintings, *masks))
+    plan = make_engine(recipe, choose_hardware(options).resolve()).plan(inputs)
     print(json.dumps(asdict(plan)) if options.json else describe_plan(plan))
     return 0

@@ -54,6 +54,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.jobs.input_search import InputSearch
     from impasto.cli.jobs.paint import PaintJob, paint
     from impasto.cli.options.output_files import check_targets
+    from impasto.engine.inputs import Inputs
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format
     from impasto.record.provenance import FileHash, read_provenance
@@ -69,7 +70,7 @@ def run(argv: list[str]) -> int:
     search = InputSearch(path, provenance, accept_changed=options.accept_changed)
     photo, *paintings = search.find_inputs(options.photo, options.style)
     sources: list[str | None] = [str(each) for each in search.files]
-    masks, style_masks = search.find_masks((photo, paintings), options.mask, options.style_mask)
+    masks = search.find_masks((photo, paintings), options.mask, options.style_mask)
     recipe = provenance.recipe
     # The recipe decides what is needed, because entries of the record may be missing.
     if recipe.start.image is not None:
@@ -84,10 +85,7 @@ def run(argv: list[str]) -> int:
     is_same = not search.has_changes and device.split(":")[0] == provenance.device
     job = PaintJob(
         recipe=recipe,
-        photo=photo,
-        paintings=paintings,
-        masks=masks,
-        style_masks=style_masks,
+        inputs=Inputs.read(recipe, photo, paintings, *masks),
         sources=sources,
         output=output,
         hardware=replace(choose_hardware(options), device=device),

@@ -23,8 +23,8 @@ from impasto.cli.options.region_options import add_region_flags, list_mask_files
 if TYPE_CHECKING:
     from impasto.cli.jobs.sheet_axes import SheetChoice
     from impasto.engine.cache import EngineCache
+    from impasto.engine.inputs import Inputs
     from impasto.engine.protocol import PictureEngine
-    from impasto.image.masks import Mask
     from impasto.image.picture import Picture
     from impasto.recipe.recipe import Recipe
     from impasto.record.contact_sheet import ContactSheet
@@ -109,9 +109,9 @@ def run(argv: list[str]) -> int:
     recipes = [_build_cell_recipe(options, choice) for choice in axes.choices]
     output = _choose_output(options)
     choose_format(output)
-    inputs = [Path(each) for each in (options.photo, *options.style) if each != "-"]
-    inputs += map(Path, list_mask_files(options))
-    check_targets([output], inputs, overwrite=options.force)
+    files = [Path(each) for each in (options.photo, *options.style) if each != "-"]
+    files += map(Path, list_mask_files(options))
+    check_targets([output], files, overwrite=options.force)
     photo, paintings = read_inputs(options, recipes[0])
     references = [("photo", photo.to_pil())]
     # A painting of several regions appears once.
@@ -119,26 +119,22 @@ def run(argv: list[str]) -> int:
     references += [(label, painting.to_pil()) for label, painting in labels.items()]
     box = _fit_cell(photo, recipes)
     sheet = ContactSheet(box, axes.columns, len(recipes), references)
-    masks = read_masks(options, photo, paintings)
-    return SheetPainter(options, photo, paintings, masks, sheet, output).fill(axes.choices, recipes)
+    masks, style_masks = read_masks(options, photo, paintings)
+    from impasto.engine.inputs import Inputs
+    from impasto.engine.regions import Regions
+
+    inputs = Inputs(photo, tuple(paintings), Regions(tuple(masks), tuple(style_masks)))
+    return SheetPainter(options, inputs, sheet, output).fill(axes.choices, recipes)
 
 
 class SheetPainter:
     """Paints the cells of one sheet."""
 
     def __init__(
-        self,
-        options: argparse.Namespace,
-        photo: Picture,
-        paintings: Sequence[Picture],
-        masks: tuple[list[Mask], list[Mask | None]],
-        sheet: ContactSheet,
-        output: Path,
+        self, options: argparse.Namespace, inputs: Inputs, sheet: ContactSheet, output: Path
     ) -> None:
         self._options = options
-        self._photo = photo
-        self._paintings = list(paintings)
-        self._masks = masks
+        self._inputs = inputs
         self._sheet = sheet
         self._output = output
         self._engine: PictureEngine | None = None
@@ -185,21 +181,23 @@ class SheetPainter:
         from impasto.api.stylize import finish_picture
         from impasto.engine.cache import EngineCache
         from impasto.engine.factory import make_engine
-        from impasto.engine.inputs import Inputs
 
         key = (recipe.model_dump_json(), choice.painting)
         if key not in self._made:
-            paintings = self._paintings
+            inputs = self._inputs
             hardware = choose_hardware(self._options).resolve()
             self._cache = self._cache or EngineCache()
             # The last engine is kept until the next is made, which may share its networks.
             self._engine = make_engine(recipe, hardware, self._cache)
-            chosen = paintings if choice.painting is None else [paintings[choice.painting]]
-            for step in self._engine.run(Inputs.read(recipe, self._photo, chosen, *self._masks)):
+            chosen = inputs.paintings
+            if choice.painting is not None:
+                chosen = (chosen[choice.painting],)
+            inputs = inputs.with_pictures(inputs.photo, chosen).with_recipe(recipe)
+            for step in self._engine.run(inputs):
                 if stop:
                     return None
                 last = step
-            self._made[key] = finish_picture(last, self._photo, recipe)
+            self._made[key] = finish_picture(last, inputs.photo, recipe)
         return self._made[key]
 
     def _write(self) -> None:

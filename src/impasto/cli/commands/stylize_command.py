@@ -16,14 +16,13 @@ from impasto.cli.options.arguments import (
     add_hardware_flags,
     choose_hardware,
 )
-from impasto.cli.options.input_files import expand_styles, read_inputs
+from impasto.cli.options.input_files import expand_styles, read_job_inputs
 from impasto.cli.options.recipe_options import (
     add_recipe_flags,
-    apply_print_size,
     build_recipe,
     check_step_flags,
 )
-from impasto.cli.options.region_options import add_region_flags, list_mask_files, read_masks
+from impasto.cli.options.region_options import add_region_flags, list_mask_files
 
 if TYPE_CHECKING:
     from impasto.recipe.recipe import Recipe
@@ -103,18 +102,13 @@ def run(argv: list[str]) -> int:
     check_step_flags(recipe, options)
     output = choose_output(options)
     _check_files(options, recipe, output)
-    photo, paintings = read_inputs(options, recipe)
-    recipe = apply_print_size(recipe, options, photo)
-    masks, style_masks = read_masks(options, photo, paintings)
+    recipe, inputs = read_job_inputs(options, recipe)
     recorders, films = _make_recorders(options, recipe)
     from impasto.cli.jobs.paint import PaintJob, paint
 
     job = PaintJob(
         recipe=recipe,
-        photo=photo,
-        paintings=paintings,
-        masks=masks,
-        style_masks=style_masks,
+        inputs=inputs,
         sources=[None if each == "-" else each for each in (options.photo, *options.style)],
         output=output,
         hardware=choose_hardware(options),

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from impasto.engine.plan import Plan
     from impasto.engine.protocol import PictureEngine
     from impasto.engine.step import Step
-    from impasto.image.masks import Mask
-    from impasto.image.picture import Picture
     from impasto.recipe.recipe import Recipe
     from impasto.record.provenance import Provenance
 
@@ -36,8 +34,7 @@ class PaintJob:
 
     Attributes:
         recipe: the recipe, with a size if one was given.
-        photo, paintings: the pictures.
-        masks, style_masks: masks of the photo and of the paintings.
+        inputs: the pictures and their regions.
         sources: the files of the photo and the paintings. None: standard input.
         output: the file of the result. None: standard output.
         hardware: the hardware to use.
@@ -52,8 +49,7 @@ class PaintJob:
     """
 
     recipe: Recipe
-    photo: Picture
-    paintings: list[Picture]
+    inputs: Inputs
     sources: list[str | None]
     output: Path | None
     hardware: HardwareChoice
@@ -63,8 +59,6 @@ class PaintJob:
     json: bool
     embed: bool = True
     keep_metadata: bool = True
-    masks: Sequence[Mask] = ()
-    style_masks: Sequence[Mask | None] = ()
     record: Provenance | None = None
     checkpoint: str | None = None
     resume: str | None = None
@@ -83,21 +77,19 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
     """
     from impasto.api.stylize import make_result
     from impasto.engine.factory import make_engine
-    from impasto.engine.inputs import Inputs
     from impasto.image.files.encode import write_picture
 
     engine = make_engine(job.recipe, job.hardware.resolve())
-    _report_reduction(job, engine.size_for(job.photo))
-    inputs = Inputs.read(job.recipe, job.photo, job.paintings, job.masks, job.style_masks)
-    plan = engine.plan(inputs)
+    _report_reduction(job, engine.size_for(job.inputs.photo))
+    plan = engine.plan(job.inputs)
     if not job.quiet:
         say(summarize_plan(plan))
     began = time.monotonic()
     # A first signal ends the steps, but never the writing of the result.
     with catch_stop_signals() as stop:
-        last, is_stopped = _run_steps(engine, job, inputs, recorders, plan, stop)
+        last, is_stopped = _run_steps(engine, job, recorders, plan, stop)
         seconds = time.monotonic() - began
-        result = make_result(engine, last, inputs, job.sources, seconds)
+        result = make_result(engine, last, job.inputs, job.sources, seconds)
         record = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
         write_picture(
             result.picture,
@@ -117,10 +109,11 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
 
 
 def _report_reduction(job: PaintJob, size: tuple[int, int]) -> None:
-    longer = max(job.photo.width, job.photo.height)
+    photo = job.inputs.photo
+    longer = max(photo.width, photo.height)
     if job.recipe.size is None and max(size) < longer and not job.quiet:
         say(
-            f"the photo is reduced from {job.photo.width}x{job.photo.height} to "
+            f"the photo is reduced from {photo.width}x{photo.height} to "
             f"{size[0]}x{size[1]} px; --size {longer} keeps its size"
         )
 
@@ -145,7 +138,6 @@ def _report_result(job: PaintJob, result: Result, last: Step, *, is_stopped: boo
 def _run_steps(
     engine: PictureEngine,
     job: PaintJob,
-    inputs: Inputs,
     recorders: Sequence[Any],
     plan: Plan,
     stop: list[int],
@@ -154,7 +146,7 @@ def _run_steps(
     from impasto.engine.machine.allocation import give_freed_memory_back, keep_freed_memory
 
     steps = engine.run(
-        inputs,
+        job.inputs,
         checkpoint=None if job.checkpoint is None else Path(job.checkpoint),
         resume=None if job.resume is None else Path(job.resume),
         plan=plan,

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.cli.options.arguments import choose_notice
+from impasto.cli.options.recipe_options import apply_print_size
+from impasto.cli.options.region_options import read_masks
 
 if TYPE_CHECKING:
+    from impasto.engine.inputs import Inputs
     from impasto.image.picture import Picture
     from impasto.recipe.recipe import Recipe
 
@@ -96,6 +99,20 @@ def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, l
     if recipe.start.image is not None:
         _read(recipe.start.image, options)
     return photo, paintings
+
+
+def read_job_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Recipe, Inputs]:
+    """Read the pictures and masks of the main command.
+
+    Returns:
+        The recipe, with the size that ``--print`` asks of this photo, and the inputs.
+    """
+    photo, paintings = read_inputs(options, recipe)
+    recipe = apply_print_size(recipe, options, photo)
+    masks = read_masks(options, photo, paintings)
+    from impasto.engine.inputs import Inputs
+
+    return recipe, Inputs.read(recipe, photo, paintings, *masks)
 
 
 def _read_photo(options: argparse.Namespace) -> Picture:

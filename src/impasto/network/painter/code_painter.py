@@ -77,8 +77,8 @@ class CodePainter:
         """Repaint photos of one size; see :class:`PaintingNetwork`."""
         size = images.shape[3], images.shape[2]
         codes = torch.stack([self._measure_codes(size, request) for request in requests])
-        grain = torch.stack([_list_strengths(request.regions) for request in requests])
-        regions = requests[0].regions
+        grain = torch.stack([_list_strengths(request.inputs.regions) for request in requests])
+        regions = requests[0].inputs.regions
         masks = make_style_shares(regions, size) if regions.masks else None
         return self._runtime.paint(images, codes, masks, grain=grain)
 
@@ -90,7 +90,7 @@ class CodePainter:
         Frames get no grain: it would stay where it is while they move.
         """
         codes = self._measure_codes(size, request)[None]
-        first = tensors.picture_to_tensor(request.photo, *size, Storage(torch.device("cpu")))
+        first = tensors.picture_to_tensor(request.inputs.photo, *size, Storage(torch.device("cpu")))
         like = first if freeze_statistics else None
         return lambda photo: self._runtime.paint(photo, codes, like=like)
 
@@ -112,17 +112,18 @@ class CodePainter:
 
     def _measure_codes(self, size: tuple[int, int], request: PaintRequest) -> Tensor:
         """Return the codes [K, NUMBERS] of the styles in their regions."""
-        regions, scale = request.regions, request.recipe.style.scale
-        parts = regions.style_masks or (None,) * len(request.paintings)
+        inputs, scale = request.inputs, request.recipe.style.scale
+        regions = inputs.regions
+        parts = regions.style_masks or (None,) * len(inputs.paintings)
         codes = torch.stack(
             [
                 measure_code(self._runtime, painting, size, scale, part, self._codes)
-                for painting, part in zip(request.paintings, parts, strict=True)
+                for painting, part in zip(inputs.paintings, parts, strict=True)
             ]
         )
         strengths = torch.tensor(regions.strengths)
         if bool((strengths < 1).any()):
-            own = measure_code(self._runtime, request.photo, size, cache=self._codes)
+            own = measure_code(self._runtime, inputs.photo, size, cache=self._codes)
             codes = torch.lerp(own, codes, strengths.to(codes)[:, None])
         if regions.masks:
             return codes

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from impasto.network.painter.grade import GRADE_NUMBERS, apply_grade, measure_grade, pad_to_cells
+from impasto.network.painter.normalizer import LayerNormalizer
 from impasto.network.painter.style_code import NUMBERS, CodeBook
 
 HALF, QUARTER, EIGHTH = 24, 48, 96
@@ -34,7 +35,6 @@ HIDDEN = 256
 """Units in the hidden layers of the reader."""
 SHAPIRO = tuple(weight / 64 for weight in (1, -6, 15, 44, 15, -6, 1))
 """Weights of the filter of :func:`smooth`."""
-EPSILON = 1e-5
 STATISTICS = 2 * (GRADE_NUMBERS + sum(NORMALIZED))
 """Length of a picture's statistics: the grade of the photo, the mean and inverse deviation of each
 normalized channel, and the grade of the painted picture before the style's grade is applied."""
@@ -164,11 +164,9 @@ class Painter(nn.Module):
 
     def measure_statistics(self, photo: Tensor, style: StyleModulation) -> Tensor:
         """Measure the statistics [N, STATISTICS] that normalization uses, for one style."""
-        normalizer = _Normalizer(style, None)
-        painted = self._paint(pad_to_cells(photo), normalizer)
-        return torch.cat(
-            [measure_grade(photo), *normalizer.measured_statistics, measure_grade(painted)], 1
-        )
+        normalize = LayerNormalizer(style, None, GRADE_NUMBERS)
+        painted = self._paint(pad_to_cells(photo), style, normalize)
+        return torch.cat([measure_grade(photo), *normalize.statistics, measure_grade(painted)], 1)
 
     def paint_ungraded(
         self, photo: Tensor, style: StyleModulation, statistics: Tensor | None = None
@@ -177,22 +175,19 @@ class Painter(nn.Module):
 
         The arguments are those of :meth:`forward`.
         """
-        return self._paint(pad_to_cells(photo), _Normalizer(_pad_masks(style), statistics))
+        padded = _pad_masks(style)
+        normalize = LayerNormalizer(padded, statistics, GRADE_NUMBERS)
+        return self._paint(pad_to_cells(photo), padded, normalize)
 
-    def _paint(self, photo: Tensor, normalize: _Normalizer) -> Tensor:
-        style = normalize.style
-        own = (
-            None
-            if normalize.fixed_statistics is None
-            else normalize.fixed_statistics[:, :GRADE_NUMBERS]
-        )
+    def _paint(self, photo: Tensor, style: StyleModulation, normalize: LayerNormalizer) -> Tensor:
+        own = None if normalize.given is None else normalize.given[:, :GRADE_NUMBERS]
         toned = apply_grade(photo, own, style.grades, style.masks)
         if self.autocast is None:
             return toned + self._draw_strokes(photo, toned, normalize)
         with torch.autocast(photo.device.type, self.autocast):
             return toned + self._draw_strokes(photo, toned, normalize).float()
 
-    def _draw_strokes(self, photo: Tensor, toned: Tensor, normalize: _Normalizer) -> Tensor:
+    def _draw_strokes(self, photo: Tensor, toned: Tensor, normalize: LayerNormalizer) -> Tensor:
         x = F.pixel_unshuffle(torch.cat([photo, toned], 1) - 0.5, 2)
         x = x.contiguous(memory_format=torch.channels_last)  # the fastest layout for convolutions
         half = F.relu(self.at_half(x))
@@ -207,90 +202,6 @@ class Painter(nn.Module):
         x = F.relu(normalize(self.to_half(enlarge(x))))
         x = x + self.gates[1] * normalize(half)
         return smooth(F.pixel_shuffle(self.to_pixels(x), 2).float())
-
-
-class _Normalizer:
-    """Normalizes and modulates the features of one layer after another, from the input on."""
-
-    def __init__(self, style: StyleModulation, fixed_statistics: Tensor | None) -> None:
-        """Start at the first layer.
-
-        Args:
-            style: gains, offsets and regions.
-            fixed_statistics: [N, STATISTICS] to normalize by. None: each layer's own statistics.
-        """
-        self.style, self.fixed_statistics = style, fixed_statistics
-        self.measured_statistics: list[Tensor] = []
-        self._channel = 0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        begin, self._channel = self._channel, self._channel + channels
-        here = slice(begin, self._channel)
-        gains, offsets = self.style.gains[:, :, here], self.style.offsets[:, :, here]
-        regions = self._resize_regions(x)
-        if self.fixed_statistics is None and regions is None:
-            x, statistics = standardize(x.float())
-            self.measured_statistics.append(statistics)
-        else:
-            if regions is not None and self.fixed_statistics is None:
-                mean, inverse = measure_regions(x.float(), regions)
-            else:
-                assert self.fixed_statistics is not None
-                at = GRADE_NUMBERS + 2 * begin
-                mean, inverse = self.fixed_statistics[:, None, at : at + 2 * channels].chunk(2, 2)
-            gains = gains * inverse
-            offsets = offsets - gains * mean
-        if regions is None:
-            return torch.addcmul(offsets[:, 0, :, None, None], gains[:, 0, :, None, None], x)
-        maps = (each.transpose(1, 2) @ regions for each in (gains, offsets))
-        gain, offset = (each.view_as(x) for each in maps)
-        return torch.addcmul(offset, gain, x)
-
-    def _resize_regions(self, x: Tensor) -> Tensor | None:
-        """Resize the masks to the P places of features: [N or 1, K, P]. None: one style."""
-        if self.style.masks is None:
-            return None
-        return F.adaptive_avg_pool2d(self.style.masks, (x.shape[2], x.shape[3])).flatten(2)
-
-
-def measure_regions(x: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Measure means and inverse deviations [N, K, C] of [N, C, H, W] in regions [N, K, H * W]."""
-    shares, places = regions / regions.sum(2, keepdim=True).clamp(min=EPSILON), x.flatten(2)
-    mean = shares @ places.transpose(1, 2)
-    square = shares @ places.square().transpose(1, 2)
-    return mean, ((square - mean.square()).clamp(min=0) + EPSILON).rsqrt()
-
-
-def standardize(
-    x: Tensor, gains: Tensor | None = None, offsets: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Normalize each channel of each picture to mean 0 and variance 1, or to other ones.
-
-    Args:
-        x: [N, C, H, W].
-        gains: [N, C], standard deviations of the result. None: 1.
-        offsets: [N, C], means of the result. None: 0.
-
-    Returns:
-        [N, C, H, W], and the means and inverse deviations [N, 2 C] that were used.
-    """
-    each = [
-        torch.native_batch_norm(
-            one,
-            None if gains is None else gains[k],
-            None if offsets is None else offsets[k],
-            running_mean=None,
-            running_var=None,
-            training=True,
-            momentum=0.0,
-            eps=EPSILON,
-        )
-        for k, one in enumerate(x.split(1))  # type: ignore[no-untyped-call]
-    ]
-    normalized, means, inverses = zip(*each, strict=True)
-    both = torch.cat([torch.stack(means), torch.stack(inverses)], 1)
-    return (torch.cat(normalized) if len(normalized) > 1 else normalized[0]), both
 
 
 def smooth(x: Tensor) -> Tensor:
