@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -213,7 +214,7 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
     capsys.readouterr()
     assert run_batch("photos", *QUICK, "--json") == 0
     assert read_report(capsys)["done_before"] == 3
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         assert not record.find_entry("deep/c.png").is_unfinished
     told = json.loads(RECORD.read_text().splitlines()[-1])
     assert told["bytes"] == Path("out/deep/c.png").stat().st_size
@@ -221,7 +222,7 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
     save("photos/new.png")
     assert run_batch("photos", *QUICK, "--json") == 0
     assert read_report(capsys)["made"] == 1
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         assert record.find_entry("new.png").event == "done"
 
 
@@ -530,7 +531,7 @@ def test_inputs_are_never_overwritten_even_by_force(capsys):
 
 def test_two_batches_on_one_record_are_refused(capsys):
     assert run_batch("photos", *QUICK) == 0
-    with BatchRecord(RECORD):
+    with closing(BatchRecord(RECORD)):
         assert run_batch("photos", *QUICK) == 2
     assert "another batch is using this record" in capsys.readouterr().err
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_any_table_gives_rows_or_a_one_line_error(tmp_path, cells, kind):
 def test_any_record_is_read_or_refused_but_never_lost(tmp_path, data, kept):
     path = tmp_path / "r.jsonl"
     path.unlink(missing_ok=True)
-    with BatchRecord(path):
+    with closing(BatchRecord(path)):
         header = path.read_bytes()
     begin, _, _ = header.partition(b' "impasto"')
     there = header[:kept] + data
@@ -59,7 +60,7 @@ def test_any_record_is_read_or_refused_but_never_lost(tmp_path, data, kept):
     is_one = there.startswith(begin) or begin.startswith(there)
     refused = pytest.raises(InputError, match="not the record of a batch")
     for _ in range(2):  # what is mended stays so
-        with contextlib.nullcontext() if is_one else refused, BatchRecord(path):
+        with contextlib.nullcontext() if is_one else refused, closing(BatchRecord(path)):
             pass
     assert path.read_bytes().startswith(there if b"\n" in there or not is_one else begin)
 
@@ -75,10 +76,10 @@ def test_any_record_is_read_or_refused_but_never_lost(tmp_path, data, kept):
 def test_a_damaged_line_does_not_affect_the_others(tmp_path, line):
     path = tmp_path / "r.jsonl"
     good = {"event": "done", "output": "a.png", "recipe": "r", "sha256": "h", "bytes": 7}
-    with BatchRecord(path):
+    with closing(BatchRecord(path)):
         head = path.read_text()
     path.write_text(f"{head}{line}\n{json.dumps(good)}\n")
-    with BatchRecord(path) as record:
+    with closing(BatchRecord(path)) as record:
         assert record.find_entry("a.png").bytes == 7
 
 

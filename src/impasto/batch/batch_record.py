@@ -12,8 +12,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from impasto._version import __version__
 from impasto.batch.batch_job import BatchJob, Outcome
@@ -82,15 +81,8 @@ class BatchRecord:
         except OSError as error:
             raise self._translate_error(error) from None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file, which ends the lock."""
         if self._file is not None:
             self._file.close()
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,7 +218,7 @@ def split_jobs(several: list[BatchJob]) -> list[list[BatchJob]]:
 
 def test_jobs_lost_together_are_retried_one_by_one():
     executor = Scripted({"a": 1})
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         groups = iter([make_jobs("a", "b"), make_jobs("c", "d")])
         found = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.done]
     assert found == ["a", "b", "c", "d"]
@@ -227,7 +227,7 @@ def test_jobs_lost_together_are_retried_one_by_one():
 
 def test_a_photo_whose_worker_died_is_retried_once_and_then_fails():
     executor = Scripted({"once": 1, "always": 9})
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         photos = make_jobs("a", "once", "always", "unsendable", "b")
         found = {
             o.job.photo: o for o in run_jobs(iter(split_jobs(photos)), executor, 2, record, [])
@@ -255,7 +255,7 @@ def test_jobs_are_not_given_to_workers_that_are_not_ready(monkeypatch):
 
     monkeypatch.setattr(batch_run, "POLL_S", 0.01)
     executor = Away({"b": 1})
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         ended = list(run_jobs(iter(split_jobs(make_jobs("a", "b", "c"))), executor, 2, record, []))
     assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
 
@@ -280,7 +280,7 @@ def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
     monkeypatch.setattr(batch_run, "POLL_S", 0.0)
     executor = Lost({"b": 1})
     ended = []
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         groups = iter(split_jobs(make_jobs("a", "b", "c", "d")))
         outcomes = run_jobs(groups, executor, 1, record, [], Patience(100, told.append, clock=tick))
         with pytest.raises(NoWorkersError, match="no worker available for 100 s"):
@@ -294,7 +294,7 @@ def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
 
 def test_no_job_starts_after_a_stop_or_on_a_full_disk():
     executor, stop = Scripted({"lost": 1}), []
-    with BatchRecord(RECORD) as record:
+    with closing(BatchRecord(RECORD)) as record:
         outcomes = run_jobs(
             iter(split_jobs(make_jobs("a", "lost", "b", "c"))), executor, 1, record, stop
         )

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -181,7 +182,7 @@ def run(argv: list[str]) -> int:
         keep_metadata=not options.no_metadata,
         print_size=options.print,
     )
-    with BatchRecord(_record_path(options), only_read=options.dry_run) as record:
+    with closing(BatchRecord(_record_path(options), only_read=options.dry_run)) as record:
         planner = BatchPlanner(
             options.output,
             record,

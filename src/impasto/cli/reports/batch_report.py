@@ -9,12 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from impasto.cli import INTERRUPTED
 from impasto.cli.options.arguments import escape_line, say
-from impasto.cli.reports.progress import LINE_EVERY_S, format_duration
+from impasto.cli.reports.progress import LINE_EVERY_S, Display, format_duration
 
 if TYPE_CHECKING:
     from impasto.batch.batch_job import BatchJob, Outcome, Probe
@@ -31,7 +30,7 @@ BYTES_A_PIXEL = {"png": 2.3, "tif": 2.9, "bmp": 3.0, "jpg": 0.95, "webp": 0.6, "
 MIB = 2**20
 
 
-class BatchReport:
+class BatchReport(Display):
     """The report of one batch, and a context manager that shows progress."""
 
     def __init__(
@@ -144,7 +143,8 @@ class BatchReport:
                 self._unreadable.add(folder)
                 self.add_failure(folder, reason)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Start the clock, and show a bar on a terminal."""
         self._began = time.monotonic()
         if not self._options.quiet and not self._options.watch and sys.stderr.isatty():
             from rich.console import Console
@@ -158,14 +158,9 @@ class BatchReport:
             )
             self._bar.add_task("", total=self.todo)
             self._bar.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 

@@ -15,10 +15,17 @@ LINE_EVERY_S = 5.0
 """Seconds between plain lines. A new scale is reported at once."""
 
 
-class SilentProgress:
-    """Progress that shows nothing, for ``--quiet``."""
+class Display:
+    """Something that is shown while a ``with`` statement runs."""
+
+    def start(self) -> None:
+        """Begin to show it."""
+
+    def stop(self) -> None:
+        """Show it no longer."""
 
     def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(
@@ -27,7 +34,11 @@ class SilentProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        pass
+        self.stop()
+
+
+class SilentProgress(Display):
+    """Progress that shows nothing, for ``--quiet``."""
 
     def update(self, step: Step) -> None:
         """Show the progress after a step."""
@@ -70,16 +81,10 @@ class ProgressBar(SilentProgress):
         )
         self._task = self._bar.add_task("", total=1, size="", losses="", left="", visible=False)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         self._bar.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def stop(self) -> None:
         self._bar.stop()
 
     def update(self, step: Step) -> None:
