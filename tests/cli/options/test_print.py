@@ -124,7 +124,7 @@ def test_without_print_no_resolution_is_made_up():
     ("flags", "code", "says"),
     [
         (["--print", "60x40cm@300dpi", "--size", "64"], 2, "--size and --print both"),
-        (["--print", "60x40cm@300dpi", "--set", "size=64"], 2, "--set size and --print both"),
+        (["--print", "60x40cm@300dpi", "--set", "size=64"], 2, "--set size and --print cannot"),
         (["--print", "90cm@2000dpi"], 3, "over the limit of 65535 px"),
         (["--print", "60x40cm@1500dpi"], 3, "over the limit of 100 megapixels"),
         (["--print", "A4"], 2, "invalid print size 'A4'"),
