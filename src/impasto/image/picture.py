@@ -22,12 +22,15 @@ class Metadata:
     Attributes:
         exif: raw EXIF block without orientation and thumbnail. None: the file had none.
         source_format: Pillow's name of the format, or ``array``.
-        depth: bits per channel of the source: 8, 16 or 32.
+        depth: bits per channel of the source: 8, 16 or 32, rounded up.
+        rights: who owns the picture and how it may be used, as XMP properties and their texts;
+            what EXIF says is in the EXIF block.
     """
 
     exif: bytes | None = None
     source_format: str = "array"
     depth: int = 8
+    rights: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ CODES: dict[str, tuple[int, str]] = {
     "internal": (500, "The server failed"),
     "no_weights": (500, "The network's weights are missing or damaged"),
     "worker_lost": (500, "The job's worker died repeatedly"),
+    "too_many_conversions": (503, "Too many results are being converted"),
     "time_limit": (504, "The job exceeded its time limit"),
     "no_resources": (507, "Memory or disk space ran out"),
 }

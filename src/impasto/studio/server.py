@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
 import socket
 import threading
 import webbrowser
+from functools import partial
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from impasto.errors import ImpastoError
 from impasto.studio.decoding.linux_calls import set_not_dumpable
 from impasto.studio.http.app import create_app
+from impasto.studio.http.connections import ImpatientProtocol
 from impasto.studio.log_lines import start_logging
 from impasto.studio.studio import Studio
 
 CONNECTIONS = 256
-HEAD_S = 10.0
-"""Seconds for the head of a request, from the start of the connection or from the last answer."""
 GOODBYE_S = 5
 """Seconds for running answers when the server ends."""
 
 log = logging.getLogger("impasto.studio")
-
-
-class ImpatientProtocol(H11Protocol):
-    """Closes connections that send no complete head in time; uvicorn itself waits forever."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._start_deadline()
-
-    def on_response_complete(self) -> None:
-        self._start_deadline()
-        super().on_response_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        super().connection_lost(exc)
-
-    def _start_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(HEAD_S, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
 
 
 class StudioServer(uvicorn.Server):
@@ -68,7 +39,7 @@ class StudioServer(uvicorn.Server):
         """
         config = uvicorn.Config(
             create_app(studio),
-            http=ImpatientProtocol,
+            http=cast(Any, partial(ImpatientProtocol, book=studio.connections)),
             log_config=None,
             access_log=False,
             server_header=False,

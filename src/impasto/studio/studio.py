@@ -10,6 +10,8 @@ from typing import Any
 
 from impasto.errors import ResourceError
 from impasto.studio.decoding.decoder import Decoder
+from impasto.studio.http.connections import ConnectionBook
+from impasto.studio.http.conversions import ConversionQueue
 from impasto.studio.http.job_views import describe_job
 from impasto.studio.http.request.intake import Intake
 from impasto.studio.http.schema import JobMessage
@@ -60,6 +62,8 @@ class Studio:
         self.decoder = Decoder(settings.limits, settings.decode_memory, settings.decode_seconds)
         self.intake = Intake(settings, self.folder, self.queue, self.decoder)
         self.supervisor = Supervisor(settings, self.folder, self.queue, log_format)
+        self.connections = ConnectionBook()
+        self.conversions = ConversionQueue()
         self.ending = threading.Event()
         self.streams = threading.BoundedSemaphore(STREAMS)
         self._uploads = threading.BoundedSemaphore(UPLOADS)

@@ -1,72 +1,11 @@
-"""Convert color profiles and print inks to sRGB, and sRGB to linear light and OKLab."""
+"""Convert sRGB to linear light and OKLab, and back."""
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
-
-from impasto.errors import ImageError
 
 Floats = NDArray[np.float32]
-
-
-def convert_to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
-    """Convert an 8-bit image to sRGB.
-
-    Args:
-        image: mode L, RGB or CMYK.
-        profile: its ICC profile. None: it is sRGB, gray or uncalibrated CMYK.
-
-    Returns:
-        An RGB image, and a notice if its colors had to be guessed. None: no notice.
-    """
-    if profile:
-        try:
-            return _apply_profile(image, profile), None
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            return _ignore_profile(image), "its color profile is damaged and was ignored"
-    return _ignore_profile(image), None
-
-
-def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if image.mode == "RGB" and _is_srgb(source):
-        return image
-    return _transform(image, source)
-
-
-def _is_srgb(source: ImageCms.ImageCmsProfile) -> bool:
-    """Tell whether grays, primaries and mixtures change by at most a level; names prove nothing."""
-    ramp = np.arange(256, dtype=np.uint8)[None, :, None]
-    on = np.array([[n & 1, n & 2, n & 4] for n in range(1, 8)], dtype=bool)[:, None]
-    probe = np.where(on, ramp, np.uint8(0))
-    result = np.asarray(_transform(Image.fromarray(probe), source))
-    return bool((np.abs(result.astype(np.int16) - probe) <= 1).all())
-
-
-def _transform(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image,
-        source,
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    if converted is None:
-        raise ImageError("cannot be applied", what="the color profile")
-    return converted
-
-
-def _ignore_profile(image: Image.Image) -> Image.Image:
-    if image.mode != "CMYK":
-        return image.convert("RGB")
-    inks = np.asarray(image, dtype=np.float32) / 255
-    light = (1 - inks[..., :3]) * (1 - inks[..., 3:])
-    return Image.fromarray(np.rint(light * 255).astype(np.uint8))
 
 
 def srgb_to_linear(encoded: Floats) -> Floats:

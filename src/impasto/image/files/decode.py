@@ -13,15 +13,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from impasto.errors import ImageError, InputError, LimitError
-from impasto.image.color import spaces as color
+from impasto.image.color.coded import CodedColor
+from impasto.image.color.profiles import PlainConversion
 from impasto.image.files import deep
+from impasto.image.files.assemble import assemble_picture, choose_conversion
+from impasto.image.files.gain_map import has_gain_map
 from impasto.image.files.headers import check_header
+from impasto.image.files.heif_boxes import read_nclx
 from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import UPRIGHT, clean_exif
+from impasto.image.files.png_chunks import drop_damaged_chunks, read_png_color
+from impasto.image.files.rights import read_rights
+from impasto.image.files.sample_sources import ArraySource, PillowSource, SampleSource, TiffSource
 from impasto.image.files.sniff import HEAD, sniff_format
+from impasto.image.files.tiff import TiffReader
+from impasto.image.files.unfinished import complete_jpeg
 from impasto.image.picture import Metadata, Picture
 
 Notice = Callable[[str], None]
@@ -73,7 +82,7 @@ def read_picture(
     if isinstance(source, Image.Image):
         limits.check_size(*source.size, "the image")
         with _convert_errors("the image"):
-            return _convert_pil(source, "the image", say)
+            return _convert_pil(source, _Reporter("the image", say))
     if hasattr(source, "detach") and hasattr(source, "shape"):
         return _convert_array(_convert_tensor(source), "the tensor", limits)
     if isinstance(source, np.ndarray):
@@ -133,38 +142,63 @@ def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
     if kind == "HEIF":
         _enable_heif(name)
     limits.check_bytes(len(data), name)
+    report = _Reporter(name, say)
     if kind == "PNG" and len(data) >= 24:
         width, height = struct.unpack(">II", data[16:24])
         limits.check_size(width, height, name)
     check_header(data, kind, limits, name)
+    if kind == "PNG":
+        data, dropped = drop_damaged_chunks(data)
+        if dropped:
+            report(f"its {' and '.join(dict.fromkeys(dropped))} chunk is damaged and was ignored")
+    if has_gain_map(data, kind):
+        report("has an HDR gain map; its base picture is used")
     with _convert_errors(name):
-        samples = None
         if kind == "TIFF":
-            samples = deep.read_deep_tiff(data, lambda w, h: limits.check_size(w, h, name))
-        try:
-            image: Image.Image = Image.open(io.BytesIO(data), formats=[kind])
-        except UnidentifiedImageError:
-            if samples is None:
-                raise
-            # Pillow cannot open a TIFF with three floats per pixel; its profile is ignored.
-            image = Image.new("RGB", (samples.shape[1], samples.shape[0]))
-        with image:
+            with contextlib.suppress(NotImplementedError):
+                return _read_tiff(data, name, limits, report)
+        with Image.open(io.BytesIO(data), formats=[kind]) as image:
             limits.check_size(*image.size, name)
             # To count the frames would take long for some files.
             if getattr(image, "is_animated", False):
-                say(f"{name}: has several frames; the first is used")
-            if kind == "PNG" and deep.is_deep_png(data):
-                samples = deep.read_deep_png(image, data)
-            if samples is None:
-                _report_lost_bits(image, name, say)
-                return _convert_pil(image, name, say, kind)
-            return _convert_deep(samples, image, name, say, kind)
+                report("has several frames; the first is used")
+            return _convert_pil(image, report, kind, data)
 
 
-def _report_lost_bits(image: Image.Image, name: str, say: Notice) -> None:
-    bits = max(getattr(image, "tag_v2", {}).get(TiffImagePlugin.BITSPERSAMPLE, (8,)))
-    if bits > 8 and image.mode in ("RGB", "RGBA", "CMYK", "LAB", "YCbCr"):
-        say(f"{name}: this kind of TIFF is read with 8 of its {bits} bits")
+class _Reporter:
+    """Reports lines about one picture."""
+
+    def __init__(self, name: str, say: Notice) -> None:
+        self._name = name
+        self._say = say
+
+    def __call__(self, line: str) -> None:
+        self._say(f"{self._name}: {line}")
+
+
+def _read_tiff(data: bytes, name: str, limits: Limits, report: _Reporter) -> Picture:
+    """Read a TIFF of gray, RGB or inks.
+
+    Raises:
+        NotImplementedError: Pillow must read it.
+    """
+    reader = TiffReader(data)
+    layout = reader.layout
+    limits.check_size(layout.width, layout.height, name)
+    if layout.frames > 1:
+        report("has several frames; the first is used")
+    if layout.extra:
+        report(
+            "has an extra channel, which is not transparency and was ignored"
+            if layout.extra == 1
+            else f"has {layout.extra} extra channels, which are not transparency and were ignored"
+        )
+    orientation, block = clean_exif(_read_tiff_exif(data))
+    depth = 8 if layout.bits <= 8 else 16 if layout.bits <= 16 else 32
+    source = TiffSource(reader)
+    conversion = choose_conversion(source, reader.profile, None, depth, report)
+    metadata = Metadata(block, "TIFF", depth, reader.rights)
+    return assemble_picture(source, conversion, orientation, metadata, report)
 
 
 @contextlib.contextmanager
@@ -199,88 +233,105 @@ def _enable_heif(name: str) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _convert_pil(image: Image.Image, name: str, say: Notice, kind: str = "array") -> Picture:
-    image.load()
-    orientation, exif = clean_exif(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        samples = np.asarray(image)
-        if image.mode == "I":  # 32-bit integers that hold 16-bit samples
-            samples = np.clip(samples, 0, 65_535).astype(np.uint16)
-        return _build_picture(
-            deep.to_unit(samples[..., None]), orientation, Metadata(exif, kind, 16)
-        )
-    alpha = None
-    if image.mode in ("PA", "La", "RGBa") or image.info.get("transparency") is not None:
-        image = image.convert("RGBA")
-    if image.mode in ("LA", "RGBA"):
-        alpha = np.asarray(image.getchannel("A"))
-        profile = image.info.get("icc_profile")
-        image = image.convert("L" if image.mode == "LA" else "RGB")
-    else:
-        profile = image.info.get("icc_profile")
-    if image.mode not in ("L", "RGB", "CMYK"):
-        image = image.convert("RGB")
-    image, complaint = color.convert_to_srgb(image, profile)
-    if complaint:
-        say(f"{name}: {complaint}")
-    samples = np.asarray(image)
-    if alpha is not None:
-        samples = np.dstack([samples, alpha])
-    return _build_picture(deep.to_unit(samples), orientation, Metadata(exif, kind, 8))
+def _read_tiff_exif(data: bytes) -> Image.Exif:
+    """Read the tags of a TIFF, also of one whose pixels Pillow cannot read."""
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):  # a damaged directory costs the metadata only
+        exif.load(data)
+    with (
+        contextlib.suppress(Exception),
+        Image.open(io.BytesIO(data), formats=["TIFF"]) as image,
+    ):
+        exif = image.getexif()
+        len(exif)  # reads the tags before the file is closed
+    return exif
 
 
-def _convert_deep(
-    samples: NDArray[Any], image: Image.Image, name: str, say: Notice, kind: str
+def _convert_pil(
+    image: Image.Image, report: _Reporter, kind: str = "array", data: bytes | None = None
 ) -> Picture:
-    orientation, exif = clean_exif(image)
-    depth = 16 if samples.dtype.itemsize == 2 else 32
-    values = deep.to_unit(samples)
-    profile = image.info.get("icc_profile")
-    if profile and values.shape[2] >= 3:
-        levels = Image.fromarray(np.rint(values[..., :3] * 255).astype(np.uint8))
-        converted, complaint = color.convert_to_srgb(levels, profile)
-        if converted is not levels and complaint is None:
-            complaint = f"its color profile was applied with 8 of its {depth} bits"
-            values = values.copy()
-            values[..., :3] = np.asarray(converted, dtype=np.float32) / 255
-        if complaint:
-            say(f"{name}: {complaint}")
-    return _build_picture(values, orientation, Metadata(exif, kind, depth))
+    """Convert an opened image of Pillow.
+
+    Args:
+        image: the image.
+        report: receives lines about it.
+        kind: Pillow's name of the format, or ``array``.
+        data: content of the file. None: the image is no file.
+    """
+    code, precedes, depth = None, False, 8
+    source: SampleSource
+    if data is not None and kind == "PNG":
+        code, precedes = read_png_color(data)
+    elif data is not None and kind in ("AVIF", "HEIF"):
+        code = read_nclx(data)
+    if data is not None and kind == "PNG" and deep.is_deep_png(data):
+        source, depth = deep.read_deep_png(image, data), 16
+        image.load()
+    elif data is not None and (samples := _read_deep_heif(image, data, kind, code)) is not None:
+        source, depth = samples, 16
+    elif image.mode in ("I", "F") or image.mode.startswith("I;"):
+        image.load()
+        source, depth = _convert_numbers(image), 16
+    else:
+        image = _load(image, report, data)
+        source = PillowSource(image)
+    orientation, exif = clean_exif(image.getexif())
+    profile = None if precedes or image.mode == "LAB" else image.info.get("icc_profile")
+    conversion = choose_conversion(source, profile, code, depth, report)
+    metadata = Metadata(exif, kind, depth, read_rights(image))
+    return assemble_picture(
+        source, conversion, orientation, metadata, report, ignores_empty_alpha=kind == "BMP"
+    )
 
 
-def _build_picture(values: NDArray[np.float32], orientation: int, metadata: Metadata) -> Picture:
-    """Build an upright RGB picture from values [H, W, 1 to 4] in [0, 1]."""
-    values = _rotate_upright(values, orientation)
-    alpha = None
-    if values.shape[2] in (2, 4):
-        alpha = np.ascontiguousarray(values[..., -1])
-        values = values[..., :-1]
-        if bool((alpha == 1).all()):
-            alpha = None
-    pixels = np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
-    if alpha is not None:
-        pixels = _replace_hidden_colors(pixels, alpha)
-    return Picture(pixels, alpha, metadata)
+def _load(image: Image.Image, report: _Reporter, data: bytes | None) -> Image.Image:
+    """Decode an image; a JPEG that lacks only its end is completed."""
+    try:
+        image.load()
+    except OSError as error:
+        if data is None or image.format not in ("JPEG", "MPO") or "truncated" not in str(error):
+            raise
+        return complete_jpeg(data, report)
+    return image
 
 
-def _replace_hidden_colors(
-    pixels: NDArray[np.float32], alpha: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Give fully transparent pixels the mean visible color, so that nothing bleeds out of them."""
-    weight = float(alpha.sum())
-    mean = (pixels * alpha[..., None]).sum((0, 1)) / weight if weight else np.full(3, 0.5)
-    return np.where(alpha[..., None] > 0, pixels, mean.astype(np.float32))
+def _read_deep_heif(
+    image: Image.Image, data: bytes, kind: str, code: CodedColor | None
+) -> SampleSource | None:
+    """Decode HDR of HEIC with all of its bits. None: 8 bits are enough, or all there are."""
+    bits = int(image.info.get("bit_depth") or 8)
+    if kind != "HEIF" or code is None or not code.is_hdr or bits <= 8:
+        return None
+    import pillow_heif
+
+    opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    samples = np.asarray(opened)
+    if samples.dtype != np.uint16:
+        return None
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    return ArraySource(samples >> (16 - bits), 2**bits - 1)
 
 
-def _rotate_upright(values: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
-    """Undo EXIF orientations 2 to 8; ignore all others."""
-    if orientation in (5, 6, 7, 8):
-        values = values.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        values = values[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        values = values[::-1]
-    return np.ascontiguousarray(values)
+def _convert_numbers(image: Image.Image) -> SampleSource:
+    """Convert an image of whole numbers or floats.
+
+    Pillow's 32-bit integers hold the levels of whatever they were made from, so their range
+    follows from them: 8 bits if none exceeds 255, else 16.
+
+    Raises:
+        ImageError: integers are negative, or over 65535.
+    """
+    samples = np.asarray(image)
+    if image.mode != "I":
+        return ArraySource(samples[..., None])
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > 65_535:
+        raise ImageError(
+            f"mode I with values from {low} to {high}", expected="values in [0, 65535]"
+        )
+    kind = np.uint8 if high <= 255 else np.uint16
+    return ArraySource(samples.astype(kind)[..., None])
 
 
 def _convert_tensor(tensor: Any) -> NDArray[Any]:
@@ -308,4 +359,6 @@ def _convert_array(array: NDArray[Any], name: str, limits: Limits) -> Picture:
     limits.check_size(array.shape[1], array.shape[0], name)
     with _convert_errors(name):
         depth = {1: 8, 2: 16}.get(array.dtype.itemsize, 32)
-        return _build_picture(deep.to_unit(array), UPRIGHT, Metadata(depth=depth))
+        report = _Reporter(name, _ignore)
+        source, plain = ArraySource(array), PlainConversion(depth)
+        return assemble_picture(source, plain, UPRIGHT, Metadata(depth=depth), report)

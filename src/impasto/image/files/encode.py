@@ -24,7 +24,9 @@ from impasto.image.files.metadata import (
     add_exif_to_tiff,
     add_resolution,
     build_xmp_packet,
+    state_size,
 )
+from impasto.image.files.rights import Rights, choose_png_texts
 from impasto.image.picture import Picture, to_levels
 
 FORMATS = {
@@ -43,6 +45,8 @@ _XMP_TAG = 700
 _LONGEST_JPEG_EXIF = 65_533
 """Bytes of the largest EXIF block that fits into a JPEG."""
 _METERS_PER_INCH = 0.0254
+XMP_KEYWORD = "XML:com.adobe.xmp"
+"""Keyword of the PNG text chunk that holds an XMP packet."""
 
 
 def choose_format(target: Path, depth: int = 8) -> str:
@@ -112,7 +116,7 @@ def write_picture(
         record: text to embed, see :mod:`impasto.image.files.metadata`. None: no record.
         depth: bits per channel: 8, or 16 for PNG and TIFF.
         dpi: print resolution in pixels per inch. None: as in the EXIF of the source, if any.
-        keep_metadata: write the EXIF block of the source, with its copyright.
+        keep_metadata: write the EXIF block of the source, and its rights.
         quality: 1 to 100, for lossy formats.
         overwrite: replace an existing file.
         notice: called with one line for each thing that the format cannot hold.
@@ -129,7 +133,17 @@ def write_picture(
     exif = picture.metadata.exif if keep_metadata else None
     if dpi is not None:
         exif = add_resolution(exif, dpi)
-    encoder = _Encoder(kind=kind, record=record, dpi=dpi, exif=exif, quality=quality, notice=notice)
+    if exif is not None:
+        exif = state_size(exif, picture.width, picture.height)
+    encoder = _Encoder(
+        kind=kind,
+        record=record,
+        dpi=dpi,
+        exif=exif,
+        rights=picture.metadata.rights if keep_metadata else (),
+        quality=quality,
+        notice=notice,
+    )
     data = encoder.encode_deep(picture) if depth == 16 else encoder.encode(picture)
     if isinstance(target, Path):
         write_atomically(target, data)
@@ -145,6 +159,7 @@ class _Encoder:
     record: str | None
     dpi: float | None
     exif: bytes | None
+    rights: Rights
     quality: int
     notice: Callable[[str], None] | None
 
@@ -178,17 +193,31 @@ class _Encoder:
                 chunks.append((b"pHYs", struct.pack(">IIB", density, density, 1)))
             if self.exif:
                 chunks.append((b"eXIf", self.exif.removeprefix(b"Exif\0\0")))
-            if self.record is not None:
-                text = KEYWORD.encode() + b"\0\0\0\0\0" + self.record.encode()
-                chunks.append((b"iTXt", text))
+            texts = {} if self.record is None else {KEYWORD: self.record}
+            for key, text in (texts | self._list_png_texts()).items():
+                chunks.append((b"iTXt", key.encode() + b"\0\0\0\0\0" + text.encode()))
             return deep.write_deep_png(samples, chunks)
-        tags = [] if self.record is None else [(_XMP_TAG, "B", build_xmp_packet(self.record))]
+        packet = self._build_packet()
+        tags = [] if packet is None else [(_XMP_TAG, "B", packet)]
         tiff = deep.write_deep_tiff(samples, tags, _build_srgb_profile(), self.dpi)
         return add_exif_to_tiff(tiff, self.exif) if self.exif else tiff
 
     def _report(self, line: str) -> None:
         if self.notice is not None:
             self.notice(line)
+
+    def _build_packet(self) -> bytes | None:
+        """Build the XMP packet. None: it would be empty."""
+        if self.record is None and not self.rights:
+            return None
+        return build_xmp_packet(self.record, self.rights)
+
+    def _list_png_texts(self) -> dict[str, str]:
+        """List the texts about rights, by keyword; one of them is the XMP packet."""
+        if not self.rights:
+            return {}
+        packet = build_xmp_packet(None, self.rights).decode()
+        return {**choose_png_texts(self.rights), XMP_KEYWORD: packet}
 
     def _choose_options(self, exif: bytes | None) -> dict[str, Any]:
         """Choose the options of Pillow's ``save``."""
@@ -200,17 +229,20 @@ class _Encoder:
             options["exif"] = exif
         if self.kind == "PNG":
             options["compress_level"] = 6
+            text = PngInfo()
             if self.record is not None:
-                text = PngInfo()
                 text.add_itxt(KEYWORD, self.record)
-                options["pnginfo"] = text
+            for key, value in self._list_png_texts().items():
+                text.add_itxt(key, value)
+            options["pnginfo"] = text
         elif self.kind == "TIFF":
             options["compression"] = "tiff_deflate"
-            options["tiffinfo"] = _build_tiff_tags(self.record)
+            options["tiffinfo"] = _build_tiff_tags(self._build_packet())
         else:
             options["quality"] = self.quality
-            if self.record is not None:
-                options["xmp"] = build_xmp_packet(self.record)
+            packet = self._build_packet()
+            if packet is not None:
+                options["xmp"] = packet
             if self.kind == "JPEG":
                 options["subsampling"] = 0
             if self.kind == "WEBP":
@@ -224,10 +256,10 @@ def _compose_on_white(image: Image.Image) -> Image.Image:
     return ground.convert("RGB")
 
 
-def _build_tiff_tags(record: str | None) -> TiffImagePlugin.ImageFileDirectory_v2:
+def _build_tiff_tags(packet: bytes | None) -> TiffImagePlugin.ImageFileDirectory_v2:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    if record is not None:
-        tags[_XMP_TAG] = build_xmp_packet(record)
+    if packet is not None:
+        tags[_XMP_TAG] = packet
         tags.tagtype[_XMP_TAG] = 1  # bytes
     return tags
 

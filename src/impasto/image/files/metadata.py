@@ -1,4 +1,4 @@
-"""Read and write what a picture's file says about it: its EXIF block, and the embedded record.
+"""Read and write what a picture's file says about it: EXIF, rights, and the embedded record.
 
 PNG holds the record in an ``iTXt`` chunk, the other formats in an XMP packet. Both survive renaming
 and copying. Neither is ever executed or parsed as a document.
@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from impasto.errors import ImageError
+from impasto.image.files.rights import Rights, write_xmp_rights
 from impasto.image.files.sniff import HEAD, sniff_format
 
 KEYWORD = "impasto"
@@ -28,11 +29,18 @@ _DESCRIPTIVE_TAGS = {
 }
 """Tags that describe the photo: text, camera, orientation, resolution, times, rights, Exif, GPS.
 All other tags of a TIFF's first directory describe how its pixels are stored."""
+_CONTRADICTING_TAGS = {
+    *(37_121, 37_122, 37_396, 40_961, 40_962, 40_963, 40_965),
+    *(41_486, 41_487, 41_488, 41_492, 42_240),
+}
+"""Tags of the Exif section about the pixels of the photo: components, compression, subject area,
+color space, size, interoperability, pixels per length on the sensor, subject location, gamma."""
+_EXIF_SRGB = 1
 _INCH = 2
 _TIFF_ENTRY_BYTES = 12
 
 
-def clean_exif(image: Image.Image) -> tuple[int, bytes | None]:
+def clean_exif(exif: Image.Exif) -> tuple[int, bytes | None]:
     """Read the orientation of a picture and the EXIF block to keep.
 
     The block is upright, without a thumbnail or anything else that contradicts the new picture.
@@ -41,18 +49,33 @@ def clean_exif(image: Image.Image) -> tuple[int, bytes | None]:
         The orientation, 1 to 8 (1 if it cannot be read), and the block. None: there is no block.
     """
     try:
-        exif = image.getexif()
         orientation = int(exif.get(ExifTags.Base.Orientation, UPRIGHT))
         if not len(exif):
             return orientation, None
         for tag in set(exif) - _DESCRIPTIVE_TAGS:
             del exif[tag]
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        for tag in set(details) & _CONTRADICTING_TAGS:
+            del details[tag]
         exif[ExifTags.Base.Orientation] = UPRIGHT
         exif.bigtiff = False
         block = exif.tobytes()
     except Exception:  # a damaged EXIF block costs the block, not the picture
         return UPRIGHT, None
     return orientation, block
+
+
+def state_size(exif: bytes, width: int, height: int) -> bytes:
+    """State the size in pixels, and sRGB, in an EXIF block that has the section for them."""
+    block = Image.Exif()
+    block.load(exif)
+    details = block.get_ifd(ExifTags.IFD.Exif)
+    if not details:
+        return exif
+    details[ExifTags.Base.ExifImageWidth] = width
+    details[ExifTags.Base.ExifImageHeight] = height
+    details[ExifTags.Base.ColorSpace] = _EXIF_SRGB
+    return block.tobytes()
 
 
 def add_resolution(exif: bytes | None, dpi: float) -> bytes:
@@ -101,14 +124,20 @@ def _read_entries(data: bytes, start: int) -> dict[int, bytes]:
     }
 
 
-def build_xmp_packet(record: str) -> bytes:
-    """Build an XMP packet with the record as an attribute."""
+def build_xmp_packet(record: str | None, rights: Rights = ()) -> bytes:
+    """Build an XMP packet with the record as an attribute, and rights.
+
+    Args:
+        record: the text. None: the packet holds rights only.
+        rights: names and texts, see :mod:`impasto.image.files.rights`.
+    """
+    attribute = "" if record is None else f'impasto:record="{html.escape(record, quote=True)}"'
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:impasto="urn:impasto:1" '
-        f'impasto:record="{html.escape(record, quote=True)}"/>'
+        f"{attribute}{write_xmp_rights(rights)}"
         '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
     ).encode()
 

@@ -202,7 +202,8 @@ class Decoder:
         alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
         try:
             exif = None if answer["exif"] is None else bytes.fromhex(answer["exif"])
-            metadata = Metadata(exif, str(answer["format"]), int(answer["depth"]))
+            rights = tuple((str(key), str(text)) for key, text in answer["rights"])
+            metadata = Metadata(exif, str(answer["format"]), int(answer["depth"]), rights)
         except (KeyError, TypeError, ValueError):
             raise ImageError("damaged", where=name) from None
         return Picture(np.ascontiguousarray(values[..., :3]), alpha, metadata)

@@ -149,6 +149,7 @@ def _read(path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:
         "exif": None if metadata.exif is None else metadata.exif.hex(),
         "format": metadata.source_format,
         "depth": metadata.depth,
+        "rights": metadata.rights,
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -72,7 +72,12 @@ def create_app(studio: Studio) -> FastAPI:
         app.add_exception_handler(kind, answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_middleware(Guard, settings=studio.settings, log_request=_make_request_log(metrics))
+    app.add_middleware(
+        Guard,
+        settings=studio.settings,
+        connections=studio.connections,
+        log_request=_make_request_log(metrics),
+    )
     return app
 
 
@@ -109,9 +114,13 @@ def _add_pages(app: FastAPI, studio: Studio, metrics: StudioMetrics) -> None:
         """Return metrics for Prometheus."""
         return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
+    @cache
+    def render() -> str:  # once, because anybody may ask for it
+        return render_reference(app.openapi())
+
     @app.get("/docs", include_in_schema=False)
     def get_reference() -> HTMLResponse:
-        return HTMLResponse(render_reference(app.openapi()))
+        return HTMLResponse(render())
 
     @app.get("/", include_in_schema=False)
     def get_page() -> FileResponse:

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from impasto.studio.http.connections import ConnectionBook
 from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem
 from impasto.studio.settings import StudioSettings
 
@@ -55,14 +56,22 @@ LogRequest = Callable[[Scope, int, float], None]
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, settings: StudioSettings, log_request: LogRequest) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: StudioSettings,
+        connections: ConnectionBook,
+        log_request: LogRequest,
+    ) -> None:
         """Wrap an application.
 
         Args:
             app: the application.
             settings: the server's settings.
+            connections: the connections of clients that no request was accepted from.
             log_request: called after each answer.
         """
+        self._connections = connections
         self._app = app
         self._settings = settings
         self._log_request = log_request
@@ -119,7 +128,9 @@ class Guard:
         length = headers.get("content-length", "0")
         if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self._settings.max_upload:
             raise self._too_large()
-        if self._settings.token and not OPEN_PATHS.fullmatch(scope["path"]):
+        if OPEN_PATHS.fullmatch(scope["path"]):
+            return
+        if self._settings.token:
             kind, _, token = headers.get("authorization", "").partition(" ")
             is_right = hmac.compare_digest(token.strip().encode(), self._settings.token.encode())
             if kind.lower() != "bearer" or not is_right:
@@ -128,6 +139,8 @@ class Guard:
                     "send Authorization: Bearer TOKEN; `impasto serve` prints it",
                     {"www-authenticate": 'Bearer realm="impasto"'},
                 )
+        if scope.get("client"):
+            self._connections.trust(scope["client"])
 
     def _is_own_host(self, host: str) -> bool:
         match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]@/]+)(:\d{1,5})?", host)

@@ -122,7 +122,7 @@ def get_mask(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
     response_class=FileResponse,
     responses={
         **_RESULT,
-        **describe_problems(*_COMMON, "no_resources", "over_limit"),
+        **describe_problems(*_COMMON, "no_resources", "over_limit", "too_many_conversions"),
     },
 )
 def get_result(
@@ -146,7 +146,9 @@ def get_result(
     target = source.with_suffix(suffix)
     if not target.exists():
         depth = row.spec.depth if format == "tiff" else 8
-        studio.decoder.convert(source, target, "the result", depth=depth)
+        with studio.conversions.reserve(target):
+            if not target.exists():
+                studio.decoder.convert(source, target, "the result", depth=depth)
     return _send_picture(target, choose_download_name(row) + suffix)
 
 
