@@ -19,6 +19,7 @@ from PIL import Image
 import forks
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
+from impasto.errors import InputError, ResourceError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.optimize.budget import fitting
@@ -368,6 +369,37 @@ def test_a_full_disk_is_exit_4_and_leaves_nothing(work, monkeypatch, capsys):
     assert main(["photo.png", "--style", "painting.png", *QUICK]) == 4
     assert "disk is full" in complaint(capsys)
     assert sorted(p.name for p in work.iterdir()) == ["painting.png", "photo.png"]
+
+
+def test_a_faulty_disk_is_exit_4(monkeypatch, capsys):
+    from impasto.optimize.optimizer_engine import OptimizerEngine
+
+    def fail(*_, **__):
+        raise OSError(5, "Input/output error", "disk/scratch")
+
+    monkeypatch.setattr(OptimizerEngine, "run", fail)
+    assert main(["photo.png", "--style", "painting.png", "--quiet"]) == 4
+    assert "disk/scratch: cannot be used (Input/output error)" in complaint(capsys)
+
+
+def test_a_checkpoint_that_fails_after_another_error_says_nothing(capfd):
+    from impasto.cli.jobs.paint import close_quietly
+
+    def run():
+        try:
+            yield 1
+        finally:  # writes the checkpoint
+            raise ResourceError("the disk is full")
+
+    def consume():
+        steps = run()
+        with close_quietly(steps):
+            next(steps)
+            raise InputError("the first error")
+
+    with pytest.raises(InputError, match="the first error"):
+        consume()
+    assert capfd.readouterr().err == ""
 
 
 def test_running_out_of_memory_is_exit_4(monkeypatch, capsys):

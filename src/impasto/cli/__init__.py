@@ -85,7 +85,7 @@ def _report_error(error: ImpastoError) -> int:
 
 
 def _as_resource_error(error: BaseException) -> ResourceError | None:
-    """Translate an error of a library that means a lack of memory, disk space or permission."""
+    """Translate an error of a library or of the system: memory, disk space, permission, disks."""
     if is_out_of_memory(error):
         return ResourceError("out of memory: ask for a smaller `size`", field="size")
     if isinstance(error, OSError):
@@ -93,4 +93,6 @@ def _as_resource_error(error: BaseException) -> ResourceError | None:
             return ResourceError("the disk is full", where=error.filename)
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return ResourceError(f"cannot be written ({error.strerror})", where=error.filename)
+        if error.errno is not None:  # the system's, such as a disk that fails
+            return ResourceError(f"cannot be used ({error.strerror})", where=error.filename)
     return None

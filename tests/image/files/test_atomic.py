@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -10,7 +11,7 @@ from images import (
     UNIT,
 )
 from impasto.errors import ResourceError
-from impasto.image.files.atomic import write_atomically
+from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture
 
@@ -39,3 +40,20 @@ def test_file_names_may_be_as_long_as_the_file_system_allows(letters, tmp_path):
         with pytest.raises(ResourceError, match="too long"):
             write_atomically(target, b"whole")
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be flushed there")
+def test_the_names_of_new_folders_reach_the_disk(tmp_path, monkeypatch):
+    flushed = []
+    fsync = os.fsync
+
+    def note(file):
+        flushed.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+    make_folder(tmp_path / "a" / "b")
+    assert {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino} <= set(flushed)
+    flushed.clear()
+    make_folder(tmp_path / "a" / "b")
+    assert not flushed

@@ -62,3 +62,44 @@ def test_a_restart_begins_another_film_in_the_folder(tmp_path):
     store = FrameStore(folder, {"what": "two"}, restart=True)
     assert store.frame_count == 0
     assert json.loads((folder / "job.json").read_text())["what"] == "two"
+
+
+def test_a_kill_before_the_first_frame_does_not_spoil_the_folder(tmp_path):
+    (tmp_path / name_temporary(9_999_999)).write_bytes(b"half")
+    (tmp_path / f".impasto-00000000-1-{'0' * 16}").write_bytes(b"of another machine")
+    store = FrameStore(tmp_path, {"what": "one"})
+    assert store.frame_count == 0
+    assert not (tmp_path / name_temporary(9_999_999)).exists()
+
+
+def test_frames_that_a_kill_leaves_of_a_removal_still_belong_to_their_film(tmp_path, monkeypatch):
+    job = {"what": "one"}
+    store = FrameStore(tmp_path / "film", job)
+    store.save(0, FRAME, PIXELS, PIXELS)
+    store.note_output(tmp_path / "film.mp4")
+    unlink, count = Path.unlink, len(list_names(store.folder))
+    for allowed in range(count - 1):
+        left = [allowed]
+
+        def unlink_some(path, *given, left=left):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(5, "Input/output error")
+            unlink(path, *given)
+
+        monkeypatch.setattr(Path, "unlink", unlink_some)
+        with pytest.raises(OSError, match="Input/output"):
+            store.remove()
+        monkeypatch.setattr(Path, "unlink", unlink)
+        FrameStore(store.folder, job)
+
+
+def test_an_output_that_just_got_its_name_is_its_films(tmp_path):
+    store, target = FrameStore(tmp_path / "film", {"what": "one"}), tmp_path / "film.mp4"
+    complete = tmp_path / "complete"
+    complete.write_bytes(b"a film")
+    store.note_output(target, complete)
+    target.write_bytes(b"somebody else's")
+    assert not store.is_own_output(target)
+    complete.replace(target)
+    assert store.is_own_output(target)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,7 @@ def _run_steps(
     if job.resume and not job.quiet:
         say(f"{job.resume} contains a part of this run")
     has_warned = False
-    with choose_progress(sys.stderr, quiet=job.quiet) as progress:
+    with choose_progress(sys.stderr, quiet=job.quiet) as progress, close_quietly(steps):
         for step in steps:  # at least one
             if step.fell_back and not has_warned:
                 has_warned = True
@@ -169,6 +170,20 @@ def _run_steps(
                 steps.close()  # writes the checkpoint
                 return step, True
     return step, False
+
+
+@contextlib.contextmanager
+def close_quietly(steps: Generator[Step, None, None]) -> Iterator[None]:
+    """Close a run, which writes its checkpoint, if the block fails, and report the first error.
+
+    The interpreter would close it too, but prints a traceback if that fails.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            steps.close()
+        raise
 
 
 def _make_json(result: Result, output: Path | None, *, is_stopped: bool) -> dict[str, Any]:

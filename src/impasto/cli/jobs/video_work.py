@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,8 @@ def _open_work(film: FilmRequest) -> Iterator[FrameStore]:
             yield work
         finally:
             if work.folder.exists() and not work.frame_count:
-                work.remove()
+                with suppress(OSError):  # empty, or an error is on its way already
+                    work.remove()
 
 
 def _check_output(film: FilmRequest, work: FrameStore) -> None:
@@ -187,6 +188,8 @@ def _write_film(film: FilmRequest, work: FrameStore, output: Path) -> None:
         sound=not options.no_sound,
         record=None if options.no_embed else json.dumps(_make_record(film)),
         notice=choose_notice(quiet=options.quiet) or (lambda _: None),
+        # After a kill at any moment, the next run may replace what this one has written.
+        seal=lambda file: work.note_output(output, file),
     )
 
 
@@ -216,7 +219,10 @@ def _report_film(
     if options.json:
         print(json.dumps(_make_json(film, done, seconds, is_stopped=is_stopped)))
     if not is_stopped and options.work is None:
-        work.remove()
+        try:
+            work.remove()
+        except OSError as error:  # the film is complete
+            say(f"{work.folder} cannot be removed ({error.strerror})")
 
 
 def _make_json(film: FilmRequest, done: int, seconds: float, *, is_stopped: bool) -> dict[str, Any]:

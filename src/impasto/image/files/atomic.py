@@ -102,17 +102,20 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder and its parents if they do not exist.
+    """Create a folder and its parents if they do not exist; their names are then on the disk.
 
     Raises:
         ResourceError: it cannot be created.
     """
     try:
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise ResourceError("is a file", where=folder, expected="a folder") from None
     except OSError as error:
         raise ResourceError(f"cannot be created ({error.strerror})", where=folder) from None
+    for each in missing:
+        _flush_folder(each.parent)
 
 
 def lock_file(file: IO[bytes]) -> bool:

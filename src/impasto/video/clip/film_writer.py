@@ -101,6 +101,7 @@ def write_film(
     notice: Notice = lambda _: None,
     record: str | None = None,
     metadata: Mapping[str, str] = MappingProxyType({}),
+    seal: Callable[[Path], None] = lambda _: None,
 ) -> None:
     """Write a film completely or not at all.
 
@@ -113,6 +114,7 @@ def write_film(
         notice: called with a message if the sound does not fit into the kind of file.
         record: text to embed, where the kind of film has a place for it.
         metadata: other metadata to embed.
+        seal: called with the complete file before it gets its name.
 
     Raises:
         ResourceError: the disk is full or the folder is not writable. An existing file is kept.
@@ -123,6 +125,7 @@ def write_film(
             _write_gif(temporary, frames, form)
         else:
             _write_container(temporary, target.suffix.lower(), frames, form, sound, notice, texts)
+        seal(temporary)
 
 
 @contextmanager

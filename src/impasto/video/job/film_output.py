@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -48,6 +48,7 @@ def write_painted_film(
     record: str | None = None,
     metadata: Mapping[str, str] | None = None,
     notice: Notice = lambda _: None,
+    seal: Callable[[Path], None] = lambda _: None,
 ) -> None:
     """Write a film of the frames that have been painted, completely or not at all.
 
@@ -59,6 +60,7 @@ def write_painted_film(
         record: text to embed, where the kind of film has a place for it.
         metadata: other metadata to embed.
         notice: called with a message if the sound cannot be stored.
+        seal: called with the complete file before it gets its name; not for numbered pictures.
 
     Raises:
         ResourceError: the disk is full or the folder is not writable. An existing film is kept.
@@ -81,4 +83,4 @@ def write_painted_film(
         end = None if is_whole else store.read_time(count - 1) + 1 / rate
         film_sound = FilmSound(clip.sound, shift, end)
     frames = (replace(each, time=each.time - shift) for each in store.read_film_frames())
-    write_film(target, frames, form, film_sound, notice, record, metadata or {})
+    write_film(target, frames, form, film_sound, notice, record, metadata or {}, seal)

@@ -19,7 +19,12 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import is_temporary, write_atomically
+from impasto.image.files.atomic import (
+    is_temporary,
+    make_folder,
+    remove_orphans,
+    write_atomically,
+)
 from impasto.video.clip.film_writer import FilmFrame
 from impasto.video.clip.frames import Levels
 
@@ -89,12 +94,13 @@ class FrameStore:
                 raise InputError(difference, where=folder, field="restart")
             self.remove()
             existing = None
+        make_folder(folder)
         try:
-            folder.mkdir(exist_ok=True)
-            foreign = [each for each in folder.iterdir() if existing is None]
+            remove_orphans(folder)
+            foreign = [] if existing is not None else list(folder.iterdir())
         except OSError as error:
             raise ResourceError(f"cannot store frames ({error.strerror})", where=folder) from None
-        if foreign:
+        if not all(map(is_temporary, foreign)):
             raise InputError(
                 "is not empty; choose another folder for `work`", where=folder, field="work"
             )
@@ -180,12 +186,14 @@ class FrameStore:
             self._name_file(index, REPAINTED if self.is_repainted(index) else SHOWN)
         )
 
-    def note_output(self, target: Path) -> None:
+    def note_output(self, target: Path, file: Path | None = None) -> None:
         """Note that a file is an output of this film, so that it may be replaced later.
 
-        A file that does not exist yet may be noted before it is written.
+        Args:
+            target: the output. If it does not exist yet, whatever is there later may be replaced.
+            file: the complete output, which is about to get the target's name. None: it has it.
         """
-        outputs = {**self._read_outputs(), str(target.absolute()): _read_stamp(target)}
+        outputs = {**self._read_outputs(), str(target.absolute()): _read_stamp(file or target)}
         self._write(OUTPUTS_FILE, json.dumps(outputs).encode())
 
     def is_own_output(self, target: Path) -> bool:
@@ -195,9 +203,9 @@ class FrameStore:
 
     def remove(self) -> None:
         """Delete the frames, and the folder unless it holds other files."""
-        for path in self.folder.iterdir():
-            name = path.name
-            is_own = name in (JOB_FILE, OUTPUTS_FILE) or FRAME_FILE.fullmatch(name)
+        # The job comes last: without it, frames that a kill leaves would be somebody else's.
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == JOB_FILE):
+            is_own = path.name in (JOB_FILE, OUTPUTS_FILE) or FRAME_FILE.fullmatch(path.name)
             if (is_own or is_temporary(path)) and path.is_file():
                 path.unlink()
         if not any(self.folder.iterdir()):
