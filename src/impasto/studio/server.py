@@ -6,7 +6,6 @@ import logging
 import signal
 import socket
 import threading
-import webbrowser
 from functools import partial
 from types import FrameType
 from typing import Any, cast
@@ -18,6 +17,7 @@ from impasto.studio.decoding.linux_calls import set_not_dumpable
 from impasto.studio.http.app import create_app
 from impasto.studio.http.connections import ImpatientProtocol
 from impasto.studio.log_lines import start_logging
+from impasto.studio.page.browser_opening import open_page, remove_openers
 from impasto.studio.studio import Studio
 
 CONNECTIONS = 256
@@ -58,8 +58,10 @@ class StudioServer(uvicorn.Server):
         if self.started:
             threading.Thread(target=_report_sandbox, args=(self._studio,), daemon=True).start()
         if self.started and self._page is not None:
+            exchange = None if self._studio.settings.token is None else self._studio.exchange
+            arguments = (self._page, exchange, self._studio.folder.path)
             # In a thread, because some browsers block the one that opens them.
-            threading.Thread(target=webbrowser.open, args=(self._page,), daemon=True).start()
+            threading.Thread(target=open_page, args=arguments, daemon=True).start()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Uvicorn raises the signal again at the end, but a clean end is no failure.
@@ -92,4 +94,7 @@ def serve(studio: Studio, listener: socket.socket, page: str | None) -> None:
     """
     set_not_dumpable()
     start_logging(studio.log_format)
-    StudioServer(studio, page).run(sockets=[listener])
+    try:
+        StudioServer(studio, page).run(sockets=[listener])
+    finally:
+        remove_openers(studio.folder.path)

@@ -16,6 +16,7 @@ from impasto.studio.http.job_views import describe_job
 from impasto.studio.http.request.intake import Intake
 from impasto.studio.http.schema import JobMessage
 from impasto.studio.log_lines import LogFormat
+from impasto.studio.page.browser_opening import CodeExchange
 from impasto.studio.problems import Problem
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import finish_deletions
@@ -63,6 +64,7 @@ class Studio:
         self.intake = Intake(settings, self.folder, self.queue, self.decoder)
         self.supervisor = Supervisor(settings, self.folder, self.queue, log_format)
         self.connections = ConnectionBook()
+        self.exchange = CodeExchange()
         self.conversions = ConversionQueue()
         self.ending = threading.Event()
         self.streams = threading.BoundedSemaphore(STREAMS)

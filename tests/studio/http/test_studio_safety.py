@@ -378,6 +378,9 @@ def test_a_server_for_others_has_a_token_even_if_none_was_given():
     [
         (["--token", "short"], "--token: expected at least 8"),
         (["--token", "wörterbuch"], "--token: expected at least 8"),
+        (["--token-file", "/nowhere"], "/nowhere: cannot be read (No such file"),
+        (["--token-file", "/dev/null"], "/dev/null: expected at least 8"),
+        (["--token-file", "/dev/null", "--token", TOKEN], "--token or --token-file, not both"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid port"),
         (["--data", "/proc/nothing"], "cannot be used as data folder"),
     ],
@@ -434,14 +437,3 @@ def test_head_of_pictures_and_events_ends_at_once(client, monkeypatch):
     for _ in range(3):  # of a job that waits for ever; each gives its place back
         assert client.head(job["links"]["events"]).status_code == 200
     client.delete(f"/v1/jobs/{job['id']}")
-
-
-def test_a_token_is_one_word_of_the_address():
-    from urllib.parse import unquote
-
-    from impasto.cli.commands.serve_command import _make_fragment
-
-    token = 'a b/c%d#é"'
-    assert " " not in _make_fragment(token)
-    assert unquote(_make_fragment(token)) == f"#token={token}"
-    assert _make_fragment(None) == ""

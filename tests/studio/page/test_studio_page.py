@@ -602,8 +602,7 @@ def test_the_gallery_is_there_after_a_restart_and_behind_a_token(browser, server
         job = finished(page)
     made = server.painted(job)
     server.restart("--token", "open-sesame")
-    assert "#token=" in server.address
-    with opened(browser, server.address) as page:
+    with opened(browser, f"{server.url}#token=open-sesame") as page:
         assert "sesame" not in page.url
         page.get_by_role("link", name="Gallery").click()
         card = page.locator(f"[data-job='{job}']")
@@ -619,3 +618,21 @@ def test_the_gallery_is_there_after_a_restart_and_behind_a_token(browser, server
             page.locator("#download summary").click()
             page.get_by_role("button", name="TIFF").click()
         assert np.array_equal(np.asarray(Image.open(saved.value.path())), made)
+
+
+def test_who_has_no_token_is_asked_for_it(browser, server):
+    server.restart("--token", "open-sesame")
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(LONG)
+    page.goto(server.url)
+    page.get_by_label("Token").fill("close-sesame")
+    page.get_by_role("button", name="Log in").click()
+    api.expect(page.locator("#login-problem")).to_be_visible()
+    page.get_by_label("Token").fill("open-sesame")
+    page.keyboard.press("Enter")
+    page.locator("html[data-ready]").wait_for()
+    api.expect(page.locator("#login")).to_be_hidden()
+    page.reload()
+    page.locator("html[data-ready]").wait_for()
+    context.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from impasto.cli.options.arguments import (
     Parser,
@@ -24,6 +24,7 @@ from impasto.errors import InputError, ResourceError
 if TYPE_CHECKING:
     from impasto.studio.log_lines import LogFormat
     from impasto.studio.settings import StudioSettings
+    from impasto.studio.studio import Studio
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -58,9 +59,15 @@ def _add_server_flags(group: argparse._ArgumentGroup) -> None:
         help=f"port to listen on; 0 chooses a free one (default: {PORT})",
     )
     add(
+        "--token-file",
+        metavar="FILE",
+        help="file with the token that requests must send. Without it, IMPASTO_TOKEN is used, or a "
+        "random token, kept in the data folder, if other machines can reach the server",
+    )
+    add(
         "--token",
-        help="token that requests must send. Without it, IMPASTO_TOKEN is used, or a random token "
-        "if other machines can reach the server",
+        help="the token itself; other users of the machine may see it when the server starts, so "
+        "--token-file is better",
     )
     add(
         "--allow-host",
@@ -189,14 +196,48 @@ def run(argv: list[str]) -> int:
     from impasto.studio.studio import Studio
 
     settings = build_settings(options)
+    _hide_token(settings.token)
     form: LogFormat = options.log or ("text" if sys.stderr.isatty() else "json")
     with _listen(options.host, options.port) as server_socket:
         studio = Studio(settings, form)
-        address = _make_address(options, settings, server_socket.getsockname()[1])
+        address = _make_address(options, server_socket.getsockname()[1])
         say(f"the studio is at {address}; Ctrl-C stops it, and unfinished jobs continue later")
         say(f"jobs and results are in {settings.data}")
-        serve(studio, server_socket, None if options.no_open else address)
+        try:
+            _explain_login(options, studio)
+            serve(studio, server_socket, None if options.no_open else address)
+        finally:
+            studio.folder.token.unlink(missing_ok=True)
     return 0
+
+
+def _hide_token(token: str | None) -> None:
+    """Keep the token out of the list of processes, and from processes that are started later."""
+    os.environ.pop("IMPASTO_TOKEN", None)
+    if token is None:
+        return
+    from impasto.studio.decoding.linux_calls import hide_argument
+
+    hide_argument(token)
+    sys.argv = [argument.replace(token, "x" * len(token)) for argument in sys.argv]
+
+
+def _explain_login(options: argparse.Namespace, studio: Studio) -> None:
+    """Say where the token is. It never appears on standard error, which may be a log."""
+    from impasto.studio.page.browser_opening import write_secret
+
+    token = studio.settings.token
+    if token is None:
+        return
+    if options.token_file is not None:
+        say(f"log in with the token in {options.token_file}")
+    elif options.token is not None:
+        say("log in with the token given by --token")
+    elif options.environment_token is not None:
+        say("log in with the token in IMPASTO_TOKEN")
+    else:
+        write_secret(studio.folder.token, f"{token}\n")
+        say(f"log in with the token in {studio.folder.token}, which only you can read")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -222,13 +263,9 @@ def build_settings(options: argparse.Namespace) -> StudioSettings:
     from impasto.studio.settings import DAY_S, StudioSettings, choose_data_folder
 
     is_local = options.host in LOOPBACK
-    token = options.token or os.environ.get("IMPASTO_TOKEN")
+    token = _read_token(options)
     if token is None and not is_local:
-        import secrets
-
         token = secrets.token_urlsafe(24)
-    if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
-        raise InputError(where="--token", expected="at least 8 printable ASCII characters")
     hosts = [*LOOPBACK, *(name.lower() for name in options.allow_host)]
     if not is_local:
         hosts += [options.host.lower(), socket.gethostname().lower(), "*"]
@@ -251,14 +288,34 @@ def build_settings(options: argparse.Namespace) -> StudioSettings:
     )
 
 
-def _make_address(options: argparse.Namespace, settings: StudioSettings, port: int) -> str:
+def _read_token(options: argparse.Namespace) -> str | None:
+    """Return the token that the user has chosen. None: there is none.
+
+    Raises:
+        InputError: it cannot be read, is too short, or contains other than ASCII characters.
+    """
+    options.environment_token = os.environ.get("IMPASTO_TOKEN")
+    source = "--token"
+    token: str | None = options.token
+    if options.token_file is not None:
+        if token is not None:
+            raise InputError("choose --token or --token-file, not both")
+        source = options.token_file
+        try:
+            token = Path(source).read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise InputError(f"cannot be read ({reason})", where=source) from None
+    elif token is None:
+        source, token = "IMPASTO_TOKEN", options.environment_token
+    if token is not None and not (token.isascii() and token.isprintable() and len(token) >= 8):
+        raise InputError(where=source, expected="at least 8 printable ASCII characters")
+    return token
+
+
+def _make_address(options: argparse.Namespace, port: int) -> str:
     host = options.host
     if host in ("0.0.0.0", "::"):  # all addresses of the machine; this one always works
         host = socket.gethostname() if options.no_open else "localhost"
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{port}/" + _make_fragment(settings.token)
-
-
-def _make_fragment(token: str | None) -> str:
-    """Return the part of the address from which the page reads the token, and which it removes."""
-    return f"#token={quote(token, safe='')}" if token else ""
+    return f"http://{host}:{port}/"

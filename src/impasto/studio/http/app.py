@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from impasto._version import __version__
 from impasto.errors import ImpastoError
-from impasto.studio.http import catalog, job_routes, picture_routes
+from impasto.studio.http import catalog, job_routes, login, picture_routes
 from impasto.studio.http.api_document import build_document, render_reference
 from impasto.studio.http.guard import Guard, LogRequest
 from impasto.studio.http.prometheus import StudioMetrics
@@ -58,6 +58,7 @@ def create_app(studio: Studio) -> FastAPI:
     app.include_router(job_routes.router)
     app.include_router(picture_routes.router)
     app.include_router(catalog.router)
+    app.include_router(login.router)
     metrics = StudioMetrics(studio)
     _add_pages(app, studio, metrics)
 

@@ -23,8 +23,8 @@ from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem
 from impasto.studio.settings import StudioSettings
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-OPEN_PATHS = re.compile(r"/|/favicon\.ico|/static/.*|/docs|/openapi\.json|/healthz")
-"""Paths that hold no secrets and need no token."""
+OPEN_PATHS = re.compile(r"/|/favicon\.ico|/static/.*|/docs|/openapi\.json|/healthz|/v1/exchange")
+"""Paths that need no token, because they hold no secrets, or check a secret of their own."""
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -136,7 +136,7 @@ class Guard:
             if kind.lower() != "bearer" or not is_right:
                 raise Problem(
                     "no_token",
-                    "send Authorization: Bearer TOKEN; `impasto serve` prints it",
+                    "send Authorization: Bearer TOKEN; `impasto serve` prints where it is",
                     {"www-authenticate": 'Bearer realm="impasto"'},
                 )
         if scope.get("client"):

@@ -136,6 +136,11 @@ class DataFolder:
         return self.path / "clock.json"
 
     @property
+    def token(self) -> Path:
+        """File of the token, where the server has made one."""
+        return self.path / ".impasto-token"
+
+    @property
     def _lock_file(self) -> Path:
         return self.path / "lock"
 

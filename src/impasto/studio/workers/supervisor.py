@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ class Supervisor:
         context = multiprocessing.get_context("spawn")
         process = context.Process(
             target=studio_worker.run_worker,
-            args=(self._settings, slot.name, threads, self._log_format),
+            args=(replace(self._settings, token=None), slot.name, threads, self._log_format),
             name=f"worker {slot.name}",
         )
         with block_interrupts():

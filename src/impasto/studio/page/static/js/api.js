@@ -21,15 +21,9 @@ export class Problem extends Error {
   }
 }
 
-/** Takes the token out of the address; it stays in the storage of this tab. */
-export function takeToken() {
-  const found = /^#token=(.+)$/.exec(location.hash);
-  if (!found) return;
-  sessionStorage.setItem("token", decodeURIComponent(found[1]));
-  history.replaceState(null, "", location.pathname);
-}
-
 const token = () => sessionStorage.getItem("token");
+export const keepToken = (/** @type {string} */ text) => sessionStorage.setItem("token", text);
+export const forgetToken = () => sessionStorage.removeItem("token");
 
 /**
  * @param {string} path
@@ -78,6 +72,15 @@ export const forgetJob = (/** @type {string} */ id) =>
 export const listRecipes = async () => (await json("/v1/recipes")).recipes;
 export const listStyles = async () => (await json("/v1/styles")).styles;
 export const health = () => json("/healthz");
+/** Fails if the server does not accept the token. */
+export const checkToken = () => request("/v1/jobs?limit=1");
+
+/** @param {string} code  From the server, for one use. */
+export async function exchangeCode(code) {
+  const body = JSON.stringify({ code });
+  const headers = { "Content-Type": "application/json" };
+  keepToken((await json("/v1/exchange", { method: "POST", body, headers })).token);
+}
 
 /** @param {File} picture */
 export function restore(picture) {

@@ -1,12 +1,13 @@
 /** Entry point of the studio's page. */
 
-import { health, listRecipes, listStyles, takeToken } from "./api.js";
+import { health, listRecipes, listStyles } from "./api.js";
 import { startComparison } from "./compare.js";
 import { startControls } from "./controls.js";
 import { byId, complain } from "./dom.js";
 import { startDrops } from "./drops.js";
 import { startFilm } from "./film.js";
 import { reopen, showGallery, startGallery } from "./gallery.js";
+import { logIn } from "./login.js";
 import { startMasks } from "./masks.js";
 import { startPaintings } from "./paintings.js";
 import { startProgress } from "./progress.js";
@@ -53,8 +54,8 @@ async function showFoot() {
 }
 
 async function start() {
-  takeToken();
   startTheme();
+  await logIn();
   [state.recipes, state.styles] = await Promise.all([listRecipes(), listStyles()]);
   for (const begin of [
     startStage,
