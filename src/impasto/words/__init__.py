@@ -1,0 +1,1 @@
+"""Words that become a painting: a small grammar, and procedural paintings in many techniques."""

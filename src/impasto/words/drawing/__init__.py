@@ -1,0 +1,1 @@
+"""What draws a painting: noise, inks, a composition, marks, and one function a technique."""

@@ -1,0 +1,1 @@
+"""The techniques, by what they are made with."""
