@@ -14,37 +14,37 @@ from impasto.words.drawing.surface import Floats
 from impasto.words.drawing.techniques import crafts, lines, paints, prints, washes
 
 Technique = Callable[[Easel], Floats]
-TECHNIQUES: dict[str, tuple[Technique, float]] = {
-    "hatching": (lines.draw_hatching, 2.0),
-    "engraving": (lines.draw_engraving, 2.0),
-    "stipple": (lines.draw_stipple, 2.0),
-    "charcoal": (lines.draw_charcoal, 1.25),
-    "colored-pencil": (lines.draw_colored_pencil, 1.5),
-    "blueprint": (lines.draw_blueprint, 1.5),
-    "woodcut": (prints.draw_woodcut, 1.5),
-    "linocut": (prints.draw_linocut, 1.5),
-    "halftone": (prints.draw_halftone, 1.5),
-    "screen-print": (prints.draw_screen_print, 1.5),
-    "ink-wash": (washes.draw_ink_wash, 1.25),
-    "watercolor": (washes.draw_watercolor, 1.25),
-    "marbling": (washes.draw_marbling, 1.25),
-    "batik": (washes.draw_batik, 1.25),
-    "mosaic": (crafts.draw_mosaic, 1.5),
-    "stained-glass": (crafts.draw_stained_glass, 1.5),
-    "weave": (crafts.draw_weave, 1.5),
-    "embroidery": (crafts.draw_embroidery, 1.5),
-    "pixel": (crafts.draw_pixel, 1.0),
-    "paper-cut": (crafts.draw_paper_cut, 1.5),
-    "cubism": (crafts.draw_cubism, 1.5),
-    "brush-strokes": (paints.draw_brush_strokes, 1.5),
-    "oil": (paints.draw_oil, 1.5),
-    "palette-knife": (paints.draw_palette_knife, 1.5),
-    "pointillism": (paints.draw_pointillism, 1.5),
-    "splatter": (paints.draw_splatter, 1.5),
-    "pastel": (paints.draw_pastel, 1.25),
-    "spray": (paints.draw_spray, 1.25),
+TECHNIQUES: dict[str, tuple[Technique, float, int]] = {
+    "hatching": (lines.draw_hatching, 1.75, 2),
+    "engraving": (lines.draw_engraving, 2.0, 2),
+    "stipple": (lines.draw_stipple, 1.75, 2),
+    "charcoal": (lines.draw_charcoal, 1.25, 2),
+    "colored-pencil": (lines.draw_colored_pencil, 1.5, 2),
+    "blueprint": (lines.draw_blueprint, 1.25, 1),
+    "woodcut": (prints.draw_woodcut, 1.5, 1),
+    "linocut": (prints.draw_linocut, 1.5, 1),
+    "halftone": (prints.draw_halftone, 1.5, 1),
+    "screen-print": (prints.draw_screen_print, 1.25, 1),
+    "ink-wash": (washes.draw_ink_wash, 1.25, 2),
+    "watercolor": (washes.draw_watercolor, 1.125, 2),
+    "marbling": (washes.draw_marbling, 1.25, 1),
+    "batik": (washes.draw_batik, 1.25, 1),
+    "mosaic": (crafts.draw_mosaic, 1.5, 2),
+    "stained-glass": (crafts.draw_stained_glass, 1.5, 1),
+    "weave": (crafts.draw_weave, 1.5, 2),
+    "embroidery": (crafts.draw_embroidery, 1.375, 2),
+    "pixel": (crafts.draw_pixel, 1.0, 1),
+    "paper-cut": (crafts.draw_paper_cut, 1.5, 1),
+    "cubism": (crafts.draw_cubism, 1.375, 2),
+    "brush-strokes": (paints.draw_brush_strokes, 1.375, 2),
+    "oil": (paints.draw_oil, 1.375, 2),
+    "palette-knife": (paints.draw_palette_knife, 1.375, 2),
+    "pointillism": (paints.draw_pointillism, 1.5, 2),
+    "splatter": (paints.draw_splatter, 1.375, 2),
+    "pastel": (paints.draw_pastel, 1.25, 2),
+    "spray": (paints.draw_spray, 1.0, 1),
 }
-"""Each technique, and how much larger it is drawn than it is shown."""
+"""Each technique, how much larger it is drawn than shown, and how coarsely it is composed."""
 DEFAULT_SIZE = 512
 SMALLEST, LARGEST = 64, 2048
 
@@ -56,9 +56,9 @@ def draw_painting(description: StyleDescription, size: int = DEFAULT_SIZE) -> Pi
         description: what to draw.
         size: width and height in pixels, from :data:`SMALLEST` to :data:`LARGEST`.
     """
-    technique, enlargement = TECHNIQUES[description.technique]
-    n = round(size * enlargement)
-    lab = technique(Easel(description, n))
+    technique, enlargement, fold = TECHNIQUES[description.technique]
+    n = round(size * enlargement / 4) * 4
+    lab = technique(Easel(description, n, fold))
     pixels = Excess().to_srgb(np.ascontiguousarray(lab, np.float32)).astype(np.float32)
     picture = Picture(pixels.clip(0, 1)).resize(size, size)
     return Picture(np.rint(picture.pixels * 255).astype(np.float32) / np.float32(255))

@@ -25,7 +25,7 @@ class Easel:
         description: what is drawn.
     """
 
-    def __init__(self, description: StyleDescription, n: int) -> None:
+    def __init__(self, description: StyleDescription, n: int, fold: int = 1) -> None:
         name = description.technique.encode()
         self.description = description
         self.n = n
@@ -35,7 +35,7 @@ class Easel:
         self.noise = Noise(self.rng, n)
         self.inks = Inks(description)
         scene_rng = np.random.default_rng([description.seed, len(name), *name[:2]])
-        self.scene = Composition(description, scene_rng, n)
+        self.scene = Composition(description, scene_rng, n, fold)
 
     @property
     def dark(self) -> Floats:
@@ -53,7 +53,7 @@ class Easel:
 
     def tooth(self) -> Floats:
         """Make the grain [n, n] of rough paper, of mean 0 and deviation about 1."""
-        return 0.8 * self.noise.grain(0.9 * self.unit) + 0.5 * self.noise.cloud(40, 2)
+        return 0.95 * self.noise.grain(0.75 * self.unit) + 0.2 * self.noise.cloud(60, 2)
 
     def local_color(self, **changes: float) -> Floats:
         """Return the composition's own colors [n, n, 3]."""

@@ -11,7 +11,8 @@ from impasto.words.description import StyleDescription
 from impasto.words.drawing.surface import Floats
 from impasto.words.vocabulary import load_vocabulary
 
-_LEVELS = 65
+_KNOTS = 65
+_LEVELS = 1024
 _CHROMA = {"plain": 1.0, "vivid": 1.3, "muted": 0.5, "pale": 0.7, "dark": 0.9}
 _RANGE = {
     "plain": (0.2, 0.96),
@@ -69,20 +70,16 @@ class Inks:
             hue: change of hue in radians.
             chroma: factor of the chroma.
         """
-        light, index, hue, chroma = np.broadcast_arrays(light, index, hue, chroma)
-        index = index.astype(np.int64) % self.count
-        level = np.clip(light * (_LEVELS - 1), 0, _LEVELS - 1)
-        low = np.minimum(level.astype(np.int64), _LEVELS - 2)
-        share = level - low
-        lightness, largest = (
-            table[index, low] * (1 - share) + table[index, low + 1] * share
-            for table in (self._lightness, self._chroma)
-        )
-        angle = self._hue[index] + hue
-        amount = largest * chroma
-        return np.stack(
-            [lightness, amount * np.cos(angle), amount * np.sin(angle)], -1
-        ).astype(np.float32)
+        index = np.asarray(index, np.int32) % self.count
+        level = np.clip(np.asarray(light, np.float32), 0, 1) * np.float32(_LEVELS - 1)
+        place = index * _LEVELS + level.astype(np.int32)
+        angle = self._hue[index] + np.asarray(hue, np.float32)
+        amount = self._chroma[place] * np.asarray(chroma, np.float32)
+        lab = np.empty((*np.broadcast_shapes(place.shape, angle.shape, amount.shape), 3), np.float32)
+        lab[..., 0] = self._lightness[place]
+        lab[..., 1] = amount * np.cos(angle)
+        lab[..., 2] = amount * np.sin(angle)
+        return lab
 
 
 def _read_color(name: str) -> Floats:
@@ -93,7 +90,7 @@ def _read_color(name: str) -> Floats:
 
 def _make_scales(base: Floats, low: float, high: float) -> tuple[Floats, Floats]:
     """Make the lightness and chroma of every color at each level of its scale."""
-    level = np.linspace(0, 1, _LEVELS)
+    level = np.linspace(0, 1, _KNOTS)
     own = base[:, 0].clip(low + 0.12, high - 0.16)
     middle = 0.45 * (low + high) / 2 + 0.55 * own
     bend = np.log((middle - low) / (high - low)) / np.log(0.5)
@@ -110,4 +107,8 @@ def _make_scales(base: Floats, low: float, high: float) -> tuple[Floats, Floats]
     back = srgb_to_oklab(oklab_to_srgb(lab))
     is_inside = np.abs(back - lab).max(-1) < 2e-3
     largest = tries[np.maximum(np.argmin(is_inside, -1) - 1, 0)]
-    return lightness.astype(np.float32), np.minimum(wanted, largest * 0.98).astype(np.float32)
+    fine = np.linspace(0, 1, _LEVELS)
+    amount = np.minimum(wanted, largest * 0.98)
+    scales = ([np.interp(fine, level, row) for row in rows] for rows in (lightness, amount))
+    lightness, amount = (np.concatenate(each).astype(np.float32) for each in scales)
+    return lightness, amount

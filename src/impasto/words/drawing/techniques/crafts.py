@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from impasto.words.drawing.composition import sample
 from impasto.words.drawing.easel import Easel
-from impasto.words.drawing.marks import Brush, scatter, taper, trace
+from impasto.words.drawing.marks import Brush, scatter, trace
 from impasto.words.drawing.surface import (
     Floats,
     Integers,
@@ -56,7 +55,8 @@ def draw_mosaic(easel: Easel) -> Floats:
     edge = measure_distance(find_borders(pieces))
     count = len(seeds)
     light, hue = (sample(m, seeds) for m in (scene.light, scene.drift))
-    color = easel.vary(light, sample(scene.ink, seeds), hue, spread=0.075, wander=0.2)
+    light = 0.52 + 1.25 * (light - 0.5)
+    color = easel.vary(light, sample(scene.ink, seeds), hue, spread=0.055, wander=0.17)
     bright = rng.uniform(0, 1, count) < 0.05
     color[bright, 0] = np.minimum(color[bright, 0] + 0.2, 0.95)
     lab = color[pieces]
@@ -66,8 +66,8 @@ def draw_mosaic(easel: Easel) -> Floats:
     offset = np.stack([scene.x * n, scene.y * n], -1) - seeds[pieces]
     lab[..., 0] += (slope * offset).sum(-1)
     grout = easel.paper(0.04, 0.02)
-    grout[..., 0] = 0.5 * grout[..., 0] + 0.08
-    gap = 1.0 * easel.mark**0.5 * unit**0.5 * (1 + 0.3 * noise.smooth(40))
+    grout[..., 0] = 0.3 * grout[..., 0] + 0.45 * lab[..., 0] - 0.02
+    gap = 0.75 * easel.mark**0.5 * unit**0.5 * (1 + 0.35 * noise.smooth(40))
     lab = mix(lab, grout, step(edge, gap + 0.6, gap - 0.6))
     return lab
 
@@ -225,8 +225,7 @@ def draw_cubism(easel: Easel) -> Floats:
     light, ink = sample(blur(scene.light, 2 * unit), places), sample(scene.ink, places)
     turn = rng.uniform(0, 6.3, count).astype(np.float32)[pieces]
     ramp = (scene.x * np.cos(turn) + scene.y * np.sin(turn)) * 2.6
-    mean, size = average(ramp, pieces), np.sqrt(average(np.ones_like(pieces), pieces * 0 + pieces))
-    del size
+    mean = average(ramp, pieces)
     shade = np.tanh((ramp - mean[pieces]) * 2.2)
     light = 0.08 + 0.62 * light + 0.28 * shade + 0.12 * rng.normal(0, 1, count)[pieces]
     scene.light = light.clip(0.03, 0.97).astype(np.float32)
@@ -245,5 +244,3 @@ def draw_cubism(easel: Easel) -> Floats:
     line = step(1.25 * easel.mark * (1 + 0.5 * noise.smooth(6)) * gap - edge, -0.7, 0.7)
     return mix(lab, easel.inks.shade(0.05 + 0 * light, scene.ink), 0.88 * line)
 
-
-__all__ = ["ndimage", "taper"]

@@ -53,10 +53,10 @@ def draw_hatching(easel: Easel) -> Floats:
     paper = easel.paper(0.012, 0.02)
     tint = easel.inks.shade(0.72 + 0 * dark, scene.ink, hue=scene.drift)
     lab = mix(paper, tint, 0.25 * step(dark, 0.35, 0.9) * step(noise.cloud(3), -1.5, 0.5))
-    turns = ((0.0, 0.12, 0.55), (0.95, 0.38, 0.8), (-0.75, 0.58, 0.95), (1.6, 0.74, 1.1))
+    turns = ((0.0, 0.1, 0.65), (0.95, 0.42, 1.0), (-0.75, 0.62, 1.15), (1.6, 0.8, 1.3))
     for turn, low, high in turns:
         need = step(dark, low, high)
-        cover = hatch(easel, scene.angle + np.float32(turn), need, pitch=4.6, length=30, width=0.62)
+        cover = hatch(easel, scene.angle + np.float32(turn), need, pitch=5.4, length=30, width=0.62)
         ink = easel.inks.shade(0.1 + 0.1 * (noise.smooth(6) > 0), scene.ink, hue=scene.drift)
         lab = mix(lab, ink, cover * (0.82 + 0.1 * noise.smooth(60)))
     ink = easel.inks.shade(0.06 + 0 * dark, scene.ink)
@@ -95,7 +95,7 @@ def draw_stipple(easel: Easel) -> Floats:
     dark = easel.dark
     tint = easel.inks.shade(0.75 + 0 * dark, scene.ink, hue=scene.drift)
     lab = mix(lab, tint, 0.2 * step(blur(dark, 6 * easel.unit), 0.4, 1))
-    layers = ((8.0, 2.3, 0.62, 1.05), (5.0, 1.45, 0.38, 0.92), (3.5, 0.95, 0.1, 0.8), (3.2, 0.7, 0.02, 0.7))
+    layers = ((8.0, 2.3, 0.62, 1.05), (5.0, 1.45, 0.38, 0.92), (4.2, 0.95, 0.06, 0.85))
     for pitch, radius, low, high in layers:
         centers = scatter(rng, easel.n, pitch * easel.mark)
         need = sample(step(dark, low, high), centers)
@@ -118,7 +118,7 @@ def draw_charcoal(easel: Easel) -> Floats:
     smudge = blur(dark, 7 * unit) + 0.12 * noise.cloud(4)
     streak = blur(noise.grain(), (0.6 * unit, 12 * unit))
     smudge = smudge + 0.5 * streak / (streak.std() + 1e-6) * 0.09
-    cover = 0.62 * step(smudge + 0.07 * tooth, 0.2, 1.0)
+    cover = 0.7 * step(smudge + 0.05 * tooth, 0.22, 1.05)
     for turn, low, high, width, length, share in (
         (0.0, 0.2, 0.75, 3.6, 46, 0.75),
         (0.55, 0.5, 1.0, 2.6, 36, 0.85),
@@ -126,11 +126,11 @@ def draw_charcoal(easel: Easel) -> Floats:
     ):
         need = step(dark, low, high)
         lines = hatch(easel, scene.angle + np.float32(turn), need, pitch=7, length=length, width=width)
-        cover = np.maximum(cover, share * blur(lines, 0.6 * unit) * step(tooth, -0.9 - high, 0.7))
+        cover = np.maximum(cover, share * blur(lines, 0.6 * unit) * step(tooth, -2.6 - high, 0.6))
     contour = blur(draw_contours(easel, 1.7, 0.45), 0.7 * unit)
-    cover = np.maximum(cover, 0.97 * contour * step(tooth, -1.5, 0.5))
+    cover = np.maximum(cover, 0.97 * contour * step(tooth, -2.5, 0.3))
     lift = hatch(easel, scene.angle, step(scene.light, 0.72, 1.0) * 0.4, pitch=9, length=26, width=1.4)
-    cover = cover * (1 - 0.75 * blur(lift, 0.7 * unit) * step(tooth, -1, 0.6))
+    cover = cover * (1 - 0.75 * blur(lift, 0.7 * unit) * step(tooth, -2, 0.6))
     ink = easel.inks.shade(0.03 + 0.22 * (1 - cover), scene.ink, hue=scene.drift)
     return mix(paper, ink, cover.clip(0, 1))
 
@@ -152,7 +152,7 @@ def draw_colored_pencil(easel: Easel) -> Floats:
         need = 0.15 * (low < 0.1) + step(easel.dark, low, high)
         lines = hatch(easel, scene.angle + np.float32(turn), need.clip(0, 1), pitch=3.9, length=34, width=0.85)
         color = easel.inks.shade(light + 0.28 * scene.light, scene.ink, hue=scene.drift + hue + rng.normal(0, 0.04), chroma=1.1)
-        press = step(tooth + 0.5 * noise.smooth(7), -1.25, 0.55)
+        press = step(tooth + 0.4 * noise.smooth(7), -2.4, 0.5)
         lab = mix(lab, color, 0.8 * blur(lines, 0.45 * unit) * press)
     edge = blur(draw_contours(easel, 0.8, 0.5), 0.5 * unit) * step(tooth, -1.4, 0.4)
     return mix(lab, easel.inks.shade(0.12 + 0 * edge, scene.ink), 0.85 * edge)

@@ -121,15 +121,17 @@ def draw_splatter(easel: Easel) -> Floats:
     height = np.zeros((n, n), np.float32)
     throw = scene.angle + 1.2 * noise.smooth(2.2)
     for layer in range(9):
-        color = inks.shade(rng.choice([0.08, 0.3, 0.5, 0.68, 0.9]), layer if layer % 2 else 0,
-                           hue=rng.normal(0, 0.12))  # fmt: skip
-        starts = scatter(rng, n, (62 - 2 * layer) * easel.mark, 30)
+        shade = (0.5, 0.05, 0.42, 0.96, 0.08, 0.6, 0.3, 0.97, 0.04)[layer]
+        if np.hypot(*inks.base[layer % inks.count, 1:]) < 0.03 and 0.25 < shade < 0.7:
+            shade = 0.03
+        color = inks.shade(shade, layer, hue=rng.normal(0, 0.12))
+        starts = scatter(rng, n, (86 - 3 * layer) * easel.mark, 30)
         starts = starts[: max(6, len(starts) * 2 // 3)]
         points = trace(throw + rng.uniform(-1.5, 1.5), starts,
                        rng.uniform(90, 420, len(starts)).astype(np.float32) * unit, 24)  # fmt: skip
-        wide = easel.mark * rng.lognormal(0.35, 0.55, (len(starts), 1))
+        wide = easel.mark * rng.lognormal(0.15, 0.6, (len(starts), 1))
         run = np.cumsum(rng.normal(0, 0.28, (len(starts), 25)), 1)
-        widths = (wide * np.exp(run - run.mean(1, keepdims=True))).clip(0.3, 6.5 * easel.mark)
+        widths = (wide * np.exp(run - run.mean(1, keepdims=True))).clip(0.3, 5 * easel.mark)
         cover = draw_lines(n, points, widths.astype(np.float32))
         count = max(40, int(360 / (1 + 0.3 * layer)))
         near = points[rng.integers(0, len(points), count), rng.integers(0, 25, count)]
@@ -143,7 +145,7 @@ def draw_splatter(easel: Easel) -> Floats:
         tint[..., 0] += 0.03 * noise.smooth(30)
         lab = mix(lab, tint, soft)
         height = height * (1 - 0.5 * soft) + 1.3 * blur(cover, 1.5 * unit) * unit
-    lab[..., 0] += 1.2 * light_relief(height, 0.5 / unit)
+    lab[..., 0] += 0.6 * light_relief(height, 0.5 / unit)
     return lab
 
 
@@ -160,7 +162,7 @@ def draw_pastel(easel: Easel) -> Floats:
     tooth = easel.tooth()
     lab = easel.paper(0.03)
     rubbed = easel.local_color(chroma=0.8)
-    lab = mix(lab, rubbed, 0.5 * step(tooth, -1.4, 0.9))
+    lab = mix(lab, rubbed, 0.7 * step(tooth, -2.2, 0.9))
     for pitch, length, width, turn, strength in ((12, 62, 11, 0.0, 0.9), (11, 40, 7, 0.35, 0.9), (12, 22, 4.5, -0.3, 1.0)):
         starts = scatter(rng, easel.n, pitch * easel.mark, 6)
         long = length * easel.mark * rng.uniform(0.5, 1.3, len(starts)).astype(np.float32)
@@ -171,7 +173,7 @@ def draw_pastel(easel: Easel) -> Floats:
         color = easel.vary(light * 1.05, ink, hue, spread=0.08, wander=0.24)
         canvas.stroke(points, np.repeat(taper(1, 6, 0.25), len(starts), 0) * wide / 2, color,
                       color + np.float32([0.05, 0, 0]), Brush(0.02, 1.4 * unit, 0.05, 1, 0.3))  # fmt: skip
-        lab = mix(lab, canvas.lab, strength * step(tooth + 0.4 * easel.noise.smooth(9), -0.75, 0.35))
+        lab = mix(lab, canvas.lab, strength * step(tooth + 0.4 * easel.noise.smooth(9), -2.8, 0.0))
     lab[..., 0] += 0.018 * tooth
     return lab
 

@@ -45,7 +45,7 @@ def draw_woodcut(easel: Easel) -> Floats:
     lab = easel.paper(0.014, 0.02)
     rings = np.sin((scene.y * 60 + 2.5 * noise.smooth(2, 5)) * 6.3 + 3 * noise.smooth(1.5, 6))
     wood = 1 - 0.2 * step(rings, 0.2, 1) - 0.1 * step(noise.smooth(5, 110), 0.4, 1.6)
-    tone = scene.inks_level if hasattr(scene, "inks_level") else 0.52 + 0.35 * light
+    tone = 0.52 + 0.35 * light
     fade = step(light + 0.25 * (0.5 - scene.y), 0.95, 0.55)
     color = easel.inks.shade(tone, scene.ink, hue=scene.drift)
     lab = mix(lab, shift(color, 2 * unit, -1.5 * unit), print_block(easel, fade, 0.3) * wood * 0.93)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from impasto.words.drawing.composition import sample
@@ -94,30 +96,30 @@ def draw_marbling(easel: Easel) -> Floats:
     rng, scene, noise, unit, n = easel.rng, easel.scene, easel.noise, easel.unit, easel.n
     x, y = scene.x.copy(), scene.y.copy()
     scale = easel.mark / unit
-    lines = [(0.07, 0.05, 30.0)] * 2 + [(0.11, 0.035, 45.0)] * 2
-    for k, (reach, spacing, sharp) in enumerate(reversed(lines)):
-        turn = scene_turn(easel) + (np.pi / 2 if k % 2 else 0) + rng.normal(0, 0.06)
-        side = x * np.sin(turn) - y * np.cos(turn)
-        gap = np.abs(((side / (spacing * 2.2 * scale)) % 1) - 0.5) * spacing * 2.2 * scale
-        push = reach * scale * np.exp(-gap * sharp * 0.6) * (1 if k < 2 else -1)
-        x, y = x - push * np.cos(turn), y - push * np.sin(turn)
+    main = scene_turn(easel)
+    for k, (reach, spacing) in enumerate([(0.02, 0.09), (0.06, 0.2), (0.075, 0.28)]):
+        turn = main + (k % 2) * np.pi / 2 + rng.normal(0, 0.06)
+        cos, sin = math.cos(turn), math.sin(turn)
+        wave = np.cos((x * sin - y * cos) * (2 * math.pi / (spacing * scale)))
+        push = np.float32(reach * scale) * np.sign(wave) * np.abs(wave) ** np.float32(0.6)
+        x, y = x - push * np.float32(cos), y - push * np.float32(sin)
     for _ in range(3):
-        across, down, radius = rng.uniform(0.15, 0.85), rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.22)
+        across, down, radius = (float(rng.uniform(*each)) for each in ((0.15, 0.85), (0.15, 0.85), (0.1, 0.22)))
         dx, dy = x - across, y - down
-        turn = rng.choice([-1, 1]) * 2.6 * np.exp(-np.hypot(dx, dy) / radius)
+        turn = float(rng.choice([-2.6, 2.6])) * np.exp(-np.hypot(dx, dy) / radius)
         x = across + dx * np.cos(turn) - dy * np.sin(turn)
         y = down + dx * np.sin(turn) + dy * np.cos(turn)
     warp = 0.035
-    x, y = x + warp * noise.smooth(3), y + warp * noise.smooth(3)
+    x, y = (each + np.float32(warp) * noise.smooth(3) for each in (x, y))
     light = np.full((n, n), 0.85, np.float32)
     ink = np.zeros((n, n), np.int64)
     number = np.zeros((n, n), np.int64)
     free = np.ones((n, n), bool)
-    count = int(46 / scale)
+    count = int(min(110, 90 / scale))
     shades = rng.choice([0.1, 0.3, 0.46, 0.62, 0.8, 0.97], count)
     for k in range(count):
-        across, down = rng.uniform(-0.2, 1.2, 2)
-        radius = scale * rng.uniform(0.05, 0.13)
+        across, down = map(float, rng.uniform(-0.25, 1.25, 2))
+        radius = float(scale * rng.uniform(0.04, 0.1))
         dx, dy = x - across, y - down
         square = dx * dx + dy * dy
         inside = free & (square < radius**2)
@@ -125,11 +127,16 @@ def draw_marbling(easel: Easel) -> Floats:
         free &= ~inside
         factor = np.sqrt(np.maximum(1 - radius**2 / np.maximum(square, 1e-6), 0))
         x, y = across + dx * factor, down + dy * factor
+    band = np.floor((x * math.cos(main) + y * math.sin(main)) * 26 + 2).astype(np.int64)
+    rest = np.where(free, band % 97, 0)
+    light = np.where(free, rng.choice([0.2, 0.4, 0.75, 0.85, 0.93], 97)[rest], light)
+    ink = np.where(free, (rng.integers(0, 5, 97) // 3)[rest], ink)
+    number = np.where(free, count + rest, number)
     stones = np.floor(light * 6).astype(np.int64) + 7 * number
     rim = step(measure_distance(find_borders(stones)), 1.6 * unit, 0.3 * unit)
     light = light + 0.045 * noise.cloud(7) - 0.05 * rim
     lab = easel.inks.shade(light, ink, hue=0.12 * noise.smooth(4), chroma=1.05)
-    veins = rng.uniform(-1, 1, count + 1).astype(np.float32)[number]
+    veins = rng.uniform(-1, 1, count + 97).astype(np.float32)[number]
     lab[..., 0] += 0.02 * veins + 0.014 * noise.grain(0.9 * unit)
     specks = fill(n, make_rounds(rng.uniform(0, n, (260, 2)), *(2 * [easel.mark * rng.lognormal(0.0, 0.5, 260)]), np.zeros(260), 8))
     lab = mix(lab, easel.inks.shade(0.95 + 0 * light, 0, chroma=0.6), 0.85 * specks)
@@ -154,13 +161,13 @@ def draw_batik(easel: Easel) -> Floats:
         bent = sample(cells, warp)
         some = step(noise.smooth(5), -0.3, 0.6) if share < 0.9 else 1.0
         distance = measure_distance(find_borders(bent))
-        crack = np.maximum(crack, share * some * step(width * easel.mark * (1 + 0.4 * noise.smooth(25)) - distance, -0.8, 0.9))
+        crack = np.maximum(crack, share * some * step(width * easel.mark * (0.55 + 0.5 * noise.smooth(25)) - distance, -0.8, 0.9))
     for level, shade in ((0.74, 0.7), (0.5, 0.44), (0.27, 0.1)):
         bath = step(light, level + 0.03, level - 0.03)
         dots = np.hypot((scene.x * n / (13 * easel.mark)) % 1 - 0.5, (scene.y * n / (13 * easel.mark)) % 1 - 0.5)
         wax = (dots < 0.17 + 0.04 * noise.smooth(30)) & (np.abs(light - level + 0.13) < 0.12)
         bath = blur((bath * ~wax).astype(np.float32), 0.9 * unit)
-        seep = np.maximum(bath, 0.72 * crack * step(light, 1.1, level - 0.1))
+        seep = np.maximum(bath, 0.5 * crack * step(light, 1.1, level - 0.1))
         color = easel.inks.shade(shade + 0.06 * noise.cloud(4), scene.ink, hue=scene.drift)
         lab = mix(lab, color, (seep * (0.9 + 0.09 * noise.cloud(8))).clip(0, 1))
     outline = blur(draw_contours(easel, 1.6, 0.15), 0.7 * unit)
