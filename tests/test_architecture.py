@@ -23,7 +23,7 @@ LAYERS = (
     ("objective",),
     ("canvas",),
     ("optimize",),
-    ("evaluate", "record", "explain", "segment"),
+    ("evaluate", "record", "explain", "segment", "words"),
     ("network",),
     ("api",),
     ("video",),

@@ -20,6 +20,7 @@ COMMANDS = {
     "plan": "estimate the sizes, memory and time of a run",
     "sheet": "compare variations of one photo on a contact sheet",
     "batch": "repaint many photos from folders, lists or tables",
+    "words": "draw a painting from words, to be used as --style",
     "replay": "make a picture again from the recipe inside it",
     "refine": "repaint one region of a result",
     "recipes": "list all recipes or show one",

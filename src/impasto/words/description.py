@@ -143,7 +143,7 @@ class _Reading:
     def add(self, meaning: Meaning, phrase: str, table: Vocabulary) -> None:
         """Add the meaning of one phrase."""
         kind, value = meaning
-        if kind == "break" or kind == "ground before":
+        if kind in ("break", "ground before"):
             self.techniques.append([])
             self._is_on = kind == "ground before"
             self._last = None
@@ -198,11 +198,7 @@ class _Reading:
             **self.choices,
             seed=seed,
             defaults=tuple(name for name, value in fields.items() if not value),
-            unused=tuple(
-                phrase
-                for meaning, phrase in self.phrases
-                if meaning.value != technique
-            ),
+            unused=tuple(phrase for meaning, phrase in self.phrases if meaning.value != technique),
         )
 
 

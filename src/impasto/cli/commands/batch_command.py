@@ -162,7 +162,8 @@ def _add_work_flags(group: argparse._ArgumentGroup) -> None:
 
 def run(argv: list[str]) -> int:
     """Find the pictures to make, estimate the work, do it, and report the result."""
-    options = expand_network_styles(build_parser().parse_args(argv), needed=False)
+    options = build_parser().parse_args(argv)
+    expand_network_styles(options, needed=False, folder=_choose_drawing_folder(options))
     from impasto.batch.batch_job import WorkerSettings
     from impasto.batch.batch_plan import BatchPlanner
     from impasto.batch.batch_record import BatchRecord
@@ -213,6 +214,16 @@ def run(argv: list[str]) -> int:
         report = BatchReport(BatchPlan(), SearchReport(), options, record.path)
         jobs = _watch(options, planner, record, report)
         return _make(options, settings, planner, record, jobs, report)
+
+
+def _choose_drawing_folder(options: argparse.Namespace) -> Path:
+    """Return the folder for paintings drawn from words: that of the results, if it is one here."""
+    from impasto.batch.sources import places
+    from impasto.cli.options.style_words import find_drawing_cache
+
+    if options.dry_run or places.is_url(options.output):
+        return find_drawing_cache()
+    return Path(places.normalize_place(options.output))
 
 
 def _remove_partial_files(output: Path, record: BatchRecord) -> None:

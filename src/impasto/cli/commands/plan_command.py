@@ -9,6 +9,7 @@ from impasto.cli.commands.stylize_command import build_parser
 from impasto.cli.options.arguments import choose_hardware
 from impasto.cli.options.input_files import expand_styles, read_job_inputs
 from impasto.cli.options.recipe_options import build_recipe
+from impasto.cli.options.style_words import find_drawing_cache
 from impasto.cli.reports.plan_text import describe_plan
 
 
@@ -21,7 +22,7 @@ def run(argv: list[str]) -> int:
         "Estimate the sizes, memory and time of the main command with the same options, without "
         "running it."
     )
-    options = expand_styles(parser.parse_args(argv))
+    options = expand_styles(parser.parse_args(argv), find_drawing_cache())
     recipe = build_recipe(options)
     recipe, inputs = read_job_inputs(options, recipe)
     from impasto.engine.factory import make_engine

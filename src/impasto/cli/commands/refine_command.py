@@ -17,6 +17,7 @@ from impasto.cli.options.arguments import (
 )
 from impasto.cli.options.recipe_options import parse_settings
 from impasto.cli.options.region_options import add_strength_flag, make_strength_fields
+from impasto.cli.options.style_words import draw_word_styles
 
 if TYPE_CHECKING:
     from impasto.cli.jobs.input_search import InputSearch
@@ -92,6 +93,7 @@ def run(argv: list[str]) -> int:
     path = Path(options.picture)
     original, provenance = read_picture(path), read_provenance(path)
     output = Path(options.output or path.with_name(f"{path.stem}-refined.png"))
+    draw_word_styles(options, output.parent)
     depth = 16 if original.metadata.depth == 16 else 8
     choose_format(output, depth)
     # Masks of the original paintings do not apply to other ones.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from impasto.cli.options.arguments import choose_notice
 from impasto.cli.options.recipe_options import apply_print_size
 from impasto.cli.options.region_options import read_masks
+from impasto.cli.options.style_words import draw_word_styles
 
 if TYPE_CHECKING:
     from impasto.engine.inputs import Inputs
@@ -19,15 +20,19 @@ if TYPE_CHECKING:
     from impasto.recipe.recipe import Recipe
 
 
-def expand_styles(options: argparse.Namespace) -> argparse.Namespace:
-    """Replace a network's own styles by files, and ``--mask auto`` by one mask for each region.
+def expand_styles(options: argparse.Namespace, folder: Path | None = None) -> argparse.Namespace:
+    """Replace styles that are words or a network's own, and ``--mask auto`` by a mask a region.
+
+    Args:
+        options: arguments, changed in place.
+        folder: where paintings drawn from words are saved. None: beside the result.
 
     Raises:
         InputError, ResourceError, WeightsError: see :func:`expand_network_styles`.
     """
     from impasto.segment.mask_words import expand_auto
 
-    expand_network_styles(options)
+    expand_network_styles(options, folder=folder)
     options.mask, options.style, options.style_mask = expand_auto(
         options.mask, options.style, options.style_mask
     )
@@ -35,19 +40,20 @@ def expand_styles(options: argparse.Namespace) -> argparse.Namespace:
 
 
 def expand_network_styles(
-    options: argparse.Namespace, *, needed: bool = True
+    options: argparse.Namespace, *, needed: bool = True, folder: Path | None = None
 ) -> argparse.Namespace:
-    """Replace the styles that a network's file contains by files.
+    """Replace the styles that a network's file contains, and those that are words, by files.
 
     A ``--style`` that names one of them becomes its file. Without ``--style``, the only style of
-    the network is used.
+    the network is used. ``words: TEXT`` becomes a painting that is drawn now.
 
     Args:
         options: arguments with ``style`` and ``recipe``, changed in place.
         needed: whether there must be a style.
+        folder: where paintings drawn from words are saved. None: beside the result.
 
     Raises:
-        InputError: no style was given, and the network has none or several.
+        InputError: no style was given, and the network has none or several; or a word is unknown.
         WeightsError: the network's file is missing or damaged.
         ResourceError: the styles cannot be written to the cache.
     """
@@ -61,6 +67,7 @@ def expand_network_styles(
             each if os.path.isfile(each) else own.get(each, each)  # noqa: PTH113 -- never raises
             for each in options.style
         ]
+        draw_word_styles(options, folder)
     elif len(own) == 1:
         options.style = [*own.values()]
     elif own:

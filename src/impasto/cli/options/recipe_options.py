@@ -26,8 +26,8 @@ def add_recipe_flags(group: argparse._ArgumentGroup) -> None:
         "--style",
         metavar="PAINTING",
         action="append",
-        help="painting to imitate; repeat to blend several. Optional for a network with its own "
-        "paintings",
+        help='painting to imitate, or "words: blue woodcut" to draw one (see `impasto words`); '
+        "repeat to blend several. Optional for a network with its own paintings",
     )
     add(
         "--style-weight",

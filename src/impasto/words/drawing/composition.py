@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from impasto.words.description import StyleDescription
-from impasto.words.drawing.surface import Bools, Floats, Integers, Noise, step
+from impasto.words.drawing.surface import Bools, Floats, Integers, Noise
 
 Window = tuple[slice, slice]
 EVERYWHERE: Window = (slice(None), slice(None))
@@ -41,18 +41,20 @@ class Composition:
         self.n = n
         axis = (np.arange(n, dtype=np.float32) + np.float32(0.5)) / np.float32(n)
         self.x, self.y = (each.astype(np.float32) for each in np.meshgrid(axis, axis))
-        self.light = np.zeros((n, n), np.float32)
-        self.ink = np.zeros((n, n), np.int32)
-        self.label = np.zeros((n, n), np.int32)
-        self.angle = np.zeros((n, n), np.float32)
+        self.light: Floats = np.zeros((n, n), np.float32)
+        self.ink: Integers = np.zeros((n, n), np.int32)
+        self.label: Integers = np.zeros((n, n), np.int32)
+        self.angle: Floats = np.zeros((n, n), np.float32)
         self._count = 0
         views = (self._draw_hills, self._draw_waves, self._draw_flowers, self._draw_currents)
         views[int(rng.integers(len(views)))]()
         self._turn(description.direction)
         contrast = np.float32(_CONTRAST[description.contrast])
-        self.light = np.clip(np.float32(0.5) + (self.light - np.float32(0.5)) * contrast, 0.02, 0.98)
+        self.light = np.clip(
+            np.float32(0.5) + (self.light - np.float32(0.5)) * contrast, 0.02, 0.98
+        )
         steps = rng.uniform(-0.13, 0.13, self._count + 1).astype(np.float32)
-        self.drift = steps[self.label] + np.float32(0.05) * self._noise.smooth(4)
+        self.drift: Floats = steps[self.label] + np.float32(0.05) * self._noise.smooth(4)
         if fold > 1:
             self._enlarge(fold)
 
@@ -91,8 +93,9 @@ class Composition:
         near = np.exp(-((away / 0.28) ** 2))
         bands = noise.smooth(2.5, 9) + 0.5 * noise.smooth(6, 20)
         light = 0.5 + 0.28 * y / horizon + 0.35 * near + 0.07 * bands
-        angle = np.arctan2(np.sin(around) * near + 0.18 * bands * (1 - near), 
-                           np.cos(around) * near + (1 - near))  # fmt: skip
+        angle = np.arctan2(
+            np.sin(around) * near + 0.18 * bands * (1 - near), np.cos(around) * near + (1 - near)
+        )
         self._put(np.ones_like(away, bool), light, 0, angle)
         for level, shade in ((0.55, 0.16), (1.05, 0.26)):
             cloud = (bands > level) & (y < horizon + 0.1)
@@ -215,7 +218,9 @@ class Composition:
         stream = 0.9 * (y - 0.5) * 4 + 0.5 * noise.smooth(2.2)
         for _ in range(7):
             spot = np.hypot(x - float(rng.uniform(0, 1)), y - float(rng.uniform(0, 1)))
-            stream = stream + float(rng.choice([-1.5, 1.5])) * np.exp(-((spot / rng.uniform(0.1, 0.24)) ** 2))
+            stream = stream + float(rng.choice([-1.5, 1.5])) * np.exp(
+                -((spot / rng.uniform(0.1, 0.24)) ** 2)
+            )
         down, across = np.gradient(stream)
         angle = np.arctan2(-across, down)
         level = np.floor(stream * 3.2)
@@ -251,7 +256,8 @@ class Composition:
             spot = np.hypot(self.x - rng.uniform(0, 1), self.y - rng.uniform(0, 1))
             stream += rng.choice([-1, 1]) * 1.6 * np.exp(-((spot / rng.uniform(0.08, 0.2)) ** 2))
         down, across = np.gradient(stream)
-        return np.arctan2(-across, down)
+        angle: Floats = np.arctan2(-across, down)
+        return angle
 
 
 def sample(values: Floats | Integers, points: Floats) -> Floats | Integers:

@@ -7,7 +7,7 @@ import numpy as np
 from impasto.words.description import StyleDescription
 from impasto.words.drawing.composition import Composition
 from impasto.words.drawing.inks import Inks
-from impasto.words.drawing.marks import Canvas
+from impasto.words.drawing.marks import PaintSurface
 from impasto.words.drawing.surface import Floats, Noise, light_relief, mix
 
 _MARKS = {"fine": 0.65, "medium": 1.0, "bold": 1.6}
@@ -46,7 +46,9 @@ class Easel:
         """Make paper [n, n, 3] in the color of the ground, with fibers and stains."""
         lab = np.empty((self.n, self.n, 3), np.float32)
         lab[:] = self.inks.ground
-        fibers = self.noise.smooth(self.n / 3, self.n / 9) + self.noise.smooth(self.n / 9, self.n / 3)
+        fibers = self.noise.smooth(self.n / 3, self.n / 9) + self.noise.smooth(
+            self.n / 9, self.n / 3
+        )
         lab[..., 0] += rough * (0.6 * self.noise.grain(0.8 * self.unit) + 0.4 * fibers)
         lab[..., 0] += stain * self.noise.cloud(3)
         return lab
@@ -64,9 +66,9 @@ class Easel:
         """Lay ink [3] or [n, n, 3] on paper where there is coverage [n, n]."""
         return mix(paper, ink, np.clip(coverage, 0, 1))
 
-    def start_canvas(self, lab: Floats) -> Canvas:
+    def start_canvas(self, lab: Floats) -> PaintSurface:
         """Begin a canvas of paint on a ground [n, n, 3]."""
-        return Canvas(self.rng, lab.copy())
+        return PaintSurface(self.rng, lab.copy())
 
     def vary(
         self, light: Floats, ink: Floats, hue: Floats, *, spread: float, wander: float = 0.2
@@ -86,7 +88,7 @@ class Easel:
             chroma=self.rng.uniform(0.75, 1.12, count),
         )
 
-    def light_canvas(self, canvas: Canvas, strength: float) -> Floats:
+    def light_canvas(self, canvas: PaintSurface, strength: float) -> Floats:
         """Return the canvas's colors as its relief shows them in light from the upper left."""
         from impasto.words.drawing.surface import blur
 

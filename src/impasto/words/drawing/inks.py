@@ -35,7 +35,7 @@ class Inks:
 
     def __init__(self, description: StyleDescription) -> None:
         tone = description.tone
-        base = np.stack([_read_color(name) for name in description.colors])
+        base = np.stack([read_color(name) for name in description.colors])
         base[:, 1:] *= _CHROMA[tone]
         low, high = _RANGE[tone]
         self.base = base
@@ -50,8 +50,10 @@ class Inks:
             lightness, chroma = _GROUNDS[name]
             hue = self._hue[0]
             color = np.array([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
-            return color if np.hypot(*self.base[0, 1:]) > 0.03 else color * np.float32([1, 0, 0])
-        color = _read_color(name)
+            if np.hypot(*self.base[0, 1:]) < 0.03:
+                color[1:] = 0
+            return color
+        color = read_color(name)
         if "ground" in description.defaults and name not in description.colors:
             # Paper that is as yellow as its name would change the hue of what is drawn on it.
             color[1:] *= 0.2
@@ -59,9 +61,7 @@ class Inks:
             color[1:] *= 0.45
         return color
 
-    def shade(
-        self, light: Any, index: Any = 0, *, hue: Any = 0.0, chroma: Any = 1.0
-    ) -> Floats:
+    def shade(self, light: Any, index: Any = 0, *, hue: Any = 0.0, chroma: Any = 1.0) -> Floats:
         """Compute OKLab colors.
 
         Args:
@@ -75,14 +75,16 @@ class Inks:
         place = index * _LEVELS + level.astype(np.int32)
         angle = self._hue[index] + np.asarray(hue, np.float32)
         amount = self._chroma[place] * np.asarray(chroma, np.float32)
-        lab = np.empty((*np.broadcast_shapes(place.shape, angle.shape, amount.shape), 3), np.float32)
+        lab = np.empty(
+            (*np.broadcast_shapes(place.shape, angle.shape, amount.shape), 3), np.float32
+        )
         lab[..., 0] = self._lightness[place]
         lab[..., 1] = amount * np.cos(angle)
         lab[..., 2] = amount * np.sin(angle)
         return lab
 
 
-def _read_color(name: str) -> Floats:
+def read_color(name: str) -> Floats:
     text = load_vocabulary().colors[name]
     levels = [int(text[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     return srgb_to_oklab(np.array(levels, np.float32))

@@ -72,9 +72,7 @@ def fill_ids(n: int, polygons: Sequence[Sequence[float]]) -> Integers:
     return np.asarray(image).astype(np.int64)
 
 
-def draw_lines(
-    n: int, points: Floats, widths: Floats, strength: Floats | float = 1.0
-) -> Floats:
+def draw_lines(n: int, points: Floats, widths: Floats, strength: Floats | float = 1.0) -> Floats:
     """Draw tapered lines and return their coverage [n, n].
 
     Args:
@@ -108,7 +106,12 @@ def make_rounds(
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     x = centers[:, :1] + along * cos - across * sin
     y = centers[:, 1:] + along * sin + across * cos
-    return np.stack([x, y], -1).reshape(len(centers), -1).tolist()  # type: ignore[no-any-return]
+    return np.stack([x, y], -1).reshape(len(centers), -1).tolist()
+
+
+def make_discs(centers: Floats, radius: Floats, corners: int = 9) -> list[list[float]]:
+    """Make circles as polygons from radii [m] in pixels."""
+    return make_rounds(centers, radius, radius, np.zeros(len(radius)), corners)
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Brush:
     flat: bool = False
 
 
-class Canvas:
+class PaintSurface:
     """OKLab colors [n, n, 3] and the height of the paint [n, n]."""
 
     def __init__(self, rng: np.random.Generator, lab: Floats) -> None:

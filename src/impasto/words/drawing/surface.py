@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+Floats = NDArray[Any]
+"""Real numbers, of 32 bits wherever they are as many as the pixels."""
+Integers = NDArray[Any]
+Bools = NDArray[Any]
 
 
 class Noise:
@@ -73,7 +74,7 @@ def normalize(values: Floats) -> Floats:
     return result
 
 
-def step(values: Any, low: float, high: float) -> Floats:
+def step(values: Any, low: Any, high: Any) -> Floats:
     """Rise smoothly from 0 at ``low`` to 1 at ``high``."""
     share = np.clip((values - low) / (high - low), 0, 1)
     result: Floats = (share * share * (3 - 2 * share)).astype(np.float32)
@@ -84,6 +85,13 @@ def mix(below: Any, above: Any, share: Any) -> Floats:
     """Mix two [n, n, 3] pictures or colors by an [n, n] share of the second."""
     share = np.asarray(share, np.float32)[..., None]
     return np.asarray(below + (above - below) * share, np.float32)
+
+
+def lighten(lab: Floats, amount: float) -> Floats:
+    """Return OKLab colors [..., 3] with the lightness raised by an amount."""
+    lighter = lab.copy()
+    lighter[..., 0] += amount
+    return lighter
 
 
 def find_borders(labels: Integers) -> Bools:

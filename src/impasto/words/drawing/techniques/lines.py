@@ -125,11 +125,15 @@ def draw_charcoal(easel: Easel) -> Floats:
         (-0.4, 0.66, 1.1, 4.5, 30, 0.95),
     ):
         need = step(dark, low, high)
-        lines = hatch(easel, scene.angle + np.float32(turn), need, pitch=7, length=length, width=width)
+        lines = hatch(
+            easel, scene.angle + np.float32(turn), need, pitch=7, length=length, width=width
+        )
         cover = np.maximum(cover, share * blur(lines, 0.6 * unit) * step(tooth, -2.6 - high, 0.6))
     contour = blur(draw_contours(easel, 1.7, 0.45), 0.7 * unit)
     cover = np.maximum(cover, 0.97 * contour * step(tooth, -2.5, 0.3))
-    lift = hatch(easel, scene.angle, step(scene.light, 0.72, 1.0) * 0.4, pitch=9, length=26, width=1.4)
+    lift = hatch(
+        easel, scene.angle, step(scene.light, 0.72, 1.0) * 0.4, pitch=9, length=26, width=1.4
+    )
     cover = cover * (1 - 0.75 * blur(lift, 0.7 * unit) * step(tooth, -2, 0.6))
     ink = easel.inks.shade(0.03 + 0.22 * (1 - cover), scene.ink, hue=scene.drift)
     return mix(paper, ink, cover.clip(0, 1))
@@ -150,8 +154,15 @@ def draw_colored_pencil(easel: Easel) -> Floats:
     )
     for turn, hue, light, low, high in layers:
         need = 0.15 * (low < 0.1) + step(easel.dark, low, high)
-        lines = hatch(easel, scene.angle + np.float32(turn), need.clip(0, 1), pitch=3.9, length=34, width=0.85)
-        color = easel.inks.shade(light + 0.28 * scene.light, scene.ink, hue=scene.drift + hue + rng.normal(0, 0.04), chroma=1.1)
+        lines = hatch(
+            easel, scene.angle + np.float32(turn), need.clip(0, 1), pitch=3.9, length=34, width=0.85
+        )
+        color = easel.inks.shade(
+            light + 0.28 * scene.light,
+            scene.ink,
+            hue=scene.drift + hue + rng.normal(0, 0.04),
+            chroma=1.1,
+        )
         press = step(tooth + 0.4 * noise.smooth(7), -2.4, 0.5)
         lab = mix(lab, color, 0.8 * blur(lines, 0.45 * unit) * press)
     edge = blur(draw_contours(easel, 0.8, 0.5), 0.5 * unit) * step(tooth, -1.4, 0.4)
@@ -160,8 +171,20 @@ def draw_colored_pencil(easel: Easel) -> Floats:
 
 def draw_blueprint(easel: Easel) -> Floats:
     """Draft white lines, circles, sections and measures on a blotchy blue ground."""
-    scene, noise, unit, rng, n, mark = easel.scene, easel.noise, easel.unit, easel.rng, easel.n, easel.mark
-    wash = 0.34 + 0.055 * noise.cloud(3, 5) + 0.02 * noise.grain(0.9 * unit) + 0.12 * (scene.light - 0.5)
+    scene, noise, unit, rng, n, mark = (
+        easel.scene,
+        easel.noise,
+        easel.unit,
+        easel.rng,
+        easel.n,
+        easel.mark,
+    )
+    wash = (
+        0.34
+        + 0.055 * noise.cloud(3, 5)
+        + 0.02 * noise.grain(0.9 * unit)
+        + 0.12 * (scene.light - 0.5)
+    )
     streak = noise.smooth(3, 60) * 0.012
     edge = np.minimum(np.minimum(scene.x, 1 - scene.x), np.minimum(scene.y, 1 - scene.y))
     wash = wash - 0.1 * step(edge, 0.05, 0.0) + streak
@@ -185,11 +208,28 @@ def draw_blueprint(easel: Easel) -> Floats:
             dash = 1.0 if rng.random() < 0.5 else (np.sin(turn * radius / (3 * unit)) > -0.2)
             drawing = np.maximum(drawing, 0.7 * step(away, 0.8 * mark, 0.25 * mark) * dash)
         reach = rng.uniform(0.05, 0.28) * n
-        axis = np.array([[[across - reach, down], [across + reach, down]], [[across, down - reach], [across, down + reach]]], np.float32)
-        drawing = np.maximum(drawing, 0.75 * draw_lines(n, axis, np.full((2, 2), 0.45 * mark, np.float32)))
+        axis = np.array(
+            [
+                [[across - reach, down], [across + reach, down]],
+                [[across, down - reach], [across, down + reach]],
+            ],
+            np.float32,
+        )
+        drawing = np.maximum(
+            drawing, 0.75 * draw_lines(n, axis, np.full((2, 2), 0.45 * mark, np.float32))
+        )
         ticks = np.linspace(-reach, reach, 15)
-        marks = np.stack([np.stack([across + ticks, down - 3 * unit + 0 * ticks], -1), np.stack([across + ticks, down + 3 * unit + 0 * ticks], -1)], 1)
-        drawing = np.maximum(drawing, 0.8 * draw_lines(n, marks.astype(np.float32), np.full((15, 2), 0.4 * mark, np.float32)))
+        marks = np.stack(
+            [
+                np.stack([across + ticks, down - 3 * unit + 0 * ticks], -1),
+                np.stack([across + ticks, down + 3 * unit + 0 * ticks], -1),
+            ],
+            1,
+        )
+        drawing = np.maximum(
+            drawing,
+            0.8 * draw_lines(n, marks.astype(np.float32), np.full((15, 2), 0.4 * mark, np.float32)),
+        )
     worn = 0.8 + 0.16 * noise.cloud(6) + 0.1 * noise.grain(0.8 * unit)
     white = easel.inks.shade(0.98 + 0 * wash, 0, chroma=0.4)
     lab = mix(lab, white, 0.28 * blur(drawing, 2.2 * unit))

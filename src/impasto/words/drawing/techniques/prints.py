@@ -6,12 +6,14 @@ import numpy as np
 
 from impasto.words.drawing.composition import sample
 from impasto.words.drawing.easel import Easel
-from impasto.words.drawing.marks import draw_lines, scatter, taper, trace
+from impasto.words.drawing.marks import draw_lines, scatter, trace
 from impasto.words.drawing.surface import Floats, blur, mix, shift, step
 from impasto.words.drawing.techniques.lines import draw_contours
 
 
-def cut(easel: Easel, need: Floats, *, pitch: float, length: float, width: float, turn: float = 0.0) -> Floats:
+def cut(
+    easel: Easel, need: Floats, *, pitch: float, length: float, width: float, turn: float = 0.0
+) -> Floats:
     """Draw wedge-shaped cuts [n, n] along the composition, wider where the need is larger."""
     rng, mark = easel.rng, easel.mark
     starts = scatter(rng, easel.n, pitch * mark, 4 * mark)
@@ -62,18 +64,33 @@ def draw_linocut(easel: Easel) -> Floats:
     scene, noise, unit = easel.scene, easel.noise, easel.unit
     light = blur(scene.light, 1.2 * unit)
     lab = easel.paper(0.014, 0.015)
-    for level, shade, offset in ((0.88, 0.8, (1.5, -1)), (0.6, 0.5, (-1.5, 1)), (0.34, 0.12, (0, 0))):
+    for level, shade, offset in (
+        (0.88, 0.8, (1.5, -1)),
+        (0.6, 0.5, (-1.5, 1)),
+        (0.34, 0.12, (0, 0)),
+    ):
         gouge = cut(easel, step(light, level - 0.42, level + 0.04), pitch=9, length=25, width=2.4)
-        chatter = cut(easel, step(light, level - 0.05, level + 0.2) * 0.9, pitch=10, length=18, width=0.9, turn=0.1)
+        chatter = cut(
+            easel,
+            step(light, level - 0.05, level + 0.2) * 0.9,
+            pitch=10,
+            length=18,
+            width=0.9,
+            turn=0.1,
+        )
         block = np.where(light < level, 1 - gouge, chatter)
         ink = easel.inks.shade(shade + 0.03 * noise.cloud(3), scene.ink, hue=scene.drift)
         block = shift(print_block(easel, block, 0.6), offset[0] * unit, offset[1] * unit)
         lab = mix(lab, ink, block * 0.97)
     key = draw_contours(easel, 1.5, 0.35)
-    return mix(lab, easel.inks.shade(0.06 + 0 * light, scene.ink * 0), print_block(easel, key) * 0.97)
+    return mix(
+        lab, easel.inks.shade(0.06 + 0 * light, scene.ink * 0), print_block(easel, key) * 0.97
+    )
 
 
-def screen(easel: Easel, amount: Floats, turn: float, pitch: float, round_dots: bool = True) -> Floats:
+def screen(
+    easel: Easel, amount: Floats, turn: float, pitch: float, round_dots: bool = True
+) -> Floats:
     """Turn an amount [n, n] in [0, 1] into dots of one screen."""
     scene, n = easel.scene, easel.n
     across = (scene.x * np.cos(turn) + scene.y * np.sin(turn)) * n / (pitch * easel.mark)
@@ -101,7 +118,9 @@ def draw_halftone(easel: Easel) -> Floats:
         lab = mix(lab, ink, print_block(easel, dots, 0.35) * 0.94)
     shadow = screen(easel, step(dark, 0.62, 1.15) * 0.8, 0.8, 5.2)
     line = np.maximum(draw_contours(easel, 2.0, 0.06), shadow)
-    return mix(lab, easel.inks.shade(0.03 + 0 * dark, 0, chroma=0.5), print_block(easel, line, 0.45))
+    return mix(
+        lab, easel.inks.shade(0.03 + 0 * dark, 0, chroma=0.5), print_block(easel, line, 0.45)
+    )
 
 
 def draw_screen_print(easel: Easel) -> Floats:
@@ -115,8 +134,18 @@ def draw_screen_print(easel: Easel) -> Floats:
         half = screen(easel, amount, 0.4 + 0.5 * k, 5.5, round_dots=k % 2 == 0)
         solid = np.where(np.abs(light - level) < 0.1, half, light < level)
         drag = 1 - 0.25 * step(noise.smooth(70, 3) + 0.5 * noise.grain(1.2 * unit), 0.9, 2.2)
-        ink = easel.inks.shade(shade + 0.02 * noise.cloud(4), scene.ink + (extra if k else 0), hue=scene.drift + rng.normal(0, 0.05))
-        moved = shift(blur(solid.astype(np.float32), 0.45 * unit), *(rng.uniform(-2.6, 2.6, 2) * unit))
-        lab = mix(lab, 0.9 * ink + 0.1 * lab, moved * drag * (0.93 + 0.04 * noise.grain(1.0 * unit)).clip(0, 1))
+        ink = easel.inks.shade(
+            shade + 0.02 * noise.cloud(4),
+            scene.ink + (extra if k else 0),
+            hue=scene.drift + rng.normal(0, 0.05),
+        )
+        moved = shift(
+            blur(solid.astype(np.float32), 0.45 * unit), *(rng.uniform(-2.6, 2.6, 2) * unit)
+        )
+        lab = mix(
+            lab,
+            0.9 * ink + 0.1 * lab,
+            moved * drag * (0.93 + 0.04 * noise.grain(1.0 * unit)).clip(0, 1),
+        )
     line = shift(draw_contours(easel, 1.1, 0.55), 1.5 * unit, 1 * unit)
     return mix(lab, easel.inks.shade(0.05 + 0 * light, 0), 0.9 * blur(line, 0.4 * unit))

@@ -1,0 +1,234 @@
+"""Words become the technique and the colors that they name, and the same picture every time."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from impasto.cli import main
+from impasto.errors import InputError
+from impasto.image.color.spaces import srgb_to_oklab
+from impasto.image.files.encode import write_picture
+from impasto.words.description import DEFAULT_TECHNIQUE, StyleDescription, parse_description
+from impasto.words.drawing.draw import TECHNIQUES, draw_painting
+from impasto.words.drawing.inks import read_color
+from impasto.words.vocabulary import is_chinese, load_vocabulary
+
+PROMPTS = tomllib.loads((Path(__file__).parent / "prompts.toml").read_text("utf-8"))
+SIDE = 64
+GRAY = 0.03
+"""Chroma in OKLab below which a color has no hue."""
+
+
+@functools.cache
+def draw(description: StyleDescription):
+    return draw_painting(description, SIDE)
+
+
+def measure_hues(description: StyleDescription, colors: list[str]) -> tuple[float, float]:
+    """Return the largest difference in degrees from a named hue, and the smallest share of one.
+
+    With several colors, every pixel belongs to the one whose hue is nearest.
+    """
+    chroma = srgb_to_oklab(draw(description).pixels)[..., 1:].reshape(-1, 2)
+    wanted = np.stack([read_color(name)[1:] for name in colors])
+    if np.hypot(*wanted[0]) < GRAY:
+        return (0.0 if np.hypot(*chroma.mean(0)) < GRAY else 180.0), 1.0
+    apart = [measure_angle(chroma, each) for each in wanted]
+    owner = np.argmin(apart, 0)
+    amount = np.hypot(*chroma.T)
+    away = [measure_angle(chroma[owner == k].mean(0), each) for k, each in enumerate(wanted)]
+    shares = [amount[owner == k].sum() / amount.sum() for k in range(len(wanted))]
+    return float(max(away)), float(min(shares))
+
+
+def measure_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    turn = np.degrees(np.arctan2(a[..., 1], a[..., 0]) - np.arctan2(b[1], b[0]))
+    return np.abs((turn + 180) % 360 - 180)
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_the_technique_is_right_for_nine_of_ten_prompts(language):
+    prompts = PROMPTS[language]
+    assert len({each["text"] for each in prompts}) == 60
+    right = [parse_description(each["text"]).technique == each["technique"] for each in prompts]
+    assert np.mean(right) >= 0.9
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_the_drawn_hue_is_within_20_degrees_of_the_named_color_for_19_of_20(language):
+    right = []
+    for prompt in PROMPTS[language]:
+        if prompt["colors"]:
+            away, share = measure_hues(parse_description(prompt["text"]), prompt["colors"])
+            right.append(away <= 20 and share > 0.1)
+    assert len(right) > 50
+    assert np.mean(right) >= 0.95
+
+
+def test_another_color_would_fail():
+    away, _ = measure_hues(parse_description("blue woodcut"), ["red"])
+    assert away > 20
+
+
+def test_every_technique_of_the_table_is_drawn_and_named():
+    assert set(TECHNIQUES) == set(load_vocabulary().techniques)
+    assert {each["technique"] for each in PROMPTS["english"]} == set(TECHNIQUES)
+
+
+def test_the_same_words_and_seed_give_the_same_bytes_and_another_seed_another_picture():
+    def encode(text: str, seed: int) -> bytes:
+        stream = io.BytesIO()
+        write_picture(draw_painting(parse_description(text, seed), 64), stream)
+        return stream.getvalue()
+
+    assert encode("blue pixel art", 4) == encode("蓝色像素画", 4)
+    assert encode("blue pixel art", 4) != encode("blue pixel art", 5)
+
+
+def test_a_size_changes_the_resolution_and_not_the_view():
+    small, large = (
+        draw_painting(parse_description("red and blue pixel art"), size) for size in (64, 128)
+    )
+    shrunk = large.resize(16, 16).pixels
+    assert np.corrcoef(small.resize(16, 16).pixels.ravel(), shrunk.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "near"),
+    [
+        ("bleu woodcut", "bleu", "blue"),
+        ("blue wodcut", "wodcut", "woodcut"),
+        ("green 水彩 on vilvet", "vilvet", "violet"),
+        ("蓝色木科", "木科", "木刻"),
+    ],
+)
+def test_an_unknown_word_is_an_error_that_names_the_three_nearest(text, word, near):
+    with pytest.raises(InputError, match="unknown word") as caught:
+        parse_description(text)
+    assert caught.value.where == word
+    names = caught.value.problem.partition("nearest are ")[2].split(", ")
+    assert len(names) == 3
+    assert near in names
+    assert all(is_chinese(name[0]) == is_chinese(word[0]) for name in names)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a painting of the", "的画"])
+def test_words_that_choose_nothing_are_an_error(text):
+    with pytest.raises(InputError, match="no words that describe"):
+        parse_description(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("red linocut on cream paper", {"colors": ("red",), "ground": "cream"}),
+        ("charcoal on black", {"ground": "black", "colors": ("black",)}),
+        ("pastel on dark paper", {"ground": "dark", "tone": "plain"}),
+        ("dark blue pastel", {"colors": ("dark blue",), "tone": "plain"}),
+        ("muted oil, fine vertical strokes", {"tone": "muted", "scale": "fine"}),
+        ("swirling oil, high contrast", {"direction": "swirling", "contrast": "high"}),
+        ("sunset mosaic", {"colors": ("orange", "rose", "plum")}),
+        ("ink-wash, seed 7", {"technique": "ink-wash", "seed": 7}),
+        ("水墨 #7", {"technique": "ink-wash", "seed": 7}),
+        ("黑底白色剪纸", {"ground": "black", "colors": ("white",)}),
+        ("WOODCUT With Fine Hatching", {"technique": "woodcut", "unused": ("hatching",)}),
+        ("red and gold", {"technique": DEFAULT_TECHNIQUE, "colors": ("red", "gold")}),
+    ],
+)
+def test_the_grammar_reads_every_field(text, fields):
+    description = parse_description(text)
+    assert {name: getattr(description, name) for name in fields} == fields
+
+
+def test_two_seeds_contradict_each_other():
+    with pytest.raises(InputError, match="two different seeds"):
+        parse_description("woodcut, seed 3", seed=4)
+
+
+def test_what_was_not_said_is_shown_as_chosen():
+    line = parse_description("woodcut with hatching").describe()
+    assert "its own colors" in line
+    assert "not used: hatching" in line
+    assert "no technique named" in parse_description("blue").describe()
+
+
+# --- the command line --------------------------------------------------------------------------
+
+QUICK = ["--recipe", "sketch", "--iterations", "1", "--size", "32"]
+
+
+@pytest.fixture
+def _fast_drawing(monkeypatch):
+    monkeypatch.setattr("impasto.cli.options.style_words.SIZE", 64)
+
+
+@pytest.mark.usefixtures("in_work")
+def test_the_command_draws_a_picture_and_shows_what_it_chose(work, capsys):
+    job = ["words", "blue pixel art", "-o", "style.png", "--size", "64", "--seed", "3", "--json"]
+    assert main(job) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out.splitlines()[-1])
+    assert (report["output"], report["width"]) == ("style.png", 64)
+    assert report["style"]["technique"] == "pixel"
+    assert report["style"]["colors"] == ["blue"]
+    assert "pixel in blue" in captured.err
+    assert main(job) == 2
+    assert main([*job, "--force"]) == 0
+    assert main(["words", "blue pikselart"]) == 2
+    assert "pikselart: unknown word; the nearest are" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_work", "_fast_drawing")
+def test_a_style_of_words_is_saved_beside_the_result_and_replay_and_refine_find_it(work, capsys):
+    (work / "out").mkdir()
+    job = ["photo.png", "--style", "words: blue pixel art", "-o", "out/a.png", *QUICK, "--force"]
+    assert main([*job, "--quiet"]) == 0
+    assert "pixel in blue" in capsys.readouterr().err
+    (painting,) = (work / "out").glob("pixel-blue-*.png")
+    assert main([*job, "--quiet"]) == 0  # the painting is there already, and used again
+    assert main(["replay", "out/a.png", "-o", "out/b.png", "--quiet"]) == 0
+    assert (work / "out" / "a.png").read_bytes() == (work / "out" / "b.png").read_bytes()
+    region = ["--region", "0,0,16,16", "--iterations", "1", "--quiet"]
+    assert main(["refine", "out/a.png", *region]) == 0
+    painting.write_bytes((work / "photo.png").read_bytes())
+    assert main([*job, "--quiet"]) == 2
+    assert "is another picture" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_work", "_fast_drawing")
+def test_a_file_named_like_words_wins(work):
+    (work / "words: blue woodcut").write_bytes((work / "painting.png").read_bytes())
+    job = ["photo.png", "--style", "words: blue woodcut", "-o", "a.png", *QUICK, "--quiet"]
+    assert main(job) == 0
+    assert not list(work.glob("woodcut-*"))
+
+
+@pytest.mark.usefixtures("in_work", "_fast_drawing")
+def test_an_unknown_word_in_a_style_writes_nothing(work, capsys):
+    before = sorted(work.iterdir())
+    assert main(["photo.png", "--style", "words: bleu woodcut", *QUICK]) == 2
+    assert "bleu: unknown word" in capsys.readouterr().err
+    assert sorted(work.iterdir()) == before
+
+
+@pytest.mark.usefixtures("in_work", "_fast_drawing")
+def test_batch_and_sheet_take_words(work):
+    style = ["--style", "words: 蓝色像素画", *QUICK, "--quiet"]
+    assert main(["sheet", "photo.png", *style, "--strengths", "0.5", "-o", "sheet.png"]) == 0
+    assert main(["batch", "photo.png", *style, "-o", "folder", "--executor", "serial"]) == 0
+    for folder in (work, work / "folder"):
+        assert len(list(folder.glob("pixel-blue-*.png"))) == 1
+
+
+def test_the_documentation_lists_every_technique_color_and_palette():
+    page = (Path(__file__).parents[2] / "docs" / "words.md").read_text("utf-8")
+    table = load_vocabulary()
+    for name in (*table.techniques, *table.colors, *table.palettes):
+        assert name in page, name
