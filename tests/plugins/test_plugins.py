@@ -17,11 +17,14 @@ from PIL import Image
 import impasto
 from conftest import complaint
 from impasto.cli import main
+from impasto.engine.machine.hardware import Hardware
 from impasto.errors import RecipeError
 from impasto.recipe import engine_registry
 from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.engine_registry import find_engine, list_engines, register_engine
 from impasto.recipe.recipe import Recipe, list_recipes
+from impasto.video.engines.frame_context import FrameContext, FrameSettings
+from impasto.video.engines.frame_engines import make_frame_engine
 from toy_engine import ENTRY
 
 OWN = ("optimizer", "network", "magenta")
@@ -91,6 +94,19 @@ def test_a_film_is_painted_with_it():
     assert len(pairs) == 3
     for painted, frame in pairs:
         assert_negative(painted, frame)
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_films_of_a_temporal_engine_are_its_own():
+    capabilities = Capabilities(temporal=True, iterates=True)
+    frames = object()
+    contexts = []
+    make = lambda context: contexts.append(context) or frames  # noqa: E731
+    register_engine(replace(ENTRY, capabilities=capabilities, make_frames=make))
+    recipe, settings = impasto.load_recipe("toy-negative"), FrameSettings(0.8)
+    context = FrameContext(recipe, [], (48, 36), settings, Hardware.resolve("cpu"))
+    assert make_frame_engine(context) is frames
+    assert contexts == [context]
 
 
 @pytest.mark.usefixtures("toy")
