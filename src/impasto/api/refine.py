@@ -112,13 +112,13 @@ def refine(
     result, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
     pictures = Inputs(content, tuple(styles))
     weights_map, box = _find_place(result, region, mask, pictures)
-    drawn, parts = find_masks(content, styles, where, of_paintings)
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    entire = choose_refining_recipe(chosen).with_changes(
+    photo_masks, painting_masks = find_masks(content, styles, where, of_paintings)
+    base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    entire = choose_refining_recipe(base).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
     )
     around = box.expand(MARGIN, result.width, result.height)
-    whole = Inputs.read(entire, content, styles, drawn, parts)
+    whole = Inputs.read(entire, content, styles, photo_masks, painting_masks)
     part = _cut_part(entire, result, around, whole)
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start.png"
@@ -187,12 +187,14 @@ def _find_place(
                 f"`region` {text} is not inside the result of {size} px", field="region"
             )
         return box.make_mask(result.width, result.height), box
-    (drawn,), _ = find_masks(pictures.photo, pictures.paintings, [mask], [])
-    rows = drawn.resize_rows(result.width, result.height, slice(0, result.height))
+    (found_mask,), _ = find_masks(pictures.photo, pictures.paintings, [mask], [])
+    rows = found_mask.resize_rows(result.width, result.height, slice(0, result.height))
     place = find_bounds(rows)
     if place is None:
         raise InputError(
-            "is black all over; there is nothing to paint", where=f"mask {drawn.name}", field="mask"
+            "is black all over; there is nothing to paint",
+            where=f"mask {found_mask.name}",
+            field="mask",
         )
     return rows, place
 

@@ -155,7 +155,7 @@ def stylize(
         ImpastoError: see :mod:`impasto.errors`; the message is one line.
     """
     hardware = HardwareChoice(device, weights, max_memory, scratch)
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
+    base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
     fields = {
         "size": size,
         "schedule.total": iterations,
@@ -178,15 +178,15 @@ def stylize(
             "size": paper.compute_longer_side(content.width, content.height),
             "dpi": paper.dpi,
         }
-    chosen = chosen.with_changes(
+    base = base.with_changes(
         {k: v for k, v in fields.items() if v is not None} | dict(changes or {})
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     where, sources, parts = expand_auto(masks, sources, style_masks)
     styles = read_paintings(sources)
     regions = find_masks(content, styles, where, parts)
-    engine = make_engine(chosen, hardware.resolve())
-    inputs = Inputs.read(chosen, content, styles, *regions)
+    engine = make_engine(base, hardware.resolve())
+    inputs = Inputs.read(base, content, styles, *regions)
     began = time.monotonic()
     for step in engine.run(inputs):  # at least one; the last is the result
         if on_step is not None:

@@ -107,14 +107,14 @@ class Outcome:
     full: bool = False
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the picture was made."""
         return self.error is None
 
     @property
     def event(self) -> Literal["done", "failed"]:
         """The name of the outcome in the record."""
-        return "done" if self.done else "failed"
+        return "done" if self.is_done else "failed"
 
     def list_figures(self) -> dict[str, Any]:
         """List the known values under their names in the record."""

@@ -23,7 +23,7 @@ class BatchPlan:
 
     Attributes:
         jobs: jobs to run, in order.
-        done: number of outputs that already exist for the same photo and recipe.
+        complete: number of outputs that already exist for the same photo and recipe.
         saved: outcomes of those that were written just before a kill and are not in the record.
         changed: jobs whose output exists, but of another photo or recipe. They are kept.
         ours: number of photos that were skipped because they are outputs of this batch.
@@ -31,7 +31,7 @@ class BatchPlan:
     """
 
     jobs: list[BatchJob] = field(default_factory=list)
-    done: int = 0
+    complete: int = 0
     saved: list[Outcome] = field(default_factory=list)
     changed: list[BatchJob] = field(default_factory=list)
     ours: int = 0
@@ -196,7 +196,7 @@ class BatchPlanner:
         if size is None:
             plan.jobs.append(job)
         elif entry is not None and self._is_done(job, entry, size):
-            plan.done += 1
+            plan.complete += 1
             if entry.is_unfinished:
                 plan.saved.append(Outcome(job, sha256=hash_file(job.photo), bytes=size))
         elif self._force:

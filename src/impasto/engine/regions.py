@@ -218,17 +218,17 @@ def blend_images(image: Tensor, other: Tensor, share: Tensor, storage: Storage) 
     return result
 
 
-def restore_photo(picture: Picture, photo: Picture, kept: Tensor) -> Picture:
+def restore_photo(picture: Picture, photo: Picture, weight: Tensor) -> Picture:
     """Put the photo back into a picture where all of it is kept.
 
     Args:
         picture: any size.
         photo: any size.
-        kept: [H, W] of the picture's size, in [0, 1].
+        weight: [H, W] of the picture's size, in [0, 1].
     """
     pixels = np.empty_like(picture.pixels)
     for rows in split_rows(picture.height, picture.width):
-        whole = (kept[rows, :, None] == 1).cpu().numpy()
+        whole = (weight[rows, :, None] == 1).cpu().numpy()
         other = photo.resize_rows(picture.width, picture.height, rows)
         pixels[rows] = np.where(whole, other, picture.pixels[rows])
     return replace(picture, pixels=pixels)

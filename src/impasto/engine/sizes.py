@@ -112,20 +112,20 @@ def fit_painting(
 
 
 def choose_result_size(
-    width: int, height: int, asked: int | None, device: torch.device
+    width: int, height: int, size: int | None, device: torch.device
 ) -> tuple[int, int]:
     """Return the (width, height) of the result for a photo.
 
     Args:
         width: width of the photo in pixels.
         height: height of the photo in pixels.
-        asked: longer side of the result. None: what suits the device.
+        size: longer side of the result. None: what suits the device.
         device: device of the run.
 
     Raises:
         LimitError: the shorter side is too short for the network.
     """
-    longer = asked or choose_longer_side(max(width, height), device)
+    longer = size or choose_longer_side(max(width, height), device)
     width, height = fit_within(width, height, longer)
     if min(width, height) < SHORTEST:
         raise LimitError(

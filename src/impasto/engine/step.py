@@ -55,7 +55,7 @@ class Step:
     _image: Tensor
     _photo: Picture
     _colors: Colors = "style"
-    _kept: Tensor | None = None
+    _kept_mask: Tensor | None = None
 
     def picture(self) -> Picture:
         """Return the best picture so far, float32, at this scale's size, in the result's colors."""
@@ -74,7 +74,11 @@ class Step:
 
     def keep_photo(self, picture: Picture) -> Picture:
         """Put the photo into a picture of this scale's size, where all of it is kept."""
-        return picture if self._kept is None else restore_photo(picture, self._photo, self._kept)
+        return (
+            picture
+            if self._kept_mask is None
+            else restore_photo(picture, self._photo, self._kept_mask)
+        )
 
     def preview(self) -> Image.Image:
         """Return the best picture so far as a PIL image, 8 bit."""

@@ -124,8 +124,8 @@ class _Edges:
         every = -(-len(edges.rows) // MOST_EDGES) or 1
         return edges.select(np.arange(len(edges.rows)) % every == 0)
 
-    def select(self, chosen: NDArray[np.bool_]) -> _Edges:
-        return _Edges(self.rows[chosen], self.columns[chosen], self.normals[:, chosen], self.reach)
+    def select(self, index: NDArray[np.bool_]) -> _Edges:
+        return _Edges(self.rows[index], self.columns[index], self.normals[:, index], self.reach)
 
     def sample_sides(self, plane: Plane) -> tuple[Plane, Plane]:
         """Sample the dark and the bright side [N, reach] at 1, 2, ... pixels from the edge."""
@@ -151,8 +151,8 @@ def _correlate_in_mask(plane: Plane, mask: Plane, most: int) -> Plane:
     def correlate(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> Plane:
         full = irfft2(a.conj() * b, shape)
         lags = np.arange(-most, most + 1)
-        picked: Plane = full[np.ix_(lags, lags)]
-        return picked
+        window: Plane = full[np.ix_(lags, lags)]
+        return window
 
     overlap = np.maximum(correlate(of_mask, of_mask), 1.0)
     here, there = correlate(of_values, of_mask), correlate(of_mask, of_values)

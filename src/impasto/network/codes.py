@@ -159,11 +159,11 @@ class Atelier:
             else _resize_to_tensor(read_picture(like), sides[0] / picture.width)
         )
         amounts = torch.full(stacked.shape[:2], grain) if whole is None else None
-        painted = self._runtime.paint(image, stacked, where, whole, amounts)
-        kept = regions.make_kept_mask(*sides, storage)
-        if kept is not None:
-            painted = blend_images(painted, image, kept, storage)
-        return tensors.tensor_to_picture(painted, picture)
+        output = self._runtime.paint(image, stacked, where, whole, amounts)
+        kept_mask = regions.make_kept_mask(*sides, storage)
+        if kept_mask is not None:
+            output = blend_images(output, image, kept_mask, storage)
+        return tensors.tensor_to_picture(output, picture)
 
 
 def _project_codes(codes: Sequence[Code]) -> torch.Tensor:

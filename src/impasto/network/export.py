@@ -53,8 +53,8 @@ class PaintingGraph(nn.Module):
         self.painter = painter
 
     def forward(self, photo: Tensor, code: Tensor) -> Tensor:
-        painted: Tensor = self.painter(photo, self.painter.modulate(code[:, None]))
-        return painted.clamp(0, 1)
+        output: Tensor = self.painter(photo, self.painter.modulate(code[:, None]))
+        return output.clamp(0, 1)
 
 
 def export_graphs(

@@ -103,7 +103,7 @@ class OnePassEngine:
         width, height = self.size_for(inputs.photo)
         masks = len(self._check(inputs).regions.masks)
         self._check_room((width, height), masks=masks)
-        taken, free = measure_taken_memory(self.hardware.device), self.hardware.measure_room()
+        used, free = measure_taken_memory(self.hardware.device), self.hardware.measure_room()
         return Plan(
             width=width,
             height=height,
@@ -111,8 +111,8 @@ class OnePassEngine:
             at_most=False,
             tile=0,
             state="device",
-            bytes_needed=taken + _estimate_bytes((width, height), masks),
-            bytes_free=None if free is None else free + taken,
+            bytes_needed=used + _estimate_bytes((width, height), masks),
+            bytes_free=None if free is None else free + used,
             bytes_on_host=0,
             bytes_on_disk=0,
             scratch=None,
@@ -153,8 +153,8 @@ class OnePassEngine:
         results = self._paint(prepared, size)
         share = (time.monotonic() - began) / len(prepared)
         return [
-            self._make_step(each.photo, painted, kept, share)
-            for each, (painted, kept) in zip(prepared, results, strict=True)
+            self._make_step(each.photo, output, kept_mask, share)
+            for each, (output, kept_mask) in zip(prepared, results, strict=True)
         ]
 
     def _check(self, inputs: Inputs) -> Inputs:
@@ -164,8 +164,8 @@ class OnePassEngine:
 
     def _steps(self, inputs: Inputs, size: tuple[int, int]) -> Generator[Step, None, None]:
         began = time.monotonic()
-        ((painted, kept),) = self._paint([inputs], size)
-        yield self._make_step(inputs.photo, painted, kept, time.monotonic() - began)
+        ((output, kept_mask),) = self._paint([inputs], size)
+        yield self._make_step(inputs.photo, output, kept_mask, time.monotonic() - began)
 
     def _paint(
         self, inputs: Sequence[Inputs], size: tuple[int, int]
@@ -180,20 +180,20 @@ class OnePassEngine:
         images = torch.cat(
             [tensors.picture_to_tensor(each.photo, *size, storage) for each in prepared]
         )
-        kept = regions.make_kept_mask(*size, storage)
+        kept_mask = regions.make_kept_mask(*size, storage)
         if regions.changes_nothing:
-            painted = images
+            output = images
         else:
             requests = [PaintRequest(each, recipe) for each in prepared]
-            painted = self.network.paint(images, requests)
-            if kept is not None:
-                painted = blend_images(painted, images, kept, storage)
-        return [(each[None], kept) for each in painted.unbind()]
+            output = self.network.paint(images, requests)
+            if kept_mask is not None:
+                output = blend_images(output, images, kept_mask, storage)
+        return [(each[None], kept_mask) for each in output.unbind()]
 
     def _make_step(
-        self, photo: Picture, painted: Tensor, kept: Tensor | None, seconds: float
+        self, photo: Picture, output: Tensor, kept_mask: Tensor | None, seconds: float
     ) -> Step:
-        height, width = painted.shape[2:]
+        height, width = output.shape[2:]
         return Step(
             iteration=1,
             total=1,
@@ -207,10 +207,10 @@ class OnePassEngine:
             tile=0,
             fell_back=False,
             last=True,
-            _image=painted,
+            _image=output,
             _photo=photo,
             _colors=self.recipe.colors,
-            _kept=kept,
+            _kept_mask=kept_mask,
         )
 
     def _check_room(self, size: tuple[int, int], photos: int = 1, masks: int = 0) -> None:

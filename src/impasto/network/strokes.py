@@ -206,8 +206,8 @@ class StrokePainter(nn.Module):
         """
         if origins == "photo":
             origins = hash_noise_origins(photo)
-        painted, _ = self.paint_and_tone(photo, style, statistics, origins)
-        return painted
+        output, _ = self.paint_and_tone(photo, style, statistics, origins)
+        return output
 
     def paint_and_tone(
         self,
@@ -232,16 +232,16 @@ class StrokePainter(nn.Module):
             style = replace(style, masks=pad_to_two_cells(style.masks))
         normalize = _make_normalizer(style, statistics)
         noise = None if origins is None else StrokeNoise(origins, style, loudness)
-        painted, toned = self._paint(pad_to_two_cells(photo), style, normalize, noise)
+        output, toned = self._paint(pad_to_two_cells(photo), style, normalize, noise)
         own = None if statistics is None else statistics[:, -COLOR_NUMBERS:]
-        painted = apply_colors(painted, own, style)
-        return painted[:, :, :height, :width], toned[:, :, :height, :width]
+        output = apply_colors(output, own, style)
+        return output[:, :, :height, :width], toned[:, :, :height, :width]
 
     def measure_statistics(self, photo: Tensor, style: StrokeStyle) -> Tensor:
         """Measure the statistics [N, STROKE_STATISTICS] that normalization uses, for one style."""
         normalize = _make_normalizer(style, None)
-        painted, _ = self._paint(pad_to_two_cells(photo), style, normalize, None)
-        colors = measure_color_moments(photo), measure_color_moments(painted)
+        output, _ = self._paint(pad_to_two_cells(photo), style, normalize, None)
+        colors = measure_color_moments(photo), measure_color_moments(output)
         return torch.cat([colors[0], *normalize.statistics, colors[1]], 1)
 
     def _paint(
@@ -251,14 +251,14 @@ class StrokePainter(nn.Module):
         normalize: LayerNormalizer,
         noise: StrokeNoise | None,
     ) -> tuple[Tensor, Tensor]:
-        given = normalize.given
-        own = None if given is None else given[:, :COLOR_NUMBERS]
+        override = normalize.override
+        own = None if override is None else override[:, :COLOR_NUMBERS]
         toned = apply_colors(photo, own, style)
         amount = lay_out(style.amounts[..., None], style.masks)
         with torch.autocast(photo.device.type, self.autocast, enabled=self.autocast is not None):
-            drawn = self._draw_strokes(torch.cat([photo, toned], 1), noise, normalize).float()
-        strokes = smooth(F.pixel_shuffle(drawn[:, :12], 2))
-        cover = F.interpolate(drawn[:, 12:].clamp(0, 1), scale_factor=2, mode="bilinear")
+            planes = self._draw_strokes(torch.cat([photo, toned], 1), noise, normalize).float()
+        strokes = smooth(F.pixel_shuffle(planes[:, :12], 2))
+        cover = F.interpolate(planes[:, 12:].clamp(0, 1), scale_factor=2, mode="bilinear")
         detail = toned - blur(toned)
         return toned + amount * (strokes - cover * detail), toned
 
@@ -283,8 +283,8 @@ class StrokePainter(nn.Module):
         return self.to_pixels(x)  # type: ignore[no-any-return]
 
 
-def _make_normalizer(style: StrokeStyle, given: Tensor | None) -> LayerNormalizer:
-    return LayerNormalizer(style, given, COLOR_NUMBERS, keeps_type=True)
+def _make_normalizer(style: StrokeStyle, override: Tensor | None) -> LayerNormalizer:
+    return LayerNormalizer(style, override, COLOR_NUMBERS, keeps_type=True)
 
 
 def _stack_blocks(channels: int, number: int) -> nn.ModuleList:

@@ -208,8 +208,8 @@ class NeighborObjective(OnePassObjective):
                         several.append(_select(keys, part if part is None else part[places]))
             for layer, several in candidates.items():
                 keys = torch.cat(several)
-                drawn = torch.randperm(len(keys), generator=generator)[: GRID**2]
-                source.keys[layer] = keys[drawn.to(keys.device)]
+                order = torch.randperm(len(keys), generator=generator)[: GRID**2]
+                source.keys[layer] = keys[order.to(keys.device)]
                 source.centers[layer] = keys.mean(0)
 
     def _compare_layers(self, features: dict[str, Tensor], image: Tensor) -> list[Tensor]:

@@ -81,9 +81,9 @@ class _Settling:
         self._settle = settle
 
     def write(self, data: bytes) -> int:
-        written = self._file.write(data)
+        count = self._file.write(data)
         self._settle()
-        return written
+        return count
 
     def flush(self) -> None:
         self._file.flush()

@@ -257,5 +257,5 @@ def _load_encoder(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> Enc
             device=hardware.device,
         )
 
-    chosen = (choice.network, layers, choice.pooling, choice.padding)
-    return cache.load(("encoder", *chosen, hardware.weights, hardware.device), load)
+    key = (choice.network, layers, choice.pooling, choice.padding)
+    return cache.load(("encoder", *key, hardware.weights, hardware.device), load)

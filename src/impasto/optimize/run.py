@@ -188,7 +188,7 @@ class Run:
             _image=picture,
             _photo=self._setup.photo,
             _colors=self._materials.recipe.colors,
-            _kept=running.problem.photo_mask,
+            _kept_mask=running.problem.photo_mask,
         )
 
     def _make_state(self) -> RunState:

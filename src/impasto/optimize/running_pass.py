@@ -48,8 +48,8 @@ class PassProblem:
         self._materials = materials
         self._before = None if before is None else before._give_objective(plan)
         self._objective: ViewsObjective | None = None
-        self._kept: KeptPart | None = None
-        self._kept_in_views: list[KeptPart] = []
+        self._frozen: KeptPart | None = None
+        self._frozen_views: list[KeptPart] = []
 
     def prepare(self, start: Tensor | None) -> None:
         """Prepare what the pass does not change.
@@ -70,9 +70,9 @@ class PassProblem:
         else:
             assert start is not None
             picture = start
-        self._kept = KeptPart(picture, mask, storage)
+        self._frozen = KeptPart(picture, mask, storage)
         views = self.canvas.make_views(picture)
-        self._kept_in_views = [
+        self._frozen_views = [
             KeptPart(view.image, part, storage)
             for view, part in zip(views, _view_mask(self.canvas, mask), strict=True)
         ]
@@ -80,11 +80,11 @@ class PassProblem:
     def evaluate(self, parameters: Sequence[Tensor]) -> tuple[dict[str, float], Parameters]:
         """Return the losses by name at some parameters, and the gradient of the total."""
         images = [view.image for view in self.canvas.render(parameters)]
-        kept = self._kept_in_views
-        if kept:
-            images = [part.cover(image) for part, image in zip(kept, images, strict=True)]
+        parts = self._frozen_views
+        if parts:
+            images = [part.cover(image) for part, image in zip(parts, images, strict=True)]
         losses, gradients = self._get_objective().evaluate(images)
-        for part, gradient in zip(kept, gradients, strict=False):
+        for part, gradient in zip(parts, gradients, strict=False):
             part.stop(gradient)
         return losses, self.canvas.pull_back(parameters, gradients)
 
@@ -95,7 +95,7 @@ class PassProblem:
 
     def restore(self, picture: Tensor) -> Tensor:
         """Return a picture [1, 3, H, W] with what is kept blended in."""
-        return picture if self._kept is None else self._kept.blend(picture)
+        return picture if self._frozen is None else self._frozen.blend(picture)
 
     def release(self, plan: Pass) -> None:
         """Free the memory of the objective, and continue with a pass that needs less of it."""

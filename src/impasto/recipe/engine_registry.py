@@ -90,8 +90,8 @@ def register_engine(entry: EngineEntry) -> None:
 def list_engines() -> tuple[EngineEntry, ...]:
     """Return all kinds: those that need nothing else installed first, then those that iterate."""
     entries = _load_installed() | _load_plugins() | _REGISTERED
-    known = [entry for entry in entries.values() if isinstance(entry, EngineEntry)]
-    return tuple(sorted(known, key=_rank))
+    valid = [entry for entry in entries.values() if isinstance(entry, EngineEntry)]
+    return tuple(sorted(valid, key=_rank))
 
 
 def is_registered(name: object) -> bool:

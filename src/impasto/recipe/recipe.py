@@ -167,26 +167,26 @@ class Recipe(RecipeTable):
         Raises:
             InputError: one of them does not match.
         """
-        given = format_count(paintings, "painting")
+        count = format_count(paintings, "painting")
         for values, noun, field in (
             (self.style.weights, "style weight", "style_weights"),
             (self.style.strengths, "style strength", "strength"),
         ):
             if values and len(values) != paintings:
                 raise InputError(
-                    f"{given} but {format_count(len(values), noun)}: "
+                    f"{count} but {format_count(len(values), noun)}: "
                     f"`{field}` takes one for each painting",
                     field=field,
                 )
         if style_masks not in (0, paintings):
             raise InputError(
-                f"{given} but {format_count(style_masks, 'style mask')}: `style_masks` takes one "
+                f"{count} but {format_count(style_masks, 'style mask')}: `style_masks` takes one "
                 "for each painting, or the word none for a painting that counts as a whole",
                 field="style_masks",
             )
         if masks and paintings not in (masks, masks + 1):
             raise InputError(
-                f"{format_count(masks, 'mask')} but {given}",
+                f"{format_count(masks, 'mask')} but {count}",
                 expected="a painting for each mask, and possibly one for the rest",
             )
 

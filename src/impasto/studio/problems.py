@@ -152,7 +152,7 @@ def hide_folders(message: str, data: Path | None = None) -> str:
     """Reduce absolute paths in a message to the names of their files."""
     if data is not None:
         message = message.replace(f"{data}/", "").replace(str(data), "the data folder")
-    return _ABSOLUTE_PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], message)
+    return _ABSOLUTE_PATH.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], message)
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -220,7 +220,7 @@ def test_jobs_lost_together_are_retried_one_by_one():
     executor = Scripted({"a": 1})
     with closing(BatchRecord(RECORD)) as record:
         groups = iter([make_jobs("a", "b"), make_jobs("c", "d")])
-        found = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.done]
+        found = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.is_done]
     assert found == ["a", "b", "c", "d"]
     assert [job.again for job in executor.seen] == [False, False, True, True, False, False]
 
@@ -232,7 +232,7 @@ def test_a_photo_whose_worker_died_is_retried_once_and_then_fails():
         found = {
             o.job.photo: o for o in run_jobs(iter(split_jobs(photos)), executor, 2, record, [])
         }
-    assert {photo for photo, outcome in found.items() if outcome.done} == {"a", "once", "b"}
+    assert {photo for photo, outcome in found.items() if outcome.is_done} == {"a", "once", "b"}
     assert "two workers were lost while making it: killed" in found["always"].error
     assert "cannot pickle" in found["unsendable"].error
     tried = Counter(job.photo for job in executor.seen)
@@ -257,7 +257,7 @@ def test_jobs_are_not_given_to_workers_that_are_not_ready(monkeypatch):
     executor = Away({"b": 1})
     with closing(BatchRecord(RECORD)) as record:
         ended = list(run_jobs(iter(split_jobs(make_jobs("a", "b", "c"))), executor, 2, record, []))
-    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b", "c"]
+    assert [outcome.job.photo for outcome in ended if outcome.is_done] == ["a", "b", "c"]
 
 
 def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
@@ -285,7 +285,7 @@ def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
         outcomes = run_jobs(groups, executor, 1, record, [], Patience(100, told.append, clock=tick))
         with pytest.raises(NoWorkersError, match="no worker available for 100 s"):
             ended.extend(outcomes)
-    assert [outcome.job.photo for outcome in ended if outcome.done] == ["a", "b"]
+    assert [outcome.job.photo for outcome in ended if outcome.is_done] == ["a", "b"]
     assert len(told) == 2  # once for each time that there was none
     assert all("no worker available for 30 s; waiting" in line for line in told)
     assert [line["output"] for line in read_events("done")] == ["a.png", "b.png"]
@@ -319,5 +319,5 @@ def test_a_picture_written_by_a_dead_worker_is_not_made_again():
     Path("out/0.png").write_bytes(b"whole, for it is written so")
     job = replace(make_jobs("photos/0.png")[0], output="out/0.png", again=True)
     (outcome,) = BatchWorker(WorkerSettings()).work([job], WorkerShare())
-    assert outcome.done
+    assert outcome.is_done
     assert Path("out/0.png").read_bytes() == b"whole, for it is written so"

@@ -98,13 +98,13 @@ def test_a_worker_that_was_given_up_changes_nothing(queue):
     assert (second.id, second.attempt) == (first.id, 2)
     assert queue.report(first, {"iteration": 7}, 7, 1.0) == "gone"
     assert not queue.end(first, "done", 1.0)
-    queue.put_back(first, 1.0)
+    queue.requeue(first, 1.0)
     row = queue.get(first.id)
     assert (row.state, row.worker, row.progress) == ("running", "second", None)
     assert queue.end(second, "done", 1.0)
 
 
-@pytest.mark.parametrize("way", ["lost", "recover", "put_back", "end"])
+@pytest.mark.parametrize("way", ["lost", "recover", "requeue", "end"])
 def test_what_was_cancelled_stays_so_whatever_happens_to_its_worker(queue, way):
     add(queue, 1)
     row = queue.claim("me")
@@ -112,8 +112,8 @@ def test_what_was_cancelled_stays_so_whatever_happens_to_its_worker(queue, way):
     queue.ask(row.id, "stop")
     {
         "lost": lambda: queue.release_lost("me"),
-        "recover": queue.put_all_back,
-        "put_back": lambda: queue.put_back(row, 0.0),
+        "recover": queue.requeue_all,
+        "requeue": lambda: queue.requeue(row, 0.0),
         "end": lambda: queue.end(row, "done", 0.0),
     }[way]()
     assert queue.get(row.id).state == "cancelled"
@@ -137,7 +137,7 @@ def test_as_many_jobs_make_way_as_drafts_wait_for_a_worker(queue):
     first, second = queue.claim("one"), queue.claim("two")
 
     def making_way():
-        return [queue.should_make_way(row, 3) for row in (first, second)]
+        return [queue.must_yield_to_draft(row, 3) for row in (first, second)]
 
     found = [making_way()]
     for number in (3, 4, 5, 6):
@@ -145,7 +145,7 @@ def test_as_many_jobs_make_way_as_drafts_wait_for_a_worker(queue):
         found.append(making_way())
     # One worker is free; the job that came last goes first.
     assert found == [[False, False], [False, False], [False, True], [True, True], [True, True]]
-    assert not queue.should_make_way(queue.claim("three"), 3)  # itself a draft
+    assert not queue.must_yield_to_draft(queue.claim("three"), 3)  # itself a draft
 
 
 def test_each_end_is_counted_once_as_what_it_was(queue):
@@ -210,7 +210,7 @@ class Life(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.held)))
         row = self.held.pop(name)
         if how == "back":
-            self.queue.put_back(row, 1.0)
+            self.queue.requeue(row, 1.0)
         elif how == "lost":
             assert self.queue.release_lost(name).id == row.id
         else:
@@ -235,7 +235,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        self.queue.put_all_back()
+        self.queue.requeue_all()
         self.held.clear()
 
     @invariant()

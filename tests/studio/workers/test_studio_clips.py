@@ -159,7 +159,7 @@ def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_
         with pytest.raises(KeyboardInterrupt):
             work(client)
     assert job_of(client, job)["state"] == "running"
-    studio_of(client).queue.put_all_back()
+    studio_of(client).queue.requeue_all()
     painted, paint = [], OptimizerFrameEngine.paint
 
     def counted(self, *arguments):
@@ -183,7 +183,7 @@ def test_a_preview_whose_worker_dies_keeps_its_sheet(client, tmp_path, monkeypat
         dying(patch, 4, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             work(client)
-    studio_of(client).queue.put_all_back()
+    studio_of(client).queue.requeue_all()
     with monkeypatch.context() as patch:
         dying(patch, 3, AssertionError("painted again"))
         work(client)

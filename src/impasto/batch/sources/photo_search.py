@@ -104,15 +104,15 @@ def _search_folder(folder: Path, skip: str, report: SearchReport) -> Iterator[Fo
         report.unreadable.append((str(error.filename), error.strerror or str(error)))
 
     for here, folders, names in os.walk(folder, onerror=report_error, followlinks=True):
-        chosen = []
+        subfolders = []
         for name in sorted(folders):
             path = Path(here, name)
             target = path.resolve()
             leads_back = path.is_symlink() and target.is_relative_to(top)
             if not name.startswith(".") and not leads_back and target not in visited:
-                chosen.append(name)
+                subfolders.append(name)
                 visited.add(target)
-        folders[:] = chosen
+        folders[:] = subfolders
         for name in sorted(names):
             path = Path(here, name)
             if _is_picture(name, report):

@@ -89,11 +89,11 @@ class BatchWorker:
         """
         with limit_torch_threads(share.threads):
             prepared = [self._prepare(job, share) for job in jobs]
-            painted: dict[str, PaintedJob] = {}
+            results: dict[str, PaintedJob] = {}
             for group in group_by_size([p for p in prepared if isinstance(p, PreparedJob)]):
-                painted |= paint_together(group)
+                results |= paint_together(group)
             outcomes = [
-                each if isinstance(each, Outcome) else self._finish(each, painted, share)
+                each if isinstance(each, Outcome) else self._finish(each, results, share)
                 for each in prepared
             ]
         return [replace(outcome, worker=self._name) for outcome in outcomes]
@@ -123,15 +123,15 @@ class BatchWorker:
             return _describe_failure(job, error, digest, time.monotonic() - start)
 
     def _finish(
-        self, prepared: PreparedJob, painted: dict[str, PaintedJob], share: WorkerShare
+        self, prepared: PreparedJob, results: dict[str, PaintedJob], share: WorkerShare
     ) -> Outcome:
         """Paint a job unless that has been done together with others, and write the output."""
         job, digest = prepared.job, prepared.digest
         start = time.monotonic() - prepared.seconds
         try:
             # Results are popped so that each is freed once it is written.
-            if job.key in painted:
-                result, seconds = painted.pop(job.key)
+            if job.key in results:
+                result, seconds = results.pop(job.key)
             else:
                 result, seconds = paint_alone(prepared, share)
             start -= seconds

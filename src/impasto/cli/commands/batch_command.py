@@ -202,11 +202,11 @@ def run(argv: list[str]) -> int:
         if not (options.dry_run or places.is_url(options.output)):
             _remove_partial_files(Path(options.output), record)
         if not options.watch:
-            met = SearchReport()
-            plan = planner.plan(_find_photos(options, options.source, met))
+            search = SearchReport()
+            plan = planner.plan(_find_photos(options, options.source, search))
             if not options.dry_run:
                 _record_saved(plan, record)
-            report = BatchReport(plan, met, options, record.path)
+            report = BatchReport(plan, search, options, record.path)
             del plan.jobs[report.todo :]
             return _make(options, settings, planner, record, iter(plan.jobs), report)
         from impasto.batch.batch_plan import BatchPlan
@@ -296,16 +296,16 @@ def _build_recipe_for(
 ) -> Recipe:
     """Build the recipe of the batch, or of a row that names its own recipe or fields."""
     # The number of masks depends on the row and is checked with it.
-    chosen = dict(vars(options)) | {"style": list(styles), "mask": [], "style_mask": []}
+    values = dict(vars(options)) | {"style": list(styles), "mask": [], "style_mask": []}
     if name is not None:
-        chosen |= {"recipe": name, "quality": None}
-    recipe = build_recipe(argparse.Namespace(**chosen)).with_changes(fields)
+        values |= {"recipe": name, "quality": None}
+    recipe = build_recipe(argparse.Namespace(**values)).with_changes(fields)
     recipe.check_counts(len(styles))
     return recipe
 
 
 def _find_photos(
-    options: argparse.Namespace, sources: Iterable[str], met: SearchReport
+    options: argparse.Namespace, sources: Iterable[str], search: SearchReport
 ) -> Iterator[FoundPhoto | ManifestRow]:
     from impasto.batch.sources.manifest import is_manifest, read_rows
     from impasto.batch.sources.photo_search import find_photos
@@ -315,7 +315,7 @@ def _find_photos(
             yield from read_rows(source)
         else:
             yield from find_photos(
-                source, root=options.root, skip=options.output, report=met, read_list=_read_list
+                source, root=options.root, skip=options.output, report=search, read_list=_read_list
             )
 
 
@@ -338,11 +338,11 @@ def _watch(
     from impasto.batch.sources.photo_search import SearchReport, watch_photos
     from impasto.errors import ImpastoError
 
-    def plan_jobs(found: FoundPhoto) -> Iterable[BatchJob] | None:
+    def plan_jobs(photo: FoundPhoto) -> Iterable[BatchJob] | None:
         try:
-            plan: BatchPlan = planner.plan([found])
+            plan: BatchPlan = planner.plan([photo])
         except ImpastoError as error:
-            report.add_failure(found.photo, describe_error(error))
+            report.add_failure(photo.photo, describe_error(error))
             return ()
         if plan.running:
             return None
@@ -350,13 +350,13 @@ def _watch(
         return report.add_plan(plan)
 
     def look() -> Iterator[Any]:
-        met = SearchReport()
+        search = SearchReport()
         for source in options.source:
             try:
-                yield from _find_photos(options, [source], met)
+                yield from _find_photos(options, [source], search)
             except (ImpastoError, OSError) as error:  # a disk that went away may come back
-                met.unreadable.append((source, describe_error(error)))
-        report.add_unreadable(met)
+                search.unreadable.append((source, describe_error(error)))
+        report.add_unreadable(search)
 
     return watch_photos(look, plan_jobs)
 

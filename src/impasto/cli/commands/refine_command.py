@@ -163,11 +163,11 @@ def _build_recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
     if options.quality and options.recipe:
         raise InputError("both choose a recipe; give one of them", what="--quality and --recipe")
     name = options.recipe or options.quality
-    chosen = load_recipe(name) if name else choose_refining_recipe(own)
-    if not chosen.capabilities.refines:
+    base = load_recipe(name) if name else choose_refining_recipe(own)
+    if not base.capabilities.refines:
         raise InputError(
-            f'uses the engine "{chosen.engine.kind}", which cannot continue from a result',
-            what=f"recipe {chosen.name!r}",
+            f'uses the engine "{base.engine.kind}", which cannot continue from a result',
+            what=f"recipe {base.name!r}",
         )
     changes: dict[str, Any] = {
         "style.weights": [] if options.style else own.style.weights,
@@ -176,11 +176,15 @@ def _build_recipe(options: argparse.Namespace, own: Recipe) -> Recipe:
         "strength": own.strength,
         "colors": own.colors,
     }
-    asked: dict[str, Any] = {}
+    strengths: dict[str, Any] = {}
     if options.strength:
-        asked = {"strength": 1.0, "style.strengths": [], **make_strength_fields(options.strength)}
-    settings = parse_settings(options.set, asked, has_print=False)
-    return chosen.with_changes(changes | asked | settings)
+        strengths = {
+            "strength": 1.0,
+            "style.strengths": [],
+            **make_strength_fields(options.strength),
+        }
+    settings = parse_settings(options.set, strengths, has_print=False)
+    return base.with_changes(changes | strengths | settings)
 
 
 def parse_region(text: str) -> list[int]:

@@ -139,7 +139,7 @@ class SheetPainter:
         self._output = output
         self._engine: PictureEngine | None = None
         self._cache: EngineCache | None = None
-        self._made: dict[tuple[str, int | None], Picture] = {}
+        self._pictures: dict[tuple[str, int | None], Picture] = {}
 
     def fill(self, choices: Sequence[SheetChoice], recipes: Sequence[Recipe]) -> int:
         """Paint every cell and return the exit code."""
@@ -183,22 +183,22 @@ class SheetPainter:
         from impasto.engine.factory import make_engine
 
         key = (recipe.model_dump_json(), choice.painting)
-        if key not in self._made:
+        if key not in self._pictures:
             inputs = self._inputs
             hardware = choose_hardware(self._options).resolve()
             self._cache = self._cache or EngineCache()
             # The last engine is kept until the next is made, which may share its networks.
             self._engine = make_engine(recipe, hardware, self._cache)
-            chosen = inputs.paintings
+            styles = inputs.paintings
             if choice.painting is not None:
-                chosen = (chosen[choice.painting],)
-            inputs = inputs.with_pictures(inputs.photo, chosen).with_recipe(recipe)
+                styles = (styles[choice.painting],)
+            inputs = inputs.with_pictures(inputs.photo, styles).with_recipe(recipe)
             for step in self._engine.run(inputs):
                 if stop:
                     return None
                 last = step
-            self._made[key] = finish_picture(last, inputs.photo, recipe)
-        return self._made[key]
+            self._pictures[key] = finish_picture(last, inputs.photo, recipe)
+        return self._pictures[key]
 
     def _write(self) -> None:
         from impasto.image.files.decode import read_picture
@@ -208,14 +208,14 @@ class SheetPainter:
 
 
 def _build_cell_recipe(options: argparse.Namespace, choice: SheetChoice) -> Recipe:
-    chosen = dict(vars(options))
+    values = dict(vars(options))
     if choice.recipe is not None:
-        chosen |= {"recipe": choice.recipe}
+        values |= {"recipe": choice.recipe}
     elif not options.recipe and not options.quality:
-        chosen |= {"recipe": "sketch"}
+        values |= {"recipe": "sketch"}
     if choice.painting is not None:
-        chosen |= {"style": [options.style[choice.painting]]}
-    recipe = build_recipe(argparse.Namespace(**chosen))
+        values |= {"style": [options.style[choice.painting]]}
+    recipe = build_recipe(argparse.Namespace(**values))
     recipe = recipe.with_changes({"size": recipe.size or CELL})
     return recipe.with_changes(choice.changes)
 

@@ -255,10 +255,10 @@ def run(argv: list[str]) -> int:
             now, left = time.monotonic(), plan.steps - losses["step"]
             first = first or (now, losses["step"])
             if not quiet and (not left or now - last_line >= LINE_EVERY_S):
-                last_line, done = now, losses["step"] - first[1]
+                last_line, steps_done = now, losses["step"] - first[1]
                 eta = (
-                    f"  {format_duration(left * (now - first[0]) / done)} left"
-                    if left and done
+                    f"  {format_duration(left * (now - first[0]) / steps_done)} left"
+                    if left and steps_done
                     else ""
                 )
                 print(_format_losses(losses, plan.steps) + eta, file=sys.stderr, flush=True)
@@ -283,18 +283,18 @@ def _make_plan(options: argparse.Namespace, base: Path | None) -> Any:
     if options.kind == "strokes" and "WORLD_SIZE" in os.environ:
         raise InputError("runs in one process; start it without torchrun", what="train strokes")
     kind = StrokePlan if options.kind == "strokes" else TrainingPlan
-    chosen = {f.name: getattr(options, f.name, None) for f in fields(kind)}
+    values = {f.name: getattr(options, f.name, None) for f in fields(kind)}
     scratch = getattr(options, "scratch", False)
-    chosen["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
+    values["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
     if options.kind == "style":
-        chosen["variants"] = OWN_SIZES
-        chosen["fitted"] = "normalization" if options.normalization else "all"
+        values["variants"] = OWN_SIZES
+        values["fitted"] = "normalization" if options.normalization else "all"
     if base is not None:
         # A trained network does not need to start with few paintings.
-        chosen["doubling"] = options.doubling or 0
+        values["doubling"] = options.doubling or 0
     if options.kind == "strokes" and options.fall:
-        chosen["fall"] = tuple(options.fall)
-    return kind(**{name: value for name, value in chosen.items() if value is not None})
+        values["fall"] = tuple(options.fall)
+    return kind(**{name: value for name, value in values.items() if value is not None})
 
 
 def _make_session(options: argparse.Namespace) -> Any:
@@ -354,8 +354,8 @@ def _check_output(output: Path, inputs: list[Path], work: Path, *, overwrite: bo
 
 
 def _format_losses(losses: dict[str, float], steps: int) -> str:
-    named = {k: v for k, v in losses.items() if k not in ("step", "seconds")}
-    values = "  ".join(f"{name} {value:.3g}" for name, value in named.items())
+    terms = {k: v for k, v in losses.items() if k not in ("step", "seconds")}
+    values = "  ".join(f"{name} {value:.3g}" for name, value in terms.items())
     return f"step {losses['step']:.0f} of {steps}  {values}"
 
 
@@ -368,12 +368,12 @@ def _is_any_stopped(here: bool, device: Any) -> bool:
 
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return here
-    asked = torch.tensor(float(here), device=device)
-    torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
-    return bool(asked)
+    flag = torch.tensor(float(here), device=device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag)
 
 
-def _choose_process_device(asked: str) -> tuple[Any, int]:
+def _choose_process_device(name: str) -> tuple[Any, int]:
     """Return the device of this process and its rank, which is 0 without torchrun.
 
     Raises:
@@ -385,14 +385,14 @@ def _choose_process_device(asked: str) -> tuple[Any, int]:
     from impasto.errors import InputError
 
     if "WORLD_SIZE" not in os.environ:
-        return resolve_device(asked), 0
-    if asked not in ("auto", "cpu", "cuda"):
+        return resolve_device(name), 0
+    if name not in ("auto", "cpu", "cuda"):
         raise InputError(
             "torchrun gives each process its own device",
-            where=f"--device {asked}",
+            where=f"--device {name}",
             expected="auto or cpu",
         )
-    cuda = asked != "cpu" and torch.cuda.is_available()
+    cuda = name != "cpu" and torch.cuda.is_available()
     if not torch.distributed.is_initialized():
         backend = "nccl" if cuda else "gloo"
         torch.distributed.init_process_group(backend, timeout=timedelta(hours=PACKING_HOURS))

@@ -201,10 +201,10 @@ def parse_frame_rate(text: str) -> Fraction:
 
 def parse_raw_format(text: str) -> tuple[int, int, Fraction]:
     """Parse ``WIDTHxHEIGHT@RATE``."""
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})@(.+)", text)
-    if not found or not int(found[1]) * int(found[2]):
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})@(.+)", text)
+    if not match or not int(match[1]) * int(match[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT@RATE, such as 640x360@24")
-    return int(found[1]), int(found[2]), parse_frame_rate(found[3])
+    return int(match[1]), int(match[2]), parse_frame_rate(match[3])
 
 
 def run(argv: list[str]) -> int:

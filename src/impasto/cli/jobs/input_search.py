@@ -36,24 +36,24 @@ class InputSearch:
         pairs = _pair(named_paintings, styles, "painting", "--style")
         return [
             self.find_picture(named_photo, photo, "--photo"),
-            *(self.find_picture(named, given, "--style") for named, given in pairs),
+            *(self.find_picture(entry, override, "--style") for entry, override in pairs),
         ]
 
-    def find_picture(self, named: FileHash, given: str | None, flag: str) -> Picture:
+    def find_picture(self, entry: FileHash, override: str | None, flag: str) -> Picture:
         """Read a picture, from the given path or found by its name.
 
         Args:
-            named: name and hash in the record.
-            given: the path that the user gave. None: search next to the output and in the current
-                folder.
+            entry: name and hash in the record.
+            override: the path that the user gave. None: search next to the output and in the
+                current folder.
             flag: the flag that gives this path.
         """
         from impasto.image.files.decode import read_picture
 
-        path = Path(given) if given else self._find_by_name(named[0], flag)
+        path = Path(override) if override else self._find_by_name(entry[0], flag)
         picture = read_picture(path)
         self.files.append(path)
-        if picture.compute_sha256() != named[1]:
+        if picture.compute_sha256() != entry[1]:
             self._note_change("is not the picture that was used", path)
         return picture
 
@@ -83,26 +83,26 @@ class InputSearch:
             [self._choose_mask(*each, flags[0]) for each in regions],
             [None if n is entire else self._choose_mask(n, g, flags[1]) for n, g in parts],
         )
-        for mask, (named, _) in zip((*result[0], *result[1]), (*regions, *parts), strict=True):
-            if mask is not None and mask.compute_sha256() != named[1]:
+        for mask, (entry, _) in zip((*result[0], *result[1]), (*regions, *parts), strict=True):
+            if mask is not None and mask.compute_sha256() != entry[1]:
                 self._note_change("is not the mask that was used", mask.path or mask.name)
         return result
 
-    def _choose_mask(self, named: FileHash, given: str | None, flag: str) -> str | Path:
+    def _choose_mask(self, entry: FileHash, override: str | None, flag: str) -> str | Path:
         """Return a word for a mask, or the file, given or found by its name."""
         from impasto.segment.mask_words import get_mask_file, is_mask_word
 
-        word = given or named[0]
+        word = override or entry[0]
         if not is_mask_word(word):
-            self.files.append(Path(given) if given else self._find_by_name(word, flag))
+            self.files.append(Path(override) if override else self._find_by_name(word, flag))
             return self.files[-1]
         file = get_mask_file(word)
         if file is None:
             return word
-        self.files.append(Path(file) if given else self._find_by_name(file, flag))
+        self.files.append(Path(file) if override else self._find_by_name(file, flag))
         return f"scribble:{self.files[-1]}"
 
-    def find_network(self, given: str | None) -> str | None:
+    def find_network(self, override: str | None) -> str | None:
         """Return the file of the one-pass network, given or found by its name.
 
         Returns:
@@ -114,41 +114,41 @@ class InputSearch:
         from impasto.errors import InputError
         from impasto.network.network_files import choose_network, identify_network
 
-        named, engine = self._provenance.network, choose_network(self._provenance.recipe)
-        file = given
-        if given is None and engine.file is not None:
-            if named is None:
+        entry, engine = self._provenance.network, choose_network(self._provenance.recipe)
+        file = override
+        if override is None and engine.file is not None:
+            if entry is None:
                 raise InputError(
                     "its record has no hash of the network; give the file of the network with "
                     "--network",
                     where=self._picture,
                 )
-            file = str(self._find_by_name(named[0], "--network"))
-        found = identify_network(engine.model_copy(update={"file": file}))
+            file = str(self._find_by_name(entry[0], "--network"))
+        identity = identify_network(engine.model_copy(update={"file": file}))
         if file is not None:
             self.files.append(Path(file))
-        if named is None:
+        if entry is None:
             self.has_changes = True  # so that the new record contains the hash
-        elif found is not None and found[1] != named[1]:
+        elif identity is not None and identity[1] != entry[1]:
             change = "is not the network that was used"
-            if file is not None and given is None:  # a record alone must not choose a network
-                raise InputError(f"{change}; give it with --network", where=found[0])
-            self._note_change(change, found[0])
+            if file is not None and override is None:  # a record alone must not choose a network
+                raise InputError(f"{change}; give it with --network", where=identity[0])
+            self._note_change(change, identity[0])
         return file
 
-    def check_weights(self, given: str | None) -> None:
+    def check_weights(self, override: str | None) -> None:
         """Check that VGG's weights are those in the record, if it names any."""
         from impasto.record.provenance import identify_weights
 
         expected = self._provenance.weights
         if expected is None:
             return
-        found = identify_weights(self._provenance.recipe.encoder.network, given)
-        if found[1] != expected[1]:
+        identity = identify_weights(self._provenance.recipe.encoder.network, override)
+        if identity[1] != expected[1]:
             self._note_change(
-                f"has SHA-256 {found[1][:12]}, but the weights used were {expected[0]} "
+                f"has SHA-256 {identity[1][:12]}, but the weights used were {expected[0]} "
                 f"({expected[1][:12]}); give them with --weights",
-                found[0],
+                identity[0],
             )
 
     def _find_by_name(self, name: str, flag: str) -> Path:
@@ -157,9 +157,9 @@ class InputSearch:
 
         folders = (self._picture.parent, Path.cwd())
         for folder in folders:
-            found = find_file(name, folder)
-            if found is not None:
-                return found
+            file = find_file(name, folder)
+            if file is not None:
+                return file
         remedy = f"give its path with {flag}" if flag else "put it there"
         links = (os.path.islink(folder / name) for folder in folders)  # noqa: PTH114 -- never raises
         if name and any(links):
@@ -179,14 +179,14 @@ class InputSearch:
 
 
 def _pair(
-    named: Sequence[FileHash], given: list[str] | None, what: str, flag: str
+    entries: Sequence[FileHash], overrides: list[str] | None, what: str, flag: str
 ) -> list[tuple[FileHash, str | None]]:
     """Pair the names in the record with the paths that the user gave."""
     from impasto.errors import InputError, format_count
 
-    if given and len(given) != len(named):
+    if overrides and len(overrides) != len(entries):
         raise InputError(
-            f"has {format_count(len(named), what)}; give {flag} for each", what="the picture"
+            f"has {format_count(len(entries), what)}; give {flag} for each", what="the picture"
         )
-    places: Sequence[str | None] = given or [None] * len(named)
-    return list(zip(named, places, strict=True))
+    places: Sequence[str | None] = overrides or [None] * len(entries)
+    return list(zip(entries, places, strict=True))

@@ -203,21 +203,21 @@ def _make_record(film: FilmRequest) -> dict[str, Any]:
 
 
 def _report_film(
-    film: FilmRequest, work: FrameStore, seconds: float, made: int, *, is_stopped: bool
+    film: FilmRequest, work: FrameStore, seconds: float, new_frames: int, *, is_stopped: bool
 ) -> None:
-    options, done = film.options, work.frame_count
+    options, frames = film.options, work.frame_count
     where = film.output or "standard output"
     if is_stopped:
-        what = f"; {where} contains them" if done and film.output else ""
+        what = f"; {where} contains them" if frames and film.output else ""
         remedy = CONTINUES if film.has_lasting_folder else ""
-        say(f"stopped after {format_count(done, 'frame')}{what}{remedy}")
-        if film.output is not None and done:
+        say(f"stopped after {format_count(frames, 'frame')}{what}{remedy}")
+        if film.output is not None and frames:
             work.note_output(_name_first_file(film.output))
     elif not options.quiet:
-        pace = f", {seconds / made:.2f} s per frame" if made else ""
-        say(f"{where} ({film.size[0]}x{film.size[1]}, {format_count(done, 'frame')}{pace})")
+        pace = f", {seconds / new_frames:.2f} s per frame" if new_frames else ""
+        say(f"{where} ({film.size[0]}x{film.size[1]}, {format_count(frames, 'frame')}{pace})")
     if options.json:
-        print(json.dumps(_make_json(film, done, seconds, is_stopped=is_stopped)))
+        print(json.dumps(_make_json(film, frames, seconds, is_stopped=is_stopped)))
     if not is_stopped and options.work is None:
         try:
             work.remove()
@@ -225,13 +225,15 @@ def _report_film(
             say(f"{work.folder} cannot be removed ({error.strerror})")
 
 
-def _make_json(film: FilmRequest, done: int, seconds: float, *, is_stopped: bool) -> dict[str, Any]:
+def _make_json(
+    film: FilmRequest, frames: int, seconds: float, *, is_stopped: bool
+) -> dict[str, Any]:
     device = resolve_device(film.options.device)
     return {
         "output": str(film.output),
         "width": film.size[0],
         "height": film.size[1],
-        "frames": done,
+        "frames": frames,
         "seconds": round(seconds, 3),
         "recipe": film.recipe.model_dump(mode="json"),
         "device": str(device),
@@ -291,13 +293,13 @@ def _make_preview_sheet(film: FilmRequest, work: FrameStore, target: Path) -> bo
         return True
     check_target(target, overwrite=film.options.force)
     sheet = make_sheet(film.size, len(choose_sheet_places(film.source.count_frames())))
-    placed = 0
+    count = 0
     with catch_stop_signals() as stop:
         engine = make_film_engine(film, stop)
         try:
             for place, time, frame in paint_sheet_frames(film.source, engine):
                 place_on_sheet(sheet, place, time, frame)
-                placed += 1
+                count += 1
                 if stop:
                     return False
         except StopRequest:
@@ -305,5 +307,5 @@ def _make_preview_sheet(film: FilmRequest, work: FrameStore, target: Path) -> bo
     write_picture(read_picture(sheet.image), target, overwrite=film.options.force)
     work.note_output(target)
     if not film.options.quiet:
-        say(f"{target} ({placed} frames)")
+        say(f"{target} ({count} frames)")
     return True

@@ -117,7 +117,7 @@ def build_recipe(options: argparse.Namespace) -> Recipe:
         raise InputError("both choose a recipe; give one of them", what="--quality and --recipe")
     if options.print and options.size:
         raise InputError("both choose the size; give one of them", what="--size and --print")
-    asked: dict[str, Any] = {
+    flags: dict[str, Any] = {
         "size": options.size,
         "seed": options.seed,
         "schedule.total": options.iterations,
@@ -130,9 +130,9 @@ def build_recipe(options: argparse.Namespace) -> Recipe:
         **(_make_start_fields(options.init) if options.init else {}),
     }
     recipe = load_recipe(options.recipe or options.quality or "standard")
-    asked = {key: value for key, value in asked.items() if value is not None}
-    settings = parse_settings(options.set or [], asked, has_print=options.print is not None)
-    recipe = recipe.with_changes(asked | settings)
+    flags = {key: value for key, value in flags.items() if value is not None}
+    settings = parse_settings(options.set or [], flags, has_print=options.print is not None)
+    recipe = recipe.with_changes(flags | settings)
     if "-" in (*options.mask, *options.style_mask):
         raise InputError("only the photo can come from standard input", where="--mask -")
     recipe.check_counts(len(options.style), len(options.mask), len(options.style_mask))
@@ -151,13 +151,13 @@ def _make_start_fields(init: str) -> dict[str, Any]:
 
 
 def parse_settings(
-    texts: Sequence[str], asked: Mapping[str, Any], *, has_print: bool
+    texts: Sequence[str], flags: Mapping[str, Any], *, has_print: bool
 ) -> dict[str, Any]:
     """Parse the values of ``--set``.
 
     Args:
         texts: ``KEY=VALUE`` each.
-        asked: the fields that other flags set.
+        flags: the fields that other flags set.
         has_print: whether ``--print`` is one of these flags.
 
     Raises:
@@ -171,7 +171,7 @@ def parse_settings(
     for key in settings:
         if key in ("size", "dpi") and has_print:
             raise InputError("cannot be combined", what=f"--set {key} and --print")
-        if key in asked or key.split(".")[0] in asked:
+        if key in flags or key.split(".")[0] in flags:
             raise InputError("cannot be combined", what=f"--set {key} and another flag for it")
     return settings
 

@@ -34,28 +34,28 @@ class BatchReport(Display):
     """The report of one batch, and a context manager that shows progress."""
 
     def __init__(
-        self, plan: BatchPlan, met: SearchReport, options: argparse.Namespace, record: Path
+        self, plan: BatchPlan, search: SearchReport, options: argparse.Namespace, record: Path
     ) -> None:
         """Start with what the search found.
 
         Args:
             plan: the pictures to make.
-            met: what the search found besides photos.
+            search: what the search found besides photos.
             options: the options of the command.
             record: the file of the record.
         """
-        self.met = met
+        self.search = search
         self.first: Sequence[BatchJob] = plan.jobs[:PROBED]
         self.todo = min(len(plan.jobs), options.limit or len(plan.jobs))
         self._later = len(plan.jobs) - self.todo
         self._options = options
         self._record = record
-        self._before = plan.done
+        self._before = plan.complete
         self._changed = [job.output for job in plan.changed]
         self._ours = plan.ours
-        self._failed: list[tuple[str, str]] = list(met.unreadable)
+        self._failed: list[tuple[str, str]] = list(search.unreadable)
         self._unreadable: set[str] = set()
-        self._made = self._ended = 0
+        self._new = self._ended = 0
         self._ended_by = ""
         self._began = self._last = time.monotonic()
         self._bar: Any = None
@@ -72,7 +72,7 @@ class BatchReport(Display):
             if self._options.watch:
                 self._say("watching for photos; Ctrl-C stops")
                 return
-            others = f" ({self.met.others} other files)" if self.met.others else ""
+            others = f" ({self.search.others} other files)" if self.search.others else ""
             raise InputError(f"no pictures found{others}", where=", ".join(self._options.source))
         extra = [
             f"{count} {what}"
@@ -81,7 +81,7 @@ class BatchReport(Display):
                 (self._before, "already done"),
                 (len(self._changed), "kept unchanged"),
                 (self._ours, "results of this batch skipped"),
-                (self.met.others, "other files skipped"),
+                (self.search.others, "other files skipped"),
             )
             if count
         ]
@@ -124,7 +124,7 @@ class BatchReport(Display):
 
     def add_plan(self, plan: BatchPlan) -> list[BatchJob]:
         """Add what a new file in a watched folder needs, and return its jobs."""
-        self._before += plan.done
+        self._before += plan.complete
         self._changed += [job.output for job in plan.changed]
         for job in plan.changed:
             say(f"{job.output}: was made from another photo or recipe; --force replaces it")
@@ -136,9 +136,9 @@ class BatchReport(Display):
         self._failed.append((photo, reason))
         say(_with_name(photo, reason))
 
-    def add_unreadable(self, met: SearchReport) -> None:
+    def add_unreadable(self, search: SearchReport) -> None:
         """Report each watched folder that cannot be read, once."""
-        for folder, reason in met.unreadable:
+        for folder, reason in search.unreadable:
             if folder not in self._unreadable:
                 self._unreadable.add(folder)
                 self.add_failure(folder, reason)
@@ -169,8 +169,8 @@ class BatchReport(Display):
         if outcome.full:
             self.give_up("the disk is full")
         self._ended += 1
-        if outcome.done:
-            self._made += 1
+        if outcome.is_done:
+            self._new += 1
         else:
             self._failed.append((outcome.job.photo, str(outcome.error)))
         ended, now = self._ended, time.monotonic()
@@ -178,10 +178,10 @@ class BatchReport(Display):
         if self._bar is not None:
             name = escape_line(outcome.job.key)[-40:]
             self._bar.update(0, completed=ended, description=f"{left} left  {name}")
-        elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.done:
+        elif now - self._last >= LINE_EVERY_S or ended in (1, self.todo) or not outcome.is_done:
             self._last = now
             took = "" if outcome.seconds is None else f"{outcome.seconds:.1f} s"
-            what = took if outcome.done else f"failed: {outcome.error}"
+            what = took if outcome.is_done else f"failed: {outcome.error}"
             left = "" if self._options.watch else f"  {left} left"
             self._say(f"{ended}/{self.todo}  {outcome.job.key}  {what}{left}")
 
@@ -205,7 +205,7 @@ class BatchReport(Display):
         return SOME_FAILED if self._failed or self._changed else 0
 
     def _print_summary(self, seconds: float, *, interrupted: bool) -> None:
-        parts = [f"{self._made} made in {format_duration(seconds)}"]
+        parts = [f"{self._new} made in {format_duration(seconds)}"]
         parts += [f"{self._before} already done"] if self._before else []
         parts += [f"{len(self._changed)} kept unchanged"] if self._changed else []
         parts += [f"{len(self._failed)} failed"] if self._failed else []
@@ -223,7 +223,7 @@ class BatchReport(Display):
     def _make_json(self, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         return {
             "to_make": self.todo,
-            "made": self._made,
+            "made": self._new,
             "done_before": self._before,
             "left": self._changed,
             "failed": [{"photo": photo, "error": reason} for photo, reason in self._failed],

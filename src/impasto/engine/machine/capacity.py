@@ -55,9 +55,9 @@ def find_scratch_folder() -> Path:
 
     Not /tmp, which is often kept in memory.
     """
-    named = os.environ.get("TMPDIR")
-    if named:
-        return Path(named)
+    folder = os.environ.get("TMPDIR")
+    if folder:
+        return Path(folder)
     large = Path("/var/tmp")
     return large if os.access(large, os.W_OK) else Path(tempfile.gettempdir())
 

@@ -60,10 +60,10 @@ class Storage:
 
     def hold(self, image: Tensor) -> Tensor:
         """Copy an image [N, C, H, W] into this storage."""
-        kept = self.like(image)
+        copy = self.like(image)
         for rows in self.split_rows(image):
-            kept[..., rows, :] = image[..., rows, :]
-        return kept
+            copy[..., rows, :] = image[..., rows, :]
+        return copy
 
     def split_rows(self, image: Tensor) -> Iterator[slice]:
         """Yield the rows of an image [N, C, H, W] in bands, or all at once if it is small."""

@@ -74,7 +74,7 @@ def _read_associations(body: bytes) -> dict[int, list[int]]:
         return {}
     version, is_long = body[0], body[3] & 1
     (count,) = struct.unpack_from(">I", body, 4)
-    place, found = 8, dict[int, list[int]]()
+    place, result = 8, dict[int, list[int]]()
     for _ in range(min(count, _MOST_BOXES)):
         size = 4 if version else 2
         item = int.from_bytes(body[place : place + size])
@@ -83,6 +83,6 @@ def _read_associations(body: bytes) -> dict[int, list[int]]:
         width = 2 if is_long else 1
         mask = 0x7FFF if is_long else 0x7F
         ends = range(place, place + number * width, width)
-        found[item] = [int.from_bytes(body[at : at + width]) & mask for at in ends]
+        result[item] = [int.from_bytes(body[at : at + width]) & mask for at in ends]
         place += number * width
-    return found
+    return result

@@ -44,15 +44,15 @@ def drop_damaged_chunks(data: bytes) -> tuple[bytes, list[str]]:
     Returns:
         The file, and the types of the chunks that were removed.
     """
-    dropped, kept, last = [], [], 0
+    dropped, pieces, last = [], [], 0
     for place, kind, body, is_right in split_chunks(data):
         if not is_right and kind[0] & _ANCILLARY:
-            kept.append(data[last:place])
+            pieces.append(data[last:place])
             last = place + 12 + len(body)
             dropped.append(kind.decode("latin-1"))
     if not dropped:
         return data, []
-    return b"".join([*kept, data[last:]]), dropped
+    return b"".join([*pieces, data[last:]]), dropped
 
 
 def read_png_color(data: bytes) -> tuple[CodedColor | None, bool]:

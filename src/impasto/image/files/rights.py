@@ -78,8 +78,8 @@ def merge_rights(xmp: Any, iptc: Any, texts: Mapping[str, Any] | None = None) ->
         iptc: datasets of IPTC's IIM, bytes; all else is ignored.
         texts: PNG's texts by keyword. None: there are none.
     """
-    found = {name: (texts or {}).get(key) for key, name in PNG_TEXTS.items()}
-    rights = {name: _limit(str(text)) for name, text in found.items() if text}
+    values = {name: (texts or {}).get(key) for key, name in PNG_TEXTS.items()}
+    rights = {name: _limit(str(text)) for name, text in values.items() if text}
     for read, source in ((_parse_iptc, iptc), (parse_xmp_rights, xmp)):
         with contextlib.suppress(Exception):  # damaged metadata costs the metadata only
             rights |= read(source)

@@ -157,16 +157,16 @@ class Painter(nn.Module):
             [N, 3, H, W], not clamped.
         """
         height, width = photo.shape[2:]
-        painted = self.paint_ungraded(photo, style, statistics)
+        output = self.paint_ungraded(photo, style, statistics)
         own = None if statistics is None else statistics[:, -GRADE_NUMBERS:]
         masks = None if style.masks is None else pad_to_cells(style.masks)
-        return apply_grade(painted, own, style.grades, masks)[:, :, :height, :width]
+        return apply_grade(output, own, style.grades, masks)[:, :, :height, :width]
 
     def measure_statistics(self, photo: Tensor, style: StyleModulation) -> Tensor:
         """Measure the statistics [N, STATISTICS] that normalization uses, for one style."""
         normalize = LayerNormalizer(style, None, GRADE_NUMBERS)
-        painted = self._paint(pad_to_cells(photo), style, normalize)
-        return torch.cat([measure_grade(photo), *normalize.statistics, measure_grade(painted)], 1)
+        output = self._paint(pad_to_cells(photo), style, normalize)
+        return torch.cat([measure_grade(photo), *normalize.statistics, measure_grade(output)], 1)
 
     def paint_ungraded(
         self, photo: Tensor, style: StyleModulation, statistics: Tensor | None = None
@@ -180,7 +180,7 @@ class Painter(nn.Module):
         return self._paint(pad_to_cells(photo), padded, normalize)
 
     def _paint(self, photo: Tensor, style: StyleModulation, normalize: LayerNormalizer) -> Tensor:
-        own = None if normalize.given is None else normalize.given[:, :GRADE_NUMBERS]
+        own = None if normalize.override is None else normalize.override[:, :GRADE_NUMBERS]
         toned = apply_grade(photo, own, style.grades, style.masks)
         if self.autocast is None:
             return toned + self._draw_strokes(photo, toned, normalize)

@@ -37,24 +37,24 @@ class LayerNormalizer:
     """Normalizes and modulates the features of one layer after another, from the input on.
 
     Attributes:
-        given: the statistics to normalize by. None: each layer's own statistics.
+        override: the statistics to normalize by. None: each layer's own statistics.
         statistics: the layers' own statistics, where they were measured of whole pictures.
     """
 
     def __init__(
-        self, style: LayerStyle, given: Tensor | None, begin: int, *, keeps_type: bool = False
+        self, style: LayerStyle, override: Tensor | None, begin: int, *, keeps_type: bool = False
     ) -> None:
         """Start at the first layer.
 
         Args:
             style: gains, offsets and regions.
-            given: [N, begin + 2 C or more], a mean and an inverse deviation for each channel. None:
-                each layer's own statistics.
-            begin: how many other numbers come first in ``given``.
+            override: [N, begin + 2 C or more], a mean and an inverse deviation for each channel.
+                None: each layer's own statistics.
+            begin: how many other numbers come first in ``override``.
             keeps_type: whether features keep their type, while sums are in float32. Otherwise they
                 get the type that their factors have.
         """
-        self.given = given
+        self.override = override
         self.statistics: list[Tensor] = []
         self._style = style
         self._begin = begin
@@ -69,9 +69,9 @@ class LayerNormalizer:
         gains, offsets = self._style.gains[:, :, here], self._style.offsets[:, :, here]
         masks = self._style.masks
         regions = None if masks is None else F.adaptive_avg_pool2d(masks, (x.shape[2], x.shape[3]))
-        if self.given is not None:
+        if self.override is not None:
             at = self._begin + 2 * begin
-            mean, inverse = self.given[:, None, at : at + 2 * channels].chunk(2, 2)
+            mean, inverse = self.override[:, None, at : at + 2 * channels].chunk(2, 2)
         elif regions is not None:
             mean, inverse = measure_regions(x.float(), regions.flatten(2))
         else:

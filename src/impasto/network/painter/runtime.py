@@ -163,8 +163,8 @@ class Runtime:
             if there is not None:
                 amounts = (amounts * there).sum(1, keepdim=True)
             small = add_grain(small, amounts)
-        made: Tensor = self.painter(small, replace(style, masks=there), statistics)
-        return made.clamp_(0, 1).to(photo.device)
+        output: Tensor = self.painter(small, replace(style, masks=there), statistics)
+        return output.clamp_(0, 1).to(photo.device)
 
     def _add_detail(self, photo: Tensor, style: StyleModulation, own: Tensor) -> Tensor:
         """Give photos whose grade is ``own`` their styles' grades, a strip of rows at a time."""
@@ -176,10 +176,10 @@ class Runtime:
             where = style.masks
             if where is not None:
                 where = pad_to_cells(where[:, :, rows].to(self.device))
-            made = apply_grade(
+            output = apply_grade(
                 pad_to_cells(photo[:, :, rows].to(self.device)), own, style.grades, where
             )
-            result[:, :, start:stop] = made[:, :, start - first : stop - first, : photo.shape[3]]
+            result[:, :, start:stop] = output[:, :, start - first : stop - first, : photo.shape[3]]
         return result
 
 

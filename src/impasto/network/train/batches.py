@@ -125,8 +125,8 @@ def draw_batch(
 
     crops = [photos.crop(i, plan.side, generator) for i in draw_indices(len(photos))]
     introduced = count_introduced(plan.doubling, paintings, step)
-    chosen = [k * SHUFFLE % paintings for k in draw_indices(introduced)]
-    styles = list(zip(chosen, draw_indices(plan.variants), strict=True))
+    indices = [k * SHUFFLE % paintings for k in draw_indices(introduced)]
+    styles = list(zip(indices, draw_indices(plan.variants), strict=True))
     draws = torch.rand(2, plan.batch, generator=generator)
     strengths = torch.where(draws[0] < BLENDED_SHARE, 0.1 + 0.9 * draws[1], torch.ones(plan.batch))
     places = zip(draw_indices(SIDE), draw_indices(SIDE), strict=True)

@@ -192,8 +192,8 @@ def _identify_run(session: Session, plan: TrainingPlan | StrokePlan) -> dict[str
     settings = asdict(plan)
 
     def hash_folder(folder: Path) -> str:
-        rest, held = split_pictures(folder)
-        return compute_fingerprint([*rest, *held])
+        rest, evaluation = split_pictures(folder)
+        return compute_fingerprint([*rest, *evaluation])
 
     paintings, base = session.paintings, session.base
     return {

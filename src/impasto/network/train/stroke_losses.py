@@ -139,23 +139,23 @@ def compute_correlation_loss(
 def draw_directions(channels: int) -> Tensor:
     """Draw the directions of patches of 3 x 3 places: [DIRECTIONS, C, 3, 3], always the same."""
     generator = torch.Generator().manual_seed(channels)
-    drawn = torch.randn(DIRECTIONS, channels, 3, 3, generator=generator)
-    unit: Tensor = F.normalize(drawn.flatten(1)).view_as(drawn)
+    noise = torch.randn(DIRECTIONS, channels, 3, 3, generator=generator)
+    unit: Tensor = F.normalize(noise.flatten(1)).view_as(noise)
     return unit
 
 
-def measure_patches(features: Tensor, chosen: Tensor, stride: int) -> Tensor:
+def measure_patches(features: Tensor, indices: Tensor, stride: int) -> Tensor:
     """Measure the distribution of patches of 3 x 3 places along random directions.
 
     Args:
         features: [N, C, H, W].
-        chosen: [K], indices of :func:`draw_directions`.
+        indices: [K], indices of :func:`draw_directions`.
         stride: places between patches.
 
     Returns:
         [N, K, BINS]: means of equal shares of the sorted projections, smallest first.
     """
-    kernels = draw_directions(features.shape[1])[chosen].to(features)
+    kernels = draw_directions(features.shape[1])[indices].to(features)
     projections = F.conv2d(features, kernels, stride=stride).flatten(2).float()
     return F.adaptive_avg_pool1d(projections.sort(2).values, BINS)
 

@@ -139,10 +139,10 @@ class StrokeGauge:
             covariances.append(second / unit**2)
         return FeatureMoments(means, covariances)
 
-    def measure_layers(self, features: dict[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+    def measure_layers(self, features: dict[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
         """Measure patches of each layer along chosen directions, see ``measure_patches``."""
         return {
-            layer: measure_patches(features[layer], chosen, stride) / self.units[layer]
+            layer: measure_patches(features[layer], indices, stride) / self.units[layer]
             for layer, stride in PATCH_STRIDES.items()
         }
 

@@ -144,8 +144,8 @@ def draw_stroke_batch(plan: StrokePlan, photos: Photos, paintings: int, step: in
 
     crops = [crop_photo(photos, k, plan.side, generator) for k in draw_indices(len(photos))]
     introduced = count_introduced(plan.doubling, paintings, step)
-    chosen = [k * SHUFFLE % paintings for k in draw_indices(introduced)]
-    styles = list(zip(chosen, draw_indices(VARIANTS), strict=True))
+    indices = [k * SHUFFLE % paintings for k in draw_indices(introduced)]
+    styles = list(zip(indices, draw_indices(VARIANTS), strict=True))
     draws = torch.rand(3, plan.batch, generator=generator)
     strengths = torch.ones(plan.batch)
     if draws[0, 0] < BLENDED_BATCHES:
@@ -232,18 +232,18 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
                 own = self.gauge.measure_scale(features, "full"), measure_color_moments(photos)
         if not batch.styles:
             assert own is not None
-            painted, _ = self._paint(batch, photos, self.gauge.encode_style(*own))
-            identity = (painted - photos).abs().mean()
+            output, _ = self._paint(batch, photos, self.gauge.encode_style(*own))
+            identity = (output - photos).abs().mean()
             return {"identity": identity, "total": self.plan.identity * identity}
         target = self.paintings.load_targets(batch.styles)
         full, color = target.full, target.color
         if own is not None:
             full = own[0].blend(target.full, strengths)
             color = torch.lerp(own[1], target.color, strengths[:, None])
-        painted, toned = self._paint(batch, photos, self.gauge.encode_style(full, color))
-        result = self.gauge.encode(painted)
-        parts = self._compare_with_painting(painted, result, full, target, batch)
-        parts |= self._compare_with_photo(painted, toned.detach(), result, features)
+        output, toned = self._paint(batch, photos, self.gauge.encode_style(full, color))
+        result = self.gauge.encode(output)
+        parts = self._compare_with_painting(output, result, full, target, batch)
+        parts |= self._compare_with_photo(output, toned.detach(), result, features)
         means = {name: value.mean() for name, value in parts.items()}
         weights = asdict(self.plan)
         total: Tensor = torch.stack([weights[name] * v for name, v in means.items()]).sum()
@@ -258,7 +258,7 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
 
     def _compare_with_painting(
         self,
-        painted: Tensor,
+        output: Tensor,
         result: Mapping[str, Tensor],
         full_target: stroke_losses.FeatureMoments,
         target: StrokeTarget,
@@ -267,7 +267,7 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
         """Compute the losses of style, [N] each.
 
         Args:
-            painted: [N, 3, S, S].
+            output: [N, 3, S, S].
             result: its features.
             full_target: moments at full size, blended with those of the photos.
             target: target of the paintings alone.
@@ -278,14 +278,14 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
             stroke_losses.compute_correlation_loss,
         )
         full = self.gauge.measure_scale(dict(result), "full")
-        half = self.gauge.measure_scale(self.gauge.encode(halve(painted), shallow=True), "half")
+        half = self.gauge.measure_scale(self.gauge.encode(halve(output), shallow=True), "half")
         layers = self.gauge.measure_layers(dict(result), batch.directions)
         patches = [
             stroke_losses.compute_patch_loss(v, target.patches[layer][:, batch.directions])
             for layer, v in layers.items()
         ]
         energy = stroke_losses.compute_energy_loss(
-            stroke_losses.measure_energy(painted), target.energy
+            stroke_losses.measure_energy(output), target.energy
         )
         # These parts of the target cannot be blended with the photos'.
         is_whole = (batch.strengths == 1).float().to(self.device)
@@ -300,7 +300,7 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
 
     def _compare_with_photo(
         self,
-        painted: Tensor,
+        output: Tensor,
         toned: Tensor,
         result: Mapping[str, Tensor],
         features: Mapping[str, Tensor],
@@ -310,11 +310,11 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
         return {
             "content": training_losses.compute_content_loss(deep, deep_photo),
             "similarity": training_losses.compute_similarity_loss(deep, deep_photo, stride=2),
-            "halo": stroke_losses.compute_halo_loss(painted, toned),
-            "emboss": stroke_losses.compute_emboss_loss(painted, toned),
-            "roughness": training_losses.compute_roughness_loss(painted),
-            "bounds": training_losses.compute_bounds_loss(painted),
-            "grid": training_losses.compute_grid_loss(painted, CELL),
+            "halo": stroke_losses.compute_halo_loss(output, toned),
+            "emboss": stroke_losses.compute_emboss_loss(output, toned),
+            "roughness": training_losses.compute_roughness_loss(output),
+            "bounds": training_losses.compute_bounds_loss(output),
+            "grid": training_losses.compute_grid_loss(output, CELL),
         }
 
     @torch.no_grad()
@@ -335,8 +335,8 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
         try:
             with self.use_average():
                 for first in range(0, pairs, self.plan.batch):
-                    chosen = range(first, min(pairs, first + self.plan.batch))
-                    batch = select_held_out(photos, len(paintings), chosen, pairs)
+                    indices = range(first, min(pairs, first + self.plan.batch))
+                    batch = select_held_out(photos, len(paintings), indices, pairs)
                     losses = self.compute_losses(batch)
                     results.append({name: float(value) for name, value in losses.items()})
         finally:
@@ -355,17 +355,17 @@ class StrokeTrainer(NetworkTrainer[StrokeBatch, StrokeTargets]):
             return [self.painter(each.to(self.device), style) for each in contents]
 
 
-def select_held_out(photos: Photos, paintings: int, chosen: range, pairs: int) -> StrokeBatch:
+def select_held_out(photos: Photos, paintings: int, numbers: range, pairs: int) -> StrokeBatch:
     """Select some of the held-out pairs: whole photos and unchanged paintings at full strength.
 
     Args:
         photos: held-out photos.
         paintings: number of held-out paintings.
-        chosen: indices of the selected pairs.
+        numbers: indices of the selected pairs.
         pairs: number of all pairs.
     """
-    squares = [to_batch(photos.squares[k * len(photos) // pairs]) for k in chosen]
-    styles = [(k * paintings // pairs, 0) for k in chosen]
+    squares = [to_batch(photos.squares[k * len(photos) // pairs]) for k in numbers]
+    styles = [(k * paintings // pairs, 0) for k in numbers]
     ones = torch.ones(len(squares))
     directions = torch.arange(stroke_losses.DIRECTIONS)
     return StrokeBatch(torch.cat(squares), styles, ones, ones, [(0, 0)] * len(squares), directions)
@@ -424,10 +424,10 @@ def fit_stroke_book(paintings: Sequence[Path], seed: int) -> tuple[StrokeBook, f
     """
     book, encoder = StrokeBook(), load_encoder("vgg19", TAPS, padding="replicate")
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(paintings), generator=generator)[:STROKE_BOOK_PAINTINGS].tolist()
+    indices = torch.randperm(len(paintings), generator=generator)[:STROKE_BOOK_PAINTINGS].tolist()
     moments, deepest = [], []
     dtype = choose_autocast("auto", torch.device("cpu"))
-    for number, index in enumerate(chosen):
+    for number, index in enumerate(indices):
         picture = resize_shorter_side(read_next_picture(paintings, index), STROKE_SIDES[number % 2])
         image = to_batch(picture.pixels)
         with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype is not None):

@@ -216,11 +216,11 @@ class Trainer(NetworkTrainer[Batch, Paintings]):
             features = self._encode(photos)
             own = self.painter.book.measure_moments(photos, features)
         target = own if not batch.styles else self._blend_targets(own, batch)
-        painted = self._forward(batch.add_grain().to(self.device), self.painter.book.encode(target))
+        output = self._forward(batch.add_grain().to(self.device), self.painter.book.encode(target))
         if not batch.styles:
-            identity = (painted - photos).abs().mean()
+            identity = (output - photos).abs().mean()
             return {"identity": identity, "total": self.plan.identity * identity}
-        return self._weigh_losses(photos, painted, features, self._encode(painted), target)
+        return self._weigh_losses(photos, output, features, self._encode(output), target)
 
     def _encode(self, images: Tensor) -> dict[str, Tensor]:
         """Compute features of VGG in float32; its convolutions may run in bfloat16."""
@@ -236,12 +236,12 @@ class Trainer(NetworkTrainer[Batch, Paintings]):
     def _weigh_losses(
         self,
         photos: Tensor,
-        painted: Tensor,
+        output: Tensor,
         features: dict[str, Tensor],
         painted_features: dict[str, Tensor],
         target: PictureMoments,
     ) -> dict[str, Tensor]:
-        moments = self.painter.book.measure_moments(painted, painted_features)
+        moments = self.painter.book.measure_moments(output, painted_features)
         content = sum(
             (
                 w * losses.compute_content_loss(painted_features[k], features[k])
@@ -256,10 +256,10 @@ class Trainer(NetworkTrainer[Batch, Paintings]):
             "similarity": losses.compute_similarity_loss(
                 painted_features[SIMILARITY_LAYER], features[SIMILARITY_LAYER]
             ),
-            "structure": losses.compute_structure_loss(painted, photos),
-            "roughness": losses.compute_roughness_loss(painted),
-            "bounds": losses.compute_bounds_loss(painted),
-            "grid": losses.compute_grid_loss(painted),
+            "structure": losses.compute_structure_loss(output, photos),
+            "roughness": losses.compute_roughness_loss(output),
+            "bounds": losses.compute_bounds_loss(output),
+            "grid": losses.compute_grid_loss(output),
         }
         means = {name: value.mean() for name, value in parts.items()}
         weights = asdict(self.plan)
@@ -306,5 +306,5 @@ class _PaintWithCodes(nn.Module):
         self.painter = painter
 
     def forward(self, photos: Tensor, codes: Tensor) -> Tensor:
-        painted: Tensor = self.painter(photos, self.painter.modulate(codes[:, None]))
-        return painted
+        output: Tensor = self.painter(photos, self.painter.modulate(codes[:, None]))
+        return output

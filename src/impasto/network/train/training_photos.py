@@ -47,10 +47,10 @@ def split_pictures(folder: Path) -> tuple[list[Path], list[Path]]:
             f"training requires at least {FEWEST}, and works from some tens on",
             where=folder,
         )
-    held = {p for p in paths if _hash_name(p) % HELD_OUT == 0} or {min(paths, key=_hash_name)}
-    if len(held) == len(paths):
-        held.remove(max(paths, key=_hash_name))
-    return [p for p in paths if p not in held], [p for p in paths if p in held]
+    evaluation = {p for p in paths if _hash_name(p) % HELD_OUT == 0} or {min(paths, key=_hash_name)}
+    if len(evaluation) == len(paths):
+        evaluation.remove(max(paths, key=_hash_name))
+    return [p for p in paths if p not in evaluation], [p for p in paths if p in evaluation]
 
 
 def _hash_name(path: Path) -> int:

@@ -97,10 +97,10 @@ def match_hypercolumns(
         [N, C], not centered.
     """
     own = queries.mean(0) if shares is None else shares @ queries / shares.sum()
-    wanted = compute_directions(queries, own)
-    best, result = wanted.new_full(wanted.shape[:1], -2.0), torch.empty_like(queries)
+    directions = compute_directions(queries, own)
+    best, result = directions.new_full(directions.shape[:1], -2.0), torch.empty_like(queries)
     for keys in paintings:
-        similarity, index = find_nearest(wanted, compute_directions(keys, center))
+        similarity, index = find_nearest(directions, compute_directions(keys, center))
         closer = similarity > best
         best = torch.where(closer, similarity, best)
         result[closer] = keys[index[closer]]

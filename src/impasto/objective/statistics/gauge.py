@@ -142,7 +142,7 @@ def project_on_slopes(slopes: Slopes, parts: Sequence[Statistics]) -> list[Tenso
     """Return what a part of the picture contributes along each slope; see :meth:`Slope.project`."""
     return [
         slope.project(part)
-        for each, measured in zip(slopes, parts, strict=True)
-        for slope, part in zip(each, measured, strict=True)
+        for each, layer_parts in zip(slopes, parts, strict=True)
+        for slope, part in zip(each, layer_parts, strict=True)
         if slope is not None and part is not None
     ]

@@ -55,12 +55,12 @@ def mix(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
         samples: one for each painting, equal C.
         weights: one for each painting, >= 0, not all 0.
     """
-    chosen, largest = [], max(weights)
+    parts, largest = [], max(weights)
     for each, weight in zip(samples, weights, strict=True):
         available = len(each.points)
         count = round(available * weight / largest)
-        chosen.append(each.points[torch.arange(count) * available // max(count, 1)])
-    return Samples(torch.cat(chosen))
+        parts.append(each.points[torch.arange(count) * available // max(count, 1)])
+    return Samples(torch.cat(parts))
 
 
 class PointGauge:
@@ -187,8 +187,8 @@ def _choose_places(size: tuple[int, int], mask: Tensor | None) -> tuple[Tensor, 
         return None
     # Equal steps of the accumulated weight: a point is chosen as often as the mask is strong there.
     levels = (torch.arange(count, dtype=torch.float64) + 0.5) / count * reached[-1]
-    chosen = torch.searchsorted(reached, levels)
-    return down[chosen], across[chosen]
+    places = torch.searchsorted(reached, levels)
+    return down[places], across[places]
 
 
 def _sample_places(

@@ -173,22 +173,24 @@ class Demand:
         if self.matting:
             active += MATTING_BYTES
         if not layout.tile or layout.tile >= self.longest:
-            kept = IMAGE_BYTES * self.images * result + self._count_neighbor_bytes(result, painting)
+            resident = IMAGE_BYTES * self.images * result + self._count_neighbor_bytes(
+                result, painting
+            )
             at_work = max(active * result, FORWARD_BYTES * painting + loaded)
-            return Needs(max(kept + at_work, finished) + FIXED_BYTES)
+            return Needs(max(resident + at_work, finished) + FIXED_BYTES)
         sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
         at_work = active * math.prod(sides) + FIXED_BYTES
         # The solver's pictures are made after the pixels of the paintings and the photo are freed.
         images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * 3 * result + loaded)
-        kept = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
+        resident = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
         bands = BANDS * PIXELS_PER_BAND * IMAGE_BYTES
         match layout.state:
             case "device":
-                return Needs(max(kept + at_work, finished + FIXED_BYTES))
+                return Needs(max(resident + at_work, finished + FIXED_BYTES))
             case "host":
-                return Needs(at_work, host=kept + finished)
+                return Needs(at_work, host=resident + finished)
             case "disk":
-                return Needs(max(at_work, finished + FIXED_BYTES) + bands, disk=kept)
+                return Needs(max(at_work, finished + FIXED_BYTES) + bands, disk=resident)
 
 
 def count_images(solver: SolverChoice, canvas: CanvasChoice) -> int:

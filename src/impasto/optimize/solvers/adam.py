@@ -30,8 +30,8 @@ class Adam:
         self._parameters: Parameters = hold([each.detach() for each in problem.start], storage)
         self._first = [storage.zeros(each) for each in self._parameters]
         self._second = [storage.zeros(each) for each in self._parameters]
-        shown = self._canvas.show(self._parameters)
-        self._average = storage.zeros(shown) if settings.average else None
+        picture = self._canvas.show(self._parameters)
+        self._average = storage.zeros(picture) if settings.average else None
         self._steps = 0
         self._inherited = 0
 
@@ -68,9 +68,9 @@ class Adam:
                 )
         self._canvas.project(parameters)
         if self._average is not None:
-            shown, average = self._canvas.show(parameters), like(self._average)
+            picture, average = self._canvas.show(parameters), like(self._average)
             for rows in self._storage.split_rows(average):
-                share = shown[..., rows, :], 1 - settings.average
+                share = picture[..., rows, :], 1 - settings.average
                 average[..., rows, :] = self._average[..., rows, :].lerp(*share)
             self._average = average
         self._parameters, self._first, self._second = parameters, first, second

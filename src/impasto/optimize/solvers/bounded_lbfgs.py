@@ -177,8 +177,8 @@ class BoundedLbfgs:
         """Return a vector that is 1 where a number may move and 0 where it is held."""
 
         def decide(x: Tensor, g: Tensor) -> Tensor:
-            held = ((x <= 0) & (g > 0)) | ((x >= 1) & (g < 0))
-            return (~held).to(x)
+            active = ((x <= 0) & (g > 0)) | ((x >= 1) & (g < 0))
+            return (~active).to(x)
 
         return self._banded.map(decide, self._parameters, self._gradient)
 

@@ -73,8 +73,8 @@ def upgrade_state(state: dict[str, Any]) -> dict[str, Any]:
     Version 0.1 kept a single picture where parameters are kept now.
     """
     if "pyramid" in state:
-        kept = {name: state[name] for name in ("first", "second", "average", "steps")}
-        return {"parameters": state["pyramid"], "inherited": 0, **kept}
+        rest = {name: state[name] for name in ("first", "second", "average", "steps")}
+        return {"parameters": state["pyramid"], "inherited": 0, **rest}
     if isinstance(state.get("start"), Tensor):
         log = [(losses, [gradient]) for losses, gradient in state["log"]]
         return {**state, "start": [state["start"]], "best": [state["best"]], "log": log}

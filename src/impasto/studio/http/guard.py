@@ -127,7 +127,7 @@ class Guard:
             _check_origin(headers, host)
         length = headers.get("content-length", "0")
         if not re.fullmatch("[0-9]{1,15}", length) or int(length) > self._settings.max_upload:
-            raise self._too_large()
+            raise self._make_too_large_problem()
         if OPEN_PATHS.fullmatch(scope["path"]):
             return
         if self._settings.token:
@@ -160,12 +160,12 @@ class Guard:
             message = await receive()
             count += len(message.get("body", b""))
             if count > self._settings.max_upload:
-                raise self._too_large()
+                raise self._make_too_large_problem()
             return message
 
         return receive_and_count
 
-    def _too_large(self) -> Problem:
+    def _make_too_large_problem(self) -> Problem:
         limit = self._settings.max_upload / 2**20
         detail = f"the request exceeds the limit of {limit:g} MiB"
         return Problem("too_large", detail, {"connection": "close"})

@@ -63,7 +63,7 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
                 folder.write_record(mark.job, records[mark.job])
         else:
             unlisted.append(mark)
-    foreign += _sort_out(folder, queue, unlisted, clock)
+    foreign += _handle_unlisted(folder, queue, unlisted, clock)
     if foreign:
         _report_foreign(foreign, folder.path)
 
@@ -75,25 +75,25 @@ def finish_deletions(folder: DataFolder, queue: JobQueue) -> None:
         if folder.delete(job):
             queue.end_deletion(job)
     if jobs:
-        queue.scrub()
+        queue.clear_log()
 
 
-def _sort_out(
+def _handle_unlisted(
     folder: DataFolder, queue: JobQueue, unlisted: list[JobMark], clock: TrustedClock
 ) -> list[Path]:
     """Handle own folders that the table does not list, and return those that stay unlisted."""
-    foreign, lost = [], []
+    foreign, orphans = [], []
     for mark in unlisted:
         place = folder.locate(mark.job)
         if mark.is_deleted:
             folder.delete(mark.job)
         elif mark.record is not None:
-            lost.append(mark)
+            orphans.append(mark)
         elif _holds_work(place):
             foreign.append(place)
         else:  # an upload that was not accepted
             folder.discard(place, clock.now, clock.lived)
-    return foreign + _restore(folder, queue, lost, clock.now)
+    return foreign + _restore(folder, queue, orphans, clock.now)
 
 
 def _holds_work(path: Path) -> bool:
@@ -103,10 +103,10 @@ def _holds_work(path: Path) -> bool:
     )
 
 
-def _restore(folder: DataFolder, queue: JobQueue, lost: list[JobMark], now: float) -> list[Path]:
+def _restore(folder: DataFolder, queue: JobQueue, orphans: list[JobMark], now: float) -> list[Path]:
     """List jobs again that the table has lost, and return the folders where that failed."""
     failed = []
-    for mark in sorted(lost, key=_get_arrival):
+    for mark in sorted(orphans, key=_get_arrival):
         record = mark.record or {}
         try:
             if record.get("id") != mark.job:
@@ -117,8 +117,8 @@ def _restore(folder: DataFolder, queue: JobQueue, lost: list[JobMark], now: floa
             folder.stamp_trash(folder.locate(mark.job), None)
         except ValueError:
             failed.append(folder.locate(mark.job))
-    if len(lost) > len(failed):
-        log.warning("jobs listed again", extra={"jobs": len(lost) - len(failed)})
+    if len(orphans) > len(failed):
+        log.warning("jobs listed again", extra={"jobs": len(orphans) - len(failed)})
     return failed
 
 
@@ -168,7 +168,7 @@ def sweep(
             count += 1
     count += _sweep_unlisted(folder, queue, clock, most)
     finish_deletions(folder, queue)
-    queue.scrub()
+    queue.clear_log()
     folder.reserve.fill()
     deleted = _empty_trash(folder, clock.lived, settings.trash_s, most)
     if count or deleted:

@@ -243,8 +243,8 @@ class JobQueue(JobTable):
         Args:
             worker: who lets go. None: no worker is left at all.
         """
-        held = "SELECT 1 FROM deletions WHERE worker = coalesce(?, worker)"
-        if self.query(held, worker):  # reading takes no lock
+        query = "SELECT 1 FROM deletions WHERE worker = coalesce(?, worker)"
+        if self.query(query, worker):  # reading takes no lock
             with self.change() as base:
                 base.execute(
                     "UPDATE deletions SET worker = NULL WHERE worker = coalesce(?, worker)",
@@ -288,8 +288,8 @@ class JobQueue(JobTable):
                     _quarantine(base, row["seq"])
         return None
 
-    def should_make_way(self, row: JobRow, workers: int) -> bool:
-        """Tell whether a running job is to be put back for a draft.
+    def must_yield_to_draft(self, row: JobRow, workers: int) -> bool:
+        """Tell whether a running job is to be queued again, for a draft.
 
         It is if more drafts wait than ``workers`` are free, and the job is among the last of those
         that are no drafts.
@@ -365,7 +365,7 @@ class JobQueue(JobTable):
                 add_to(base, "seconds", used)
         return bool(changes)
 
-    def put_back(self, row: JobRow, used: float) -> None:
+    def requeue(self, row: JobRow, used: float) -> None:
         """Let a job go, to be continued from its checkpoint later."""
         with self.change() as base:
             base.execute(
@@ -382,7 +382,7 @@ class JobQueue(JobTable):
             JobRow.read(row) for row in self.query("SELECT * FROM jobs WHERE state = 'running'")
         ]
 
-    def put_all_back(self) -> None:
+    def requeue_all(self) -> None:
         """Queue all running jobs again, at the end of a server whose workers were too slow."""
         with self.change() as base:
             base.execute(f"UPDATE jobs SET {_SET_QUEUED} WHERE state = 'running'")
@@ -484,8 +484,8 @@ class JobQueue(JobTable):
                 base.execute(
                     f"INSERT INTO jobs ({_RECORD}) VALUES ({places})", tuple(values.values())
                 )
-                found = base.execute("SELECT * FROM jobs WHERE id = ?", (values["id"],))
-                JobRow.parse(found.fetchone())
+                rows = base.execute("SELECT * FROM jobs WHERE id = ?", (values["id"],))
+                JobRow.parse(rows.fetchone())
         except (KeyError, TypeError, AttributeError, sqlite3.Error) as error:
             if isinstance(error, sqlite3.OperationalError):  # a fault of the disk
                 raise

@@ -217,10 +217,10 @@ class JobRow:
         try:
             return cls.parse(row)
         except ValueError:
-            return cls._stand_in(row)
+            return cls._make_placeholder(row)
 
     @classmethod
-    def _stand_in(cls, row: sqlite3.Row) -> JobRow:
+    def _make_placeholder(cls, row: sqlite3.Row) -> JobRow:
         def number(key: str) -> float:
             return float(row[key]) if _is_time(row[key]) else 0.0
 

@@ -142,7 +142,7 @@ class JobTable:
                     self._base.execute("ROLLBACK")
                 raise
 
-    def scrub(self) -> None:
+    def clear_log(self) -> None:
         """Empty the log, which still holds what deleted rows said; try again later if it is busy.
 
         Within the file itself, SQLite overwrites what is deleted.
@@ -161,10 +161,10 @@ class JobTable:
 
     def read_oldest_waiting(self) -> float | None:
         """Return the arrival of the job that has waited longest. None: nothing waits."""
-        found = self.query(
+        arrival = self.query(
             "SELECT min(created) FROM jobs WHERE state = 'queued' AND typeof(created) = 'real'"
         )[0][0]
-        return None if found is None else float(found)
+        return None if arrival is None else float(arrival)
 
     def read_latest_time(self) -> float | None:
         """Return the latest time, in seconds since 1970, at which a job came, began or ended."""
@@ -249,10 +249,10 @@ def find_damage(path: Path) -> str | None:
     try:
         with _connect_read_only(path) as base:
             base.text_factory = lambda data: data.decode("utf-8", "replace")
-            found = base.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            report = base.execute("PRAGMA integrity_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         return str(error)
-    return None if found == "ok" else " ".join(str(found).split())
+    return None if report == "ok" else " ".join(str(report).split())
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ class FilmJob:
         self._recipe = recipe.with_changes({"size": max(self._size)})
         self._paintings = context.read_paintings()
         self._selection = select_preview(Selection()) if film.preview else Selection()
-        self._done, self._total = 0, film.frames_to_paint
+        self._frames_done, self._total = 0, film.frames_to_paint
         self._pace: list[float] = []
 
     def run(self) -> str:
@@ -128,12 +128,12 @@ class FilmJob:
         source = FrameSource(self._clip, Selection(), self._size)
         count = len(choose_sheet_places(source.count_frames()))
         if (self._place / job_files.SHEET).exists():
-            self._done = count
+            self._frames_done = count
             return
         store, sheet = self._open_store(job_files.SHEET_FRAMES), make_sheet(self._size, count)
         for place, each in enumerate(store.read_film_frames()):
             place_on_sheet(sheet, place, each.time, levels_to_floats(each.load()))
-        self._done, start = store.frame_count, time.monotonic()
+        self._frames_done, start = store.frame_count, time.monotonic()
         for place, when, frame in paint_sheet_frames(source, engine, store.frame_count):
             levels = to_levels(frame, 8)
             # No fingerprint: these frames are never resumed from.
@@ -143,17 +143,17 @@ class FilmJob:
             self._report(lambda: sheet.image)
         with replace_atomically(self._place / job_files.SHEET) as path:
             sheet.image.save(path, "PNG")
-        self._done = count
+        self._frames_done = count
         store.remove()
 
     def _paint_frames(self, engine: FrameEngine, store: FrameStore) -> None:
-        before, start = self._done, time.monotonic()
-        self._done += store.frame_count
-        self._context.expedite()
+        before, start = self._frames_done, time.monotonic()
+        self._frames_done += store.frame_count
+        self._context.make_report_due()
         source = FrameSource(self._clip, self._selection, self._size)
         stabilizer = Stabilizer(engine, DisEstimator(), self._film.stability)
         for progress in paint_film(source, stabilizer, store):
-            self._done = before + progress.index
+            self._frames_done = before + progress.index
             start = self._count_frame(start)
             self._report(partial(_render_frame, store, progress.index))
 
@@ -166,10 +166,10 @@ class FilmJob:
         Returns:
             The time now.
         """
-        self._done += 1
-        self._total = max(self._total, self._done)
+        self._frames_done += 1
+        self._total = max(self._total, self._frames_done)
         # The clip may have more frames than it claims.
-        self._context.settings.check_film(self._size, self._done)
+        self._context.settings.check_film(self._size, self._frames_done)
         now = time.monotonic()
         self._pace = [*self._pace, now - start][-PACE_FRAMES:]
         return now
@@ -189,13 +189,13 @@ class FilmJob:
         if render is None and not context.is_report_due():
             return
         state = context.report(self._describe_progress(), render)
-        if state is not None and self._done < self._total:
+        if state is not None and self._frames_done < self._total:
             raise JobInterruption(state)
 
     def _describe_progress(self) -> dict[str, Any]:
         pace = sum(self._pace) / len(self._pace) if self._pace else 0.0
         return {
-            "iteration": self._done,
+            "iteration": self._frames_done,
             "iterations": self._total,
             "unit": "frame",
             "scale": 0,
@@ -203,12 +203,12 @@ class FilmJob:
             "width": self._size[0],
             "height": self._size[1],
             "losses": {},
-            "seconds_left": round(pace * (self._total - self._done), 1),
+            "seconds_left": round(pace * (self._total - self._frames_done), 1),
         }
 
     def _write(self, store: FrameStore, *, is_whole: bool) -> None:
         if is_whole:  # a damaged end of the clip may have cost frames
-            self._total = self._done
+            self._total = self._frames_done
         context, facts = self._context, self._list_facts()
         spec, end = context.row.spec, self._selection.end
         recipe = self._recipe.model_dump(mode="json")
@@ -226,7 +226,7 @@ class FilmJob:
             self._place / job_files.CLIP, spec.names[0], order, seconds=context.settings.job_seconds
         )
         context.finish_result(self._target, _render_frame(store, store.frame_count // 2))
-        context.expedite()
+        context.make_report_due()
         context.report(
             self._describe_progress(), partial(_render_frame, store, store.frame_count - 1)
         )

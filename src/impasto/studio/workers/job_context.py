@@ -89,7 +89,7 @@ class WorkerServices:
         folder: the data folder.
         queue: the queue in that folder.
         decoder: decodes files that clients sent.
-        ending: set when the job at hand is to be put back, and no other taken.
+        ending: set when the job at hand is to be queued again and no other one started.
         engines: the engines and their loaded networks.
     """
 
@@ -158,7 +158,7 @@ class JobContext:
         if self.used > limit:
             raise Problem("time_limit", f"the job exceeded the limit of {limit:g} s")
 
-    def expedite(self) -> None:
+    def make_report_due(self) -> None:
         """Make the next report and the next preview due at once."""
         self._next_preview = self._last_report = -math.inf
 
@@ -185,8 +185,8 @@ class JobContext:
             return {"cancel": "cancelled", "stop": "stopped"}.get(answer, answer)
         if self.services.ending.is_set():
             return "queued"
-        makes_way = self.services.queue.should_make_way(self.row, self.settings.workers)
-        return "queued" if makes_way else None
+        must_yield = self.services.queue.must_yield_to_draft(self.row, self.settings.workers)
+        return "queued" if must_yield else None
 
     def _write_preview(self, render: Callable[[], Image.Image], iteration: int) -> int | None:
         """Write a preview if one is due, and return its iteration. None: none was due."""

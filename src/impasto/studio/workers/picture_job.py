@@ -63,7 +63,7 @@ class PictureJob:
             return state
         result = make_result(engine, last, inputs, spec.names, context.used)
         self._write(result, is_whole=state is None)
-        context.expedite()
+        context.make_report_due()
         context.report(describe_progress(last), last.preview)
         return state or "done"
 
@@ -125,7 +125,7 @@ class PictureJob:
         context.check_time()
         if step.scale != self._scale:  # clients see every scale
             self._scale = step.scale
-            context.expedite()
+            context.make_report_due()
         if not context.is_report_due():
             return None
         return context.report(describe_progress(step), step.preview)

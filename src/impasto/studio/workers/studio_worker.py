@@ -81,7 +81,7 @@ def run_worker(settings: StudioSettings, name: str, threads: int, log_format: Lo
     try:
         worker = StudioWorker(settings, name, ending)
     except (ImpastoError, sqlite3.Error) as error:
-        log.error("worker cannot start", extra={"worker": name, "reason": _in_one_line(error)})
+        log.error("worker cannot start", extra={"worker": name, "reason": _describe_error(error)})
         raise SystemExit(1) from None
     try:
         worker.warm_up()
@@ -103,7 +103,7 @@ class StudioWorker:
         Args:
             settings: the server's settings.
             name: name of this worker, which no other worker has ever had.
-            ending: set when the job at hand is to be put back, and no other taken.
+            ending: set when the job at hand is to be queued again and no other one started.
 
         Raises:
             ImpastoError, sqlite3.Error: the queue cannot be opened.
@@ -136,8 +136,8 @@ class StudioWorker:
                 has_worked = self.take()
             except (sqlite3.Error, OSError, ImpastoError) as error:
                 pause = min(2 * pause, MAX_PAUSE_S)
-                if _in_one_line(error) != reason:
-                    reason = _in_one_line(error)
+                if _describe_error(error) != reason:
+                    reason = _describe_error(error)
                     log.error("cannot take jobs", extra={"worker": self._name, "reason": reason})
                 ending.wait(pause)
                 continue
@@ -179,8 +179,8 @@ class StudioWorker:
                 if self.services.ending.is_set():
                     raise
                 pause = min(2 * pause, MAX_PAUSE_S)
-                if _in_one_line(error) != reason:
-                    reason = _in_one_line(error)
+                if _describe_error(error) != reason:
+                    reason = _describe_error(error)
                     log.error("outcome not stored", extra={"worker": self._name, "reason": reason})
                 self.services.ending.wait(pause)
 
@@ -222,7 +222,7 @@ class StudioWorker:
         """
         row, queue, folder = context.row, self.services.queue, self.services.folder
         if state == "queued":
-            queue.put_back(row, context.used)
+            queue.requeue(row, context.used)
             return state
         if state == "gone" or not queue.end(row, state, context.used, problem, context.size):
             return "gone"
@@ -239,5 +239,5 @@ class StudioWorker:
         self.services.queue.close()
 
 
-def _in_one_line(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__

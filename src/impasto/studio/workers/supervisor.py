@@ -91,9 +91,9 @@ class Supervisor:
                 slot.process.kill()
                 slot.process.join()
         try:
-            self._queue.put_all_back()
+            self._queue.requeue_all()
         except sqlite3.Error as error:  # the next server does it
-            log.warning("jobs not put back", extra={"reason": str(error)})
+            log.warning("jobs not queued again", extra={"reason": str(error)})
 
     def count_alive(self) -> int:
         """Count the workers that are alive."""
@@ -107,7 +107,7 @@ class Supervisor:
         pause, reason = LOOK_S, ""
         while not self._ending.is_set():
             try:
-                self._look()
+                self._check_workers()
                 pause, reason = LOOK_S, ""
             except Exception as error:  # whatever it is, the workers must stay supervised
                 pause = min(2 * pause, MAX_PAUSE_S)
@@ -116,7 +116,7 @@ class Supervisor:
                     log.exception("supervisor failed, retrying")
             self._ending.wait(pause)
 
-    def _look(self) -> None:
+    def _check_workers(self) -> None:
         for slot in self._slots:
             if not slot.is_alive():
                 self._replace(slot)
@@ -128,7 +128,7 @@ class Supervisor:
     def _replace(self, slot: _WorkerSlot) -> None:
         """Start a worker in a place whose worker has ended, if it is time for that."""
         if slot.process is not None:
-            self._bury(slot)
+            self._release_worker(slot)
         if time.monotonic() < slot.start_after:
             return
         self._start_count += 1
@@ -145,15 +145,15 @@ class Supervisor:
             process.start()
         slot.pid, slot.process = process.pid or 0, process
 
-    def _bury(self, slot: _WorkerSlot) -> None:
+    def _release_worker(self, slot: _WorkerSlot) -> None:
         """Release the job of a worker that has ended, and decide when the next one starts."""
         code = slot.process.exitcode
-        lost = self._queue.release_lost(slot.name)
+        row = self._queue.release_lost(slot.name)
         self._queue.acknowledge_deletions(slot.name)
         finish_deletions(self._folder, self._queue)
-        if code or lost:
+        if code or row:
             self._queue.add_to_total("workers_lost")
-            job = None if lost is None else lost.id
+            job = None if row is None else row.id
             log.warning("worker lost", extra={"worker": slot.name, "code": code, "job": job})
         slot.process.close()
         slot.process = None

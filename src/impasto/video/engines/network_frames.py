@@ -55,16 +55,16 @@ class NetworkFrameEngine:
         photo, _ = self._prepare(frame, ())
         return tensor_to_picture(self._paint_tensor(_to_tensor(photo)), photo).pixels
 
-    def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
+    def steady(self, frame: Floats, memory: FrameMemory, stability: float) -> Floats:
         """Blend a frame with the memory, and restore every octave's color and contrast.
 
         A mean of strokes that differ a little has less of both, from warp to warp.
         """
-        mixed = _to_tensor(Picture(blend_with_memory(painted, memory, stability, DOUBT)))
-        target = measure_grade(_to_tensor(Picture(painted)))[:, None]
+        mixed = _to_tensor(Picture(blend_with_memory(frame, memory, stability, DOUBT)))
+        target = measure_grade(_to_tensor(Picture(frame)))[:, None]
         height, width = mixed.shape[2:]
         restored = apply_grade(pad_to_cells(mixed), None, target)[:, :, :height, :width]
-        return tensor_to_picture(restored.clamp(0, 1), Picture(painted)).pixels
+        return tensor_to_picture(restored.clamp(0, 1), Picture(frame)).pixels
 
     def finish(self, result: Floats, frame: Floats) -> Floats:
         """Give a result the colors that the recipe asks for."""

@@ -100,9 +100,9 @@ class OptimizerFrameEngine:
             return Effort(self._fixed)
         return choose_effort(self._work, memory.reliability, self._cell)
 
-    def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
+    def steady(self, frame: Floats, memory: FrameMemory, stability: float) -> Floats:
         """Blend a frame with the memory, by :data:`BLEND` of the stability."""
-        return blend_with_memory(painted, memory, BLEND * stability)
+        return blend_with_memory(frame, memory, BLEND * stability)
 
     def finish(self, result: Floats, frame: Floats) -> Floats:
         """Give a result the colors that the recipe asks for."""

@@ -71,9 +71,9 @@ def paint_film(
             stabilizer.resume(index, state.shot, state.opening, state.history)
         start = time.monotonic()
         pixels = source.load_pixels(frame)
-        result, shown = stabilizer.stylize_frame(pixels)
-        painted = StoredFrame(frame.time, stabilizer.shot, result, fingerprint_frame(pixels))
-        store.save(index, painted, shown, pixels if repaint else None)
+        result, film_frame = stabilizer.stylize_frame(pixels)
+        entry = StoredFrame(frame.time, stabilizer.shot, result, fingerprint_frame(pixels))
+        store.save(index, entry, film_frame, pixels if repaint else None)
         seconds = time.monotonic() - start
         if stabilizer.shot != index or total == 1:  # the first frame of a shot takes much longer
             paces.append(seconds)
@@ -117,8 +117,8 @@ def repaint_backwards(
                 result = store.read(other, repainted=True).result
                 following.append((distance, PaintedFrame(store.read_source(other), result)))
         own = PaintedFrame(store.read_source(index), stored.result)
-        result, shown = stabilizer.repaint_frame(own, following)
-        store.save(index, replace(stored, result=result), shown, repainted=True)
+        result, film_frame = stabilizer.repaint_frame(own, following)
+        store.save(index, replace(stored, result=result), film_frame, repainted=True)
         paces.append(time.monotonic() - start)
         left = index * sum(paces) / len(paces)
         yield FilmProgress(index, total, shot, paces[-1], left)

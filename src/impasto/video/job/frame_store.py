@@ -129,7 +129,7 @@ class FrameStore:
         self,
         index: int,
         frame: StoredFrame,
-        shown: Levels,
+        film_frame: Levels,
         source: Levels | None = None,
         *,
         repainted: bool = False,
@@ -139,7 +139,7 @@ class FrameStore:
         Args:
             index: index of the frame.
             frame: what the film needs to resume after it.
-            shown: the frame of the film, [H, W, 3] uint8.
+            film_frame: the frame of the film, [H, W, 3] uint8.
             source: the clip's frame, if a second pass will need it.
             repainted: store the result of the second pass.
 
@@ -150,10 +150,10 @@ class FrameStore:
         prefix = REPAINTED if repainted else ""
         if source is not None:
             self._write(self._name_file(index, SOURCE).name, _encode_png(source, {}))
-        if not np.array_equal(frame.result, shown):
+        if not np.array_equal(frame.result, film_frame):
             self._write(self._name_file(index, prefix + RAW).name, _encode_png(frame.result, {}))
         # This file comes last: its existence marks the frame as painted.
-        self._write(self._name_file(index, prefix + SHOWN).name, _encode_png(shown, texts))
+        self._write(self._name_file(index, prefix + SHOWN).name, _encode_png(film_frame, texts))
 
     def read(self, index: int, *, repainted: bool = False) -> StoredFrame:
         """Read a frame, or its result of the second pass.
@@ -163,8 +163,8 @@ class FrameStore:
         """
         prefix = REPAINTED if repainted else ""
         time, shot, fingerprint = self._read_texts(index)
-        shown, raw = self._name_file(index, prefix + SHOWN), self._name_file(index, prefix + RAW)
-        result = self._read_picture(raw if raw.exists() else shown)
+        file, raw = self._name_file(index, prefix + SHOWN), self._name_file(index, prefix + RAW)
+        result = self._read_picture(raw if raw.exists() else file)
         return StoredFrame(time, shot, result, fingerprint)
 
     def read_source(self, index: int) -> Levels:

@@ -42,13 +42,13 @@ class FrameEngine(Protocol):
             [H, W, 3] in [0, 1].
         """
 
-    def steady(self, painted: Floats, memory: FrameMemory, stability: float) -> Floats:
+    def steady(self, frame: Floats, memory: FrameMemory, stability: float) -> Floats:
         """Blend a painted frame with the memory, to the extent that the engine relies on blending.
 
         See :func:`impasto.video.stabilize.frame_memory.blend_with_memory`.
 
         Args:
-            painted: result of :meth:`paint` with the same memory.
+            frame: result of :meth:`paint` with the same memory.
             memory: prediction from earlier frames of the shot.
             stability: how close the result is to the memory, in [0, 1].
         """
@@ -178,8 +178,8 @@ class Stabilizer:
             shares.append(share_of[distance] / 2)
             shares[0] -= shares[-1]
         memory = combine_memories(memories, shares)
-        painted = self._engine.paint(frame, memory)
-        result = self._engine.steady(painted, memory, self._stability)
+        raw = self._engine.paint(frame, memory)
+        result = self._engine.steady(raw, memory, self._stability)
         rounded = to_levels(result, 8)
         return rounded, self._finish_frame(rounded, frame)
 
