@@ -48,7 +48,7 @@ def trace_run(recipe: Recipe, photo: Path, painting: Path) -> list[tuple[float, 
 
 
 def find_first(course: list[tuple[float, float]], aim: float) -> float | None:
-    """Find when an objective is reached; None: never."""
+    """Return the time at which an objective is reached. None: it is not reached."""
     return next((seconds for seconds, objective in course if objective <= aim), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -114,6 +115,24 @@ def test_functions_are_not_named_by_riddles():
         for function in list_functions(nodes)
         if function.name.strip("_") in RIDDLES
     ]
+    assert bad == []
+
+
+def is_imperative(docstring: str) -> bool:
+    """Tell whether a docstring may start with a verb in the imperative."""
+    text = re.sub(r"^``impasto[^`]*``: ", "", docstring)
+    word = re.split(r"[\s:,.]", text)[0]
+    return word not in ("A", "An", "The", "What") and not re.search(r"[^s]s$", word)
+
+
+def test_docstrings_of_modules_and_functions_are_imperative():
+    bad = []
+    for path, nodes in walk_modules():
+        documented = [nodes[0], *(f for f in list_functions(nodes) if not is_property(f))]
+        for node in documented:
+            docstring = ast.get_docstring(node)
+            if docstring and not is_imperative(docstring) and path.stem != "__main__":
+                bad.append(f"{name_place(path, getattr(node, 'lineno', 1))} {docstring[:40]}")
     assert bad == []
 
 

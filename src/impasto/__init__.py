@@ -1,4 +1,4 @@
-"""impasto: repaint a photo in the style of any painting.
+"""Repaint a photo in the style of any painting.
 
 >>> import impasto
 >>> impasto.stylize("photo.jpg", "painting.jpg", size=512).save("out.png")  # doctest: +SKIP

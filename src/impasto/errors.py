@@ -1,4 +1,4 @@
-"""The errors that impasto raises on purpose, with the exit code that each one becomes.
+"""Define the errors that impasto raises on purpose, and the exit code of each one.
 
 ImpastoError
 ├── InputError       2  bad input or usage

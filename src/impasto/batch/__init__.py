@@ -1,1 +1,1 @@
-"""Batches: plans which pictures to make, hands them to workers, and records the results."""
+"""Plan which pictures a batch makes, hand them to workers, and record the results."""

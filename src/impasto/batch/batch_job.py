@@ -1,4 +1,4 @@
-"""Defines what is sent to a worker and what it returns: plain data that can cross machines."""
+"""Define what is sent to a worker and what it returns: plain data that can cross machines."""
 
 from __future__ import annotations
 

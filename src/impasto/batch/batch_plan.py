@@ -1,4 +1,4 @@
-"""Plans a batch: names the outputs, skips what is done, and refuses outputs that collide."""
+"""Plan a batch: name the outputs, skip what is done, and refuse outputs that collide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the record of a batch: JSON Lines, appended while the batch runs.
+"""Keep the record of a batch: JSON Lines, appended while the batch runs.
 
 Every line reaches the disk before the batch continues. A kill at any moment therefore loses only
 the jobs that were running. Incomplete lines are ignored. The last line about an output counts.

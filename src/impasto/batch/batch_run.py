@@ -1,4 +1,4 @@
-"""Runs a batch: groups jobs, hands them to workers, and records the outcomes."""
+"""Run a batch: group jobs, hand them to workers, and record the outcomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolves how pictures are made: recipe, paintings and masks of a row, and a hash of them."""
+"""Resolve how pictures are made: recipe, paintings and masks of a row, and a hash of them."""
 
 from __future__ import annotations
 

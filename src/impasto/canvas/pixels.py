@@ -1,4 +1,4 @@
-"""The canvas of pictures: the parameters are the pixels."""
+"""Define the canvas of pictures: its parameters are the pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canvas of a Laplacian pyramid: the parameters are its coefficients.
+"""Define the canvas of a Laplacian pyramid: its parameters are the coefficients.
 
 Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code" (1983). A step along a coefficient
 of a coarse level moves a whole patch of the picture, so that colors and large shapes change as fast

@@ -1,4 +1,4 @@
-"""Canvases and their views.
+"""Define canvases and their views.
 
 A canvas is a set of parameters and a differentiable map to one or more views. The objective sees
 only views; solvers move only parameters. The parameters are arguments of every method, since

@@ -1,4 +1,4 @@
-"""The command line: one module for each command, loaded when the command runs.
+"""Run the command line: one module for each command, loaded when the command runs.
 
 ``impasto PHOTO --style PAINTING`` needs no command name: a first argument that is not a command is
 the photo.

@@ -1,1 +1,1 @@
-"""One pass: a small network that gives a photo the statistics a style code asks for."""
+"""Paint in one pass: a small network gives a photo the statistics that a style code asks for."""

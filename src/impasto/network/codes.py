@@ -1,4 +1,4 @@
-"""Lets users measure style codes, save them, blend them, and paint with them side by side.
+"""Measure style codes, save and blend them, and paint with them side by side.
 
 >>> atelier = Atelier()  # doctest: +SKIP
 >>> wave, night = atelier.code("wave.jpg"), atelier.code("night.jpg")  # doctest: +SKIP

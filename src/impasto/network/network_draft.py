@@ -1,4 +1,4 @@
-"""The optimizer with a network that paints what it begins with."""
+"""Start the optimizer from a picture that a network paints."""
 
 from __future__ import annotations
 

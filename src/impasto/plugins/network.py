@@ -1,4 +1,4 @@
-"""impasto's own network, which paints in one pass."""
+"""Add impasto's own network, which paints in one pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The optimizer: it improves a picture step by step."""
+"""Add the optimizer, which improves a picture step by step."""
 
 from __future__ import annotations
 

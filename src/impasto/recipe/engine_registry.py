@@ -1,4 +1,4 @@
-"""The registry of engines: what a recipe's ``engine.kind`` can name, and what each engine says.
+"""Register engines: what a recipe's ``engine.kind`` can name, and what each engine says.
 
 The registry lies beside the recipe, below the engines themselves: a recipe is checked wherever it
 is read, from a file, a flag or a request, before an engine is made and without torch. An entry is

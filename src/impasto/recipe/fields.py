@@ -1,4 +1,4 @@
-"""Access to the fields of a recipe by dotted key, and messages about invalid ones."""
+"""Read and change the fields of a recipe by dotted key, and explain invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe: every choice of a run in one frozen, validated object.
+"""Define the recipe: every choice of a run in one frozen, validated object.
 
 The command line's flags, the Python keyword arguments, the TOML files in ``presets/`` and the
 record inside a finished picture all describe this object. Sides are in pixels. Learning rates are

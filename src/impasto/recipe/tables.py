@@ -1,4 +1,4 @@
-"""The tables of a recipe: each is a frozen, validated choice of one part of a run."""
+"""Define the tables of a recipe: each is a frozen, validated choice of one part of a run."""
 
 from __future__ import annotations
 

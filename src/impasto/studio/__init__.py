@@ -1,1 +1,1 @@
-"""The studio: a local page and an HTTP API over a queue of jobs that survives kills."""
+"""Serve a local page and an HTTP API over a queue of jobs that survives kills."""

@@ -1,4 +1,4 @@
-"""The log of the server and its workers: JSON lines for programs, or plain lines for a person."""
+"""Write the log of the server and its workers: JSON lines, or plain lines for a person."""
 
 from __future__ import annotations
 

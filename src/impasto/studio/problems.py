@@ -1,4 +1,4 @@
-"""What can go wrong with a request or a job, as RFC 9457 problems with stable codes."""
+"""Describe what goes wrong with requests and jobs, as RFC 9457 problems with stable codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's process: uvicorn around the application, which signals end cleanly."""
+"""Run the server's process: uvicorn around the application, which signals end cleanly."""
 
 from __future__ import annotations
 

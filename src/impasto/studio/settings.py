@@ -1,4 +1,4 @@
-"""What an operator decides: where the studio keeps its data, whom it serves, and its limits."""
+"""Hold what an operator decides: where data is kept, who is served, and the limits."""
 
 from __future__ import annotations
 

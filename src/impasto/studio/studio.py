@@ -1,4 +1,4 @@
-"""The studio: everything that requests need, made once per server."""
+"""Make everything that requests need, once per server."""
 
 from __future__ import annotations
 

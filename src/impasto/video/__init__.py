@@ -1,1 +1,1 @@
-"""Clips and films: reading and writing them, and painting their frames without flicker."""
+"""Read and write clips and films, and paint their frames without flicker."""

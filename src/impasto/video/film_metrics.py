@@ -1,4 +1,4 @@
-"""Measures films: how steady they are where the clip is, and how well they keep the style."""
+"""Measure films: how steady they are where the clip is, and how well they keep the style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paints a clip as it plays and shows it in a browser, as MJPEG served to this machine only."""
+"""Paint a clip as it plays and show it in a browser, as MJPEG served to this machine only."""
 
 from __future__ import annotations
 

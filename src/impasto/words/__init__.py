@@ -1,1 +1,1 @@
-"""Words that become a painting: a small grammar, and procedural paintings in many techniques."""
+"""Turn words into a painting: a small grammar, and procedural paintings in many techniques."""

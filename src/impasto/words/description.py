@@ -231,9 +231,9 @@ def _read_phrases(text: str, table: Vocabulary) -> Iterator[tuple[Meaning, str]]
 def _look_up(phrase: str, table: Vocabulary) -> Meaning | None:
     """Find an English phrase, or the singular of its last word."""
     for ending in ("", "s", "es"):
-        found = table.meanings.get(phrase.removesuffix(ending) if ending else phrase)
-        if found is not None:
-            return found
+        meaning = table.meanings.get(phrase.removesuffix(ending) if ending else phrase)
+        if meaning is not None:
+            return meaning
     return None
 
 

@@ -1,4 +1,4 @@
-"""The words that the grammar knows, in English and Chinese, and the colors that they name."""
+"""Define the words that the grammar knows, in English and Chinese, and their colors."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Finds photos and reads files, on this machine and in object stores."""
+"""Find photos and read files, on this machine and in object stores."""

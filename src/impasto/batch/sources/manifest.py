@@ -1,4 +1,4 @@
-"""Reads manifests: tables in CSV or JSON Lines with one row per picture.
+"""Read manifests: tables in CSV or JSON Lines with one row per picture.
 
 The column ``photo`` names the photo, ``style`` one or more paintings, ``mask`` and ``style_mask``
 their masks, and ``output`` the result. ``recipe`` or ``quality`` names a recipe. Every other column

@@ -1,4 +1,4 @@
-"""Finds photos in folders, patterns, lists and object stores, and watches folders for new ones."""
+"""Find photos in folders, patterns, lists and object stores, and watch folders for new ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and writes files by path or URL.
+"""Read and write files by path or URL.
 
 URLs such as ``s3://bucket/name`` are handled by fsspec and its plugins; ``file://`` is treated as a
 path. Object stores show an object only when it is complete, so URLs are written directly.

@@ -1,1 +1,1 @@
-"""Makes pictures: in this process, in other processes, or on a Ray cluster."""
+"""Make pictures: in this process, in other processes, or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Makes pictures one after another, keeping engines and paintings in memory."""
+"""Make pictures one after another, keeping engines and paintings in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs workers in this process or in processes of this machine, behind one interface.
+"""Run workers in this process or in processes of this machine, behind one interface.
 
 :mod:`impasto.batch.workers.ray_executor` does the same on a Ray cluster.
 """

@@ -1,4 +1,4 @@
-"""Paints prepared jobs: one at a time, or several in one pass of a network."""
+"""Paint prepared jobs: one at a time, or several in one pass of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Divides the cores and memory of this machine among workers, and guards their processes."""
+"""Divide the cores and memory of this machine among workers, and guard their processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides how long a batch waits for workers: machines of a cluster may go and come back."""
+"""Decide how long a batch waits for workers: machines of a cluster may go and come back."""
 
 from __future__ import annotations
 

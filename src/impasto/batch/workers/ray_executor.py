@@ -1,4 +1,4 @@
-"""Runs workers as actors of a Ray cluster."""
+"""Run workers as actors of a Ray cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto batch SOURCE --style PAINTING -o FOLDER``: repaints many photos."""
+"""``impasto batch SOURCE --style PAINTING -o FOLDER``: repaint many photos."""
 
 from __future__ import annotations
 

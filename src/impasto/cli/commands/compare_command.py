@@ -1,4 +1,4 @@
-"""``impasto compare PHOTO PAINTING RESULT...``: measures results, as a table or JSON."""
+"""``impasto compare PHOTO PAINTING RESULT...``: measure results, as a table or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto doctor``: checks whether impasto can run on this machine."""
+"""``impasto doctor``: check whether impasto can run on this machine."""
 
 from __future__ import annotations
 

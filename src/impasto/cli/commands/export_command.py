@@ -1,4 +1,4 @@
-"""``impasto export MODEL --format onnx``: exports the one-pass network."""
+"""``impasto export MODEL --format onnx``: export the one-pass network."""
 
 from __future__ import annotations
 

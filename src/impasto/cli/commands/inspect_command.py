@@ -1,4 +1,4 @@
-"""``impasto inspect PICTURE -o DIR``: shows what each layer of VGG-19 keeps of a picture."""
+"""``impasto inspect PICTURE -o DIR``: show what each layer of VGG-19 keeps of a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto mask PHOTO KIND -o MASK.png``: writes the mask that ``--mask KIND`` would find."""
+"""``impasto mask PHOTO KIND -o MASK.png``: write the mask that ``--mask KIND`` would find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto plan PHOTO --style PAINTING``: estimates a run without running it."""
+"""``impasto plan PHOTO --style PAINTING``: estimate a run without running it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto recipes [NAME]``: lists the recipes or shows one."""
+"""``impasto recipes [NAME]``: list the recipes or show one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto refine RESULT --region X,Y,W,H``: repaints one region of a result."""
+"""``impasto refine RESULT --region X,Y,W,H``: repaint one region of a result."""
 
 from __future__ import annotations
 

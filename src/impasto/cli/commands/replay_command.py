@@ -1,4 +1,4 @@
-"""``impasto replay OUT.png``: makes a picture again from the recipe inside it."""
+"""``impasto replay OUT.png``: make a picture again from the recipe inside it."""
 
 from __future__ import annotations
 

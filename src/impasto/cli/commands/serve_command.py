@@ -1,4 +1,4 @@
-"""``impasto serve``: starts the studio, a web page and an HTTP API."""
+"""``impasto serve``: start the studio, a web page and an HTTP API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto sheet PHOTO --style PAINTING``: compares variations on a contact sheet."""
+"""``impasto sheet PHOTO --style PAINTING``: compare variations on a contact sheet."""
 
 from __future__ import annotations
 

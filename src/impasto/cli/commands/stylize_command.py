@@ -1,4 +1,4 @@
-"""``impasto PHOTO --style PAINTING``: repaints a photo."""
+"""``impasto PHOTO --style PAINTING``: repaint a photo."""
 
 from __future__ import annotations
 

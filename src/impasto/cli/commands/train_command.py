@@ -1,4 +1,4 @@
-"""``impasto train``: trains the one-pass network, for any style or for a few paintings."""
+"""``impasto train``: train the one-pass network, for any style or for a few paintings."""
 
 from __future__ import annotations
 

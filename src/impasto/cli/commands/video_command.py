@@ -1,4 +1,4 @@
-"""``impasto video CLIP --style PAINTING -o OUT.mp4``: repaints a film without flicker."""
+"""``impasto video CLIP --style PAINTING -o OUT.mp4``: repaint a film without flicker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto words "blue woodcut" -o STYLE.png``: draws a painting from words."""
+"""``impasto words "blue woodcut" -o STYLE.png``: draw a painting from words."""
 
 from __future__ import annotations
 

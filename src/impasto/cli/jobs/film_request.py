@@ -1,4 +1,4 @@
-"""A film as the command line asks for it, and everything that its frames depend on."""
+"""Describe a film as the command line asks for it, and all that its frames depend on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for the files that a picture was made from."""
+"""Find the files that a picture was made from."""
 
 from __future__ import annotations
 

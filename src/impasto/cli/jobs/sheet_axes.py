@@ -1,4 +1,4 @@
-"""The axes of a contact sheet, and the cells that are their product."""
+"""Read the axes of a contact sheet, and list the cells that are their product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, which end a run without losing its work."""
+"""Catch Ctrl-C and SIGTERM, which end a run without losing its work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto video --live camera|FILE``: shows a repainted clip in a browser in real time."""
+"""Show a repainted clip in a browser in real time: ``impasto video --live camera|FILE``."""
 
 from __future__ import annotations
 

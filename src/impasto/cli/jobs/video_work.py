@@ -1,4 +1,4 @@
-"""Making a film or its preview: the engine, the folder of frames, progress and output."""
+"""Make a film or its preview: the engine, the folder of frames, progress and output."""
 
 from __future__ import annotations
 

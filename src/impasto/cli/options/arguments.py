@@ -1,4 +1,4 @@
-"""The argument parser, the types of its arguments, flags that commands share, and messages."""
+"""Define the argument parser, types of arguments, flags that commands share, and messages."""
 
 from __future__ import annotations
 

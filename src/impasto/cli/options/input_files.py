@@ -1,4 +1,4 @@
-"""The pictures that a command reads, and the paintings that a network brings along."""
+"""Read the pictures of a command, and the paintings that a network brings along."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that a run writes, checked against the files it reads before any work is done."""
+"""Check the files that a run writes against those that it reads, before any work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flags that describe a recipe, and the recipe that they describe."""
+"""Define the flags that describe a recipe, and build the recipe from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flags about strength and regions, and the masks that they name."""
+"""Define the flags about strength and regions, and find the masks that they name."""
 
 from __future__ import annotations
 

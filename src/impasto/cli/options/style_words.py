@@ -1,4 +1,4 @@
-"""Paintings that ``--style "words: TEXT"`` draws on the way, and the folder that they are saved to.
+"""Draw the paintings that ``--style "words: TEXT"`` asks for, and choose where they are saved.
 
 The file lies beside the result and is recorded like any other painting, so that ``impasto replay``
 and ``impasto refine`` find it.
@@ -36,15 +36,15 @@ def draw_word_styles(options: argparse.Namespace, folder: Path | None = None) ->
         InputError: a word is unknown, or another picture has the file's name.
         ResourceError: the file cannot be written.
     """
-    found = [
+    matches = [
         None if os.path.isfile(each) else _WORDS.fullmatch(each)  # noqa: PTH113 -- never raises
         for each in options.style or ()
     ]
-    if not any(found):
+    if not any(matches):
         return
     from impasto.words.description import parse_description
 
-    descriptions = [match and parse_description(match[1]) for match in found]
+    descriptions = [match and parse_description(match[1]) for match in matches]
     size = SIZE if (getattr(options, "size", None) or 0) <= 2 * SIZE else 2 * SIZE
     folder = folder or _choose_folder(options)
     for place, description in enumerate(descriptions):

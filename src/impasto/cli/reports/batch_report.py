@@ -1,4 +1,4 @@
-"""The report of a batch: what there is to do, its progress, and the result."""
+"""Report a batch: what there is to do, its progress, and the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as the command line prints them: options go by their flags."""
+"""Write errors as the command line prints them: options go by their flags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans as text."""
+"""Write plans as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides what happens to memory that the process frees."""
+"""Decide what happens to memory that the process frees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures how much memory and disk space is free."""
+"""Measure how much memory and disk space is free."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hardware that a run may use: device, precision, memory limit, weights and scratch folder."""
+"""Define the hardware of a run: device, precision, memory limit, weights and scratch folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody asks of the hardware, before it is known which machine does the work."""
+"""Hold what the user asks of the hardware, before the machine that does the work is known."""
 
 from __future__ import annotations
 

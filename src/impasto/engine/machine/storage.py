@@ -1,4 +1,4 @@
-"""Stores the picture-sized tensors of a run, and walks through their rows.
+"""Store the picture-sized tensors of a run, and walk through their rows.
 
 A picture of 100 megapixels takes 1.2 GB, and L-BFGS keeps two dozen of them. They can be in the
 memory of the device, in the memory of the host next to a GPU, or in files that are mapped into

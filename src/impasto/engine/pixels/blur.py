@@ -1,4 +1,4 @@
-"""Gaussian blur of tensors."""
+"""Blur tensors with a Gaussian."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds what a picture asks for, by its header, before a decoder sees the file.
+"""Check what a picture's header asks for before a decoder sees the file.
 
 A few bytes can ask for gigabytes of memory, or for minutes of work. Nothing is decoded here, and
 only as much is read as is needed for the first picture of the file.

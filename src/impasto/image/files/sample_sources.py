@@ -1,4 +1,4 @@
-"""Sources of samples: what decoders give, some rows at a time, as floats in [0, 1]."""
+"""Give the samples of decoders, some rows at a time, as floats in [0, 1]."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The network of impasto that paints in one pass: its layers, its grade, and how it is run."""
+"""Define the network of impasto that paints in one pass: its layers and its grade."""

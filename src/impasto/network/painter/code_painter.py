@@ -1,4 +1,4 @@
-"""impasto's own network as the one-pass engine uses it: a painting is described by a style code."""
+"""Adapt impasto's own network to the one-pass engine: style codes describe the paintings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paints with a network at any size: codes of pictures, strokes, and finer detail."""
+"""Paint with a network at any size: codes of pictures, strokes, and finer detail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relaxed earth mover's distance: each feature to its nearest in the painting, and back.
+"""Compute the relaxed earth mover's distance: each feature to its nearest, in both directions.
 
 A transport plan between two sets of features has two marginal constraints. With only one of them,
 every feature goes to its nearest, and the larger of the two costs is a lower bound of the true one

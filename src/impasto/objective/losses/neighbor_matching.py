@@ -1,4 +1,4 @@
-"""Nearest-neighbor feature matching: every place resembles some place of a painting.
+"""Match nearest neighbors: every place comes to resemble some place of a painting.
 
 Kolkin, Kucera, Paris, Sykora, Shechtman and Shakhnarovich, "Neural Neighbor Style Transfer"
 (arXiv:2203.13215). A *hypercolumn* holds the features of all layers at one place, divided by their

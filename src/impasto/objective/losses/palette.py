@@ -1,4 +1,4 @@
-"""The palette: a picture's colors, held near the painting's.
+"""Hold a picture's colors near those of the painting.
 
 Colors are compared in OKLab, where equal distances look equally large, by the relaxed earth
 mover's distance. Moments match colors on average; this distance matches each color to one that the

@@ -1,4 +1,4 @@
-"""Statistics: small summaries of a picture that losses depend on, additive over its parts.
+"""Define statistics: small summaries of a picture for losses, additive over its parts.
 
 Moments of features, features at sampled places, and averages over boxes are all sums over
 positions, so that the statistics of tiles or views merge into those of the whole. A loss of

@@ -1,4 +1,4 @@
-"""Moments: the statistics that Gram, covariance, mean/std and Wasserstein losses are functions of.
+"""Measure moments, from which Gram, covariance, mean/std and Wasserstein losses are computed.
 
 A layer's features at the positions of a picture are a cloud of points in C dimensions; its moments
 are the weighted mean and the weighted mean outer product. Moments are additive over tiles, views,

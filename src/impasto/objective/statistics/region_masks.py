@@ -1,4 +1,4 @@
-"""The regions of a picture that statistics are measured in, and the gauge of their moments."""
+"""Resample the masks of regions to the layers, and measure moments in each region."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples: a bounded number of a picture's features, independent of its size.
+"""Sample a bounded number of a picture's features, independent of its size.
 
 Losses that compare features one by one, not by their moments, use samples: the features at the
 points of a grid, or averages over its boxes, in which every position counts.

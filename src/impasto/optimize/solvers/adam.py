@@ -1,4 +1,4 @@
-"""Adam on the parameters of a canvas."""
+"""Optimize the parameters of a canvas with Adam."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""L-BFGS inside the box [0, 1]: two-metric projection, with the two-loop recursion on free pixels.
+"""Optimize inside the box [0, 1] with L-BFGS: two-metric projection and two-loop recursion.
 
 The method of Bertsekas, "Projected Newton methods for optimization problems with simple
 constraints" (1982), as Schmidt, Kim and Sra, "Projected Newton-type methods in machine learning"

@@ -1,4 +1,4 @@
-"""SciPy's L-BFGS-B as a solver that can be stepped, stopped and resumed.
+"""Adapt SciPy's L-BFGS-B to a solver that can be stepped, stopped and resumed.
 
 ``scipy.optimize.minimize`` owns its loop and hides its state. A thread runs it and hands over one
 evaluation at a time. After ``restart_every`` evaluations a new round starts from the best picture,

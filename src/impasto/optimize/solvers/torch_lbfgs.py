@@ -1,4 +1,4 @@
-"""PyTorch's L-BFGS, as the tutorials use it."""
+"""Adapt PyTorch's L-BFGS, as the tutorials use it."""
 
 from __future__ import annotations
 

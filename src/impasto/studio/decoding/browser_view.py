@@ -1,4 +1,4 @@
-"""The picture that a browser shows of a file that a client sent."""
+"""Write the picture that a browser shows of a file that a client sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the decoder process does with clips: it reads one at a time, frame after frame."""
+"""Read clips in the decoder process: one at a time, frame after frame."""
 
 from __future__ import annotations
 

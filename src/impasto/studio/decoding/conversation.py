@@ -1,4 +1,4 @@
-"""Starts decoder processes, and talks with them."""
+"""Start decoder processes, and talk with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decodes pictures and clips of clients in processes of their own.
+"""Decode pictures and clips of clients in processes of their own.
 
 Each process has few rights, limits of memory and time, and one job's folder. If a file kills the
 process or takes too long, that file is refused, and nothing else happens.

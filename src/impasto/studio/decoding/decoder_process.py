@@ -1,4 +1,4 @@
-"""The decoder process: it gives up its rights, and answers questions about one folder."""
+"""Run the decoder process: give up all rights, and answer questions about one folder."""
 
 from __future__ import annotations
 

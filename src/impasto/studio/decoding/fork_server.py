@@ -1,4 +1,4 @@
-"""Makes decoder processes quickly: a process that has loaded the libraries copies itself.
+"""Make decoder processes quickly: a process that has loaded the libraries copies itself.
 
 It never sees the bytes of a client, so that every decoder starts clean. Its only orders come from
 the socket of the process that started it, and it ends with that one.

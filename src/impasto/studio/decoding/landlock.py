@@ -1,4 +1,4 @@
-"""Landlock, with which a process of Linux gives up its access to files: all but a few folders."""
+"""Give up a Linux process's access to files, all but a few folders, with Landlock."""
 
 from __future__ import annotations
 

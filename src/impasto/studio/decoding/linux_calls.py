@@ -1,4 +1,4 @@
-"""Calls of the Linux kernel that Python does not have. On other systems, they report failure."""
+"""Call the Linux kernel where Python cannot. On other systems, the calls report failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rights that a decoder process gives up for good before it sees the bytes of a client."""
+"""Give up a decoder process's rights for good before it sees the bytes of a client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A filter of system calls for Linux (seccomp, in the language of the classic packet filter).
+"""Filter system calls on Linux (seccomp, in the language of the classic packet filter).
 
 It needs no privileges and no package. What it refuses, and why:
 

@@ -1,4 +1,4 @@
-"""The documentation of the HTTP API: the OpenAPI document, and the same as plain HTML."""
+"""Document the HTTP API: the OpenAPI document, and the same as plain HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: its routes, its pages, and its answers to errors."""
+"""Build the application: its routes, its pages, and its answers to errors."""
 
 from __future__ import annotations
 

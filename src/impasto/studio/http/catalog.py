@@ -1,4 +1,4 @@
-"""The routes of shipped recipes and paintings, and of recipes inside finished pictures.
+"""Serve shipped recipes and paintings, and the recipes inside finished pictures.
 
 A route's ``name`` is part of its OpenAPI ``operationId`` and stays.
 """

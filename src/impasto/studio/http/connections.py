@@ -1,4 +1,4 @@
-"""Connections of clients: how long each may do nothing, and how many an address may have."""
+"""Bound connections: how long each may do nothing, and how many an address may have."""
 
 from __future__ import annotations
 

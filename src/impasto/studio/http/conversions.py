@@ -1,4 +1,4 @@
-"""Limits how many results are converted to other formats at once."""
+"""Limit how many results are converted to other formats at once."""
 
 from __future__ import annotations
 

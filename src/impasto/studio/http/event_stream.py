@@ -1,4 +1,4 @@
-"""Server-sent events of a job, from its latest state to its end."""
+"""Send a job's events to a client, from its latest state to its end."""
 
 from __future__ import annotations
 

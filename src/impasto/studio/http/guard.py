@@ -1,4 +1,4 @@
-"""Middleware that every request passes: who may ask, how much may be sent, and the headers.
+"""Check every request: who may ask, how much may be sent; and set the headers of answers.
 
 The checks follow from what a foreign web page can make a browser do: it can send simple requests to
 a server on the same machine, under a host name of its own (DNS rebinding), and embed its pictures.

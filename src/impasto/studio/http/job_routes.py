@@ -1,4 +1,4 @@
-"""The routes of jobs. A route's ``name`` is part of its OpenAPI ``operationId`` and stays."""
+"""Serve jobs. A route's ``name`` is part of its OpenAPI ``operationId`` and stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row of the queue as clients see it."""
+"""Show a row of the queue as clients see it."""
 
 from __future__ import annotations
 

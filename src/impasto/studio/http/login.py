@@ -1,4 +1,4 @@
-"""The route by which a page that the server itself has opened logs in."""
+"""Log in a page that the server itself has opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The routes of a job's pictures. A route's ``name`` is part of its OpenAPI ``operationId``."""
+"""Serve a job's pictures. A route's ``name`` is part of its OpenAPI ``operationId``."""
 
 from __future__ import annotations
 

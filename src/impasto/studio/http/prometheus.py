@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: requests are counted, and the queue is read when it is scraped."""
+"""Count requests for Prometheus, and read the queue when it scrapes."""
 
 from __future__ import annotations
 

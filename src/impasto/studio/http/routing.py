@@ -1,4 +1,4 @@
-"""Parameters and responses that all routes share."""
+"""Define the parameters and responses that all routes share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests and answers as the OpenAPI document describes them."""
+"""Define requests and answers as the OpenAPI document describes them."""
 
 from __future__ import annotations
 

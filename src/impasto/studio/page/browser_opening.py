@@ -1,4 +1,4 @@
-"""Opens the page in a browser that is already logged in, without showing anybody the token.
+"""Open the page in a browser that is already logged in, without showing anybody the token.
 
 The arguments of a browser can be read by every user of the machine. So it is given the name of a
 file that only its owner can read, which leads to the page with a code, and the page exchanges the

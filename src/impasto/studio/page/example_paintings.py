@@ -1,4 +1,4 @@
-"""The paintings that ship with impasto."""
+"""List the paintings that ship with impasto."""
 
 from __future__ import annotations
 

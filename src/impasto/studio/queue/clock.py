@@ -1,4 +1,4 @@
-"""A clock for deletions by age, which distrusts jumps of the machine's time."""
+"""Keep a clock for deletions by age, which distrusts jumps of the machine's time."""
 
 from __future__ import annotations
 

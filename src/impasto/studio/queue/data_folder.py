@@ -1,4 +1,4 @@
-"""The data folder: one lock, one table, and a folder for each job."""
+"""Own the data folder: one lock, one table, and a folder for each job."""
 
 from __future__ import annotations
 

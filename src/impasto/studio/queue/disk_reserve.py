@@ -1,4 +1,4 @@
-"""A file that keeps disk space free for deletions."""
+"""Keep disk space free for deletions, in a file."""
 
 from __future__ import annotations
 

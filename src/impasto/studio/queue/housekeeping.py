@@ -1,4 +1,4 @@
-"""What the server removes by itself: leftovers of kills, expired jobs, and jobs beyond the limit.
+"""Remove leftovers of kills, expired jobs, and jobs beyond the disk limit.
 
 Only folders with the studio's marker are touched. They go to the trash, a few at a time, and are
 deleted from there after the retention.

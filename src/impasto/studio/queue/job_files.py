@@ -1,4 +1,4 @@
-"""Names of the files in a job's folder."""
+"""Name the files in a job's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue, shared by the server and its workers: what each of them may do to a job.
+"""Keep the queue that the server and its workers share, and what each may do to a job.
 
 Whoever changes a job names the attempt. A worker whose job was given to another worker can
 therefore change nothing.

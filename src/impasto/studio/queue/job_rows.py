@@ -1,4 +1,4 @@
-"""A job as the queue stores it."""
+"""Define a job as the queue stores it."""
 
 from __future__ import annotations
 

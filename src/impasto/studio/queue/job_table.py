@@ -1,4 +1,4 @@
-"""The file behind the queue: SQLite in WAL mode, for several processes and threads at a time."""
+"""Keep the queue's file: SQLite in WAL mode, for several processes and threads at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marker files, which tell the studio's own folders from everything else in its data folder."""
+"""Mark the studio's own folders, to tell them from everything else in its data folder."""
 
 from __future__ import annotations
 

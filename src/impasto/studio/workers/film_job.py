@@ -1,4 +1,4 @@
-"""Paints a clip: from its finished frames, if there are any, to the film."""
+"""Paint a clip: from its finished frames, if there are any, to the film."""
 
 from __future__ import annotations
 

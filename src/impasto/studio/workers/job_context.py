@@ -1,4 +1,4 @@
-"""What a job needs from its worker: services, its pictures, and a place to report progress."""
+"""Give a job what it needs from its worker: services, its pictures, and a place to report."""
 
 from __future__ import annotations
 

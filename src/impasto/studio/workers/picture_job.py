@@ -1,4 +1,4 @@
-"""Paints a photo: from its pictures, or its checkpoint, to the result."""
+"""Paint a photo: from its pictures, or its checkpoint, to the result."""
 
 from __future__ import annotations
 

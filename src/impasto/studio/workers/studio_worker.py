@@ -1,4 +1,4 @@
-"""A worker process: it keeps the networks loaded and does one job after the other.
+"""Run a worker process, which keeps the networks loaded and does one job after the other.
 
 A job continues from its checkpoint if it has one, so that a worker may be killed at any moment.
 """

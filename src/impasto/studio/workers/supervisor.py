@@ -1,4 +1,4 @@
-"""Supervises the workers: starts them, replaces dead ones, enforces limits, and tidies up."""
+"""Supervise the workers: start them, replace dead ones, enforce limits, and tidy up."""
 
 from __future__ import annotations
 

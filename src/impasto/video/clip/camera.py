@@ -1,4 +1,4 @@
-"""Reads the camera of this machine, a clip without an end."""
+"""Read the camera of this machine, a clip without an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads clips from video files and encoded streams, with FFmpeg's libraries through PyAV."""
+"""Read clips from video files and encoded streams, with FFmpeg's libraries through PyAV."""
 
 from __future__ import annotations
 

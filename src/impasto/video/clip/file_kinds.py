@@ -1,4 +1,4 @@
-"""Detects the kind of a video file from its first bytes.
+"""Detect the kind of a video file from its first bytes.
 
 Uploaded files are opened as the detected kind only, because FFmpeg also follows playlists and
 addresses.

@@ -1,4 +1,4 @@
-"""Writes films, frame by frame: to a video file, to numbered pictures, or to a stream of pixels."""
+"""Write films, frame by frame: to a video file, to numbered pictures, or to a stream of pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines frames and what all frames of a clip have in common, for readers and writers."""
+"""Define frames and what all frames of a clip have in common, for readers and writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens clips: video files, numbered pictures, encoded streams, and streams of raw pixels."""
+"""Open clips: video files, numbered pictures, encoded streams, and streams of raw pixels."""
 
 from __future__ import annotations
 

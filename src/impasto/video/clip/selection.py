@@ -1,4 +1,4 @@
-"""Selects frames of a clip by time and number, and reads them at the size of the film."""
+"""Select frames of a clip by time and number, and read them at the size of the film."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine of frames is made from."""
+"""Hold what an engine of frames is made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as an engine of frames: each frame is painted in one pass."""
+"""Paint the frames of a film with a network, each in one pass."""
 
 from __future__ import annotations
 

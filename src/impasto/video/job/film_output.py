@@ -1,4 +1,4 @@
-"""Writes a film from painted frames and the sound of the clip."""
+"""Write a film from painted frames and the sound of the clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Previews a film: a contact sheet of frames, each of them painted independently."""
+"""Preview a film: a contact sheet of frames, each of them painted independently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paints the frames of a clip into a folder, and resumes wherever an earlier run stopped."""
+"""Paint the frames of a clip into a folder, and resume wherever an earlier run stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores the frames of a film in a folder, each completely or not at all, so that it can resume."""
+"""Store the frames of a film, each completely or not at all, so that it can resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates optical flow between two frames."""
+"""Estimate optical flow between two frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures motion between two frames from the flow in both directions, and how reliable it is.
+"""Measure motion between two frames from the flow in both directions, and how reliable it is.
 
 A *flow* is [H, W, 2] float32. For every pixel of one frame it holds the displacement to the right
 and downwards, in pixels, at which the same thing appears in another frame. Frames are [H, W, 3]

@@ -1,4 +1,4 @@
-"""Checks for OpenCV without importing it, so that a missing package becomes a readable error."""
+"""Check for OpenCV without importing it, so that a missing package becomes a readable error."""
 
 from __future__ import annotations
 

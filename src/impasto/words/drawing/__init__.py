@@ -1,1 +1,1 @@
-"""What draws a painting: noise, inks, a composition, marks, and one function a technique."""
+"""Draw a painting: noise, inks, a composition, marks, and one function a technique."""

@@ -1,4 +1,4 @@
-"""What a painting shows: lights and darks, regions, and the way that strokes run.
+"""Compose a painting: lights and darks, regions, and the way that strokes run.
 
 A picture to learn from needs masses, edges and gradients as well as marks. Every painting is one of
 a few simple views: hills below a sun, waves, flowers, or currents.

@@ -1,4 +1,4 @@
-"""What a technique draws with: the description's composition, inks and noise at a size."""
+"""Hold what a technique draws with: the description's composition, inks and noise at a size."""
 
 from __future__ import annotations
 

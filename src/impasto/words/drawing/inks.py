@@ -1,4 +1,4 @@
-"""The colors of a painting: every named color as a scale of shades with nearly one hue."""
+"""Make the colors of a painting: each named color as a scale of shades with nearly one hue."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _make_scales(base: Floats, low: float, high: float) -> tuple[Floats, Floats]
     chroma = np.hypot(base[:, 1], base[:, 2])
     hue = np.arctan2(base[:, 2], base[:, 1])
     away = np.abs(lightness - own[:, None])
-    wanted = np.maximum(chroma, np.minimum(chroma * 2, 0.1))[:, None] * (1 - 0.75 * away / 0.75)
+    target = np.maximum(chroma, np.minimum(chroma * 2, 0.1))[:, None] * (1 - 0.75 * away / 0.75)
     tries = np.linspace(0, 0.36, 73)
     direction = np.stack([np.cos(hue), np.sin(hue)], -1)
     lab = np.empty((*lightness.shape, len(tries), 3), np.float32)
@@ -110,7 +110,7 @@ def _make_scales(base: Floats, low: float, high: float) -> tuple[Floats, Floats]
     is_inside = np.abs(back - lab).max(-1) < 2e-3
     largest = tries[np.maximum(np.argmin(is_inside, -1) - 1, 0)]
     fine = np.linspace(0, 1, _LEVELS)
-    amount = np.minimum(wanted, largest * 0.98)
+    amount = np.minimum(target, largest * 0.98)
     scales = ([np.interp(fine, level, row) for row in rows] for rows in (lightness, amount))
     lightness, amount = (np.concatenate(each).astype(np.float32) for each in scales)
     return lightness, amount

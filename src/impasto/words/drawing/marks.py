@@ -1,4 +1,4 @@
-"""Marks on a canvas: strokes along a field, dabs, and thin lines.
+"""Draw marks on a canvas: strokes along a field, dabs, and thin lines.
 
 Strokes are filled as polygons that hold their number, and every pixel then computes its place along
 and across its stroke. So bristles, dry edges and relief cost no more for many strokes than for few.
@@ -181,9 +181,14 @@ class PaintSurface:
             ends = np.minimum(1, 7 * np.minimum(along, 1 - along))
             cover = hairs * 0.5 + 2.6 * np.sqrt(edge) * (0.35 + 0.65 * ends)
             cover -= 1.2 * brush.dry * along
-        kept = cover > 0.4 + 1.6 * brush.dry
+        visible = cover > 0.4 + 1.6 * brush.dry
         self._apply(
-            places[kept], stroke[kept], hairs[kept], edge[kept], along[kept], (color, second, brush)
+            places[visible],
+            stroke[visible],
+            hairs[visible],
+            edge[visible],
+            along[visible],
+            (color, second, brush),
         )
 
     def dab(self, polygons: Sequence[Sequence[float]], color: Floats, body: float) -> None:

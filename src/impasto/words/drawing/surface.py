@@ -1,4 +1,4 @@
-"""Seeded noise that has the same forms at every size, and operations on [n, n] maps."""
+"""Make seeded noise that has the same forms at every size, and compute with [n, n] maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns a request into what a worker needs: checked files in a folder, and a complete recipe."""
+"""Turn a request into what a worker needs: checked files in a folder, and a complete recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the body of a request for a job: JSON, or a form with files, while it arrives."""
+"""Read the body of a request for a job: JSON, or a form with files, while it arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The masks of a request: pictures that come with it, and words that find masks."""
+"""Check the masks of a request: pictures that come with it, and words that find masks."""
 
 from __future__ import annotations
 

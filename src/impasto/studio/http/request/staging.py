@@ -1,4 +1,4 @@
-"""Stages the pictures of a request: puts them into a folder, wherever they come from."""
+"""Stage the pictures of a request: put them into a folder, wherever they come from."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The techniques, by what they are made with."""
+"""Group the techniques by what they are made with."""

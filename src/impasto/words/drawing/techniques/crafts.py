@@ -1,4 +1,4 @@
-"""Techniques of pieces: stones, glass, threads, paper, pixels and facets."""
+"""Draw with pieces: stones, glass, threads, paper, pixels and facets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Techniques of lines and dots: pens, burins, pencils, charcoal and drafting."""
+"""Draw with lines and dots: pens, burins, pencils, charcoal and drafting."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def hatch(
     """Draw strokes [n, n] in places where a map of need in [0, 1] asks for them."""
     rng, mark = easel.rng, easel.mark
     starts = scatter(rng, easel.n, pitch * mark, 4 * mark)
-    wanted = sample(need, starts)
-    starts = starts[rng.uniform(0, 1, len(starts)) < wanted]
+    needs = sample(need, starts)
+    starts = starts[rng.uniform(0, 1, len(starts)) < needs]
     if not len(starts):
         return np.zeros((easel.n, easel.n), np.float32)
-    wanted = sample(need, starts)
+    needs = sample(need, starts)
     long = length * mark * rng.uniform(0.5, 1.3, len(starts)).astype(np.float32)
     points = trace(angle, starts, long, 6)
     points += rng.normal(0, 0.25 * mark, points.shape).astype(np.float32)
-    wide = width * mark * (0.6 + 0.6 * wanted) * rng.uniform(0.7, 1.2, len(starts))
+    wide = width * mark * (0.6 + 0.6 * needs) * rng.uniform(0.7, 1.2, len(starts))
     widths = np.maximum(taper(len(starts), 6, 0.5) * wide[:, None], 0.35 * easel.unit)
     strength = rng.uniform(0.65, 1, len(starts))
     return draw_lines(easel.n, points, widths.astype(np.float32), strength)
@@ -198,8 +198,8 @@ def draw_blueprint(easel: Easel) -> Floats:
     drawing = np.maximum(drawing, 0.5 * step(measure_distance(contour), 1.1 * mark, 0.3 * mark))
     drawing = np.maximum(drawing, draw_contours(easel, 1.0, 0.05))
     section = np.abs(((scene.x + scene.y) * n / (5.5 * mark)) % 1 - 0.5) * 5.5 * mark
-    chosen = np.isin(scene.label, rng.permutation(scene.region_count)[: scene.region_count // 4])
-    drawing = np.maximum(drawing, 0.6 * step(section, 0.75 * mark, 0.3 * mark) * chosen)
+    areas = np.isin(scene.label, rng.permutation(scene.region_count)[: scene.region_count // 4])
+    drawing = np.maximum(drawing, 0.6 * step(section, 0.75 * mark, 0.3 * mark) * areas)
     for _ in range(7):
         across, down = rng.uniform(0.1, 0.9, 2) * n
         for radius in rng.uniform(0.03, 0.3, 3) * n:

@@ -1,4 +1,4 @@
-"""Techniques of paint with a body: brushes, knives, dabs, drips and pastel."""
+"""Paint with body: brushes, knives, dabs, drips and pastel."""
 
 from __future__ import annotations
 

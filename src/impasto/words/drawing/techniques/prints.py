@@ -1,4 +1,4 @@
-"""Techniques of printing: cut wood and lino, screens and halftone dots."""
+"""Print: cut wood and lino, screens and halftone dots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Techniques of water: ink, watercolor, marbling and dyed cloth."""
+"""Paint with water: ink, watercolor, marbling and dyed cloth."""
 
 from __future__ import annotations
 
