@@ -54,16 +54,18 @@ def two_masks(height: int, width: int) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_masks_too(name: str, tmp_path: Path) -> None:
-    recipe, size = recipe_of(name), (161, 243)
-    for storage in (None, Storage(torch.device("cpu"), tmp_path)):
-        whole, tiled = both(recipe, *size, side=64, masks=two_masks(*size), storage=storage)
-        assert_equal_evaluations(whole, tiled, picture(*size, seed=4))
-    plain, _ = both(recipe, *size, side=64)
-    image = picture(*size, seed=4)
-    for term in {"style", "palette"} & set(whole.compute_losses(image)):
-        assert plain.compute_losses(image)[term] != pytest.approx(
-            whole.compute_losses(image)[term], rel=1e-3
-        )
+    recipe, size = recipe_of(name), (161, 179)
+    image, masks = picture(*size, seed=4), two_masks(*size)
+    whole, tiled = both(recipe, *size, side=64, masks=masks)
+    assert_equal_evaluations(whole, tiled, image)
+    losses, gradient = tiled.evaluate(image)
+    storage = Storage(torch.device("cpu"), tmp_path)
+    on_disk = both(recipe, *size, side=64, masks=masks, storage=storage)[1].evaluate(image)
+    assert on_disk[0] == losses
+    assert torch.equal(on_disk[1], gradient)
+    plain = both(recipe, *size, side=64)[0].compute_losses(image)
+    for term in {"style", "palette"} & set(losses):
+        assert plain[term] != pytest.approx(losses[term], rel=1e-3)
 
 
 @settings(max_examples=12, deadline=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -17,10 +19,11 @@ from impasto.network.painter.runtime import Runtime
 
 PHOTO, PAINTING = synthetic_photo(96, 64), synthetic_painting(80, 96)
 STANDARD = impasto.load_recipe("standard").with_changes(
-    {"size": 96, "schedule.total": 24, "schedule.coarsest": 48}
+    {"size": 96, "schedule.total": 16, "schedule.coarsest": 48}
 )
 
 
+@cache
 def painted(precision, *, tile="auto", **how):
     recipe = STANDARD.with_changes({"precision": precision, "tile": tile})
     return list(impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, **how))[-1]
@@ -42,7 +45,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
     kept = tmp_path / "kept.ckpt"
     recipe = STANDARD.with_changes({"precision": "bfloat16"})
     run = impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, checkpoint=kept)
-    for _ in range(15):
+    for _ in range(10):
         step = next(run)
     assert not step.last
     run.close()

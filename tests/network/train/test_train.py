@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from impasto.network.train.batches import (
     draw_batch,
 )
 from impasto.network.train.session import Session, make_trainer
+from impasto.network.train.trainer import Trainer
 from impasto.network.train.training_paintings import VARIANTS, Paintings, make_variant
 from impasto.network.train.training_photos import Photos, split_pictures
 
@@ -59,6 +61,7 @@ def small(monkeypatch):
     monkeypatch.setattr(session_module, "BOOK_PAINTINGS", 4)
     for module in (session_module, paintings_module):
         monkeypatch.setattr(module, "SIDES", (72, 64, 48))
+    monkeypatch.setattr(Trainer, "evaluate", partialmethod(Trainer.evaluate, pairs=2))
 
 
 def arguments(root, work, *more):
