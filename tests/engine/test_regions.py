@@ -17,7 +17,7 @@ from impasto.image import rows as picture_rows
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask, read_mask
 from impasto.image.picture import Picture
-from impasto.objective.statistics.moments import Moments, blend, measure_moments
+from impasto.objective.statistics.moments import Moments, measure_moments
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.targets import mix_targets
 from impasto.objective.tiled import TiledObjective
@@ -138,7 +138,7 @@ def test_each_painting_of_a_blend_and_each_region_has_a_strength():
 def test_full_strength_needs_no_photo():
     a, b = numbers(1.0), numbers(2.0)
     ((target,),) = mix_targets(recipe_of(), [a, b], 1)
-    assert torch.equal(target.mean, blend([*a, *b], [1, 1]).mean)
+    assert torch.equal(target.mean, Moments.mix([*a, *b], [1, 1]).mean)
 
 
 # The objective

@@ -12,7 +12,7 @@ from impasto.objective.losses.bures import bures_loss, make_bures_target
 from impasto.objective.losses.content import content_loss
 from impasto.objective.losses.gram import gram_loss
 from impasto.objective.losses.smoothness import total_variation
-from impasto.objective.statistics.moments import Moments, blend, measure_moments
+from impasto.objective.statistics.moments import Moments, measure_moments
 
 torch.manual_seed(0)
 FEATURES = torch.rand(1, 5, 4, 6, dtype=torch.float64)
@@ -58,10 +58,10 @@ def test_a_mask_measures_only_what_it_shows_normalized_by_its_own_area():
 
 def test_blending_is_linear_and_normalized():
     a, b = measure_moments(FEATURES), measure_moments(OTHER)
-    mixed = blend([a, b], [1, 3])
+    mixed = Moments.mix([a, b], [1, 3])
     assert torch.allclose(mixed.second, 0.25 * a.second + 0.75 * b.second)
     assert torch.allclose(mixed.mean, 0.25 * a.mean + 0.75 * b.mean)
-    assert torch.equal(blend([a], [5]).second, a.second)
+    assert torch.equal(Moments.mix([a], [5]).second, a.second)
 
 
 def test_moments_are_float32_for_half_precision_features():

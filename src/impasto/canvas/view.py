@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
-
-from impasto.engine.machine.storage import Storage
 
 Parameters = list[Tensor]
 """Tensors of at least two dimensions; solvers process them in bands of rows."""
@@ -71,19 +69,3 @@ class Canvas(Protocol):
             tensors: what a solver learned on the coarser canvas, of the shapes of its parameters.
             factor: multiplies the result.
         """
-
-
-def copy_to_memory(value: Any, device: Any) -> Any:
-    """Copy a solver's state, with all of its tensors, to a device."""
-    if isinstance(value, Tensor):
-        return value.to(device, copy=True)
-    if isinstance(value, dict):
-        return {name: copy_to_memory(each, device) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(copy_to_memory(each, device) for each in value)
-    return value
-
-
-def hold(tensors: Sequence[Tensor], storage: Storage) -> Parameters:
-    """Copy tensors into a storage."""
-    return [storage.hold(tensor) for tensor in tensors]

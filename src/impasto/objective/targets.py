@@ -6,21 +6,17 @@ from collections.abc import Sequence
 
 from impasto.errors import InputError
 from impasto.objective.statistics.gauge import Statistic, Statistics
-from impasto.objective.statistics.moments import Moments, blend
 from impasto.objective.statistics.region_masks import TOO_LITTLE
-from impasto.objective.statistics.samples import Samples, mix
 from impasto.recipe.recipe import Recipe
 
-Target = Moments | Samples
 
-
-def require_complete(statistics: Statistics) -> list[Target]:
+def require_complete(statistics: Statistics) -> list[Statistic]:
     """Return the statistics of a painting, by layer.
 
     Raises:
         InputError: the painting's mask leaves nothing of it at some layer.
     """
-    complete = [each for each in statistics if isinstance(each, Moments | Samples)]
+    complete = [each for each in statistics if each is not None]
     if len(complete) < len(statistics):
         raise InputError(TOO_LITTLE, field="style_masks")
     return complete
@@ -28,10 +24,10 @@ def require_complete(statistics: Statistics) -> list[Target]:
 
 def mix_targets(
     recipe: Recipe,
-    paintings: Sequence[Sequence[Target]],
+    paintings: Sequence[Sequence[Statistic]],
     regions: int,
     photo: Statistics | None = None,
-) -> list[list[Target]]:
+) -> list[list[Statistic]]:
     """Mix the target of each layer and region.
 
     Args:
@@ -60,15 +56,13 @@ def mix_targets(
 
 
 def _mix(
-    paintings: Sequence[Target],
+    paintings: Sequence[Statistic],
     weights: Sequence[float],
     strengths: Sequence[float],
     photo: Statistic | None,
-) -> Target:
+) -> Statistic:
     """Mix paintings, each at its own strength; the photo makes up the rest."""
     parts = [weight * strength for weight, strength in zip(weights, strengths, strict=True)]
-    if isinstance(photo, Moments | Samples):
+    if photo is not None:
         paintings, weights = [*paintings, photo], [*parts, max(0.0, sum(weights) - sum(parts))]
-    if all(isinstance(each, Moments) for each in paintings):
-        return blend([each for each in paintings if isinstance(each, Moments)], weights)
-    return mix([each for each in paintings if isinstance(each, Samples)], weights)
+    return type(paintings[0]).mix(paintings, weights)

@@ -27,10 +27,10 @@ from impasto.objective.losses.palette import LEAST_SPREAD, convert_to_oklab
 from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
 from impasto.objective.losses.temporal import PastResult
 from impasto.objective.losses.wasserstein import make_wasserstein_target, wasserstein_loss
-from impasto.objective.statistics.gauge import Gauge, Statistics, add_by_name
+from impasto.objective.statistics.gauge import Gauge, Statistic, Statistics, add_by_name
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.statistics.samples import AverageGauge, PointGauge, Samples
-from impasto.objective.targets import Target, mix_targets, require_complete
+from impasto.objective.targets import mix_targets, require_complete
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import StyleChoice
 
@@ -95,7 +95,7 @@ class StyleTerm:
         self,
         gauge: Gauge,
         layers: Mapping[str, float],
-        targets: Sequence[Sequence[Target]],
+        targets: Sequence[Sequence[Statistic]],
         shares: Sequence[float],
         distance: Distance,
         name: str = "style",
@@ -148,16 +148,22 @@ class SelfSimilarityTerm:
         self.gauge: Gauge = AverageGauge(list(layers), _get_size(photo), RegionMasks((), ()))
         self._weights = list(layers.values())
         (statistics,) = measure(photo, [self.gauge])
-        self._targets = [measure_distances(s.points) for s in statistics if isinstance(s, Samples)]
+        self._targets = [measure_distances(points) for points in _list_points(statistics)]
 
     def compute_loss(self, statistics: Statistics) -> Tensor:
         """Compute the weighted sum over layers."""
-        samples = [each for each in statistics if isinstance(each, Samples)]
+        every_points = _list_points(statistics)
         losses = [
-            weight * self_similarity_loss(each.points, target)
-            for weight, each, target in zip(self._weights, samples, self._targets, strict=True)
+            weight * self_similarity_loss(points, target)
+            for weight, points, target in zip(
+                self._weights, every_points, self._targets, strict=True
+            )
         ]
         return torch.stack(losses).sum()
+
+
+def _list_points(statistics: Statistics) -> list[Tensor]:
+    return [points for each in statistics if each is not None for points in each.tensors]
 
 
 CACHE_SIZE = 32

@@ -34,12 +34,11 @@ from impasto.optimize.budget.fitting import Fitting
 from impasto.optimize.budget.memory import Layout
 from impasto.optimize.budget.probe import choose_probe_scale, probe_pace
 from impasto.optimize.checkpoint import Keeper, check_same_run, describe_recipe, load_state
-from impasto.optimize.draft import Draft
 from impasto.optimize.materials import Materials
 from impasto.optimize.passes import plan_passes
 from impasto.optimize.past_frames import PastFrames
 from impasto.optimize.run import Run, RunSetup
-from impasto.optimize.tools import Tools
+from impasto.optimize.tools import Draft, Tools
 from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
 

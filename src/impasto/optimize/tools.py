@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
+from impasto.engine.inputs import Inputs
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.sizes import Scale, fit_painting
 from impasto.image.picture import Picture
 from impasto.objective.evaluation import FeatureExtractor
 from impasto.objective.terms import TargetCache
-from impasto.optimize.draft import Draft
+
+
+class Draft(Protocol):
+    """A network that paints what the optimizer starts from."""
+
+    def __call__(self, image: Tensor, inputs: Inputs) -> Tensor:
+        """Repaint the photo.
+
+        Args:
+            image: [1, 3, H, W] in [0, 1], the photo at the size of the first scale.
+            inputs: the photo and the paintings at any sizes, in the colors that the network sees.
+
+        Returns:
+            [1, 3, H, W] in [0, 1].
+        """
 
 
 @dataclass(frozen=True)

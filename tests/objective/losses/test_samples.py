@@ -13,7 +13,7 @@ from impasto.objective.losses.earth_mover import relaxed_earth_mover
 from impasto.objective.losses.palette import convert_to_oklab
 from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
 from impasto.objective.statistics.region_masks import RegionMasks
-from impasto.objective.statistics.samples import SIDE, AverageGauge, PointGauge, Samples, mix
+from impasto.objective.statistics.samples import SIDE, AverageGauge, PointGauge, Samples
 
 torch.manual_seed(1)
 ONE = torch.rand(9, 4, dtype=torch.float64)
@@ -166,5 +166,5 @@ def test_where_a_region_is_soft_fewer_points_are_taken():
 
 def test_several_paintings_give_samples_in_proportion():
     ones, twos = Samples(torch.ones(90, 2)), Samples(torch.full((90, 2), 2.0))
-    assert mix([ones, twos], [1, 2]).points[:, 0].tolist() == [1.0] * 45 + [2.0] * 90
-    assert torch.equal(mix([ones, twos], [1, 0]).points, ones.points)
+    assert Samples.mix([ones, twos], [1, 2]).points[:, 0].tolist() == [1.0] * 45 + [2.0] * 90
+    assert torch.equal(Samples.mix([ones, twos], [1, 0]).points, ones.points)

@@ -35,6 +35,15 @@ class Statistic(Protocol):
     def merge(self, other: Self) -> Self:
         """Return the statistic of both parts together."""
 
+    @classmethod
+    def mix(cls, parts: Sequence[Self], weights: Sequence[float]) -> Self:
+        """Return the statistic of a mixture of several pictures.
+
+        Args:
+            parts: one for each picture.
+            weights: one for each picture, >= 0, not all 0.
+        """
+
 
 Statistics = list[Statistic | None]
 """What a gauge measures, in its own order. None: there was nothing to measure."""

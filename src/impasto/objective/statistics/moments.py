@@ -49,6 +49,22 @@ class Moments:
             weight,
         )
 
+    @classmethod
+    def mix(cls, parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
+        """Mix the moments of several pictures in the given proportions.
+
+        Args:
+            parts: one for each picture, equal C.
+            weights: one for each picture, >= 0, not all 0; normalized here.
+        """
+        total = sum(weights)
+        shares = [weight / total for weight in weights]
+        return cls(
+            sum((s * m.mean for s, m in zip(shares, parts, strict=True)), torch.zeros(())),
+            sum((s * m.second for s, m in zip(shares, parts, strict=True)), torch.zeros(())),
+            sum(m.weight for m in parts),
+        )
+
 
 def to_summing_dtype(tensor: Tensor) -> Tensor:
     """Convert to float32, in which sums are accurate enough; float64 stays float64."""
@@ -131,19 +147,3 @@ def _measure(points: Tensor, mask: Tensor | None, weight: float | None) -> Momen
     shares = mask.reshape(-1, 1).to(points) / weight
     mean, second = _WeightedMoments.apply(points, shares)  # type: ignore[no-untyped-call]
     return Moments(mean, second, weight)
-
-
-def blend(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
-    """Mix the moments of several paintings in the given proportions.
-
-    Args:
-        moments: one for each painting, equal C.
-        weights: one for each painting, >= 0, not all 0; normalized here.
-    """
-    total = sum(weights)
-    shares = [weight / total for weight in weights]
-    return Moments(
-        sum((s * m.mean for s, m in zip(shares, moments, strict=True)), torch.zeros(())),
-        sum((s * m.second for s, m in zip(shares, moments, strict=True)), torch.zeros(())),
-        sum(m.weight for m in moments),
-    )

@@ -47,20 +47,20 @@ class Samples:
         """Return the samples of both parts together."""
         return Samples(self.points + other.points)
 
+    @classmethod
+    def mix(cls, parts: Sequence[Samples], weights: Sequence[float]) -> Samples:
+        """Choose evenly spread samples of several pictures, in about the given proportions.
 
-def mix(samples: Sequence[Samples], weights: Sequence[float]) -> Samples:
-    """Choose evenly spread samples of several paintings, in about the given proportions.
-
-    Args:
-        samples: one for each painting, equal C.
-        weights: one for each painting, >= 0, not all 0.
-    """
-    parts, largest = [], max(weights)
-    for each, weight in zip(samples, weights, strict=True):
-        available = len(each.points)
-        count = round(available * weight / largest)
-        parts.append(each.points[torch.arange(count) * available // max(count, 1)])
-    return Samples(torch.cat(parts))
+        Args:
+            parts: one for each picture, equal C.
+            weights: one for each picture, >= 0, not all 0.
+        """
+        selection, largest = [], max(weights)
+        for each, weight in zip(parts, weights, strict=True):
+            available = len(each.points)
+            count = round(available * weight / largest)
+            selection.append(each.points[torch.arange(count) * available // max(count, 1)])
+        return cls(torch.cat(selection))
 
 
 class PointGauge:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, hold
-from impasto.optimize.solvers.banded import count_numbers
+from impasto.canvas.view import Parameters
+from impasto.optimize.solvers.banded import count_numbers, hold
 from impasto.optimize.solvers.solver import LEVELS, SolverProblem
 from impasto.recipe.tables import SolverChoice
 

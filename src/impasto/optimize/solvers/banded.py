@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, hold
+from impasto.canvas.view import Parameters
 from impasto.engine.machine.storage import Storage
 
 Vector = Sequence[Tensor]
@@ -85,6 +85,11 @@ class Banded:
         for i, tensor in enumerate(vector):
             for rows in self._storage.split_rows(tensor):
                 yield i, rows
+
+
+def hold(tensors: Sequence[Tensor], storage: Storage) -> Parameters:
+    """Copy tensors into a storage."""
+    return [storage.hold(tensor) for tensor in tensors]
 
 
 def count_numbers(vector: Vector) -> int:

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, copy_to_memory
-from impasto.optimize.solvers.solver import SolverProblem
+from impasto.canvas.view import Parameters
+from impasto.optimize.solvers.solver import SolverProblem, copy_to_memory
 from impasto.recipe.tables import SolverChoice
 
 FlatVector = NDArray[np.float64]

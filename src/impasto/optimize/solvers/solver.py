@@ -67,6 +67,17 @@ class Solver(Protocol):
         """Release threads and other resources that outlive a step."""
 
 
+def copy_to_memory(value: Any, device: Any) -> Any:
+    """Copy a solver's state, with all of its tensors, to a device."""
+    if isinstance(value, Tensor):
+        return value.to(device, copy=True)
+    if isinstance(value, dict):
+        return {name: copy_to_memory(each, device) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(copy_to_memory(each, device) for each in value)
+    return value
+
+
 def upgrade_state(state: dict[str, Any]) -> dict[str, Any]:
     """Convert a solver's state from impasto 0.1, if it is one, to the present form.
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, copy_to_memory
-from impasto.optimize.solvers.solver import SolverProblem
+from impasto.canvas.view import Parameters
+from impasto.optimize.solvers.solver import SolverProblem, copy_to_memory
 from impasto.recipe.tables import SolverChoice
 
 
