@@ -20,8 +20,6 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,22 +199,23 @@ def judge_clip(path: Path) -> tuple[str, str]:
 
 def copy_clip(path: Path, film: Path, lines: list[str]) -> tuple[list[float], Any]:
     """Copy a clip without painting it; return the times of its frames and the first frame."""
-    from dataclasses import replace
-
-    from impasto.video.clip.film_writer import FilmFrame, FilmSound, needs_even_sides, write_film
     from impasto.video.clip.reading import open_clip
+    from impasto.video.clip.selection import FrameSource, Selection
+    from impasto.video.job.film_output import write_painted_film
+    from impasto.video.job.frame_store import FrameStore, StoredFrame
 
     clip = open_clip(path, notice=lines.append)
-    frames, pixels = [], []
-    for frame in clip.read_frames():
+    store = FrameStore(film.with_name("frames"), {})
+    times, pixels = [], []
+    for index, frame in enumerate(clip.read_frames()):
         levels = frame.load()
+        times.append(round(float(frame.time), 3))
         pixels.append(levels)
-        frames.append(FilmFrame(frame.time, partial(np.copy, levels)))
-    sound = None
-    if clip.sound is not None and needs_even_sides(film):
-        sound = FilmSound(clip.sound, Fraction(0), None)
-    write_film(film, frames, replace(clip.format), sound, lines.append)
-    return [round(float(each.time), 3) for each in frames], pixels[0]
+        store.save(index, StoredFrame(frame.time, 0, levels, ""), levels)
+    size = pixels[0].shape[1::-1]
+    source = FrameSource(clip, Selection(), (int(size[0]), int(size[1])))
+    write_painted_film(film, store, source, notice=lines.append)
+    return times, pixels[0]
 
 
 def inspect_film(film: Path) -> dict[str, Any]:
@@ -230,7 +229,7 @@ def inspect_film(film: Path) -> dict[str, Any]:
         alpha = "a" in name.removeprefix("gray").split("p")[0] or name in ("argb", "rgba", "bgra")
         if film.suffix == ".gif":
             alpha = _has_clear(film)
-        alpha = alpha or video.metadata.get("alpha_mode") == "1"
+        alpha = alpha or "alpha_mode" in {key.lower() for key in video.metadata}
         sounds = [each.metadata.get("language", "") for each in container.streams.audio]
     return {"length": length, "sounds": sounds, "alpha": alpha}
 
@@ -304,6 +303,7 @@ def main() -> None:
     parser.add_argument("--run", default="now", help="name of the run in the table")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--only", default="", help="part of the names of the files to judge")
+    parser.add_argument("--kind", nargs="+", choices=[*JUDGES], default=[*JUDGES])
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -312,7 +312,7 @@ def main() -> None:
         print(verdict, re.sub(r"\s+", " ", outcome), sep="\t")
         return
     rows = []
-    for kind in JUDGES:
+    for kind in options.kind:
         for path in sorted((options.folder / kind).iterdir()):
             if options.only not in path.name:
                 continue

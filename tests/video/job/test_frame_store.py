@@ -103,3 +103,29 @@ def test_an_output_that_just_got_its_name_is_its_films(tmp_path):
     assert not store.is_own_output(target)
     complete.replace(target)
     assert store.is_own_output(target)
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path):
+    first = FrameStore(tmp_path / "work", {"film": 1}, exclusive=True)
+    for job, restart in (({"film": 1}, False), ({"film": 2}, True)):
+        with pytest.raises(InputError, match="another run is painting into this folder"):
+            FrameStore(tmp_path / "work", job, restart=restart, exclusive=True)
+    first.close()
+    second = FrameStore(tmp_path / "work", {"film": 1}, exclusive=True)
+    second.remove()
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_foreign_folder_gets_no_lock(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="is not empty"):
+        FrameStore(tmp_path, {"film": 1}, exclusive=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_restart_keeps_the_lock(tmp_path):
+    FrameStore(tmp_path / "work", {"film": 1}).save(0, FRAME, FRAME.result)
+    third = FrameStore(tmp_path / "work", {"film": 2}, restart=True, exclusive=True)
+    with pytest.raises(InputError, match="another run"):
+        FrameStore(tmp_path / "work", {"film": 2}, exclusive=True)
+    third.close()

@@ -308,7 +308,7 @@ def _choose_output(options: argparse.Namespace) -> Path | None:
     from impasto.cli.options.output_files import make_output_name
     from impasto.errors import InputError
     from impasto.video.clip.film_writer import CODECS, GIF, check_film_target
-    from impasto.video.clip.reading import NUMBER_PATTERN
+    from impasto.video.clip.reading import names_numbered_clip
 
     if options.output == "-":
         if options.json or options.preview:
@@ -318,7 +318,7 @@ def _choose_output(options: argparse.Namespace) -> Path | None:
         return None
     if options.output is not None:
         output = Path(options.output)
-    elif options.clip == "-" or NUMBER_PATTERN.search(options.clip):
+    elif options.clip == "-" or names_numbered_clip(options.clip):
         raise InputError("requires -o OUT", what="a clip from standard input or numbered pictures")
     else:
         clip = Path(options.clip)

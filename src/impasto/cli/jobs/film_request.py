@@ -23,7 +23,7 @@ from impasto.optimize.checkpoint import describe_recipe
 from impasto.recipe.recipe import Recipe
 from impasto.video.clip.film_writer import needs_even_sides
 from impasto.video.clip.frames import Clip
-from impasto.video.clip.reading import NUMBER_PATTERN, list_numbered_files
+from impasto.video.clip.reading import list_numbered_files, names_numbered_clip
 from impasto.video.clip.selection import FrameSource, Selection
 from impasto.video.job.film_output import choose_film_size
 from impasto.video.stabilize.stabilizer import STABILIZER_VERSION
@@ -69,7 +69,7 @@ class FilmRequest:
         """Return everything that the frames depend on, as JSON."""
         options, selection = self.options, self.selection
         source: dict[str, Any] = {"name": Path(options.clip).name}
-        if options.clip != "-" and not NUMBER_PATTERN.search(options.clip):
+        if options.clip != "-" and not names_numbered_clip(options.clip):
             facts = os.stat(options.clip)  # noqa: PTH116
             source |= {"bytes": facts.st_size, "changed": facts.st_mtime_ns}
         elif options.clip != "-":

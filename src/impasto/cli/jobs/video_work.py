@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,12 @@ from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture
 from impasto.video.clip.film_writer import write_raw_frame
-from impasto.video.clip.reading import NUMBER_PATTERN, find_numbered_files
+from impasto.video.clip.reading import (
+    NUMBER_PATTERN,
+    find_numbered_files,
+    name_numbered_file,
+    names_numbered_files,
+)
 from impasto.video.clip.selection import choose_sheet_places, select_preview
 from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
@@ -141,14 +146,23 @@ def _open_work(film: FilmRequest) -> Iterator[FrameStore]:
     """Open the folder of the frames, and remove it at the end if it is temporary or empty."""
     options, output = film.options, film.output
     if options.work is not None:
-        yield FrameStore(Path(options.work), film.describe(), restart=options.restart)
+        work = FrameStore(
+            Path(options.work), film.describe(), restart=options.restart, exclusive=True
+        )
+        with closing(work):
+            yield work
     elif output is None:
         with tempfile.TemporaryDirectory() as folder:
             yield FrameStore(Path(folder), film.describe())
     else:
-        name = NUMBER_PATTERN.sub("0", output.name)
+        name = output.name
+        if names_numbered_files(output):
+            name = NUMBER_PATTERN.sub("0", name)
         work = FrameStore(
-            output.with_name(f"{name}.frames"), film.describe(), restart=options.restart
+            output.with_name(f"{name}.frames"),
+            film.describe(),
+            restart=options.restart,
+            exclusive=True,
         )
         try:
             yield work
@@ -156,6 +170,7 @@ def _open_work(film: FilmRequest) -> Iterator[FrameStore]:
             if work.folder.exists() and not work.frame_count:
                 with suppress(OSError):  # empty, or an error is on its way already
                     work.remove()
+            work.close()
 
 
 def _check_output(film: FilmRequest, work: FrameStore) -> None:
@@ -166,20 +181,20 @@ def _check_output(film: FilmRequest, work: FrameStore) -> None:
     target = _name_first_file(output)
     may_replace = overwrite or work.is_own_output(target)
     check_target(target, overwrite=may_replace)
-    if not may_replace and NUMBER_PATTERN.search(output.name):
+    if not may_replace and names_numbered_files(output):
         existing = find_numbered_files(str(output))
         if existing:
             raise InputError("exists already; --force replaces it", where=existing[min(existing)])
 
 
 def _name_first_file(output: Path) -> Path:
-    return Path(str(output) % 1) if NUMBER_PATTERN.search(output.name) else output
+    return name_numbered_file(output, 1) if names_numbered_files(output) else output
 
 
 def _write_film(film: FilmRequest, work: FrameStore, output: Path) -> None:
     """Write the film from the finished frames."""
     options = film.options
-    if NUMBER_PATTERN.search(output.name):
+    if names_numbered_files(output):
         work.note_output(_name_first_file(output))  # if the process is killed, some of them exist
     write_painted_film(
         output,
@@ -273,7 +288,7 @@ def preview_film(film: FilmRequest) -> int:
         The exit code: 0, or 130 if the user stopped the run.
     """
     output = film.output
-    if output is None or NUMBER_PATTERN.search(output.name):
+    if output is None or names_numbered_files(output):
         raise InputError("requires an output that is a single file", what="--preview")
     target = output.with_name(f"{output.stem}-preview{output.suffix}")
     short = select_preview(film.selection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from itertools import chain
@@ -12,12 +13,18 @@ from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from impasto.errors import ClipError, LimitError
+from impasto.image.color.coded import HDR_NAMES, SDR_WHITE, CodedColor, CodedConversion
 from impasto.image.files.limits import Limits
+from impasto.image.rows import split_rows
+from impasto.video.clip.deinterlace import deinterlace_frames
+from impasto.video.clip.display_matrix import read_placement
 from impasto.video.clip.frames import (
     FULL_RANGE,
     RATE,
+    SDR_TAGS,
     ColorTags,
     Format,
     Frame,
@@ -25,9 +32,12 @@ from impasto.video.clip.frames import (
     Notice,
     choose_matrix,
 )
+from impasto.video.clip.loops import read_loops
+from impasto.video.clip.stream_choice import choose_by_codec, choose_by_length, list_films
 
-HDR = {16: "PQ", 18: "HLG"}
-"""Transfer functions of HDR video, by code point; a painting's colors have no such brightness."""
+HDR_PEAK = 1000 / SDR_WHITE
+"""Brightest light of HDR films, relative to SDR white: that of the displays they are made for. A
+film has one for all its frames, so that its brightness does not flicker."""
 FILE_METADATA = ("encoder", "major_brand", "minor_version", "compatible_brands")
 """Metadata about how a file was made, which does not describe its contents."""
 SEEKABLE_CODECS = frozenset(
@@ -50,8 +60,8 @@ SEEKABLE_CODECS = frozenset(
 SEEK_STEPS_S = (0, Fraction(1, 2), 2, 10, 60)
 """Seconds to go back, one after another, until a usable keyframe is found: containers seek by
 decoding time, and some of them only approximately."""
-REFUSED_DECODERS = ("ansi", "xbin", "idf")
-"""Decoders that turn any text file into a film."""
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that also decode transparency, by the codec's name."""
 
 
 class ContainerClip:
@@ -90,12 +100,14 @@ class ContainerClip:
         )  # dropped if the file has no frame: the error suffices
         self._kind = kind
         self._container = self._open_container()
+        self._index: int | None = None
+        self._is_interlaced = False
         stream = self._choose_stream(self._container)
         context, limits = stream.codec_context, limits or Limits()
         if context.width and context.height:
             limits.check_size(context.width, context.height, self._name)
         self._codec = context.name
-        self._decoded = self._decode_packets(self._container.demux(stream))
+        self._decoded = self._decode_all(self._container.demux(stream))
         try:
             self._first: Any = next(self._decoded, None)
         except Exception:
@@ -108,11 +120,16 @@ class ContainerClip:
         self._notice = notice
         for line in notices:
             notice(line)
-        self._turns = round(self._first.rotation / 90) % 4
+        self._placement = read_placement(self._first)
         self.format = self._read_format(stream)
         self.sound = None
         if isinstance(source, Path) and self._container.streams.audio:
             self.sound = source
+
+    @property
+    def path(self) -> Path | None:
+        """The file. None: the clip is a stream."""
+        return self._source if isinstance(self._source, Path) else None
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -122,15 +139,17 @@ class ContainerClip:
 
     def read_frames(self, begin: Fraction = Fraction(0)) -> Iterator[Frame]:
         """Yield the frames, see :class:`Clip`. Files are decoded from the last keyframe before."""
-        index, last = 0, Fraction(-1)
+        index, last, end = 0, Fraction(-1), Fraction(-1)
         decoded = self._decode_from(begin)
         with self._container:
             for frame in decoded:
                 time = self._read_time(frame, index)
                 if time > last:  # of two frames with the same time, only one can be shown
-                    yield Frame(time, partial(self._convert_frame, frame))
+                    alpha = partial(self._read_alpha, frame) if self.has_alpha else None
+                    yield Frame(time, partial(self._convert_frame, frame), alpha)
                     index, last = index + 1, time
-        self._report_early_end(float(last))
+                    end = time + self._read_duration_of(frame)
+        self._report_early_end(float(last), float(end))
 
     def _decode_from(self, begin: Fraction) -> Iterator[Any]:
         """Decode all frames from a time on, perhaps preceded by some earlier ones."""
@@ -143,7 +162,7 @@ class ContainerClip:
         if self._first is None:
             if not isinstance(self._source, Path):
                 raise ClipError("a stream can be read only once", where=self._name)
-            self._decoded = self._decode_packets(self._reopen())
+            self._decoded = self._decode_all(self._reopen())
             self._first = next(self._decoded)
         first, self._first = self._first, None
         return chain([first], self._decoded)
@@ -168,7 +187,9 @@ class ContainerClip:
         # Frames that follow a keyframe but are shown before it depend on what is not decoded.
         later = (each for each in decoded if each.pts is None or each.pts >= key.pts)
         first = next(later, None)
-        return chain([first], later) if first is not None and first.pts == key.pts else None
+        if first is None or first.pts != key.pts:
+            return None
+        return deinterlace_frames(chain([first], later), self._report_interlaced)
 
     def _open_container(self) -> Any:
         source = self._source
@@ -196,18 +217,37 @@ class ContainerClip:
         return packets
 
     def _choose_stream(self, container: Any) -> Any:
-        if not container.streams.video:
-            what = ", only sound" if container.streams.audio else " and no sound"
-            raise ClipError(f"contains no video{what}", where=self._name)
-        stream = container.streams.video[0]
-        # The cover of an album is a video stream of one picture.
-        covers = [s for s in container.streams.video if s.disposition & s.disposition.attached_pic]
-        if stream in covers:
-            raise ClipError("contains no video, only sound and a cover picture", where=self._name)
-        if stream.codec_context is None or stream.codec_context.name in REFUSED_DECODERS:
-            raise ClipError("not a readable clip", where=self._name)
+        """Return the stream of the film; after the first time, always the same."""
+        if self._index is None:
+            films = list_films(container, self._name)
+            if len(films) == 1:
+                self._index = films[0].index
+            elif isinstance(self._source, Path):
+                self._index = choose_by_length(container, films)
+                container.close()
+                self._container = container = self._open_container()
+            else:
+                self._index = choose_by_codec(films)
+        stream = container.streams[self._index]
         stream.thread_type = "AUTO"
+        tags = {key.lower(): value for key, value in stream.metadata.items()}
+        is_transparent = tags.get("alpha_mode") == "1"
+        decoder = ALPHA_DECODERS.get(stream.codec_context.name) if is_transparent else None
+        self._alpha_decoder: Any = None if decoder is None else av.CodecContext.create(decoder, "r")
         return stream
+
+    def _report_interlaced(self) -> None:
+        if not self._is_interlaced:
+            self._is_interlaced = True
+            self._notice(f"{self._name}: is interlaced, and is deinterlaced")
+
+    def _decode_all(self, packets: Iterator[Any]) -> Iterator[Any]:
+        return deinterlace_frames(self._decode_packets(packets), self._report_interlaced)
+
+    def _decode_packet(self, packet: Any) -> list[Any]:
+        if self._alpha_decoder is None:
+            return list(packet.decode())
+        return list(self._alpha_decoder.decode(packet if packet.size else None))
 
     def _decode_packets(self, packets: Iterator[Any]) -> Iterator[Any]:
         """Yield every frame that can be decoded, and report damage once."""
@@ -215,7 +255,7 @@ class ContainerClip:
         while True:
             try:
                 packet = next(packets, None)
-                decoded = [] if packet is None else list(packet.decode())
+                decoded = [] if packet is None else self._decode_packet(packet)
             except (av.error.FFmpegError, OSError) as error:
                 if isinstance(error, av.error.EOFError):
                     return
@@ -248,11 +288,15 @@ class ContainerClip:
             matrix=int(frame.colorspace),
             range=int(frame.color_range),
         )
-        self._check_depth(frame, colors)
+        self.has_alpha = any(each.is_alpha for each in frame.format.components)
+        self._color = CodedColor.from_code_points(colors.primaries, colors.transfer)
+        self._report_depth(frame)
+        stored = Format(frame.width, frame.height, RATE, 1 / RATE, colors=colors)
+        self._matrix = choose_matrix(stored)
         rate = stream.average_rate or stream.guessed_rate or RATE
         width, height = frame.width, frame.height
         aspect = Fraction(stream.sample_aspect_ratio or 1)
-        if self._turns % 2:
+        if self._placement.transposes:
             width, height, aspect = height, width, 1 / aspect if aspect else aspect
         self._duration, self._is_exact = _read_duration(self._container, stream)
         return Format(
@@ -261,32 +305,58 @@ class ContainerClip:
             rate=Fraction(rate),
             time_base=stream.time_base or 1 / rate,
             frames=stream.frames or (round(self._duration * rate) if self._duration else None),
-            colors=colors,
+            colors=SDR_TAGS if self._color.is_hdr else colors,
             pixel_aspect=aspect or Fraction(1),
+            loops=read_loops(self._source) if isinstance(self._source, Path) else None,
         )
 
-    def _report_early_end(self, last: float) -> None:
+    def _report_early_end(self, last: float, end: float) -> None:
         """Report a file whose frames end well before its stated duration.
 
         Args:
             last: time of the last frame in seconds.
+            end: when the last frame ends.
         """
         duration = float(self._duration)
-        missing = duration - last - 1 / float(self.format.rate)
+        missing = duration - max(end, last + 1 / float(self.format.rate))
         tolerance = 2 / float(self.format.rate) if self._is_exact else max(0.5, duration / 10)
         if missing > tolerance:
             self._notice(f"{self._name}: ends early, {last:.2f} of {duration:.2f} s can be decoded")
 
-    def _check_depth(self, frame: Any, colors: ColorTags) -> None:
-        if colors.transfer in HDR:
-            raise ClipError(
-                f"is HDR ({HDR[colors.transfer]}); convert it to BT.709 first, for "
-                "example with FFmpeg's filters zscale and tonemap",
-                where=self._name,
+    def find_end(self) -> Fraction | None:
+        """Find when the last frame ends, in seconds, without decoding.
+
+        Returns:
+            The time. None: the clip is a stream, or the file does not say.
+        """
+        if not isinstance(self._source, Path):
+            return None
+        ends: list[Fraction] = []
+        with self._open_container() as container, suppress(av.error.FFmpegError):
+            start = read_start_time(container)
+            ends.extend(
+                (packet.pts + packet.duration) * packet.time_base - start
+                for packet in container.demux(self._choose_stream(container))
+                if packet.size and packet.pts is not None and packet.duration
             )
+        return Fraction(max(ends)) if ends else None
+
+    def _report_depth(self, frame: Any) -> None:
+        if self._color.is_hdr:
+            self._notice(
+                f"{self._name}: is HDR ({HDR_NAMES[self._color.transfer]}): {SDR_WHITE:.0f} cd/m2 "
+                "is shown as white, and brighter light is compressed"
+            )
+            return
         depth = max((each.bits for each in frame.format.components), default=8)
         if depth > 8:
             self._notice(f"{self._name}: its {depth} bits per channel are reduced to 8")
+
+    def _read_duration_of(self, frame: Any) -> Fraction:
+        """Return how long a frame is shown, in seconds; 0 if it does not say."""
+        if not frame.duration or frame.time_base is None:
+            return Fraction(0)
+        return Fraction(frame.duration) * Fraction(frame.time_base)
 
     def _read_time(self, frame: Any, index: int) -> Fraction:
         if frame.pts is None or frame.time_base is None:
@@ -295,15 +365,16 @@ class ContainerClip:
 
     def _convert_frame(self, frame: Any) -> Levels:
         """Convert a decoded frame to [H, W, 3] uint8 sRGB, upright."""
+        target = "rgb48le" if self._color.is_hdr else "rgb24"
         if frame.format.is_rgb or frame.format.name.startswith(("gray", "pal", "yuvj")):
-            rgb = frame.reformat(format="rgb24")
+            rgb = frame.reformat(format=target)
         else:
             rgb = frame.reformat(
-                format="rgb24",
-                src_colorspace=choose_matrix(self.format),
+                format=target,
+                src_colorspace=self._matrix,
                 src_color_range="JPEG" if int(frame.color_range) == FULL_RANGE else "MPEG",
             )
-        pixels = np.rot90(rgb.to_ndarray(), self._turns)
+        pixels = self._placement.apply(rgb.to_ndarray())
         height, width = pixels.shape[:2]
         if (width, height) != (self.format.width, self.format.height):
             raise LimitError(
@@ -311,7 +382,22 @@ class ContainerClip:
                 f"{width}x{height} px within the clip, which is not supported",
                 where=self._name,
             )
+        if self._color.is_hdr:
+            return self._map_tones(pixels)
         return np.ascontiguousarray(pixels)
+
+    def _map_tones(self, pixels: NDArray[np.uint16]) -> Levels:
+        conversion = CodedConversion(self._color, HDR_PEAK)
+        result = np.empty(pixels.shape, np.uint8)
+        for rows in split_rows(*pixels.shape[:2]):
+            values = (pixels[rows] / np.float32(65_535)).astype(np.float32)
+            result[rows] = np.rint(conversion.convert(values) * 255)
+        return result
+
+    def _read_alpha(self, frame: Any) -> Levels:
+        """Return the alpha of a decoded frame, [H, W] uint8, upright."""
+        alpha = frame.reformat(format="rgba").to_ndarray()[..., 3]
+        return np.ascontiguousarray(self._placement.apply(alpha))
 
 
 def _read_duration(container: Any, stream: Any) -> tuple[Fraction, bool]:

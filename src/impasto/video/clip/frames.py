@@ -46,6 +46,10 @@ class ColorTags:
     range: int = 0
 
 
+SDR_TAGS = ColorTags(primaries=1, transfer=1, matrix=1, range=1)
+"""Of films whose HDR has been tone-mapped: BT.709."""
+
+
 @dataclass(frozen=True)
 class Format:
     """Properties that all frames of a clip share.
@@ -57,6 +61,8 @@ class Format:
         frames: number of frames. None: unknown until they have been read.
         colors: color description of the file.
         pixel_aspect: width of a pixel divided by its height.
+        loops: how often an animated picture is repeated after the first time; 0: without end, -1:
+            never. None: the clip is no animated picture.
     """
 
     width: int
@@ -66,6 +72,7 @@ class Format:
     frames: int | None = None
     colors: ColorTags = field(default_factory=ColorTags)
     pixel_aspect: Fraction = Fraction(1)
+    loops: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,13 @@ class Frame:
         time: seconds since the beginning of the file.
         load: decodes the frame to [H, W, 3] uint8 sRGB. Call it at most once, and before reading
             the next frame.
+        load_alpha: decodes its transparency to [H, W] uint8, under the same conditions. None: the
+            clip has none.
     """
 
     time: Fraction
     load: Callable[[], Levels]
+    load_alpha: Callable[[], Levels] | None = None
 
 
 class Clip(Protocol):

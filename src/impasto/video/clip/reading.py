@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,14 +14,35 @@ from typing import BinaryIO
 import numpy as np
 
 from impasto.errors import ClipError
-from impasto.image.files.decode import read_picture
+from impasto.image.files.decode import EXTENSIONS, read_picture
 from impasto.image.files.limits import Limits
 from impasto.image.picture import to_levels
+from impasto.video.clip.animated_webp import AnimatedWebp, is_webp
 from impasto.video.clip.container import ContainerClip
 from impasto.video.clip.frames import RATE, Clip, Format, Frame, Levels, Notice
 
 NUMBER_PATTERN = re.compile(r"%(0\d+)?d")
 """Where the frame number stands in the name of numbered pictures, as in ``%05d.png``."""
+
+
+def names_numbered_files(target: Path) -> bool:
+    """Tell whether the name of an output stands for numbered pictures.
+
+    A number in the name of a film, such as ``50%d.mp4``, is only a name.
+    """
+    suffix = target.suffix.lower()
+    is_picture = any(suffix in suffixes for suffixes in EXTENSIONS.values())
+    return is_picture and NUMBER_PATTERN.search(target.name) is not None
+
+
+def name_numbered_file(pattern: Path, number: int) -> Path:
+    """Return the path of a numbered picture."""
+    return pattern.with_name(NUMBER_PATTERN.sub(lambda found: found[0] % number, pattern.name, 1))
+
+
+def names_numbered_clip(source: str) -> bool:
+    """Tell whether a path stands for numbered pictures, and is not that of an existing file."""
+    return names_numbered_files(Path(source)) and not os.path.exists(source)  # noqa: PTH110
 
 
 def open_clip(
@@ -45,8 +67,10 @@ def open_clip(
     if isinstance(source, str | Path):
         if raw is not None:
             raise ClipError("raw frames can only be read from standard input", where=source)
-        if NUMBER_PATTERN.search(str(source)):
+        if names_numbered_clip(str(source)):
             return NumberedClip(str(source), rate or RATE, notice)
+        if is_webp(Path(source)):
+            return AnimatedWebp(Path(source), notice)
         return ContainerClip(Path(source), notice)
     if raw is not None:
         return RawClip(source, raw)
@@ -130,7 +154,10 @@ def list_numbered_files(pattern: str) -> list[Path]:
     first, last = min(files), max(files)
     if len(files) <= last - first:
         missing = next(n for n in range(first, last) if n not in files)
-        raise ClipError("missing from the numbered pictures", where=Path(pattern % missing))
+        raise ClipError(
+            "missing from the numbered pictures",
+            where=Path(name_numbered_file(Path(pattern), missing)),
+        )
     return [files[n] for n in range(first, last + 1)]
 
 
@@ -155,4 +182,8 @@ def find_numbered_files(pattern: str) -> dict[int, Path]:
     matches = ((name.fullmatch(each.name), each) for each in files)
     numbers = {int(match[1]): path for match, path in matches if match}
     # Of 003.png and 3.png only one belongs to the pattern.
-    return {n: path for n, path in numbers.items() if str(path) == str(Path(pattern % n))}
+    return {
+        n: path
+        for n, path in numbers.items()
+        if path.name == name_numbered_file(Path(pattern), n).name
+    }

@@ -11,6 +11,7 @@ import numpy as np
 
 from impasto.errors import ClipError
 from impasto.image.picture import Picture, to_levels
+from impasto.image.rows import resize_rows
 from impasto.video.clip.frames import Clip, Frame, Levels, levels_to_floats
 
 PREVIEW_S = 5
@@ -111,13 +112,26 @@ def choose_sheet_places(total: int | None) -> list[int]:
     return sorted({round((cell + 0.5) * total / SHEET_CELLS - 0.5) for cell in cells})
 
 
+def _is_nearly(pixels: Levels, size: tuple[int, int]) -> bool:
+    height, width = pixels.shape[:2]
+    return bool(0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1)
+
+
+def resize_alpha(alpha: Levels, size: tuple[int, int]) -> Levels:
+    """Resize transparency, [H, W] uint8, to the given (width, height) as its frame is."""
+    if _is_nearly(alpha, size):
+        return np.ascontiguousarray(alpha[: size[1], : size[0]])
+    width, height = size
+    values = np.asarray(alpha / np.float32(255), np.float32)
+    return to_levels(resize_rows(values, width, height, slice(0, height), "lanczos"), 8)
+
+
 def resize_frame(frame: Frame, size: tuple[int, int]) -> Levels:
     """Decode a frame at the given (width, height), to [H, W, 3] uint8 sRGB.
 
     A frame that is one pixel too wide or too high is cropped instead of resampled.
     """
     pixels = frame.load()
-    height, width = pixels.shape[:2]
-    if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
+    if _is_nearly(pixels, size):
         return np.ascontiguousarray(pixels[: size[1], : size[0]])
     return to_levels(Picture(levels_to_floats(pixels)).resize(*size).pixels, 8)

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from impasto.image.picture import fit_within
 from impasto.video.clip.film_writer import (
-    FilmSound,
+    FilmExtras,
+    FilmFrame,
+    can_be_transparent,
     needs_even_sides,
     write_film,
     write_numbered_frames,
 )
-from impasto.video.clip.frames import Format, Notice
-from impasto.video.clip.reading import NUMBER_PATTERN
-from impasto.video.clip.selection import FrameSource
+from impasto.video.clip.frames import Format, Levels, Notice
+from impasto.video.clip.reading import names_numbered_files
+from impasto.video.clip.selection import FrameSource, resize_alpha
+from impasto.video.clip.tracks import FilmSound
 from impasto.video.job.frame_store import FrameStore
+
+OPAQUE = 255
+_LONGER = Fraction(3, 2)
+"""Share of a frame's usual duration from which the last one's is kept."""
 
 
 def choose_film_size(form: Format, longer: int, target: Path | None) -> tuple[int, int]:
@@ -66,10 +76,15 @@ def write_painted_film(
         ResourceError: the disk is full or the folder is not writable. An existing film is kept.
     """
     clip, selection = source.clip, source.selection
-    is_numbered = NUMBER_PATTERN.search(target.name) is not None
+    is_numbered = names_numbered_files(target)
     if sound and clip.sound is not None and not needs_even_sides(target):
         kind = "numbered pictures" if is_numbered else f"{target.suffix} files"
         notice(f"sound: omitted, because {kind} cannot store it")
+    is_transparent = _is_transparent(source)
+    if is_transparent and not can_be_transparent(target):
+        kind = "numbered pictures are" if is_numbered else f"{target.suffix} files are"
+        notice(f"transparency: omitted, because {kind} opaque; .gif, .webm and .mov can keep it")
+        is_transparent = False
     if is_numbered:
         write_numbered_frames(target, store.read_film_frames())
         return
@@ -77,10 +92,57 @@ def write_painted_film(
     form = replace(clip.format, width=source.size[0], height=source.size[1], rate=rate)
     shift = store.read_time(0) if selection.begin else Fraction(0)
     film_sound = None
+    count, total = store.frame_count, source.count_frames()
+    is_whole = selection.end is None and (total is None or count >= total - 1)
+    last = store.read_time(count - 1)
     if sound and clip.sound is not None:
-        count, total = store.frame_count, source.count_frames()
-        is_whole = selection.end is None and (total is None or count >= total - 1)
-        end = None if is_whole else store.read_time(count - 1) + 1 / rate
-        film_sound = FilmSound(clip.sound, shift, end)
-    frames = (replace(each, time=each.time - shift) for each in store.read_film_frames())
-    write_film(target, frames, form, film_sound, notice, record, metadata or {}, seal)
+        film_sound = FilmSound(clip.sound, shift, None if is_whole else last + 1 / rate)
+    end = _find_end(source) if is_whole and selection.every == 1 else None
+    # Only a last frame that is held longer than others is worth a duration of its own.
+    is_held = end is not None and end - last > _LONGER / rate
+    painted = store.read_film_frames()
+    frames = _join_alpha(painted, source) if is_transparent else painted
+    write_film(
+        target,
+        (replace(each, time=each.time - shift) for each in frames),
+        form,
+        film_sound,
+        notice,
+        {**(metadata or {})} | ({} if record is None else {"comment": record}),
+        FilmExtras(
+            last=last - shift if is_held else None,
+            end=Fraction(0) if end is None else end - shift,
+            is_transparent=is_transparent,
+            origin=getattr(clip, "path", None),
+            begin=shift,
+            is_whole=is_whole,
+            seal=seal,
+        ),
+    )
+
+
+def _find_end(source: FrameSource) -> Fraction | None:
+    find = getattr(source.clip, "find_end", None)
+    return None if find is None else find()
+
+
+def _is_transparent(source: FrameSource) -> bool:
+    """Tell whether any selected frame has transparent pixels."""
+    if not getattr(source.clip, "has_alpha", False):
+        return False
+    return any(
+        frame.load_alpha is not None and bool((frame.load_alpha() < OPAQUE).any())
+        for frame in source.read_frames()
+    )
+
+
+def _join_alpha(painted: Iterator[FilmFrame], source: FrameSource) -> Iterator[FilmFrame]:
+    """Yield painted frames with the transparency of the clip's, [H, W, 4]."""
+    for frame, film_frame in zip(source.read_frames(), painted, strict=False):
+        assert frame.load_alpha is not None
+        alpha = resize_alpha(frame.load_alpha(), source.size)
+        yield replace(film_frame, load=partial(_stack, film_frame.load, alpha))
+
+
+def _stack(load: Callable[[], Levels], alpha: Levels) -> Levels:
+    return np.dstack([load(), alpha])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -21,6 +21,7 @@ from PIL import Image, PngImagePlugin
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import (
     is_temporary,
+    lock_file,
     make_folder,
     remove_orphans,
     write_atomically,
@@ -28,7 +29,7 @@ from impasto.image.files.atomic import (
 from impasto.video.clip.film_writer import FilmFrame
 from impasto.video.clip.frames import Levels
 
-JOB_FILE, OUTPUTS_FILE = "job.json", "part.json"
+JOB_FILE, OUTPUTS_FILE, LOCK_FILE = "job.json", "part.json", "lock"
 SHOWN, RAW, SOURCE = "", "-raw", "-source"
 """Suffixes of a frame's pictures: the frame of the film, the result to remember where that differs,
 and the frame of the clip."""
@@ -64,13 +65,22 @@ def fingerprint_frame(frame: Levels) -> str:
 class FrameStore:
     """The frames of one film, in a folder, numbered from 0."""
 
-    def __init__(self, folder: Path, job: dict[str, Any], *, restart: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        job: dict[str, Any],
+        *,
+        restart: bool = False,
+        exclusive: bool = False,
+    ) -> None:
         """Open the folder of a film, or create it.
 
         Args:
             folder: folder of this film, or one that does not exist or is empty.
             job: everything that the frames depend on, as JSON values.
             restart: delete frames of another film instead of refusing them.
+            exclusive: refuse the folder while another process has it open in this way, until
+                :meth:`close`.
 
         Raises:
             InputError: the folder holds frames of another film, or other files.
@@ -78,9 +88,12 @@ class FrameStore:
         """
         self.folder = folder
         self._dropped = 0
+        self._lock: IO[bytes] | None = None
         self._job = json.loads(json.dumps({"format": FORMAT, **job}))
         if folder.exists() and not folder.is_dir():
             raise InputError("is a file; choose a folder for `work`", where=folder, field="work")
+        if exclusive and self._is_ours():
+            self._lock_folder()
         existing = self._read_job()
         if existing is not None and existing != self._job:
             if not str(existing.get("format", "")).startswith("impasto video"):
@@ -94,10 +107,13 @@ class FrameStore:
                 raise InputError(difference, where=folder, field="restart")
             self.remove()
             existing = None
+            if exclusive:
+                self._lock_folder()
         make_folder(folder)
         try:
             remove_orphans(folder)
-            foreign = [] if existing is not None else list(folder.iterdir())
+            there = [] if existing is not None else list(folder.iterdir())
+            foreign = [each for each in there if self._lock is None or each.name != LOCK_FILE]
         except OSError as error:
             raise ResourceError(f"cannot store frames ({error.strerror})", where=folder) from None
         if not all(map(is_temporary, foreign)):
@@ -106,6 +122,44 @@ class FrameStore:
             )
         if existing is None:
             self._write(JOB_FILE, json.dumps(self._job, indent=1).encode())
+
+    def _is_ours(self) -> bool:
+        """Tell whether the folder is empty, does not exist, or holds a film."""
+        job = self._read_job()
+        if job is not None:
+            return str(job.get("format", "")).startswith("impasto video")
+        if not self.folder.exists():
+            return True
+        return all(path.name == LOCK_FILE for path in self.folder.iterdir())
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _lock_folder(self) -> None:
+        """Lock the folder against other processes.
+
+        Raises:
+            InputError: another process has locked it.
+            ResourceError: the folder cannot be created or written.
+        """
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = (self.folder / LOCK_FILE).open("ab")
+        except OSError as error:
+            raise ResourceError(
+                f"cannot store frames ({error.strerror})", where=self.folder
+            ) from None
+        if not lock_file(self._lock):
+            self.close()
+            raise InputError(
+                "another run is painting into this folder; wait for it, or choose another folder "
+                "for `work`",
+                where=self.folder,
+                field="work",
+            )
 
     @property
     def frame_count(self) -> int:
@@ -203,9 +257,11 @@ class FrameStore:
 
     def remove(self) -> None:
         """Delete the frames, and the folder unless it holds other files."""
+        self.close()
         # The job comes last: without it, frames that a kill leaves would be somebody else's.
         for path in sorted(self.folder.iterdir(), key=lambda path: path.name == JOB_FILE):
-            is_own = path.name in (JOB_FILE, OUTPUTS_FILE) or FRAME_FILE.fullmatch(path.name)
+            name = path.name
+            is_own = name in (JOB_FILE, OUTPUTS_FILE, LOCK_FILE) or FRAME_FILE.fullmatch(name)
             if (is_own or is_temporary(path)) and path.is_file():
                 path.unlink()
         if not any(self.folder.iterdir()):
