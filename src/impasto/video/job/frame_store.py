@@ -90,6 +90,14 @@ class FrameStore:
         self._dropped = 0
         self._lock: IO[bytes] | None = None
         self._job = json.loads(json.dumps({"format": FORMAT, **job}))
+        try:
+            self._open(restart=restart, exclusive=exclusive)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, *, restart: bool, exclusive: bool) -> None:
+        folder = self.folder
         if folder.exists() and not folder.is_dir():
             raise InputError("is a file; choose a folder for `work`", where=folder, field="work")
         if exclusive and self._is_ours():
