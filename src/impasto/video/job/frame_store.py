@@ -138,7 +138,7 @@ class FrameStore:
             return str(job.get("format", "")).startswith("impasto video")
         if not self.folder.exists():
             return True
-        return all(path.name == LOCK_FILE for path in self.folder.iterdir())
+        return all(path.name == LOCK_FILE or is_temporary(path) for path in self.folder.iterdir())
 
     def close(self) -> None:
         """Let other processes use the folder."""
@@ -153,8 +153,8 @@ class FrameStore:
             InputError: another process has locked it.
             ResourceError: the folder cannot be created or written.
         """
+        make_folder(self.folder)
         try:
-            self.folder.mkdir(exist_ok=True)
             self._lock = (self.folder / LOCK_FILE).open("ab")
         except OSError as error:
             raise ResourceError(
