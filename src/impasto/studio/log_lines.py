@@ -16,6 +16,8 @@ def start_logging(form: LogFormat) -> None:
     """Send this process's log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LogFormatter(form))
+    # It warns about odd forms, each of which is answered with a problem.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     for name, level in (("impasto.studio", logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

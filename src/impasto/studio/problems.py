@@ -60,6 +60,9 @@ OTHER_NAMES = {"style_weights": "style.weights"}
 
 _ABSOLUTE_PATH = re.compile(r"(?<![\w/.:<])(?:[A-Za-z]:)?(?:[/\\][^\s/\\:;,'\"()]+)+[/\\]?")
 
+_OWN_FOLDER = re.compile(r"\b(?:jobs|staging|trash)[/\\](?:\d{8}T\d{6}Z-)?[0-9a-f]{32}[/\\]?")
+"""Folders inside the data folder, whose ids are no client's business."""
+
 
 class Problem(Exception):  # noqa: N818 -- the RFC's own word
     """A request that is refused, or a job that failed."""
@@ -152,6 +155,7 @@ def hide_folders(message: str, data: Path | None = None) -> str:
     """Reduce absolute paths in a message to the names of their files."""
     if data is not None:
         message = message.replace(f"{data}/", "").replace(str(data), "the data folder")
+    message = _OWN_FOLDER.sub("", message)
     return _ABSOLUTE_PATH.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], message)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -23,6 +25,7 @@ from impasto.studio.http import catalog, job_routes, login, picture_routes
 from impasto.studio.http.api_document import build_document, render_reference
 from impasto.studio.http.guard import Guard, LogRequest
 from impasto.studio.http.prometheus import StudioMetrics
+from impasto.studio.http.range_response import RangeResponse
 from impasto.studio.http.routing import describe_problems
 from impasto.studio.http.schema import Health
 from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem, refuse_field
@@ -125,7 +128,7 @@ def _add_pages(app: FastAPI, studio: Studio, metrics: StudioMetrics) -> None:
 
     @app.get("/", include_in_schema=False)
     def get_page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+        return RangeResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
 
     app.mount("/static", _FreshStaticFiles(directory=STATIC))
 
@@ -136,6 +139,14 @@ class _FreshStaticFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
         response.headers["cache-control"] = "no-cache"
+        return response
+
+    def file_response(
+        self, full_path: Any, stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if isinstance(response, FileResponse):
+            return RangeResponse(full_path, status_code, stat_result=stat_result)
         return response
 
 

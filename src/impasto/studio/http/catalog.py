@@ -19,7 +19,7 @@ from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
 from impasto.studio.http.api_document import use_public_names
-from impasto.studio.http.request.request_body import limit_upload_time
+from impasto.studio.http.request.request_body import limit_upload_time, read_form
 from impasto.studio.http.request.staging import clean_name
 from impasto.studio.http.routing import TheStudio, describe_problems
 from impasto.studio.http.schema import (
@@ -132,7 +132,7 @@ async def restore_recipe(request: Request, studio: TheStudio) -> Restored:
         raise Problem("wrong_type", "send multipart/form-data with a part named picture")
     with studio.reserve_upload():
         async with limit_upload_time():
-            form = await request.form(max_files=1, max_fields=1)
+            form = await read_form(request, 1)
         try:
             picture = form.get("picture")
             if not isinstance(picture, UploadFile):

@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
-from starlette.datastructures import Headers
-from starlette.types import Message, Receive, Scope, Send
 
 from impasto.image.files.sniff import HEAD, sniff_format
 from impasto.studio.http.job_views import MEDIA_TYPES, has_result
+from impasto.studio.http.range_response import RangeResponse
 from impasto.studio.http.routing import Place, TheId, TheStudio, describe_problems
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.queue import job_files
@@ -33,20 +32,6 @@ _RESULT = {
 }
 _COMMON = ("not_found", "no_result", "bad_parameter", "bad_range")
 _ANSWERS = {**_PICTURE, **describe_problems(*_COMMON)}
-
-
-class RangeResponse(FileResponse):
-    """A file, whole or in part; a part that does not exist is a problem."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_or_raise(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] >= 400:
-                length = Headers(raw=message["headers"]).get("content-range", "")
-                headers = {"content-range": length} if length else None
-                raise Problem("bad_range", "expected Range: bytes=FROM-TO within the file", headers)
-            await send(message)
-
-        await super().__call__(scope, receive, send_or_raise)
 
 
 def _send_picture(path: Path, name: str | None = None) -> FileResponse:

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 
 from impasto.studio.http.schema import JobRequest, OfStyle, OfWord, Source, Upload
@@ -23,6 +24,7 @@ UPLOAD_S = 300.0
 JSON_BYTES = 256 * 1024
 """Largest size of JSON, without the pictures inside it, and of a field of a form."""
 SINGLE_PARTS, REPEATABLE_PARTS = ("photo", "clip", "init"), ("style", "mask", "style_mask")
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
 TEXT_PARTS = ("job", "style_name", "mask_word")
 
 
@@ -51,11 +53,7 @@ async def receive_job(request: Request) -> AsyncIterator[JobSubmission]:
         if kind == "application/json":
             form, body = None, await _read_json(request)
         elif kind == "multipart/form-data":
-            form = await request.form(
-                max_files=4 * MAX_PICTURES,
-                max_fields=4 * MAX_PICTURES,
-                max_part_size=JSON_BYTES,
-            )
+            form = await read_form(request, 4 * MAX_PICTURES)
         else:
             raise Problem("wrong_type", "send multipart/form-data or application/json")
     # Parsing takes time, in which the event loop has to serve others.
@@ -80,6 +78,26 @@ async def limit_upload_time() -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise Problem("slow_upload", f"the request took longer than {UPLOAD_S:g} s") from None
+
+
+async def read_form(request: Request, parts: int) -> FormData:
+    """Read a form.
+
+    Args:
+        request: a request with a form.
+        parts: number of files, and of other fields, at most.
+
+    Raises:
+        Problem: the form cannot be read, or is not UTF-8.
+    """
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    charset = options.get(b"charset", b"utf-8").lower()
+    if charset not in CHARSETS:
+        raise Problem("wrong_type", "charset: expected utf-8")
+    try:
+        return await request.form(max_files=parts, max_fields=parts, max_part_size=JSON_BYTES)
+    except ValueError as error:  # text that is no text, among others
+        raise Problem("bad_request", f"the form cannot be read ({type(error).__name__})") from None
 
 
 class JsonMeter:
