@@ -18,8 +18,6 @@ from impasto.words.vocabulary import load_vocabulary
 COLUMNS = 7
 GAP = 4
 LABEL = 15
-SEEDS: dict[str, int] = {}
-"""Seeds of drawings other than 0, so that the sheet shows all kinds of views."""
 
 
 def main() -> None:
@@ -28,8 +26,8 @@ def main() -> None:
     sheet_file = Path(__file__).parents[1] / "docs" / "gallery" / "words.jpg"
     parser.add_argument("-o", "--output", type=Path, default=sheet_file)
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--cell", type=int, default=176)
-    parser.add_argument("--quality", type=int, default=80)
+    parser.add_argument("--cell", type=int, default=166)
+    parser.add_argument("--quality", type=int, default=62)
     options = parser.parse_args()
     names = [name for name in load_vocabulary().techniques if name in TECHNIQUES]
     rows = -(-len(names) // COLUMNS)
@@ -37,7 +35,7 @@ def main() -> None:
     sheet = Image.new("RGB", (COLUMNS * wide - GAP, rows * tall - GAP), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for place, name in enumerate(names):
-        description = parse_description(name, SEEDS.get(name, 0))
+        description = parse_description(name)
         began = time.process_time()
         painting = draw_painting(description, options.size)
         print(f"{name:16} {time.process_time() - began:.2f} s")

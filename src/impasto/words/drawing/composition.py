@@ -16,6 +16,7 @@ from impasto.words.drawing.surface import Bools, Floats, Integers, Noise
 
 Window = tuple[slice, slice]
 EVERYWHERE: Window = (slice(None), slice(None))
+VIEWS = ("hills", "waves", "flowers", "currents")
 _CONTRAST = {"low": 0.6, "medium": 1.0, "high": 1.4}
 
 
@@ -32,9 +33,14 @@ class Composition:
     """
 
     def __init__(
-        self, description: StyleDescription, rng: np.random.Generator, n: int, fold: int = 1
+        self,
+        description: StyleDescription,
+        rng: np.random.Generator,
+        n: int,
+        fold: int,
+        view: str,
     ) -> None:
-        """Compose at ``n / fold`` pixels, and repeat each pixel ``fold`` times."""
+        """Compose one of :data:`VIEWS` at ``n / fold`` pixels, and repeat each ``fold`` times."""
         self._rng = rng
         n //= fold
         self._noise = Noise(rng, n)
@@ -47,7 +53,7 @@ class Composition:
         self.angle: Floats = np.zeros((n, n), np.float32)
         self._count = 0
         views = (self._draw_hills, self._draw_waves, self._draw_flowers, self._draw_currents)
-        views[int(rng.integers(len(views)))]()
+        dict(zip(VIEWS, views, strict=True))[view]()
         self._turn(description.direction)
         contrast = np.float32(_CONTRAST[description.contrast])
         self.light = np.clip(

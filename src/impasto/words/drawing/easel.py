@@ -25,7 +25,7 @@ class Easel:
         description: what is drawn.
     """
 
-    def __init__(self, description: StyleDescription, n: int, fold: int = 1) -> None:
+    def __init__(self, description: StyleDescription, n: int, fold: int, view: str) -> None:
         name = description.technique.encode()
         self.description = description
         self.n = n
@@ -34,8 +34,8 @@ class Easel:
         self.rng = np.random.default_rng([description.seed, *name])
         self.noise = Noise(self.rng, n)
         self.inks = Inks(description)
-        scene_rng = np.random.default_rng([description.seed, len(name), *name[:2]])
-        self.scene = Composition(description, scene_rng, n, fold)
+        scene_rng = np.random.default_rng([description.seed, 1, *name])
+        self.scene = Composition(description, scene_rng, n, fold, view)
 
     @property
     def dark(self) -> Floats:

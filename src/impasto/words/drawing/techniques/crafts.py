@@ -45,7 +45,7 @@ def bevel(
 def draw_mosaic(easel: Easel) -> Floats:
     """Lay stones in rows along the forms, each of its own shade, leaning its own way."""
     rng, scene, noise, n, unit = easel.rng, easel.scene, easel.noise, easel.n, easel.unit
-    pitch = 9.5 * easel.mark
+    pitch = 13 * easel.mark
     border = measure_distance(find_borders(scene.label))
     rows = border / pitch
     on_row = np.abs(rows % 1 - 0.5) < 0.16
@@ -286,7 +286,7 @@ def draw_cubism(easel: Easel) -> Floats:
     ramp = (scene.x * np.cos(turn) + scene.y * np.sin(turn)) * 2.6
     mean = average(ramp, pieces)
     shade = np.tanh((ramp - mean[pieces]) * 2.2)
-    light = 0.08 + 0.62 * light + 0.28 * shade + 0.12 * rng.normal(0, 1, count)[pieces]
+    light = 0.08 + 0.6 * light + 0.34 * shade + 0.12 * rng.normal(0, 1, count)[pieces]
     scene.light = light.clip(0.03, 0.97).astype(np.float32)
     scene.ink = np.where(rng.uniform(0, 1, count)[pieces] < 0.22, ink + 1, ink)
     scene.angle = (turn + np.pi / 2).astype(np.float32)

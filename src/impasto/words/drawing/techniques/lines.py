@@ -92,7 +92,7 @@ def draw_stipple(easel: Easel) -> Floats:
     """Set thousands of pen dots, small and sparse in light, large and dense in shadow."""
     scene, rng = easel.scene, easel.rng
     lab = easel.paper(0.01, 0.018)
-    dark = easel.dark
+    dark = (1.1 * easel.dark + 0.06).clip(0, 1)
     tint = easel.inks.shade(0.75 + 0 * dark, scene.ink, hue=scene.drift)
     lab = mix(lab, tint, 0.2 * step(blur(dark, 6 * easel.unit), 0.4, 1))
     layers = ((8.0, 2.3, 0.62, 1.05), (5.0, 1.45, 0.38, 0.92), (4.2, 0.95, 0.06, 0.85))
@@ -104,7 +104,7 @@ def draw_stipple(easel: Easel) -> Floats:
         cover = fill(easel.n, make_rounds(centers, size, size * 0.9, size * 9, 8))
         light = 0.08 + 0.1 * (easel.noise.smooth(12) > 0.4)
         lab = mix(lab, easel.inks.shade(light, scene.ink, hue=scene.drift), 0.94 * cover)
-    edges = draw_contours(easel, 0.9, 0.6) * (easel.noise.grain(1.1 * easel.unit) > 0.1)
+    edges = draw_contours(easel, 1.0, 0.35) * (easel.noise.grain(1.1 * easel.unit) > 0.1)
     return mix(lab, easel.inks.shade(0.06 + 0 * dark, scene.ink), edges)
 
 

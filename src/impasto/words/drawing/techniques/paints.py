@@ -210,9 +210,9 @@ def draw_splatter(easel: Easel) -> Floats:
         starts = starts[: max(6, len(starts) * 2 // 3)]
         points = trace(throw + rng.uniform(-1.5, 1.5), starts,
                        rng.uniform(90, 420, len(starts)).astype(np.float32) * unit, 24)  # fmt: skip
-        wide = easel.mark * rng.lognormal(0.15, 0.6, (len(starts), 1))
+        wide = easel.mark * rng.lognormal(0.2, 0.75, (len(starts), 1))
         run = np.cumsum(rng.normal(0, 0.28, (len(starts), 25)), 1)
-        widths = (wide * np.exp(run - run.mean(1, keepdims=True))).clip(0.3, 5 * easel.mark)
+        widths = (wide * np.exp(run - run.mean(1, keepdims=True))).clip(0.3, 7 * easel.mark)
         cover = draw_lines(n, points, widths.astype(np.float32))
         count = max(40, int(360 / (1 + 0.3 * layer)))
         near = points[rng.integers(0, len(points), count), rng.integers(0, 25, count)]

@@ -112,11 +112,11 @@ def draw_halftone(easel: Easel) -> Floats:
         mine = (scene.ink % easel.inks.count == k % easel.inks.count) | (easel.inks.count == 1)
         flat = mine * (0.12 + 0.95 * dark) if k < easel.inks.count else 0.75 * step(dark, 0.45, 1)
         amount = blur(flat.astype(np.float32), 1.0 * unit) + 0.02 * noise.smooth(6)
-        dots = screen(easel, amount.clip(0, 0.98), 0.26 + 0.52 * k, 7.2)
+        dots = screen(easel, amount.clip(0, 0.98), 0.26 + 0.52 * k, 9.5)
         dots = shift(dots, (k - 1) * 1.6 * unit, (1 - k) * 1.2 * unit)
         ink = easel.inks.shade((0.6 if k < easel.inks.count else 0.3) + 0.02 * noise.cloud(4), k)
         lab = mix(lab, ink, print_block(easel, dots, 0.35) * 0.94)
-    shadow = screen(easel, step(dark, 0.62, 1.15) * 0.8, 0.8, 5.2)
+    shadow = screen(easel, step(dark, 0.62, 1.15) * 0.8, 0.8, 6.5)
     line = np.maximum(draw_contours(easel, 2.0, 0.06), shadow)
     return mix(
         lab, easel.inks.shade(0.03 + 0 * dark, 0, chroma=0.5), print_block(easel, line, 0.45)

@@ -229,7 +229,7 @@ def draw_batik(easel: Easel) -> Floats:
         lab = mix(lab, color, (seep * (0.9 + 0.09 * noise.cloud(8))).clip(0, 1))
     outline = blur(draw_contours(easel, 1.6, 0.15), 0.7 * unit)
     lab = mix(lab, easel.paper(0.01), 0.85 * outline * (1 - 0.6 * crack))
-    lab = mix(lab, easel.inks.shade(0.08 + 0 * light, 0), 0.45 * crack)
+    lab = mix(lab, easel.inks.shade(0.08 + 0 * light, 0), 0.3 * crack * step(light, 1.0, 0.5))
     thread = np.cos(scene.x * n * 2.4 / unit) + np.cos(scene.y * n * 2.4 / unit)
     lab[..., 0] += 0.008 * thread + 0.012 * noise.grain(0.8 * unit)
     return lab
