@@ -25,6 +25,8 @@ from impasto.objective.whole import WholeObjective
 from impasto.recipe.recipe import Recipe, load_recipe
 from objectives import assert_equal_evaluations, make_tiled, make_whole, narrow_vgg, picture
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 MEMORY = Storage(torch.device("cpu"))
 PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 OTHER = PAINTING[::-1, :, ::-1]
@@ -290,6 +292,7 @@ def test_what_is_kept_is_kept_whatever_the_colors(colors):
     assert (found != PHOTO).any()
 
 
+@pytest.mark.usefixtures("real_encoder")
 def test_strength_is_monotone_from_the_photo_to_the_full_style(full):
     changes = [
         np.abs(painted(strength=strength) - PHOTO).mean() for strength in (0, 0.02, 0.3, 0.7)

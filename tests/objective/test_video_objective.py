@@ -41,6 +41,8 @@ from objectives import (
     picture,
 )
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 
 def past(height, width, seed):
     return PastResult(picture(height, width, seed), picture(height, width, seed + 1)[0, 0])

@@ -26,6 +26,8 @@ from impasto.optimize.past_frames import PastFrames
 from impasto.recipe.recipe import load_recipe
 from objectives import make_whole, narrow_vgg, picture
 
+pytestmark = pytest.mark.usefixtures("narrow_encoder")
+
 CELL = 8
 
 
@@ -138,6 +140,7 @@ def test_a_small_halo_is_a_little_off():
     assert found["total"] != pytest.approx(losses["total"], rel=1e-9)
 
 
+@pytest.mark.usefixtures("real_encoder")
 def test_places_outside_the_boxes_stay_until_all_of_the_frame_is_worked_at():
     recipe = load_recipe("standard").with_changes({"size": 192, "schedule": {"total": 3}})
     engine = OptimizerEngine(recipe)
