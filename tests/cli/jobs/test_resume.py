@@ -81,6 +81,7 @@ def test_a_run_that_ends_early_resumes_too(capsys):
     assert step < made < limit
     killed_at(step, [*run, "-o", "out.png", "--checkpoint", "state"])
     assert main([*run, "-o", "out.png", "--resume", "state"]) == 0
+    assert json.loads(capsys.readouterr().out)["iterations"] == made
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 
