@@ -1,11 +1,10 @@
-"""A whole engine in one file, to copy: it turns photos into their negatives."""
+"""A whole engine in one file, to copy: it turns photos into their negatives.
+
+Everything that loads torch is imported inside methods.
+"""
 
 from __future__ import annotations
 
-from impasto.engine.pixels.tensors import picture_to_tensor
-from impasto.engine.plan import Plan
-from impasto.engine.sizes import Scale, choose_result_size
-from impasto.engine.step import Step
 from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.engine_registry import EngineEntry
 
@@ -20,10 +19,15 @@ class ToyEngine:
         self.capabilities = recipe.capabilities
 
     def size_for(self, photo):
+        from impasto.engine.sizes import choose_result_size
+
         device = self.hardware.device
         return choose_result_size(photo.width, photo.height, self.recipe.size, device)
 
     def plan(self, inputs):
+        from impasto.engine.plan import Plan
+        from impasto.engine.sizes import Scale
+
         inputs.check(self.capabilities)
         width, height = self.size_for(inputs.photo)
         return Plan(
@@ -44,10 +48,15 @@ class ToyEngine:
         )
 
     def run(self, inputs, *, checkpoint=None, resume=None, every_s=None, plan=None):
+        from impasto.engine.machine.storage import Storage
+        from impasto.engine.pixels.tensors import picture_to_tensor
+        from impasto.engine.step import Step
+
         self.capabilities.check_checkpoint(checkpoint, resume)
         inputs.check(self.capabilities)
         width, height = self.size_for(inputs.photo)
-        negative = 1 - picture_to_tensor(inputs.photo, width, height, make_storage(self.hardware))
+        storage = Storage(self.hardware.device)
+        negative = 1 - picture_to_tensor(inputs.photo, width, height, storage)
         return iter(
             [Step(1, 1, 0, 1, width, height, {}, 0.0, 0.0, 0, False, True, negative, inputs.photo)]
         )
@@ -57,12 +66,6 @@ class ToyEngine:
 
     def begin_shot(self, inputs, size, *, freeze_statistics=False):
         return lambda frame: 1 - frame
-
-
-def make_storage(hardware):
-    from impasto.engine.machine.storage import Storage
-
-    return Storage(hardware.device)
 
 
 def check_recipe(recipe):

@@ -175,7 +175,8 @@ def test_the_schema_is_that_of_a_literal():
 
 def test_entries_are_read_without_torch_numpy_and_pydantic():
     check = (
-        "import sys; from impasto.recipe.engine_registry import list_engines\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); import toy_engine\n"
+        "from impasto.recipe.engine_registry import list_engines\n"
         "assert len(list_engines()) >= 3\n"
         "heavy = {'torch', 'numpy', 'PIL', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy"
