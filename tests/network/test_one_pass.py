@@ -256,7 +256,7 @@ def test_from_python(folder, network):
 
 
 def test_the_optimizers_engine_refuses_a_networks_recipe(network):
-    with pytest.raises(impasto.RecipeError, match=r"for a network"):
+    with pytest.raises(impasto.RecipeError, match="not for the optimizer"):
         OptimizerEngine(impasto.load_recipe(network))
 
 

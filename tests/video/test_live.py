@@ -217,7 +217,7 @@ def test_a_camera_is_an_ffmpeg_device(work, monkeypatch, capsys):
 @pytest.mark.skipif(Path("/dev/video0").exists(), reason="there is a camera")
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("camera", "camera: /dev/video0 cannot be opened"), ("gone.mp4", "gone.mp4: no such file")],
+    [("camera", "camera /dev/video0: cannot be opened"), ("gone.mp4", "gone.mp4: no such file")],
 )
 def test_sources_that_cannot_be_shown_are_reported_in_one_line(
     source, words, work, monkeypatch, capsys
@@ -241,9 +241,9 @@ def test_live_uses_the_network_unless_another_recipe_is_given(work, monkeypatch,
         assert main([*live, *more]) == 0
     assert chosen == ["draft", "standard", "sketch"]
     assert main([*live, "-o", "film.mp4", "--passes", "2"]) == 2
-    assert "--output, --passes 2: cannot be combined with --live" in capsys.readouterr().err
+    assert "--output, --passes 2 cannot be combined with --live" in capsys.readouterr().err
     assert main([*live, "--json", "--no-sound"]) == 2
-    assert "--json, --no-sound: cannot be combined with --live" in capsys.readouterr().err
+    assert "--json, --no-sound cannot be combined with --live" in capsys.readouterr().err
 
 
 def test_a_clip_and_live_exclude_each_other(capsys):

@@ -65,9 +65,14 @@ class OptimizerEngine:
 
         Raises:
             InputError: the scratch folder does not exist, or the memory limit is below 1 MiB.
-            RecipeError: the recipe begins with a draft and there is none.
+            RecipeError: the recipe is for another engine, or begins with a draft and there is none.
             WeightsError: the weights are missing or damaged.
         """
+        if not recipe.capabilities.iterates:
+            raise RecipeError(
+                f'recipe {recipe.name!r} is for the engine "{recipe.engine.kind}", not for the '
+                "optimizer"
+            )
         if recipe.start.base == "draft" and draft is None:
             raise RecipeError(
                 "begins with a network's draft, and no network is given",

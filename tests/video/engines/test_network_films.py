@@ -77,7 +77,7 @@ def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
     assert np.abs(frozen.paint(dark, None) - alone).mean() > 0.02
     frozen.begin_shot(dark)
     assert np.abs(frozen.paint(dark, None) - alone).max() < 2e-3
-    with pytest.raises(InputError, match="needs a network"):
+    with pytest.raises(InputError, match="the engine optimizer measures every frame"):
         make_test_engine(load_recipe("sketch"), painting, frozen=True)
 
 
