@@ -37,8 +37,8 @@ class StudioSettings:
         max_film: pixels of all frames of a film together.
         job_seconds: seconds that a job may run, over all its attempts.
         keep_s: seconds that ended jobs are kept. None: they are kept forever.
-        max_disk: bytes of all jobs, above which the oldest ended ones go to the trash. None: no
-            limit.
+        max_disk: bytes of all jobs and of the trash, above which the oldest of the trash are
+            deleted, and the oldest ended jobs go to the trash. None: no limit.
         trash_s: seconds that expired jobs stay in the trash.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -191,6 +192,21 @@ def test_where_the_disk_is_short_the_oldest_go(kept):
         StudioSettings(data=folder.path, keep_s=None, max_disk=1), folder, queue, clock_of(folder)
     )
     assert left(folder, queue) == [4, 5]
+
+
+def test_the_trash_counts_and_goes_first(kept):
+    folder, queue = kept
+    settings = StudioSettings(data=folder.path, keep_s=None, max_disk=5000)
+    sweep(settings, folder, queue, clock_of(folder))
+    assert len(list(folder.trash.iterdir())) == 2
+    used = sum(path.stat().st_size for path in folder.jobs.rglob("*") if path.is_file())
+    sweep(replace(settings, max_disk=used + 1500), folder, queue, clock_of(folder))
+    assert len(list(folder.trash.iterdir())) == 1
+    assert left(folder, queue) == [2, 3, 4, 5]
+    for _ in range(2):
+        sweep(replace(settings, max_disk=1), folder, queue, clock_of(folder))
+    assert left(folder, queue) == [4, 5]
+    assert not list(folder.trash.iterdir())  # the limit is kept, whatever the retention
 
 
 def test_what_kills_left_behind_goes_at_the_next_start(kept):

@@ -172,7 +172,7 @@ def _add_limit_flags(group: argparse._ArgumentGroup) -> None:
         "--max-disk",
         metavar="GB",
         type=parse_gigabytes,
-        help="disk space of all jobs; the oldest move to the trash (default: no limit)",
+        help="disk space of all jobs and the trash; the oldest go first (default: no limit)",
     )
     add(
         "--trash",

@@ -305,11 +305,7 @@ class DataFolder:
 
     def measure_size(self, job: str) -> int:
         """Return the bytes of a job's files."""
-        total = 0
-        for path in self.locate(job).rglob("*"):
-            with contextlib.suppress(OSError):
-                total += path.stat().st_size
-        return total
+        return measure_folder(self.locate(job))
 
     def lock(self) -> BinaryIO:
         """Take the folder for this server, for as long as the returned file is open.
@@ -326,6 +322,15 @@ class DataFolder:
                 field="data",
             )
         return file
+
+
+def measure_folder(folder: Path) -> int:
+    """Return the bytes of the files in a folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total
 
 
 def _flush(path: Path) -> None:

@@ -13,7 +13,7 @@ from impasto.image.files.atomic import remove_orphans
 from impasto.studio.decoding.conversation import remove_boxes
 from impasto.studio.queue import job_files
 from impasto.studio.queue.clock import TrustedClock
-from impasto.studio.queue.data_folder import DataFolder
+from impasto.studio.queue.data_folder import DataFolder, measure_folder
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.queue.ownership import JobMark
 from impasto.studio.settings import StudioSettings
@@ -151,16 +151,17 @@ def sweep(
     jobs = queue.list_ids()
     old = [] if settings.keep_s is None else queue.list_ended(now - settings.keep_s)
     old += [job for job in queue.list_ended(now - DRAFT_S, drafts=True) if job not in old]
+    most = max(MIN_SWEEP, len(jobs) // SWEEP_SHARE)
     if settings.max_disk is not None:
         sizes = {job: folder.measure_size(job) for job in jobs}
-        left = sum(sizes.values()) - sum(sizes.get(job, 0) for job in old)
+        used = _shrink_trash(folder, sum(sizes.values()), settings.max_disk, most)
+        left = used - sum(sizes.get(job, 0) for job in old)
         for job in queue.list_ended():
             if left <= settings.max_disk:
                 break
             if job not in old:
                 old.append(job)
                 left -= sizes.get(job, 0)
-    most = max(MIN_SWEEP, len(jobs) // SWEEP_SHARE)
     count = 0
     for job in old[:most]:
         if queue.remove(job):
@@ -206,6 +207,33 @@ def _sweep_unlisted(folder: DataFolder, queue: JobQueue, clock: TrustedClock, mo
             folder.discard(path, clock.now, clock.lived)
             count += 1
     return count
+
+
+def _shrink_trash(folder: DataFolder, used: int, limit: int, most: int) -> int:
+    """Delete the oldest of the trash while it and the jobs exceed the limit of the disk.
+
+    Args:
+        folder: the data folder.
+        used: bytes of the jobs.
+        limit: bytes of the jobs and the trash.
+        most: number of folders to delete at most.
+
+    Returns:
+        The bytes of the jobs and of what is left in the trash.
+    """
+    marks = [(path, folder.read_mark(path)) for path in sorted(folder.trash.iterdir())]
+    sizes = {
+        path: measure_folder(path)
+        for path, mark in sorted(marks, key=lambda each: (each[1] and each[1].trashed) or 0.0)
+        if mark is not None
+    }
+    used += sum(sizes.values())
+    for path, size in list(sizes.items())[:most]:
+        if used <= limit:
+            break
+        if folder.erase(path):
+            used -= size
+    return used
 
 
 def _empty_trash(folder: DataFolder, lived: float, retention: float, most: int) -> int:
