@@ -86,9 +86,12 @@ def _recognize_network(layers: Layers, path: Path) -> Network:
     for network in BLOCK_DEPTHS:
         if set(layers) == {layer.name for layer in list_convolutions(network)}:
             return network
-    raise WeightsError(
-        f"{len(layers)} convolution layers; VGG-16 has 13 and VGG-19 has 16", where=path
-    )
+    raise _make_depth_error(len(layers), path)
+
+
+def _make_depth_error(count: int, path: Path) -> WeightsError:
+    depths = [f"{len(list_convolutions(network))} ({network})" for network in BLOCK_DEPTHS]
+    return WeightsError(f"has {count} convolution layers", where=path, expected=" or ".join(depths))
 
 
 def _assemble(layers: Layers, path: Path, convention: InputConvention) -> VggParameters:
@@ -152,9 +155,7 @@ def _read_torchvision(path: Path) -> VggParameters:
                 for layer, n in zip(names, numbers, strict=True)
             }
             return _assemble(layers, path, TORCHVISION)
-    raise WeightsError(
-        f"{len(numbers)} convolution layers; VGG-16 has 13 and VGG-19 has 16", where=path
-    )
+    raise _make_depth_error(len(numbers), path)
 
 
 def _read_matconvnet(path: Path) -> VggParameters:

@@ -31,7 +31,8 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="impasto refine",
         description="Repaint one region of a result, starting from its own pixels, and blend it in "
-        "without a seam. Its photo and painting are searched next to it and in the current folder.",
+        "without a seam. Its photo and painting are looked for next to it and in "
+        "the current folder.",
     )
     add = parser.add_argument
     add("picture", metavar="RESULT", help="picture made by impasto, with its recipe inside")

@@ -20,7 +20,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="impasto replay",
         description="Make a picture again from the recipe inside it. Its photo and painting are "
-        "searched next to it and in the current folder.",
+        "looked for next to it and in the current folder.",
     )
     add = parser.add_argument
     add("picture", metavar="OUT.png", help="picture made by impasto")

@@ -299,7 +299,7 @@ def _read_token(options: argparse.Namespace) -> str | None:
     token: str | None = options.token
     if options.token_file is not None:
         if token is not None:
-            raise InputError("choose --token or --token-file, not both")
+            raise InputError("cannot be combined", what="--token and --token-file")
         source = options.token_file
         try:
             token = Path(source).read_text("utf-8").strip()

@@ -33,7 +33,7 @@ def build_parser() -> Parser:
         "--seed",
         metavar="N",
         type=accept_integer(0, 999_999_999),
-        help="another picture of the same words (default: 0)",
+        help="draw another picture of the same words (default: 0)",
     )
     add(
         "--size",
