@@ -380,7 +380,7 @@ def test_a_server_for_others_has_a_token_even_if_none_was_given():
         (["--token", "wörterbuch"], "--token: expected at least 8"),
         (["--token-file", "/nowhere"], "/nowhere: cannot be read (No such file"),
         (["--token-file", "/dev/null"], "/dev/null: expected at least 8"),
-        (["--token-file", "/dev/null", "--token", TOKEN], "--token and --token-file cannot be combined"),
+        (["--token-file", "/dev/null", "--token", TOKEN], "--token-file cannot be combined"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid port"),
         (["--data", "/proc/nothing"], "cannot be used as data folder"),
     ],
