@@ -681,7 +681,7 @@ class Storage(Scenario):
         from impasto.image.files.atomic import write_atomically
         from impasto.recipe.recipe import load_recipe
 
-        with BatchRecord(Path("results/record.jsonl")) as record:
+        with contextlib.closing(BatchRecord(Path("results/record.jsonl"))) as record:
             for name in ("0.bin", "1.bin"):
                 entry = record.find_entry(name)
                 if entry is not None and entry.event == "done":

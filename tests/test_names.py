@@ -45,7 +45,7 @@ COLUMNS = frozenset({"asked"})
 """Columns of the studio's table, which files of version 0.1 have too."""
 RIDDLES = frozenset({"bury", "expedite", "make_way", "should_make_way", "sort_out", "stand_in"})
 SAME_STEM = frozenset({"__init__", "__main__"})
-OUTSIDE_THE_SOURCE = frozenset({"golden", "fuzz"})
+OUTSIDE_THE_SOURCE = frozenset({"faults", "fuzz", "golden"})
 """Folders of tests that no folder of the source corresponds to."""
 
 
