@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import io
 import json
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from impasto.cli import main
+from impasto.cli.options.style_words import draw_word_styles
 from impasto.errors import InputError
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.image.files.encode import write_picture
@@ -191,23 +193,36 @@ def test_a_style_of_words_is_saved_beside_the_result_and_replay_and_refine_find_
     job = ["photo.png", "--style", "words: blue pixel art", "-o", "out/a.png", *QUICK, "--force"]
     assert main([*job, "--quiet"]) == 0
     assert "pixel in blue" in capsys.readouterr().err
-    (painting,) = (work / "out").glob("pixel-blue-*.png")
-    assert main([*job, "--quiet"]) == 0  # the painting is there already, and used again
+    assert len(list((work / "out").glob("pixel-blue-*.png"))) == 1
     assert main(["replay", "out/a.png", "-o", "out/b.png", "--quiet"]) == 0
     assert (work / "out" / "a.png").read_bytes() == (work / "out" / "b.png").read_bytes()
     region = ["--region", "0,0,16,16", "--iterations", "1", "--quiet"]
     assert main(["refine", "out/a.png", *region]) == 0
+
+
+@pytest.mark.usefixtures("_fast_drawing")
+def test_a_painting_that_is_there_is_used_again_and_another_picture_is_an_error(work):
+    def draw_again() -> Path:
+        options = argparse.Namespace(style=["words: blue pixel art"], output=str(work / "a.png"))
+        draw_word_styles(options)
+        return Path(options.style[0])
+
+    painting = draw_again()
+    before = painting.stat().st_mtime_ns
+    assert draw_again() == painting
+    assert painting.stat().st_mtime_ns == before
     painting.write_bytes((work / "photo.png").read_bytes())
-    assert main([*job, "--quiet"]) == 2
-    assert "is another picture" in capsys.readouterr().err
+    with pytest.raises(InputError, match="is another picture"):
+        draw_again()
 
 
 @pytest.mark.usefixtures("in_work", "_fast_drawing")
 def test_a_file_named_like_words_wins(work):
     (work / "words: blue woodcut").write_bytes((work / "painting.png").read_bytes())
-    job = ["photo.png", "--style", "words: blue woodcut", "-o", "a.png", *QUICK, "--quiet"]
-    assert main(job) == 0
-    assert not list(work.glob("woodcut-*"))
+    options = argparse.Namespace(style=["words: blue woodcut", "words: 蓝色像素画"], output="a.png")
+    draw_word_styles(options)
+    assert options.style[0] == "words: blue woodcut"
+    assert options.style[1].startswith("pixel-blue-")
 
 
 @pytest.mark.usefixtures("in_work", "_fast_drawing")

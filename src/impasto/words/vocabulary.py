@@ -44,6 +44,8 @@ class Vocabulary:
         techniques: by name.
         colors: hexadecimal sRGB values by name.
         palettes: names of colors by the name of a palette.
+        longest_phrase: number of words of the longest English phrase.
+        longest_run: number of characters of the longest Chinese phrase.
     """
 
     meanings: MappingProxyType[str, Meaning]
@@ -51,16 +53,8 @@ class Vocabulary:
     techniques: MappingProxyType[str, TechniqueEntry]
     colors: MappingProxyType[str, str]
     palettes: MappingProxyType[str, tuple[str, ...]]
-
-    @property
-    def longest_phrase(self) -> int:
-        """Number of words of the longest English phrase."""
-        return max(phrase.count(" ") + 1 for phrase in self.meanings)
-
-    @property
-    def longest_run(self) -> int:
-        """Number of characters of the longest Chinese phrase."""
-        return max(len(phrase) for phrase in self.meanings if is_chinese(phrase[0]))
+    longest_phrase: int
+    longest_run: int
 
     def list_choices(self) -> list[str]:
         """List the phrases that choose something, for suggestions."""
@@ -110,4 +104,6 @@ def load_vocabulary() -> Vocabulary:
         palettes=MappingProxyType(
             {name: tuple(entry["colors"]) for name, entry in table["palette"].items()}
         ),
+        longest_phrase=max(phrase.count(" ") + 1 for phrase in meanings),
+        longest_run=max(len(phrase) for phrase in meanings if is_chinese(phrase[0])),
     )

@@ -21,6 +21,8 @@ _RANGE = {
     "pale": (0.5, 0.98),
     "dark": (0.1, 0.72),
 }
+_GRAY = 0.03
+"""Chroma below which a color has no hue."""
 _GROUNDS = {"dark": (0.24, 0.012), "pale": (0.95, 0.012)}
 
 
@@ -44,13 +46,17 @@ class Inks:
         self._hue = np.arctan2(base[:, 2], base[:, 1])
         self.ground = self._make_ground(description)
 
+    def is_gray(self, index: int) -> bool:
+        """Tell whether a color has no hue."""
+        return bool(np.hypot(*self.base[index % self.count, 1:]) < _GRAY)
+
     def _make_ground(self, description: StyleDescription) -> Floats:
         name = description.ground
         if name in _GROUNDS:
             lightness, chroma = _GROUNDS[name]
             hue = self._hue[0]
             color = np.array([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
-            if np.hypot(*self.base[0, 1:]) < 0.03:
+            if self.is_gray(0):
                 color[1:] = 0
             return color
         color = read_color(name)

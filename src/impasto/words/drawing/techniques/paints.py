@@ -203,7 +203,7 @@ def draw_splatter(easel: Easel) -> Floats:
     throw = scene.angle + 1.2 * noise.smooth(2.2)
     for layer in range(9):
         shade = (0.5, 0.05, 0.42, 0.96, 0.08, 0.6, 0.3, 0.97, 0.04)[layer]
-        if np.hypot(*inks.base[layer % inks.count, 1:]) < 0.03 and 0.25 < shade < 0.7:
+        if inks.is_gray(layer) and 0.25 < shade < 0.7:
             shade = 0.03
         color = inks.shade(shade, layer, hue=rng.normal(0, 0.12))
         starts = scatter(rng, n, (86 - 3 * layer) * easel.mark, 30)

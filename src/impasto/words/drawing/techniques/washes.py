@@ -41,6 +41,8 @@ def draw_ink_wash(easel: Easel) -> Floats:
     """Lay washes of diluted ink from light to dark, then dry brush strokes and spots."""
     scene, noise, unit, rng = easel.scene, easel.noise, easel.unit, easel.rng
     lab = easel.paper(0.012, 0.016)
+    # Diluted black is gray, but a diluted color must stay one.
+    deep = 0.1 if easel.inks.is_gray(0) else 0.27
     dark = blur(easel.dark, 4 * unit)
     amount = np.zeros_like(dark)
     for low, strength in ((0.2, 0.15), (0.38, 0.19), (0.55, 0.24), (0.72, 0.3)):
@@ -54,7 +56,9 @@ def draw_ink_wash(easel: Easel) -> Floats:
         )
     amount = amount * (1 + 0.12 * noise.grain(1.2 * unit))
     lab = mix(
-        lab, easel.inks.shade(0.1 + 0 * dark, scene.ink, hue=scene.drift), amount.clip(0, 0.93)
+        lab,
+        easel.inks.shade(deep + 0 * dark, scene.ink, hue=scene.drift, chroma=1.25),
+        amount.clip(0, 0.93),
     )
     canvas = easel.start_canvas(lab)
     starts = scatter(rng, easel.n, 25 * easel.mark, 5)
@@ -69,7 +73,9 @@ def draw_ink_wash(easel: Easel) -> Floats:
         press = np.exp(np.cumsum(rng.normal(0, 0.2, (len(starts), 13)), 1))
         wide = easel.mark * rng.uniform(1.2, 5.5, (len(starts), 1)) * press.clip(0.4, 1.8)
         widths = np.maximum(taper(len(starts), 12, 0.5) * wide, 0.4 * unit).astype(np.float32)
-        ink = easel.inks.shade(rng.uniform(0.02, 0.25, len(starts)), sample(scene.ink, starts))
+        ink = easel.inks.shade(
+            deep + rng.uniform(-0.08, 0.12, len(starts)), sample(scene.ink, starts)
+        )
         canvas.stroke(
             points,
             widths,
