@@ -70,8 +70,8 @@ class OptimizerEngine:
         """
         if not recipe.capabilities.iterates:
             raise RecipeError(
-                f'recipe {recipe.name!r} is for the engine "{recipe.engine.kind}", not for the '
-                "optimizer"
+                f'is for the engine "{recipe.engine.kind}", not for the optimizer',
+                what=f"recipe {recipe.name!r}",
             )
         if recipe.start.base == "draft" and draft is None:
             raise RecipeError(

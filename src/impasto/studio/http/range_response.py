@@ -1,4 +1,4 @@
-"""Files as answers, whole or in part."""
+"""Send files as answers, whole or in part."""
 
 from __future__ import annotations
 

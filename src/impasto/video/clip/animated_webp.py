@@ -1,4 +1,4 @@
-"""Reads animated WebP, which FFmpeg's libraries do not decode, with Pillow."""
+"""Read animated WebP, which FFmpeg's libraries do not decode, with Pillow."""
 
 from __future__ import annotations
 

@@ -271,8 +271,8 @@ def _list_color_tags(form: Format) -> dict[str, int]:
 def _write_gif(path: Path, frames: Iterable[FilmFrame], form: Format, extras: FilmExtras) -> None:
     options = {} if form.loops is None else {"loop": str(form.loops)}
     if extras.last is not None:
-        held = round((extras.end - extras.last) * 100)
-        options["final_delay"] = str(min(max(1, held), _LONGEST_DELAY))
+        delay = round((extras.end - extras.last) * 100)
+        options["final_delay"] = str(min(max(1, delay), _LONGEST_DELAY))
     with av.open(str(path), "w", format="gif", options=options) as container:
         video: Any = container.add_stream("gif", rate=form.rate.limit_denominator(65_535))
         video.width, video.height, video.pix_fmt = form.width, form.height, "pal8"

@@ -37,7 +37,7 @@ def names_numbered_files(target: Path) -> bool:
 
 def name_numbered_file(pattern: Path, number: int) -> Path:
     """Return the path of a numbered picture."""
-    return pattern.with_name(NUMBER_PATTERN.sub(lambda found: found[0] % number, pattern.name, 1))
+    return pattern.with_name(NUMBER_PATTERN.sub(lambda match: match[0] % number, pattern.name, 1))
 
 
 def names_numbered_clip(source: str) -> bool:

@@ -100,8 +100,8 @@ def write_painted_film(
     end = _find_end(source) if is_whole and selection.every == 1 else None
     # Only a last frame that is held longer than others is worth a duration of its own.
     is_held = end is not None and end - last > _LONGER / rate
-    painted = store.read_film_frames()
-    frames = _join_alpha(painted, source) if is_transparent else painted
+    film_frames = store.read_film_frames()
+    frames = _join_alpha(film_frames, source) if is_transparent else film_frames
     write_film(
         target,
         (replace(each, time=each.time - shift) for each in frames),
@@ -136,9 +136,9 @@ def _is_transparent(source: FrameSource) -> bool:
     )
 
 
-def _join_alpha(painted: Iterator[FilmFrame], source: FrameSource) -> Iterator[FilmFrame]:
+def _join_alpha(film_frames: Iterator[FilmFrame], source: FrameSource) -> Iterator[FilmFrame]:
     """Yield painted frames with the transparency of the clip's, [H, W, 4]."""
-    for frame, film_frame in zip(source.read_frames(), painted, strict=False):
+    for frame, film_frame in zip(source.read_frames(), film_frames, strict=False):
         assert frame.load_alpha is not None
         alpha = resize_alpha(frame.load_alpha(), source.size)
         yield replace(film_frame, load=partial(_stack, film_frame.load, alpha))
