@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stderr is None:  # closed by the caller; print would use standard output
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- as long as the process
     try:
+        _check_folder()
         command = _take_command(arguments)
         code = int(import_module(f"impasto.cli.commands.{command}_command").run(arguments))
         if sys.stdout is not None:
@@ -61,6 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if resource is None:
             raise
         return _report_error(resource)
+
+
+def _check_folder() -> None:
+    """Check that the current folder exists, on which every relative path depends."""
+    try:
+        os.getcwd()  # noqa: PTH109 -- pathlib is not needed yet
+    except OSError:
+        raise InputError(
+            "has been deleted; change to a folder that exists", what="the current folder"
+        ) from None
 
 
 def _take_command(arguments: list[str]) -> str:

@@ -15,8 +15,8 @@ from impasto.cli.options.arguments import (
     Parser,
     accept_integer,
     accept_number,
+    parse_byte_count,
     parse_device,
-    parse_gigabytes,
     say,
 )
 from impasto.errors import InputError, ResourceError
@@ -157,8 +157,8 @@ def _add_limit_flags(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--job-memory",
-        metavar="GB",
-        type=parse_gigabytes,
+        metavar="SIZE",
+        type=parse_byte_count,
         help="memory of a worker (default: all free memory)",
     )
     add(
@@ -170,8 +170,8 @@ def _add_limit_flags(group: argparse._ArgumentGroup) -> None:
     )
     add(
         "--max-disk",
-        metavar="GB",
-        type=parse_gigabytes,
+        metavar="SIZE",
+        type=parse_byte_count,
         help="disk space of all jobs and the trash; the oldest go first (default: no limit)",
     )
     add(

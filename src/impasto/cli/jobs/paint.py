@@ -6,8 +6,9 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from impasto.cli.jobs.stop_signals import catch_stop_signals
 from impasto.cli.options.arguments import choose_notice, say
 from impasto.cli.reports.plan_text import summarize_plan
 from impasto.cli.reports.progress import choose_progress
-from impasto.errors import format_count
+from impasto.errors import ImpastoError, InputError, format_count
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
@@ -92,9 +93,9 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
         seconds = time.monotonic() - began
         result = make_result(engine, last, job.inputs, job.sources, seconds)
         record = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
-        write_picture(
+        write = partial(
+            write_picture,
             result.picture,
-            job.output or sys.stdout.buffer,
             # A replay of a stopped run would give a different picture.
             record=record.to_json() if job.embed and not is_stopped else None,
             depth=job.depth,
@@ -103,10 +104,49 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
             overwrite=job.overwrite,
             notice=choose_notice(quiet=job.quiet),
         )
+        if job.output is None:
+            write(sys.stdout.buffer)
+        else:
+            job = replace(job, output=save_anyway(write, job.output))
         for film in films:
-            film.write()
+            give_up_on_errors(film.write)
     _report_result(job, result, last, is_stopped=is_stopped)
     return INTERRUPTED if is_stopped else 0
+
+
+def save_anyway(write: Callable[[Path], None], target: Path) -> Path:
+    """Write a finished result, under a free name if its own was taken during the run.
+
+    Returns:
+        The path of the result.
+
+    Raises:
+        ImpastoError: it cannot be written.
+    """
+    from impasto.image.files.atomic import find_free_name
+
+    place = target
+    while True:
+        try:
+            write(place)
+            break
+        except InputError as error:
+            if error.field != "overwrite":
+                raise
+            place = find_free_name(target)
+    if place != target:
+        say(f"{target} has been created meanwhile and is kept; the result is in {place}")
+    return place
+
+
+def give_up_on_errors(write: Callable[[], None]) -> bool:
+    """Write something beside the result, and return whether that was possible."""
+    try:
+        write()
+    except (ImpastoError, OSError) as error:
+        say(f"given up: {error}")
+        return False
+    return True
 
 
 def _report_reduction(job: PaintJob, size: tuple[int, int]) -> None:
@@ -156,7 +196,7 @@ def _run_steps(
         keep_freed_memory()
     if job.resume and not job.quiet:
         say(f"{job.resume} contains a part of this run")
-    has_warned = False
+    has_warned, active = False, list(recorders)
     with choose_progress(sys.stderr, quiet=job.quiet) as progress, close_quietly(steps):
         for step in steps:  # at least one
             if step.fell_back and not has_warned:
@@ -164,8 +204,7 @@ def _run_steps(
                 give_freed_memory_back()
                 say(f"out of memory: continuing in tiles of {step.tile} px")
             progress.update(step)
-            for recorder in recorders:
-                recorder.record(step)
+            active = [each for each in active if give_up_on_errors(partial(each.record, step))]
             if stop and not step.last:
                 steps.close()  # writes the checkpoint
                 return step, True

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 JSON_HELP = "print one JSON object on the last line of standard output"
 MEMORY_HELP = (
-    "memory limit; larger pictures are processed in tiles and temporary files (default: all free "
-    "memory)"
+    "memory limit, such as 1.5GB or 800MiB; a bare number is GB. Larger pictures are processed in "
+    "tiles and temporary files (default: all free memory)"
 )
+
+
+_UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
+_FEWEST_BYTES = 100 * 10**6
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,8 +62,8 @@ def add_hardware_flags(
     )
     add(
         "--max-memory",
-        metavar="GB",
-        type=parse_gigabytes,
+        metavar="SIZE",
+        type=parse_byte_count,
         help=memory,
     )
     add(
@@ -108,9 +112,18 @@ def accept_number(low: float, high: float = math.inf) -> Callable[[str], float]:
     return parse
 
 
-def parse_gigabytes(text: str) -> int:
-    """Convert a number of gigabytes (of 2**30 bytes) to bytes."""
-    return round(accept_number(0.1)(text) * 2**30)
+def parse_byte_count(text: str) -> int:
+    """Parse ``1.5GB``, ``800MiB`` or ``1.5``, which is in GB, to bytes.
+
+    Units are of 2**10, 2**20, 2**30 or 2**40 bytes, with or without the ``i``.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmgt])i?b?)?", text.strip().lower())
+    count = 0 if match is None else round(float(match[1]) * 2 ** _UNITS[match[2] or "g"])
+    if not _FEWEST_BYTES <= count < 2**60:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a size of 100 MB or more, such as 1.5GB, 800MiB, or 2 for 2 GB"
+        )
+    return count
 
 
 def parse_device(text: str) -> str:

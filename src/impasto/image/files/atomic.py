@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from impasto.errors import ResourceError
+from impasto.errors import InputError, ResourceError
 
 PREFIX = ".impasto-"
 """Start of the names of temporary files."""
@@ -28,13 +29,18 @@ OLD_S = 86_400.0
 
 
 @contextlib.contextmanager
-def replace_atomically(target: Path) -> Iterator[Path]:
+def replace_atomically(target: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path next to the target that replaces it when the block succeeds.
 
     The file exists already, under a name that cannot be guessed. Its contents and its new name are
     on the disk when the block ends.
 
+    Args:
+        target: the file.
+        overwrite: replace a file that exists when the block ends.
+
     Raises:
+        InputError: the file exists and must not be replaced.
         ResourceError: the disk is full or the file is not writable; an existing file is kept.
     """
     # The name is short because file systems limit its bytes, however long the target's name is.
@@ -47,11 +53,39 @@ def replace_atomically(target: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
-            temporary.replace(target)
+            _give_name(temporary, target, overwrite=overwrite)
             _flush_folder(target.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _give_name(temporary: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename a file; where nothing may be replaced, without a moment in which it could be."""
+    if overwrite:
+        temporary.replace(target)
+        return
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise InputError(
+            "exists already; `overwrite` replaces it", where=target, field="overwrite"
+        ) from None
+    except OSError:  # a file system without links
+        if os.path.lexists(target):
+            raise InputError(
+                "exists already; `overwrite` replaces it", where=target, field="overwrite"
+            ) from None
+        temporary.replace(target)
+
+
+def find_free_name(target: Path) -> Path:
+    """Return the first of ``name-2.png``, ``name-3.png`` and so on that does not exist."""
+    for number in itertools.count(2):
+        path = target.with_name(f"{target.stem}-{number}{target.suffix}")
+        if not os.path.lexists(path):
+            return path
+    raise AssertionError
 
 
 def name_temporary(process: int) -> str:
@@ -91,13 +125,14 @@ def report_write_errors(target: Path) -> Iterator[None]:
         raise ResourceError(f"cannot be written ({reason})", where=target) from None
 
 
-def write_atomically(target: Path, data: bytes) -> None:
+def write_atomically(target: Path, data: bytes, *, overwrite: bool = True) -> None:
     """Write bytes to a file, all or none.
 
     Raises:
+        InputError: the file exists and must not be replaced.
         ResourceError: the disk is full or the file is not writable; an existing file is kept.
     """
-    with replace_atomically(target) as temporary:
+    with replace_atomically(target, overwrite=overwrite) as temporary:
         temporary.write_bytes(data)
 
 

@@ -123,7 +123,7 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
         limits.check_bytes(path.stat().st_size, str(path))
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ImageError("no such file", where=path) from None
+        raise ImageError(_explain_missing(path), where=path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"cannot be read ({reason})", where=path) from None
@@ -135,6 +135,14 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
     ):
         say(f"{path}: is {kind}, unlike its extension")
     return _read_bytes(data, str(path), limits, say)
+
+
+def _explain_missing(path: Path) -> str:
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
+        return "is an address; download the picture first"
+    if not path.parent.is_dir():
+        return f"no such folder {path.parent}"
+    return "no such file"
 
 
 def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:

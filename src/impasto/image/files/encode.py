@@ -146,7 +146,7 @@ def write_picture(
     )
     data = encoder.encode_deep(picture) if depth == 16 else encoder.encode(picture)
     if isinstance(target, Path):
-        write_atomically(target, data)
+        write_atomically(target, data, overwrite=overwrite)
     else:
         target.write(data)
 

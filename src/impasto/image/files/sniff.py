@@ -68,6 +68,9 @@ def _describe(head: bytes) -> str:
     for magic, what, advice in _REFUSED:
         if head.startswith(magic):
             return f"looks like {what}, {advice}"
+    is_film = head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(b"\x1aE\xdf\xa3")
+    if is_film or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
+        return "looks like a film, paint it with `impasto video`"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
         return "looks like an SVG drawing, rasterize it first"

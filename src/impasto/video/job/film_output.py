@@ -62,6 +62,8 @@ def write_painted_film(
 ) -> None:
     """Write a film of the frames that have been painted, completely or not at all.
 
+    Its eight parameters are named at every call, which says what is left out.
+
     Args:
         target: file that :func:`impasto.video.clip.film_writer.check_film_target` accepts.
         store: the painted frames, at least one.

@@ -1,0 +1,102 @@
+"""Nothing is replaced, also when a name is taken while the result is made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from impasto.cli.jobs.paint import give_up_on_errors, save_anyway
+from impasto.errors import ImageError, InputError, ResourceError
+from impasto.image.files.atomic import find_free_name, replace_atomically, write_atomically
+from impasto.image.files.decode import read_picture
+
+
+@pytest.mark.parametrize("can_link", [True, False])
+def test_a_file_that_appears_during_the_writing_is_kept(tmp_path, monkeypatch, can_link):
+    target = tmp_path / "a.png"
+
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    if not can_link:
+        monkeypatch.setattr(os, "link", refuse)
+
+    def write() -> None:
+        with replace_atomically(target, overwrite=False) as temporary:
+            temporary.write_bytes(b"new")
+            target.write_bytes(b"somebody's")
+
+    with pytest.raises(InputError, match="exists already"):
+        write()
+    assert target.read_bytes() == b"somebody's"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.png"]
+    write_atomically(tmp_path / "b.png", b"new", overwrite=False)
+    assert (tmp_path / "b.png").read_bytes() == b"new"
+
+
+def test_a_finished_result_gets_a_free_name_and_it_is_said(tmp_path, capsys):
+    target = tmp_path / "a.png"
+    for name in ("a.png", "a-2.png"):
+        (tmp_path / name).write_bytes(b"somebody's")
+
+    def write(place: Path) -> None:
+        write_atomically(place, b"result", overwrite=False)
+
+    place = save_anyway(write, target)
+    assert place == tmp_path / "a-3.png"
+    assert place.read_bytes() == b"result"
+    assert target.read_bytes() == b"somebody's"
+    said = capsys.readouterr().err
+    assert "has been created meanwhile and is kept; the result is in" in said
+    assert find_free_name(target) == tmp_path / "a-4.png"
+
+
+def test_other_errors_of_a_result_are_raised(tmp_path):
+    def write(place: Path) -> None:
+        raise ResourceError("the disk is full", where=place)
+
+    with pytest.raises(ResourceError, match="full"):
+        save_anyway(write, tmp_path / "a.png")
+
+
+def test_something_beside_the_result_is_given_up_with_a_line(capsys):
+    def write() -> None:
+        raise ResourceError("cannot be written", where="plot.png")
+
+    assert not give_up_on_errors(write)
+    assert capsys.readouterr().err == "impasto: given up: plot.png: cannot be written\n"
+    assert give_up_on_errors(lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("https://example.org/a.png", "is an address; download the picture first"),
+        ("none/a.png", "no such folder none"),
+        ("a.png", "no such file"),
+        ("film.mp4", "looks like a film, paint it with `impasto video`"),
+        ("film.mkv", "looks like a film, paint it with `impasto video`"),
+    ],
+)
+def test_what_is_no_picture_gets_a_line_that_helps(name, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("film.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2avc1mp41")
+    Path("film.mkv").write_bytes(b"\x1aE\xdf\xa3" + bytes(40))
+    with pytest.raises(ImageError, match=says):
+        read_picture(name)
+
+
+def test_a_current_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch, capsys):
+    from impasto.cli import main
+
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert main(["recipes"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("impasto: error: the current folder has been deleted")
+    assert said.count("\n") == 1
+    monkeypatch.chdir(tmp_path)
