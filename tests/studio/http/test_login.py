@@ -27,7 +27,7 @@ from impasto.studio.workers.supervisor import Supervisor
 def look(self):
     value = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
     pathlib.Path(os.environ["DUMPABLE"]).write_text(str(value))
-Supervisor._look = look
+Supervisor._check_workers = look
 sys.exit(main(sys.argv[1:]))
 """
 """A server without workers, which take long to start; it writes down whether it is dumpable."""
