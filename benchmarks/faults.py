@@ -109,6 +109,8 @@ class Scenario:
     """Work of one kind in a folder, and what has to hold after it."""
 
     name = ""
+    error_line: str | tuple[str, ...] = "impasto: error:"
+    """How the line begins that says why the work ended."""
 
     def __init__(self) -> None:
         self.operations = Operations() if is_preloaded() else NoOperations()
@@ -161,7 +163,7 @@ class Scenario:
             yield f"exit code {report.code}"
         if "Traceback" in report.said:
             yield "a traceback"
-        lines = [line for line in report.said.splitlines() if line.startswith("impasto: error:")]
+        lines = [line for line in report.said.splitlines() if line.startswith(self.error_line)]
         if report.code in (2, 4) and len(lines) != 1:
             yield f"{len(lines)} lines of error"
 
@@ -286,6 +288,7 @@ class Batch(Scenario):
     """Three photos in one process."""
 
     name = "batch"
+    error_line = ("impasto: error:", "impasto: the disk is full:")
 
     def prepare(self, folder: Path) -> None:
         super().prepare(folder)
@@ -753,7 +756,10 @@ class StudioPlace:
     """Stands for the studio of a case in the application, which takes long to make."""
 
     def __init__(self, settings: Any) -> None:
+        from impasto.studio.http.connections import ConnectionBook
+
         self.settings = settings
+        self.connections = ConnectionBook()
         self.studio: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -1048,6 +1054,7 @@ def warm_up() -> None:
     import torch
     from fastapi.testclient import TestClient  # noqa: F401
 
+    from impasto.batch.sources import places
     from impasto.encoders import weights
     from impasto.optimize import checkpoint
     from impasto.studio.decoding import decoder, decoder_process
@@ -1060,6 +1067,7 @@ def warm_up() -> None:
     mock.patch.object(torch, "set_num_threads", return_value=None).start()
     checkpoint.FIRST_S = checkpoint.EVERY_S = 0.0  # a checkpoint at every step
     weights.load_parameters = lru_cache(maxsize=2)(weights.load_parameters)
+    mock.patch.object(places, "read_stamp", read_settable_stamp).start()
     mock.patch.object(decoder, "choose_launcher", ThreadLauncher).start()
     mock.patch.object(decoder_process, "confine", return_value=Confinement((), ())).start()
     with tempfile.TemporaryDirectory() as folder:
@@ -1079,6 +1087,12 @@ def warm_up() -> None:
     shelf = find_shelf(StudioSettings(data=Path()))
     globals()["find_shelf"] = lambda _: shelf
     studio_worker.IDLE_S = 0.0
+
+
+def read_settable_stamp(place: str) -> str | None:
+    """Return a stamp without the time of the inode's change, which the model cannot restore."""
+    path = Path(place)
+    return f"{path.stat().st_size}-{path.stat().st_mtime_ns}" if path.exists() else None
 
 
 class ThreadLauncher:
