@@ -125,6 +125,8 @@ def make_problem(error: BaseException, data: Path | None = None) -> Problem:
         return Problem(
             "no_resources", "the server's disk is full; delete jobs that you do not need"
         )
+    if is_disk_fault(error):
+        return Problem("no_resources", "the server cannot use its disk; its log says why")
     if not isinstance(error, ImpastoError):
         return Problem("internal", "internal error; see the server's log")
     kinds = (
@@ -157,6 +159,12 @@ def hide_folders(message: str, data: Path | None = None) -> str:
         message = message.replace(f"{data}/", "").replace(str(data), "the data folder")
     message = _OWN_FOLDER.sub("", message)
     return _ABSOLUTE_PATH.sub(lambda match: re.split(r"[/\\]", match[0].rstrip("/\\"))[-1], message)
+
+
+def is_disk_fault(error: BaseException) -> bool:
+    """Tell whether an error comes from the disk or its rights, and not from a mistake of ours."""
+    faults = (sqlite3.OperationalError, sqlite3.DatabaseError)  # and none of their other kinds
+    return isinstance(error, OSError) or type(error) in faults
 
 
 def is_disk_full(error: BaseException | None) -> bool:

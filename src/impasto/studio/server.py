@@ -95,6 +95,7 @@ def serve(studio: Studio, listener: socket.socket, page: str | None) -> None:
     set_not_dumpable()
     start_logging(studio.log_format)
     try:
+        studio.start()  # here, where what is wrong with the data folder is reported in a line
         StudioServer(studio, page).run(sockets=[listener])
     finally:
         remove_openers(studio.folder.path)

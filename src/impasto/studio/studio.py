@@ -66,13 +66,25 @@ class Studio:
         self.connections = ConnectionBook()
         self.exchange = CodeExchange()
         self.conversions = ConversionQueue()
+        self._is_started = False
         self.ending = threading.Event()
         self.streams = threading.BoundedSemaphore(STREAMS)
         self._uploads = threading.BoundedSemaphore(UPLOADS)
 
     def start(self) -> None:
-        """Start the workers."""
-        self.supervisor.start()
+        """Start the workers, unless that was done.
+
+        Raises:
+            ResourceError: the data folder cannot be used.
+        """
+        if self._is_started:
+            return
+        try:
+            self.supervisor.start()
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ResourceError(f"cannot be used ({reason})", where=self.folder.path) from error
+        self._is_started = True
 
     def close(self) -> None:
         """End the workers, who put their jobs back, and release the folder."""
@@ -97,7 +109,7 @@ class Studio:
         self.folder.mark_deleted(job)
         if not self.queue.begin_deletion(job, in_any_state=in_any_state):
             self.folder.mark_deleted(job, is_deleted=False)
-        with contextlib.suppress(sqlite3.OperationalError):  # the next sweep finishes it
+        with contextlib.suppress(sqlite3.Error, OSError):  # the next sweep finishes it
             finish_deletions(self.folder, self.queue)
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from functools import cache, partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from impasto.studio.http.prometheus import StudioMetrics
 from impasto.studio.http.range_response import RangeResponse
 from impasto.studio.http.routing import describe_problems
 from impasto.studio.http.schema import Health
-from impasto.studio.problems import MEDIA_TYPE, Problem, make_problem, refuse_field
+from impasto.studio.problems import MEDIA_TYPE, Problem, is_disk_fault, make_problem, refuse_field
 from impasto.studio.studio import Studio
 
 STATIC = Path(__file__).parents[1] / "page" / "static"
@@ -67,12 +68,14 @@ def create_app(studio: Studio) -> FastAPI:
 
     async def answer_error(_: Request, error: Exception) -> Response:
         problem = make_problem(error, studio.settings.data)
+        if is_disk_fault(error):
+            log.error("request failed", extra={"reason": str(error)})
         if problem.code == "queue_full":
             wait = await run_in_threadpool(studio.estimate_wait)
             problem.headers["retry-after"] = str(wait)
         return make_response(problem)
 
-    for kind in (Problem, ImpastoError):
+    for kind in (Problem, ImpastoError, sqlite3.OperationalError, sqlite3.DatabaseError, OSError):
         app.add_exception_handler(kind, answer_error)
     app.add_exception_handler(RequestValidationError, _answer_bad_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)

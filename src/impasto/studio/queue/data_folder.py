@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import lock_file
+from impasto.image.files.atomic import lock_file, report_write_errors
 from impasto.studio.queue.disk_reserve import DiskReserve
 from impasto.studio.queue.job_rows import ID
 from impasto.studio.queue.job_table import find_damage, inspect_table
@@ -312,8 +312,10 @@ class DataFolder:
 
         Raises:
             InputError: another server has it.
+            ResourceError: the lock cannot be written.
         """
-        file = self._lock_file.open("ab")
+        with report_write_errors(self._lock_file):
+            file = self._lock_file.open("ab")
         if not lock_file(file):
             file.close()
             raise InputError(

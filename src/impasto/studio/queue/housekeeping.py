@@ -6,6 +6,7 @@ deleted from there after the retention.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from impasto.image.files.atomic import remove_orphans
 from impasto.studio.decoding.conversation import remove_boxes
 from impasto.studio.queue import job_files
 from impasto.studio.queue.clock import TrustedClock
-from impasto.studio.queue.data_folder import DataFolder, measure_folder
+from impasto.studio.queue.data_folder import TRASH_NAME, DataFolder, measure_folder
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.queue.ownership import JobMark
 from impasto.studio.settings import StudioSettings
@@ -249,6 +250,9 @@ def _empty_trash(folder: DataFolder, lived: float, retention: float, most: int) 
     for path in sorted(folder.trash.iterdir()):
         mark = folder.read_mark(path)
         if mark is None:
+            if TRASH_NAME.fullmatch(path.name):  # its deletion failed at the very end
+                with contextlib.suppress(OSError):  # which keeps everything that is not empty
+                    path.rmdir()
             continue
         if mark.is_deleted:  # a client's deletion that a kill cut short
             folder.erase(path)

@@ -21,7 +21,7 @@ from impasto.studio.decoding.conversation import remove_boxes
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.decoding.linux_calls import set_not_dumpable
 from impasto.studio.log_lines import LogFormat, start_logging
-from impasto.studio.problems import Problem, make_problem
+from impasto.studio.problems import Problem, is_disk_fault, make_problem
 from impasto.studio.queue import job_files
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import finish_deletions
@@ -193,6 +193,8 @@ class StudioWorker:
             problem, state = make_problem(error, self._settings.data), "failed"
             if problem.code == "internal":
                 log.exception("job failed", extra={"job": row.id})
+            elif is_disk_fault(error):
+                log.error("job failed", extra={"job": row.id, "reason": _in_one_line(error)})
         final = self._retry(lambda: self._store_outcome(context, state, problem))
         log.info(
             "job",

@@ -16,7 +16,7 @@ from typing import Any
 
 from impasto.batch.workers.local_machine import block_interrupts, count_cores
 from impasto.studio.log_lines import LogFormat
-from impasto.studio.problems import Problem
+from impasto.studio.problems import Problem, is_disk_fault
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import finish_deletions, sweep, tidy_up
@@ -113,7 +113,10 @@ class Supervisor:
                 pause = min(2 * pause, MAX_PAUSE_S)
                 if repr(error) != reason:
                     reason = repr(error)
-                    log.exception("supervisor failed, retrying")
+                    if is_disk_fault(error):
+                        log.error("supervisor waits for the disk", extra={"reason": str(error)})
+                    else:
+                        log.exception("supervisor failed, retrying")
             self._ending.wait(pause)
 
     def _check_workers(self) -> None:
