@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
 
-.PHONY: demo test test-slow chromium bench bench-large bench-peers report reference clean
+.PHONY: demo test test-slow chromium fuzz faults lock sbom audit bench bench-large bench-peers report reference clean
 
 demo: .venv/installed
 	@mkdir -p demo-out
@@ -38,18 +39,56 @@ docs/browser/node_modules: docs/browser/package.json
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+# Everything has a hash, except impasto itself. Where pip finds no CPU build of PyTorch, the CUDA build
+# of Linux needs some gigabytes more.
+LOCKED := $(PIP) install --quiet --require-hashes
+OWN := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+
+.venv/installed: .venv/bin/python pyproject.toml requirements/run.txt
 	@echo "Installing impasto and PyTorch into .venv: some minutes, and about a gigabyte"
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(LOCKED) --requirement requirements/run.txt 2>/dev/null || \
+	  $(LOCKED) --requirement requirements/run.txt --requirement requirements/cuda.txt
+	$(OWN)
 	@touch $@
 
-.venv/installed-test: .venv/installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
+.venv/installed-test: .venv/installed requirements/test.txt
+	$(LOCKED) --requirement requirements/test.txt 2>/dev/null || \
+	  $(LOCKED) --requirement requirements/test.txt --requirement requirements/cuda.txt
 	@touch $@
+
+# Fuzzes everything that reads bytes from strangers, see tests/fuzz/fuzz.py.
+MINUTES ?= 30
+fuzz: .venv/installed-test
+	$(LOCKED) --requirement requirements/fuzz.txt
+	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/fuzz.py --minutes $(MINUTES) --csv benchmarks/fuzz.csv
+
+# Lets every file operation fail once, and kills work at random moments; some hours on two cores.
+faults: .venv/installed-test
+	$(BENCH)/faults.py --csv benchmarks/faults.csv
+	$(BENCH)/kills.py --csv benchmarks/kills.csv
+
+.venv-tools/installed: requirements/tools.txt
+	$(PYTHON) -m venv .venv-tools
+	.venv-tools/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+	  --requirement requirements/tools.txt
+	@touch $@
+
+# The locked requirements, see requirements/README.md.
+lock: .venv-tools/installed
+	PATH="$(CURDIR)/.venv-tools/bin:$$PATH" $(PYTHON) requirements/make_locks.py $(addprefix --wheel ,$(WHEEL))
+
+# All packages that `make demo` installs, as a CycloneDX document.
+sbom: .venv-tools/installed
+	.venv-tools/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
+	  --output-format JSON --output-reproducible --output-file sbom.json
+	@echo "The bill of materials is at $(CURDIR)/sbom.json"
+
+# Known vulnerabilities of what is locked.
+audit: .venv-tools/installed
+	.venv-tools/bin/pip-audit --require-hashes --disable-pip --requirement requirements/test.txt
 
 # PASTICHE=PATH names the command of an environment that has pastiche, to measure both. `bench` takes
 # some minutes, `bench-large` some hours, `bench-peers` six of them for pastiche.
-BENCH := OMP_NUM_THREADS=1 $(BIN)/python benchmarks
 
 bench: .venv/installed
 	$(BENCH)/floor.py --profile standard
@@ -74,4 +113,4 @@ reference: .venv/installed
 	$(BIN)/python docs/make_reference.py
 
 clean:
-	rm -rf .venv demo-out docs/browser/node_modules
+	rm -rf .venv .venv-tools demo-out sbom.json docs/browser/node_modules
