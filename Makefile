@@ -39,27 +39,27 @@ docs/browser/node_modules: docs/browser/package.json
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# Everything has a hash, except impasto itself. Where pip finds no CPU build of PyTorch, the CUDA build
-# of Linux needs some gigabytes more.
-LOCKED := $(PIP) install --quiet --require-hashes
+# Everything has a hash, except impasto itself. PyTorch comes as its CPU build where pip finds one, and
+# as the registry's own otherwise.
+LOCKED := $(PIP) install --quiet --require-hashes --requirement
 OWN := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 
 .venv/installed: .venv/bin/python pyproject.toml requirements/run.txt
 	@echo "Installing impasto and PyTorch into .venv: some minutes, and about a gigabyte"
-	$(LOCKED) --requirement requirements/run.txt 2>/dev/null || \
-	  $(LOCKED) --requirement requirements/run.txt --requirement requirements/cuda.txt
+	@$(LOCKED) requirements/torch-cpu.txt --no-deps 2>/dev/null || \
+	  $(LOCKED) requirements/run.txt --requirement requirements/torch.txt
+	$(LOCKED) requirements/run.txt --no-deps
 	$(OWN)
 	@touch $@
 
 .venv/installed-test: .venv/installed requirements/test.txt
-	$(LOCKED) --requirement requirements/test.txt 2>/dev/null || \
-	  $(LOCKED) --requirement requirements/test.txt --requirement requirements/cuda.txt
+	$(LOCKED) requirements/test.txt --no-deps
 	@touch $@
 
 # Fuzzes everything that reads bytes from strangers, see tests/fuzz/fuzz.py.
 MINUTES ?= 30
 fuzz: .venv/installed-test
-	$(LOCKED) --requirement requirements/fuzz.txt
+	$(LOCKED) requirements/fuzz.txt
 	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/fuzz.py --minutes $(MINUTES) --csv benchmarks/fuzz.csv
 
 # Lets every file operation fail once, and kills work at random moments; some hours on two cores.

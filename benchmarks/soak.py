@@ -1,19 +1,26 @@
 """Test the studio under load while its workers and the server are killed at random.
 
     python benchmarks/soak.py --jobs 300 --clients 4 --kill-every 20 --kill-server 3
+    python benchmarks/soak.py --drafts --jobs 1000 --clients 8 --kill-every 0 --kill-server 0
+    python benchmarks/soak.py --drafts --jobs 300 --clients 8 --delete 0.5
 
 Clients post small jobs of a few kinds, each with an idempotency key; some post again as if the
 answer had been lost. At the end every job must be done once, and all results of a kind must be
-equal. Memory of server and workers is sampled. Linux only: it reads /proc.
+equal. Memory of server and workers is sampled; without kills, the last quarter may take a tenth
+more than the second. With ``--delete``, a share of the jobs is forgotten at a random moment:
+nothing of them may be left at the end. ``--csv`` adds a row to a file. Linux only: it reads /proc.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
+import platform
 import random
 import re
 import signal
@@ -24,9 +31,11 @@ import threading
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import httpx2
+from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 KINDS: tuple[dict[str, Any], ...] = (
@@ -35,6 +44,10 @@ KINDS: tuple[dict[str, Any], ...] = (
     {"recipe": "standard", "set": {"size": 56, "schedule.total": 5, "strength": 0.6}},
     {"recipe": "sketch", "set": {"size": 40, "schedule.total": 3}, "depth": 16},
 )
+DRAFT = {"recipe": "draft", "set": {"size": 64}, "draft": True}
+SIDE = 96
+"""Longer side of the uploads in pixels: what is tested is the studio, not the decoders."""
+MOST_GROWTH = 1.1
 PATIENCE_S = 120.0
 
 
@@ -51,7 +64,10 @@ class Soak:
         self.counts: Counter[str] = Counter()
         self.jobs: dict[str, int] = {}
         self.results: defaultdict[int, set[str]] = defaultdict(set)
+        self.quarters: dict[str, tuple[float, float]] = {}
         self.memory: list[tuple[float, int, list[int]]] = []
+        self.deleted: set[str] = set()
+        self.photo, self.painting = map(read_small, ("cat.jpg", "painting.jpg"))
         self.lock = threading.Lock()
         self.over = threading.Event()
         self.problems: list[str] = []
@@ -102,11 +118,12 @@ class Soak:
             self.problems.append(f"a client: {error!r}")
 
     def run_one(self, number: int) -> None:
-        kind = number % len(KINDS)
+        kind = 0 if self.options.drafts else number % len(KINDS)
+        request = DRAFT if self.options.drafts else KINDS[kind]
         files = [
-            ("photo", ("cat.jpg", (EXAMPLES / "cat.jpg").read_bytes())),
-            ("style", ("night.jpg", (EXAMPLES / "painting.jpg").read_bytes())),
-            ("job", (None, json.dumps(KINDS[kind]).encode())),
+            ("photo", ("cat.jpg", self.photo)),
+            ("style", ("night.jpg", self.painting)),
+            ("job", (None, json.dumps(request).encode())),
         ]
         key = {"idempotency-key": f"soak-{self.options.seed}-{number}"}
         answers = [self.ask("POST", "/v1/jobs", files=files, headers=key)]
@@ -120,6 +137,15 @@ class Soak:
         (job,) = jobs
         with self.lock:
             self.jobs[job] = kind
+        if self.random.random() < self.options.delete:
+            time.sleep(self.random.uniform(0, 1.0))
+            answer = self.ask("DELETE", f"/v1/jobs/{job}?forget=true")
+            if answer.status_code == 204:
+                with self.lock:
+                    self.deleted.add(job)
+                self.counts["deleted"] += 1
+                return
+            self.problems.append(f"deletion of {job}: {answer.text}")
         self.follow(job)
 
     def follow(self, job: str) -> None:
@@ -156,7 +182,7 @@ class Soak:
             self.memory.append(
                 (time.monotonic(), own, [read_resident_bytes(each) for each in workers])
             )
-            if workers and time.monotonic() > next_kill:
+            if options.kill_every and workers and time.monotonic() > next_kill:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.random.choice(workers), signal.SIGKILL)
                 self.counts["workers killed"] += 1
@@ -180,6 +206,8 @@ class Soak:
             thread.start()
         for thread in clients:
             thread.join()
+        if self.deleted:
+            self.check_deletions()
         self.over.set()
         watcher.join()
         self.report()
@@ -189,23 +217,42 @@ class Soak:
             self.problems.append(f"the server ended with {code}")
         for problem in self.problems:
             print("PROBLEM", problem)
+        if options.csv:
+            self.add_row(options.csv)
         return not self.problems
+
+    def check_deletions(self) -> None:
+        """Check that nothing of the deleted jobs is left."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            left = {path.name for path in (self.data / "jobs").iterdir()} & self.deleted
+            left |= {path.name[-32:] for path in (self.data / "trash").iterdir()} & self.deleted
+            if not left:
+                break
+            time.sleep(1.0)
+        else:
+            self.problems.append(f"{len(left)} deleted jobs have folders")
+        for job in self.deleted:
+            if self.ask("GET", f"/v1/jobs/{job}").status_code != 404:
+                self.problems.append(f"the deleted job {job} is listed")
 
     def report(self) -> None:
         """Print what happened, and record what should not have."""
         options = self.options
+        expected_done = options.jobs - len(self.deleted)
         figures = self.ask("GET", "/metrics").text
         ended = read_figure(figures, 'impasto_jobs_ended_total{state="done"}')
         for what, found, expected in (
-            ("jobs that clients saw done", self.counts["done"], options.jobs),
+            ("jobs that clients saw done", self.counts["done"], expected_done),
             ("ids that clients were given", len(self.jobs), options.jobs),
-            ("jobs that the queue has done", ended, options.jobs),
+            # A job may be done before its client deletes it.
+            ("jobs that the queue has done", min(ended, expected_done), expected_done),
             (
                 "jobs that the queue accepted",
                 read_figure(figures, "impasto_jobs_accepted_total"),
                 options.jobs,
             ),
-            ("folders of jobs", len(list((self.data / "jobs").iterdir())), options.jobs),
+            ("folders of jobs", len(list((self.data / "jobs").iterdir())), expected_done),
             ("uploads left over", len(list((self.data / "staging").iterdir())), 0),
         ):
             print(f"{what:34} {found:g} of {expected}")
@@ -228,8 +275,55 @@ class Soak:
             server = [own for _, own, _ in part]
             most = [max(all_) for _, _, all_ in part if all_]
             if server and most:
+                self.quarters[name] = (fmean(server), fmean(most))
                 sizes = f"server {format_mib(server)}, largest worker {format_mib(most)}"
                 print(f"MiB in the {name:6} quarter: {sizes}")
+        self.check_growth()
+
+    def check_growth(self) -> None:
+        """Check that the memory of server and workers has stayed flat, unless some were killed."""
+        second, last = self.quarters.get("second"), self.quarters.get("last")
+        if self.counts["workers killed"] or second is None or last is None:
+            return
+        for name, before, after in zip(("server", "worker"), second, last, strict=True):
+            if after > MOST_GROWTH * before:
+                self.problems.append(f"the {name} grew by {100 * (after / before - 1):.0f} %")
+
+    def add_row(self, target: Path) -> None:
+        """Append the counts to a CSV file."""
+        second, last = self.quarters.get("second", (0, 0)), self.quarters.get("last", (0, 0))
+        row = {
+            "jobs": self.options.jobs,
+            "clients": self.options.clients,
+            "done": self.counts["done"],
+            "deleted": self.counts["deleted"],
+            "workers killed": self.counts["workers killed"],
+            "servers killed": self.counts["servers killed"],
+            "server MiB, second quarter": round(second[0] / 2**20),
+            "server MiB, last quarter": round(last[0] / 2**20),
+            "worker MiB, second quarter": round(second[1] / 2**20),
+            "worker MiB, last quarter": round(last[1] / 2**20),
+            "problems": len(self.problems),
+            "seconds": round(time.monotonic() - self.began),
+            "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
+            "date": time.strftime("%Y-%m-%d"),
+            "command": " ".join(["benchmarks/soak.py", *sys.argv[1:]]),
+        }
+        is_new = not target.exists()
+        with target.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def read_small(name: str) -> bytes:
+    """Return an example at the size of the uploads, as JPEG."""
+    stream = io.BytesIO()
+    with Image.open(EXAMPLES / name) as image:
+        image.thumbnail((SIDE, SIDE))
+        image.save(stream, "JPEG")
+    return stream.getvalue()
 
 
 def format_mib(values: list[int]) -> str:
@@ -257,8 +351,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--kill-every", type=float, default=20.0, help="seconds, a worker")
+    parser.add_argument("--kill-every", type=float, default=20.0, help="seconds, a worker; 0: none")
     parser.add_argument("--kill-server", type=int, default=3, help="times")
+    parser.add_argument("--drafts", action="store_true", help="all jobs are drafts")
+    parser.add_argument("--delete", type=float, default=0.0, help="share of jobs to be forgotten")
+    parser.add_argument("--csv", type=Path, help="file that receives a row")
     parser.add_argument("--port", type=int, default=8499)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Write the locked requirements, with hashes; run by ``make lock``, which installs uv.
 
-    python requirements/make_locks.py [--wheel FILE]
+python requirements/make_locks.py [--wheel FILE]
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
-CUDA = re.compile(r"(nvidia|cuda|triton)\b")
-"""Packages that only PyTorch's CUDA build needs."""
+TORCH = re.compile(r"(torch$|nvidia\b|cuda\b|triton$)")
+"""PyTorch, and the packages that only its CUDA build needs."""
 EXTRAS = ("heic", "masks", "ray", "onnx", "magenta", "video", "serve", "test")
 HEADER = "# Written by `make lock`: see requirements/README.md.\n"
 Lock = dict[str, str]
@@ -42,12 +42,11 @@ def resolve(requirements: str, *arguments: str) -> Lock:
     return {re.split(r"[=\[ ;]", entry)[0]: entry for entry in entries}
 
 
-def add_wheel(lock: Lock, wheel: Path) -> None:
-    """Add the hash of a wheel that the registry does not have."""
-    name = wheel.name.split("-")[0].lower().replace("_", "-")
+def lock_wheel(wheel: Path) -> Lock:
+    """Lock a wheel that the registry does not have, by its name and its hash."""
+    name, version = wheel.name.split("-")[:2]
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if name in lock and digest not in lock[name]:
-        lock[name] += f" \\\n    --hash=sha256:{digest}"
+    return {name: f"{name}=={version} \\\n    --hash=sha256:{digest}"}
 
 
 def write(name: str, lock: Lock) -> None:
@@ -57,20 +56,19 @@ def write(name: str, lock: Lock) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--wheel", type=Path, action="append", default=[])
+    parser.add_argument("--wheel", type=Path, help="PyTorch's CPU build")
     options = parser.parse_args()
     constraints = ("--constraint", "constraints.txt")
     build = "hatchling\neditables\n"
     extras = [part for extra in EXTRAS for part in ("--extra", extra)]
     test = resolve(build, "pyproject.toml", *extras, *constraints)
     run = resolve(build, "pyproject.toml", *constraints)
-    for lock in (run, test):
-        for wheel in options.wheel:
-            add_wheel(lock, wheel)
-    cuda = {name: entry for name, entry in test.items() if CUDA.match(name)}
-    write("cuda.txt", cuda)
-    write("run.txt", {name: entry for name, entry in run.items() if name not in cuda})
-    write("test.txt", {name: entry for name, entry in test.items() if name not in cuda})
+    torch = {name: entry for name, entry in test.items() if TORCH.match(name)}
+    write("torch.txt", torch)
+    if options.wheel:
+        write("torch-cpu.txt", lock_wheel(options.wheel))
+    write("run.txt", {name: entry for name, entry in run.items() if name not in torch})
+    write("test.txt", {name: entry for name, entry in test.items() if name not in torch})
     write("tools.txt", resolve("cyclonedx-bom\npip-audit\nuv\n"))
     write("fuzz.txt", resolve("atheris==3.0.0\n"))
     return 0

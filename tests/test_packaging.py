@@ -137,3 +137,19 @@ def test_the_tables_of_the_documents_are_those_of_their_figures():
 @pytest.mark.parametrize("name", ["photo.jpg", "painting.jpg", "cat.jpg"])
 def test_every_example_picture_has_its_source(name):
     assert f"`{name}`" in (ROOT / "examples" / "SOURCES.md").read_text()
+
+
+def test_locked_requirements_have_the_pinned_versions_and_hashes():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().replace("_", "-").split("==") for line in lines)
+    for name in ("run.txt", "test.txt"):
+        text = (ROOT / "requirements" / name).read_text()
+        assert "://" not in text
+        entries = re.split(r"\n(?=[a-zA-Z])", text)[1:]
+        assert len(entries) > 30
+        for entry in entries:
+            package, version = re.match(r"([\w.-]+)==([\w.]+)", entry).groups()
+            assert pins.get(package.lower(), version) == version, package
+            assert "--hash=sha256:" in entry
+            assert not package.startswith(("nvidia", "torch"))
+    assert 'requires = ["hatchling==' in (ROOT / "pyproject.toml").read_text()

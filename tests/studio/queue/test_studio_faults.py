@@ -10,8 +10,10 @@ import pytest
 pytest.importorskip("fastapi")
 
 from impasto.errors import ResourceError
+from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import sweep
 from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.queue.job_table import inspect_table
 from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio
 from studios import inside, refused, studio_of
@@ -63,3 +65,24 @@ def test_a_folder_whose_deletion_failed_at_the_end_does_not_stay_in_the_trash(tm
         sweep(studio.settings, studio.folder, studio.queue, studio.supervisor._clock)
         assert not empty.exists()
         assert (foreign / "mine").exists()
+
+
+def test_a_transaction_that_a_full_disk_cut_short_is_undone(tmp_path):
+    DataFolder(tmp_path / "data")
+    table = sqlite3.connect(tmp_path / "table", isolation_level=None)
+    table.execute("PRAGMA cache_size = 1")
+    table.execute("CREATE TABLE pages (data)")
+    table.execute("BEGIN IMMEDIATE")
+    table.executemany("INSERT INTO pages VALUES (?)", [(bytes(4000),)] * 40)
+    # What a failure leaves: a part of the transaction, and the journal that undoes it.
+    for suffix in ("", "-journal"):
+        target = tmp_path / "data" / f"queue.sqlite{suffix}"
+        target.write_bytes((tmp_path / f"table{suffix}").read_bytes())
+    table.close()
+    before = (tmp_path / "data" / "queue.sqlite-journal").stat().st_size
+    assert before > 512
+    with pytest.raises(ResourceError, match="cannot be opened"):
+        inspect_table(tmp_path / "data" / "queue.sqlite")
+    assert inspect_table(tmp_path / "data" / "queue.sqlite", is_own=True) == "foreign"
+    with sqlite3.connect(tmp_path / "data" / "queue.sqlite") as base:
+        assert base.execute("SELECT count(*) FROM pages").fetchone() == (0,)

@@ -87,7 +87,7 @@ class DataFolder:
         return claim_folder(self.path, StudioMark(uuid.uuid4().hex, is_adopting=table == "own"))
 
     def _check_table(self) -> None:
-        if inspect_table(self.table) == "foreign":
+        if inspect_table(self.table, is_own=True) == "foreign":
             raise InputError(f"damaged, or not the studio's table; {REPAIR}", where=self.table)
         if is_in_use(self.table):
             return

@@ -212,10 +212,13 @@ def _read_version(base: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def inspect_table(path: Path) -> Literal["own", "empty", "foreign"]:
+def inspect_table(path: Path, *, is_own: bool = False) -> Literal["own", "empty", "foreign"]:
     """Tell whether a file is the studio's table, of this version or an earlier one.
 
-    Nothing changes.
+    Args:
+        path: the file.
+        is_own: whether it lies in a data folder, so that what a failure of the disk interrupted may
+            be undone. Otherwise nothing changes.
 
     Returns:
         ``empty``: there is no file, or one without any tables, as a kill may leave it.
@@ -229,6 +232,8 @@ def inspect_table(path: Path) -> Literal["own", "empty", "foreign"]:
     if not path.is_file():
         return "foreign"
     try:
+        if is_own:
+            _undo_interrupted(path)
         with _connect_read_only(path) as base:
             columns = {row[1] for row in base.execute("PRAGMA table_info(jobs)")}
             is_empty = base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
@@ -253,6 +258,18 @@ def find_damage(path: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         return str(error)
     return None if report == "ok" else " ".join(str(report).split())
+
+
+def _undo_interrupted(path: Path) -> None:
+    """Undo a transaction that was cut short, which only a connection that may write can do."""
+    try:
+        with _connect_read_only(path) as base:
+            base.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        if not error.sqlite_errorname.startswith("SQLITE_READONLY"):
+            raise
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as base:
+            base.execute("SELECT count(*) FROM sqlite_master")
 
 
 @contextlib.contextmanager
