@@ -194,7 +194,7 @@ class StudioWorker:
             if problem.code == "internal":
                 log.exception("job failed", extra={"job": row.id})
             elif is_disk_fault(error):
-                log.error("job failed", extra={"job": row.id, "reason": str(error)})
+                log.error("job failed", extra={"job": row.id, "reason": _describe_error(error)})
         final = self._retry(lambda: self._store_outcome(context, state, problem))
         log.info(
             "job",
