@@ -180,3 +180,14 @@ def test_losses_of_zero_are_drawn_without_complaint(tmp_path):
         plot.record(step(iteration, 3, total=0.0, content=0.0, style=0.0))
     plot.write()
     assert (tmp_path / "loss.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Timelapse, "run.gif"), (LossPlot, "loss.svg")])
+def test_a_file_that_appeared_during_the_run_is_kept(kind, name, tmp_path):
+    target = tmp_path / name
+    recorder = kind(target, overwrite=False)
+    recorder.record(step(1, 1))
+    target.write_bytes(b"somebody's")
+    with pytest.raises(InputError, match="exists already"):
+        recorder.write()
+    assert target.read_bytes() == b"somebody's"

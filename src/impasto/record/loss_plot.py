@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 class LossPlot:
     """Collects the losses of a run and plots them on a logarithmic axis."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, overwrite: bool = True) -> None:
         """Check the extension.
 
         Args:
             target: file to write, .png or .svg.
+            overwrite: replace a file that exists when this one is written.
 
         Raises:
             InputError: another extension.
@@ -30,6 +31,7 @@ class LossPlot:
                 "unknown extension; a loss plot is written as .png or .svg", where=target
             )
         self._target = target
+        self._overwrite = overwrite
         self._iterations: list[int] = []
         self._losses: dict[str, list[float]] = {}
         self._scales: list[tuple[int, str]] = []
@@ -46,6 +48,7 @@ class LossPlot:
         """Draw the plot and write it atomically. Without any steps, nothing is written.
 
         Raises:
+            InputError: the file exists and must not be replaced.
             ResourceError: the disk is full or the folder is not writable.
         """
         if not self._iterations:
@@ -77,4 +80,4 @@ class LossPlot:
             axes.legend(frameon=False)
         stream = io.BytesIO()
         figure.savefig(stream, format=self._target.suffix[1:].lower(), dpi=110)
-        write_atomically(self._target, stream.getvalue())
+        write_atomically(self._target, stream.getvalue(), overwrite=self._overwrite)

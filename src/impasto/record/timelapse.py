@@ -29,11 +29,12 @@ EXTENSIONS = (".gif", ".mp4")
 class Timelapse:
     """Collects frames during a run and writes them as a film."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, overwrite: bool = True) -> None:
         """Check the extension.
 
         Args:
             target: file to write, .gif or .mp4.
+            overwrite: replace a file that exists when this one is written.
 
         Raises:
             InputError: another extension.
@@ -43,6 +44,7 @@ class Timelapse:
                 "unknown extension; a timelapse is written as .gif or .mp4", where=target
             )
         self._target = target
+        self._overwrite = overwrite
         self._frames: list[Image.Image] = []
         self._skipped: Step | None = None
 
@@ -63,6 +65,7 @@ class Timelapse:
         """Write the film atomically. Without any steps, nothing is written.
 
         Raises:
+            InputError: the file exists and must not be replaced.
             ResourceError: the disk is full or the folder is not writable.
         """
         if not self._frames:
@@ -73,7 +76,7 @@ class Timelapse:
         frames = [f.resize((width, height), Image.Resampling.BICUBIC) for f in self._frames]
         frames += [frames[-1]] * HOLD
         encode = _encode_gif if self._target.suffix.lower() == ".gif" else _encode_mp4
-        write_atomically(self._target, encode(frames))
+        write_atomically(self._target, encode(frames), overwrite=self._overwrite)
 
 
 def _encode_gif(frames: list[Image.Image]) -> bytes:

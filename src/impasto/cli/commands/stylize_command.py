@@ -161,14 +161,15 @@ def _make_recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[A
     """Make what receives the steps, and return which of it is written at the end."""
     receive: list[Any] = []
     write: list[Any] = []
+    overwrite = bool(options.force)
     if options.timelapse:
         from impasto.record.timelapse import Timelapse
 
-        write.append(Timelapse(Path(options.timelapse)))
+        write.append(Timelapse(Path(options.timelapse), overwrite=overwrite))
     if options.loss_plot:
         from impasto.record.loss_plot import LossPlot
 
-        write.append(LossPlot(Path(options.loss_plot)))
+        write.append(LossPlot(Path(options.loss_plot), overwrite=overwrite))
     if options.snapshots:
         from impasto.record.snapshots import Snapshots
 

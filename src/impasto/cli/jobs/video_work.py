@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ from impasto.cli.reports.progress import format_duration
 from impasto.engine.machine.allocation import keep_freed_memory
 from impasto.engine.machine.hardware import measure_peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
+from impasto.image.files.atomic import find_free_name
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture
 from impasto.video.clip.film_writer import write_raw_frame
@@ -89,7 +91,9 @@ def _paint_film(film: FilmRequest, work: FrameStore) -> int:
             is_stopped = True
         seconds = time.monotonic() - began
         if film.output is not None and work.frame_count:
-            _write_film(film, work, film.output)
+            place = choose_place(film, work, film.output)
+            film = replace(film, output=place)
+            _write_film(film, work, place)
     _report_film(film, work, seconds, work.frame_count - before, is_stopped=is_stopped)
     return INTERRUPTED if is_stopped else 0
 
@@ -185,6 +189,16 @@ def _check_output(film: FilmRequest, work: FrameStore) -> None:
         existing = find_numbered_files(str(output))
         if existing:
             raise InputError("exists already; --force replaces it", where=existing[min(existing)])
+
+
+def choose_place(film: FilmRequest, work: FrameStore, output: Path) -> Path:
+    """Return where to write a film: under a free name, if its own was taken meanwhile."""
+    is_free = not os.path.lexists(output) or film.options.force or work.is_own_output(output)
+    if is_free or names_numbered_files(output):
+        return output
+    place = find_free_name(output)
+    say(f"{output} has been created meanwhile and is kept; the film is in {place}")
+    return place
 
 
 def _name_first_file(output: Path) -> Path:
