@@ -91,9 +91,9 @@ def _paint_film(film: FilmRequest, work: FrameStore) -> int:
             is_stopped = True
         seconds = time.monotonic() - began
         if film.output is not None and work.frame_count:
-            place = choose_place(film, work, film.output)
-            film = replace(film, output=place)
-            _write_film(film, work, place)
+            target = choose_place(film, work, film.output)
+            film = replace(film, output=target)
+            _write_film(film, work, target)
     _report_film(film, work, seconds, work.frame_count - before, is_stopped=is_stopped)
     return INTERRUPTED if is_stopped else 0
 
