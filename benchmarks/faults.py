@@ -312,7 +312,7 @@ class Batch(Scenario):
 
         def note_and_promise(record: BatchRecord, outcome: Any) -> None:
             note_end(record, outcome)
-            if outcome.done:
+            if outcome.is_done:
                 self.promise("file", f"results/{outcome.job.key}")
 
         with mock.patch.object(BatchRecord, "note_end", note_and_promise):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
+import sys
 
 import pytest
 
 pytest.importorskip("fastapi")
 
 from impasto.errors import ResourceError
+from impasto.image.files.atomic import name_temporary
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.housekeeping import sweep
 from impasto.studio.queue.job_queue import JobQueue
@@ -86,3 +89,24 @@ def test_a_transaction_that_a_full_disk_cut_short_is_undone(tmp_path):
     assert inspect_table(tmp_path / "data" / "queue.sqlite", is_own=True) == "foreign"
     with sqlite3.connect(tmp_path / "data" / "queue.sqlite") as base:
         assert base.execute("SELECT count(*) FROM pages").fetchone() == (0,)
+
+
+def test_an_upload_that_was_killed_before_its_marker_does_not_stay(tmp_path):
+    with inside(tmp_path) as client:
+        staging = studio_of(client).folder.staging
+    (staging / JOB).mkdir()
+    (staging / JOB / name_temporary(9_999_999)).touch()
+    foreign = staging / ("1" * 32)
+    foreign.mkdir()
+    (foreign / "mine").touch()
+    with inside(tmp_path):
+        assert not (staging / JOB).exists()
+        assert (foreign / "mine").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be flushed there")
+def test_the_name_of_a_new_data_folder_reaches_the_disk(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_ino))
+    DataFolder(tmp_path / "data")
+    assert tmp_path.stat().st_ino in flushed

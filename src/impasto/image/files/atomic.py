@@ -54,7 +54,7 @@ def replace_atomically(target: Path, *, overwrite: bool = True) -> Iterator[Path
             with temporary.open("r+b") as file:
                 os.fsync(file.fileno())
             _give_name(temporary, target, overwrite=overwrite)
-            _flush_folder(target.parent)
+            flush_folder(target.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -98,7 +98,7 @@ def is_temporary(path: Path) -> bool:
     return bool(TEMPORARY.fullmatch(path.name) or TEMPORARY_OF_0_1.fullmatch(path.name))
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Write the names in a folder to the disk, where the system can."""
     if os.name == "nt":
         return
@@ -150,7 +150,7 @@ def make_folder(folder: Path) -> None:
     except OSError as error:
         raise ResourceError(f"cannot be created ({error.strerror})", where=folder) from None
     for each in missing:
-        _flush_folder(each.parent)
+        flush_folder(each.parent)
 
 
 def lock_file(file: IO[bytes]) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import lock_file, report_write_errors
+from impasto.image.files.atomic import flush_folder, lock_file, report_write_errors
 from impasto.studio.queue.disk_reserve import DiskReserve
 from impasto.studio.queue.job_rows import ID
 from impasto.studio.queue.job_table import find_damage, inspect_table
@@ -60,7 +60,10 @@ class DataFolder:
         self.reserve = DiskReserve(path / ".impasto-reserve")
         self._staged: set[str] = set()
         try:
+            is_new = not path.exists()
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if is_new:
+                flush_folder(path.parent)
             self._mark = read_studio_mark(path) or self._claim()
             self._check_table()
             for part in (self.jobs, self.staging, self.trash):

@@ -16,6 +16,7 @@ from impasto.studio.queue import job_files
 from impasto.studio.queue.clock import TrustedClock
 from impasto.studio.queue.data_folder import TRASH_NAME, DataFolder, measure_folder
 from impasto.studio.queue.job_queue import JobQueue
+from impasto.studio.queue.job_rows import ID
 from impasto.studio.queue.ownership import JobMark
 from impasto.studio.settings import StudioSettings
 
@@ -47,10 +48,10 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
         folder.end_adoption()
     foreign = []
     for path in sorted(folder.staging.iterdir()):
-        if folder.read_mark(path) is None:
-            foreign.append(path)
-        else:
+        if folder.read_mark(path) is not None:
             folder.discard(path, clock.now, clock.lived)
+        elif not _remove_unmarked(path):
+            foreign.append(path)
     unlisted = []
     for path in sorted(folder.jobs.iterdir()):
         mark = folder.read_mark(path)
@@ -67,6 +68,18 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
     foreign += _handle_unlisted(folder, queue, unlisted, clock)
     if foreign:
         _report_foreign(foreign, folder.path)
+
+
+def _remove_unmarked(path: Path) -> bool:
+    """Remove an empty folder of an upload that a kill left before it was marked."""
+    if not ID.fullmatch(path.name) or not path.is_dir() or path.is_symlink():
+        return False
+    remove_orphans(path)
+    try:
+        path.rmdir()
+    except OSError:  # it holds something
+        return False
+    return True
 
 
 def finish_deletions(folder: DataFolder, queue: JobQueue) -> None:
