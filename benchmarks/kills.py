@@ -208,7 +208,9 @@ class KillTrial:
     def _count(self, problems: list[str]) -> None:
         self.counts["runs"] += 1
         self.counts["lost"] += sum("lost" in each or "not " in each for each in problems)
-        self.counts["doubled"] += sum("twice" in each or "jobs for" in each for each in problems)
+        self.counts["doubled"] += sum(
+            "twice" in each or each.startswith("2 jobs") for each in problems
+        )
         self.counts["runs with problems"] += bool(problems)
         self.problems += problems
 
