@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from impasto._version import __version__
+from impasto.engine.machine.waiting import limit_spinning
 
 if TYPE_CHECKING:
     from impasto.api.refine import Refined, refine
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from impasto.image.files.decode import read_picture
     from impasto.image.picture import Picture
     from impasto.recipe.recipe import Recipe, load_recipe
+
+limit_spinning()
 
 _HOMES = {
     "ImageError": "impasto.errors",
