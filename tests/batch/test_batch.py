@@ -447,8 +447,8 @@ def room(monkeypatch):
     replacing, room = atomic.replace_atomically, ["a.png"]
 
     @contextlib.contextmanager
-    def fill_disk(target):
-        with replacing(target) as temporary:
+    def fill_disk(target, **options):
+        with replacing(target, **options) as temporary:
             yield temporary
             if target.name not in room:
                 raise OSError(errno.ENOSPC, "No space left on device")

@@ -79,9 +79,9 @@ def test_a_signal_while_the_result_is_written_does_not_lose_it():
         "import os, signal, sys\n"
         "from impasto.image.files import encode\n"
         "write = encode.write_atomically\n"
-        "def interrupted(target, data):\n"
+        "def interrupted(target, data, **options):\n"
         "    if target.name == 'out.png': os.kill(os.getpid(), signal.SIGINT)\n"
-        "    write(target, data)\n"
+        "    write(target, data, **options)\n"
         "encode.write_atomically = interrupted\n"
         "from impasto.cli import main; sys.exit(main(sys.argv[1:]))"
     )

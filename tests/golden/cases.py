@@ -713,11 +713,13 @@ def _mask() -> Facts:
 @case("lists: recipes, weights, doctor")
 def _lists() -> Facts:
     weights = json.loads(call_ok("weights", "--json").out)
+    doctor = steady(json.loads(call_ok("doctor", "--json").out))
+    doctor.pop("sandbox", None)  # 0.1 does not have it
     return {
         "recipes": sorted(json.loads(call_ok("recipes", "--json").out)),
         "one": steady(json.loads(call_ok("recipes", "nnst", "--json").out)),
         "weights": [[each["name"], each["network"], each["published"]] for each in weights],
-        "doctor": steady(json.loads(call_ok("doctor", "--json").out)),
+        "doctor": doctor,
         "verified": call("weights", "verify", "wheel").code,
         "help": call("--help").code,
         "helps": {name: call(name, "--help").code for name in (

@@ -292,7 +292,7 @@ def test_a_region_at_the_border_is_painted_up_to_it():
     ("arguments", "says"),
     [
         (["--region", "50,0,20,20"], "is not inside the result of 64x48 px"),
-        (["--region", "0,0,0,20"], "invalid region 0,0,0,20: expected X,Y,WIDTH,HEIGHT"),
+        (["--region", "0,0,0,20"], "invalid --region 0,0,0,20; expected X,Y,WIDTH,HEIGHT"),
         (["--mask", "auto:3"], "such as auto:3#1"),
         (["--region", "-1,0,9,20"], "expected one argument"),
         (["--region", "1,2,3"], "is not four whole numbers"),

@@ -69,7 +69,7 @@ def test_masks_with_strengths_are_kept_recorded_and_replayed(work, capsys):
     assert main(["replay", "out.png", "--quiet", "--mask", mask("other.png", 0, 40)]) == 2
     assert "is not the mask that was used" in complaint(capsys)
     assert main(["replay", "out.png", "--quiet", "--mask", "far/m.png", "--mask", "p.png"]) == 2
-    assert "the picture has 1 mask: give --mask for each" in complaint(capsys)
+    assert "the picture has 1 mask; give --mask for each" in complaint(capsys)
 
 
 def test_a_mask_and_a_part_of_the_painting_change_the_picture_as_they_should():

@@ -66,7 +66,7 @@ def test_something_beside_the_result_is_given_up_with_a_line(capsys):
         raise ResourceError("cannot be written", where="plot.png")
 
     assert not give_up_on_errors(write)
-    assert capsys.readouterr().err == "impasto: given up: plot.png: cannot be written\n"
+    assert capsys.readouterr().err == "impasto: not written: plot.png: cannot be written\n"
     assert give_up_on_errors(lambda: None)
 
 

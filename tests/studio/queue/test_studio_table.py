@@ -257,9 +257,12 @@ def test_a_supervisor_whose_queue_fails_says_so_once(tmp_path, monkeypatch, capl
     looked_after = Supervisor(settings, folder, queue, "json")
     with caplog.at_level(logging.INFO, "impasto.studio"):
         looked_after.start()
-        monkeypatch.setattr(looked_after, "_look", fail)
+        monkeypatch.setattr(looked_after, "_check_workers", fail)
         for _ in range(8):
             assert tries.acquire(timeout=30)
         looked_after.close()
-    assert len([each for each in caplog.records if "supervisor failed" in each.message]) == 1
+    assert (
+        len([each for each in caplog.records if "supervisor waits for the disk" in each.message])
+        == 1
+    )
     queue.close()

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.usefixtures("narrow_encoder"),
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
 ]
-JOB = {"size": 48, "schedule.total": 36}
+JOB = {"size": 48, "schedule.total": 150}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from impasto.cli.commands.stylize_command import build_parser
 from impasto.cli.options.arguments import choose_hardware
-from impasto.cli.options.input_files import expand_styles, read_job_inputs
+from impasto.cli.options.input_files import expand_styles, read_inputs, read_job_inputs
 from impasto.cli.options.recipe_options import build_recipe
 from impasto.cli.options.style_words import find_drawing_cache
 from impasto.cli.reports.plan_text import describe_plan
@@ -24,7 +24,7 @@ def run(argv: list[str]) -> int:
     )
     options = expand_styles(parser.parse_args(argv), find_drawing_cache())
     recipe = build_recipe(options)
-    recipe, inputs = read_job_inputs(options, recipe)
+    recipe, inputs = read_job_inputs(options, recipe, *read_inputs(options, recipe))
     from impasto.engine.factory import make_engine
 
     plan = make_engine(recipe, choose_hardware(options).resolve()).plan(inputs)

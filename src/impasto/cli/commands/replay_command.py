@@ -54,7 +54,6 @@ def run(argv: list[str]) -> int:
     from impasto.cli.jobs.input_search import InputSearch
     from impasto.cli.jobs.paint import PaintJob, paint
     from impasto.cli.options.output_files import check_targets
-    from impasto.engine.inputs import Inputs
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format
     from impasto.record.provenance import FileHash, read_provenance
@@ -83,6 +82,8 @@ def run(argv: list[str]) -> int:
     search.check_weights(options.weights)
     device = options.device or _choose_device(provenance.device)
     is_same = not search.has_changes and device.split(":")[0] == provenance.device
+    from impasto.engine.inputs import Inputs
+
     job = PaintJob(
         recipe=recipe,
         inputs=Inputs.read(recipe, photo, paintings, *masks),

@@ -16,7 +16,7 @@ from impasto.cli.options.arguments import (
     add_hardware_flags,
     choose_hardware,
 )
-from impasto.cli.options.input_files import expand_styles, read_job_inputs
+from impasto.cli.options.input_files import expand_styles, read_inputs, read_job_inputs
 from impasto.cli.options.recipe_options import (
     add_recipe_flags,
     build_recipe,
@@ -102,8 +102,9 @@ def run(argv: list[str]) -> int:
     check_step_flags(recipe, options)
     output = choose_output(options)
     _check_files(options, recipe, output)
-    recipe, inputs = read_job_inputs(options, recipe)
+    pictures = read_inputs(options, recipe)
     recorders, films = _make_recorders(options, recipe)
+    recipe, inputs = read_job_inputs(options, recipe, *pictures)
     from impasto.cli.jobs.paint import PaintJob, paint
 
     job = PaintJob(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.cli import INTERRUPTED
 from impasto.cli.jobs.stop_signals import catch_stop_signals
 from impasto.cli.options.arguments import choose_notice, say
+from impasto.cli.reports.error_text import describe_error
 from impasto.cli.reports.plan_text import summarize_plan
 from impasto.cli.reports.progress import choose_progress
 from impasto.errors import ImpastoError, InputError, format_count
@@ -144,7 +145,7 @@ def give_up_on_errors(write: Callable[[], None]) -> bool:
     try:
         write()
     except (ImpastoError, OSError) as error:
-        say(f"given up: {error}")
+        say(f"not written: {describe_error(error)}")
         return False
     return True
 

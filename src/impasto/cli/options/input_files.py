@@ -108,13 +108,14 @@ def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, l
     return photo, paintings
 
 
-def read_job_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Recipe, Inputs]:
-    """Read the pictures and masks of the main command.
+def read_job_inputs(
+    options: argparse.Namespace, recipe: Recipe, photo: Picture, paintings: list[Picture]
+) -> tuple[Recipe, Inputs]:
+    """Read the masks of the main command, and join them with its pictures.
 
     Returns:
         The recipe, with the size that ``--print`` asks of this photo, and the inputs.
     """
-    photo, paintings = read_inputs(options, recipe)
     recipe = apply_print_size(recipe, options, photo)
     masks = read_masks(options, photo, paintings)
     from impasto.engine.inputs import Inputs

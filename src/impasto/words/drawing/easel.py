@@ -8,7 +8,7 @@ from impasto.words.description import StyleDescription
 from impasto.words.drawing.composition import Composition
 from impasto.words.drawing.inks import Inks
 from impasto.words.drawing.marks import PaintSurface
-from impasto.words.drawing.surface import Floats, Noise, light_relief, mix
+from impasto.words.drawing.surface import Floats, Noise, light_relief
 
 _MARKS = {"fine": 0.65, "medium": 1.0, "bold": 1.6}
 
@@ -61,10 +61,6 @@ class Easel:
         """Return the composition's own colors [n, n, 3]."""
         scene = self.scene
         return self.inks.shade(scene.light, scene.ink, hue=scene.drift, **changes)
-
-    def print_ink(self, paper: Floats, ink: Floats, coverage: Floats) -> Floats:
-        """Lay ink [3] or [n, n, 3] on paper where there is coverage [n, n]."""
-        return mix(paper, ink, np.clip(coverage, 0, 1))
 
     def start_canvas(self, lab: Floats) -> PaintSurface:
         """Begin a canvas of paint on a ground [n, n, 3]."""
