@@ -27,7 +27,7 @@ from impasto.objective.losses.palette import LEAST_SPREAD, convert_to_oklab
 from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
 from impasto.objective.losses.temporal import PastResult
 from impasto.objective.losses.wasserstein import make_wasserstein_target, wasserstein_loss
-from impasto.objective.statistics.gauge import Gauge, Statistic, Statistics, add_by_name
+from impasto.objective.statistics.gauge import Gauge, Statistic, Statistics
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.statistics.samples import AverageGauge, PointGauge, Samples
 from impasto.objective.targets import mix_targets, require_complete
@@ -51,14 +51,6 @@ class Term(Protocol):
 
     def compute_loss(self, statistics: Statistics) -> Tensor:
         """Compute the loss, a scalar, of what :attr:`gauge` measured."""
-
-
-def compute_term_losses(
-    terms: Sequence[Term], statistics: Sequence[Statistics]
-) -> dict[str, Tensor]:
-    """Compute the losses of terms by name, unweighted, from what their gauges measured."""
-    pairs = zip(terms, statistics, strict=True)
-    return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from impasto.objective.statistics.gauge import (
     project_on_slopes,
     require_gradients,
 )
-from impasto.objective.terms import Term, compute_term_losses
+from impasto.objective.terms import Term
 from impasto.recipe.recipe import Recipe
 
 
@@ -57,8 +57,13 @@ class Objective(ABC):
         """Return the losses by name, including ``total``."""
         with torch.no_grad():
             losses, statistics = self.measure_losses(image)
-            terms = compute_term_losses(self.terms, statistics)
+            terms = self.compute_term_losses(statistics)
             return Losses.weigh(self.recipe, losses, terms).as_numbers()
+
+    def compute_term_losses(self, statistics: Sequence[Statistics]) -> dict[str, Tensor]:
+        """Compute the losses of the terms by name, unweighted, from what their gauges measured."""
+        pairs = zip(self.terms, statistics, strict=True)
+        return add_by_name(*({term.name: term.compute_loss(each)} for term, each in pairs))
 
     @abstractmethod
     def measure(self, image: Tensor) -> list[Statistics]:
@@ -90,7 +95,7 @@ class OnePassObjective(Objective):
     def __call__(self, image: Tensor) -> Losses:
         """Compute the losses of an image [1, 3, H, W] in [0, 1], differentiable in it."""
         losses, statistics = self.measure_losses(image)
-        return Losses.weigh(self.recipe, losses, compute_term_losses(self.terms, statistics))
+        return Losses.weigh(self.recipe, losses, self.compute_term_losses(statistics))
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """See :meth:`Objective.evaluate`; one pass through the encoder, forward and back."""
@@ -215,5 +220,5 @@ def _join_term_losses(
         statistics = [
             next(together) if is_joint else each for each, is_joint in zip(own, joint, strict=True)
         ]
-        losses.append(scale_losses(compute_term_losses(objective.terms, statistics), share))
+        losses.append(scale_losses(objective.compute_term_losses(statistics), share))
     return add_by_name(*losses)
