@@ -89,7 +89,7 @@ def make_pictures() -> Iterator[bytes]:
 
 
 def write_deep_png(samples: np.ndarray) -> bytes:
-    from impasto.image.files import deep
+    from impasto.image.files.layouts import deep
 
     return deep.write_deep_png(samples, [])
 

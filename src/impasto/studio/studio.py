@@ -12,8 +12,8 @@ from impasto.errors import ResourceError
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.http.connections import ConnectionBook
 from impasto.studio.http.conversions import ConversionQueue
-from impasto.studio.http.job_views import describe_job
 from impasto.studio.http.request.intake import Intake
+from impasto.studio.http.routes.job_views import describe_job
 from impasto.studio.http.schema import JobMessage
 from impasto.studio.log_lines import LogFormat
 from impasto.studio.page.browser_opening import CodeExchange

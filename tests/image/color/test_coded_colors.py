@@ -189,7 +189,7 @@ def test_primaries_keep_white():
 
 @pytest.mark.parametrize("cut", range(0, 300, 7))
 def test_damaged_boxes_never_raise(cut):
-    from impasto.image.files.heif_boxes import read_nclx
+    from impasto.image.files.layouts.heif_boxes import read_nclx
 
     data = bytearray(write_modern_once())
     assert read_nclx(bytes(data)) is not None

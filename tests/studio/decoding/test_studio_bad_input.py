@@ -16,7 +16,7 @@ from conftest import synthetic_photo
 from hostile import ADAPTED, REFUSED
 from images import png_file
 from impasto.errors import LimitError
-from impasto.image.files import deep
+from impasto.image.files.layouts import deep
 from impasto.image.files.limits import MIB, Limits
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.settings import StudioSettings

@@ -14,10 +14,11 @@ import pytest
 pytest.importorskip("fastapi")
 
 from impasto.studio import studio as serving
-from impasto.studio.http import connections, picture_routes
+from impasto.studio.http import connections
 from impasto.studio.http.connections import ConnectionBook
 from impasto.studio.http.conversions import RUNNING, WAITING, ConversionQueue
 from impasto.studio.http.request import request_body
+from impasto.studio.http.routes import picture_routes
 from impasto.studio.server import StudioServer
 from impasto.studio.settings import StudioSettings
 from impasto.studio.studio import Studio

@@ -14,7 +14,7 @@ pytest.importorskip("fastapi")
 
 from impasto.cli import main
 from impasto.errors import InputError
-from impasto.studio.http.job_views import describe_job
+from impasto.studio.http.routes.job_views import describe_job
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.job_queue import JobQueue, NewJob
 from impasto.studio.queue.job_rows import UNREADABLE, JobRow, JobSpec

@@ -399,7 +399,7 @@ def test_the_events_of_a_job_from_its_start_to_its_end(client, eager, monkeypatc
     job = accepted(post(client))
     # Each report waits until it has been told.
     told = threading.Semaphore(0)
-    from impasto.studio.http import event_stream as events
+    from impasto.studio.http.routes import event_stream as events
 
     event = events._format_event
     monkeypatch.setattr(

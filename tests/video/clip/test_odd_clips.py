@@ -15,7 +15,6 @@ from clips import write_clip
 from impasto.errors import ClipError
 from impasto.image.color.coded import SDR_WHITE
 from impasto.video.clip.container import ContainerClip
-from impasto.video.clip.display_matrix import Placement
 from impasto.video.clip.reading import (
     name_numbered_file,
     names_numbered_clip,
@@ -23,6 +22,7 @@ from impasto.video.clip.reading import (
     open_clip,
 )
 from impasto.video.clip.selection import FrameSource, Selection
+from impasto.video.clip.streams.display_matrix import Placement
 from impasto.video.job.film_output import write_painted_film
 from impasto.video.job.frame_store import FrameStore, StoredFrame
 

@@ -18,19 +18,24 @@ from PIL import Image, UnidentifiedImageError
 from impasto.errors import ImageError, InputError, LimitError
 from impasto.image.color.coded import CodedColor
 from impasto.image.color.profiles import PlainConversion
-from impasto.image.files import deep
-from impasto.image.files.assemble import assemble_picture, choose_conversion
-from impasto.image.files.gain_map import has_gain_map
 from impasto.image.files.headers import check_header
-from impasto.image.files.heif_boxes import read_nclx
+from impasto.image.files.layouts import deep
+from impasto.image.files.layouts.assemble import assemble_picture, choose_conversion
+from impasto.image.files.layouts.gain_map import has_gain_map
+from impasto.image.files.layouts.heif_boxes import read_nclx
+from impasto.image.files.layouts.png_chunks import drop_damaged_chunks, read_png_color
+from impasto.image.files.layouts.sample_sources import (
+    ArraySource,
+    PillowSource,
+    SampleSource,
+    TiffSource,
+)
+from impasto.image.files.layouts.tiff import TiffReader
+from impasto.image.files.layouts.unfinished import complete_jpeg
 from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import UPRIGHT, clean_exif
-from impasto.image.files.png_chunks import drop_damaged_chunks, read_png_color
 from impasto.image.files.rights import read_rights
-from impasto.image.files.sample_sources import ArraySource, PillowSource, SampleSource, TiffSource
 from impasto.image.files.sniff import HEAD, sniff_format
-from impasto.image.files.tiff import TiffReader
-from impasto.image.files.unfinished import complete_jpeg
 from impasto.image.picture import Metadata, Picture
 
 Notice = Callable[[str], None]

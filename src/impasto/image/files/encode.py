@@ -17,8 +17,8 @@ from PIL import Image, ImageCms, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files import deep
 from impasto.image.files.atomic import write_atomically
+from impasto.image.files.layouts import deep
 from impasto.image.files.metadata import (
     KEYWORD,
     add_exif_to_tiff,

@@ -22,12 +22,12 @@ from starlette.types import Scope
 
 from impasto._version import __version__
 from impasto.errors import ImpastoError
-from impasto.studio.http import catalog, job_routes, login, picture_routes
 from impasto.studio.http.api_document import build_document, render_reference
 from impasto.studio.http.guard import Guard, LogRequest
 from impasto.studio.http.prometheus import StudioMetrics
-from impasto.studio.http.range_response import RangeResponse
-from impasto.studio.http.routing import describe_problems
+from impasto.studio.http.routes import catalog, job_routes, login, picture_routes
+from impasto.studio.http.routes.range_response import RangeResponse
+from impasto.studio.http.routes.routing import describe_problems
 from impasto.studio.http.schema import Health
 from impasto.studio.problems import MEDIA_TYPE, Problem, is_disk_fault, make_problem, refuse_field
 from impasto.studio.studio import Studio

@@ -13,7 +13,7 @@ from PIL import Image
 from impasto.errors import ClipError
 from impasto.image.files.limits import Limits
 from impasto.video.clip.frames import RATE, Format, Frame, Levels, Notice
-from impasto.video.clip.loops import read_loops
+from impasto.video.clip.streams.loops import read_loops
 
 _SHORTEST_S = Fraction(1, 100)
 """Browsers show frames with a shorter duration for :data:`_INSTEAD_S`."""

@@ -19,8 +19,6 @@ from impasto.errors import ClipError, LimitError
 from impasto.image.color.coded import HDR_NAMES, SDR_WHITE, CodedColor, CodedConversion
 from impasto.image.files.limits import Limits
 from impasto.image.rows import split_rows
-from impasto.video.clip.deinterlace import deinterlace_frames
-from impasto.video.clip.display_matrix import read_placement
 from impasto.video.clip.frames import (
     FULL_RANGE,
     RATE,
@@ -32,8 +30,10 @@ from impasto.video.clip.frames import (
     Notice,
     choose_matrix,
 )
-from impasto.video.clip.loops import read_loops
-from impasto.video.clip.stream_choice import choose_by_codec, choose_by_length, list_films
+from impasto.video.clip.streams.deinterlace import deinterlace_frames
+from impasto.video.clip.streams.display_matrix import read_placement
+from impasto.video.clip.streams.loops import read_loops
+from impasto.video.clip.streams.stream_choice import choose_by_codec, choose_by_length, list_films
 
 HDR_PEAK = 1000 / SDR_WHITE
 """Brightest light of HDR films, relative to SDR white: that of the displays they are made for. A

@@ -21,7 +21,7 @@ from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.video.clip.frames import FULL_RANGE, Format, Levels, Notice, choose_matrix
 from impasto.video.clip.reading import name_numbered_file, names_numbered_files
-from impasto.video.clip.tracks import FilmSound, add_tracks
+from impasto.video.clip.streams.tracks import FilmSound, add_tracks
 
 CODECS = {
     ".mp4": "libx264",

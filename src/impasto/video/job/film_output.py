@@ -22,7 +22,7 @@ from impasto.video.clip.film_writer import (
 from impasto.video.clip.frames import Format, Levels, Notice
 from impasto.video.clip.reading import names_numbered_files
 from impasto.video.clip.selection import FrameSource, resize_alpha
-from impasto.video.clip.tracks import FilmSound
+from impasto.video.clip.streams.tracks import FilmSound
 from impasto.video.job.frame_store import FrameStore
 
 OPAQUE = 255

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
-from impasto.studio.http.job_views import has_result
+from impasto.studio.http.routes.job_views import has_result
 from impasto.studio.http.schema import Data, JobRequest, OfJob, OfStyle, Source, Upload
 from impasto.studio.page.example_paintings import find_painting
 from impasto.studio.problems import Problem

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from impasto.studio.http.routing import TheStudio
+from impasto.studio.http.routes.routing import TheStudio
 from impasto.studio.problems import Problem
 
 router = APIRouter(prefix="/v1", include_in_schema=False)

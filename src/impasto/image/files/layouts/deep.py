@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from impasto.image.files.sample_sources import PairSource
+from impasto.image.files.layouts.sample_sources import PairSource
 
 Array = NDArray[Any]
 _GRAY, _RGB, _GRAY_AND_ALPHA, _RGBA = 0, 2, 4, 6

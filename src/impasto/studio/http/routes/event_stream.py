@@ -11,7 +11,7 @@ from typing import Any
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from impasto.studio.http.job_views import describe_preview
+from impasto.studio.http.routes.job_views import describe_preview
 from impasto.studio.problems import Problem
 from impasto.studio.queue.job_rows import ENDED, JobRow
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import ImageError
-from impasto.image.files.tiff import TiffReader
+from impasto.image.files.layouts.tiff import TiffReader
 from impasto.image.rows import split_rows
 
 Array = NDArray[Any]

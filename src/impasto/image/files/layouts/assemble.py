@@ -15,7 +15,7 @@ from impasto.image.color.profiles import (
     ProfileConversion,
     read_profile_code,
 )
-from impasto.image.files.sample_sources import Band, SampleSource, merge_bands
+from impasto.image.files.layouts.sample_sources import Band, SampleSource, merge_bands
 from impasto.image.picture import Floats, Metadata, Picture
 
 Say = Callable[[str], None]

@@ -1,0 +1,1 @@
+"""Answer requests: the routes of jobs, pictures and the catalog, and what they share."""

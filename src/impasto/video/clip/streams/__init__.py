@@ -1,0 +1,1 @@
+"""Choose the streams of a clip, and turn, deinterlace and label what they hold."""
