@@ -178,8 +178,9 @@ class Supervisor:
                 slot.kill()
         for job, worker in self._queue.list_held_deletions():
             slot = slots.get(worker)
-            if slot is None:
+            if slot is None:  # a worker of an earlier server
                 self._queue.acknowledge_deletions(worker)
+                finish_deletions(self._folder, self._queue)
                 continue
             slot.watch(job, None)
             if slot.measure_seconds() > OVERTIME_S:
