@@ -1,10 +1,10 @@
 """Measure what waiting threads cost on an idle machine and beside busy processes.
 
-Run: ``python benchmarks/load.py [--sizes 256 512] [--neighbors 0 1 2] [--rounds 2]``. Every way of
-waiting paints the example with ``standard`` in turn, with the given number of iterations, beside
+Run: ``python benchmarks/load.py --machine NAME [--sizes 256 512] [--neighbors 0 1 2]``. Every way
+of waiting paints the example with ``standard`` in turn, with the given number of iterations, beside
 as many endless loops as given. A row of ``load.csv`` is one command: its wall and CPU seconds. The
-fair share is the wall time of the best way on the idle machine, times the cores that all
-processes ask for over the cores there are.
+fair share is the wall time of the best way on the idle machine, times the cores that all processes
+ask for over the cores there are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "benchmarks" / "load.csv"
-COLUMNS = ("date", "size", "neighbors", "waiting", "round", "wall_s", "cpu_s")
+COLUMNS = ("waiting", "size", "busy neighbors", "wall s", "CPU s", "machine", "date", "command")
+COMMAND = "python benchmarks/load.py"
 WAYS: dict[str, dict[str, str]] = {
     "PyTorch's default": {"GOMP_SPINCOUNT": "300000"},
     "passive": {"OMP_WAIT_POLICY": "passive"},
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--neighbors", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--machine", required=True, help="what the table calls this machine")
     parser.add_argument("--spins", type=int, nargs="+", default=[], help="more ways to wait")
     options = parser.parse_args()
     ways = WAYS | {f"{count} spins": {"GOMP_SPINCOUNT": str(count)} for count in options.spins}
@@ -51,11 +53,12 @@ def main() -> None:
             table.writeheader()
         for size in options.sizes:
             for neighbors in options.neighbors:
-                for number in range(options.rounds):
+                for _ in range(options.rounds):
                     for name, environment in ways.items():
                         with keep_busy(neighbors):
                             wall, cpu = paint(size, options.iterations, environment)
-                        cells = (date.today(), size, neighbors, name, number, wall, cpu)
+                        about = (options.machine, date.today(), COMMAND)
+                        cells = (name, size, neighbors, wall, cpu, *about)
                         table.writerow(dict(zip(COLUMNS, cells, strict=True)))
                         file.flush()
                         print(*cells, sep="  ")
