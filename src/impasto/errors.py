@@ -23,6 +23,7 @@ by a flag. Every interface shows its own name for the option, see :meth:`Impasto
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from typing import ClassVar, Self
@@ -150,3 +151,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     # This module does not import torch, so torch's own type is recognized by its name.
     is_known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return is_known or any(word in str(error).lower() for word in MEMORY_WORDS)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell whether an error, or the one that it was raised from, means that the disk is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -6,7 +6,6 @@ the jobs that were running. Incomplete lines are ignored. The last line about an
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import time
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from impasto._version import __version__
 from impasto.batch.batch_job import BatchJob, Outcome
-from impasto.errors import InputError, ResourceError
+from impasto.errors import InputError, ResourceError, is_disk_full
 from impasto.image.files.atomic import lock_file
 
 RECORD_NAME = "impasto-batch.jsonl"
@@ -177,8 +176,7 @@ class BatchRecord:
             self._write(HEADER)
 
     def _translate_error(self, error: OSError) -> ResourceError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if full else error.strerror or str(error)
+        reason = "the disk is full" if is_disk_full(error) else error.strerror or str(error)
         return ResourceError(f"cannot be used as the record ({reason})", where=self.path)
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from impasto.errors import ImpastoError, InputError, ResourceError, is_out_of_memory
+from impasto.errors import ImpastoError, InputError, ResourceError, is_disk_full, is_out_of_memory
 
 COMMANDS = {
     "stylize": "repaint a photo (the default command: `impasto PHOTO --style PAINTING`)",
@@ -101,7 +101,7 @@ def _as_resource_error(error: BaseException) -> ResourceError | None:
     if is_out_of_memory(error):
         return ResourceError("out of memory: ask for a smaller `size`", field="size")
     if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             return ResourceError("the disk is full", where=error.filename)
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return ResourceError(f"cannot be written ({error.strerror})", where=error.filename)

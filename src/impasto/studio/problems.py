@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from impasto.errors import (
     RecipeError,
     ResourceError,
     WeightsError,
+    is_disk_full,
     is_out_of_memory,
 )
 
@@ -165,15 +165,3 @@ def is_disk_fault(error: BaseException) -> bool:
     """Tell whether an error comes from the disk or its rights, and not from a mistake of ours."""
     faults = (sqlite3.OperationalError, sqlite3.DatabaseError)  # and none of their other kinds
     return isinstance(error, OSError) or type(error) in faults
-
-
-def is_disk_full(error: BaseException | None) -> bool:
-    """Tell whether an error, or the one that it was raised from, means that the disk is full."""
-    while error is not None:
-        if isinstance(error, sqlite3.Error):
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                return True
-        elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

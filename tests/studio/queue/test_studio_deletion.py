@@ -130,8 +130,9 @@ def test_a_worker_that_does_not_let_go_is_killed(tmp_path, monkeypatch):
         forget(client, job)
         while studio.folder.locate(job).exists() and time.monotonic() < until:
             time.sleep(0.02)
-        assert holds(tmp_path, SECRET) == []
+        assert not studio.folder.locate(job).exists()
         looked_after.close()
+        assert holds(tmp_path, SECRET) == []
 
 
 def test_jobs_that_are_forgotten_at_any_moment_leave_nothing(tmp_path, eager):

@@ -23,7 +23,7 @@ from impasto.batch.workers.job_painting import (
     paint_together,
     prepare_masks,
 )
-from impasto.errors import ImpastoError, ResourceError, is_out_of_memory
+from impasto.errors import ImpastoError, ResourceError, is_disk_full, is_out_of_memory
 from impasto.image.files.atomic import make_folder
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def limit_torch_threads(count: int) -> Iterator[None]:
 def _describe_failure(
     job: BatchJob, error: Exception, digest: str | None, seconds: float
 ) -> Outcome:
-    full = isinstance(error, ResourceError) and "disk is full" in str(error)
+    full = isinstance(error, ResourceError) and is_disk_full(error)
     return Outcome(job, _describe_error(error), digest, seconds, full=full)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import re
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from impasto.errors import InputError, ResourceError
+from impasto.errors import InputError, ResourceError, is_disk_full
 
 PREFIX = ".impasto-"
 """Start of the names of temporary files."""
@@ -120,8 +119,7 @@ def report_write_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full" if is_full else error.strerror or str(error)
+        reason = "the disk is full" if is_disk_full(error) else error.strerror or str(error)
         raise ResourceError(f"cannot be written ({reason})", where=target) from None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from impasto.studio.problems import is_disk_full
+from impasto.errors import is_disk_full
 
 RESERVE_BYTES = 4 << 20
 """Far more than the queue needs to write down a deletion."""
