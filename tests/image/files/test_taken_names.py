@@ -73,7 +73,8 @@ def test_something_beside_the_result_is_given_up_with_a_line(capsys):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("https://example.org/a.png", "is an address; download the picture first"),
+        ("https://example.org/a.png", "^https://example.org/a.png: is an address; download"),
+        ("file:///a.png", "is an address; download the picture first"),
         ("none/a.png", "no such folder none"),
         ("a.png", "no such file"),
         ("film.mp4", "looks like a film, paint it with `impasto video`"),

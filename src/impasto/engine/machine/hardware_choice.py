@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impasto.errors import InputError
+
 if TYPE_CHECKING:
     from impasto.engine.machine.hardware import Hardware
 
@@ -25,6 +27,21 @@ class HardwareChoice:
     weights: str | Path | None = None
     max_memory: int | None = None
     scratch: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the memory limit, which is in bytes.
+
+        Raises:
+            InputError: it is not a positive number.
+        """
+        limit: object = self.max_memory
+        if limit is None or (isinstance(limit, int | float) and limit > 0):
+            return
+        raise InputError(
+            f"invalid `max_memory` {limit!r}",
+            expected="a positive number of bytes, such as 800 * 2**20",
+            field="max_memory",
+        )
 
     def resolve(self) -> Hardware:
         """Find the device on this machine.

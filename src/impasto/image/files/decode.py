@@ -128,7 +128,7 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
         limits.check_bytes(path.stat().st_size, str(path))
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ImageError(_explain_missing(path), where=path) from None
+        raise _explain_missing(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"cannot be read ({reason})", where=path) from None
@@ -142,12 +142,14 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
     return _read_bytes(data, str(path), limits, say)
 
 
-def _explain_missing(path: Path) -> str:
-    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path), re.IGNORECASE):
-        return "is an address; download the picture first"
+def _explain_missing(path: Path) -> ImageError:
+    address = re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", str(path), re.IGNORECASE)
+    if address:  # a path has lost one of its slashes
+        where = f"{address[1]}://{address[2]}"
+        return ImageError("is an address; download the picture first", where=where)
     if not path.parent.is_dir():
-        return f"no such folder {path.parent}"
-    return "no such file"
+        return ImageError(f"no such folder {path.parent}", where=path)
+    return ImageError("no such file", where=path)
 
 
 def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
