@@ -153,12 +153,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return is_known or any(word in str(error).lower() for word in MEMORY_WORDS)
 
 
+SQLITE_FULL = 13
+"""As in :mod:`sqlite3`, which this module does not import."""
+
+
 def is_disk_full(error: BaseException | None) -> bool:
     """Tell whether an error, or the one that it was raised from, means that the disk is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if getattr(error, "sqlite_errorname", None) == "SQLITE_FULL":
+        if getattr(error, "sqlite_errorcode", None) == SQLITE_FULL:
             return True
         error = error.__cause__ or error.__context__
     return False

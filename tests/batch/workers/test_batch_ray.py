@@ -28,6 +28,7 @@ def ended(monkeypatch):
     ray.shutdown()
 
 
+@pytest.mark.slow
 def test_more_workers_than_the_cluster_has_room_for_are_refused(monkeypatch):
     init = ray.init
     monkeypatch.setattr(ray, "init", lambda **how: init(**{**how, "num_cpus": 1}))
@@ -36,6 +37,7 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(monkeypatch):
     assert not ray.is_initialized()
 
 
+@pytest.mark.slow
 def test_work_continues_without_a_lost_worker_until_there_is_room_for_another(in_work: Path):
     """Another actor takes the room, as if a machine were lost. Files are read through fsspec."""
     here = f"local://{in_work}"
