@@ -904,7 +904,7 @@ class Trial:
         Args:
             scenario: the work.
             folder: an empty folder for its copies.
-            file: receives the cases with problems. None: nobody does.
+            file: receives the cases with problems. None: they are not written.
         """
         self.scenario = scenario
         self.file = file

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -249,23 +251,20 @@ def read_one_network(data: bytes) -> None:
     """Read a one-pass network, and a checkpoint of a run: both are files of tensors."""
     from impasto.network.network_files import read_own_paintings, read_painter, read_stroke_painter
 
-    share_painters()
     path = write_input(".safetensors", data)
-    for read in (read_painter, read_stroke_painter, read_own_paintings):
-        try:
-            read(path)
-        except ImpastoError:
-            continue
+    with mock.patch.multiple("impasto.network.network_files", **make_painters()):
+        for read in (read_painter, read_stroke_painter, read_own_paintings):
+            with contextlib.suppress(ImpastoError):
+                read(path)
 
 
 @lru_cache(maxsize=1)
-def share_painters() -> None:
-    """Load all networks into the same objects, which take long to make."""
+def make_painters() -> dict[str, Callable[[], Any]]:
+    """Make one network of each kind, since making them takes longer than reading a file."""
     from impasto.network import network_files
 
-    for name in ("Painter", "StrokePainter"):
-        painter = getattr(network_files, name)()
-        setattr(network_files, name, lambda painter=painter: painter)
+    painters = {name: getattr(network_files, name)() for name in ("Painter", "StrokePainter")}
+    return {name: lambda painter=painter: painter for name, painter in painters.items()}
 
 
 def make_checkpoints() -> Iterator[bytes]:
