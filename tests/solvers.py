@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from impasto.canvas.pixels import PixelCanvas
 from impasto.canvas.pyramid import PyramidCanvas
+from impasto.canvas.view import Bounds, Parameters
 from impasto.engine.machine.storage import Storage
 from impasto.optimize.solvers.solver import Solver, SolverProblem
 from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.tables import SolverChoice
 
 MEMORY = Storage(torch.device("cpu"))
+
+
+class NumberCanvas:
+    """Plain numbers with ranges of their own. It has no views: a solver only asks for these."""
+
+    def __init__(self, ranges: Sequence[Bounds]) -> None:
+        self.ranges = ranges
+
+    def list_bounds(self, parameters: Sequence[torch.Tensor]) -> Sequence[Bounds]:
+        assert len(parameters) == len(self.ranges)
+        return self.ranges
+
+    def project(self, parameters: Parameters) -> None:
+        for each, bounds in zip(parameters, self.ranges, strict=True):
+            each.clamp_(bounds.lower, bounds.upper)
+
+    def show(self, parameters: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.cat([each.flatten() for each in parameters])
 
 
 def make_picture_solver(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from impasto.canvas.view import Parameters, View
+from impasto.canvas.view import COLORS, Bounds, Parameters, View
 
 
 class Triptych:
@@ -32,6 +32,9 @@ class Triptych:
         leaf = parameters[0].detach().requires_grad_()
         images = [view.image for view in self.render([leaf])]
         return list(torch.autograd.grad(images, leaf, list(gradients)))
+
+    def list_bounds(self, parameters: Sequence[torch.Tensor]) -> Sequence[Bounds]:
+        return [COLORS] * len(parameters)
 
     def project(self, parameters: Parameters) -> None:
         parameters[0].clamp_(0, 1)

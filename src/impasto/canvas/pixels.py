@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, View
+from impasto.canvas.view import COLORS, Bounds, Parameters, View
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import resize_tensor_rows
 
@@ -44,11 +44,15 @@ class PixelCanvas:
         """See :class:`impasto.canvas.view.Canvas`."""
         return list(gradients)
 
+    def list_bounds(self, parameters: Sequence[Tensor]) -> Sequence[Bounds]:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [COLORS] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`."""
         (image,) = parameters
         for rows in self._storage.split_rows(image):
-            image[..., rows, :].clamp_(0, 1)
+            image[..., rows, :].clamp_(COLORS.lower, COLORS.upper)
 
     def show(self, parameters: Sequence[Tensor]) -> Tensor:
         """See :class:`impasto.canvas.view.Canvas`."""

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, View
+from impasto.canvas.view import COLORS, Bounds, Parameters, View
 
 TAPS = (0.25, 0.75, 0.75, 0.25)
 """Weights of bilinear interpolation to twice the size."""
@@ -96,8 +96,12 @@ class PyramidCanvas:
         """
         image, gradient = self.show(parameters), gradients[0]
         gradient = gradient.to(image.device)
-        pushed = ((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0))
-        return pull_back(parameters, gradient.masked_fill(pushed, 0))
+        outward = COLORS.find_held(image, gradient)
+        return pull_back(parameters, gradient.masked_fill(outward, 0))
+
+    def list_bounds(self, parameters: Sequence[Tensor]) -> Sequence[Bounds]:
+        """See :class:`impasto.canvas.view.Canvas`; coefficients are unbounded."""
+        return [Bounds()] * len(parameters)
 
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`.

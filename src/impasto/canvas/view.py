@@ -7,6 +7,7 @@ solvers hold several sets of them: trial steps, averages, the best so far.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,24 @@ from torch import Tensor
 
 Parameters = list[Tensor]
 """Tensors of at least two dimensions; solvers process them in bands of rows."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The range of the numbers of a parameter, both ends included; unbounded by default."""
+
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def find_held(self, values: Tensor, gradient: Tensor) -> Tensor:
+        """Return where a descent cannot move: values at a bound, with a slope beyond it."""
+        below = (values <= self.lower) & (gradient > 0)
+        above = (values >= self.upper) & (gradient < 0)
+        return below | above
+
+
+COLORS = Bounds(0.0, 1.0)
+"""The range of the pixels of a picture."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +57,11 @@ class View:
 
 
 class Canvas(Protocol):
-    """Parameters that show one or more views. A canvas has the size of the pass that makes it."""
+    """Parameters that show one or more views. A canvas has the size of the pass that makes it.
+
+    Solvers choose their first step for parameters that a change of about 0.01 barely changes to the
+    eye: learning rates are in 1/255.
+    """
 
     def make_parameters(self, image: Tensor) -> Parameters:
         """Return the parameters that show an image [1, 3, H, W] in [0, 1] of the canvas's size."""
@@ -56,8 +79,15 @@ class Canvas(Protocol):
     def pull_back(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Parameters:
         """Return the gradient in the parameters, given the gradient in each view's image."""
 
+    def list_bounds(self, parameters: Sequence[Tensor]) -> Sequence[Bounds]:
+        """Return the range of each parameter, which solvers stay in."""
+
     def project(self, parameters: Parameters) -> None:
-        """Replace parameters, in place, by the nearest allowed ones."""
+        """Replace parameters, in place, by the nearest allowed ones.
+
+        What is allowed is within :meth:`list_bounds`, and may be less: the pixels of a pyramid are
+        bounded, its coefficients are not.
+        """
 
     def show(self, parameters: Sequence[Tensor]) -> Tensor:
         """Return the image [1, 3, H, W] in [0, 1], of the canvas's size, that users see."""

@@ -294,7 +294,7 @@ class SolverChoice(RecipeTable):
 
     kind: Literal["adam", "lbfgs", "lbfgsb", "bounded"] = "adam"
     """``adam``: Adam. ``lbfgs``: PyTorch's L-BFGS. ``lbfgsb``: SciPy's L-BFGS-B. ``bounded``:
-    impasto's L-BFGS within the box [0, 1]."""
+    impasto's L-BFGS within the canvas's bounds."""
     learning_rate: Positive = 5.0
     """Adam: 8-bit levels per step. L-BFGS: the first step length to try. L-BFGS-B: unused."""
     decay: Annotated[float, Field(gt=0, le=1)] = 1.0

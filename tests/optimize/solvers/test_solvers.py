@@ -11,8 +11,11 @@ import torch
 from scipy.optimize import minimize
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from impasto.canvas.view import Bounds
+from impasto.optimize.solvers.solver import SolverProblem
+from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.tables import SolverChoice
-from solvers import make_picture_solver
+from solvers import MEMORY, NumberCanvas, make_picture_solver
 
 KINDS = {
     "adam": SolverChoice(kind="adam", learning_rate=8, decay=0.5, decay_every=30),
@@ -92,6 +95,36 @@ def test_never_leaves_the_box(kind):
         assert solver.picture.min() >= 0
         assert solver.picture.max() <= 1
     solver.close()
+
+
+RANGES = {
+    "wide": [Bounds(-2.0, 3.0)],
+    "high": [Bounds(4.0, 9.0)],
+    "above a floor": [Bounds(lower=1.5)],
+    "everywhere": [Bounds()],
+    "each its own": [Bounds(-2.0, 0.5), Bounds()],
+}
+
+
+@pytest.mark.parametrize("ranges", RANGES.values(), ids=RANGES)
+@pytest.mark.parametrize("kind", ["lbfgsb", "bounded"])
+def test_solvers_stay_within_the_bounds_of_the_canvas_and_use_all_of_them(kind, ranges):
+    """The nearest allowed numbers to targets from -4 to 10: any narrower box would be further."""
+    targets = [torch.linspace(-4, 10, 12).view(3, 4).roll(i) for i, _ in enumerate(ranges)]
+    expected = [t.clamp(b.lower, b.upper) for t, b in zip(targets, ranges, strict=True)]
+
+    def measure(parameters):
+        away = [x - target for x, target in zip(parameters, targets, strict=True)]
+        total = sum(float(each.square().sum()) for each in away)
+        return {"total": total}, [2 * each for each in away]
+
+    start = [torch.full_like(t, max(b.lower, 0.2)) for t, b in zip(targets, ranges, strict=True)]
+    solver = SOLVERS[kind](KINDS[kind], SolverProblem(NumberCanvas(ranges), start, measure, MEMORY))
+    for _ in range(30):
+        solver.step()
+    result = solver.picture
+    solver.close()
+    assert torch.allclose(result, torch.cat([each.flatten() for each in expected]), atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

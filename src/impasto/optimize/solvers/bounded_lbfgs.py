@@ -1,4 +1,4 @@
-"""Optimize inside the box [0, 1] with L-BFGS: two-metric projection and two-loop recursion.
+"""Optimize within bounds with L-BFGS: two-metric projection and two-loop recursion.
 
 The method of Bertsekas, "Projected Newton methods for optimization problems with simple
 constraints" (1982), as Schmidt, Kim and Sra, "Projected Newton-type methods in machine learning"
@@ -6,8 +6,8 @@ constraints" (1982), as Schmidt, Kim and Sra, "Projected Newton-type methods in 
 
 1. Numbers at a bound whose gradient pushes outward are held; the others are free.
 2. The two-loop recursion (Nocedal 1980) runs on the free numbers and gives the direction.
-3. The step is projected onto the box. If the loss rises, it is tried again shorter; each trial is
-   one evaluation.
+3. The step is projected onto what the canvas allows. If the loss rises, it is tried again shorter;
+   each trial is one evaluation.
 4. The pair (change of the parameters, change of the gradient) is taken from the projected step.
 
 The initial inverse Hessian is a preconditioner that trusts coarse structure; see
@@ -17,12 +17,13 @@ The initial inverse Hessian is a preconditioner that trusts coarse structure; se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.canvas.view import Parameters
+from impasto.canvas.view import Bounds, Parameters
 from impasto.optimize.solvers.banded import Banded, count_numbers
 from impasto.optimize.solvers.precondition import emphasize_coarse, get_reach
 from impasto.optimize.solvers.solver import SolverProblem
@@ -49,7 +50,7 @@ class Pair:
 
 
 class BoundedLbfgs:
-    """L-BFGS inside the box [0, 1]; see the module.
+    """L-BFGS within the bounds of a canvas; see the module.
 
     All scalars of the recursion stay on the device: a step synchronizes only for the losses and to
     decide whether a pair is worth keeping.
@@ -176,11 +177,11 @@ class BoundedLbfgs:
     def _find_free(self) -> Parameters:
         """Return a vector that is 1 where a number may move and 0 where it is held."""
 
-        def decide(x: Tensor, g: Tensor) -> Tensor:
-            active = ((x <= 0) & (g > 0)) | ((x >= 1) & (g < 0))
-            return (~active).to(x)
-
-        return self._banded.map(decide, self._parameters, self._gradient)
+        free: Parameters = []
+        ranges = self._canvas.list_bounds(self._parameters)
+        for x, g, bounds in zip(self._parameters, self._gradient, ranges, strict=True):
+            free += self._banded.map(partial(_find_free_numbers, bounds), [x], [g])
+        return free
 
     def state(self) -> dict[str, Any]:
         return {
@@ -205,3 +206,7 @@ class BoundedLbfgs:
 
     def close(self) -> None:
         pass
+
+
+def _find_free_numbers(bounds: Bounds, values: Tensor, gradient: Tensor) -> Tensor:
+    return (~bounds.find_held(values, gradient)).to(values)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.canvas.view import Parameters
+from impasto.canvas.view import Bounds, Parameters
 from impasto.optimize.solvers.solver import SolverProblem, copy_to_memory
 from impasto.recipe.tables import SolverChoice
 
@@ -63,7 +63,8 @@ class ScipyLbfgsb:
 
     def _continue_round(self) -> dict[str, float]:
         if self._round is None:
-            self._round = _Round(self._settings, _flatten(self._start))
+            ranges = self._canvas.list_bounds(self._start)
+            self._round = _Round(self._settings, self._start, ranges)
             for losses, gradient in self._log:
                 self._round.ask()
                 self._round.answer(losses["total"], _flatten(gradient))
@@ -116,11 +117,16 @@ class ScipyLbfgsb:
 class _Round:
     """One call of ``minimize`` in a thread: ``ask`` for a point, ``answer`` with loss and slope."""
 
-    def __init__(self, settings: SolverChoice, start: FlatVector) -> None:
+    def __init__(
+        self, settings: SolverChoice, start: Sequence[Tensor], ranges: Sequence[Bounds]
+    ) -> None:
         self._settings = settings
+        sizes = [each.numel() for each in start]
+        self._lower = np.repeat([each.lower for each in ranges], sizes)
+        self._upper = np.repeat([each.upper for each in ranges], sizes)
         self._points: SimpleQueue[FlatVector | BaseException | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[float, FlatVector] | None] = SimpleQueue()
-        self._thread = Thread(target=self._minimize, args=(start,), daemon=True)
+        self._thread = Thread(target=self._minimize, args=(_flatten(start),), daemon=True)
         self._thread.start()
 
     def ask(self) -> FlatVector | None:
@@ -145,7 +151,8 @@ class _Round:
         return answer
 
     def _minimize(self, start: FlatVector) -> None:
-        from scipy.optimize import Bounds, minimize
+        from scipy.optimize import Bounds as ScipyBounds
+        from scipy.optimize import minimize
 
         try:
             minimize(
@@ -153,7 +160,7 @@ class _Round:
                 start,
                 jac=True,
                 method="L-BFGS-B",
-                bounds=Bounds(0.0, 1.0),
+                bounds=ScipyBounds(self._lower, self._upper),
                 options={
                     "maxcor": self._settings.history,
                     "maxfun": self._settings.restart_every - 1,
