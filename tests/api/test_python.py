@@ -287,7 +287,7 @@ def test_closing_the_stream_writes_the_checkpoint(tmp_path):
 def test_checkpoints_are_written_before_thirty_seconds_pass(tmp_path, monkeypatch):
     clock, writes = [0.0], []
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(checkpoint, "save_state", lambda *_: writes.append(clock[0]))
+    monkeypatch.setattr(checkpoint, "save_state", lambda *_, **__: writes.append(clock[0]))
     keeper = checkpoint.Keeper(tmp_path / "state")
     for _ in range(40):
         clock[0] += 7.0
@@ -297,11 +297,34 @@ def test_checkpoints_are_written_before_thirty_seconds_pass(tmp_path, monkeypatc
     assert gaps.max() <= 30
 
 
-def test_a_checkpoint_that_cannot_be_written_stops_the_run_clearly(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+def test_a_checkpoint_without_a_folder_stops_the_run_before_it_begins(tmp_path):
     steps = impasto.Stylizer(TINY).run(*pictures(), checkpoint=tmp_path / "no" / "state")
     with pytest.raises(impasto.ResourceError, match="cannot be written"):
-        list(steps)
+        next(steps)
+
+
+@pytest.mark.parametrize("failure", ["full disk", "taken name"])
+def test_a_checkpoint_that_fails_later_is_reported_and_the_picture_is_finished(
+    failure, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    path = tmp_path / "state"
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    steps = impasto.Stylizer(TINY).run(*pictures(), checkpoint=path)
+    assert next(steps).checkpoint_failure is None
+    if failure == "full disk":
+        monkeypatch.setattr(checkpoint.torch, "save", fail)
+    else:
+        path.unlink()
+        path.write_bytes(b"somebody's")
+    *_, last = steps
+    assert last.last
+    assert last.checkpoint_failure.where == str(path)
+    if failure == "taken name":
+        assert path.read_bytes() == b"somebody's"
 
 
 def test_what_is_missing_is_said():

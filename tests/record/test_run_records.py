@@ -184,10 +184,26 @@ def test_losses_of_zero_are_drawn_without_complaint(tmp_path):
 
 @pytest.mark.parametrize(("kind", "name"), [(Timelapse, "run.gif"), (LossPlot, "loss.svg")])
 def test_a_file_that_appeared_during_the_run_is_kept(kind, name, tmp_path):
-    target = tmp_path / name
-    recorder = kind(target, overwrite=False)
+    target, said = tmp_path / name, []
+    recorder = kind(target, overwrite=False, notice=said.append)
     recorder.record(step(1, 1))
     target.write_bytes(b"somebody's")
-    with pytest.raises(InputError, match="exists already"):
-        recorder.write()
+    recorder.write()
     assert target.read_bytes() == b"somebody's"
+    other = target.with_stem("run-2" if kind is Timelapse else "loss-2")
+    assert other.stat().st_size > 100
+    assert said[0].endswith(f" is in {other}")
+
+
+def test_a_snapshot_replaces_none_that_appeared_during_the_run(tmp_path):
+    said = []
+    snapshots = Snapshots(tmp_path, 1, overwrite=False, notice=said.append)
+    (tmp_path / "step-00001.png").write_bytes(b"somebody's")
+    for _ in range(2):  # the same step again, as after a fall back to tiles
+        snapshots.record(step(1, 1))
+    assert (tmp_path / "step-00001.png").read_bytes() == b"somebody's"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "step-00001-2.png",
+        "step-00001.png",
+    ]
+    assert len(said) == 1

@@ -48,7 +48,7 @@ def read_parameters(path: Path) -> VggParameters:
         return reader(path)
 
 
-def write_parameters(parameters: VggParameters, path: Path) -> None:
+def write_parameters(parameters: VggParameters, path: Path, *, overwrite: bool = True) -> None:
     """Write parameters atomically in the format of the path's extension.
 
     Keras and MatConvNet files use Caffe's input convention, and torchvision files their own; the
@@ -57,6 +57,7 @@ def write_parameters(parameters: VggParameters, path: Path) -> None:
     A .safetensors file keeps everything exactly.
 
     Raises:
+        InputError: the file exists and must not be replaced.
         WeightsError: unknown extension.
         ResourceError: the file cannot be written.
     """
@@ -65,7 +66,7 @@ def write_parameters(parameters: VggParameters, path: Path) -> None:
         raise WeightsError(
             f"unknown extension; weights are written as {', '.join(sorted(_WRITERS))}", where=path
         )
-    with replace_atomically(path) as temporary:
+    with replace_atomically(path, overwrite=overwrite) as temporary:
         writer(parameters, temporary)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from impasto.engine.pixels.colors import Colors, apply_colors
 from impasto.engine.pixels.tensors import tensor_to_picture
 from impasto.engine.regions import restore_photo
+from impasto.errors import ImpastoError
 from impasto.image.picture import Picture
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Step:
         tile: side in pixels of the tiles of larger scales. 0: no tiles.
         fell_back: whether there are tiles because memory ran out during the run.
         last: whether this is the end of the run.
+        checkpoint_failure: why the last checkpoint that was due could not be written. None: it
+            could, or none was due.
     """
 
     iteration: int
@@ -56,6 +59,7 @@ class Step:
     _photo: Picture
     _colors: Colors = "style"
     _kept_mask: Tensor | None = None
+    checkpoint_failure: ImpastoError | None = None
 
     def picture(self) -> Picture:
         """Return the best picture so far, float32, at this scale's size, in the result's colors."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,9 @@ from impasto.explain.inspection_page import (
     name_picture,
     render_page,
 )
-from impasto.image.files.atomic import make_folder, write_atomically
+from impasto.image.files.atomic import make_folder
 from impasto.image.files.encode import write_picture
+from impasto.image.files.result_file import ResultFile
 from impasto.image.picture import Picture, fit_within
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe
@@ -62,28 +63,49 @@ class Inspection:
     device: str = "auto"
 
 
-def write_inspection(inspection: Inspection, folder: Path) -> Iterator[str]:
+def write_inspection(
+    inspection: Inspection,
+    folder: Path,
+    *,
+    overwrite: bool = True,
+    notice: Callable[[str], None] | None = None,
+) -> Iterator[str]:
     """Write all pictures and ``index.html`` into a folder, and yield a line of text for each.
 
-    Existing files of :func:`impasto.explain.inspection_page.list_inspection_files` are replaced.
+    Args:
+        inspection: what to inspect.
+        folder: created if it does not exist.
+        overwrite: replace the files of
+            :func:`impasto.explain.inspection_page.list_inspection_files`.
+        notice: called with one line if such a file is kept, and a new one has another name.
 
     Raises:
         ResourceError: the folder cannot be created or written.
     """
     make_folder(folder)
+    names: dict[tuple[str, str], str] = {}
+
+    def save(kind: str, layer: str, image: Image.Image | Picture) -> None:
+        stream = io.BytesIO()
+        if isinstance(image, Picture):
+            write_picture(image, stream)
+        else:
+            image.save(stream, "PNG")
+        target = folder / name_picture(kind, layer)
+        file = ResultFile(target, overwrite=overwrite, notice=notice, what="the picture")
+        names[kind, layer] = file.write_bytes(stream.getvalue()).name
+
     sheets = draw_activation_sheets(inspection)
     for layer in LAYERS:
         picture, loss = reconstruct_content(inspection, layer)
-        write_picture(picture, folder / name_picture(CONTENT, layer), overwrite=True)
+        save(CONTENT, layer, picture)
         yield f"{layer}: content reconstructed, relative squared error {loss:.2g}"
         picture, loss = synthesize_texture(inspection, layer)
-        write_picture(picture, folder / name_picture(STYLE, layer), overwrite=True)
+        save(STYLE, layer, picture)
         yield f"{layer}: texture synthesized, relative squared Gram error {loss:.2g}"
-        sheet = io.BytesIO()
-        sheets[layer].save(sheet, "PNG")
-        write_atomically(folder / name_picture(ACTIVATIONS, layer), sheet.getvalue())
-    page = render_page(inspection.iterations, inspection.size, inspection.seed)
-    write_atomically(folder / INDEX, page.encode())
+        save(ACTIVATIONS, layer, sheets[layer])
+    page = render_page(inspection.iterations, inspection.size, inspection.seed, names)
+    ResultFile(folder / INDEX, overwrite=overwrite, notice=notice).write_bytes(page.encode())
 
 
 def reconstruct_content(inspection: Inspection, layer: str) -> tuple[Picture, float]:

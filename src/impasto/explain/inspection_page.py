@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 
 LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -22,18 +23,19 @@ def list_inspection_files(folder: Path) -> list[Path]:
     return [folder / name for name in (*names, INDEX)]
 
 
-def render_page(iterations: int, size: int, seed: int) -> str:
+def render_page(iterations: int, size: int, seed: int, names: Mapping[tuple[str, str], str]) -> str:
     """Render the page in HTML.
 
     Args:
         iterations: iterations of each reconstruction and texture.
         size: longer side in pixels.
         seed: seed of the initial noise.
+        names: file name of each picture by its kind and layer.
     """
     rows = "".join(
         f"<tr><th>{layer}</th>"
         + "".join(
-            f'<td><img src="{name_picture(kind, layer)}" alt="{kind} {layer}" loading="lazy"></td>'
+            f'<td><img src="{names[kind, layer]}" alt="{kind} {layer}" loading="lazy"></td>'
             for kind in KINDS
         )
         + "</tr>"

@@ -203,7 +203,8 @@ def write_code(code: Code, path: str | Path, atelier: Atelier, *, overwrite: boo
     if Path(path).exists() and not overwrite:
         raise InputError("exists already; `overwrite` replaces it", where=path, field="overwrite")
     note = {"format": KIND, "units": atelier.units}
-    write_atomically(Path(path), save({"code": np.asarray(code, np.float32)}, note))
+    data = save({"code": np.asarray(code, np.float32)}, note)
+    write_atomically(Path(path), data, overwrite=overwrite)
 
 
 def read_code(path: str | Path, atelier: Atelier) -> Code:

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from impasto.encoders.vgg import Encoder
 from impasto.encoders.weights import load_parameters
 from impasto.errors import InputError
-from impasto.image.files.atomic import make_folder, write_atomically
+from impasto.image.files.atomic import make_folder
+from impasto.image.files.result_file import ResultFile
 from impasto.network.painter.model import Painter
 from impasto.network.painter.style_code import LAYERS, NUMBERS, CodeBook
 
@@ -63,17 +64,20 @@ def export_graphs(
     *,
     quantize: Quantize = "none",
     vgg: Path | None = None,
+    overwrite: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Write both graphs.
 
     Args:
         painter: the network.
-        folder: created if it does not exist; ``style.onnx`` and ``stylize.onnx`` are replaced.
+        folder: created if it does not exist; for ``style.onnx`` and ``stylize.onnx``.
         quantize: ``int8`` stores kernels with 8 bits and one scale per channel, at a quarter of the
             size; the arithmetic stays in float32.
         vgg: weights of VGG-19. None: the first source that is present.
-        say: called with one line before the part that takes minutes.
+        overwrite: replace existing files.
+        say: called with one line before the part that takes minutes, and if an existing file is
+            kept and a graph has another name.
 
     Returns:
         The two files.
@@ -97,9 +101,10 @@ def export_graphs(
         if quantize == "int8":
             quantize_kernels(graph)
         files[folder / name] = graph.SerializeToString()
-    for path, graph in files.items():  # both at the end, so that a failed trace leaves none
-        write_atomically(path, graph)
-    return list(files)
+    return [  # both at the end, so that a failed trace leaves none
+        ResultFile(path, overwrite=overwrite, notice=say, what="the graph").write_bytes(graph)
+        for path, graph in files.items()
+    ]
 
 
 def _build_graph(module: nn.Module, inputs: dict[str, Tensor], output: str) -> Any:

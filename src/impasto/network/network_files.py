@@ -86,6 +86,8 @@ def write_painter(
     about: Mapping[str, Any],
     paintings: Mapping[str, bytes] | None = None,
     kind: str = KIND,
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write a network's state, and a note on how it was trained.
 
@@ -96,8 +98,10 @@ def write_painter(
         paintings: what :func:`encode_paintings` returned for the paintings that the network is for.
             None: it is for any painting.
         kind: format of the file, which names the kind of network.
+        overwrite: replace an existing file.
 
     Raises:
+        InputError: the file exists and must not be replaced.
         ResourceError: the folder cannot be written to, or the disk is full.
     """
     from safetensors.torch import save
@@ -110,7 +114,8 @@ def write_painter(
     for name, png in (paintings or {}).items():
         tensors[OWN + name] = torch.frombuffer(bytearray(png), dtype=torch.uint8)
     note = {"format": kind, "about": json.dumps(dict(about))}
-    write_atomically(path, save({k: v.contiguous() for k, v in tensors.items()}, note))
+    data = save({k: v.contiguous() for k, v in tensors.items()}, note)
+    write_atomically(path, data, overwrite=overwrite)
 
 
 @lru_cache(maxsize=1)

@@ -10,8 +10,9 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from impasto.errors import InputError, ResourceError
+from impasto.errors import ImpastoError, InputError, ResourceError
 from impasto.image.files.atomic import replace_atomically
+from impasto.image.files.result_file import read_stamp
 from impasto.optimize.solvers.solver import upgrade_state
 from impasto.recipe.recipe import Recipe
 
@@ -52,7 +53,13 @@ class RunState:
     start: torch.Tensor | None = None
 
 
-def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda: None) -> None:
+def save_state(
+    state: RunState,
+    path: Path,
+    settle: Callable[[], None] = lambda: None,
+    *,
+    overwrite: bool = True,
+) -> None:
     """Write a checkpoint atomically.
 
     Args:
@@ -60,13 +67,15 @@ def save_state(state: RunState, path: Path, settle: Callable[[], None] = lambda:
         path: file of the checkpoint.
         settle: called after every tensor; see
             :meth:`impasto.engine.machine.storage.Storage.settle`.
+        overwrite: replace an existing file.
 
     Raises:
+        InputError: the file exists and must not be replaced.
         ResourceError: the folder cannot be written or the disk is full. An older checkpoint is
             kept.
     """
     fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
-    with replace_atomically(path) as temporary, temporary.open("wb") as file:
+    with replace_atomically(path, overwrite=overwrite) as temporary, temporary.open("wb") as file:
         try:
             torch.save({"format": FORMAT, **fields}, cast(BinaryIO, _Settling(file, settle)))
         except RuntimeError as error:  # torch reports a full disk so
@@ -113,7 +122,11 @@ def load_state(path: Path) -> RunState:
 
 
 class Keeper:
-    """Writes checkpoints when they are due, given how long a step takes."""
+    """Writes checkpoints when they are due, given how long a step takes.
+
+    Attributes:
+        failure: why the last one that was due could not be written. None: it could, or none was.
+    """
 
     def __init__(
         self,
@@ -121,24 +134,51 @@ class Keeper:
         settle: Callable[[], None] = lambda: None,
         every_s: float | None = None,
     ) -> None:
+        self.failure: ImpastoError | None = None
         self._path = path
+        self._stamp = None if path is None else read_stamp(path)
+        """Of the file that may be replaced: the one before the run, or our own."""
         self._settle = settle
         self._every_s = EVERY_S if every_s is None else every_s
         self._last_step = time.monotonic()
         self._due = self._last_step + (min(FIRST_S, EVERY_S) if every_s is None else every_s)
 
+    def check_folder(self) -> None:
+        """Check before the run that there is a folder for the checkpoint.
+
+        Raises:
+            ResourceError: there is none.
+        """
+        if self._path is not None and not self._path.parent.is_dir():
+            raise ResourceError("cannot be written (there is no such folder)", where=self._path)
+
     def offer(self, state: RunState) -> None:
-        """Write the state if waiting for another step might take too long."""
+        """Write the state if waiting for another step might take too long.
+
+        A state that cannot be written does not end the run; the next one may succeed.
+        """
         now = time.monotonic()
         step, self._last_step = now - self._last_step, now
         if self._path is not None and now + step >= self._due:
-            self.keep(state)
+            try:
+                self.keep(state)
+            except ImpastoError as error:
+                self.failure = error
 
     def keep(self, state: RunState) -> None:
-        """Write the state now."""
+        """Write the state now.
+
+        Raises:
+            InputError: somebody else has put a file there meanwhile, which is kept.
+            ResourceError: the folder cannot be written or the disk is full.
+        """
         if self._path is not None:
-            save_state(state, self._path, self._settle)
             self._due = time.monotonic() + self._every_s
+            is_ours = self._stamp is not None and read_stamp(self._path) == self._stamp
+            save_state(state, self._path, self._settle, overwrite=is_ours)
+            self._stamp = read_stamp(self._path)
+            self._due = time.monotonic() + self._every_s
+            self.failure = None
 
 
 def describe_recipe(recipe: Recipe) -> str:

@@ -76,6 +76,7 @@ class Run:
             state: the state to continue from; if its run had ended, its last step is yielded again.
                 None: start from the beginning.
         """
+        self._setup.keeper.check_folder()
         self._started = time.monotonic()
         first = 0
         if state is not None:
@@ -185,6 +186,7 @@ class Run:
             tile=self._tile,
             fell_back=self._fell_back,
             last=last,
+            checkpoint_failure=self._setup.keeper.failure,
             _image=picture,
             _photo=self._setup.photo,
             _colors=self._materials.recipe.colors,

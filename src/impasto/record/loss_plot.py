@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.errors import InputError
-from impasto.image.files.atomic import write_atomically
+from impasto.image.files.result_file import ResultFile
 
 if TYPE_CHECKING:
     from impasto.engine.step import Step
@@ -16,12 +17,19 @@ if TYPE_CHECKING:
 class LossPlot:
     """Collects the losses of a run and plots them on a logarithmic axis."""
 
-    def __init__(self, target: Path, *, overwrite: bool = True) -> None:
+    def __init__(
+        self,
+        target: Path,
+        *,
+        overwrite: bool = True,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
         """Check the extension.
 
         Args:
             target: file to write, .png or .svg.
             overwrite: replace a file that exists when this one is written.
+            notice: called with one line if such a file is kept, and this one has another name.
 
         Raises:
             InputError: another extension.
@@ -31,7 +39,7 @@ class LossPlot:
                 "unknown extension; a loss plot is written as .png or .svg", where=target
             )
         self._target = target
-        self._overwrite = overwrite
+        self._file = ResultFile(target, overwrite=overwrite, notice=notice, what="the plot")
         self._iterations: list[int] = []
         self._losses: dict[str, list[float]] = {}
         self._scales: list[tuple[int, str]] = []
@@ -48,7 +56,6 @@ class LossPlot:
         """Draw the plot and write it atomically. Without any steps, nothing is written.
 
         Raises:
-            InputError: the file exists and must not be replaced.
             ResourceError: the disk is full or the folder is not writable.
         """
         if not self._iterations:
@@ -80,4 +87,4 @@ class LossPlot:
             axes.legend(frameon=False)
         stream = io.BytesIO()
         figure.savefig(stream, format=self._target.suffix[1:].lower(), dpi=110)
-        write_atomically(self._target, stream.getvalue(), overwrite=self._overwrite)
+        self._file.write_bytes(stream.getvalue())

@@ -6,11 +6,11 @@ Neither says much alone: a plain gray film is perfectly stable.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from impasto.errors import InputError
-from impasto.image.files.atomic import write_atomically
+from impasto.image.files.result_file import ResultFile
 
 MARGIN = 1.25
 """Axis length over the largest value, which leaves room for the labels of the points."""
@@ -27,7 +27,12 @@ def check_plot_target(target: Path) -> None:
 
 
 def write_stability_plot(
-    target: Path, films: Mapping[str, Mapping[str, float]], floor: Mapping[str, float]
+    target: Path,
+    films: Mapping[str, Mapping[str, float]],
+    floor: Mapping[str, float],
+    *,
+    overwrite: bool = True,
+    notice: Callable[[str], None] | None = None,
 ) -> None:
     """Plot warped RMSE (x) against ``style_gram`` (y): a panel per distance, a point per film.
 
@@ -35,6 +40,8 @@ def write_stability_plot(
         target: file to write, .png or .svg.
         films: name of the film -> its figures ``rmse_1`` and so on, and ``style_gram``.
         floor: figures ``rmse_1`` and so on of the clip itself, drawn as lines.
+        overwrite: replace a file of this name.
+        notice: called with one line if such a file is kept, and the plot has another name.
 
     Raises:
         ResourceError: the disk is full or the folder is not writable.
@@ -76,4 +83,5 @@ def write_stability_plot(
     panels[0].set_ylabel("style_gram (down: closer to the painting)")
     stream = io.BytesIO()
     figure.savefig(stream, format=target.suffix[1:].lower(), dpi=110)
-    write_atomically(target, stream.getvalue())
+    file = ResultFile(target, overwrite=overwrite, notice=notice, what="the plot")
+    file.write_bytes(stream.getvalue())

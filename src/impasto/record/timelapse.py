@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from impasto.errors import InputError
-from impasto.image.files.atomic import write_atomically
+from impasto.image.files.result_file import ResultFile
 
 if TYPE_CHECKING:
     from impasto.engine.step import Step
@@ -29,12 +30,19 @@ EXTENSIONS = (".gif", ".mp4")
 class Timelapse:
     """Collects frames during a run and writes them as a film."""
 
-    def __init__(self, target: Path, *, overwrite: bool = True) -> None:
+    def __init__(
+        self,
+        target: Path,
+        *,
+        overwrite: bool = True,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
         """Check the extension.
 
         Args:
             target: file to write, .gif or .mp4.
             overwrite: replace a file that exists when this one is written.
+            notice: called with one line if such a file is kept, and this one has another name.
 
         Raises:
             InputError: another extension.
@@ -44,7 +52,7 @@ class Timelapse:
                 "unknown extension; a timelapse is written as .gif or .mp4", where=target
             )
         self._target = target
-        self._overwrite = overwrite
+        self._file = ResultFile(target, overwrite=overwrite, notice=notice, what="the timelapse")
         self._frames: list[Image.Image] = []
         self._skipped: Step | None = None
 
@@ -65,7 +73,6 @@ class Timelapse:
         """Write the film atomically. Without any steps, nothing is written.
 
         Raises:
-            InputError: the file exists and must not be replaced.
             ResourceError: the disk is full or the folder is not writable.
         """
         if not self._frames:
@@ -76,7 +83,7 @@ class Timelapse:
         frames = [f.resize((width, height), Image.Resampling.BICUBIC) for f in self._frames]
         frames += [frames[-1]] * HOLD
         encode = _encode_gif if self._target.suffix.lower() == ".gif" else _encode_mp4
-        write_atomically(self._target, encode(frames), overwrite=self._overwrite)
+        self._file.write_bytes(encode(frames))
 
 
 def _encode_gif(frames: list[Image.Image]) -> bytes:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from impasto.cli.jobs.paint import give_up_on_errors, save_anyway
+from impasto.cli.jobs.paint import give_up_on_errors
 from impasto.errors import ImageError, InputError, ResourceError
 from impasto.image.files.atomic import find_free_name, replace_atomically, write_atomically
 from impasto.image.files.decode import read_picture
+from impasto.image.files.result_file import ResultFile
 
 
 @pytest.mark.parametrize("can_link", [True, False])
@@ -36,29 +37,64 @@ def test_a_file_that_appears_during_the_writing_is_kept(tmp_path, monkeypatch, c
     assert (tmp_path / "b.png").read_bytes() == b"new"
 
 
-def test_a_finished_result_gets_a_free_name_and_it_is_said(tmp_path, capsys):
+def test_a_finished_result_gets_a_free_name_and_it_is_said(tmp_path):
     target = tmp_path / "a.png"
     for name in ("a.png", "a-2.png"):
         (tmp_path / name).write_bytes(b"somebody's")
 
-    def write(place: Path) -> None:
-        write_atomically(place, b"result", overwrite=False)
-
-    place = save_anyway(write, target)
+    said: list[str] = []
+    place = ResultFile(target, notice=said.append).write_bytes(b"result")
     assert place == tmp_path / "a-3.png"
     assert place.read_bytes() == b"result"
     assert target.read_bytes() == b"somebody's"
-    said = capsys.readouterr().err
-    assert "has been created meanwhile and is kept; the result is in" in said
+    assert said == [f"{target} has been created meanwhile and is kept; the result is in {place}"]
     assert find_free_name(target) == tmp_path / "a-4.png"
 
 
 def test_other_errors_of_a_result_are_raised(tmp_path):
-    def write(place: Path) -> None:
+    def write(place: Path, **_: bool) -> None:
         raise ResourceError("the disk is full", where=place)
 
     with pytest.raises(ResourceError, match="full"):
-        save_anyway(write, tmp_path / "a.png")
+        ResultFile(tmp_path / "a.png").write(write)
+
+
+def test_a_name_that_is_taken_while_the_result_is_written_is_left_alone(tmp_path):
+    target = tmp_path / "a.png"
+
+    def write(place: Path, *, overwrite: bool) -> None:
+        if place == target:
+            target.write_bytes(b"somebody's")
+        write_atomically(place, b"result", overwrite=overwrite)
+
+    place = ResultFile(target).write(write)
+    assert place.read_bytes() == b"result"
+    assert target.read_bytes() == b"somebody's"
+
+
+def test_a_file_that_is_written_again_replaces_itself_and_nothing_else(tmp_path):
+    target = tmp_path / "sheet.png"
+    file = ResultFile(target)
+    for data in (b"1", b"2"):
+        assert file.write_bytes(data) == target
+        assert target.read_bytes() == data
+    target.unlink()
+    target.write_bytes(b"somebody's")
+    for data in (b"3", b"4"):
+        assert file.write_bytes(data) == tmp_path / "sheet-2.png"
+    assert target.read_bytes() == b"somebody's"
+    assert (tmp_path / "sheet-2.png").read_bytes() == b"4"
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_only_the_file_that_was_adopted_is_replaced(tmp_path):
+    target = tmp_path / "net.safetensors"
+    target.write_bytes(b"of an earlier command")
+    file = ResultFile(target)
+    file.adopt()
+    assert file.write_bytes(b"1") == target
+    target.write_bytes(b"somebody's")
+    assert file.write_bytes(b"2") == tmp_path / "net-2.safetensors"
 
 
 def test_something_beside_the_result_is_given_up_with_a_line(capsys):

@@ -290,6 +290,15 @@ def test_one_picture_is_a_clip_of_one_frame(tmp_path):
     assert [np.array_equal(p, FRAMES[0]) for _, p in load_frames(open_clip(tmp_path / "one.png"))]
 
 
+def test_numbered_pictures_replace_none_and_leave_no_part(tmp_path):
+    pattern = tmp_path / "%03d.png"
+    (tmp_path / "003.png").write_bytes(b"somebody's")
+    with pytest.raises(InputError, match="exists already"):
+        write_numbered_frames(pattern, attach_times(FRAMES, range(6)), overwrite=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["003.png"]
+    assert (tmp_path / "003.png").read_bytes() == b"somebody's"
+
+
 def test_numbered_pictures_are_written_and_read(tmp_path):
     pattern = tmp_path / "%03d.png"
     write_numbered_frames(pattern, attach_times(FRAMES, range(6)))

@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,13 @@ from impasto.batch.workers.job_painting import (
     paint_together,
     prepare_masks,
 )
-from impasto.errors import ImpastoError, ResourceError, is_disk_full, is_out_of_memory
+from impasto.errors import (
+    ImpastoError,
+    InputError,
+    ResourceError,
+    is_disk_full,
+    is_out_of_memory,
+)
 from impasto.image.files.atomic import make_folder
 
 if TYPE_CHECKING:
@@ -153,24 +160,31 @@ class BatchWorker:
         from io import BytesIO
 
         from impasto.image.files.encode import choose_format, write_picture
+        from impasto.image.files.result_file import ResultFile
 
         settings, output = self._settings, Path(job.output)
         provenance = replace(result.provenance, keeps_metadata=settings.keep_metadata)
         remote = BytesIO() if places.is_url(job.output) else None
         if remote is None:
             make_folder(output.parent)
-        write_picture(
+        write = partial(
+            write_picture,
             result.picture,
-            remote or output,
             format=choose_format(output, settings.depth),
             record=provenance.to_json() if settings.embed else None,
             depth=settings.depth,
             dpi=result.recipe.dpi,
             keep_metadata=settings.keep_metadata,
-            overwrite=job.replaces or job.again,
         )
         if remote is not None:
+            write(remote)
             places.write(job.output, remote.getvalue())
+            return
+        saved = ResultFile(output, overwrite=job.replaces or job.again).write(write)
+        if saved != output:
+            raise InputError(
+                f"has been created meanwhile and is kept; the picture is in {saved}", where=output
+            )
 
     def _open_job(
         self, job: BatchJob, data: bytes, share: WorkerShare

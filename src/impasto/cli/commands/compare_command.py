@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ def build_parser() -> Parser:
     add("--json", action="store_true", help=JSON_HELP)
     add("--video", action="store_true", help="compare films of a clip, including their stability")
     add("--plot", metavar="FILE", help="with --video: plot stability against style (.png or .svg)")
+    add("--force", action="store_true", help="replace an existing plot")
     return parser
 
 
@@ -61,6 +63,8 @@ def run(argv: list[str]) -> int:
 
 def _compare_films(options: argparse.Namespace) -> int:
     """Measure every film against the same clip and painting."""
+    from impasto.cli.jobs.paint import give_up_on_errors
+    from impasto.cli.options.output_files import check_targets
     from impasto.image.files.decode import read_picture
     from impasto.video.stabilize.opencv import check_opencv
 
@@ -72,6 +76,8 @@ def _compare_films(options: argparse.Namespace) -> int:
 
     if options.plot:
         check_plot_target(Path(options.plot))
+        inputs = [Path(each) for each in (options.photo, options.painting, *options.results)]
+        check_targets([Path(options.plot)], inputs, overwrite=options.force)
     painting = read_picture(Path(options.painting), notice=say)
     clip = open_clip(options.photo, notice=say)
     films = {path: open_clip(path, notice=say) for path in options.results}
@@ -89,7 +95,8 @@ def _compare_films(options: argparse.Namespace) -> int:
         _print_table(metrics)
         print(f"{SOURCE}: {_format_values(floor)}; compared: {_format_values(shares)}")
     if options.plot:
-        write_stability_plot(Path(options.plot), metrics, floor)
+        write = partial(write_stability_plot, Path(options.plot), metrics, floor)
+        give_up_on_errors(partial(write, overwrite=options.force, notice=say))
     return 0
 
 

@@ -48,6 +48,8 @@ def run(argv: list[str]) -> int:
         targets = [folder / name for name in (STYLE, PICTURE)]
         check_targets(targets, [model], overwrite=options.force)
     vgg = None if options.weights is None else Path(options.weights)
-    for path in export_graphs(painter, folder, quantize=options.quantize, vgg=vgg, say=say):
+    for path in export_graphs(
+        painter, folder, quantize=options.quantize, vgg=vgg, overwrite=options.force, say=say
+    ):
         say(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -66,7 +66,7 @@ def run(argv: list[str]) -> int:
         seed=options.seed,
         device=options.device,
     )
-    for line in write_inspection(inspection, folder):
+    for line in write_inspection(inspection, folder, overwrite=options.force, notice=say):
         if not options.quiet:
             print(line, file=sys.stderr, flush=True)
     if not options.quiet:

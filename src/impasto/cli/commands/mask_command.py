@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from impasto.cli.options.arguments import Parser, say
@@ -43,6 +44,7 @@ def run(argv: list[str]) -> int:
     from impasto.errors import InputError
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
+    from impasto.image.files.result_file import ResultFile
     from impasto.image.picture import Picture
     from impasto.segment.mask_words import find_masks, get_mask_file, is_mask_word
 
@@ -57,6 +59,7 @@ def run(argv: list[str]) -> int:
     paintings = [read_picture(each) for each in options.style]
     (mask,), _ = find_masks(read_picture(options.photo), paintings, [options.kind], [])
     gray = Picture(np.repeat(mask.values[..., None], 3, axis=2))
-    write_picture(gray, output, overwrite=options.force)
+    file = ResultFile(output, overwrite=options.force, notice=say, what="the mask")
+    output = file.write(partial(write_picture, gray))
     say(f"{output} ({gray.width}x{gray.height}), {mask.values.mean():.0%} of the photo")
     return 0

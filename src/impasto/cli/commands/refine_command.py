@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.reports.progress import choose_progress
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
+    from impasto.image.files.result_file import ResultFile
     from impasto.record.provenance import read_provenance
 
     path = Path(options.picture)
@@ -126,15 +128,15 @@ def run(argv: list[str]) -> int:
         "recipe": refined.recipe.model_dump(mode="json"),
         "paintings": [painting.compute_sha256() for painting in refined.paintings],
     }
-    write_picture(
+    write = partial(
+        write_picture,
         refined.picture,
-        output,
         record=replace(provenance, refined=(*provenance.refined, note)).to_json(),
         depth=depth,
         dpi=provenance.recipe.dpi,
-        overwrite=options.force,
         notice=choose_notice(quiet=options.quiet),
     )
+    output = ResultFile(output, overwrite=options.force, notice=say).write(write)
     if not options.quiet:
         left, top, width, height = refined.region
         say(f"{output} ({width}x{height} px at {left},{top})")

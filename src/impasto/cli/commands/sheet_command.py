@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,10 +134,12 @@ class SheetPainter:
     def __init__(
         self, options: argparse.Namespace, inputs: Inputs, sheet: ContactSheet, output: Path
     ) -> None:
+        from impasto.image.files.result_file import ResultFile
+
         self._options = options
         self._inputs = inputs
         self._sheet = sheet
-        self._output = output
+        self._file = ResultFile(output, overwrite=options.force, notice=say, what="the sheet")
         self._engine: PictureEngine | None = None
         self._cache: EngineCache | None = None
         self._pictures: dict[tuple[str, int | None], Picture] = {}
@@ -173,7 +176,7 @@ class SheetPainter:
         if stop:
             return INTERRUPTED
         if not self._options.quiet:
-            say(f"{self._output} ({len(choices) - len(failed)} of {len(choices)} cells)")
+            say(f"{self._file.path} ({len(choices) - len(failed)} of {len(choices)} cells)")
         return SOME_FAILED if failed else 0
 
     def _paint(self, choice: SheetChoice, recipe: Recipe, stop: list[int]) -> Picture | None:
@@ -204,7 +207,7 @@ class SheetPainter:
         from impasto.image.files.decode import read_picture
         from impasto.image.files.encode import write_picture
 
-        write_picture(read_picture(self._sheet.image), self._output, overwrite=True)
+        self._file.write(partial(write_picture, read_picture(self._sheet.image)))
 
 
 def _build_cell_recipe(options: argparse.Namespace, choice: SheetChoice) -> Recipe:

@@ -15,6 +15,7 @@ from impasto.cli.options.arguments import (
     accept_integer,
     add_hardware_flags,
     choose_hardware,
+    say,
 )
 from impasto.cli.options.input_files import expand_styles, read_inputs, read_job_inputs
 from impasto.cli.options.recipe_options import (
@@ -166,13 +167,20 @@ def _make_recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[A
     if options.timelapse:
         from impasto.record.timelapse import Timelapse
 
-        write.append(Timelapse(Path(options.timelapse), overwrite=overwrite))
+        write.append(Timelapse(Path(options.timelapse), overwrite=overwrite, notice=say))
     if options.loss_plot:
         from impasto.record.loss_plot import LossPlot
 
-        write.append(LossPlot(Path(options.loss_plot), overwrite=overwrite))
+        write.append(LossPlot(Path(options.loss_plot), overwrite=overwrite, notice=say))
     if options.snapshots:
         from impasto.record.snapshots import Snapshots
 
-        receive.append(Snapshots(Path(options.snapshots), recipe.snapshot_every))
+        receive.append(
+            Snapshots(
+                Path(options.snapshots),
+                recipe.snapshot_every,
+                overwrite=overwrite or options.resume is not None,
+                notice=say,
+            )
+        )
     return [*receive, *write], write

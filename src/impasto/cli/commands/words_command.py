@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 from impasto.cli.options.arguments import JSON_HELP, Parser, accept_integer, say
@@ -52,6 +53,7 @@ def run(argv: list[str]) -> int:
     options = build_parser().parse_args(argv)
     from impasto.cli.options.output_files import check_targets
     from impasto.image.files.encode import choose_format, write_picture
+    from impasto.image.files.result_file import ResultFile
     from impasto.words.description import parse_description
     from impasto.words.drawing.draw import draw_painting
 
@@ -59,7 +61,9 @@ def run(argv: list[str]) -> int:
     output = Path(options.output or f"{description.make_stem(options.size)}.png")
     choose_format(output)
     check_targets([output], [], overwrite=options.force)
-    write_picture(draw_painting(description, options.size), output, overwrite=options.force)
+    painting = draw_painting(description, options.size)
+    file = ResultFile(output, overwrite=options.force, notice=say, what="the painting")
+    output = file.write(partial(write_picture, painting))
     say(f"{output}: {description.describe()}")
     if options.json:
         size = {"width": options.size, "height": options.size}

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from impasto.cli.options.arguments import choose_notice, say
 from impasto.cli.reports.error_text import describe_error
 from impasto.cli.reports.plan_text import summarize_plan
 from impasto.cli.reports.progress import choose_progress
-from impasto.errors import ImpastoError, InputError, format_count
+from impasto.errors import format_count
 
 if TYPE_CHECKING:
     from impasto.api.stylize import Result
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     from impasto.engine.step import Step
     from impasto.recipe.recipe import Recipe
     from impasto.record.provenance import Provenance
+
+
+class RunEnd(Enum):
+    """How a run ended: by itself, or by the user, with or without its last state written."""
+
+    FINISHED = "finished"
+    RESUMABLE = "resumable"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
     from impasto.api.stylize import make_result
     from impasto.engine.factory import make_engine
     from impasto.image.files.encode import write_picture
+    from impasto.image.files.result_file import ResultFile
 
     engine = make_engine(job.recipe, job.hardware.resolve())
     _report_reduction(job, engine.size_for(job.inputs.photo))
@@ -90,7 +100,8 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
     began = time.monotonic()
     # A first signal ends the steps, but never the writing of the result.
     with catch_stop_signals() as stop:
-        last, is_stopped = _run_steps(engine, job, recorders, plan, stop)
+        last, end = _run_steps(engine, job, recorders, plan, stop)
+        is_stopped = end is not RunEnd.FINISHED
         seconds = time.monotonic() - began
         result = make_result(engine, last, job.inputs, job.sources, seconds)
         record = job.record or replace(result.provenance, keeps_metadata=job.keep_metadata)
@@ -102,50 +113,25 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
             depth=job.depth,
             dpi=job.recipe.dpi,
             keep_metadata=job.keep_metadata,
-            overwrite=job.overwrite,
             notice=choose_notice(quiet=job.quiet),
         )
         if job.output is None:
             write(sys.stdout.buffer)
         else:
-            job = replace(job, output=save_anyway(write, job.output))
+            file = ResultFile(job.output, overwrite=job.overwrite, notice=say)
+            job = replace(job, output=file.write(write))
         for film in films:
             give_up_on_errors(film.write)
-    _report_result(job, result, last, is_stopped=is_stopped)
+    _report_result(job, result, last, end)
     return INTERRUPTED if is_stopped else 0
-
-
-def save_anyway(write: Callable[[Path], None], target: Path) -> Path:
-    """Write a finished result, under a free name if its own was taken during the run.
-
-    Returns:
-        The path of the result.
-
-    Raises:
-        ImpastoError: it cannot be written.
-    """
-    from impasto.image.files.atomic import find_free_name
-
-    place = target
-    while True:
-        try:
-            write(place)
-            break
-        except InputError as error:
-            if error.field != "overwrite":
-                raise
-            place = find_free_name(target)
-    if place != target:
-        say(f"{target} has been created meanwhile and is kept; the result is in {place}")
-    return place
 
 
 def give_up_on_errors(write: Callable[[], None]) -> bool:
     """Write something beside the result, and return whether that was possible."""
     try:
         write()
-    except (ImpastoError, OSError) as error:
-        say(f"not written: {describe_error(error)}")
+    except Exception as error:  # whatever happens beside it, the picture is finished
+        say(f"not written: {describe_error(error) or type(error).__name__}")
         return False
     return True
 
@@ -160,14 +146,15 @@ def _report_reduction(job: PaintJob, size: tuple[int, int]) -> None:
         )
 
 
-def _report_result(job: PaintJob, result: Result, last: Step, *, is_stopped: bool) -> None:
+def _report_result(job: PaintJob, result: Result, last: Step, end: RunEnd) -> None:
     where = job.output or "standard output"
+    is_stopped = end is not RunEnd.FINISHED
     if is_stopped:
         resume = f"; to continue, add --resume {job.checkpoint} --force to the command"
         say(
             f"stopped after {last.iteration} of {last.total} iterations; "
             f"the best picture so far is {'on' if job.output is None else 'in'} {where}, "
-            "without its recipe" + (resume if job.checkpoint else "")
+            "without its recipe" + (resume if job.checkpoint and end is RunEnd.RESUMABLE else "")
         )
     elif not job.quiet:
         size = f"{result.picture.width}x{result.picture.height}"
@@ -183,8 +170,8 @@ def _run_steps(
     recorders: Sequence[Any],
     plan: Plan,
     stop: list[int],
-) -> tuple[Step, bool]:
-    """Return the last step, and whether the user stopped the run."""
+) -> tuple[Step, RunEnd]:
+    """Return the last step, and how the run ended."""
     from impasto.engine.machine.allocation import give_freed_memory_back, keep_freed_memory
 
     steps = engine.run(
@@ -197,7 +184,7 @@ def _run_steps(
         keep_freed_memory()
     if job.resume and not job.quiet:
         say(f"{job.resume} contains a part of this run")
-    has_warned, active = False, list(recorders)
+    has_warned, has_failed, active = False, False, list(recorders)
     with choose_progress(sys.stderr, quiet=job.quiet) as progress, close_quietly(steps):
         for step in steps:  # at least one
             if step.fell_back and not has_warned:
@@ -206,10 +193,13 @@ def _run_steps(
                 say(f"out of memory: continuing in tiles of {step.tile} px")
             progress.update(step)
             active = [each for each in active if give_up_on_errors(partial(each.record, step))]
+            if step.checkpoint_failure is not None and not has_failed:
+                has_failed = True
+                say(f"checkpoint not written: {describe_error(step.checkpoint_failure)}")
             if stop and not step.last:
-                steps.close()  # writes the checkpoint
-                return step, True
-    return step, False
+                is_written = give_up_on_errors(steps.close)  # writes the checkpoint
+                return step, RunEnd.RESUMABLE if is_written else RunEnd.STOPPED
+    return step, RunEnd.FINISHED
 
 
 @contextlib.contextmanager

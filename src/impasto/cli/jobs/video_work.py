@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from impasto.cli.reports.progress import format_duration
 from impasto.engine.machine.allocation import keep_freed_memory
 from impasto.engine.machine.hardware import measure_peak_memory_mb, resolve_device
 from impasto.errors import ImpastoError, InputError, format_count
-from impasto.image.files.atomic import find_free_name
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture
+from impasto.image.files.result_file import ResultFile, WriteFile
 from impasto.video.clip.film_writer import write_raw_frame
 from impasto.video.clip.reading import (
     NUMBER_PATTERN,
@@ -91,9 +91,8 @@ def _paint_film(film: FilmRequest, work: FrameStore) -> int:
             is_stopped = True
         seconds = time.monotonic() - began
         if film.output is not None and work.frame_count:
-            target = choose_place(film, work, film.output)
-            film = replace(film, output=target)
-            _write_film(film, work, target)
+            write = partial(_write_film, film, work)
+            film = replace(film, output=save_film(film, work, film.output, write))
     _report_film(film, work, seconds, work.frame_count - before, is_stopped=is_stopped)
     return INTERRUPTED if is_stopped else 0
 
@@ -191,21 +190,52 @@ def _check_output(film: FilmRequest, work: FrameStore) -> None:
             raise InputError("exists already; --force replaces it", where=existing[min(existing)])
 
 
-def choose_place(film: FilmRequest, work: FrameStore, output: Path) -> Path:
-    """Return where to write a film: under a free name, if its own was taken meanwhile."""
-    is_free = not os.path.lexists(output) or film.options.force or work.is_own_output(output)
-    if is_free or names_numbered_files(output):
-        return output
-    place = find_free_name(output)
-    say(f"{output} has been created meanwhile and is kept; the film is in {place}")
+def save_film(film: FilmRequest, work: FrameStore, output: Path, write: WriteFile) -> Path:
+    """Write a film under its name, or under a free one if that was taken while it was painted.
+
+    Args:
+        film: the request.
+        work: the folder of its frames.
+        output: the file, or the pattern of numbered pictures.
+        write: writes it.
+
+    Returns:
+        Where the film is.
+    """
+    overwrite = film.options.force
+    if not names_numbered_files(output):
+        file = ResultFile(output, overwrite=overwrite, notice=say, what="the film")
+        if work.is_own_output(output):
+            file.adopt()
+        return file.write(write)
+    overwrite = overwrite or work.is_own_output(_name_first_file(output))
+    place, number = output, 1
+    while not _try_to_write(write, place, overwrite=overwrite):
+        number += 1
+        place = output.with_name(f"{number}-{output.name}")
+    if place != output:
+        say(f"{output} has been created meanwhile and is kept; the film is in {place}")
     return place
+
+
+def _try_to_write(write: WriteFile, pattern: Path, *, overwrite: bool) -> bool:
+    """Write numbered pictures unless some are there, and return whether that was possible."""
+    if not overwrite and find_numbered_files(str(pattern)):
+        return False
+    try:
+        write(pattern, overwrite=overwrite)
+    except InputError as error:
+        if error.field != "overwrite":
+            raise
+        return False
+    return True
 
 
 def _name_first_file(output: Path) -> Path:
     return name_numbered_file(output, 1) if names_numbered_files(output) else output
 
 
-def _write_film(film: FilmRequest, work: FrameStore, output: Path) -> None:
+def _write_film(film: FilmRequest, work: FrameStore, output: Path, /, *, overwrite: bool) -> None:
     """Write the film from the finished frames."""
     options = film.options
     if names_numbered_files(output):
@@ -217,6 +247,7 @@ def _write_film(film: FilmRequest, work: FrameStore, output: Path) -> None:
         sound=not options.no_sound,
         record=None if options.no_embed else json.dumps(_make_record(film)),
         notice=choose_notice(quiet=options.quiet) or (lambda _: None),
+        overwrite=overwrite,
         # After a kill at any moment, the next run may replace what this one has written.
         seal=lambda file: work.note_output(output, file),
     )
@@ -333,7 +364,8 @@ def _make_preview_sheet(film: FilmRequest, work: FrameStore, target: Path) -> bo
                     return False
         except StopRequest:
             return False
-    write_picture(read_picture(sheet.image), target, overwrite=film.options.force)
+    file = ResultFile(target, overwrite=film.options.force, notice=say, what="the sheet")
+    target = file.write(partial(write_picture, read_picture(sheet.image)))
     work.note_output(target)
     if not film.options.quiet:
         say(f"{target} ({count} frames)")

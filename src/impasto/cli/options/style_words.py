@@ -76,9 +76,13 @@ def _save(description: StyleDescription, size: int, path: Path) -> None:
     from impasto.words.drawing.draw import draw_painting
 
     painting = draw_painting(description, size)
-    if path.exists():
-        if read_picture(path).compute_sha256() != painting.compute_sha256():
-            raise InputError("exists already and is another picture: move it away", where=path)
-        return
     make_folder(path.parent)
-    write_picture(painting, path)
+    try:
+        write_picture(painting, path)
+    except InputError as error:
+        if error.field != "overwrite":
+            raise
+        if read_picture(path).compute_sha256() != painting.compute_sha256():
+            raise InputError(
+                "exists already and is another picture: move it away", where=path
+            ) from None

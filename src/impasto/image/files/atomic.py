@@ -71,11 +71,22 @@ def _give_name(temporary: Path, target: Path, *, overwrite: bool) -> None:
             "exists already; `overwrite` replaces it", where=target, field="overwrite"
         ) from None
     except OSError:  # a file system without links
-        if os.path.lexists(target):
-            raise InputError(
-                "exists already; `overwrite` replaces it", where=target, field="overwrite"
-            ) from None
+        _reserve_name(target)
         temporary.replace(target)
+
+
+def _reserve_name(target: Path) -> None:
+    """Create an empty file of a name that no file has.
+
+    Raises:
+        InputError: the file exists.
+    """
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        raise InputError(
+            "exists already; `overwrite` replaces it", where=target, field="overwrite"
+        ) from None
 
 
 def find_free_name(target: Path) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from impasto.encoders.weights import load_encoder
 from impasto.errors import InputError, format_count
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.decode import read_picture
+from impasto.image.files.result_file import ResultFile
 from impasto.network.network_files import (
     check_network_file,
     encode_paintings,
@@ -61,6 +63,7 @@ class Session:
         work: folder of the run's own files: ``cache/``, ``state.pt``, ``log.jsonl``, ``samples/``
             and ``book.safetensors``.
         output: network file, rewritten with every checkpoint.
+        overwrite: whether a file that is there already is replaced, also if it is not this run's.
         base: network file to start from. None: random weights.
         checkpoint_every: steps between checkpoints.
         sample_every: steps between sample sheets.
@@ -73,6 +76,7 @@ class Session:
     base: Path | None = None
     checkpoint_every: int = 50
     sample_every: int = 1000
+    overwrite: bool = True
 
 
 def train(
@@ -91,7 +95,8 @@ def train(
         plan: the settings. A run may continue with other weights, rates and numbers of steps, but
             not with other pictures.
         device: device to train on.
-        say: called with one line for each thing done before the first step.
+        say: called with one line for each thing done before the first step, and with where the
+            network is.
         rank: rank of this process among several; only rank 0 writes.
 
     Raises:
@@ -110,7 +115,7 @@ def train(
             trainer.restore(state)
             hint = "; ask for more steps to continue" if trainer.step >= plan.steps else ""
             say(f"continuing from step {trainer.step}{hint}")
-        yield from _run_and_record(session, run, trainer, photos, paintings)
+        yield from _run_and_record(session, run, trainer, photos, paintings, say)
 
 
 def make_trainer(
@@ -214,13 +219,20 @@ def _run_and_record(
     trainer: NetworkTrainer[Any, Any],
     photos: Photos,
     paintings: Any,
+    say: Say,
 ) -> Generator[dict[str, float], None, None]:
     if trainer.rank > 0:
         yield from trainer.run(trainer.plan.steps)
         return
     log, last = TrainingLog(session.work / "log.jsonl", trainer.step), trainer.plan.steps
+    network = ResultFile(
+        session.output, overwrite=session.overwrite, notice=say, what="the network"
+    )
+    if is_own_output(session.work, session.output):
+        network.adopt()
+    keep = partial(save, session, run, trainer, network)
     if trainer.step >= last:  # the output may have another name now
-        save(session, run, trainer)
+        keep()
     for losses in trainer.run(last):
         step = trainer.step
         if step % session.sample_every == 0 or step == last:
@@ -229,26 +241,45 @@ def _run_and_record(
             write_samples(trainer, photos, paintings, session.work / "samples")
         log.write(losses)
         if step % session.checkpoint_every == 0 or step == last:
-            save(session, run, trainer)
+            keep()
         try:
             yield losses
         except GeneratorExit:
-            save(session, run, trainer)
+            keep()
             raise
+    say(str(network.path))
 
 
-def save(session: Session, run: dict[str, Any], trainer: NetworkTrainer[Any, Any]) -> None:
+def save(
+    session: Session,
+    run: dict[str, Any],
+    trainer: NetworkTrainer[Any, Any],
+    network: ResultFile,
+) -> None:
     """Write the state and the network of a run, each atomically."""
     write_state(session.work / STATE, trainer.kind, run, trainer.get_state())
     about = {**asdict(trainer.plan), "steps": trainer.step}
-    if not is_own_output(
-        session.work, session.output
-    ):  # recorded first, because the process may be killed in between
-        outputs = _list_outputs(session.work)
-        lines = "".join(f"{path}\n" for path in [*outputs, str(session.output.resolve())])
-        write_atomically(session.work / OUTPUTS, lines.encode())
     own = session.paintings if isinstance(session.paintings, tuple) else ()
-    write_painter(trainer.averaged, session.output, about, encode_paintings(own), trainer.kind)
+    paintings = encode_paintings(own)
+
+    def write(target: Path, /, *, overwrite: bool) -> None:
+        outputs = _list_outputs(session.work)
+        if not is_own_output(session.work, target):
+            # Recorded first, because the process may be killed in between.
+            _record_outputs(session.work, [*outputs, str(target.resolve())])
+        try:
+            write_painter(
+                trainer.averaged, target, about, paintings, trainer.kind, overwrite=overwrite
+            )
+        except InputError:
+            _record_outputs(session.work, outputs)
+            raise
+
+    network.write(write)
+
+
+def _record_outputs(work: Path, outputs: Sequence[str]) -> None:
+    write_atomically(work / OUTPUTS, "".join(f"{path}\n" for path in outputs).encode())
 
 
 def is_own_output(work: Path, output: Path) -> bool:

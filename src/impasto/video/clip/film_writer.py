@@ -64,7 +64,7 @@ class FilmFrame:
 
 @dataclass(frozen=True)
 class FilmExtras:
-    """What a film has beside frames, sound and texts.
+    """What a film has beside frames, sound and texts, and how its file gets its name.
 
     Attributes:
         last: time of the last frame in seconds, where it is held. None: it is shown as long as the
@@ -75,6 +75,7 @@ class FilmExtras:
             are none.
         begin: time in the clip at which the film begins, in seconds.
         is_whole: whether the film goes on to the clip's end.
+        overwrite: whether an existing file is replaced.
         seal: called with the complete file before it gets its name.
     """
 
@@ -84,6 +85,7 @@ class FilmExtras:
     origin: Path | None = None
     begin: Fraction = Fraction(0)
     is_whole: bool = True
+    overwrite: bool = True
     seal: Callable[[Path], None] = lambda _: None
 
 
@@ -137,10 +139,14 @@ def write_film(
         extras: what else the film has. None: nothing.
 
     Raises:
+        InputError: the file exists and must not be replaced.
         ResourceError: the disk is full or the folder is not writable. An existing file is kept.
     """
     extras = extras or FilmExtras()
-    with replace_atomically(target) as temporary, _translate_errors(target):
+    with (
+        replace_atomically(target, overwrite=extras.overwrite) as temporary,
+        _translate_errors(target),
+    ):
         if target.suffix.lower() == GIF:
             _write_gif(temporary, frames, form, extras)
         else:
@@ -313,12 +319,28 @@ def write_raw_frame(stream: BinaryIO, pixels: Levels) -> None:
     stream.flush()
 
 
-def write_numbered_frames(pattern: Path, frames: Iterable[FilmFrame]) -> None:
-    """Write frames as pictures that are numbered from 1, replacing existing ones.
+def write_numbered_frames(
+    pattern: Path, frames: Iterable[FilmFrame], *, overwrite: bool = True
+) -> None:
+    """Write frames as pictures that are numbered from 1.
+
+    Args:
+        pattern: path with ``%d`` or ``%05d`` for the number.
+        frames: the frames, in order.
+        overwrite: replace existing files.
 
     Raises:
+        InputError: a file exists and must not be replaced; those that were written are removed.
         ResourceError: the disk is full or the folder is not writable.
     """
+    written: list[Path] = []
     for index, frame in enumerate(frames, 1):
-        picture = read_picture(frame.load())
-        write_picture(picture, name_numbered_file(pattern, index), overwrite=True)
+        path = name_numbered_file(pattern, index)
+        try:
+            write_picture(read_picture(frame.load()), path, overwrite=overwrite)
+        except InputError:
+            for each in written:
+                each.unlink(missing_ok=True)
+            raise
+        if not overwrite:
+            written.append(path)

@@ -58,11 +58,12 @@ def write_painted_film(
     record: str | None = None,
     metadata: Mapping[str, str] | None = None,
     notice: Notice = lambda _: None,
+    overwrite: bool = True,
     seal: Callable[[Path], None] = lambda _: None,
 ) -> None:
     """Write a film of the frames that have been painted, completely or not at all.
 
-    Its eight parameters are named at every call, which says what is left out.
+    Its nine parameters are named at every call, which says what is left out.
 
     Args:
         target: file that :func:`impasto.video.clip.film_writer.check_film_target` accepts.
@@ -72,9 +73,11 @@ def write_painted_film(
         record: text to embed, where the kind of film has a place for it.
         metadata: other metadata to embed.
         notice: called with a message if the sound cannot be stored.
+        overwrite: replace existing files.
         seal: called with the complete file before it gets its name; not for numbered pictures.
 
     Raises:
+        InputError: a file exists and must not be replaced.
         ResourceError: the disk is full or the folder is not writable. An existing film is kept.
     """
     clip, selection = source.clip, source.selection
@@ -88,7 +91,7 @@ def write_painted_film(
         notice(f"transparency: omitted, because {kind} opaque; .gif, .webm and .mov can keep it")
         is_transparent = False
     if is_numbered:
-        write_numbered_frames(target, store.read_film_frames())
+        write_numbered_frames(target, store.read_film_frames(), overwrite=overwrite)
         return
     rate = clip.format.rate / selection.every
     form = replace(clip.format, width=source.size[0], height=source.size[1], rate=rate)
@@ -118,6 +121,7 @@ def write_painted_film(
             origin=getattr(clip, "path", None),
             begin=shift,
             is_whole=is_whole,
+            overwrite=overwrite,
             seal=seal,
         ),
     )
