@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from impasto.encoders.layers import get_cell_size, select_layers
+from impasto.encoders.layers import select_layers
 from impasto.encoders.winograd import MINIMUM_CHANNELS
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, has_native_bfloat16
@@ -91,8 +91,8 @@ def count_convolution_flop(recipe: Recipe, width: int, height: int) -> tuple[flo
         As direct convolutions, and with a quarter where Winograd's algorithm is used in float32.
     """
     direct = fewer = 0.0
-    for layer in select_layers(recipe.encoder.network, list_taps(recipe)):
-        cell = get_cell_size(layer.name)
+    for layer in select_layers("vgg19", list_taps(recipe)):
+        cell = layer.cell
         products = 9 * layer.inputs * layer.outputs * (width // cell) * (height // cell)
         direct += 2 * 2 * products
         fewer += 2 * 2 * products / (4 if layer.inputs >= MINIMUM_CHANNELS else 1)

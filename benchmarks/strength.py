@@ -13,7 +13,7 @@ from pathlib import Path
 from peers import find_pair
 
 import impasto
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.evaluate.compare import compare, load_reference_encoder
 from impasto.image.files.decode import read_picture
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def measure_strength(
-    photo: impasto.Picture, painting: impasto.Picture, strength: float, encoder: Encoder
+    photo: impasto.Picture, painting: impasto.Picture, strength: float, encoder: VggEncoder
 ) -> dict[str, float]:
     """Measure a result at a strength, with 8 bits as a file would have."""
     result = impasto.stylize(

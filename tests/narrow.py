@@ -8,14 +8,14 @@ learnt. Tests of numbers, and of pictures that should look like something, use t
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 
 import forks
+from impasto.encoders.encoder import Encoder, EncoderRequest
 from impasto.encoders.layers import list_convolutions
 from impasto.encoders.parameters import CAFFE, VggParameters
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.optimize import optimizer_engine
 
 SHARE = 8
@@ -36,13 +36,16 @@ def make_narrow_parameters() -> VggParameters:
     return VggParameters("vgg19", layers, CAFFE, origin="random", license="")
 
 
-def load_narrow_encoder(
-    network: str, taps: Any, *, weights: Any = None, device: Any = "cpu", **options: Any
-) -> Encoder:
-    """Stand in for :func:`impasto.encoders.weights.load_encoder`; given weights are loaded."""
-    if weights is not None or network != "vgg19":
-        return _load_encoder(network, taps, weights=weights, device=device, **options)
-    return Encoder(make_narrow_parameters(), taps, **options).to(device)
+def load_narrow_encoder(name: str, request: EncoderRequest) -> Encoder:
+    """Stand in for :func:`impasto.encoders.encoder_registry.load_encoder`; given weights are
+    loaded.
+    """
+    if request.weights is not None or name != "vgg19":
+        return _load_encoder(name, request)
+    encoder = VggEncoder(
+        make_narrow_parameters(), request.taps, pooling=request.pooling, padding=request.padding
+    )
+    return encoder.to(request.device)
 
 
 def install() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from impasto.encoders.layers import list_convolutions
 from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, list_taps
 from impasto.objective.neighbors import NeighborObjective
@@ -22,7 +22,7 @@ from impasto.recipe.recipe import Recipe
 CHANNELS = (4, 5, 6, 7, 8)
 
 
-def narrow_vgg(recipe: Recipe) -> Encoder:
+def narrow_vgg(recipe: Recipe) -> VggEncoder:
     """VGG-19's topology with a few channels, random, in float64."""
     generator = torch.Generator().manual_seed(3)
     layers, inputs = {}, 3
@@ -34,7 +34,7 @@ def narrow_vgg(recipe: Recipe) -> Encoder:
     convention = InputConvention("bgr", torch.full((3,), 4.0), CAFFE.offset / 64)
     parameters = VggParameters("vgg19", layers, convention, origin="", license="")
     choice = recipe.encoder
-    return Encoder(
+    return VggEncoder(
         parameters, list_taps(recipe), pooling=choice.pooling, padding=choice.padding
     ).double()
 
@@ -46,7 +46,7 @@ def picture(height: int, width: int, seed: int) -> torch.Tensor:
 
 def make_whole(
     recipe: Recipe,
-    encoder: Encoder,
+    encoder: VggEncoder,
     photo: torch.Tensor,
     paintings: Sequence[torch.Tensor],
     *,
@@ -59,7 +59,7 @@ def make_whole(
 
 def make_tiled(
     recipe: Recipe,
-    encoder: Encoder,
+    encoder: VggEncoder,
     photo: torch.Tensor,
     paintings: Sequence[torch.Tensor],
     *,
@@ -72,7 +72,7 @@ def make_tiled(
 
 def make_neighbors(
     recipe: Recipe,
-    encoder: Encoder,
+    encoder: VggEncoder,
     photo: torch.Tensor,
     paintings: Sequence[torch.Tensor],
     *,

@@ -61,9 +61,8 @@ def one_network():
     """Load the network once for all tests; they are about everything else."""
     load, loaded = optimizer_engine.load_encoder, {}
 
-    def load_once(network, taps, **how):
-        key = (network, taps, str(how))
-        return loaded[key] if key in loaded else loaded.setdefault(key, load(network, taps, **how))
+    def load_once(*key):
+        return loaded[key] if key in loaded else loaded.setdefault(key, load(*key))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optimizer_engine, "load_encoder", load_once)

@@ -19,7 +19,7 @@ from impasto.batch.sources.manifest import ManifestRow, read_rows
 from impasto.batch.workers import local_machine
 from impasto.batch.workers.local_machine import count_cores, share_machine
 from impasto.cli.options.arguments import escape_line
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.errors import ImageError, ImpastoError, InputError
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import load_recipe
@@ -128,7 +128,7 @@ def test_the_quota_of_a_container_limits_the_cores(monkeypatch, tmp_path):
 
 def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, monkeypatch):
     passed = []
-    forward = Encoder.forward
+    forward = VggEncoder.forward
 
     def count_images(self, image):
         passed.append(image.shape)
@@ -136,7 +136,7 @@ def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, m
 
     recipe = load_recipe("sketch").with_changes({"size": 48, "schedule.total": 2})
     photo, painting = (read_picture(pictures / f"{name}.png") for name in ("photo", "painting"))
-    monkeypatch.setattr(Encoder, "forward", count_images)
+    monkeypatch.setattr(VggEncoder, "forward", count_images)
 
     def paint(engine, style=painting):
         passed.clear()

@@ -15,7 +15,7 @@ from torch.autograd import gradcheck
 
 from conftest import REPOSITORY
 from impasto.encoders import formats
-from impasto.encoders.layers import canonicalize_layer, compute_receptive_radius, list_convolutions
+from impasto.encoders.layers import compute_receptive_radius, list_convolutions
 from impasto.encoders.parameters import (
     CAFFE,
     TORCHVISION,
@@ -23,9 +23,9 @@ from impasto.encoders.parameters import (
     VggParameters,
 )
 from impasto.encoders.sources import WHEEL
-from impasto.encoders.vgg import Encoder
-from impasto.encoders.weights import load_encoder, load_parameters
-from impasto.errors import LimitError, RecipeError, WeightsError
+from impasto.encoders.vgg import VggEncoder
+from impasto.encoders.weights import load_parameters, load_vgg
+from impasto.errors import LimitError, WeightsError
 from impasto.image.files.decode import read_picture
 
 ALL = [layer.name for layer in list_convolutions("vgg19")]
@@ -83,7 +83,7 @@ def test_features_equal_keras_own_vgg19_at_every_tap(vgg19, tmp_path):
     arguments = [sys.executable, "-c", KERAS, str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
     subprocess.run(arguments, check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
     keras = np.load(tmp_path / "out.npz")
-    features = Encoder(vgg19, ALL)(IMAGE)
+    features = VggEncoder(vgg19, ALL)(IMAGE)
     for layer in list_convolutions("vgg19"):
         theirs = keras[f"block{layer.block}_conv{layer.index}"]
         ours = features[layer.name].permute(0, 2, 3, 1)
@@ -110,8 +110,8 @@ def test_a_torchvision_state_dict_gives_the_same_features(vgg19, tmp_path):
         number += 2
     state["classifier.0.weight"] = torch.zeros(2, 2)
     torch.save(state, tmp_path / "vgg19.pth")
-    ours = Encoder(exact, ALL)(IMAGE)
-    theirs = load_encoder("vgg19", ALL, weights=tmp_path / "vgg19.pth")(IMAGE)
+    ours = VggEncoder(exact, ALL)(IMAGE)
+    theirs = load_vgg("vgg19", ALL, weights=tmp_path / "vgg19.pth")(IMAGE)
     for name in ALL:
         assert relative(theirs[name], ours[name]) < 1e-4, name
 
@@ -125,8 +125,8 @@ def test_formats_keep_the_features(network, extension, tolerance, tmp_path):
     path = tmp_path / f"weights.{extension}"
     formats.write_parameters(parameters, path)
     taps = ["relu1_1", "relu2_2"]
-    before = Encoder(parameters, taps)(IMAGE)
-    after = load_encoder(network, taps, weights=path)(IMAGE)
+    before = VggEncoder(parameters, taps)(IMAGE)
+    after = load_vgg(network, taps, weights=path)(IMAGE)
     for name in taps:
         # Away from the border, where a shifted mean meets zero padding.
         inner = (..., slice(*INNER[name]), slice(*INNER[name]))
@@ -209,22 +209,8 @@ def test_vgg16_without_weights_says_how_to_get_them(monkeypatch, tmp_path):
         load_parameters("vgg16")
 
 
-@pytest.mark.parametrize(
-    ("spelling", "name"),
-    [("relu4_2", "relu4_2"), ("conv4_2", "relu4_2"), ("block4_conv2", "relu4_2")],
-)
-def test_spellings(spelling, name):
-    assert canonicalize_layer(spelling) == name
-
-
-@pytest.mark.parametrize("wrong", ["relu6_1", "relu1_3", "relu0_1", "fc1", "", "relu4_2 "])
-def test_unknown_layers_are_refused(wrong):
-    with pytest.raises(RecipeError, match="VGG has no layer"):
-        canonicalize_layer(wrong)
-
-
 def test_deeper_layers_than_the_taps_are_not_held(vgg19):
-    encoder = Encoder(vgg19, ["relu2_1"])
+    encoder = VggEncoder(vgg19, ["relu2_1"])
     assert {name for name, _ in encoder.named_buffers() if name.endswith("weight")} == {
         "relu1_1_weight",
         "relu1_2_weight",
@@ -234,12 +220,12 @@ def test_deeper_layers_than_the_taps_are_not_held(vgg19):
 
 
 def test_truncation_does_not_change_features(vgg19):
-    deep, shallow = Encoder(vgg19, ALL)(IMAGE), Encoder(vgg19, ["relu3_1"])(IMAGE)
+    deep, shallow = VggEncoder(vgg19, ALL)(IMAGE), VggEncoder(vgg19, ["relu3_1"])(IMAGE)
     assert torch.equal(deep["relu3_1"], shallow["relu3_1"])
 
 
 def test_features_see_exactly_their_receptive_radius():
-    encoder = Encoder(random_parameters("vgg19"), ["relu4_1"]).double()
+    encoder = VggEncoder(random_parameters("vgg19"), ["relu4_1"]).double()
     radius = encoder.halo
     assert radius == compute_receptive_radius("vgg19", "relu4_1")
     image = torch.rand(1, 3, 16, 160, dtype=torch.float64, requires_grad=True)
@@ -252,7 +238,7 @@ def test_features_see_exactly_their_receptive_radius():
 
 
 def test_gradient_against_finite_differences():
-    encoder = Encoder(random_parameters("vgg19"), ["relu1_2"], padding="replicate").double()
+    encoder = VggEncoder(random_parameters("vgg19"), ["relu1_2"], padding="replicate").double()
     image = torch.rand(1, 3, 4, 3, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda x: encoder(x)["relu1_2"][:, ::16], (image,), eps=1e-7, atol=1e-4)
 
@@ -261,21 +247,21 @@ def test_average_pooling_keeps_the_scale_of_activations(vgg19):
     layers = ["relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     photo = read_picture(REPOSITORY / "examples" / "photo.jpg").resize(192, 128)
     image = torch.from_numpy(photo.pixels.transpose(2, 0, 1).copy())[None]
-    highest = Encoder(vgg19, layers)(image)
-    mean = Encoder(vgg19, layers, pooling="average")(image)
+    highest = VggEncoder(vgg19, layers)(image)
+    mean = VggEncoder(vgg19, layers, pooling="average")(image)
     for layer in layers:
         assert 0.75 < float(mean[layer].mean() / highest[layer].mean()) < 1.33, layer
 
 
 def test_replicate_padding_shows_no_frame_around_a_flat_picture(vgg19):
     flat = torch.full((1, 3, 20, 20), 0.7)
-    replicated = Encoder(vgg19, ["relu1_1"], padding="replicate")(flat)["relu1_1"]
+    replicated = VggEncoder(vgg19, ["relu1_1"], padding="replicate")(flat)["relu1_1"]
     assert float(replicated.std(dim=(2, 3)).max()) < 1e-3
-    assert float(Encoder(vgg19, ["relu1_1"])(flat)["relu1_1"].std(dim=(2, 3)).max()) > 1
+    assert float(VggEncoder(vgg19, ["relu1_1"])(flat)["relu1_1"].std(dim=(2, 3)).max()) > 1
 
 
 def test_too_small_a_picture_is_refused_with_the_minimum(vgg19):
-    encoder = Encoder(vgg19, ["relu5_1"])
+    encoder = VggEncoder(vgg19, ["relu5_1"])
     assert encoder.minimum_side == 16
     with pytest.raises(LimitError, match="16 px"):
         encoder(torch.zeros(1, 3, 16, 15))

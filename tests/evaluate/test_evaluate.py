@@ -11,7 +11,7 @@ import torch
 from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.formats import write_parameters
 from impasto.encoders.sources import SOURCES, hash_file
-from impasto.encoders.weights import load_encoder, load_wheel_parameters
+from impasto.encoders.weights import load_vgg, load_wheel_parameters
 from impasto.errors import LimitError
 from impasto.evaluate import metrics
 from impasto.evaluate.compare import PictureMeasurement, compare, load_reference_encoder
@@ -209,4 +209,4 @@ def test_held_out_layers_are_held_out_of_our_recipes():
 
     for name in ("sketch", "standard", "best"):
         assert not set(load_recipe(name).style.layers) & set(metrics.HELD_OUT)
-    assert load_encoder("vgg19", metrics.HELD_OUT).taps == metrics.HELD_OUT
+    assert load_vgg("vgg19", metrics.HELD_OUT).taps == metrics.HELD_OUT

@@ -13,7 +13,7 @@ from impasto.api.stylizer import Stylizer
 from impasto.cli import main
 from impasto.encoders.layers import list_convolutions
 from impasto.encoders.parameters import CAFFE, InputConvention, VggParameters
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.engine.sizes import plan_scales
 from impasto.errors import InputError, RecipeError, ResourceError
 from impasto.image.files.decode import read_picture
@@ -42,7 +42,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(shape, generator=generator, dtype=torch.float64)
 
 
-def narrow_vgg(recipe: Recipe) -> Encoder:
+def narrow_vgg(recipe: Recipe) -> VggEncoder:
     """VGG-19's topology with a few channels, random, in float64."""
     layers, inputs = {}, 3
     for layer in list_convolutions("vgg19"):
@@ -52,7 +52,7 @@ def narrow_vgg(recipe: Recipe) -> Encoder:
         inputs = outputs
     convention = InputConvention("bgr", torch.full((3,), 4.0), CAFFE.offset / 64)
     parameters = VggParameters("vgg19", layers, convention, origin="", license="")
-    return Encoder(parameters, list_taps(recipe), padding=recipe.encoder.padding).double()
+    return VggEncoder(parameters, list_taps(recipe), padding=recipe.encoder.padding).double()
 
 
 def slow_column(features: dict[str, torch.Tensor], row: int, column: int) -> torch.Tensor:

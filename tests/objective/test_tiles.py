@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.storage import Storage
 from impasto.objective.tiles import plan_tiles
 from impasto.recipe.recipe import Recipe, load_recipe
@@ -101,7 +101,7 @@ def test_both_contents_are_the_sum_of_the_two() -> None:
 
 def test_a_halo_one_cell_short_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = load_recipe("gatys-2015")
-    monkeypatch.setattr(Encoder, "halo", 64)
+    monkeypatch.setattr(VggEncoder, "halo", 64)
     whole, tiled = both(recipe, 256, 96, side=64)
     image = picture(256, 96, seed=4)
     _, gradient = whole.evaluate(image)

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from impasto.encoders.layers import canonicalize_layer
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.encoder_registry import canonicalize_layer
+from impasto.encoders.weights import load_vgg
 from impasto.errors import RecipeError
 from impasto.objective.evaluation import list_taps
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recipe
@@ -34,7 +34,7 @@ def test_a_recipe_survives_json_and_says_what_it_is(name):
 
 def numpy_features(recipe, image):
     """Features by the encoder, as NumPy: the network itself is proved against Keras's."""
-    encoder = load_encoder(
+    encoder = load_vgg(
         "vgg19", list_taps(recipe), pooling=recipe.encoder.pooling, padding=recipe.encoder.padding
     )
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_a_tutorials_loss_is_its_formula(name):
     recipe = load_recipe(name)
     generator = torch.Generator().manual_seed(5)
     photo, painting, image = (torch.rand(1, 3, 32, 48, generator=generator) for _ in range(3))
-    encoder = load_encoder("vgg19", list_taps(recipe), pooling=recipe.encoder.pooling)
+    encoder = load_vgg("vgg19", list_taps(recipe), pooling=recipe.encoder.pooling)
     losses = make_whole(recipe, encoder, photo, [painting])(image).as_numbers()
     f, p, s = (numpy_features(recipe, x) for x in (image, photo, painting))
     alpha, beta, content_layers, style_layers = EXPECTED[name]
@@ -125,7 +125,7 @@ def test_our_own_loss_is_its_formula():
     recipe = load_recipe("standard").with_changes({"encoder.padding": "zeros"})
     generator = torch.Generator().manual_seed(5)
     photo, painting, image = (torch.rand(1, 3, 48, 64, generator=generator) for _ in range(3))
-    encoder = load_encoder("vgg19", list_taps(recipe))
+    encoder = load_vgg("vgg19", list_taps(recipe))
     losses = make_whole(recipe, encoder, photo, [painting]).compute_losses(image)
     f, p, s = (numpy_features(recipe, x) for x in (image, photo, painting))
     content = 0.05 * sum(

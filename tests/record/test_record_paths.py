@@ -465,8 +465,9 @@ def test_the_fields_of_a_recipe_that_may_hold_a_path_are_known():
         for name, inner in getattr(field.annotation, "model_fields", {}).items():
             if inner.annotation in (str, str | None):
                 texts.add((table, name))
-    # An engine's kind is a name in the registry, and nothing else is accepted.
-    assert texts == {("name",), ("description",), ("engine", "kind"), *PATH_FIELDS}
+    # Engines and encoders are names in their registries, and nothing else is accepted.
+    registered = {("engine", "kind"), ("encoder", "network")}
+    assert texts == {("name",), ("description",), *registered, *PATH_FIELDS}
 
 
 @pytest.mark.parametrize("recipe", [None, [], "x", {"start": None}, {"start": {"image": 3}}])

@@ -1,1 +1,1 @@
-"""Extract features with VGG networks: named layers, weight files and their sources."""
+"""Extract features with frozen networks: named layers, weight files and their sources."""

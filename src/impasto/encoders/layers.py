@@ -21,8 +21,6 @@ BLOCK_DEPTHS: dict[Network, tuple[int, ...]] = {
     "vgg16": (2, 2, 3, 3, 3),
     "vgg19": (2, 2, 4, 4, 4),
 }
-PIXELS = "pixels"
-"""Name of the picture itself among its features."""
 _SPELLING = re.compile(r"(?:relu|conv)(\d)_(\d)|block(\d)_conv(\d)")
 
 
@@ -44,6 +42,11 @@ class Convolution:
     def name(self) -> str:
         return f"relu{self.block}_{self.index}"
 
+    @property
+    def cell(self) -> int:
+        """Pixels per side that a feature stands for: 1 in block one, 16 in block five."""
+        return int(2 ** (self.block - 1))
+
 
 def list_convolutions(network: Network) -> tuple[Convolution, ...]:
     """List the convolutions of a network, from the input to the deepest."""
@@ -57,22 +60,17 @@ def list_convolutions(network: Network) -> tuple[Convolution, ...]:
     return tuple(layers)
 
 
-def canonicalize_layer(name: str) -> str:
+def canonicalize_vgg_layer(name: str) -> str | None:
     """Return the canonical name, ``relu4_2``, of ``relu4_2``, ``conv4_2`` or ``block4_conv2``.
 
-    Raises:
-        RecipeError: VGG-19 has no such layer.
+    None: VGG-19 has no such layer.
     """
     match = _SPELLING.fullmatch(name)
     if match:
         block, index = (int(part) for part in match.groups() if part)
         if 1 <= block <= 5 and 1 <= index <= BLOCK_DEPTHS["vgg19"][block - 1]:
             return f"relu{block}_{index}"
-    raise RecipeError(
-        f"VGG has no layer {name!r}",
-        expected="relu1_1 to relu5_4 (or conv1_1, block1_conv1); "
-        "blocks 1 and 2 have two layers, the others four",
-    )
+    return None
 
 
 def select_layers(network: Network, taps: Iterable[str]) -> tuple[Convolution, ...]:
@@ -85,7 +83,7 @@ def select_layers(network: Network, taps: Iterable[str]) -> tuple[Convolution, .
     Raises:
         RecipeError: the network has no such layer, or there are no taps.
     """
-    names = {canonicalize_layer(tap) for tap in taps}
+    names = {canonicalize_vgg_layer(tap) or tap for tap in taps}
     layers = list_convolutions(network)
     order = [layer.name for layer in layers]
     missing = names.difference(order)
@@ -98,13 +96,6 @@ def select_layers(network: Network, taps: Iterable[str]) -> tuple[Convolution, .
     return layers[: 1 + max(order.index(name) for name in names)]
 
 
-def get_cell_size(layer: str) -> int:
-    """Return the pixels per side that one feature stands for: 1 in block one, 16 in block five."""
-    if layer == PIXELS:
-        return 1
-    return int(2 ** (int(canonicalize_layer(layer)[4]) - 1))
-
-
 def compute_receptive_radius(network: Network, layer: str) -> int:
     """Compute how many pixels beyond its own cell can affect a feature, on each side.
 
@@ -113,5 +104,5 @@ def compute_receptive_radius(network: Network, layer: str) -> int:
     """
     radius = 0
     for convolution in select_layers(network, [layer]):
-        radius += 2 ** (convolution.block - 1)
+        radius += convolution.cell
     return radius

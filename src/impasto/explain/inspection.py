@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import load_vgg
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, resolve_device
 from impasto.engine.machine.storage import Storage
@@ -158,7 +158,7 @@ def _optimize_noise(inspection: Inspection, terms: dict[str, object]) -> tuple[P
 def draw_activation_sheets(inspection: Inspection) -> dict[str, Image.Image]:
     """Draw the most active channels of each layer as gray pictures, brightest where most active."""
     device = resolve_device(inspection.device)
-    encoder = load_encoder("vgg19", LAYERS, device=device)
+    encoder = load_vgg("vgg19", LAYERS, device=device)
     size = fit_within(inspection.photo.width, inspection.photo.height, inspection.size)
     with torch.no_grad():
         features = encoder(picture_to_tensor(inspection.photo, *size, Storage(device)))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.encoders.weights import load_parameters
 from impasto.errors import InputError
 from impasto.image.files.atomic import make_folder
@@ -40,7 +40,7 @@ class CodeGraph(nn.Module):
     def __init__(self, book: CodeBook, vgg: Path | None = None) -> None:
         super().__init__()
         self.book = book
-        self.encoder = Encoder(load_parameters("vgg19", vgg), LAYERS, plain=True)
+        self.encoder = VggEncoder(load_parameters("vgg19", vgg), LAYERS, plain=True)
 
     def forward(self, painting: Tensor) -> Tensor:
         return self.book.encode(self.book.measure_moments(painting, self.encoder(painting)))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import PIXELS
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.encoder import PIXELS, Encoder
 from impasto.objective.losses.matting import matting_loss
 from impasto.objective.losses.smoothness import total_variation
 from impasto.objective.losses.temporal import PastResult, temporal_energy

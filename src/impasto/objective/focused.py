@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import get_cell_size
+from impasto.encoders.encoder_registry import get_cell_size
 from impasto.objective.statistics.gauge import Statistics, merge_statistics
 from impasto.objective.tiles import Tile
 from impasto.objective.views import OnePassObjective

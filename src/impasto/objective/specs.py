@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from impasto.encoders.layers import list_convolutions
+from impasto.encoders.encoder_registry import count_channels
 from impasto.engine.machine.storage import Storage
 from impasto.engine.plan import estimate_work
 from impasto.engine.sizes import Scale
@@ -159,8 +159,7 @@ class NeighborSpec(ObjectiveSpec):
 
     def count_columns(self, style: StyleChoice) -> float:
         """See :meth:`ObjectiveSpec.count_columns`."""
-        channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
-        return sum(channels[layer] for layer in style.layers) / CELL**2
+        return sum(count_channels(layer) for layer in style.layers) / CELL**2
 
 
 def choose_objective(

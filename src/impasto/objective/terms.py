@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import PIXELS
+from impasto.encoders.encoder import PIXELS
 from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import Regions
 from impasto.objective.losses.bures import bures_loss, make_bures_target

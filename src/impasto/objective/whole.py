@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import get_cell_size
+from impasto.encoders.encoder_registry import get_cell_size
 from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, PixelTerms
 from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares

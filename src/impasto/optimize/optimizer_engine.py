@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from impasto.canvas.canvases import CANVASES
-from impasto.encoders.vgg import Encoder
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.encoder import Encoder, EncoderRequest
+from impasto.encoders.encoder_registry import load_encoder
 from impasto.engine.cache import EngineCache
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, choose_autocast
@@ -249,17 +249,12 @@ class OptimizerEngine:
 
 
 def _load_encoder(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> Encoder:
-    choice, layers = recipe.encoder, list_taps(recipe)
-
-    def load() -> Encoder:
-        return load_encoder(
-            choice.network,
-            layers,
-            pooling=choice.pooling,
-            padding=choice.padding,
-            weights=hardware.weights,
-            device=hardware.device,
-        )
-
-    key = (choice.network, layers, choice.pooling, choice.padding)
-    return cache.load(("encoder", *key, hardware.weights, hardware.device), load)
+    choice = recipe.encoder
+    request = EncoderRequest(
+        taps=list_taps(recipe),
+        pooling=choice.pooling,
+        padding=choice.padding,
+        weights=hardware.weights,
+        device=hardware.device,
+    )
+    return cache.load((choice.network, request), lambda: load_encoder(choice.network, request))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from impasto.encoders.layers import canonicalize_layer
+from impasto.encoders.encoder_registry import canonicalize_layer
 from impasto.errors import RecipeError
 
 

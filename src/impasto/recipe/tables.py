@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticKnownError
+from pydantic_core.core_schema import no_info_before_validator_function
 
-from impasto.encoders.layers import canonicalize_layer
+from impasto.encoders.encoder_registry import ENCODERS, canonicalize_layer
 from impasto.recipe.engine_registry import find_engine, is_registered, list_engines
 
 
@@ -45,23 +48,40 @@ NonNegative = Annotated[float, Field(ge=0)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
-def _check_engine_name(name: object) -> object:
-    if not is_registered(name):
-        *first, last = (repr(entry.name) for entry in list_engines())
-        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
-    return name
+@dataclass(frozen=True)
+class RegisteredName:
+    """Validates and documents a name as a ``Literal`` does, with what is registered at that time.
 
+    Attributes:
+        is_registered: tells whether a name is registered.
+        list_names: lists the registered names.
+    """
 
-class _EngineNames:
-    """Lists the registered engines in the JSON Schema, as a ``Literal`` would."""
+    is_registered: Callable[[object], bool]
+    list_names: Callable[[], Sequence[str]]
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return no_info_before_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {**handler(core_schema), "enum": [entry.name for entry in list_engines()]}
+        return {**handler(core_schema), "enum": [*self.list_names()]}
+
+    def _check(self, name: object) -> object:
+        if not self.is_registered(name):
+            *first, last = map(repr, self.list_names())
+            expected = f"{', '.join(first)} or {last}" if first else last
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return name
 
 
-EngineName = Annotated[str, BeforeValidator(_check_engine_name), _EngineNames()]
+EngineName = Annotated[
+    str, RegisteredName(is_registered, lambda: [entry.name for entry in list_engines()])
+]
+EncoderName = Annotated[str, RegisteredName(ENCODERS.__contains__, lambda: [*ENCODERS])]
 
 
 class EngineChoice(RecipeTable):
@@ -84,8 +104,8 @@ class EngineChoice(RecipeTable):
 class EncoderChoice(RecipeTable):
     """The network whose features the losses compare."""
 
-    network: Literal["vgg19", "vgg16"] = "vgg19"
-    """The architecture of the network."""
+    network: EncoderName = "vgg19"
+    """Name of a registered encoder, see :mod:`impasto.encoders.encoder_registry`."""
     pooling: Literal["max", "average"] = "max"
     """How the network halves its resolution."""
     padding: Literal["zeros", "replicate"] = "zeros"

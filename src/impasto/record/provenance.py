@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from impasto._version import __version__
-from impasto.encoders.layers import Network
+from impasto.encoders.encoder_registry import find_encoder
+from impasto.encoders.sources import hash_file
 from impasto.errors import ImageError, InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
@@ -41,7 +42,8 @@ class Provenance:
         inputs: the photo and each painting, in this order, with hashes of their pixels.
         device: type of the device, ``cpu`` or ``cuda``.
         start: picture that the run started from, with a hash of its pixels. None: none was given.
-        weights: weights file of VGG, with a hash of its bytes. None: unknown.
+        weights: weights file of the encoder, with a hash of its bytes. None: unknown, or there is
+            none.
         network: file of the one-pass network, with a hash of its bytes. None: the optimizer.
         masks: masks of the photo, with hashes of their weights.
         style_masks: masks of the paintings. None as an item: all of that painting.
@@ -67,7 +69,7 @@ class Provenance:
         recipe: Recipe,
         inputs: Sequence[FileHash],
         device: str,
-        weights: FileHash,
+        weights: FileHash | None,
         masks: Sequence[Mask] = (),
         style_masks: Sequence[Mask | None] = (),
         network: FileHash | None = None,
@@ -78,7 +80,7 @@ class Provenance:
             recipe: recipe with all automatic choices resolved.
             inputs: the photo and each painting, with hashes of their pixels.
             device: type of the device.
-            weights: weights file of VGG.
+            weights: weights file of the encoder. None: it reads none.
             masks: masks of the photo.
             style_masks: masks of the paintings. None as an item: all of that painting.
             network: file of the one-pass network. None: the optimizer.
@@ -126,22 +128,21 @@ class Provenance:
         return json.dumps(record)
 
 
-def identify_weights(network: Network, path: str | Path | None) -> FileHash:
+def identify_weights(network: str, path: str | Path | None) -> FileHash | None:
     """Identify the weights file that a run loads.
 
     Args:
-        network: ``vgg16`` or ``vgg19``.
+        network: name of the encoder.
         path: file that was asked for. None: the first source that is present.
+
+    Returns:
+        Its name and hash. None: the encoder reads no file.
 
     Raises:
         WeightsError: there are no weights for this network.
     """
-    from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file, hash_file
-
-    if path is None:
-        cached = (find_cached_file(each) for each in SOURCES if each.network == network)
-        path = next(filter(None, cached), None) or find_wheel_file()
-    return FileHash(Path(path).name, hash_file(Path(path)))
+    file = find_encoder(network).locate_weights(None if path is None else Path(path))
+    return None if file is None else FileHash(file.name, hash_file(file))
 
 
 def _write_entry(file: FileHash) -> dict[str, str]:

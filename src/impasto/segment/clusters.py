@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.encoders.weights import load_wheel_parameters
 from impasto.errors import InputError
 from impasto.image.color.spaces import srgb_to_oklab
@@ -72,7 +72,7 @@ def find_region_pairs(
     Raises:
         InputError: the photo has fewer regions.
     """
-    encoder = Encoder(load_wheel_parameters(), LAYERS)
+    encoder = VggEncoder(load_wheel_parameters(), LAYERS)
     descriptors = [_describe(picture, encoder) for picture in (photo, *paintings)]
     points = _align([each.flatten(1).T for each in descriptors])
     ends = np.cumsum([each[0].numel() for each in descriptors])
@@ -116,7 +116,7 @@ def _order_regions(areas: NDArray[np.float64], theirs: Sequence[NDArray[np.float
     return order
 
 
-def _describe(picture: Picture, encoder: Encoder) -> Tensor:
+def _describe(picture: Picture, encoder: VggEncoder) -> Tensor:
     """Describe each place of relu3_1's grid: [D, h, w], the last four being OKLab and height."""
     small = picture.resize(*fit_within(picture.width, picture.height, SIDE))
     image = torch.from_numpy(np.array(small.pixels.transpose(2, 0, 1)[None], order="C"))

@@ -15,7 +15,6 @@ from impasto import stylize
 from impasto.cli import main
 from impasto.cli.commands.sheet_command import build_parser
 from impasto.cli.jobs.sheet_axes import SheetAxes
-from impasto.encoders import weights
 from impasto.errors import InputError, ResourceError
 from impasto.optimize import optimizer_engine
 from impasto.recipe.recipe import list_recipes
@@ -144,7 +143,7 @@ def test_a_sheet_places_cuts_and_keeps_apart():
 
 def test_cells_are_what_the_main_job_makes_and_the_network_is_loaded_once(monkeypatch, capsys):
     loads = []
-    load = weights.load_encoder
+    load = optimizer_engine.load_encoder
     monkeypatch.setattr(
         optimizer_engine, "load_encoder", lambda *a, **k: loads.append(a) or load(*a, **k)
     )

@@ -13,7 +13,7 @@ import torch
 
 import impasto
 from conftest import synthetic_painting, synthetic_photo
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.evaluate.metrics import blockiness, noise
@@ -323,7 +323,7 @@ def test_tiles_leave_no_seam_unless_they_see_too_little(monkeypatch):
     whole = in_tiles(monkeypatch, 0)
     found = traces(whole, in_tiles(monkeypatch, 48))
     assert all(value < VISIBLE[name] for name, value in found.items()), found
-    monkeypatch.setattr(Encoder, "halo", 8)
+    monkeypatch.setattr(VggEncoder, "halo", 8)
     found = traces(whole, in_tiles(monkeypatch, 48))
     assert all(value > VISIBLE[name] for name, value in found.items()), found
 

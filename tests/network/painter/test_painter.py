@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import load_vgg
 from impasto.errors import WeightsError
 from impasto.image.color.transfer import solve_monge_kantorovich
 from impasto.network.network_files import read_painter, write_painter
@@ -55,7 +55,7 @@ def picture(seed=0, height=40, width=48):
 
 @pytest.fixture(scope="module")
 def encoder():
-    return load_encoder("vgg19", LAYERS)
+    return load_vgg("vgg19", LAYERS)
 
 
 @pytest.fixture(scope="module")

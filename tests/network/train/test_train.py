@@ -17,7 +17,7 @@ from PIL import Image
 
 from impasto.cli import main
 from impasto.cli.commands.train_command import OWN_SIZES
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import load_vgg
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
 from impasto.network.network_files import KIND, network_file, read_own_paintings, read_painter
@@ -225,7 +225,7 @@ def test_nearly_gray_paintings_are_kept_as_pictures_can_be(tmp_path):
 def paintings_of(folder, cache):
     """Of all pictures in a folder, as our own network's book measures them."""
     book = read_painter(network_file(None))[0].book
-    return Paintings(sorted(folder.glob("*.png")), cache, load_encoder("vgg19", LAYERS), book)
+    return Paintings(sorted(folder.glob("*.png")), cache, load_vgg("vgg19", LAYERS), book)
 
 
 def test_moments_are_kept_of_so_many_variants(folders, tmp_path, monkeypatch):

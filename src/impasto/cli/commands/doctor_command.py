@@ -125,17 +125,18 @@ def _examine_sandbox() -> str:
 
 def _examine_weights() -> dict[str, str]:
     from impasto.cli.reports.error_text import describe_error
+    from impasto.encoders.sources import hash_file
+    from impasto.encoders.vgg_entries import locate_vgg_weights
     from impasto.encoders.weights import load_parameters
-    from impasto.record.provenance import identify_weights
 
     try:
         parameters = load_parameters("vgg19")
-        name, digest = identify_weights("vgg19", None)
+        file = locate_vgg_weights("vgg19", None)
     except WeightsError as error:
         return {"error": describe_error(error)}
     return {
         "origin": parameters.origin,
         "licence": parameters.license,
-        "file": name,
-        "sha256": digest,
+        "file": file.name,
+        "sha256": hash_file(file),
     }

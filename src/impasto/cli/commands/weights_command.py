@@ -45,11 +45,12 @@ def run(argv: list[str]) -> int:
 
 def _list_sources() -> list[dict[str, Any]]:
     from impasto.cli.reports.error_text import describe_error
-    from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file, hash_file
+    from impasto.encoders.encoder_registry import list_sources
+    from impasto.encoders.sources import find_cached_file, find_wheel_file, hash_file
     from impasto.errors import WeightsError
 
     rows = []
-    for source in SOURCES:
+    for source in list_sources():
         try:
             path = find_wheel_file() if source.url is None else find_cached_file(source)
             state = "absent" if path is None or not path.exists() else hash_file(path)
@@ -89,12 +90,13 @@ def _print_list(*, as_json: bool) -> int:
 
 def _download(name: str) -> int:
     from impasto.encoders.download import download_weights
-    from impasto.encoders.sources import SOURCES
+    from impasto.encoders.encoder_registry import list_sources
     from impasto.errors import InputError
 
-    source = next((each for each in SOURCES if each.name == name), None)
+    sources = {each.name: each for each in list_sources()}
+    source = sources.get(name)
     if source is None:
-        names = ", ".join(each.name for each in SOURCES)
+        names = ", ".join(sources)
         raise InputError(f"no weights {name!r}", expected=f"one of {names}")
     last = -1
 

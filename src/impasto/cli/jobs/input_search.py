@@ -144,7 +144,7 @@ class InputSearch:
         if expected is None:
             return
         identity = identify_weights(self._provenance.recipe.encoder.network, override)
-        if identity[1] != expected[1]:
+        if identity is not None and identity[1] != expected[1]:
             self._note_change(
                 f"has SHA-256 {identity[1][:12]}, but the weights used were {expected[0]} "
                 f"({expected[1][:12]}); give them with --weights",

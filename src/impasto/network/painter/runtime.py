@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import load_vgg
 from impasto.errors import InputError
 from impasto.network.network_files import read_painter
 from impasto.network.painter.grade import REACH, apply_grade, measure_grades_in_strips, pad_to_cells
@@ -64,7 +64,7 @@ class Runtime:
         painter = painter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.painter = painter.eval().requires_grad_(False)
         self.painter.autocast = autocast
-        self._encoder = load_encoder("vgg19", LAYERS, weights=vgg, device=device)
+        self._encoder = load_vgg("vgg19", LAYERS, weights=vgg, device=device)
 
     @classmethod
     def load(

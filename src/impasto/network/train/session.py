@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from impasto.encoders.sources import hash_file
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import load_vgg
 from impasto.errors import InputError, format_count
 from impasto.image.files.atomic import make_folder, write_atomically
 from impasto.image.files.decode import read_picture
@@ -173,7 +173,7 @@ def _load_data(
     photos, paintings = _load_pictures(session, say)
     if session.base is None:
         painter.book.load_state_dict(_load_book(session, paintings[0], plan, say))
-    book, encoder = deepcopy(painter.book).to(device), load_encoder("vgg19", LAYERS, device=device)
+    book, encoder = deepcopy(painter.book).to(device), load_vgg("vgg19", LAYERS, device=device)
     cache = session.work / "cache"
     return photos, [Paintings(paths, cache, encoder, book) for paths in paintings]
 
@@ -320,7 +320,7 @@ def _load_book(
 
 def fit_book(paintings: Sequence[Path], seed: int) -> CodeBook:
     """Fit a code book to some of the paintings, which the seed chooses."""
-    book, encoder = CodeBook(), load_encoder("vgg19", LAYERS)
+    book, encoder = CodeBook(), load_vgg("vgg19", LAYERS)
     generator = torch.Generator().manual_seed(seed)
     indices = torch.randperm(len(paintings), generator=generator)[:BOOK_PAINTINGS].tolist()
     moments = []

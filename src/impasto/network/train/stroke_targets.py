@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.encoders.layers import BLOCK_CHANNELS
-from impasto.encoders.vgg import Encoder
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.vgg import VggEncoder
+from impasto.encoders.weights import load_vgg
 from impasto.image.files.atomic import make_folder, report_write_errors
 from impasto.network.painter.color_map import COLOR_NUMBERS, measure_color_moments
 from impasto.network.painter.style_code import LAYERS, PictureMoments
@@ -166,9 +166,11 @@ class StrokeGauge:
         return self.book.encode(PictureMoments(means, seconds, color))
 
 
-def _load_vgg(taps: Sequence[str], autocast: torch.dtype | None, device: torch.device) -> Encoder:
+def _load_vgg(
+    taps: Sequence[str], autocast: torch.dtype | None, device: torch.device
+) -> VggEncoder:
     """Load VGG-19 with padding that is not dark, and weights in the type of the convolutions."""
-    encoder = load_encoder("vgg19", taps, device=device, padding="replicate")
+    encoder = load_vgg("vgg19", taps, device=device, padding="replicate")
     for name, value in list(encoder.named_buffers()):
         if autocast is not None and name.endswith(("_weight", "_bias")):
             setattr(encoder, name, value.to(autocast))

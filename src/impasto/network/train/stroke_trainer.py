@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.weights import load_encoder
+from impasto.encoders.weights import load_vgg
 from impasto.engine.machine.hardware import choose_autocast
 from impasto.image.files.atomic import replace_atomically
 from impasto.network.network_files import STROKE_KIND
@@ -422,7 +422,7 @@ def fit_stroke_book(paintings: Sequence[Path], seed: int) -> tuple[StrokeBook, f
     Returns:
         The code book, and the root mean square of relu5_1.
     """
-    book, encoder = StrokeBook(), load_encoder("vgg19", TAPS, padding="replicate")
+    book, encoder = StrokeBook(), load_vgg("vgg19", TAPS, padding="replicate")
     generator = torch.Generator().manual_seed(seed)
     indices = torch.randperm(len(paintings), generator=generator)[:STROKE_BOOK_PAINTINGS].tolist()
     moments, deepest = [], []

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.hardware import choose_autocast
 from impasto.network.network_files import KIND
 from impasto.network.painter.grain import add_grain
@@ -166,7 +166,7 @@ class Trainer(NetworkTrainer[Batch, Paintings]):
         self,
         plan: TrainingPlan,
         painter: Painter,
-        encoder: Encoder,
+        encoder: VggEncoder,
         photos: Photos,
         paintings: Paintings,
         *,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.encoders.vgg import Encoder
+from impasto.encoders.vgg import VggEncoder
 from impasto.image.files.atomic import make_folder, report_write_errors
 from impasto.network.painter.grade import GRADE_NUMBERS, PYRAMID_KIND, project_grade
 from impasto.network.painter.style_code import CHANNELS, CodeBook, PictureMoments
@@ -46,7 +46,7 @@ def make_variant(image: Tensor, variant: int, index: int) -> Tensor:
 
 
 @torch.no_grad()
-def measure_picture(image: Tensor, encoder: Encoder, book: CodeBook) -> PictureMoments:
+def measure_picture(image: Tensor, encoder: VggEncoder, book: CodeBook) -> PictureMoments:
     """Measure the moments of pictures [N, 3, H, W] in [0, 1]."""
     return book.measure_moments(image, encoder(image))
 
@@ -58,7 +58,7 @@ class Paintings:
     """
 
     def __init__(
-        self, paths: Sequence[Path], cache: Path, encoder: Encoder, book: CodeBook
+        self, paths: Sequence[Path], cache: Path, encoder: VggEncoder, book: CodeBook
     ) -> None:
         """Open the cache file of these paintings, or create it.
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.layers import get_cell_size
+from impasto.encoders.encoder_registry import get_cell_size
 from impasto.objective.statistics.moments import to_summing_dtype
 
 CELL = 4

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impasto.encoders.layers import get_cell_size
+from impasto.encoders.encoder_registry import get_cell_size
 from impasto.engine.machine.storage import Storage
 from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import measure_region_moments

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impasto.encoders.layers import get_cell_size
+from impasto.encoders.encoder_registry import get_cell_size
 from impasto.objective.statistics.gauge import Features, Statistics
 from impasto.objective.statistics.moments import to_summing_dtype
 from impasto.objective.statistics.region_masks import RegionMasks

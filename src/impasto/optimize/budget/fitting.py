@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from impasto.encoders.encoder_registry import find_encoder
 from impasto.engine.machine.capacity import (
     measure_free_disk,
     measure_free_memory,
@@ -158,4 +159,5 @@ class Fitting:
             colors=self._recipe.colors,
             mask_pixels=sum(mask.values.size for mask in masks if mask is not None),
             has_own_memory=self._device.type != "cpu",
+            encoder=find_encoder(self._recipe.encoder.network).memory,
         )

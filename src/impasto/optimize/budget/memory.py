@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from impasto.canvas.canvases import CANVASES
-from impasto.encoders.layers import get_cell_size, list_convolutions
+from impasto.encoders.encoder import EncoderMemory
+from impasto.encoders.encoder_registry import get_layer_shape
+from impasto.encoders.vgg_entries import VGG_MEMORY
 from impasto.engine.pixels.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
@@ -20,25 +22,11 @@ from impasto.image.rows import PIXELS_PER_BAND
 from impasto.objective.losses.neighbor_matching import CHUNK
 from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice
 
-ACTIVATION_BYTES = {"float32": 2750, "bfloat16": 1700}
-"""Activations kept for the gradient, per pixel, by precision.
-
-Measured as peak resident memory of ``standard`` above the loaded network. float32: 479, 1054 and
-2006 MiB at 256, 512 and 768 px square, which is 3050 per pixel, 360 of them the solver's, and a
-fixed 290 MiB. bfloat16: 682 MiB at 512 px, which is 1570 per pixel with the same fixed part; a
-margin is added."""
-WEIGHTED_BYTES = 256
-"""With masks, additional bytes per pixel: the first layer's 64 features times their weights."""
 SHARE_BYTES = 8
 """Additional bytes per pixel and region: the region's weights at all layers."""
 MATTING_BYTES = 820
 """With photorealism, additional bytes per pixel: the float64 window means that its gradient needs
 while the activations are still in memory. Measured as 820 and 658 at 512 and 1024 px square."""
-FORWARD_BYTES = 750
-"""Bytes per pixel of a forward pass without a gradient. Measured: 1072 and 1974 MiB at 1024 and
-1536 px square in float32."""
-FIXED_BYTES = 300 * 2**20
-"""Bytes that do not depend on the size."""
 IMAGE_BYTES = 12
 """Bytes per pixel of an image tensor: three channels of float32."""
 MASK_BYTES = 4
@@ -122,6 +110,7 @@ class Demand:
         colors: the recipe's; see :func:`impasto.engine.pixels.colors.count_copied_pixels`.
         mask_pixels: pixels of the decoded masks.
         has_own_memory: whether the device has memory apart from the host's.
+        encoder: what the encoder needs.
     """
 
     result: tuple[int, int]
@@ -136,6 +125,7 @@ class Demand:
     colors: Colors = "style"
     mask_pixels: int = 0
     has_own_memory: bool = False
+    encoder: EncoderMemory = VGG_MEMORY
 
     @property
     def longest(self) -> int:
@@ -167,30 +157,30 @@ class Demand:
         result, sizes = math.prod(self.result), [math.prod(size) for size in self.paintings]
         painting, loaded = max(sizes), PAINTING_BYTES * sum(sizes)
         finished = RESULT_BYTES * result
-        active = ACTIVATION_BYTES[self.precision]
+        active = self.encoder.activations[self.precision]
         if self.regions:
-            active += WEIGHTED_BYTES + SHARE_BYTES * self.regions
+            active += self.encoder.weighted + SHARE_BYTES * self.regions
         if self.matting:
             active += MATTING_BYTES
         if not layout.tile or layout.tile >= self.longest:
             resident = IMAGE_BYTES * self.images * result + self._count_neighbor_bytes(
                 result, painting
             )
-            at_work = max(active * result, FORWARD_BYTES * painting + loaded)
-            return Needs(max(resident + at_work, finished) + FIXED_BYTES)
+            at_work = max(active * result, self.encoder.forward * painting + loaded)
+            return Needs(max(resident + at_work, finished) + self.encoder.fixed)
         sides = (min(layout.tile + 2 * self.halo, side) for side in self.result)
-        at_work = active * math.prod(sides) + FIXED_BYTES
+        at_work = active * math.prod(sides) + self.encoder.fixed
         # The solver's pictures are made after the pixels of the paintings and the photo are freed.
         images = max(IMAGE_BYTES * self.images * result, IMAGE_BYTES * 3 * result + loaded)
         resident = images + int(self.features * result * (2 if self.precision == "bfloat16" else 4))
         bands = BANDS * PIXELS_PER_BAND * IMAGE_BYTES
         match layout.state:
             case "device":
-                return Needs(max(resident + at_work, finished + FIXED_BYTES))
+                return Needs(max(resident + at_work, finished + self.encoder.fixed))
             case "host":
                 return Needs(at_work, host=resident + finished)
             case "disk":
-                return Needs(max(at_work, finished + FIXED_BYTES) + bands, disk=resident)
+                return Needs(max(at_work, finished + self.encoder.fixed) + bands, disk=resident)
 
 
 def count_images(solver: SolverChoice, canvas: CanvasChoice) -> int:
@@ -211,8 +201,8 @@ def count_features(content: ContentChoice) -> float:
     """Count the numbers per pixel of the photo's features that are kept; samples are negligible."""
     if content.kind == "self_similarity":
         return 0.0
-    channels = {layer.name: layer.outputs for layer in list_convolutions("vgg19")}
-    return sum(channels[layer] / get_cell_size(layer) ** 2 for layer in content.layers)
+    shapes = [get_layer_shape(layer) for layer in content.layers]
+    return sum(shape.channels / shape.cell**2 for shape in shapes)
 
 
 def list_layouts(
