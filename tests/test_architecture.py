@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import impasto
-from sources import MODULES, list_nodes, name_module, name_place, walk_modules
+from sources import MODULES, SOURCE, list_nodes, name_module, name_place, walk_modules
 
 LAYERS = (
     ("errors", "_version"),
@@ -65,6 +65,40 @@ def test_imports_point_down():
             if not (other_height < height or (other_height == height and other == package)):
                 wrong.append(f"{name_module(path)} imports {name}")
     assert wrong == []
+
+
+UPWARD = {"recipe/engine_registry.py": {"impasto.plugins"}}
+"""What is looked up by name in a higher layer; the module says why. Everything else is imported."""
+OTHER_NAMES = {"impasto.engines", "impasto.studio"}
+"""A group of entry points, and a logger."""
+
+
+def test_names_of_modules_in_strings_point_down_too():
+    modules = {name_module(path) for path in MODULES}
+    wrong = []
+    for path, nodes in walk_modules():
+        height, package = place(name_module(path))
+        allowed = UPWARD.get(str(path.relative_to(SOURCE)), set()) | OTHER_NAMES
+        for node in nodes:
+            text = node.value if isinstance(node, ast.Constant) else None
+            if not isinstance(text, str) or text.partition(":")[0].rstrip(".") not in modules:
+                continue
+            name = text.partition(":")[0].rstrip(".")
+            other_height, other = place(name)
+            down = other_height < height or (other_height == height and other == package)
+            if not down and name not in allowed and name != "impasto":
+                wrong.append(f"{name_place(path, node.lineno)} {name}")
+    assert wrong == []
+
+
+def test_engines_of_impasto_are_entries_like_those_of_other_packages():
+    """Each module of ``plugins`` is an entry point's target, under the name of its engine."""
+    from impasto.recipe import engine_registry
+
+    modules = {path.stem for path in (SOURCE / "plugins").glob("*.py")} - {"__init__"}
+    entries = engine_registry._load_own()
+    assert entries.keys() == modules
+    assert all(getattr(entry, "name", None) == name for name, entry in entries.items())
 
 
 def list_calls() -> Iterator[tuple[Path, ast.Call, str]]:

@@ -1,23 +1,25 @@
 """Register engines: what a recipe's ``engine.kind`` can name, and what each engine says.
 
-The registry lies beside the recipe, below the engines themselves: a recipe is checked wherever it
-is read, from a file, a flag or a request, before an engine is made and without torch. An entry is
-therefore plain data, with functions that import what they need when they are called.
+A recipe is checked wherever it is read, from a file, a flag or a request, before an engine is made
+and without torch. An entry is therefore plain data, with functions that import what they need when
+they are called. Entries come from three places:
 
-Entries come from three places:
+- the modules of :mod:`impasto.plugins`, each of which has an ``ENTRY``,
+- other packages, which name theirs as an entry point of the group ``impasto.engines``, such as
+  ``toy = "toy_engine:ENTRY"``,
+- and :func:`register_engine`, which adds one while a program runs.
 
-- each module of :mod:`impasto.plugins` has an ``ENTRY``,
-- other packages name theirs as an entry point of the group ``impasto.engines``, under the name of
-  the engine, such as ``toy = "toy_engine:ENTRY"``,
-- and :func:`register_engine` adds one while a program runs.
+The first two are loaded in the same way, as entry points. The registry lies below the engines and
+must not import them, and nothing above it is sure to be imported when a recipe is read: so it finds
+them by name, as entry points do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module, metadata
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
@@ -26,6 +28,7 @@ from impasto.errors import RecipeError
 from impasto.recipe.capabilities import Capabilities
 
 PLUGINS = "impasto.plugins"
+"""The package of impasto's own engines, one module each, under the name of the engine."""
 GROUP = "impasto.engines"
 """Group of the entry points of other packages."""
 
@@ -89,14 +92,14 @@ def register_engine(entry: EngineEntry) -> None:
 
 def list_engines() -> tuple[EngineEntry, ...]:
     """Return all kinds: those that need nothing else installed first, then those that iterate."""
-    entries = _load_installed() | _load_plugins() | _REGISTERED
+    entries = _load_installed() | _load_own() | _REGISTERED
     valid = [entry for entry in entries.values() if isinstance(entry, EngineEntry)]
     return tuple(sorted(valid, key=_rank))
 
 
 def is_registered(name: object) -> bool:
     """Tell whether there is an engine with a name."""
-    places = (lambda: _REGISTERED, _load_plugins, _load_installed)
+    places = (lambda: _REGISTERED, _load_own, _load_installed)
     return any(name in load() for load in places)
 
 
@@ -106,7 +109,7 @@ def find_engine(name: str) -> EngineEntry:
     Raises:
         RecipeError: no engine has this name, or its package cannot be imported.
     """
-    entry = _REGISTERED.get(name) or _load_plugins().get(name) or _load_installed().get(name)
+    entry = _REGISTERED.get(name) or _load_own().get(name) or _load_installed().get(name)
     if isinstance(entry, EngineEntry):
         return entry
     if entry is not None:
@@ -120,18 +123,23 @@ def _rank(entry: EngineEntry) -> tuple[bool, bool, str]:
 
 
 @cache
-def _load_plugins() -> dict[str, EngineEntry]:
+def _load_own() -> dict[str, EngineEntry | Exception]:
     """Load the entries of impasto's own engines."""
-    modules = iter_modules(import_module(PLUGINS).__path__, f"{PLUGINS}.")
-    entries = [import_module(each.name).ENTRY for each in modules]
-    return {entry.name: entry for entry in entries}
+    folder = Path(__file__).parents[1] / PLUGINS.rpartition(".")[2]
+    names = [module.name for module in iter_modules([str(folder)])]
+    return _load(EntryPoint(name, f"{PLUGINS}.{name}:ENTRY", GROUP) for name in names)
 
 
 @cache
 def _load_installed() -> dict[str, EngineEntry | Exception]:
-    """Load the entries of other packages; what they raise is kept until somebody asks for them."""
+    """Load the entries of other packages."""
+    return _load(entry_points(group=GROUP))
+
+
+def _load(points: Iterable[EntryPoint]) -> dict[str, EngineEntry | Exception]:
+    """Load entries; what a module raises is kept until somebody asks for its engine."""
     entries: dict[str, EngineEntry | Exception] = {}
-    for point in metadata.entry_points(group=GROUP):
+    for point in points:
         try:
             entry = point.load()
             if not isinstance(entry, EngineEntry):
