@@ -94,6 +94,8 @@ def measure_hue(pixels: np.ndarray, colors: list[str]) -> float:
         return 0.0 if np.hypot(*chroma.mean(0)) < GRAY else 180.0
     apart = [_measure_angle(chroma, each) for each in wanted]
     owner = np.argmin(apart, 0)
+    if len({*owner.tolist()}) < len(wanted):
+        return 180.0
     means = [chroma[owner == k].mean(0) for k in range(len(wanted))]
     return float(max(map(_measure_angle, means, wanted)))
 

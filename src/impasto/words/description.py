@@ -25,6 +25,7 @@ DEFAULT_TECHNIQUE = "brush-strokes"
 LONGEST_TEXT = 500
 _GROUND_SHADES = ("dark", "pale")
 _SEED = re.compile(r"(?:\bseed|种子|#)\s*(\d{1,9})(?!\d)")
+_COMMON_CHINESE = ("水彩", "木刻", "油画")
 _PIECE = re.compile(r"[a-z0-9]+|[\u3400-\u9fff]+|[^\sa-z0-9\u3400-\u9fff]+")
 
 
@@ -43,7 +44,8 @@ class StyleDescription:
         contrast: ``low``, ``medium`` or ``high``.
         seed: seed of everything random. The same words with another seed are another picture.
         defaults: names of the fields that no word chose.
-        unused: phrases that would have chosen another technique, or a second value of a field.
+        unused: phrases that would have chosen another technique, or a second value of a field, and
+            words for things and moods, which choose nothing.
     """
 
     technique: str
@@ -119,7 +121,8 @@ def parse_description(text: str, seed: int | None = None) -> StyleDescription:
     reading = _Reading()
     for meaning, phrase in _read_phrases(_SEED.sub(",", normal), table):
         reading.add(meaning, phrase, table)
-    if not (reading.choices or any(reading.techniques) or reading.colors or reading.ground):
+    chosen = (reading.choices, any(reading.techniques), reading.hints, reading.colors, reading.ground)
+    if not any(chosen):
         raise InputError(
             "no words that describe a painting",
             where=text or "the description",
@@ -134,6 +137,7 @@ class _Reading:
     def __init__(self) -> None:
         self.choices: dict[str, str] = {}
         self.techniques: list[list[Meaning]] = [[]]
+        self.hints: list[str] = []
         self.phrases: list[tuple[Meaning, str]] = []
         self.colors: list[str] = []
         self.ground: str | None = None
@@ -160,6 +164,10 @@ class _Reading:
         elif kind == "technique":
             self.techniques[-1].append(meaning)
             self.phrases.append((meaning, phrase))
+        elif kind == "hint":
+            self.hints.append(value)
+        elif kind == "other":
+            self.phrases.append((meaning, phrase))
         elif kind != "ignored":
             if self._is_on and value in _GROUND_SHADES:
                 self.ground, self._is_on = value, False
@@ -185,11 +193,14 @@ class _Reading:
     def finish(self, table: Vocabulary, seed: int) -> StyleDescription:
         """Choose the technique, and fill in what no word chose."""
         named = next((part[-1].value for part in self.techniques if part), None)
+        named = named or next(iter(self.hints), None)
         technique = named or DEFAULT_TECHNIQUE
         own = table.techniques[technique]
         colors = tuple(self.colors) or own.colors
-        # A blueprint's color is that of its ground.
-        ground = colors[0] if own.ground == own.colors[0] else own.ground
+        ground = own.ground
+        if own.ground == own.colors[0]:  # a blueprint's color is that of its ground
+            colors = tuple(dict.fromkeys((*filter(None, [self.ground]), *colors)))
+            ground = colors[0]
         fields = {"technique": named, "colors": self.colors, "ground": self.ground}
         return StyleDescription(
             technique=technique,
@@ -258,11 +269,24 @@ def _read_chinese(run: str, table: Vocabulary) -> Iterator[tuple[Meaning, str]]:
 
 def _report_unknown(word: str, table: Vocabulary) -> InputError:
     """Make the error for a word that the table does not have."""
-    chinese = is_chinese(word[0])
-    choices = [each for each in table.list_choices() if is_chinese(each[0]) == chinese]
-    near = difflib.get_close_matches(word, choices, 3, 0.0)
+    near = _find_nearest(word, table)
     return InputError(
         f"unknown word; the nearest are {', '.join(near)}",
         where=word,
         expected="words of docs/words.md",
     )
+
+
+def _find_nearest(word: str, table: Vocabulary) -> list[str]:
+    """Find the three phrases most like a word in its language.
+
+    Chinese words are compared by the characters that they share. A word that shares none has
+    nothing near it, and gets the names of techniques.
+    """
+    chinese = is_chinese(word[0])
+    choices = [each for each in table.list_choices() if is_chinese(each[0]) == chinese]
+    if not chinese:
+        return difflib.get_close_matches(word, choices, 3, 0.0)
+    ranks = [(len({*word} & {*each}) / max(len(word), len(each)), each) for each in choices]
+    near = [each for share, each in sorted(ranks, key=lambda rank: -rank[0]) if share > 0]
+    return [*near, *_COMMON_CHINESE][:3]

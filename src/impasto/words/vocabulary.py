@@ -67,8 +67,9 @@ def is_chinese(character: str) -> bool:
 
 
 def normalize_text(text: str) -> str:
-    """Return the text in lower case, with compatible characters replaced and hyphens as spaces."""
-    text = unicodedata.normalize("NFKC", text).lower()
+    """Return the text in lower case, without accents, and with hyphens as spaces."""
+    text = unicodedata.normalize("NFKD", text).lower()
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
     return text.replace("-", " ").replace("'", "").replace("\u2019", "")
 
 
@@ -83,7 +84,10 @@ def load_vocabulary() -> Vocabulary:
     for place in ("before", "after"):
         for word in table["ground"][place]:
             meanings[word] = Meaning(f"ground {place}", word)
-    for kind in KINDS:
+    for word in table["other"]["words"]:
+        meanings[word] = Meaning("other", word)
+    # A word of several kinds has the last one's meaning.
+    for kind in ("hint", *KINDS):
         for name, entry in table[kind].items():
             meaning = Meaning(kind, name)
             own = [name] if kind == "color" else []
