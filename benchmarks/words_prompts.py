@@ -1,9 +1,9 @@
 """Count how often words become the painting that they mean.
 
-Reads prompts in English and Chinese (``tests/words/prompts.toml`` and ``everyday.toml``), draws each,
-and prints for every file and language: techniques that are right, hues within 20 degrees of the
-named colors, prompts that give the same bytes twice, and the seconds from words to file. Prompts
-that fail are listed. The time is that of one process with one thread.
+Reads ``prompts.toml`` and ``everyday.toml`` in ``tests/words``, draws each prompt, and prints for
+every list: techniques that are right, hues within 20 degrees of the named colors, prompts that give
+the same bytes twice, and the seconds from words to file. Prompts that fail are listed. The time is
+that of one process with one thread.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def main() -> None:
 
 def score(prompts: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """Draw prompts and return their figures in one line."""
-    right, hues, same, seconds = [], [], [], []
+    right: list[bool] = []
+    hues: list[bool] = []
+    same: list[bool] = []
+    seconds: list[float] = []
     for prompt in prompts:
         try:
             description = parse_description(prompt["text"])

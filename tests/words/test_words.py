@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import impasto
 from impasto.cli import main
 from impasto.cli.options.style_words import draw_word_styles
 from impasto.errors import InputError
@@ -22,6 +23,7 @@ from impasto.words.drawing.draw import TECHNIQUES, draw_painting
 from impasto.words.drawing.inks import read_color
 from impasto.words.vocabulary import is_chinese, load_vocabulary
 
+EVERYDAY = tomllib.loads((Path(__file__).parent / "everyday.toml").read_text("utf-8"))
 PROMPTS = tomllib.loads((Path(__file__).parent / "prompts.toml").read_text("utf-8"))
 SIDE = 64
 GRAY = 0.03
@@ -58,6 +60,14 @@ def measure_angle(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("language", ["english", "chinese"])
 def test_the_technique_is_right_for_nine_of_ten_prompts(language):
     prompts = PROMPTS[language]
+    assert len({each["text"] for each in prompts}) == 60
+    right = [parse_description(each["text"]).technique == each["technique"] for each in prompts]
+    assert np.mean(right) >= 0.9
+
+
+@pytest.mark.parametrize("language", ["english", "chinese"])
+def test_the_technique_is_right_for_nine_of_ten_everyday_prompts(language):
+    prompts = EVERYDAY[language]
     assert len({each["text"] for each in prompts}) == 60
     right = [parse_description(each["text"]).technique == each["technique"] for each in prompts]
     assert np.mean(right) >= 0.9
@@ -141,12 +151,26 @@ def test_words_that_choose_nothing_are_an_error(text):
         ("水墨 #7", {"technique": "ink-wash", "seed": 7}),
         ("黑底白色剪纸", {"ground": "black", "colors": ("white",)}),
         ("WOODCUT With Fine Hatching", {"technique": "woodcut", "unused": ("hatching",)}),
+        (
+            "lots of tiny dots, blue",
+            {"technique": "stipple", "scale": "fine", "defaults": ("ground",)},
+        ),
+        ("pencil dots", {"technique": "charcoal"}),
+        ("Dürer", {"technique": "engraving"}),
+        ("a blue landscape, woodcut", {"technique": "woodcut", "unused": ("landscape",)}),
+        ("蓝色山水, 木刻", {"technique": "woodcut", "unused": ("山水",)}),
+        ("white lines on a blue blueprint", {"colors": ("blue", "white"), "ground": "blue"}),
         ("red and gold", {"technique": DEFAULT_TECHNIQUE, "colors": ("red", "gold")}),
     ],
 )
 def test_the_grammar_reads_every_field(text, fields):
     description = parse_description(text)
     assert {name: getattr(description, name) for name in fields} == fields
+
+
+def test_chinese_words_that_share_no_character_get_techniques_as_suggestions():
+    with pytest.raises(InputError, match="水彩, 木刻, 油画"):
+        parse_description("蓝色鼎")
 
 
 def test_two_seeds_contradict_each_other():
@@ -168,7 +192,7 @@ QUICK = ["--recipe", "sketch", "--iterations", "1", "--size", "32"]
 
 @pytest.fixture
 def _fast_drawing(monkeypatch):
-    monkeypatch.setattr("impasto.cli.options.style_words.SIZE", 64)
+    monkeypatch.setattr("impasto.words.word_styles.SIZE", 64)
 
 
 @pytest.mark.usefixtures("in_work")
@@ -240,6 +264,45 @@ def test_batch_and_sheet_take_words(work):
     assert main(["batch", "photo.png", *style, "-o", "folder", "--executor", "serial"]) == 0
     for folder in (work, work / "folder"):
         assert len(list(folder.glob("pixel-blue-*.png"))) == 1
+
+
+@pytest.mark.usefixtures("in_work", "_fast_drawing")
+def test_rows_of_a_table_take_words_and_a_bad_word_is_told_with_its_line(work, capsys):
+    rows = ["photo,style,output", "photo.png,words: blue pixel art,a", "photo.png,painting.png,b"]
+    (work / "table.csv").write_text("\n".join([*rows, 'photo.png,"words: 蓝色像素画",c']), "utf-8")
+    job = ["batch", "table.csv", "-o", "out", *QUICK, "--quiet", "--executor", "serial"]
+    assert main(job) == 0
+    (drawing,) = (work / "out").glob("pixel-blue-*.png")
+    assert main(["replay", "out/a.png", "-o", "out/again.png", "--photo", "photo.png"]) == 0
+    assert (work / "out" / "again.png").read_bytes() == (work / "out" / "a.png").read_bytes()
+    assert (work / "out" / "c.png").is_file()
+    before = drawing.stat().st_mtime_ns
+    assert main(job) == 0
+    assert drawing.stat().st_mtime_ns == before
+    (work / "bad.csv").write_text("\n".join([*rows, "photo.png,words: bleu woodcut,c"]), "utf-8")
+    capsys.readouterr()
+    assert main(["batch", "bad.csv", "-o", "bad", *QUICK, "--executor", "serial"]) == 2
+    assert "bad.csv line 4: bleu: unknown word; the nearest are" in capsys.readouterr().err
+    assert not list((work / "bad").glob("*.png"))
+
+
+@pytest.mark.usefixtures("in_work", "_fast_drawing", "narrow_encoder")
+def test_python_takes_words_and_saving_writes_the_drawing_beside_the_picture(work):
+    recipe = impasto.load_recipe("sketch").with_changes({"schedule.total": 1, "size": 32})
+    result = impasto.stylize("photo.png", "words: blue pixel art", recipe=recipe)
+    (work / "out").mkdir()
+    result.save("out/a.png")
+    (drawing,) = (work / "out").glob("pixel-blue-*.png")
+    steps = [*impasto.Stylizer(recipe).run("photo.png", ["words: 蓝色像素画"])]
+    assert np.array_equal(steps[-1].picture().pixels, result.picture.pixels)
+    assert main(["replay", "out/a.png", "-o", "b.png", "--quiet"]) == 0
+    assert (work / "out" / "a.png").read_bytes() == (work / "b.png").read_bytes()
+    drawing.unlink()
+    again = ["replay", "out/a.png", "-o", "c.png", "--quiet", "--style"]
+    assert main([*again, "words: blue pixel art"]) == 0
+    assert main([*again, "words: red pixel art", "--force"]) == 2
+    with pytest.raises(InputError, match="bleu: unknown word"):
+        impasto.stylize("photo.png", "words: bleu pixel art", recipe=recipe)
 
 
 def test_the_documentation_lists_every_technique_color_and_palette():

@@ -30,6 +30,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.picture import Floats, Picture
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.segment.mask_words import expand_auto, find_masks
+from impasto.words.word_styles import replace_words, take_pictures
 
 MARGIN = 64
 """Pixels around the region that are painted with it, so that the network sees its surroundings."""
@@ -86,7 +87,7 @@ def refine(
     Args:
         picture: the result, any kind of image that :func:`impasto.read_picture` takes.
         photo: the photo that it was made from.
-        painting: its painting, or another one, or a list of them.
+        painting: its painting, or another one, or a list of them; words as in :func:`stylize`.
         recipe: the recipe of the result (``result.recipe``) with any changes, or the name of a
             recipe. A network cannot start from a given picture; its recipe is replaced, see
             :func:`choose_refining_recipe`.
@@ -108,6 +109,7 @@ def refine(
     """
     hardware = HardwareChoice(device, weights, max_memory, scratch)
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
+    sources = take_pictures(replace_words(sources))
     where, sources, of_paintings = expand_auto(masks, sources, style_masks)
     result, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
     pictures = Inputs(content, tuple(styles))

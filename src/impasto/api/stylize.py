@@ -25,6 +25,7 @@ from impasto.network.network_files import choose_network, identify_network
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.provenance import FileHash, Provenance, identify_weights
 from impasto.segment.mask_words import expand_auto, find_masks
+from impasto.words.word_styles import Drawing, replace_words, take_pictures
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -44,6 +45,7 @@ class Result:
         peak_memory_mb: peak memory in MiB: resident in this process, or allocated on the GPU.
         provenance: the record that is embedded when the picture is saved.
         originals: the files that the picture was made from, which saving never replaces.
+        drawings: the paintings that were drawn from words. Saving writes them beside the picture.
     """
 
     picture: Picture
@@ -55,6 +57,7 @@ class Result:
     peak_memory_mb: float
     provenance: Provenance
     originals: tuple[Path, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
 
     @property
     def image(self) -> Image.Image:
@@ -66,6 +69,9 @@ class Result:
     ) -> None:
         """Write the picture; the extension chooses the format.
 
+        Paintings that were drawn from words are written beside it, so that the picture can be made
+        again.
+
         Args:
             path: PNG, JPEG, WebP, TIFF, BMP or AVIF.
             overwrite: whether an existing file may be replaced. The photo and paintings never are.
@@ -73,7 +79,8 @@ class Result:
             depth: 8, or 16 for PNG and TIFF.
 
         Raises:
-            InputError: the file exists or is an original, or its name has no known extension.
+            InputError: the file exists or is an original, or its name has no known extension; or
+                another picture has the name of a drawn painting.
             ResourceError: the disk is full, or the folder is not writable.
         """
         path = Path(path)
@@ -83,6 +90,8 @@ class Result:
             raise InputError(
                 "exists already; `overwrite` replaces it", where=path, field="overwrite"
             )
+        for drawing in self.drawings:
+            drawing.save(path.parent)
         write_picture(
             self.picture,
             path,
@@ -124,7 +133,8 @@ def stylize(
     Args:
         photo: a path, PIL image, array [H, W, C], tensor [C, H, W] / [1, C, H, W] or
             :class:`Picture`.
-        painting: an image of the same kinds, or a list of them to blend.
+        painting: an image of the same kinds, or a list of them to blend. ``"words: blue woodcut"``
+            is drawn now, see docs/words.md.
         recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
         quality: ``draft`` (a network, in one pass), ``standard`` or ``best``: a shipped recipe,
             unless ``recipe`` is given.
@@ -182,8 +192,9 @@ def stylize(
         {k: v for k, v in fields.items() if v is not None} | dict(changes or {})
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
+    sources = replace_words(sources, base.size)
     where, sources, parts = expand_auto(masks, sources, style_masks)
-    styles = read_paintings(sources)
+    styles = read_paintings(take_pictures(sources))
     regions = find_masks(content, styles, where, parts)
     engine = make_engine(base, hardware.resolve())
     inputs = Inputs.read(base, content, styles, *regions)
@@ -209,7 +220,8 @@ def make_result(
         engine: the engine of the run.
         step: the last step of the run.
         inputs: the inputs of the run.
-        sources: sources of the photo and the paintings: paths, or any other kind of image.
+        sources: sources of the photo and the paintings: paths, drawings, or any other kind of
+            image.
         seconds: duration of the run.
 
     Raises:
@@ -220,7 +232,7 @@ def make_result(
     recipe = engine.recipe.with_changes(
         {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
     )
-    names = [Path(s).name if isinstance(s, str | Path) else "" for s in sources]
+    names = [_name_source(each) for each in sources]
     hashes = [picture.compute_sha256() for picture in inputs.pictures]
     masks, style_masks = inputs.regions.masks, inputs.regions.style_masks
     paths = [mask.path for mask in (*masks, *style_masks) if mask is not None]
@@ -247,7 +259,14 @@ def make_result(
             for s in (*sources, recipe.start.image, recipe.engine.file, *paths)
             if isinstance(s, str | Path)
         ),
+        drawings=tuple({each.name: each for each in sources if isinstance(each, Drawing)}.values()),
     )
+
+
+def _name_source(source: Any) -> str:
+    if isinstance(source, Drawing):
+        return source.name
+    return Path(source).name if isinstance(source, str | Path) else ""
 
 
 def finish_picture(step: Step, photo: Picture, recipe: Recipe) -> Picture:

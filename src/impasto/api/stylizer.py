@@ -16,6 +16,7 @@ from impasto.engine.plan import Plan
 from impasto.engine.step import Step
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
+from impasto.words.word_styles import replace_words, take_pictures
 
 
 class Stylizer:
@@ -100,7 +101,8 @@ class Stylizer:
         Args:
             content: the photo: any kind of image that :func:`impasto.read_picture` takes, or a
                 :class:`Picture`.
-            styles: a painting, or a list of them that the recipe's ``style.weights`` blend.
+            styles: a painting, or a list of them that the recipe's ``style.weights`` blend; words
+                as in :func:`impasto.stylize`.
             masks: where in the photo each painting is the style: any kind of image, at any size,
                 white inside. With one painting more than masks, the last painting is for the rest
                 of the photo, which is otherwise kept.
@@ -119,7 +121,7 @@ class Stylizer:
             ResourceError: the result is too large for the free memory.
         """
         return self._engine.run(
-            Inputs.read(self.recipe, content, styles, masks, style_masks),
+            self._read_inputs(content, styles, masks, style_masks),
             checkpoint=None if checkpoint is None else Path(checkpoint),
             resume=None if resume is None else Path(resume),
             every_s=every_s,
@@ -134,4 +136,11 @@ class Stylizer:
         Raises:
             ImpastoError: as :meth:`run`, before its first step.
         """
-        return self._engine.plan(Inputs.read(self.recipe, content, styles, masks, style_masks))
+        return self._engine.plan(self._read_inputs(content, styles, masks, style_masks))
+
+    def _read_inputs(
+        self, content: Any, styles: Any, masks: Sequence[Any], style_masks: Sequence[Any]
+    ) -> Inputs:
+        paintings = [*styles] if isinstance(styles, list | tuple) else [styles]
+        drawn = take_pictures(replace_words(paintings, self.recipe.size))
+        return Inputs.read(self.recipe, content, drawn, masks, style_masks)

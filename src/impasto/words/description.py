@@ -121,7 +121,13 @@ def parse_description(text: str, seed: int | None = None) -> StyleDescription:
     reading = _Reading()
     for meaning, phrase in _read_phrases(_SEED.sub(",", normal), table):
         reading.add(meaning, phrase, table)
-    chosen = (reading.choices, any(reading.techniques), reading.hints, reading.colors, reading.ground)
+    chosen = (
+        reading.choices,
+        any(reading.techniques),
+        reading.hints,
+        reading.colors,
+        reading.ground,
+    )
     if not any(chosen):
         raise InputError(
             "no words that describe a painting",
@@ -169,13 +175,18 @@ class _Reading:
         elif kind == "other":
             self.phrases.append((meaning, phrase))
         elif kind != "ignored":
-            if self._is_on and value in _GROUND_SHADES:
-                self.ground, self._is_on = value, False
-                return
-            if self.choices.setdefault(kind, value) != value:
-                self.phrases.append((meaning, phrase))
-            elif kind == "tone":
-                self._last = ("tone", value)
+            self._add_choice(meaning, phrase)
+
+    def _add_choice(self, meaning: Meaning, phrase: str) -> None:
+        """Add a tone, a scale, a direction or a contrast."""
+        kind, value = meaning
+        if self._is_on and value in _GROUND_SHADES:
+            self.ground, self._is_on = value, False
+            return
+        if self.choices.setdefault(kind, value) != value:
+            self.phrases.append((meaning, phrase))
+        elif kind == "tone":
+            self._last = ("tone", value)
 
     def _move_to_ground(self) -> None:
         """Make the color or shade before the word ``paper`` the ground."""

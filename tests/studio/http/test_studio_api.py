@@ -26,6 +26,13 @@ def client(tmp_path_factory):
         yield client
 
 
+JSON_JOB = {
+    "photo": {"data": base64.b64encode(PHOTO).decode()},
+    "recipe": "sketch",
+    "set": {"size": 32, "schedule.total": 5},
+}
+
+
 # --- jobs --------------------------------------------------------------------------------------
 
 
@@ -70,6 +77,35 @@ def test_a_shipped_painting_by_name(client):
     assert job["paintings"][0]["style_name"] == name
     there = studio_of(client).folder.locate(job["id"]) / "style-0"
     assert there.read_bytes() == picture.content
+
+
+def test_a_painting_in_words(client, monkeypatch):
+    monkeypatch.setattr("impasto.words.word_styles.SIZE", 64)
+    words = "蓝色 pixel art, landscape"
+    said = client.get("/v1/drawings", params={"words": words}).json()
+    assert (said["technique"], said["colors"], said["unused"]) == ("pixel", ["blue"], ["landscape"])
+    jobs = [
+        accepted(post(client, ("style_words", (None, words)), styles=())),
+        accepted(client.post("/v1/jobs", json={**JSON_JOB, "styles": [{"words": words}]})),
+    ]
+    for job in jobs:
+        assert job["paintings"][0]["name"].startswith("pixel-blue-")
+        assert job["paintings"][0]["width"] == 64
+    one, other = (studio_of(client).folder.locate(job["id"]) / "style-0" for job in jobs)
+    assert one.read_bytes() == other.read_bytes()
+    picture = client.get(said["url"])
+    assert picture.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(picture.content)).size[0] % 64 == 0
+
+
+@pytest.mark.parametrize("path", ["/v1/drawings", "/v1/drawings/picture"])
+def test_unknown_words_are_refused_with_the_nearest(client, path):
+    answer = client.get(path, params={"words": "bleu woodcut"})
+    assert "bleu: unknown word; the nearest are" in refused(answer, "bad_input")
+    assert answer.json()["field"] == "words"
+    job = client.post("/v1/jobs", json={**JSON_JOB, "styles": [{"words": "bleu woodcut"}]})
+    refused(job, "bad_input")
+    refused(post(client, ("style_words", (None, "x" * 501)), styles=()), "bad_input")
 
 
 def test_paintings_come_in_the_order_that_is_asked_for(client):

@@ -148,6 +148,22 @@ def finished(page) -> str:
     return re.search("#job=(.+)", page.url)[1]
 
 
+def test_a_painting_in_words(browser, server):
+    with opened(browser, server.url, "422") as page:
+        page.fill("#words", "bleu pixel art")
+        page.press("#words", "Enter")
+        api.expect(page.locator("#words-said")).to_contain_text(
+            "bleu: unknown word; the nearest are"
+        )
+        page.fill("#words", "blue pixel art, landscape")
+        page.click("#words-draw")
+        said = page.locator("#words-said")
+        api.expect(said).to_have_text(re.compile("^pixel in blue.*not used: landscape$"))
+        api.expect(page.locator("#chosen .name")).to_have_text(said.text_content())
+        image = page.locator("#chosen img")
+        wait_until(page, lambda: image.evaluate("each => each.naturalWidth") == 512)
+
+
 def shown(page) -> tuple[str, int]:
     """The address of what is painted on the stage, and its width in pixels."""
     return tuple(page.locator("#split .after").evaluate("(i) => [i.src, i.naturalWidth]"))

@@ -20,6 +20,7 @@ from typing import Any
 from impasto.batch.sources import places
 from impasto.errors import InputError, RecipeError
 from impasto.segment.mask_words import get_mask_file
+from impasto.words.word_styles import find_words
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 SEPARATOR = "|"
@@ -37,7 +38,7 @@ class ManifestRow:
         where: file and line, for messages.
         photo: path or URL.
         place: path of the photo below the table's folder, from which the output is named.
-        styles: paths or URLs of paintings. Empty: those of the batch.
+        styles: paths, URLs or words of paintings. Empty: those of the batch.
         masks, style_masks: paths, URLs or words. Empty: those of the batch.
         output: path below the output folder, with ``/``. None: named after photo and paintings.
         recipe: name or file of a recipe. None: the recipe of the batch.
@@ -89,7 +90,7 @@ def read_rows(source: str) -> Iterator[ManifestRow]:
             photo=_resolve_path(folder, photo),
             place=_place_output(photo),
             styles=tuple(
-                _resolve_path(folder, each) for each in _read_list(values, "style", where)
+                _resolve_painting(folder, each) for each in _read_list(values, "style", where)
             ),
             masks=_read_masks(values, "mask", folder, where),
             style_masks=_read_masks(values, "style_mask", folder, where),
@@ -193,6 +194,11 @@ def _check_output(value: Any, where: str) -> str:
             "is not a path below the output folder", what=f"output {value!r}", where=where
         )
     return str(path)
+
+
+def _resolve_painting(folder: str, painting: str) -> str:
+    path = _resolve_path(folder, painting)
+    return path if find_words(painting) is None or Path(path).is_file() else painting
 
 
 def _resolve_path(folder: str, path: str) -> str:

@@ -312,11 +312,42 @@ def _find_photos(
 
     for source in sources:
         if is_manifest(source):
-            yield from read_rows(source)
+            yield from _draw_rows(options, list(read_rows(source)))
         else:
             yield from find_photos(
                 source, root=options.root, skip=options.output, report=search, read_list=_read_list
             )
+
+
+def _draw_rows(options: argparse.Namespace, rows: list[ManifestRow]) -> Iterator[ManifestRow]:
+    """Replace the styles of rows that are words by files; all words are read before any is drawn.
+
+    Raises:
+        InputError: a word is unknown; the message has its row.
+    """
+    from impasto.cli.options.style_words import save_drawing
+    from impasto.errors import ImpastoError
+    from impasto.words.description import StyleDescription, parse_description
+    from impasto.words.word_styles import choose_drawing_size, find_words
+
+    descriptions: dict[str, StyleDescription] = {}
+    for row in rows:
+        for style in row.styles:
+            text = find_words(style)
+            if text is not None and style not in descriptions:
+                try:
+                    descriptions[style] = parse_description(text)
+                except ImpastoError as error:
+                    raise error.copy_with_place(row.where) from None
+    files: dict[tuple[str, int], str] = {}
+    folder = _choose_drawing_folder(options)
+    for row in rows:
+        own = row.fields.get("size")
+        size = choose_drawing_size(own if isinstance(own, int) else options.size)
+        for style in {*row.styles} & {*descriptions}:
+            if (style, size) not in files:
+                files[style, size] = save_drawing(descriptions[style], size, folder)
+        yield replace(row, styles=tuple(files.get((each, size), each) for each in row.styles))
 
 
 def _read_list() -> list[str]:

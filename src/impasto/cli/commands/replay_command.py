@@ -54,6 +54,7 @@ def run(argv: list[str]) -> int:
     from impasto.cli.jobs.input_search import InputSearch
     from impasto.cli.jobs.paint import PaintJob, paint
     from impasto.cli.options.output_files import check_targets
+    from impasto.cli.options.style_words import draw_word_styles
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format
     from impasto.record.provenance import FileHash, read_provenance
@@ -66,6 +67,7 @@ def run(argv: list[str]) -> int:
     choose_format(output, depth)
     if provenance.refined:
         say(f"{path} was refined later; the replay is the picture before that")
+    draw_word_styles(options, output.parent)
     search = InputSearch(path, provenance, accept_changed=options.accept_changed)
     photo, *paintings = search.find_inputs(options.photo, options.style)
     sources: list[str | None] = [str(each) for each in search.files]

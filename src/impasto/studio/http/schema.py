@@ -10,7 +10,10 @@ from impasto.studio.settings import MAX_PICTURES
 
 JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 PUBLIC_NAMES = {
-    **{f"{name}Message": name for name in ("Job", "Links", "Losses", "Progress", "Style")},
+    **{
+        f"{name}Message": name
+        for name in ("Drawing", "Job", "Links", "Losses", "Progress", "Style")
+    },
     **{f"{name}Choice": name for name in ("Canvas", "Engine", "Solver", "Start")},
     **{f"{name}Choice": f"{name}Term" for name in ("Content", "Style", "Palette", "Neighbor")},
     **{f"{name}Choice": f"{name}Term" for name in ("Smoothness", "Photorealism", "Temporal")},
@@ -51,6 +54,13 @@ class OfStyle(Message):
     style_name: Annotated[str, Field(max_length=40)]
 
 
+class OfDrawing(Message):
+    """A painting that impasto draws from words."""
+
+    words: Annotated[str, Field(min_length=1, max_length=500)]
+    """English or Chinese, such as ``blue woodcut, bold lines``; see docs/words.md."""
+
+
 class OfWord(Message):
     """A mask that impasto finds in the photo."""
 
@@ -60,7 +70,8 @@ class OfWord(Message):
 
 Source = Data | Upload | OfJob | OfStyle
 MaskSource = Source | OfWord
-Sources = Annotated[list[Source], Field(max_length=MAX_PICTURES)]
+PaintingSource = Source | OfDrawing
+PaintingSources = Annotated[list[PaintingSource], Field(max_length=MAX_PICTURES)]
 
 
 class JobRequest(Message):
@@ -86,8 +97,9 @@ class JobRequest(Message):
     """Whether to paint only a contact sheet and the first seconds of the clip."""
     stability: Annotated[float, Field(ge=0, le=1)] = 0.8
     """How steady a film is: 0 paints every frame by itself, 1 reuses as much as possible."""
-    styles: Sources | None = None
-    """The paintings in their order. Default: the parts named ``style`` and ``style_name``."""
+    styles: PaintingSources | None = None
+    """The paintings in their order. Default: the parts named ``style``, ``style_name`` and
+    ``style_words``."""
     masks: Annotated[list[MaskSource], Field(max_length=MAX_PICTURES)] | None = None
     """Where each painting goes in the photo, in the order of the paintings."""
     style_masks: Annotated[list[Source | None], Field(max_length=MAX_PICTURES)] | None = None
@@ -242,6 +254,22 @@ class Styles(Message):
     """The paintings that ship with impasto."""
 
     styles: list[StyleMessage]
+
+
+class DrawingMessage(Message):
+    """A painting that words describe."""
+
+    words: str
+    name: str
+    """Name of its file. Equal paintings have equal names."""
+    description: str
+    """What the words chose, in one line, and which words were not used."""
+    technique: str
+    colors: list[str]
+    ground: str
+    seed: int
+    unused: list[str]
+    url: str
 
 
 class NamedHash(Message):

@@ -53,7 +53,7 @@ class Intake:
         source = _check_source(job)
         masks = read_masks(job)
         recipe.check_counts(len(masks.styles), len(masks.masks), len(masks.style_masks))
-        stager = Stager(self._folder, self._queue, submission.parts, place)
+        stager = Stager(self._folder, self._queue, submission.parts, place, recipe.size)
         if job.clip is None:
             names = [stager.put(source, "photo", job_files.PHOTO)]
         else:

@@ -15,9 +15,17 @@ from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 
-from impasto.studio.http.schema import JobRequest, OfStyle, OfWord, Source, Upload
+from impasto.studio.http.schema import (
+    JobRequest,
+    OfDrawing,
+    OfStyle,
+    OfWord,
+    Source,
+    Upload,
+)
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.settings import MAX_PICTURES
+from impasto.words.description import LONGEST_TEXT
 
 UPLOAD_S = 300.0
 """Seconds for a whole request to arrive."""
@@ -25,7 +33,7 @@ JSON_BYTES = 256 * 1024
 """Largest size of JSON, without the pictures inside it, and of a field of a form."""
 SINGLE_PARTS, REPEATABLE_PARTS = ("photo", "clip", "init"), ("style", "mask", "style_mask")
 CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii")
-TEXT_PARTS = ("job", "style_name", "mask_word")
+TEXT_PARTS = ("job", "style_name", "style_words", "mask_word")
 
 
 @dataclass(frozen=True)
@@ -214,13 +222,20 @@ def _fill_in_parts(
         if len(parts[name]) > MAX_PICTURES:
             raise refuse_field(name, f"at most {MAX_PICTURES} are allowed")
     styles = [OfStyle(style_name=name[:40]) for name in texts["style_name"]]
+    drawings = [OfDrawing(words=_check_words(text)) for text in texts["style_words"]]
     words = [OfWord(word=word[:60]) for word in texts["mask_word"]]
     values: dict[str, Any] = {
         **{name: next(iter(list_uploads(name)), None) for name in SINGLE_PARTS},
-        "styles": [*list_uploads("style"), *styles],
+        "styles": [*list_uploads("style"), *styles, *drawings],
         "masks": [*list_uploads("mask"), *words],
         "style_masks": list_uploads("style_mask"),
     }
     return job.model_copy(
         update={name: value for name, value in values.items() if getattr(job, name) is None}
     )
+
+
+def _check_words(text: str) -> str:
+    if not 0 < len(text) <= LONGEST_TEXT:
+        raise refuse_field("style_words", f"expected 1 to {LONGEST_TEXT} characters")
+    return text

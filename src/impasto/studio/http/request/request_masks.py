@@ -13,7 +13,7 @@ from impasto.segment.mask_words import (
     is_mask_word,
 )
 from impasto.segment.wheels import MissingNetworkError
-from impasto.studio.http.schema import JobRequest, OfWord, Source
+from impasto.studio.http.schema import JobRequest, OfWord, PaintingSource, Source
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.settings import MAX_PICTURES
 
@@ -28,7 +28,7 @@ class RequestMasks:
         style_masks: masks of the paintings, in the same form. None: the whole painting counts.
     """
 
-    styles: list[Source]
+    styles: list[PaintingSource]
     masks: list[str | Source]
     style_masks: list[str | Source | None]
 

@@ -11,20 +11,35 @@ from pathlib import Path
 
 from starlette.datastructures import UploadFile
 
+from impasto.studio.http.drawings import draw_file
 from impasto.studio.http.routes.job_views import has_result
-from impasto.studio.http.schema import Data, JobRequest, OfJob, OfStyle, Source, Upload
+from impasto.studio.http.schema import (
+    Data,
+    JobRequest,
+    OfDrawing,
+    OfJob,
+    OfStyle,
+    PaintingSource,
+    Upload,
+)
 from impasto.studio.page.example_paintings import find_painting
 from impasto.studio.problems import Problem
 from impasto.studio.queue import job_files
 from impasto.studio.queue.data_folder import DataFolder
 from impasto.studio.queue.job_queue import JobQueue
+from impasto.words.word_styles import choose_drawing_size
 
 
 class Stager:
     """Puts the pictures of a request into a folder, and remembers their hashes."""
 
     def __init__(
-        self, folder: DataFolder, queue: JobQueue, parts: dict[str, list[UploadFile]], place: Path
+        self,
+        folder: DataFolder,
+        queue: JobQueue,
+        parts: dict[str, list[UploadFile]],
+        place: Path,
+        result: int | None = None,
     ) -> None:
         """Prepare to fill a folder.
 
@@ -33,14 +48,16 @@ class Stager:
             queue: the queue in that folder.
             parts: files of the request, by the names of their parts.
             place: the folder to fill.
+            result: longer side of the result in pixels. None: unknown.
         """
         self._folder = folder
         self._queue = queue
         self._parts = parts
         self._place = place
+        self._result = result
         self._hashes: list[str] = []
 
-    def put(self, source: Source, part: str, file: str) -> str:
+    def put(self, source: PaintingSource, part: str, file: str) -> str:
         """Stage a picture.
 
         Args:
@@ -65,12 +82,15 @@ class Stager:
             painting = find_painting(source.style_name)
             name = painting.path.name
             shutil.copyfile(painting.path, target)
+        elif isinstance(source, OfDrawing):
+            name, data = draw_file(source.words, choose_drawing_size(self._result))
+            target.write_bytes(data)
         elif isinstance(source, OfJob):
             name = self._put_file_of_job(source, target)
         else:
             name = self._put_upload(source, part, target)
-        with target.open("rb") as data:
-            self._hashes.append(f"{file} {hashlib.file_digest(data, 'sha256').hexdigest()}")
+        with target.open("rb") as staged:
+            self._hashes.append(f"{file} {hashlib.file_digest(staged, 'sha256').hexdigest()}")
         return name
 
     def _put_upload(self, source: Upload, part: str, target: Path) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
@@ -19,10 +20,12 @@ from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
 from impasto.studio.http.api_document import use_public_names
+from impasto.studio.http.drawings import draw_file, read_description
 from impasto.studio.http.request.request_body import limit_upload_time, read_form
 from impasto.studio.http.request.staging import clean_name
 from impasto.studio.http.routes.routing import TheStudio, describe_problems
 from impasto.studio.http.schema import (
+    DrawingMessage,
     NamedHash,
     NamedRecipe,
     Recipes,
@@ -33,6 +36,8 @@ from impasto.studio.http.schema import (
 from impasto.studio.page.example_paintings import find_painting, load_paintings
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.studio import Studio
+from impasto.words.description import LONGEST_TEXT
+from impasto.words.word_styles import SIZE
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
 _RESTORE_PROBLEMS = (
@@ -103,6 +108,43 @@ def get_style(name: Annotated[str, InPath(max_length=40)]) -> FileResponse:
         find_painting(name).path,
         media_type="image/jpeg",
         headers={"cache-control": "private, max-age=3600"},
+    )
+
+
+TheWords = Annotated[str, Query(min_length=1, max_length=LONGEST_TEXT)]
+
+
+@router.get("/drawings", name="drawing", responses=describe_problems("bad_input", "bad_parameter"))
+def get_drawing(words: TheWords) -> DrawingMessage:
+    """Say which painting words describe."""
+    description = read_description(words)
+    return DrawingMessage(
+        words=words,
+        name=f"{description.make_stem(SIZE)}.png",
+        description=description.describe(),
+        technique=description.technique,
+        colors=list(description.colors),
+        ground=description.ground,
+        seed=description.seed,
+        unused=list(description.unused),
+        url=f"/v1/drawings/picture?words={quote(words, safe='')}",
+    )
+
+
+@router.get(
+    "/drawings/picture",
+    name="drawing-picture",
+    response_class=Response,
+    responses={
+        200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}},
+        **describe_problems("bad_input", "bad_parameter", "too_many_conversions"),
+    },
+)
+def get_drawing_picture(words: TheWords) -> Response:
+    """Draw the painting that words describe, 512 px wide."""
+    _, data = draw_file(words, SIZE)
+    return Response(
+        data, media_type="image/png", headers={"cache-control": "private, max-age=3600"}
     )
 
 

@@ -71,6 +71,9 @@ export const forgetJob = (/** @type {string} */ id) =>
   request(`${jobPath(id)}?forget=true`, { method: "DELETE", keepalive: true });
 export const listRecipes = async () => (await json("/v1/recipes")).recipes;
 export const listStyles = async () => (await json("/v1/styles")).styles;
+/** Says what words choose; fails if one is unknown. */
+export const describeWords = (/** @type {string} */ words) =>
+  json(`/v1/drawings?words=${encodeURIComponent(words)}`);
 export const health = () => json("/healthz");
 /** Fails if the server does not accept the token. */
 export const checkToken = () => request("/v1/jobs?limit=1");

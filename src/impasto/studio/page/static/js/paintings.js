@@ -1,8 +1,9 @@
 /** The shelf of paintings, and the chosen ones: one, a blend, or each in its own part of the photo. */
 
+import { describeWords } from "./api.js";
 import { byId, guarded, make } from "./dom.js";
 import { openMasks } from "./masks.js";
-import { fromFile, fromShipped } from "./sources.js";
+import { fromDrawing, fromFile, fromShipped } from "./sources.js";
 import { edited, on, state } from "./state.js";
 
 /** @typedef {import("./types.js").Source} Source */
@@ -138,7 +139,32 @@ function render() {
   list.replaceChildren(...state.paintings.map((each, index) => row(each, index, shared)));
 }
 
+/** Draws the painting that the box describes, and says what the words chose or what is wrong. */
+async function drawWords() {
+  const box = byId("words");
+  const said = byId("words-said");
+  const text = box.value.trim();
+  if (!text) return;
+  said.textContent = "Drawing …";
+  byId("words-draw").disabled = true;
+  try {
+    const source = await fromDrawing(await describeWords(text));
+    said.textContent = source.name;
+    only(source);
+  } catch (error) {
+    said.textContent = error instanceof Error ? error.message : String(error);
+  } finally {
+    byId("words-draw").disabled = false;
+  }
+}
+
 export function startPaintings() {
+  byId("words-draw").addEventListener("click", drawWords);
+  byId("words").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault(); // do not paint
+    drawWords();
+  });
   byId("shelf").replaceChildren(...state.styles.map(tile), ownTile());
   on("inputs", render);
   render();

@@ -93,7 +93,7 @@ export async function jobForm({ photo, paintings, settings, title }, kind) {
 export function remember({ photo, paintings }, job) {
   photo.ref = { job, what: photo.isClip ? "clip" : "photo" };
   for (const [place, { source }] of ordered(paintings).all.entries()) {
-    if (!source.style) source.ref = { job, what: `style/${place}` };
+    if (!source.style && !source.words) source.ref = { job, what: `style/${place}` };
   }
 }
 

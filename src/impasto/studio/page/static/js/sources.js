@@ -29,6 +29,16 @@ export const fromShipped = async (style) => ({
 });
 
 /**
+ * @param {{words: string, description: string, url: string}} drawing  As the server describes it.
+ * @returns {Promise<Source>}
+ */
+export const fromDrawing = async ({ words, description, url }) => ({
+  name: description,
+  url: URL.createObjectURL(await (await request(url)).blob()), // an answer that it was not drawn is an error
+  words,
+});
+
+/**
  * @param {string} job  Id.
  * @param {string} what  "photo" or "style/0".
  * @param {string} name
@@ -47,6 +57,7 @@ export async function fromJob(job, what, name) {
  */
 export function named(source, uploads) {
   if (source.style) return { style_name: source.style };
+  if (source.words) return { words: source.words };
   if (source.ref) return source.ref;
   uploads.push([source.file, source.name]);
   return { file: uploads.length - 1 };

@@ -8,6 +8,7 @@
  * @property {string} url  Address for an <img>.
  * @property {Blob} [file]  The file, if the page has it.
  * @property {string} [style]  Id of a shipped painting.
+ * @property {string} [words]  Words that the server draws it from.
  * @property {Reference} [ref]  The server's copy, if it has one.
  * @property {number} [side]  Longer side in pixels, once it is known.
  * @property {boolean} [isClip]  It is a clip.
