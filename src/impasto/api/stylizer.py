@@ -142,5 +142,5 @@ class Stylizer:
         self, content: Any, styles: Any, masks: Sequence[Any], style_masks: Sequence[Any]
     ) -> Inputs:
         paintings = [*styles] if isinstance(styles, list | tuple) else [styles]
-        drawn = take_pictures(replace_words(paintings, self.recipe.size))
-        return Inputs.read(self.recipe, content, drawn, masks, style_masks)
+        pictures = take_pictures(replace_words(paintings, self.recipe.size))
+        return Inputs.read(self.recipe, content, pictures, masks, style_masks)

@@ -121,14 +121,14 @@ def parse_description(text: str, seed: int | None = None) -> StyleDescription:
     reading = _Reading()
     for meaning, phrase in _read_phrases(_SEED.sub(",", normal), table):
         reading.add(meaning, phrase, table)
-    chosen = (
+    choices = (
         reading.choices,
         any(reading.techniques),
         reading.hints,
         reading.colors,
         reading.ground,
     )
-    if not any(chosen):
+    if not any(choices):
         raise InputError(
             "no words that describe a painting",
             where=text or "the description",
