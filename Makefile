@@ -83,9 +83,9 @@ sbom: .venv-tools/installed
 	  --output-format JSON --output-reproducible --output-file sbom.json
 	@echo "The bill of materials is at $(CURDIR)/sbom.json"
 
-# Known vulnerabilities of what is locked.
+# Known vulnerabilities of what is locked; requirements/README.md has the exit codes.
 audit: .venv-tools/installed
-	.venv-tools/bin/pip-audit --require-hashes --disable-pip --requirement requirements/test.txt
+	@.venv-tools/bin/python requirements/audit.py
 
 # PASTICHE=PATH names the command of an environment that has pastiche, to measure both. `bench` takes
 # some minutes, `bench-large` some hours, `bench-peers` six of them for pastiche.

@@ -607,7 +607,7 @@ class Deletion(StudioJob):
             Path("ids").write_text("\n".join(ids))
             # Whatever the log still says is no input of the scenario.
             with self.serve() as client:
-                client.app.state.studio.queue.scrub()
+                client.app.state.studio.queue.clear_log()
 
     def work(self) -> int:
         first, _, third = self.files["ids"].decode().split()

@@ -16,8 +16,10 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
@@ -77,6 +79,16 @@ class Studio(StudioJob):
 
     def work_again(self) -> int:
         return self.work()
+
+    def check(self, report: Report, *, is_final: bool) -> Iterator[str]:
+        """See :class:`faults.Scenario`; the job must have been accepted and finished once."""
+        yield from super().check(report, is_final=is_final)
+        if is_final:
+            with contextlib.closing(sqlite3.connect("data/queue.sqlite")) as base:
+                totals = dict(base.execute("SELECT name, value FROM totals"))
+            for name in ("accepted", "done"):
+                if (count := round(totals.get(name, 0))) != 1:
+                    yield f"{count} times {name}"
 
 
 class KillTrial:
@@ -207,12 +219,24 @@ class KillTrial:
 
     def _count(self, problems: list[str]) -> None:
         self.counts["runs"] += 1
-        self.counts["lost"] += sum("lost" in each or "not " in each for each in problems)
-        self.counts["doubled"] += sum(
-            "twice" in each or each.startswith("2 jobs") for each in problems
-        )
+        self.counts["lost"] += sum(map(is_loss, problems))
+        self.counts["doubled"] += sum(map(is_doubled, problems))
         self.counts["runs with problems"] += bool(problems)
         self.problems += problems
+
+
+def is_loss(problem: str) -> bool:
+    """Tell whether a problem means that something acknowledged is gone, or that work never ends."""
+    counted = re.match(r"(\d+) (jobs|results|folders|times)\b", problem)
+    if counted is not None:
+        return int(counted[1]) == 0 or problem.startswith("1 results")  # another one
+    return bool(re.search(r"\blost\b|^no \S+ at the end|^[0-2] of 3 pictures", problem))
+
+
+def is_doubled(problem: str) -> bool:
+    """Tell whether a problem means that something was accepted, made or kept more than once."""
+    counted = re.match(r"(\d+) (jobs|results|folders|times)\b", problem)
+    return "twice" in problem or (counted is not None and int(counted[1]) > 1)
 
 
 def list_children(process: int) -> list[int]:

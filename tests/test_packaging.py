@@ -158,3 +158,19 @@ def test_locked_requirements_have_the_pinned_versions_and_hashes():
             assert "--hash=sha256:" in entry
             assert not package.startswith(("nvidia", "torch"))
     assert 'requires = ["hatchling==' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_an_audit_that_looked_nothing_up_does_not_pass():
+    audit = load_script("requirements/audit.py")
+    sound = {"name": "a", "version": "1", "vulns": []}
+    skipped = {"name": "b", "version": "2", "skip_reason": "not found"}
+    known = {"name": "c", "version": "3", "vulns": [{"id": "X-1"}]}
+    for packages, code, says in (
+        ([sound], 0, "no known vulnerability"),
+        ([sound, known, skipped], 1, "c 3: X-1"),
+        ([sound, skipped], 3, "not looked up: b"),
+        ([skipped], 3, "nothing was looked up"),
+        ([], 3, "nothing was looked up"),
+    ):
+        found, lines = audit.judge_report({"dependencies": packages})
+        assert (found, says in "\n".join(lines)) == (code, True)

@@ -9,7 +9,7 @@ import pytest
 
 from impasto.batch.workers import job_painting
 from impasto.cli import main
-from impasto.optimize.checkpoint import Keeper
+from impasto.optimize.checkpoint import Keeper, is_checkpoint
 
 pytestmark = pytest.mark.usefixtures("narrow_encoder")
 
@@ -82,6 +82,28 @@ def test_a_checkpoint_of_something_else_is_not_resumed(why, offered):
     assert not CHECKPOINT.exists()
     assert run_batch("whole", *more) == 0
     assert Path("out/photo.png").read_bytes() == Path("whole/photo.png").read_bytes()
+
+
+def test_what_is_no_checkpoint_of_impasto_stays():
+    CHECKPOINT.parent.mkdir()
+    CHECKPOINT.write_text("notes of somebody else")
+    before = CHECKPOINT.stat()
+    assert run_batch("out") == 0
+    assert Path("out/photo.png").exists()
+    after = CHECKPOINT.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_checkpoints_are_recognized(offered, tmp_path):
+    kill_at(offered, 2)
+    assert is_checkpoint(CHECKPOINT)
+    damaged, archive, link = tmp_path / "damaged", tmp_path / "archive", tmp_path / "link"
+    damaged.write_bytes(CHECKPOINT.read_bytes()[:900])
+    assert is_checkpoint(damaged)
+    archive.write_bytes(b"PK\x03\x04 of another program")
+    link.symlink_to(CHECKPOINT.absolute())
+    for other in (archive, link, tmp_path, tmp_path / "nothing"):
+        assert not is_checkpoint(other)
 
 
 def test_a_very_long_name_works_without_a_checkpoint():

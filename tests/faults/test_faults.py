@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -24,3 +25,27 @@ def test_a_sample_of_faults_and_power_failures_loses_nothing():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 with problems" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_loss", "is_doubled"),
+    [
+        ("out.png was finished and is lost or changed", True, False),
+        ("film.mp4.frames/00000001.png was painted and is lost", True, False),
+        ("no film.mp4 at the end", True, False),
+        ("2 of 3 pictures in the record", True, False),
+        ("0 jobs for one request", True, False),
+        ("2 jobs for one request", False, True),
+        ("3 jobs for one request", False, True),
+        ("2 times done", False, True),
+        ("2 folders of jobs", False, True),
+        ("1 results, or another one than the clean run's", True, False),
+        ("2 results, or another one than the clean run's", False, True),
+        ("a picture was made and recorded twice", False, True),
+        ("exit code 4: impasto: error: data: another `impasto serve` uses it", False, False),
+    ],
+)
+def test_problems_of_kills_are_counted_as_what_they_are(problem, is_loss, is_doubled, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    kills = importlib.import_module("kills")
+    assert (kills.is_loss(problem), kills.is_doubled(problem)) == (is_loss, is_doubled)

@@ -16,8 +16,10 @@ from impasto.image.files.result_file import read_stamp
 from impasto.optimize.solvers.solver import upgrade_state
 from impasto.recipe.recipe import Recipe
 
-FORMAT = "impasto checkpoint 4"
-FORMAT_OF_0_1 = "impasto checkpoint 3"
+NAME = "impasto checkpoint"
+FORMAT, FORMAT_OF_0_1 = f"{NAME} 4", f"{NAME} 3"
+HEAD_BYTES = 4096
+"""Beginning of a checkpoint, in which its format is."""
 RENAMED = {"seen": "totals", "begun": "start"}
 """Fields of version 0.1, and their current names."""
 EVERY_S = 20.0
@@ -119,6 +121,18 @@ def load_state(path: Path) -> RunState:
         return RunState(**data)
     except (KeyError, TypeError):
         raise InputError("is damaged: fields are missing", where=path) from None
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Tell from its beginning whether a file is a checkpoint, perhaps a damaged one.
+
+    Nothing is unpickled. Whatever this does not recognize may be somebody else's.
+    """
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:  # torch writes an archive whose first entry names the format
+        head = file.read(HEAD_BYTES)
+    return head.startswith(b"PK\x03\x04") and NAME.encode() in head
 
 
 class Keeper:

@@ -138,6 +138,9 @@ def test_a_token_guards_everything_but_the_page(locked):
 def test_a_wrong_token_is_none(locked, given):
     answer = locked.get("/v1/jobs", headers={"authorization": given.encode("latin-1")})
     refused(answer, "no_token")
+    is_wrong = "error" in answer.headers["www-authenticate"]
+    assert is_wrong == answer.json()["detail"].startswith("the token is wrong")
+    assert is_wrong == (given.startswith("Bearer") and len(given) > len("Bearer "))
 
 
 def test_the_right_token_opens(locked):
@@ -383,12 +386,15 @@ def test_a_server_for_others_has_a_token_even_if_none_was_given():
         (["--token-file", "/dev/null", "--token", TOKEN], "--token-file cannot be combined"),
         (["--host", "no.such.host.invalid"], "no.such.host.invalid port"),
         (["--data", "/proc/nothing"], "cannot be used as data folder"),
+        (["--data", __file__], "is a file; expected a folder for --data"),
+        (["--data", f"{__file__}/below"], "is a file; expected a folder for --data"),
     ],
 )
 def test_a_server_that_cannot_start_says_why(flags, says, capsys):
     from impasto.cli import main
 
-    assert main(["serve", "--no-open", "--port", "0", *flags]) in (2, 4)
+    code = main(["serve", "--no-open", "--port", "0", *flags])
+    assert code == (4 if flags[1] in ("/proc/nothing", "no.such.host.invalid") else 2)
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("impasto: error: ")
     assert says in line
@@ -400,7 +406,8 @@ def test_a_port_that_is_taken_is_told(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert main(["serve", "--no-open", "--port", port]) == 4
-    assert "--port 0 chooses a free port" in capsys.readouterr().err
+    said = f"127.0.0.1 port {port}: cannot be used (Address already in use); --port 0 chooses a"
+    assert said in capsys.readouterr().err
 
 
 def test_the_log_is_lines_of_json():

@@ -52,13 +52,21 @@ class PreparedJob:
 
     @property
     def checkpoint(self) -> Path | None:
-        """The file that keeps the state of a long run. None: no checkpoints are possible."""
+        """The file that keeps the state of a long run.
+
+        None: no checkpoints are possible, or something that is no checkpoint has that name.
+        """
+        from impasto.optimize.checkpoint import is_checkpoint
+
         job = self.job
         if not job.recipe.capabilities.checkpoints or places.is_url(job.output):
             return None
         output = Path(job.output)
         name = f".{output.name}.checkpoint"
-        return output.with_name(name) if len(os.fsencode(name)) <= LONGEST_NAME else None
+        if len(os.fsencode(name)) > LONGEST_NAME:
+            return None
+        path = output.with_name(name)
+        return path if is_checkpoint(path) or not os.path.lexists(path) else None
 
 
 PaintedJob = tuple["Result", float]

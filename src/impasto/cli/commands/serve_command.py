@@ -247,6 +247,8 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=128)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
+            reason = os.strerror(error.errno)  # create_server's own text repeats the address
         raise ResourceError(
             f"cannot be used ({reason}); --port 0 chooses a free port",
             where=f"{host} port {port}",

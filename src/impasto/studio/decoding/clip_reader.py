@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ from impasto.image.picture import Picture
 from impasto.studio.decoding.browser_view import write_view
 from impasto.video.clip.container import ContainerClip
 from impasto.video.clip.file_kinds import HEAD_BYTES, choose_film_suffix, detect_clip_kind
-from impasto.video.clip.frames import Frame, levels_to_floats
+from impasto.video.clip.frames import MAX_FRAMES, Frame, levels_to_floats
 from impasto.video.clip.selection import FrameSource, Selection
 from impasto.video.job.film_output import write_painted_film
 from impasto.video.job.frame_store import FrameStore
+
+COUNTED_PACKETS = 20_000
+"""Packets that are read at most to count frames: at 30 frames a second, eleven minutes."""
 
 
 class ClipReader:
@@ -107,16 +111,17 @@ def _open(path: Path, name: str, limits: Limits) -> ContainerClip:
     with path.open("rb") as file:
         kind = detect_clip_kind(file.read(HEAD_BYTES), name)
     clip = ContainerClip(path, lambda _: None, kind=kind, limits=limits, name=name)
-    # The file's own claim about its number of frames is not trusted.
-    clip.format = replace(clip.format, frames=max(1, _count_frames(path, kind)))
+    # What the file says may be wrong: the worker checks the limit again while it paints.
+    frames = clip.format.frames or _count_frames(path, kind)
+    clip.format = replace(clip.format, frames=min(max(1, frames), MAX_FRAMES))
     return clip
 
 
 def _count_frames(path: Path, kind: str) -> int:
-    """Count the frames in the undamaged part of a file."""
+    """Count the first frames of a file that does not say how many it has, as recorders leave it."""
     count = 0
     with av.open(str(path), format=kind) as container, contextlib.suppress(av.error.FFmpegError):
-        for packet in container.demux(container.streams.video[0]):
+        for packet in islice(container.demux(container.streams.video[0]), COUNTED_PACKETS):
             count += packet.size > 0
     return count
 

@@ -31,7 +31,7 @@ from impasto.studio.decoding.conversation import (
     name_box,
 )
 from impasto.studio.decoding.sandbox import Confinement, Restrictions
-from impasto.video.clip.frames import Format, Frame, Levels
+from impasto.video.clip.frames import MAX_FRAMES, Format, Frame, Levels
 
 SMALL_PIXELS = 8_000_000
 LANES = {"small": 8, "large": 2, "clip": 2}
@@ -46,6 +46,8 @@ CONVERSION_FACTOR = 6
 PIXEL_BYTES = 16
 """Bytes of a pixel as four floats, which a process writes at most for each pixel."""
 FILM_BYTES = 16 << 30
+FASTEST = 1_000_000
+"""Frames per second of a clip at most; the slowest clip has as many seconds per frame."""
 FILM_SUFFIXES = (".gif", ".webm", ".mp4")
 _OUTPUT = "output"
 """Name in the box of what a process writes, before a suffix."""
@@ -353,9 +355,13 @@ class Decoder:
         width, height = self._read_size(answer, name)
         try:
             rate, base = Fraction(str(answer["rate"])), Fraction(str(answer.get("time_base", 1)))
-            return Format(width, height, rate, base, int(answer["frames"]))
-        except (KeyError, ValueError, ArithmeticError):
+            frames = int(answer["frames"])
+        except (KeyError, TypeError, ValueError, ArithmeticError):
             raise ClipError("damaged", where=name) from None
+        is_credible = 1 / FASTEST <= rate <= FASTEST and base > 0 and 1 <= frames <= MAX_FRAMES
+        if not is_credible:
+            raise ClipError("damaged", where=name)
+        return Format(width, height, rate, base, frames)
 
 
 class DecodedClip:

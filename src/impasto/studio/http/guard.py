@@ -131,14 +131,7 @@ class Guard:
         if OPEN_PATHS.fullmatch(scope["path"]):
             return
         if self._settings.token:
-            kind, _, token = headers.get("authorization", "").partition(" ")
-            is_right = hmac.compare_digest(token.strip().encode(), self._settings.token.encode())
-            if kind.lower() != "bearer" or not is_right:
-                raise Problem(
-                    "no_token",
-                    "send Authorization: Bearer TOKEN; `impasto serve` prints where it is",
-                    {"www-authenticate": 'Bearer realm="impasto"'},
-                )
+            _check_token(headers.get("authorization", ""), self._settings.token)
         if scope.get("client"):
             self._connections.trust(scope["client"])
 
@@ -169,6 +162,19 @@ class Guard:
         limit = self._settings.max_upload / 2**20
         detail = f"the request exceeds the limit of {limit:g} MiB"
         return Problem("too_large", detail, {"connection": "close"})
+
+
+def _check_token(authorization: str, token: str) -> None:
+    kind, _, given = authorization.partition(" ")
+    is_bearer, given = kind.lower() == "bearer", given.strip()
+    if is_bearer and hmac.compare_digest(given.encode(), token.encode()):
+        return
+    where, challenge = "`impasto serve` prints where it is", 'Bearer realm="impasto"'
+    if not (is_bearer and given):
+        detail = f"send Authorization: Bearer TOKEN; {where}"
+        raise Problem("no_token", detail, {"www-authenticate": challenge})
+    challenge += ', error="invalid_token"'
+    raise Problem("no_token", f"the token is wrong; {where}", {"www-authenticate": challenge})
 
 
 def _check_origin(headers: Headers, host: str) -> None:

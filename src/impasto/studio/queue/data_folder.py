@@ -53,7 +53,8 @@ class DataFolder:
         a table and no marker, is adopted.
 
         Raises:
-            InputError: the folder, or its table, is not the studio's, or a newer impasto wrote it.
+            InputError: it is a file; or the folder, or its table, is not the studio's, or a newer
+                impasto wrote it.
             ResourceError: it cannot be made or written to.
         """
         self.path = path
@@ -69,6 +70,11 @@ class DataFolder:
             for part in (self.jobs, self.staging, self.trash):
                 part.mkdir(exist_ok=True, mode=0o700)
             self.table.touch(mode=0o600)  # others may be able to look into the folder
+        except (FileExistsError, NotADirectoryError):
+            file = next((each for each in (path, *path.parents) if each.is_file()), path)
+            raise InputError(
+                "is a file", where=file, expected="a folder for `data`", field="data"
+            ) from None
         except OSError as error:
             raise ResourceError(
                 f"cannot be used as data folder ({error.strerror})", where=path, field="data"

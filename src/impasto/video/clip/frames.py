@@ -19,6 +19,9 @@ Notice = Callable[[str], None]
 RATE = Fraction(25)
 """Frames per second, where neither the user nor the file states a rate."""
 
+MAX_FRAMES = 10**9
+"""Frames that a file of a stranger is believed to have at most: a year of 30 frames a second."""
+
 BT709, BT601, FULL_RANGE = 1, 5, 2
 """Code points of ISO 23091-2: two matrices, and the range that uses all 256 levels."""
 SMPTE170M = 6
