@@ -98,11 +98,12 @@ def write_clip(
     codec="libx264",
     tags=None,
     options=None,
+    container_options=None,
 ):
     """Write 8-bit frames to a video file, with a tone of the same length if it has sound."""
     height, width = frames[0].shape[:2]
     base = Fraction(1, rate * 10)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         video = container.add_stream(codec, rate=Fraction(rate))
         video.width, video.height, video.pix_fmt = width, height, pix_fmt
         if codec == "libx264":

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from images import png_file
-from impasto.errors import ImageError, LimitError
+from impasto.errors import ClipError, ImageError, LimitError
 from impasto.image.files.limits import MIB, Limits
 from impasto.studio.decoding import landlock
 from impasto.studio.decoding.conversation import Conversation, ForkLauncher, name_box, remove_boxes
@@ -155,6 +155,14 @@ def test_what_a_decoder_says_is_checked(launcher, tmp_path):
     for lie in ({"width": "9", "height": 9}, {}, {"width": None, "height": 9}):
         with pytest.raises(ImageError):
             decoder._read_size(lie, "upload")
+    sound = {"width": 9, "height": 9, "frames": 5, "rate": "25"}
+    assert decoder._read_format(sound, "upload").frames == 5
+    for field, lie in (
+        *(("frames", 10**10), ("frames", 0), ("frames", [5]), ("rate", "0"), ("rate", "-25")),
+        *(("rate", "1e-400"), ("rate", "1/0"), ("time_base", "0")),
+    ):
+        with pytest.raises(ClipError):
+            decoder._read_format(sound | {field: lie}, "upload")
     link = conversation.box / "output"
     link.symlink_to("/etc/passwd")  # as if it could
     with pytest.raises(ImageError, match="wrote nothing"):

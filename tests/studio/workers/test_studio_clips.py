@@ -17,6 +17,8 @@ from PIL import Image
 
 from clips import make_pan, write_clip
 from impasto.cli import main
+from impasto.image.files.limits import Limits
+from impasto.studio.decoding import clip_reader
 from impasto.studio.queue.job_queue import JobQueue
 from impasto.studio.workers import job_context
 from impasto.video.clip.reading import open_clip
@@ -413,6 +415,17 @@ def test_more_frames_than_were_counted_are_no_way_round_the_limit(tmp_path, clip
         made = job_of(client, job)
         assert made["problem"]["code"] == "over_limit"
         assert "4 frames" in made["problem"]["detail"]
+
+
+def test_frames_are_counted_only_where_the_file_says_nothing(tmp_path, monkeypatch):
+    said = write_clip(tmp_path / "said.mp4", FRAMES, rate=12)
+    options = {"live": "1"}
+    live = write_clip(tmp_path / "live.mkv", FRAMES, rate=12, container_options=options)
+    assert clip_reader._open(live, "live.mkv", Limits()).format.frames == 5
+    monkeypatch.setattr(clip_reader, "COUNTED_PACKETS", 3)
+    assert clip_reader._open(live, "live.mkv", Limits()).format.frames == 3
+    monkeypatch.setattr(clip_reader, "_count_frames", lambda *_: pytest.fail("counted"))
+    assert clip_reader._open(said, "said.mp4", Limits()).format.frames == 5
 
 
 def test_without_opencv_the_extra_is_named(client, clip, monkeypatch):
