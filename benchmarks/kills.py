@@ -223,6 +223,8 @@ class KillTrial:
         self.counts["doubled"] += sum(map(is_doubled, problems))
         self.counts["runs with problems"] += bool(problems)
         self.problems += problems
+        for problem in problems:
+            print(f"PROBLEM {self.scenario.name}: {problem}", flush=True)
 
 
 def is_loss(problem: str) -> bool:
@@ -303,8 +305,6 @@ def main() -> int:
             writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-    for problem in problems[:40]:
-        print("PROBLEM", problem)
     return 1 if problems else 0
 
 
