@@ -165,12 +165,12 @@ class Guard:
 
 
 def _check_token(authorization: str, token: str) -> None:
-    kind, _, given = authorization.partition(" ")
-    is_bearer, given = kind.lower() == "bearer", given.strip()
-    if is_bearer and hmac.compare_digest(given.encode(), token.encode()):
+    kind, _, value = authorization.partition(" ")
+    is_bearer, value = kind.lower() == "bearer", value.strip()
+    if is_bearer and hmac.compare_digest(value.encode(), token.encode()):
         return
     where, challenge = "`impasto serve` prints where it is", 'Bearer realm="impasto"'
-    if not (is_bearer and given):
+    if not (is_bearer and value):
         detail = f"send Authorization: Bearer TOKEN; {where}"
         raise Problem("no_token", detail, {"www-authenticate": challenge})
     challenge += ', error="invalid_token"'
