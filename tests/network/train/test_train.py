@@ -541,8 +541,8 @@ def test_a_kill_right_after_the_network_is_written_costs_nothing(folders, tmp_pa
     command = own_style(folders, tmp_path / "work", "--steps", 1, "-o", mine)
     write = session_module.write_painter
 
-    def killed(*given):
-        write(*given)
+    def killed(*given, **how):
+        write(*given, **how)
         raise SystemExit(137)
 
     with monkeypatch.context() as context:

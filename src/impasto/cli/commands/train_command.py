@@ -56,6 +56,13 @@ STROKE_LOSSES = (
 DEFAULT_WORK = Path("impasto-training")
 OWN_SIZES = 3
 """Sizes in which each painting of ``train style`` is used."""
+FOR_ANY_STYLE: dict[str, Any] = {
+    "styles": (),
+    "usual_base": None,
+    "scratch": False,
+    "fitted": None,
+}
+"""What the flags of ``train style`` would say in the other kinds of training."""
 SCRATCH_STEPS = 4000
 """Default number of steps with ``--scratch``."""
 
@@ -83,6 +90,7 @@ def build_parser() -> Parser:
         help="network to start from; draft is the one that comes with impasto (default: random "
         "weights)",
     )
+    any_style.set_defaults(make_plan=_make_painter_plan, **FOR_ANY_STYLE)
     _add_common_flags(any_style, steps=20_000, batch=8, rate=1e-3)
     own = kinds.add_parser(
         "style",
@@ -93,7 +101,9 @@ def build_parser() -> Parser:
     own.add_argument("styles", metavar="PAINTING", type=Path, nargs="+", help="a painting")
     own.add_argument(
         "--normalization",
-        action="store_true",
+        dest="fitted",
+        action="store_const",
+        const="normalization",
         help="only fit gains and offsets: a small change that keeps the network usable for any "
         "style",
     )
@@ -109,6 +119,9 @@ def build_parser() -> Parser:
         action="store_true",
         help="start from random weights, for a network of these paintings only (default steps: "
         f"{SCRATCH_STEPS})",
+    )
+    own.set_defaults(
+        make_plan=_make_painter_plan, paintings=None, usual_base="draft", variants=OWN_SIZES
     )
     _add_common_flags(own, steps=300, batch=2, rate=1e-3)
     strokes = kinds.add_parser(
@@ -128,7 +141,7 @@ def build_parser() -> Parser:
         help="let the learning rate fall to zero over STEPS steps, from step FIRST on (default: "
         "constant)",
     )
-    strokes.set_defaults(base=None)
+    strokes.set_defaults(make_plan=_make_stroke_plan, base=None, **FOR_ANY_STYLE)
     _add_common_flags(
         strokes, steps=40_000, batch=4, rate=5e-4, side=256, doubling=80, losses=STROKE_LOSSES
     )
@@ -240,7 +253,7 @@ def run(argv: list[str]) -> int:
     from impasto.network.train.session import train
 
     session = _make_session(options)
-    plan = _make_plan(options, session.base)
+    plan = options.make_plan(options, session.base)
     device, rank = _choose_process_device(options.device)
     quiet = options.quiet or rank > 0
     report = (lambda _: None) if quiet else say
@@ -269,31 +282,38 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _make_plan(options: argparse.Namespace, base: Path | None) -> Any:
-    """Choose the settings of the training: a TrainingPlan or a StrokePlan.
+def _make_painter_plan(options: argparse.Namespace, base: Path | None) -> Any:
+    """Choose the settings of ``train arbitrary`` and ``train style``."""
+    from impasto.network.train.batches import TrainingPlan
+
+    return TrainingPlan(**_read_settings(options, base, TrainingPlan))
+
+
+def _make_stroke_plan(options: argparse.Namespace, base: Path | None) -> Any:
+    """Choose the settings of ``train strokes``.
 
     Raises:
         InputError: several processes train the stroke network together.
     """
     from impasto.errors import InputError
-    from impasto.network.train.batches import TrainingPlan
     from impasto.network.train.stroke_trainer import StrokePlan
 
-    if options.kind == "strokes" and "WORLD_SIZE" in os.environ:
+    if "WORLD_SIZE" in os.environ:
         raise InputError("runs in one process; start it without torchrun", what="train strokes")
-    kind = StrokePlan if options.kind == "strokes" else TrainingPlan
-    values = {f.name: getattr(options, f.name, None) for f in fields(kind)}
-    scratch = getattr(options, "scratch", False)
-    values["steps"] = options.steps or (SCRATCH_STEPS if scratch else options.usual_steps)
-    if options.kind == "style":
-        values["variants"] = OWN_SIZES
-        values["fitted"] = "normalization" if options.normalization else "all"
+    settings = _read_settings(options, base, StrokePlan)
+    if options.fall:
+        settings["fall"] = tuple(options.fall)
+    return StrokePlan(**settings)
+
+
+def _read_settings(options: argparse.Namespace, base: Path | None, plan: type) -> dict[str, Any]:
+    """Read the fields of a plan from the flags of the same names; the others keep defaults."""
+    values = {field.name: getattr(options, field.name, None) for field in fields(plan)}
+    values["steps"] = options.steps or (SCRATCH_STEPS if options.scratch else options.usual_steps)
     if base is not None:
         # A trained network does not need to start with few paintings.
         values["doubling"] = options.doubling or 0
-    if options.kind == "strokes" and options.fall:
-        values["fall"] = tuple(options.fall)
-    return kind(**{name: value for name, value in values.items() if value is not None})
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _make_session(options: argparse.Namespace) -> Any:
@@ -306,21 +326,18 @@ def _make_session(options: argparse.Namespace) -> Any:
     from impasto.network.network_files import network_file
     from impasto.network.train.session import Session
 
-    paintings: Any = getattr(options, "paintings", None)
     output: Path | None = options.output
     work = options.work or (output.with_name(f"{output.stem}-training") if output else DEFAULT_WORK)
-    begin = options.base
-    if options.kind == "style":
-        if options.scratch and options.normalization:
-            raise InputError(
-                "requires a trained network and cannot be combined with --scratch",
-                what="--normalization",
-            )
-        begin = None if options.scratch else begin or "draft"
-        paintings = tuple(options.styles)
-        missing = [path for path in paintings if not path.is_file()]
-        if missing:
-            raise InputError("no such painting", where=missing[0])
+    if options.scratch and options.fitted is not None:
+        raise InputError(
+            "requires a trained network and cannot be combined with --scratch",
+            what="--normalization",
+        )
+    begin = None if options.scratch else options.base or options.usual_base
+    missing = [path for path in options.styles if not path.is_file()]
+    if missing:
+        raise InputError("no such painting", where=missing[0])
+    paintings: Any = tuple(options.styles) or options.paintings
     base = None if begin is None else network_file(begin)
     for folder in (options.photos, paintings):
         if isinstance(folder, Path) and work.resolve().is_relative_to(folder.resolve()):
@@ -328,7 +345,7 @@ def _make_session(options: argparse.Namespace) -> Any:
                 f"is inside {folder}, which contains training pictures", where=work, field="work"
             )
     if output is not None:
-        inputs = [*getattr(options, "styles", ()), *([] if base is None else [base])]
+        inputs = [*options.styles, *([] if base is None else [base])]
         _check_output(output, inputs, work, overwrite=options.force)
     return Session(
         photos=options.photos,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -31,6 +31,7 @@ from impasto.network.painter.style_code import LAYERS, CodeBook, PictureMoments
 from impasto.network.train.batches import TrainingPlan
 from impasto.network.train.run_state import TrainingLog, lock_folder, read_state, write_state
 from impasto.network.train.sample_sheet import write_samples
+from impasto.network.train.stroke_targets import StrokeTargets
 from impasto.network.train.stroke_trainer import StrokePlan, StrokeTrainer, make_stroke_trainer
 from impasto.network.train.trainer import NetworkTrainer, Trainer
 from impasto.network.train.training_paintings import SIDES, Paintings, measure_picture
@@ -78,6 +79,20 @@ class Session:
     sample_every: int = 1000
     overwrite: bool = True
 
+    @property
+    def own_paintings(self) -> tuple[Path, ...]:
+        """The only paintings that the network is for. Empty: it is for any style."""
+        return self.paintings if isinstance(self.paintings, tuple) else ()
+
+    def split_paintings(self) -> tuple[list[Path], list[Path]]:
+        """Return the paintings for training, and those for evaluation.
+
+        The only paintings that a network is for are used for both.
+        """
+        if isinstance(self.paintings, tuple):
+            return [*self.paintings], [*self.paintings]
+        return split_pictures(self.paintings)
+
 
 def train(
     session: Session,
@@ -106,10 +121,10 @@ def train(
         WeightsError: the network to start from is missing or damaged.
         ResourceError: the disk is full.
     """
+    network_kind = NETWORK_KINDS[type(plan)]
     run = _identify_run(session, plan)
     with nullcontext() if rank else lock_folder(session.work):
-        kind = StrokeTrainer.kind if isinstance(plan, StrokePlan) else Trainer.kind
-        state = read_state(session.work / STATE, kind, run)
+        state = read_state(session.work / STATE, network_kind.name, run)
         trainer, photos, paintings = make_trainer(session, plan, device, say, rank)
         if state is not None:
             trainer.restore(state)
@@ -133,12 +148,27 @@ def make_trainer(
         The trainer, and the held-out photos and paintings.
     """
     torch.manual_seed(plan.seed)
-    if isinstance(plan, StrokePlan):
-        photo_sets, painting_sets = _load_pictures(session, say)
-        stroke_trainer, held_targets = make_stroke_trainer(
-            plan, device, photo_sets[0], painting_sets, session.work / "cache"
-        )
-        return stroke_trainer, photo_sets[1], held_targets
+    return NETWORK_KINDS[type(plan)].make_trainer(session, plan, device, say, rank)
+
+
+def _make_stroke_trainer(
+    session: Session,
+    plan: StrokePlan,
+    device: torch.device,
+    say: Say,
+    rank: int,  # noqa: ARG001 -- the stroke network is trained in one process
+) -> tuple[StrokeTrainer, Photos, StrokeTargets]:
+    """See :func:`make_trainer`."""
+    (photos, held_photos), paintings = _load_pictures(session, say)
+    cache = session.work / "cache"
+    trainer, held_paintings = make_stroke_trainer(plan, device, photos, paintings, cache)
+    return trainer, held_photos, held_paintings
+
+
+def _make_painter_trainer(
+    session: Session, plan: TrainingPlan, device: torch.device, say: Say, rank: int
+) -> tuple[Trainer, Photos, Paintings]:
+    """See :func:`make_trainer`."""
     painter = Painter() if session.base is None else read_painter(session.base)[0]
     with _run_rank_zero_first(rank):
         data = _load_data(session, painter, plan, device, say)
@@ -146,6 +176,32 @@ def make_trainer(
     encoder = paintings.encoder
     trainer = Trainer(plan, painter.to(device), encoder, photos, paintings, rank=rank)
     return trainer, held_photos, held_paintings
+
+
+@dataclass(frozen=True)
+class NetworkKind:
+    """One of the networks that a session can train.
+
+    Attributes:
+        name: format of the network's files.
+        make_trainer: makes a trainer at step 0 and loads its data; see :func:`make_trainer`.
+        facts: what identifies a run, besides its pictures and its plan.
+    """
+
+    name: str
+    make_trainer: Callable[
+        [Session, Any, torch.device, Say, int], tuple[NetworkTrainer[Any, Any], Photos, Any]
+    ]
+    facts: Mapping[str, Any]
+
+
+NETWORK_KINDS: Mapping[type, NetworkKind] = {
+    TrainingPlan: NetworkKind(
+        Trainer.kind, _make_painter_trainer, {"grain": [DEVIATION, SIDE, *PERIODS]}
+    ),
+    StrokePlan: NetworkKind(StrokeTrainer.kind, _make_stroke_trainer, {}),
+}
+"""The networks, by the class of their plans."""
 
 
 @contextmanager
@@ -181,12 +237,9 @@ def _load_data(
 def _load_pictures(session: Session, say: Say) -> tuple[list[Photos], list[list[Path]]]:
     """Pack the photos and list the paintings, each for training and held out."""
     photos = split_pictures(session.photos)
-    if isinstance(session.paintings, tuple):  # all are used for training and for evaluation
-        for path in session.paintings:
-            read_picture(path)  # reports damaged files before any work
-        paintings = list(session.paintings), list(session.paintings)
-    else:
-        paintings = split_pictures(session.paintings)
+    paintings = session.split_paintings()
+    for path in session.own_paintings:
+        read_picture(path)  # reports damaged files before any work
     counts = format_count(len(photos[0]), "photo"), format_count(len(paintings[0]), "painting")
     say(f"{', '.join(counts)}; packing new ones into the cache")
     return [Photos.pack(paths, session.work / "cache") for paths in photos], list(paintings)
@@ -194,20 +247,13 @@ def _load_pictures(session: Session, say: Say) -> tuple[list[Photos], list[list[
 
 def _identify_run(session: Session, plan: TrainingPlan | StrokePlan) -> dict[str, Any]:
     """List the facts that identify a run; its state cannot continue with others."""
-    settings = asdict(plan)
-
-    def hash_folder(folder: Path) -> str:
-        rest, evaluation = split_pictures(folder)
-        return compute_fingerprint([*rest, *evaluation])
-
-    paintings, base = session.paintings, session.base
+    settings, base = asdict(plan), session.base
+    photos, paintings = split_pictures(session.photos), session.split_paintings()
     return {
-        "photos": hash_folder(session.photos),
-        "paintings": compute_fingerprint(paintings)
-        if isinstance(paintings, tuple)
-        else hash_folder(paintings),
+        "photos": compute_fingerprint([*photos[0], *photos[1]]),
+        "paintings": compute_fingerprint(session.own_paintings or [*paintings[0], *paintings[1]]),
         "weights to begin with": "" if base is None else hash_file(check_network_file(base)),
-        **({"grain": [DEVIATION, SIDE, *PERIODS]} if isinstance(plan, TrainingPlan) else {}),
+        **NETWORK_KINDS[type(plan)].facts,
         "processes": torch.distributed.get_world_size() if _is_distributed() else 1,
         **{name: settings[name] for name in FIXED if name in settings},
     }
@@ -259,8 +305,7 @@ def save(
     """Write the state and the network of a run, each atomically."""
     write_state(session.work / STATE, trainer.kind, run, trainer.get_state())
     about = {**asdict(trainer.plan), "steps": trainer.step}
-    own = session.paintings if isinstance(session.paintings, tuple) else ()
-    paintings = encode_paintings(own)
+    paintings = encode_paintings(session.own_paintings)
 
     def write(target: Path, /, *, overwrite: bool) -> None:
         outputs = _list_outputs(session.work)
@@ -303,7 +348,7 @@ def _load_book(
     from safetensors import SafetensorError
     from safetensors.torch import load_file, save
 
-    if isinstance(session.paintings, tuple):
+    if session.own_paintings:
         return read_painter(network_file(None))[0].book.state_dict()
 
     path = session.work / "book.safetensors"
