@@ -88,10 +88,10 @@ def compare_ways(folder: Path, quality: str, options: argparse.Namespace) -> Non
 def write_photos(folder: Path, count: int) -> tuple[list[Path], Path]:
     """Write photos of 3:2 and find a painting."""
     folder.mkdir(parents=True)
-    found = sorted((DATA / "photos").glob("*.jpg")) or [ROOT / "examples" / "photo.jpg"]
+    paths = sorted((DATA / "photos").glob("*.jpg")) or [ROOT / "examples" / "photo.jpg"]
     written = []
     for number in range(count):
-        image = read_picture(found[number % len(found)]).resize(768, 512).to_pil()
+        image = read_picture(paths[number % len(paths)]).resize(768, 512).to_pil()
         path = folder / f"{number:03d}.png"
         image.convert("RGB").save(path)
         written.append(path)
@@ -113,15 +113,15 @@ def measure_command(command: Sequence[str], environment: dict[str, str]) -> tupl
 
 def read_cpu_seconds(mark: str) -> dict[int, float]:
     """Read CPU seconds by process, for processes with a mark in their environment."""
-    found = {}
+    seconds = {}
     for entry in Path("/proc").iterdir():
         try:
             if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                found[int(entry.name)] = (int(fields[11]) + int(fields[12])) / TICKS
+                seconds[int(entry.name)] = (int(fields[11]) + int(fields[12])) / TICKS
         except (OSError, ValueError):  # gone, not a process, or another user's
             continue
-    return found
+    return seconds
 
 
 def try_kills(folder: Path, trials: int) -> str:
@@ -151,8 +151,8 @@ def try_kills(folder: Path, trials: int) -> str:
             if process.returncode == 0:
                 break
         check_pictures(out, len(list(photos.iterdir())), counts)
-    shown = ", ".join(f"{name} {counts[name]}" for name in COUNTED)
-    return f"{rounds} batches of 24 pictures: {shown}"
+    figures = ", ".join(f"{name} {counts[name]}" for name in COUNTED)
+    return f"{rounds} batches of 24 pictures: {figures}"
 
 
 COUNTED = (
@@ -168,8 +168,8 @@ def wait_for_lines(process: subprocess.Popen[bytes], out: Path, count: int) -> N
     def lines() -> int:
         return record.read_bytes().count(b"\n") if record.exists() else 0
 
-    wanted = lines() + count
-    while lines() < wanted and process.poll() is None:
+    goal = lines() + count
+    while lines() < goal and process.poll() is None:
         time.sleep(0.01)
 
 

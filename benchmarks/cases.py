@@ -132,8 +132,8 @@ def judge_picture(path: Path) -> tuple[str, str]:
         line = str(error).removeprefix(f"{path}: ")
         is_right = path.name in REFUSED or path.name in EITHER
         return ("right" if is_right else "wrong"), f"refused: {line}"
-    said = "; ".join(line.removeprefix(f"{path}: ") for line in lines)
-    tail = f"; says: {said}" if said else ""
+    notes = "; ".join(line.removeprefix(f"{path}: ") for line in lines)
+    tail = f"; says: {notes}" if notes else ""
     expected = make_expected(path.name)
     if picture.pixels.shape != expected.shape:
         return "wrong", f"{picture.width}x{picture.height} px{tail}"
@@ -149,9 +149,9 @@ def judge_picture(path: Path) -> tuple[str, str]:
     if path.name == "cmyk_no_adobe.jpg":  # black, as the file says
         is_right = True
     pattern = LINES.get(path.name)
-    if pattern is not None and not re.search(pattern, said):
+    if pattern is not None and not re.search(pattern, notes):
         is_right = False
-    if path.name in NO_LINES and said:
+    if path.name in NO_LINES and notes:
         is_right = False
     if path.name == "bmp32_alpha_mask_all_zero.bmp" and picture.alpha is not None:
         is_right = False
@@ -170,8 +170,8 @@ def judge_clip(path: Path) -> tuple[str, str]:
             times, first = copy_clip(path, film, lines)
         except ImpastoError as error:
             return "wrong", f"refused: {str(error).removeprefix(f'{path}: ')}"
-        made = inspect_film(film)
-    said = "; ".join(line.removeprefix(f"{path}: ") for line in lines)
+        actual = inspect_film(film)
+    notes = "; ".join(line.removeprefix(f"{path}: ") for line in lines)
     faults = []
     if len(times) != facts["frames"]:
         faults.append(f"{len(times)} frames instead of {facts['frames']}")
@@ -183,18 +183,18 @@ def judge_clip(path: Path) -> tuple[str, str]:
         faults.append(f"color {tuple(corner.tolist())} instead of {expected}")
     if "times" in facts and np.abs(np.subtract(times, facts["times"])).max() > 0.02:
         faults.append(f"times {times}")
-    if "length" in facts and abs(made["length"] - facts["length"]) > 0.02:
-        faults.append(f"the film lasts {made['length']:.2f} s instead of {facts['length']:.2f}")
-    if "sounds" in facts and made["sounds"] != facts["sounds"]:
-        faults.append(f"languages {made['sounds']}")
-    if facts.get("alpha") and not made["alpha"] and not re.search("transparen|alpha", said):
+    if "length" in facts and abs(actual["length"] - facts["length"]) > 0.02:
+        faults.append(f"the film lasts {actual['length']:.2f} s instead of {facts['length']:.2f}")
+    if "sounds" in facts and actual["sounds"] != facts["sounds"]:
+        faults.append(f"languages {actual['sounds']}")
+    if facts.get("alpha") and not actual["alpha"] and not re.search("transparen|alpha", notes):
         faults.append("transparency is lost without a word")
-    if "line" in facts and not re.search(facts["line"], said):
+    if "line" in facts and not re.search(facts["line"], notes):
         faults.append(f"is {facts['line']}, and nothing says so")
-    if re.search("ends early", said):
+    if re.search("ends early", notes):
         faults.append("is said to end early")
     outcome = "; ".join(faults) or f"{len(times)} frames"
-    return ("wrong" if faults else "right"), outcome + (f"; says: {said}" if said else "")
+    return ("wrong" if faults else "right"), outcome + (f"; says: {notes}" if notes else "")
 
 
 def copy_clip(path: Path, film: Path, lines: list[str]) -> tuple[list[float], Any]:

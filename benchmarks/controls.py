@@ -49,13 +49,13 @@ def main() -> None:
     size = parser.parse_args().size
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_masks()
-    made = {name: paint_control(name, flags, size) for name, flags in CONTROLS.items()}
-    made |= {"refine --region, its left half": paint_refined(made["--strength 0.4"])}
+    paths = {name: paint_control(name, flags, size) for name, flags in CONTROLS.items()}
+    paths |= {"refine --region, its left half": paint_refined(paths["--strength 0.4"])}
     references = [("photo", PHOTO), ("painting", PAINTING), ("other painting", OTHER)]
     pictures = [(label, Image.open(path)) for label, path in references]
     pictures.append(("soft mask", Image.open(SOFT)))
-    sheet = ContactSheet((CELL, CELL * 2 // 3), 4, len(made), pictures)
-    for place, (name, path) in enumerate(made.items()):
+    sheet = ContactSheet((CELL, CELL * 2 // 3), 4, len(paths), pictures)
+    for place, (name, path) in enumerate(paths.items()):
         picture = Image.open(path)
         ratio = CELL / picture.width
         large = picture.resize((CELL, round(picture.height * ratio)), Image.Resampling.LANCZOS)
@@ -82,9 +82,9 @@ def paint_control(name: str, flags: list[str | Path], size: str) -> Path:
     out = FOLDER / f"{''.join(c if c.isalnum() else '-' for c in name)}-{size}.png"
     if not out.exists():
         between_photos = "--recipe" in flags
-        begun: list[str | Path] = [PHOTO, "--style", OTHER if between_photos else PAINTING]
-        begun += ["--size", size, *([] if between_photos else ["--recipe", "sketch"])]
-        run_command([*begun, *flags, "--quiet", "-o", out])
+        command: list[str | Path] = [PHOTO, "--style", OTHER if between_photos else PAINTING]
+        command += ["--size", size, *([] if between_photos else ["--recipe", "sketch"])]
+        run_command([*command, *flags, "--quiet", "-o", out])
     return out
 
 

@@ -65,14 +65,14 @@ def main() -> None:
     ends = [each[-1][1] for each in next(iter(courses.values()))]
     print("| begun with | " + " | ".join(f"to {aim:g} x" for aim in AIMS) + " | end, s | end |")
     print("|---" * (len(AIMS) + 3) + "|")
-    for name, found in courses.items():
+    for name, runs in courses.items():
         cells = []
         for aim in AIMS:
-            at = [find_first(each, aim * end) for each, end in zip(found, ends, strict=True)]
+            at = [find_first(each, aim * end) for each, end in zip(runs, ends, strict=True)]
             reached = [seconds for seconds in at if seconds is not None]
             cells.append(f"{fmean(reached):.0f} s" if len(reached) == len(at) else "never")
-        ratio = fmean(each[-1][1] / end for each, end in zip(found, ends, strict=True))
-        cells += [f"{fmean(each[-1][0] for each in found):.0f}", f"{ratio:.2f} x"]
+        ratio = fmean(each[-1][1] / end for each, end in zip(runs, ends, strict=True))
+        cells += [f"{fmean(each[-1][0] for each in runs):.0f}", f"{ratio:.2f} x"]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -105,15 +105,15 @@ def measure_pairs(
     """Append a row for each pair and strength that has none yet."""
     before = load_rows()
     rows = [row for row in before if row["tool"] != tool or row["weights"] == weights]
-    done = {tuple(row[name] for name in KEY) for row in rows}
+    finished = {tuple(row[name] for name in KEY) for row in rows}
     encoder = load_reference_encoder()
-    kept: dict[tuple[Path, int, int], PictureMeasurement] = {}
+    measurements: dict[tuple[Path, int, int], PictureMeasurement] = {}
 
     def measure_once(file: Path, picture: Picture) -> PictureMeasurement:
         key = file, picture.width, picture.height
-        if key not in kept:
-            kept[key] = PictureMeasurement.measure(picture, encoder)
-        return kept[key]
+        if key not in measurements:
+            measurements[key] = PictureMeasurement.measure(picture, encoder)
+        return measurements[key]
 
     exact = recipe.with_changes({"precision": "float32"})  # the same on every machine
     engines = {s: Stylizer(exact.with_changes({"strength": s}), device="cpu") for s in strengths}
@@ -125,17 +125,17 @@ def measure_pairs(
             photo, painting = read_picture(content), read_picture(style)
             for strength, engine in engines.items():
                 key = (tool, weights, str(strength), content.stem, style.stem)
-                if key in done:
+                if key in finished:
                     continue
                 picture, seconds = paint(engine, photo, painting)
                 size = picture.width, picture.height
-                found = compute_metrics(
+                metrics = compute_metrics(
                     measure_once(content, photo.resize(*size)),
                     measure_once(style, resize_painting(painting, size)),
                     PictureMeasurement.measure(picture, encoder),
                 )
                 cells = {
-                    name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **found}.items()
+                    name: f"{value:.5g}" for name, value in {"cpu_s": seconds, **metrics}.items()
                 }
                 writer.writerow({**dict(zip(KEY, key, strict=True)), **cells})
                 file.flush()
@@ -180,11 +180,11 @@ def measure_sizes(recipes: dict[str, str]) -> list[dict[str, Any]]:
         command = [sys.executable, "-m", "impasto", str(large), "--style", str(style), "--force"]
         command += ["--recipe", recipe, "--size", str(size), "--json", "--quiet"]
         log = CACHE / f"fast-{size}-{tool}.log"
-        found = measure_command([*command, "-o", str(log.with_suffix(".png"))], log)
+        figures = measure_command([*command, "-o", str(log.with_suffix(".png"))], log)
         report = json.loads(log.read_text().splitlines()[-1])
-        rows.append({"tool": tool, "size": size, "seconds": report["seconds"], **found})
-        print(f"| {tool} | {size} | {report['seconds']:.2f} | {found['cpu_s']:.2f} "
-              f"| {found['peak_rss_mb']:.0f} |", flush=True)  # fmt: skip
+        rows.append({"tool": tool, "size": size, "seconds": report["seconds"], **figures})
+        print(f"| {tool} | {size} | {report['seconds']:.2f} | {figures['cpu_s']:.2f} "
+              f"| {figures['peak_rss_mb']:.0f} |", flush=True)  # fmt: skip
     return rows
 
 
@@ -193,7 +193,7 @@ def measure_int8(count: int) -> None:
     import onnxruntime
 
     encoder = load_reference_encoder()
-    found: dict[str, list[dict[str, float]]] = {}
+    metrics: dict[str, list[dict[str, float]]] = {}
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     kinds: tuple[Quantize, ...] = ("none", "int8")
@@ -207,14 +207,14 @@ def measure_int8(count: int) -> None:
             photo, model = (read_picture(each).resize(256, 256) for each in (content, painting))
             inputs = [each.pixels.transpose(2, 0, 1)[None].copy() for each in (photo, model)]
             (code,) = style.run(None, {"painting": inputs[1]})
-            (made,) = picture.run(None, {"photo": inputs[0], "code": code})
-            result = Picture(made[0].transpose(1, 2, 0).copy())
+            (output,) = picture.run(None, {"photo": inputs[0], "code": code})
+            result = Picture(output[0].transpose(1, 2, 0).copy())
             each = compute_metrics(
                 *(PictureMeasurement.measure(p, encoder) for p in (photo, model, result))
             )
-            found.setdefault(kind, []).append(each)
+            metrics.setdefault(kind, []).append(each)
         size = sum((folder / name).stat().st_size for name in (STYLE, PICTURE))
-        means = " | ".join(f"{fmean(each[name] for each in found[kind]):.4f}" for name in METRICS)
+        means = " | ".join(f"{fmean(each[name] for each in metrics[kind]):.4f}" for name in METRICS)
         print(f"| {kind} | {size / 1e6:.1f} | {means} |", flush=True)
 
 
@@ -234,8 +234,10 @@ def measure_grays(recipes: dict[str, Recipe], count: int) -> None:
             picture, seconds = paint(engine, photo, Picture(gray))
             size = picture.width, picture.height
             three = photo.resize(*size), resize_painting(Picture(gray), size), picture
-            found = compute_metrics(*(PictureMeasurement.measure(each, encoder) for each in three))
-            cells = {name: str(value) for name, value in {"cpu_s": seconds, **found}.items()}
+            metrics = compute_metrics(
+                *(PictureMeasurement.measure(each, encoder) for each in three)
+            )
+            cells = {name: str(value) for name, value in {"cpu_s": seconds, **metrics}.items()}
             rows.append({"tool": tool, "strength": "1.0", **cells})
     print(render_table(rows))
 
@@ -243,16 +245,18 @@ def measure_grays(recipes: dict[str, Recipe], count: int) -> None:
 def measure_identity() -> None:
     """Print the PSNR of photos at 512 px painted with their own codes."""
     atelier = Atelier(device="cpu")
-    found = []
+    ratios = []
     for path in sorted((DATA / "content").iterdir()):
         photo = read_picture(path)
         photo = photo.resize(*fit_within(photo.width, photo.height, 512))
         code = atelier.code(photo, size=round(math.sqrt(photo.width * photo.height)))
-        made = atelier.paint(photo, [code], size=max(photo.width, photo.height), grain=0)
-        error = float(np.square(made.pixels - photo.pixels).mean())
-        found.append(-10 * math.log10(error))
-    enough = sum(each >= 32 for each in found)
-    print(f"mean {fmean(found):.1f} dB, least {min(found):.1f} dB, {enough} of {len(found)} at 32")
+        result = atelier.paint(photo, [code], size=max(photo.width, photo.height), grain=0)
+        error = float(np.square(result.pixels - photo.pixels).mean())
+        ratios.append(-10 * math.log10(error))
+    enough = sum(each >= 32 for each in ratios)
+    print(
+        f"mean {fmean(ratios):.1f} dB, least {min(ratios):.1f} dB, {enough} of {len(ratios)} at 32"
+    )
 
 
 def measure_again(recipes: dict[str, Recipe], photos: int) -> None:
@@ -265,14 +269,14 @@ def measure_again(recipes: dict[str, Recipe], photos: int) -> None:
     first, second, *_ = (read_picture(path) for path in sorted((DATA / "style").iterdir()))
     for engine in engines.values():
         paint(engine, pictures[0], first)  # what is made once a process
-    found: dict[str, list[float]] = {tool: [] for tool in engines}
+    times: dict[str, list[float]] = {tool: [] for tool in engines}
     for photo in pictures[: photos + 1]:
         for tool, engine in engines.items():
             time.sleep(PAUSE)
             began = time.perf_counter()
             paint(engine, photo, second)
-            found[tool].append(time.perf_counter() - began)
-    for tool, (new, *later) in found.items():
+            times[tool].append(time.perf_counter() - began)
+    for tool, (new, *later) in times.items():
         print(f"{tool}: first {new:.2f} s, later {median(later):.2f} s, least {min(later):.2f} s")
 
 
@@ -288,8 +292,8 @@ def main() -> None:
     if not DATA.is_dir():
         raise SystemExit(f"no benchmark pictures in {DATA}")
     names = dict(zip(TOOLS, (options.network or "draft", "magenta-fast"), strict=True))
-    chosen = {tool: names[tool] for tool in options.tools}
-    recipes = {tool: load_recipe(name) for tool, name in chosen.items()}
+    tools = {tool: names[tool] for tool in options.tools}
+    recipes = {tool: load_recipe(name) for tool, name in tools.items()}
     match options.what:
         case "pairs":
             file = Path(options.network) if options.network else SHIPPED
@@ -299,7 +303,7 @@ def main() -> None:
         case "grays":
             measure_grays(recipes, options.pairs)
         case "sizes":
-            rows = measure_sizes(chosen)
+            rows = measure_sizes(tools)
             (ROOT / "benchmarks" / "fast-sizes.json").write_text(json.dumps(rows, indent=1))
         case "again":
             measure_again(recipes, min(options.pairs, 15))

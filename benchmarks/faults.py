@@ -87,7 +87,7 @@ class Report:
     """
 
     code: int | None = 0
-    said: str = ""
+    messages: str = ""
     promises: list[tuple[str, str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     operations: int = 0
@@ -170,9 +170,9 @@ class Scenario:
         """Yield what is wrong with the exit code and the messages."""
         if report.code not in self.may_fail_with():
             yield f"exit code {report.code}"
-        if "Traceback" in report.said:
+        if "Traceback" in report.messages:
             yield "a traceback"
-        lines = [line for line in report.said.splitlines() if line.startswith(self.error_line)]
+        lines = [line for line in report.messages.splitlines() if line.startswith(self.error_line)]
         if report.code in (2, 4) and len(lines) != 1:
             yield f"{len(lines)} lines of error"
 
@@ -335,25 +335,25 @@ class Batch(Scenario):
     def _list_done(self) -> list[str]:
         """List the outputs that the record has as done."""
         record = Path("results/impasto-batch.jsonl")
-        done = []
+        outputs = []
         for line in record.read_text().splitlines() if record.exists() else ():
             with contextlib.suppress(ValueError):
                 entry = json.loads(line)
                 if entry["event"] == "done":
-                    done.append(entry["output"])
-        return done
+                    outputs.append(entry["output"])
+        return outputs
 
     def check(self, report: Report, *, is_final: bool) -> Iterator[str]:  # noqa: ARG002
         yield from check_files(("impasto-batch.jsonl",))
-        done = self._list_done()
-        for name in done:
+        outputs = self._list_done()
+        for name in outputs:
             path = Path("results", name)
             if not path.exists() or hash_bytes(path) != self.clean[str(path)]:
                 yield f"{path} is done in the record and lost or changed"
-        if len(set(done)) != len(done):
+        if len(set(outputs)) != len(outputs):
             yield "a picture was made and recorded twice"
-        if is_final and len(done) != 3:
-            yield f"{len(done)} of 3 pictures in the record"
+        if is_final and len(outputs) != 3:
+            yield f"{len(outputs)} of 3 pictures in the record"
 
 
 class Film(Scenario):
@@ -370,8 +370,8 @@ class Film(Scenario):
 
         save = FrameStore.save
 
-        def save_and_promise(store: FrameStore, index: int, *given: Any, **more: Any) -> None:
-            save(store, index, *given, **more)
+        def save_and_promise(store: FrameStore, index: int, *arguments: Any, **more: Any) -> None:
+            save(store, index, *arguments, **more)
             self.promise("frame", f"{store.folder}/{index:08d}.png")
 
         is_done = Path("film.mp4").exists() and not Path("film.mp4.frames/part.json").exists()
@@ -627,14 +627,14 @@ class Deletion(StudioJob):
         with self.serve() as client:
             if client is None:
                 return 4
-            found = {job["id"]: job["state"] for job in client.get("/v1/jobs").json()["jobs"]}
-            self.promise("listed", " ".join(sorted(found)))
+            states = {job["id"]: job["state"] for job in client.get("/v1/jobs").json()["jobs"]}
+            self.promise("listed", " ".join(sorted(states)))
             for job, query in ((first, ""), (third, "?forget=true")):
                 answer = client.delete(f"/v1/jobs/{job}{query}")
                 if answer.status_code not in (204, 404):
                     self.promise("wrong", f"{answer.status_code} for a deletion: {answer.text}")
-            if found.get(second) != "done":
-                self.promise("wrong", f"the other job is {found.get(second)}")
+            if states.get(second) != "done":
+                self.promise("wrong", f"the other job is {states.get(second)}")
             elif client.get(f"/v1/jobs/{second}/result").status_code != 200:
                 self.promise("wrong", "the other job's result is lost")
             from impasto.studio.queue.housekeeping import sweep
@@ -754,10 +754,10 @@ class Storage(Scenario):
     def check(self, report: Report, *, is_final: bool) -> Iterator[str]:
         yield from self.check_promises(report.promises)
         if is_final:
-            kept = {name for kind, name, _ in report.promises if kind == "job"}
-            kept -= {name for kind, name, _ in report.promises if kind == "deleted"}
+            jobs = {name for kind, name, _ in report.promises if kind == "job"}
+            jobs -= {name for kind, name, _ in report.promises if kind == "deleted"}
             folders = {path.name for path in Path("data/jobs").iterdir()}
-            if not kept <= folders:
+            if not jobs <= folders:
                 yield "an accepted job is lost"
 
 
@@ -869,13 +869,13 @@ def do_work(
         is_watched: whether file operations are counted.
         watching: the other arguments of :meth:`Operations.watch`.
     """
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     LOG.propagate = False
     scenario.begin()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(io.StringIO()):
         if is_watched:
             scenario.operations.watch(Path.cwd(), **watching)
         try:
@@ -884,14 +884,14 @@ def do_work(
             report.code = error.code if isinstance(error.code, int) else 1
         except BaseException:
             report.code = 1
-            traceback.print_exc(file=said)
+            traceback.print_exc(file=stream)
     if is_watched:
         report.operations = scenario.operations.count()
         report.kinds = scenario.operations.list_kinds()
         report.faults = scenario.operations.count_faults()
         scenario.operations.end()
     LOG.removeHandler(handler)
-    report.said, report.promises = said.getvalue(), list(scenario.promises)
+    report.messages, report.promises = stream.getvalue(), list(scenario.promises)
     return report
 
 
@@ -929,7 +929,9 @@ class Trial:
         place = self.copy_template("case")  # where all cases work, for some files hold its path
         report = run_apart(lambda: self._work_cleanly(place))
         if report.code or report.problems:
-            raise SystemExit(f"{self.scenario.name}: {report.code} {report.said} {report.problems}")
+            raise SystemExit(
+                f"{self.scenario.name}: {report.code} {report.messages} {report.problems}"
+            )
         self.kinds = report.kinds
         for path in place.rglob("*"):
             if path.is_file():
@@ -996,8 +998,8 @@ class Trial:
                     "at": at,
                     "operation": KINDS[self.kinds[at - 1]] if at else "",
                     "problems": problems,
-                    "said": first.said[-3000:],
-                    "said again": again.said[-1500:],
+                    "said": first.messages[-3000:],
+                    "said again": again.messages[-1500:],
                 }
             )
 
@@ -1014,7 +1016,7 @@ class Trial:
         scenario.promises = [each for each in scenario.promises if each[0] != "wrong"]
         report = do_work(scenario, scenario.work_again, Report())
         if report.code:
-            report.problems.append(f"exit code {report.code}: {report.said[-300:]}")
+            report.problems.append(f"exit code {report.code}: {report.messages[-300:]}")
         report.problems += scenario.check(report, is_final=True)
         report.problems += self._check_inputs()
         return report
@@ -1024,7 +1026,7 @@ class Trial:
         model = DiskModel(self.template)
         model._root_path = str(self.folder / "case")
         promises: list[tuple[str, str, str]] = []
-        done: set[tuple[str, str, int]] = set()
+        finished: set[tuple[str, str, int]] = set()
         events = list(read_trace(self.folder / "trace"))
         for index, event in enumerate(events):
             if event.kind == "!":
@@ -1033,9 +1035,9 @@ class Trial:
                 model.apply(event)
             for name in POWER_MODELS:
                 state = model.describe(keeps_names=name != POWER_MODELS[0])
-                if (name, state, len(promises)) in done or index % every:
+                if (name, state, len(promises)) in finished or index % every:
                     continue
-                done.add((name, state, len(promises)))
+                finished.add((name, state, len(promises)))
                 place = self.folder / "case"
                 model.write(place, keeps_names=name != POWER_MODELS[0])
                 first = run_apart(partial(self._check_after_power, place, list(promises)))
@@ -1086,9 +1088,9 @@ def warm_up() -> None:
             place = Path(folder).resolve() / kind.name
             place.mkdir()
             scenario.prepare(place)
-            with inside(place), contextlib.redirect_stderr(io.StringIO()) as said:
+            with inside(place), contextlib.redirect_stderr(io.StringIO()) as stream:
                 if scenario.work():
-                    raise SystemExit(said.getvalue())
+                    raise SystemExit(stream.getvalue())
     from impasto.recipe.recipe import load_recipe
     from impasto.studio.settings import StudioSettings
 

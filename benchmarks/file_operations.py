@@ -69,8 +69,8 @@ def preload_operations() -> None:
     library = Path(tempfile.mkdtemp(prefix="impasto-operations-")) / "file_operations.so"
     command = [compiler, "-O1", "-w", "-shared", "-fPIC", "-o", str(library), str(SOURCE)]
     subprocess.run([*command, "-ldl", "-lpthread"], check=True)
-    given = {**os.environ, "LD_PRELOAD": str(library), MARKER: str(library)}
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], given)
+    environment = {**os.environ, "LD_PRELOAD": str(library), MARKER: str(library)}
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 class Operations:
@@ -177,12 +177,12 @@ class Node:
     entries: dict[str, Node] = field(default_factory=dict)
     is_folder: bool = False
     changed: int = 0
-    kept: bytes = b""
+    durable: bytes = b""
     kept_entries: dict[str, Node] = field(default_factory=dict)
 
     def sync(self) -> None:
         """Bring it to the disk, as fsync does."""
-        self.kept, self.kept_entries = bytes(self.content), dict(self.entries)
+        self.durable, self.kept_entries = bytes(self.content), dict(self.entries)
 
 
 class DiskModel:
@@ -273,7 +273,7 @@ class DiskModel:
 
     def _describe(self, node: Node, digest: Any, keeps_names: bool) -> None:
         if not node.is_folder:
-            digest.update(b"%d:" % len(node.kept) + node.kept)
+            digest.update(b"%d:" % len(node.durable) + node.durable)
             return
         for name, child in sorted((node.entries if keeps_names else node.kept_entries).items()):
             digest.update(f"{name}{child.is_folder}(".encode())
@@ -291,7 +291,7 @@ class DiskModel:
 
     def _write(self, node: Node, path: Path, keeps_names: bool) -> None:
         if not node.is_folder:
-            path.write_bytes(node.kept)
+            path.write_bytes(node.durable)
             os.utime(path, ns=(node.changed, node.changed))
             return
         path.mkdir()

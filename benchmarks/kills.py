@@ -146,7 +146,7 @@ class KillTrial:
             self.seconds = 0.8 * self.seconds + 0.2 * (time.monotonic() - start)
             problems = list(report.problems)
             if report.code:
-                problems.append(f"exit code {report.code}: {report.said[-500:]}")
+                problems.append(f"exit code {report.code}: {report.messages[-500:]}")
             self._count(problems)
             self._clear(place)
 
@@ -243,11 +243,11 @@ def is_doubled(problem: str) -> bool:
 
 def list_children(process: int) -> list[int]:
     """List the processes that a process has started."""
-    found = []
+    children = []
     for task in Path(f"/proc/{process}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            found += [int(child) for child in task.read_text().split()]
-    return found
+            children += [int(child) for child in task.read_text().split()]
+    return children
 
 
 def copy_processes() -> None:

@@ -118,10 +118,10 @@ class Job:
     @property
     def record(self) -> dict[str, Any] | None:
         """Its figures; None: it has not been painted."""
-        kept: dict[str, Any] | None = None
+        record: dict[str, Any] | None = None
         if self.log.exists():
-            kept = json.loads(self.log.read_text())
-        return kept
+            record = json.loads(self.log.read_text())
+        return record
 
     @property
     def label(self) -> str:
@@ -198,13 +198,13 @@ def run_job(job: Job, pastiche: str | None) -> None:
     if job.candidate not in OURS:
         if pastiche is None or job.strength < 1:  # pastiche has no strength
             return
-        found = run_pastiche(job, pastiche)
+        result = run_pastiche(job, pastiche)
     else:
-        found = run_impasto(job)
+        result = run_impasto(job)
     photo, painting = (read_picture(path) for path in find_pair(job.photo, job.painting))
     figures = compare(photo, painting, read_picture(job.picture), load_encoder())
-    job.log.write_text(json.dumps({**found, "metrics": figures}, indent=1))
-    print(job.log.stem, f"{found['cpu_s']:.1f} s", {k: round(v, 4) for k, v in figures.items()})
+    job.log.write_text(json.dumps({**result, "metrics": figures}, indent=1))
+    print(job.log.stem, f"{result['cpu_s']:.1f} s", {k: round(v, 4) for k, v in figures.items()})
     sys.stdout.flush()
 
 
@@ -222,10 +222,10 @@ def run_impasto(job: Job) -> dict[str, Any]:
     if not candidate.own_length or candidate.pace < 1:
         total = sum(scale.iterations for scale in plan_scales(base.schedule, width, height))
         changes["schedule.total"] = round(candidate.pace * total)
-    chosen = load_recipe(candidate.recipe).with_changes(changes)
+    recipe = load_recipe(candidate.recipe).with_changes(changes)
     if candidate.recipe == "standard":
-        chosen = chosen.with_changes({"schedule.at": job.at})
-    engine = make_engine(job.candidate, chosen)
+        recipe = recipe.with_changes({"schedule.at": job.at})
+    engine = make_engine(job.candidate, recipe)
     began = time.process_time()
     for step in engine.run(photo, painting):  # noqa: B007
         pass
@@ -243,12 +243,12 @@ def run_pastiche(job: Job, command: str) -> dict[str, Any]:
     width, height = fit_within(photo.width, photo.height, job.size)
     steps = max(2, round(reference["cpu_s"] / (STEP_S_PER_PIXEL * width * height)))
     content, style = find_pair(job.photo, job.painting)
-    given = [command, "--content", str(content), "--styles", str(style), "--seed", "0"]
-    given += ["--size", str(job.size), "--num-steps", str(steps), "--output", str(job.picture)]
+    arguments = [command, "--content", str(content), "--styles", str(style), "--seed", "0"]
+    arguments += ["--size", str(job.size), "--num-steps", str(steps), "--output", str(job.picture)]
     for flag, value in CANDIDATES[job.candidate].changes.items():
-        given += [flag, str(value)]
-    found = measure_command(given, job.log.with_suffix(".txt"))
-    return {"cpu_s": found["cpu_s"], "iterations": steps}
+        arguments += [flag, str(value)]
+    figures = measure_command(arguments, job.log.with_suffix(".txt"))
+    return {"cpu_s": figures["cpu_s"], "iterations": steps}
 
 
 @cache
@@ -270,8 +270,8 @@ def render_table(jobs: list[Job]) -> str:
     lines = [f"| mean of {len(whole)} pairs | CPU s | {' | '.join(METRICS)} |"]
     lines.append("| --- " * (len(METRICS) + 2) + "|")
     for label in dict.fromkeys(job.label for job in jobs):
-        found = [job.record for job in jobs if job.label == label and job.pair in whole]
-        lines.append(f"| {label} | {render_figures(found)} |")
+        records = [job.record for job in jobs if job.label == label and job.pair in whole]
+        lines.append(f"| {label} | {render_figures(records)} |")
     lines += ["", f"| pair | case | way | CPU s | {' | '.join(METRICS)} |"]
     lines.append("| --- " * (len(METRICS) + 4) + "|")
     for job in sorted(jobs, key=lambda job: pairs.index(job.pair)):

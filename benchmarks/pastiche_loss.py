@@ -23,8 +23,8 @@ def main() -> None:
     for picture in pictures:
         artist.pastiche = load_image(picture)
         if list(artist.pastiche.shape[2:]) != artist.content_size:
-            found = "x".join(str(side) for side in artist.pastiche.shape[:1:-1])
-            raise SystemExit(f"{picture} is {found}, not {artist.content_size[::-1]}")
+            actual = "x".join(str(side) for side in artist.pastiche.shape[:1:-1])
+            raise SystemExit(f"{picture} is {actual}, not {artist.content_size[::-1]}")
         with torch.no_grad():
             values.append(float(artist._calc_loss()))
     print(json.dumps(values))

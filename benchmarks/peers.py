@@ -79,10 +79,10 @@ def run_pastiche(
         command = [binary, "--content", str(content), "--styles", str(style), "--size", "512"]
         command += ["--seed", "0", "--num-steps", str(steps)]
         command += ["--output", str(record.with_suffix(".png"))]
-        found = measure_command(command, record.with_suffix(".log"))
-        record.write_text(json.dumps({**found, "steps": steps}, indent=1))
-    kept: dict[str, Any] = json.loads(record.read_text())
-    return kept
+        figures = measure_command(command, record.with_suffix(".log"))
+        record.write_text(json.dumps({**figures, "steps": steps}, indent=1))
+    result: dict[str, Any] = json.loads(record.read_text())
+    return result
 
 
 def run_impasto(photo: str, painting: str, quality: str) -> dict[str, Any]:

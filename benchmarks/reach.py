@@ -72,14 +72,14 @@ def run_pair(photo: str, painting: str, options: argparse.Namespace) -> str:
     others = [run_quality(quality, inputs, name) for quality in options.also]
     out, log = KEPT / f"{name}.png", KEPT / f"{name}.log"
     command = [sys.executable, __file__, "--child", *map(str, inputs)]
-    found = measure_command([*command, str(target), str(options.most), str(out)], log)
-    said = json.loads(log.read_text().splitlines()[-1])
+    figures = measure_command([*command, str(target), str(options.most), str(out)], log)
+    course = json.loads(log.read_text().splitlines()[-1])
     ours, *rest = compute_values(options.python, photo, painting, [out, *others])
-    (KEPT / f"{name}.json").write_text(json.dumps({**found, **said, "value": ours}, indent=1))
-    ratio = recorded["cpu_s"] / found["cpu_s"]
+    (KEPT / f"{name}.json").write_text(json.dumps({**figures, **course, "value": ours}, indent=1))
+    ratio = recorded["cpu_s"] / figures["cpu_s"]
     reached = f"{ratio:.1f}" if ours <= target else f"not reached ({ratio:.1f})"
     cells = [f"{photo} / {painting}", f"{target:.0f}", f"{recorded['cpu_s']:.0f}", f"{ours:.0f}"]
-    cells += [str(said["iterations"]), f"{found['cpu_s']:.0f}", reached]
+    cells += [str(course["iterations"]), f"{figures['cpu_s']:.0f}", reached]
     return f"| {' | '.join(cells + [f'{value:.0f}' for value in rest])} |"
 
 
@@ -88,8 +88,8 @@ def compute_values(python: str, photo: str, painting: str, pictures: list[Path])
     command = [python, str(HERE / "pastiche_loss.py"), *map(str, find_pair(photo, painting))]
     command += [str(SIZE), *map(str, pictures)]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: list[float] = json.loads(result.stdout)
-    return found
+    values: list[float] = json.loads(result.stdout)
+    return values
 
 
 def prepare_inputs(photo: str, painting: str) -> tuple[Path, Path]:
@@ -127,15 +127,15 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
     content, style = read_picture(photo), read_picture(painting)
     # The painting stays as it is, to the pixel: resampling it once more changes the objective.
     scale = math.sqrt(style.width * style.height / (content.width * content.height))
-    given = {"size": SIZE, "style.scale": scale}
-    first = load_recipe(HERE / "pastiche-start.toml").with_changes(given)
+    changes = {"size": SIZE, "style.scale": scale}
+    first = load_recipe(HERE / "pastiche-start.toml").with_changes(changes)
     inputs = Inputs.read(first, content, style)
     *_, last = OptimizerEngine(first, Hardware.resolve("cpu")).run(inputs)
     begin = out.with_suffix(".start.png")
     write_picture(last.picture(), begin, overwrite=True)
     recipe = load_recipe(HERE / "pastiche-objective.toml").with_changes(
         {
-            **given,
+            **changes,
             "start.base": "image",
             "start.image": str(begin),
             "schedule.iterations": most,
@@ -143,11 +143,11 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
     )
     engine = OptimizerEngine(recipe, Hardware.resolve("cpu"))
     objective = engine.make_objective(inputs, Scale(last.width, last.height, 1))
-    seen = float("inf")
+    lowest = float("inf")
     for step in engine.run(inputs):
         print(step.iteration, f"{time.process_time():.1f} s", step.losses, flush=True)
-        improved, seen = step.losses["total"] < seen, min(seen, step.losses["total"])
-        if improved and seen <= target:
+        improved, lowest = step.losses["total"] < lowest, min(lowest, step.losses["total"])
+        if improved and lowest <= target:
             picture = round_as_saved(step.picture())
             image = picture_to_tensor(
                 picture, step.width, step.height, Storage(engine.hardware.device)

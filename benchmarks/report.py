@@ -56,15 +56,15 @@ class TableRequest:
     def parse(cls, options: str, folder: Path) -> TableRequest:
         """Parse the text of a comment in a document of a folder."""
         name, *rest = (part.strip() for part in options.split(";"))
-        given = {key.strip(): value.strip() for key, _, value in (r.partition(":") for r in rest)}
-        if unknown := set(given) - {"columns", "where", "mean by"}:
+        fields = {key.strip(): value.strip() for key, _, value in (r.partition(":") for r in rest)}
+        if unknown := set(fields) - {"columns", "where", "mean by"}:
             raise ValueError(f"{name}: unknown options {sorted(unknown)}")
         near = folder / name
         return cls(
             file=near if near.exists() else BENCHMARKS / name,
-            columns=tuple(_split_heading(each) for each in _split(given.get("columns", ""), "|")),
-            where=tuple(_split_condition(each) for each in _split(given.get("where", ""), ",")),
-            groups=_split(given.get("mean by", ""), "|"),
+            columns=tuple(_split_heading(each) for each in _split(fields.get("columns", ""), "|")),
+            where=tuple(_split_condition(each) for each in _split(fields.get("where", ""), ",")),
+            groups=_split(fields.get("mean by", ""), "|"),
         )
 
 

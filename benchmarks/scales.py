@@ -78,9 +78,10 @@ def main() -> None:
             picture = read_picture(out)
             first = first or picture
             small = picture.resize(first.width, first.height)
-            found = compare(photo, painting, small, encoder)["style_w2"]
+            distance = compare(photo, painting, small, encoder)["style_w2"]
             print(
-                f"| {way} | {size} | {render_differences(first, small)} | {found:.4f} |", flush=True
+                f"| {way} | {size} | {render_differences(first, small)} | {distance:.4f} |",
+                flush=True,
             )
 
 

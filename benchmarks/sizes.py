@@ -96,13 +96,13 @@ def run_child(size: int, iterations: int, gigabytes: float | None, device: str) 
     ends = [step.elapsed_s for step in steps]
     seconds = [after - before for before, after in itertools.pairwise(ends)]
     shape = {"width": plan.width, "height": plan.height, "tile": steps[-1].tile}
-    found = {"planned": plan.bytes_needed / 2**20}
+    figures = {"planned": plan.bytes_needed / 2**20}
     if engine.device.type == "cpu":
         rate = measure_product_rate(torch.float32)
-        found["floor"] = count_convolution_flop(recipe, plan.width, plan.height)[0] / rate
+        figures["floor"] = count_convolution_flop(recipe, plan.width, plan.height)[0] / rate
     else:
-        found["peak"] = measure_peak_memory_mb(engine.device)
-    print(json.dumps({**shape, **found, "iterations": iterations, "seconds": seconds}))
+        figures["peak"] = measure_peak_memory_mb(engine.device)
+    print(json.dumps({**shape, **figures, "iterations": iterations, "seconds": seconds}))
 
 
 def run_impasto(size: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def run_impasto(size: int, options: argparse.Namespace) -> dict[str, Any]:
         command += ["--max-memory", str(options.max_memory)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        found = measure_command(command, log)
-        return {"peak": found["peak_rss_mb"], **json.loads(log.read_text().splitlines()[-1])}
+        figures = measure_command(command, log)
+        return {"peak": figures["peak_rss_mb"], **json.loads(log.read_text().splitlines()[-1])}
 
 
 def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
@@ -125,13 +125,13 @@ def run_pastiche(binary: str, size: int, steps: int) -> dict[str, Any]:
         command = [binary, "--content", str(photo), "--styles", str(painting), "--seed", "0"]
         command += ["--size", str(size), "--num-steps", str(steps), "--info-step", "1"]
         command += ["--output", str(Path(folder) / "out.png")]
-        found = measure_command(command, log)
+        figures = measure_command(command, log)
         text = log.read_text()
     width, height = re.findall(r"^size: (\d+)x(\d+)$", text, re.MULTILINE)[0]
     ends = [float(end) for end in re.findall(r"^\d+ +([\d.]+) +\S+$", text, re.MULTILINE)]
     seconds = [after - before for before, after in itertools.pairwise(ends[1:])]
     shape = {"width": int(width), "height": int(height), "tile": 0}
-    return {**shape, "iterations": steps, "seconds": seconds, "peak": found["peak_rss_mb"]}
+    return {**shape, "iterations": steps, "seconds": seconds, "peak": figures["peak_rss_mb"]}
 
 
 def render_row(

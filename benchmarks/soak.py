@@ -91,12 +91,12 @@ class Soak:
     def make_url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def ask(self, method: str, path: str, **given: Any) -> httpx2.Response:
+    def ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Repeat a request until it is answered, as a patient client does."""
         until = time.monotonic() + PATIENCE_S
         while True:
             try:
-                answer = httpx2.request(method, self.make_url(path), timeout=30, **given)
+                answer = httpx2.request(method, self.make_url(path), timeout=30, **options)
             except httpx2.HTTPError:
                 self.counts["requests that met no server"] += 1
                 if time.monotonic() > until:
@@ -165,11 +165,11 @@ class Soak:
 
     def find_workers(self) -> list[int]:
         """Find the server's child processes that have loaded PyTorch."""
-        found = []
+        workers = []
         for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with contextlib.suppress(OSError):
-                found += [int(child) for child in task.read_text().split() if holds_torch(child)]
-        return found
+                workers += [int(child) for child in task.read_text().split() if holds_torch(child)]
+        return workers
 
     def watch_and_kill(self) -> None:
         """Sample the memory of all processes, and kill some."""
@@ -242,7 +242,7 @@ class Soak:
         expected_done = options.jobs - len(self.deleted)
         figures = self.ask("GET", "/metrics").text
         ended = read_figure(figures, 'impasto_jobs_ended_total{state="done"}')
-        for what, found, expected in (
+        for what, figure, expected in (
             ("jobs that clients saw done", self.counts["done"], expected_done),
             ("ids that clients were given", len(self.jobs), options.jobs),
             # A job may be done before its client deletes it.
@@ -255,9 +255,9 @@ class Soak:
             ("folders of jobs", len(list((self.data / "jobs").iterdir())), expected_done),
             ("uploads left over", len(list((self.data / "staging").iterdir())), 0),
         ):
-            print(f"{what:34} {found:g} of {expected}")
-            if found != expected:
-                self.problems.append(f"{what}: {found:g}, not {expected}")
+            print(f"{what:34} {figure:g} of {expected}")
+            if figure != expected:
+                self.problems.append(f"{what}: {figure:g}, not {expected}")
         for kind, hashes in sorted(self.results.items()):
             print(f"different results of kind {kind:8} {len(hashes)}")
             if len(hashes) != 1:
@@ -331,8 +331,8 @@ def format_mib(values: list[int]) -> str:
 
 
 def read_figure(text: str, name: str) -> float:
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+    match = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 def read_resident_bytes(process: int) -> int:

@@ -91,10 +91,10 @@ class Exact:
 
     def __init__(self, clip: list[Levels], transforms: Path) -> None:
         """Read the maps for frames of a clip's size."""
-        told = json.loads(transforms.read_text())
+        about = json.loads(transforms.read_text())
         height, width = clip[0].shape[:2]
-        shrunk = np.diag([told["size"][0] / width, told["size"][1] / height, 1.0])
-        maps = (np.vstack([np.reshape(each, (2, 3)), [0, 0, 1]]) @ shrunk for each in told["A"])
+        shrunk = np.diag([about["size"][0] / width, about["size"][1] / height, 1.0])
+        maps = (np.vstack([np.reshape(each, (2, 3)), [0, 0, 1]]) @ shrunk for each in about["A"])
         self._maps = dict(zip((each.tobytes() for each in clip), maps, strict=False))
 
     def estimate_flow(self, frame: Floats, other: Floats) -> Flow:
@@ -145,22 +145,22 @@ def main() -> None:
         films: dict[str, list[Levels]] = {}
         seconds: dict[str, float] = {}
         for way in ways:
-            given = way, clip, recipe, painting, options.stability
-            films[way], seconds[way] = find_film(folder.name, *given) or make_film(*given)
-            keep_film(folder.name, films[way], seconds[way], *given)
-        found, shares = measure_films(clip, films, painting, DisEstimator())
-        print_rows(folder.name, found, seconds)
+            settings = way, clip, recipe, painting, options.stability
+            films[way], seconds[way] = find_film(folder.name, *settings) or make_film(*settings)
+            keep_film(folder.name, films[way], seconds[way], *settings)
+        metrics, shares = measure_films(clip, films, painting, DisEstimator())
+        print_rows(folder.name, metrics, seconds)
         print(f"<!-- {folder.name}: {len(clip)} frames, compared {json.dumps(shares)} -->")
         if (folder / "transforms.json").exists():
             exact = Exact(clip, folder / "transforms.json")
-            found, shares = measure_films(clip, films, painting, exact)
-            print_rows(f"{folder.name}, exact flow", found, {})
+            metrics, shares = measure_films(clip, films, painting, exact)
+            print_rows(f"{folder.name}, exact flow", metrics, {})
             print(f"<!-- {folder.name}, exact flow: compared {json.dumps(shares)} -->")
 
 
-def print_rows(clip: str, found: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
+def print_rows(clip: str, rows: dict[str, dict[str, float]], seconds: dict[str, float]) -> None:
     """Print rows of the table."""
-    for name, values in found.items():
+    for name, values in rows.items():
         cost = f"{seconds[name]:.2f}" if name in seconds else ""
         cells = [f"{values[c]:.4f}" if c in values else "" for c in COLUMNS]
         print(f"| {clip} | {name} | {cost} |", " | ".join(cells), "|", flush=True)
@@ -204,8 +204,8 @@ def measure_films(
         steady.add_frame(levels_to_floats(source), made_of_it)
         style.add_frame(levels_to_floats(source), made_of_it)
     still, styled = steady.average_results(), style.average_results()
-    found = {name: {**still[name], **styled[name]} for name in films}
-    return {SOURCE: still[SOURCE], **found}, steady.average_shares()
+    metrics = {name: {**still[name], **styled[name]} for name in films}
+    return {SOURCE: still[SOURCE], **metrics}, steady.average_shares()
 
 
 def group_frames(films: dict[str, list[Levels]]) -> Iterator[dict[str, Floats]]:

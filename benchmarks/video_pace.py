@@ -86,38 +86,38 @@ def time_impasto(name: str, painting: Picture, clip: Path, count: int) -> list[t
     """Measure CPU and clock seconds of each of impasto's frames."""
     recipe = load_recipe(name).with_changes({"size": max(SIZE)})
     engine = make_frame_engine(FrameContext(recipe, [painting], SIZE, FrameSettings(STABILITY)))
-    stabilizer, taken = Stabilizer(engine, DisEstimator(), STABILITY), []
+    stabilizer, times = Stabilizer(engine, DisEstimator(), STABILITY), []
     frames = open_clip(clip).read_frames()
     for _ in range(count):
         before = time.process_time(), time.monotonic()
         stabilizer.stylize_frame(resize_frame(next(frames), SIZE))
-        taken.append((time.process_time() - before[0], time.monotonic() - before[1]))
-    return taken
+        times.append((time.process_time() - before[0], time.monotonic() - before[1]))
+    return times
 
 
 def time_other(command: str, clip: Path, folder: Path) -> tuple[float, float]:
     """Measure CPU and clock seconds a frame of the other tool, without its start."""
-    found = []
+    pairs = []
     for count in (FEW, MANY):
         part = cut_clip(clip, count, folder / f"{count}.mp4")
         words = ["video", str(part), "-o", str(folder / f"{count}-made.mp4"), "-s", "7"]
         words += ["--max-size", str(max(SIZE)), "--device", "cpu", "--json"]
-        with time_children() as taken:
+        with time_children() as times:
             subprocess.run([command, *words], check=True, stdout=subprocess.DEVNULL)
-        found.append(taken)
-    few, many = found
+        pairs.append(times)
+    few, many = pairs
     return (many[0] - few[0]) / (MANY - FEW), (many[1] - few[1]) / (MANY - FEW)
 
 
 @contextmanager
 def time_children() -> Iterator[list[float]]:
     """Measure CPU and clock seconds of child processes that run within the block."""
-    taken: list[float] = []
+    times: list[float] = []
     began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    yield taken
+    yield times
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    taken += [after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime]
-    taken += [time.monotonic() - began]
+    times += [after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime]
+    times += [time.monotonic() - began]
 
 
 if __name__ == "__main__":

@@ -92,15 +92,15 @@ def measure_hue(pixels: np.ndarray, colors: list[str]) -> float:
     With several colors, every pixel belongs to the one whose hue is nearest.
     """
     chroma = srgb_to_oklab(pixels)[..., 1:].reshape(-1, 2)
-    wanted = np.stack([read_color(name)[1:] for name in colors])
-    if np.hypot(*wanted[0]) < GRAY:
+    targets = np.stack([read_color(name)[1:] for name in colors])
+    if np.hypot(*targets[0]) < GRAY:
         return 0.0 if np.hypot(*chroma.mean(0)) < GRAY else 180.0
-    apart = [_measure_angle(chroma, each) for each in wanted]
+    apart = [_measure_angle(chroma, each) for each in targets]
     owner = np.argmin(apart, 0)
-    if len({*owner.tolist()}) < len(wanted):
+    if len({*owner.tolist()}) < len(targets):
         return 180.0
-    means = [chroma[owner == k].mean(0) for k in range(len(wanted))]
-    return float(max(map(_measure_angle, means, wanted)))
+    means = [chroma[owner == k].mean(0) for k in range(len(targets))]
+    return float(max(map(_measure_angle, means, targets)))
 
 
 def _measure_angle(a: np.ndarray, b: np.ndarray) -> Any:

@@ -72,9 +72,9 @@ def serve(line: socket.socket) -> Callable[[], object]:
         # Its parent ends at once, so that it becomes a child of the process that has asked.
         between = os.fork()
         if between == 0:
-            made = os.fork()
-            if made:
-                os.write(answer, str(made).encode())
+            child = os.fork()
+            if child:
+                os.write(answer, str(child).encode())
                 os._exit(0)
             line.close()
             for number in (answers, answer, start):
@@ -136,10 +136,10 @@ def end(work: Callable[[], object]) -> NoReturn:
     code = 0
     try:
         work()
-    except SystemExit as asked:
-        code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
-        if isinstance(asked.code, str):
-            sys.stderr.write(f"{asked.code}\n")
+    except SystemExit as request:
+        code = request.code if isinstance(request.code, int) else int(request.code is not None)
+        if isinstance(request.code, str):
+            sys.stderr.write(f"{request.code}\n")
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
         code = 1

@@ -114,8 +114,8 @@ class Popen(subprocess.Popen):
 
     def _execute_child(self, *values: Any) -> None:
         whole = super()._execute_child
-        given = inspect.signature(whole).bind(*values).arguments
-        command = [os.fsdecode(each) for each in given["args"]]
+        arguments = inspect.signature(whole).bind(*values).arguments
+        command = [os.fsdecode(each) for each in arguments["args"]]
         assert command[0] == sys.executable, command
         if not POSSIBLE:
             assert encoder == "vgg19", "another encoder needs a fork server"
@@ -124,21 +124,21 @@ class Popen(subprocess.Popen):
         names = ("p2cread", "c2pwrite", "errwrite")
         files = {}
         for standard, name in enumerate(names):
-            number = standard if given[name] == -1 else given[name]
+            number = standard if arguments[name] == -1 else arguments[name]
             if os.path.exists(f"/proc/self/fd/{number}"):  # noqa: PTH110
                 files[standard] = number
-        files.update({number: number for number in given["pass_fds"]})
+        files.update({number: number for number in arguments["pass_fds"]})
         self.pid = SERVER.fork(
             command[1:],
             files,
-            folder=None if given["cwd"] is None else os.fspath(given["cwd"]),
-            environment=None if given["env"] is None else dict(given["env"]),
-            session=given["start_new_session"],
+            folder=None if arguments["cwd"] is None else os.fspath(arguments["cwd"]),
+            environment=None if arguments["env"] is None else dict(arguments["env"]),
+            session=arguments["start_new_session"],
             nests=any(word in SPAWNING for word in command[1:4]),
         )
         self._child_created = True
         pipes = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
-        self._close_pipe_fds(*(given[name] for name in pipes))
+        self._close_pipe_fds(*(arguments[name] for name in pipes))
 
 
 def run(
@@ -161,10 +161,10 @@ def run(
         except BaseException:
             process.kill()
             raise
-    done = subprocess.CompletedProcess(command, process.returncode, out, err)
+    result = subprocess.CompletedProcess(command, process.returncode, out, err)
     if check:
-        done.check_returncode()
-    return done
+        result.check_returncode()
+    return result
 
 
 def nest() -> Callable[[], object] | None:

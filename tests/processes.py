@@ -13,13 +13,13 @@ import forks
 
 
 @contextmanager
-def running(command: Sequence[str], **given: Any) -> Iterator[subprocess.Popen[Any]]:
+def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """A program that does not outlive the block, whatever comes of it there: ``Popen`` itself
     waits for its end, which after a failure may never come. Python is forked (:mod:`forks`).
     """
     python = command[0] == sys.executable and command[1] in ("-m", "-c")
     start = forks.Popen if python else subprocess.Popen
-    with start(command, **given) as process:
+    with start(command, **options) as process:
         try:
             yield process
         finally:

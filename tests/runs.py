@@ -34,8 +34,8 @@ def killed_at(step: int, arguments: list[str]) -> None:
         "from impasto.cli import main; sys.exit(main(sys.argv[2:]))"
     )
     command = [sys.executable, "-c", script, str(step), *arguments]
-    done = forks.run(command, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    process = forks.run(command, capture_output=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
 
 
 def replayed(name: str, *arguments: str) -> bool:

@@ -1,4 +1,4 @@
-"""The modules of impasto as syntax trees, each parsed once."""
+"""The code as syntax trees, each parsed once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import impasto
 
 SOURCE = Path(impasto.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
+REPOSITORY = Path(__file__).parent.parent
+PROGRAMS = sorted(p for name in ("tests", "benchmarks") for p in (REPOSITORY / name).rglob("*.py"))
+"""Tests, what they share, and benchmarks."""
 
 
 @cache
@@ -29,6 +32,13 @@ def walk_modules() -> Iterator[tuple[Path, list[ast.AST]]]:
         yield path, list_nodes(path)
 
 
+def walk_everything() -> Iterator[tuple[Path, list[ast.AST]]]:
+    """Give every module of impasto, the tests and the benchmarks with all nodes of its tree."""
+    yield from walk_modules()
+    for path in PROGRAMS:
+        yield path, list_nodes(path)
+
+
 def name_module(path: Path) -> str:
     """Return the dotted name of a module of impasto."""
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts
@@ -36,4 +46,5 @@ def name_module(path: Path) -> str:
 
 
 def name_place(path: Path, line: int) -> str:
-    return f"{path.relative_to(SOURCE)}:{line}"
+    folder = SOURCE if path.is_relative_to(SOURCE) else REPOSITORY
+    return f"{path.relative_to(folder)}:{line}"

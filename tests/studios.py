@@ -51,9 +51,9 @@ def parts(
 ) -> list[tuple[str, Any]]:
     """Of a multipart request; ``job`` are the fields of its JSON."""
     job = {"recipe": "sketch", "set": SMALL, **job}
-    found: list[tuple[str, Any]] = [("photo", ("holiday.png", photo, "image/png"))]
-    found += [("style", (f"wall-{n}.png", data, "image/png")) for n, data in enumerate(styles)]
-    return [*found, ("job", (None, json.dumps(job))), *others]
+    request: list[tuple[str, Any]] = [("photo", ("holiday.png", photo, "image/png"))]
+    request += [("style", (f"wall-{n}.png", data, "image/png")) for n, data in enumerate(styles)]
+    return [*request, ("job", (None, json.dumps(job))), *others]
 
 
 HOST = "http://localhost"
@@ -120,29 +120,29 @@ class Server:
 
     def start(self) -> Server:
         self.process = forks.Popen(self.command, stderr=subprocess.PIPE, text=True)
-        found = None
+        match = None
         for line in self.process.stderr or ():
             self.lines.append(line)
-            found = re.search(r"the studio is at (http://[^\s;]+)", line)
-            if found:
+            match = re.search(r"the studio is at (http://[^\s;]+)", line)
+            if match:
                 break
-        assert found, self.lines
+        assert match, self.lines
         # Read on, for a pipe that is full would stop the server.
         self.reader = threading.Thread(target=self._drain, daemon=True)
         self.reader.start()
-        self.address = found[1]
-        self.client = httpx2.Client(base_url=found[1].partition("#")[0], timeout=60)
+        self.address = match[1]
+        self.client = httpx2.Client(base_url=match[1].partition("#")[0], timeout=60)
         self.wait(lambda: self.client.get("/healthz").status_code == 200)
         return self
 
     def _drain(self) -> None:
         self.lines.extend(self.process.stderr or ())
 
-    def wait(self, done: Any, seconds: float = 300) -> None:
+    def wait(self, condition: Any, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             with contextlib.suppress(httpx2.TransportError):
-                if done():
+                if condition():
                     return
             time.sleep(0.1)
         raise AssertionError(f"waited for {seconds} s:\n" + "".join(self.lines[-20:]))
@@ -190,11 +190,11 @@ class Server:
 
 def children(process: int) -> list[int]:
     path = Path(f"/proc/{process}/task/{process}/children")
-    found = []
+    ids = []
     for task in path.parent.parent.iterdir():  # those of the server's other threads as well
         with contextlib.suppress(OSError):
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+            ids += [int(child) for child in (task / "children").read_text().split()]
+    return ids
 
 
 def is_alive(process: int) -> bool:

@@ -46,14 +46,14 @@ def place(module: str) -> tuple[int, str]:
 
 
 def imports_of(path: Path) -> list[str]:
-    found = []
+    names = []
     for node in list_nodes(path):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.append(node.module or "")
-    return [name for name in found if name == "impasto" or name.startswith("impasto.")]
+            names.append(node.module or "")
+    return [name for name in names if name == "impasto" or name.startswith("impasto.")]
 
 
 def test_imports_point_down():

@@ -111,8 +111,8 @@ def test_what_the_development_page_names_is_there():
         inner = [f for f in (ROOT / "src" / "impasto").glob(f"*/{path}") if f.exists()]
         assert file or inner, path
         for part in name.split(".") if name else ():
-            found = rf"^\s*(?:def|class) {part}\b|^{part}(?::.*)? = "
-            assert re.search(found, file.read_text(), re.MULTILINE), f"{path}: {name}"
+            definition = rf"^\s*(?:def|class) {part}\b|^{part}(?::.*)? = "
+            assert re.search(definition, file.read_text(), re.MULTILINE), f"{path}: {name}"
 
 
 def test_modules_named_in_the_documents_are_there():
@@ -164,13 +164,13 @@ def test_an_audit_that_looked_nothing_up_does_not_pass():
     audit = load_script("requirements/audit.py")
     sound = {"name": "a", "version": "1", "vulns": []}
     skipped = {"name": "b", "version": "2", "skip_reason": "not found"}
-    known = {"name": "c", "version": "3", "vulns": [{"id": "X-1"}]}
+    vulnerable = {"name": "c", "version": "3", "vulns": [{"id": "X-1"}]}
     for packages, code, says in (
         ([sound], 0, "no known vulnerability"),
-        ([sound, known, skipped], 1, "c 3: X-1"),
+        ([sound, vulnerable, skipped], 1, "c 3: X-1"),
         ([sound, skipped], 3, "not looked up: b"),
         ([skipped], 3, "nothing was looked up"),
         ([], 3, "nothing was looked up"),
     ):
-        found, lines = audit.judge_report({"dependencies": packages})
-        assert (found, says in "\n".join(lines)) == (code, True)
+        status, lines = audit.judge_report({"dependencies": packages})
+        assert (status, says in "\n".join(lines)) == (code, True)

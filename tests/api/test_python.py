@@ -394,9 +394,9 @@ def test_detail_brings_back_what_the_coarser_scale_lost():
     coarse = Scale(32, 24, 1)
     from impasto.engine.pixels.tensors import enlarge
 
-    known = enlarge(picture_to_tensor(photo, 32, 24, MEMORY), 64, 48, MEMORY)
-    assert torch.allclose(add_detail(known, photo, coarse, 1.0, MEMORY), fine, atol=1e-5)
-    assert torch.equal(add_detail(known, photo, coarse, 0.0, MEMORY), known)
+    enlarged = enlarge(picture_to_tensor(photo, 32, 24, MEMORY), 64, 48, MEMORY)
+    assert torch.allclose(add_detail(enlarged, photo, coarse, 1.0, MEMORY), fine, atol=1e-5)
+    assert torch.equal(add_detail(enlarged, photo, coarse, 0.0, MEMORY), enlarged)
 
 
 def test_emphasis_is_linear_symmetric_and_stronger_for_coarse_structure():

@@ -84,8 +84,8 @@ def read_events(kind: str) -> list[dict]:
 
 
 def list_outputs() -> set[str]:
-    found = (path for path in Path("out").rglob("*") if path.is_file() and path != RECORD)
-    return {path.relative_to("out").as_posix() for path in found}
+    paths = (path for path in Path("out").rglob("*") if path.is_file() and path != RECORD)
+    return {path.relative_to("out").as_posix() for path in paths}
 
 
 def read_report(capsys) -> dict:
@@ -107,12 +107,12 @@ def test_a_folder_keeps_its_tree_and_a_second_run_has_nothing_to_do(capsys):
     Path("photos/.hidden.png").write_bytes(b"")
     assert run_batch("photos", *QUICK, "--json") == 0
     assert list_outputs() == {"a.png", "b.png", "deep/c.png"}
-    found = read_report(capsys)
-    assert (found["made"], found["done_before"], found["failed"]) == (3, 0, [])
+    report = read_report(capsys)
+    assert (report["made"], report["done_before"], report["failed"]) == (3, 0, [])
     before = {name: Path("out", name).stat().st_mtime_ns for name in list_outputs()}
     assert run_batch("photos", *QUICK, "--json") == 0
-    found = read_report(capsys)
-    assert (found["made"], found["done_before"]) == (0, 3)
+    report = read_report(capsys)
+    assert (report["made"], report["done_before"]) == (0, 3)
     assert {name: Path("out", name).stat().st_mtime_ns for name in list_outputs()} == before
 
 
@@ -126,9 +126,9 @@ def test_each_picture_is_the_one_that_a_single_run_makes():
 def test_the_record_says_what_was_done_with_what():
     Path("photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n, then nothing")
     assert run_batch("photos", *QUICK) == 1
-    done = {line["output"]: line for line in read_events("done")}
-    assert set(done) == {"a.png", "b.png", "deep/c.png"}
-    for name, line in done.items():
+    events = {line["output"]: line for line in read_events("done")}
+    assert set(events) == {"a.png", "b.png", "deep/c.png"}
+    for name, line in events.items():
         assert line["bytes"] == Path("out", name).stat().st_size
         assert line["seconds"] > 0
         assert len(line["sha256"]) == 64
@@ -136,7 +136,7 @@ def test_the_record_says_what_was_done_with_what():
     assert failed["photo"] == "photos/broken.png"
     assert "broken.png" in failed["error"]
     (recipe,) = read_events("recipe")
-    assert recipe["recipe"] == done["a.png"]["recipe"]
+    assert recipe["recipe"] == events["a.png"]["recipe"]
     assert recipe["is"]["size"] == 32
     assert recipe["styles"][0]["name"] == "painting.png"
 
@@ -144,9 +144,9 @@ def test_the_record_says_what_was_done_with_what():
 def test_a_bad_file_never_stops_the_others_and_is_retried(capsys):
     Path("photos/0.jpg").write_text("hello")
     assert run_batch("photos", *QUICK) == 1
-    said = capsys.readouterr().err
-    assert "3 made" in said
-    assert "failed: photos/0.jpg: looks like text" in said
+    messages = capsys.readouterr().err
+    assert "3 made" in messages
+    assert "failed: photos/0.jpg: looks like text" in messages
     save("photos/0.jpg")
     assert run_batch("photos", *QUICK) == 0
     assert "0.png" in list_outputs()
@@ -167,9 +167,9 @@ def test_changed_outputs_are_kept_and_reported_until_forced(change, capsys):
     before, left = Path("out/a.png").read_bytes(), 3 if change in ("recipe", "painting") else 1
     capsys.readouterr()
     assert run_batch("photos", *again, "--json") == 1
-    said = capsys.readouterr()
-    assert len(json.loads(said.out.splitlines()[-1])["left"]) == left
-    assert "--force replaces them" in said.err
+    streams = capsys.readouterr()
+    assert len(json.loads(streams.out.splitlines()[-1])["left"]) == left
+    assert "--force replaces them" in streams.err
     assert Path("out/a.png").read_bytes() == before
     assert run_batch("photos", *again, "--force", "--json") == 0
     assert read_report(capsys)["made"] == left
@@ -215,9 +215,9 @@ def test_a_kill_between_the_output_and_its_record_costs_nothing(capsys):
     assert read_report(capsys)["done_before"] == 3
     with closing(BatchRecord(RECORD)) as record:
         assert not record.find_entry("deep/c.png").is_unfinished
-    told = json.loads(RECORD.read_text().splitlines()[-1])
-    assert told["bytes"] == Path("out/deep/c.png").stat().st_size
-    assert {"width", "seconds", "worker"}.isdisjoint(told)  # nobody saw them
+    event = json.loads(RECORD.read_text().splitlines()[-1])
+    assert event["bytes"] == Path("out/deep/c.png").stat().st_size
+    assert {"width", "seconds", "worker"}.isdisjoint(event)  # nobody saw them
     save("photos/new.png")
     assert run_batch("photos", *QUICK, "--json") == 0
     assert read_report(capsys)["made"] == 1
@@ -234,8 +234,8 @@ def test_half_written_files_of_a_kill_are_removed():
     assert dead.exists()  # nobody was killed here
     Path("out/b.png").unlink()
     lines = RECORD.read_text().splitlines()
-    kept = [line for line in lines if '"done", "output": "b.png"' not in line]
-    RECORD.write_text("\n".join(kept) + "\n")
+    others = [line for line in lines if '"done", "output": "b.png"' not in line]
+    RECORD.write_text("\n".join(others) + "\n")
     assert run_batch("photos", *QUICK) == 0
     assert (dead.exists(), alive.exists()) == (False, True)
     assert Path("out/b.png").exists()
@@ -247,8 +247,8 @@ def test_a_kill_while_an_older_output_was_replaced_makes_it_again(capsys):
     again = [*QUICK[:-1], "2", "--force"]
     assert run_batch("photos", *again) == 0
     lines = [line for line in RECORD.read_text().splitlines() if "b.png" in line]
-    kept = RECORD.read_text().replace(lines[-1] + "\n", "")
-    RECORD.write_text(kept)
+    rest = RECORD.read_text().replace(lines[-1] + "\n", "")
+    RECORD.write_text(rest)
     Path("out/b.png").write_bytes(older)
     capsys.readouterr()
     assert run_batch("photos", *again, "--json") == 0
@@ -263,11 +263,11 @@ def test_colliding_names_are_reported_before_the_start(other, capsys):
         Path("photos/deep.png").mkdir()
     save(other)
     assert run_batch("photos", *QUICK) == 2
-    said = capsys.readouterr().err
-    assert "would" in said
+    messages = capsys.readouterr().err
+    assert "would" in messages
     assert list_outputs() == set()
     if other == "photos/a.jpg":
-        assert "--full-names" in said
+        assert "--full-names" in messages
         assert run_batch("photos", *QUICK, "--full-names") == 0
         assert {"a.png.png", "a.jpg.png"} < list_outputs()
 
@@ -361,8 +361,8 @@ def test_a_table_sets_paintings_and_any_field_of_the_recipe(capsys):
     Path("table.jsonl").write_text("\n".join(map(json.dumps, rows)))
     capsys.readouterr()
     assert run_batch("table.jsonl", *QUICK, "--json") == 0
-    found = read_report(capsys)
-    assert (found["made"], found["done_before"]) == (1, 1)
+    report = read_report(capsys)
+    assert (report["made"], report["done_before"]) == (1, 1)
     assert read_provenance(Path("out/deep/er/b.png")).recipe.schedule.total == 2
 
 
@@ -389,9 +389,9 @@ def test_a_bad_row_is_reported_in_one_line_with_its_number(row, says, capsys):
     good = {"photo": "photos/a.png"}
     Path("t.jsonl").write_text(f"{json.dumps(good)}\n{json.dumps(row)}\n")
     assert run_batch("t.jsonl", *QUICK) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith("impasto: error: t.jsonl line 2: ")
-    assert says in said
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("impasto: error: t.jsonl line 2: ")
+    assert says in line
 
 
 @pytest.mark.parametrize(
@@ -407,8 +407,8 @@ def test_a_bad_row_is_reported_in_one_line_with_its_number(row, says, capsys):
 def test_a_bad_csv_is_reported_in_one_line(text, says, capsys):
     Path("t.csv").write_bytes(text)
     assert run_batch("t.csv", *QUICK) == 2
-    (said,) = capsys.readouterr().err.splitlines()
-    assert says in said
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
 
 
 def test_different_rows_of_one_photo_need_output_names(capsys):
@@ -425,11 +425,11 @@ def test_a_dry_run_estimates_and_writes_nothing(monkeypatch, capsys):
     monkeypatch.setattr(BatchWorker, "probe", probe_large)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 2**30))
     assert run_batch("photos", *QUICK, "--dry-run", "--json") == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out.splitlines()[-1])["to_make"] == 3
-    assert "3 to make" in said.err
+    streams = capsys.readouterr()
+    assert json.loads(streams.out.splitlines()[-1])["to_make"] == 3
+    assert "3 to make" in streams.err
     pictures = 3 * 2_000_000 * BYTES_A_PIXEL["png"] / 2**20
-    assert f"about 2:00 with 1 worker, and {pictures:.1f} MiB of 1,024 MiB free" in said.err
+    assert f"about 2:00 with 1 worker, and {pictures:.1f} MiB of 1,024 MiB free" in streams.err
     assert not Path("out").exists()
 
 
@@ -458,9 +458,9 @@ def room(monkeypatch):
 
 def test_a_full_disk_ends_the_batch_and_the_rest_is_made_later(room, capsys):
     assert run_batch("photos", *QUICK) == 4
-    said = capsys.readouterr().err
-    assert "the disk is full: 1 made" in said
-    assert "1 to do: the same command continues" in said
+    messages = capsys.readouterr().err
+    assert "the disk is full: 1 made" in messages
+    assert "1 to do: the same command continues" in messages
     assert list_outputs() == {"a.png"}
     room += ["b.png", "c.png"]
     assert run_batch("photos", *QUICK) == 0
@@ -515,9 +515,9 @@ def test_bad_usage_is_reported_in_one_line_before_the_work(arguments, says, caps
     Path("empty/x.txt").touch()
     Path("photos/note.txt").write_text("hello")
     assert run_batch(*arguments) in (2, 4)
-    said = capsys.readouterr().err.splitlines()
-    assert says in said[-1]
-    assert said[-1].startswith("impasto: error: ")
+    messages = capsys.readouterr().err.splitlines()
+    assert says in messages[-1]
+    assert messages[-1].startswith("impasto: error: ")
 
 
 def test_inputs_are_never_overwritten_even_by_force(capsys):
@@ -552,8 +552,8 @@ def test_urls_go_through_fsspec(capsys):
     store.pipe_file("/in/b.jpg", Path("photos/b.jpg").read_bytes())
     capsys.readouterr()
     assert run_batch(*job, "--json") == 0
-    found = read_report(capsys)
-    assert (found["made"], found["done_before"]) == (1, 1)
+    report = read_report(capsys)
+    assert (report["made"], report["done_before"]) == (1, 1)
     files = ["--style", f"file://{Path('painting.png').resolve()}", *QUICK[4:]]
     there = f"file://{Path('photos').resolve()}"
     assert run_batch(there, *files, "-o", f"file://{Path('new').resolve()}") == 0
@@ -590,8 +590,8 @@ def test_a_watched_folder_takes_files_when_they_are_complete(watch, capsys):
         lambda: Path("photos/late.png").write_bytes(whole),
         lambda: Path("photos/text.png").write_text("no picture"),
     )
-    found = read_report(capsys)
-    assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
+    report = read_report(capsys)
+    assert (code, report["made"], len(report["failed"])) == (1, 4, 1)
     assert read_picture(Path("out/late.png")).width == 32
     assert [line["photo"] for line in read_events("begun")].count("photos/late.png") == 1
 
@@ -599,14 +599,16 @@ def test_a_watched_folder_takes_files_when_they_are_complete(watch, capsys):
 def test_a_killed_watch_resumes(watch, capsys):
     """One output was written but not recorded, and another was being written."""
     assert run_batch("photos", *QUICK) == 0
-    kept = [line for line in RECORD.read_text().splitlines() if '"done", "output": "b' not in line]
-    RECORD.write_text("\n".join(kept[:-1]) + "\n")
+    others = [
+        line for line in RECORD.read_text().splitlines() if '"done", "output": "b' not in line
+    ]
+    RECORD.write_text("\n".join(others[:-1]) + "\n")
     Path("out/b.png").unlink()
     half = Path("out", name_temporary(9999999))
     half.touch()
     assert watch() == 0
-    found = read_report(capsys)
-    assert (found["made"], found["done_before"]) == (1, 2)
+    report = read_report(capsys)
+    assert (report["made"], report["done_before"]) == (1, 2)
     assert sorted(line["output"] for line in read_events("done")) == [
         "a.png",
         "b.png",
@@ -647,16 +649,16 @@ def test_a_watched_folder_that_goes_away_and_comes_back_is_reported_once(watch, 
     code = watch(
         do_nothing, lambda: Path("photos").rename("away"), do_nothing, do_nothing, come_back
     )
-    said = capsys.readouterr()
-    assert said.err.splitlines().count("impasto: photos: no such file or folder") == 1
-    found = json.loads(said.out.splitlines()[-1])
-    assert (code, found["made"], len(found["failed"])) == (1, 4, 1)
+    streams = capsys.readouterr()
+    assert streams.err.splitlines().count("impasto: photos: no such file or folder") == 1
+    report = json.loads(streams.out.splitlines()[-1])
+    assert (code, report["made"], len(report["failed"])) == (1, 4, 1)
 
 
 @pytest.mark.usefixtures("no_way_into_deep")
 def test_a_watched_folder_that_cannot_be_read_is_reported_once(watch, capsys):
     assert watch(lambda: save("photos/late.png")) == 1
-    said = capsys.readouterr()
-    assert said.err.splitlines().count("impasto: photos/deep: Permission denied") == 1
-    found = json.loads(said.out.splitlines()[-1])
-    assert (found["made"], len(found["failed"])) == (3, 1)
+    streams = capsys.readouterr()
+    assert streams.err.splitlines().count("impasto: photos/deep: Permission denied") == 1
+    report = json.loads(streams.out.splitlines()[-1])
+    assert (report["made"], len(report["failed"])) == (3, 1)

@@ -32,17 +32,17 @@ def always_kept(in_work, monkeypatch):
 @pytest.fixture
 def offered(monkeypatch):
     """Collect the iterations with a state for a checkpoint; a kill follows ``offered[0]``."""
-    seen, offer = [0], Keeper.offer
+    iterations, offer = [0], Keeper.offer
 
     def record_offer(self, state):
         offer(self, state)
-        seen.append(state.iteration)
-        if state.iteration == seen[0]:
+        iterations.append(state.iteration)
+        if state.iteration == iterations[0]:
             monkeypatch.setattr(Keeper, "keep", lambda *_: None)  # the dead write nothing
             raise Killed
 
     monkeypatch.setattr(Keeper, "offer", record_offer)
-    return seen
+    return iterations
 
 
 def run_batch(output: str, *more: str) -> int:

@@ -64,7 +64,7 @@ def test_a_table_gives_each_photo_its_masks():
     table += "a.png,left-m.png,,one\na.png,top-m.png,,two\na.png,,top-m.png,three\na.png,,,four\n"
     table += "b.png,auto:2,,five\nb.png,left-m.png,none,six\n"
     assert run_batch(table=table) == 0
-    asked = {
+    jobs = {
         "one": ["a", "--mask", "t/left-m.png"],
         "two": ["a", "--mask", "t/top-m.png"],
         "three": ["a", "--style-mask", "t/top-m.png"],
@@ -72,10 +72,10 @@ def test_a_table_gives_each_photo_its_masks():
         "five": ["b", "--mask", "auto:2"],
         "six": ["b", "--mask", "t/left-m.png", "--style-mask", "none"],
     }
-    made = {name: Path(f"out/{name}.png").read_bytes() for name in asked}
-    for name, (photo, *more) in asked.items():
-        assert run_single(photo, f"{name}.png", *more) == made[name], name
-    assert len(set(made.values())) == len(made)
+    outputs = {name: Path(f"out/{name}.png").read_bytes() for name in jobs}
+    for name, (photo, *more) in jobs.items():
+        assert run_single(photo, f"{name}.png", *more) == outputs[name], name
+    assert len(set(outputs.values())) == len(outputs)
     assert read_provenance(Path("out/one.png")).masks[0][0] == "left-m.png"
     record = map(json.loads, Path("out/impasto-batch.jsonl").read_text().splitlines())
     named = [each["masks"][0]["name"] for each in record if "masks" in each]
@@ -91,8 +91,8 @@ def test_several_masks_in_a_cell_or_a_list_and_several_paintings():
     assert run_batch("t/t.jsonl") == 0
     table = "photo,style,mask\na.png,../painting.png|other.png,left-m.png|top-m.png\n"
     assert run_batch(table=table) == 0
-    made = Path("out/a-painting-other.png").read_bytes()
-    assert made == Path("out/two.png").read_bytes() != Path("out/one.png").read_bytes()
+    output = Path("out/a-painting-other.png").read_bytes()
+    assert output == Path("out/two.png").read_bytes() != Path("out/one.png").read_bytes()
 
 
 def test_a_mask_for_all_photos_and_another_for_one():
@@ -183,10 +183,10 @@ def test_a_mask_can_be_read_from_an_object_store(capsys):
     assert run_batch(table=table) == 1
     assert "memory://masks/no.png: no such file" in read_report(capsys)["failed"][0]["error"]
     with Image.open("out/one.png") as one:
-        made = np.asarray(one)
+        pixels = np.asarray(one)
     run_single("a", "one.png", "--mask", "t/left-m.png")
     with Image.open("one.png") as alone:
-        assert np.array_equal(made, np.asarray(alone))
+        assert np.array_equal(pixels, np.asarray(alone))
 
 
 def test_a_network_paints_photos_with_masks_one_by_one(network_file):

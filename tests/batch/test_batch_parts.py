@@ -37,25 +37,25 @@ CELLS = st.sampled_from(
 def test_any_table_gives_rows_or_a_one_line_error(tmp_path, cells, kind):
     table = tmp_path / f"t{kind}"
     table.write_text("photo,style\n" * (len(cells) % 2) + "".join(cells), "utf-8", newline="")
-    rows, said = [], [f"{table}: "]
+    rows, pieces = [], [f"{table}: "]
     try:
         rows = list(read_rows(str(table)))
     except InputError as error:
-        said = escape_line(str(error)).split(f"{table}", 1)
-    assert said[0] in ("", f"{table}: ")
+        pieces = escape_line(str(error)).split(f"{table}", 1)
+    assert pieces[0] in ("", f"{table}: ")
     assert all(isinstance(row, ManifestRow) and row.photo and row.place for row in rows)
 
 
 @QUIET
-@given(data=st.binary(max_size=200), kept=st.integers(0, 99))
-@example(data=b"", kept=40)
-def test_any_record_is_read_or_refused_but_never_lost(tmp_path, data, kept):
+@given(data=st.binary(max_size=200), start=st.integers(0, 99))
+@example(data=b"", start=40)
+def test_any_record_is_read_or_refused_but_never_lost(tmp_path, data, start):
     path = tmp_path / "r.jsonl"
     path.unlink(missing_ok=True)
     with closing(BatchRecord(path)):
         header = path.read_bytes()
     begin, _, _ = header.partition(b' "impasto"')
-    there = header[:kept] + data
+    there = header[:start] + data
     path.write_bytes(there)
     is_one = there.startswith(begin) or begin.startswith(there)
     refused = pytest.raises(InputError, match="not the record of a batch")
@@ -88,7 +88,7 @@ def make_probe(memory: int, available: int | None, device: str = "cpu", devices:
 
 
 @pytest.mark.parametrize(
-    ("known", "workers", "limit", "expected"),
+    ("capacity", "workers", "limit", "expected"),
     [
         (make_probe(1, 100), None, None, (8, 1, 12)),  # one thread each
         (make_probe(30, 100), None, None, (3, 2, 33)),  # as many as fit
@@ -102,15 +102,17 @@ def make_probe(memory: int, available: int | None, device: str = "cpu", devices:
         (make_probe(30, 100, "cuda", 2), None, None, (2, 4, None)),  # one a GPU
     ],
 )
-def test_threads_times_workers_never_exceed_the_cores(known, workers, limit, expected, monkeypatch):
+def test_threads_times_workers_never_exceed_the_cores(
+    capacity, workers, limit, expected, monkeypatch
+):
     monkeypatch.setattr(local_machine, "count_cores", lambda: 8)
-    shares = share_machine(known, workers, limit)
+    shares = share_machine(capacity, workers, limit)
     assert (len(shares), shares[0].threads, shares[0].max_memory) == expected
     if workers is None:
         assert len(shares) * shares[0].threads <= 8
-    if known and known.device == "cpu" and expected[2]:
-        assert shares[0].roomy == (expected[2] >= 2 * known.memory)
-    if known and known.devices > 1:
+    if capacity and capacity.device == "cpu" and expected[2]:
+        assert shares[0].roomy == (expected[2] >= 2 * capacity.memory)
+    if capacity and capacity.devices > 1:
         assert [share.device for share in shares] == ["cuda:0", "cuda:1"]
 
 

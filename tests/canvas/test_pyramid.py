@@ -68,7 +68,7 @@ def test_the_slopes_are_finite_differences():
         return compose(bands).pow(3).sum()
 
     gradient = 3 * compose(pyramid).square()
-    found = pull_back(pyramid, gradient)
+    slopes = pull_back(pyramid, gradient)
     for level, band in enumerate(pyramid):
         place = (0, 0, band.shape[2] // 2, band.shape[3] - 1)
         losses = []
@@ -77,7 +77,7 @@ def test_the_slopes_are_finite_differences():
             moved[level][place] += step
             losses.append(loss(moved))
         difference = (losses[0] - losses[1]) / 2e-5
-        assert float(found[level][place]) == pytest.approx(float(difference), rel=1e-7)
+        assert float(slopes[level][place]) == pytest.approx(float(difference), rel=1e-7)
 
 
 def pull(image):
@@ -162,11 +162,11 @@ def test_a_run_lowers_the_loss_and_resumes_to_the_same_bytes(work: Path, monkeyp
 def test_the_canvas_changes_the_picture(work: Path):
     pixels = load_recipe("tf-vgg19").with_changes({"size": 32, "schedule.total": 3})
     pyramid = pixels.with_changes({"canvas.kind": "laplacian"})
-    made = []
+    hashes = []
     for recipe in (pixels, pyramid, pyramid.with_changes({"canvas.levels": 2})):
         *_, last = Stylizer(recipe).run(work / "photo.png", work / "painting.png")
-        made.append(last.picture().compute_sha256())
-    assert len(set(made)) == 3
+        hashes.append(last.picture().compute_sha256())
+    assert len(set(hashes)) == 3
 
 
 def test_what_it_cannot_do_is_refused():

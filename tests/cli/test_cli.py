@@ -152,12 +152,12 @@ def test_strokes_grow_with_the_style_scale():
     Image.fromarray(synthetic_painting(128, 128)).save("strokes.png")
     job = ["flat.png", "--style", "strokes.png", "--recipe", "sketch", "--iterations", "20"]
     job += ["--set", "content.weight=0", "--set", "start.noise_ratio=0.3", "--quiet"]
-    found = []
+    fine = []
     for scale in ("0.5", "1", "2"):
         assert main([*job, "--style-scale", scale, "-o", f"s{scale}.png"]) == 0
-        found.append(fineness(f"s{scale}.png"))
-    assert found[0] > 1.25 * found[1]
-    assert found[1] > 1.15 * found[2]
+        fine.append(fineness(f"s{scale}.png"))
+    assert fine[0] > 1.25 * fine[1]
+    assert fine[1] > 1.15 * fine[2]
 
 
 @pytest.mark.parametrize("init", ["noise", "blend", "style", "painting.png"])
@@ -241,8 +241,8 @@ def test_a_painting_comes_back_as_itself_even_from_noise(capsys):
     for name, iterations in (("start.png", "1"), ("same.png", "90")):
         assert main([*run, "--iterations", iterations, "-o", name, "--quiet"]) == 0
     assert main(["compare", "p.png", "p.png", "start.png", "same.png", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    start, same = found["start.png"], found["same.png"]
+    report = json.loads(capsys.readouterr().out)
+    start, same = report["start.png"], report["same.png"]
     assert same["style_w2"] < 0.1 * start["style_w2"]
     assert same["style_gram"] < 0.2 * start["style_gram"]
     assert same["content_ssim"] > start["content_ssim"] + 0.2
@@ -454,16 +454,16 @@ def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch)
     arguments = ["photo.png", "--style", "painting.png", "--size", "640", "--iterations", "2"]
     limits = ["--max-memory", "1", "--set", "precision=float32"]  # bfloat16 needs less
     assert main([*arguments, *limits, "-o", "o.png"]) == 0
-    said = (
+    expected = (
         r"640x480 px in 2 iterations: about \d+:\d\d and \d\.\d GiB of memory, in tiles of 384 px"
     )
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(expected, capsys.readouterr().err)
     with Image.open("o.png") as result:
         assert result.size == (640, 480)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["."], r"\.: is a folder; expected a picture"),
         (["photo.png", "-o", "."], r"\.: is a folder; expected the name of a file"),
@@ -473,13 +473,13 @@ def test_what_it_will_take_is_told_and_the_picture_is_there(capsys, monkeypatch)
         (["photo.png", "-o", "link.png"], "link.png: exists already"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_one_line(arguments, said, capsys):
+def test_what_cannot_be_meant_is_refused_in_one_line(arguments, expected, capsys):
     with zipfile.ZipFile("state", "w") as state:
         state.writestr("data", b"kept")
     before = Path("state").read_bytes()
     Path("link.png").symlink_to("nowhere.png")
     assert main([*arguments, "--style", "painting.png"]) == 2
-    assert re.search(said, complaint(capsys))
+    assert re.search(expected, complaint(capsys))
     assert Path("state").read_bytes() == before
 
 
@@ -496,21 +496,23 @@ def test_going_on_in_tiles_is_said_once(capsys, monkeypatch):
     monkeypatch.setattr(WholeObjective, "evaluate", failing)
     arguments = ["photo.png", "--style", "painting.png", "--size", "320", "--iterations", "3"]
     assert main([*arguments, "--set", "schedule.coarsest=320", "-o", "o.png"]) == 0
-    said = capsys.readouterr().err.splitlines()
-    assert said.count("impasto: out of memory: continuing in tiles of 256 px") == 1
-    assert said.index("impasto: out of memory: continuing in tiles of 256 px") > 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("impasto: out of memory: continuing in tiles of 256 px") == 1
+    assert lines.index("impasto: out of memory: continuing in tiles of 256 px") > 0
 
 
 def test_a_run_that_may_end_early_is_told_as_a_bound_and_says_where_it_ended(capsys):
     arguments = ["photo.png", "--style", "painting.png", "--size", "48", "-o", "o.png"]
     arguments += ["--until", "converged", "--set", "schedule.tolerance=0.9", "--json"]
     assert main(arguments) == 0
-    done = capsys.readouterr()
-    most, time_most = re.search(r"in at most (\d+) iterations: (at most )?about", done.err).groups()
+    output = capsys.readouterr()
+    most, time_most = re.search(
+        r"in at most (\d+) iterations: (at most )?about", output.err
+    ).groups()
     assert time_most
-    took = json.loads(done.out.splitlines()[-1])["iterations"]
+    took = json.loads(output.out.splitlines()[-1])["iterations"]
     assert took < int(most)
-    assert f"o.png (48x36, converged after {took} iterations)" in done.err
+    assert f"o.png (48x36, converged after {took} iterations)" in output.err
 
 
 def test_a_photo_that_is_reduced_is_said_to_be(capsys, monkeypatch):
@@ -550,12 +552,12 @@ def test_plan_tells_and_writes_nothing(work, capsys, monkeypatch):
     arguments = ["plan", "photo.png", "--style", "painting.png", "--size", "640"]
     arguments += ["--set", "precision=float32"]
     assert main([*arguments, "--max-memory", "1"]) == 0
-    said = capsys.readouterr().out
-    assert re.search(r"result  640x480 px\n", said)
+    report = capsys.readouterr().out
+    assert re.search(r"result  640x480 px\n", report)
     assert re.search(
-        r"memory  about \d\.\d GiB of memory, 1\.0 GiB available, in tiles of 384 px", said
+        r"memory  about \d\.\d GiB of memory, 1\.0 GiB available, in tiles of 384 px", report
     )
-    assert re.search(r"time    about \d+:\d\d on ", said)
+    assert re.search(r"time    about \d+:\d\d on ", report)
     assert main([*arguments, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["tile"] == 0
@@ -607,11 +609,11 @@ def test_a_recipe_of_ones_own(work, capsys):
 
 def test_doctor_says_that_all_is_well(capsys):
     assert main(["doctor", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["ready"]
-    assert found["weights"]["sha256"].startswith("c34748d2")
+    report = json.loads(capsys.readouterr().out)
+    assert report["ready"]
+    assert report["weights"]["sha256"].startswith("c34748d2")
     extras = set(metadata.metadata("impasto").get_all("Provides-Extra")) - {"test"}
-    assert set(found["extras"]) == extras
+    assert set(report["extras"]) == extras
     assert main(["doctor"]) == 0
     assert "bfloat16" in capsys.readouterr().out
 
@@ -620,9 +622,9 @@ def test_inspect_writes_a_page_with_every_picture(work):
     arguments = ["inspect", "photo.png", "--style", "painting.png", "-o", "in", "--quiet"]
     assert main([*arguments, "--size", "64", "--iterations", "3"]) == 0
     page = (work / "in" / "index.html").read_text()
-    shown = re.findall(r'src="([^"]+)"', page)
-    assert len(shown) == 15
-    for name in shown:
+    names = re.findall(r'src="([^"]+)"', page)
+    assert len(names) == 15
+    for name in names:
         assert size_of(work / "in" / name)[0] > 30
     first = read_picture(work / "in" / "content-relu1_1.png").pixels
     photo = read_picture(work / "photo.png").pixels

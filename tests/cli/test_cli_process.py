@@ -67,9 +67,9 @@ def test_a_second_signal_ends_it_at_once():
     )
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32", "--quiet"]
     command = [sys.executable, "-c", script, *job, "--snapshots", "s", "--snapshot-every", "1"]
-    done = forks.run(command, capture_output=True, timeout=120)
-    assert done.returncode == 130
-    assert done.stderr == b"impasto: interrupted\n"
+    process = forks.run(command, capture_output=True, timeout=120)
+    assert process.returncode == 130
+    assert process.stderr == b"impasto: interrupted\n"
     assert not Path("out.png").exists()
     assert [p.name for p in Path().iterdir() if p.name.startswith(".")] == []
 
@@ -87,8 +87,8 @@ def test_a_signal_while_the_result_is_written_does_not_lose_it():
     )
     job = ["photo.png", "--style", "painting.png", "-o", "out.png", "--size", "32", "--quiet"]
     command = [sys.executable, "-c", script, *job, "--iterations", "2"]
-    done = forks.run(command, capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    process = forks.run(command, capture_output=True, timeout=120)
+    assert process.returncode == 0, process.stderr
     assert read_picture(Path("out.png")).width == 32
 
 
@@ -96,18 +96,18 @@ def test_a_reader_that_leaves_early_is_no_error():
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as broken:
-        done = subprocess.run(
+        process = subprocess.run(
             [*IMPASTO, "recipes"], stdout=broken, stderr=subprocess.PIPE, check=False
         )
-    assert done.returncode == 0
-    assert done.stderr == b""
+    assert process.returncode == 0
+    assert process.stderr == b""
 
 
 def test_a_closed_standard_error_does_not_spill_into_standard_output():
     line = f'"{sys.executable}" -m impasto none.png --style painting.png 2>&-'
-    done = subprocess.run(["sh", "-c", line], stdout=subprocess.PIPE, check=False)
-    assert done.returncode == 2
-    assert done.stdout == b""
+    process = subprocess.run(["sh", "-c", line], stdout=subprocess.PIPE, check=False)
+    assert process.returncode == 2
+    assert process.stdout == b""
     line = (
         f'"{sys.executable}" -m impasto photo.png --style painting.png -o - --size 32 '
         "--iterations 1 2>&- > piped.png"
@@ -130,10 +130,10 @@ def test_a_closed_stream_that_is_needed_is_one_line_before_the_work(arguments, c
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
     line = f'"{sys.executable}" -c "{script}" {arguments} {closed}'
-    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
-    (said,) = done.stderr.decode().splitlines()
-    assert said.startswith(f"impasto: error: {says}")
-    assert done.returncode == 2
+    process = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+    (message,) = process.stderr.decode().splitlines()
+    assert message.startswith(f"impasto: error: {says}")
+    assert process.returncode == 2
 
 
 @pytest.mark.parametrize("gone", ["torch", "pydantic"])
@@ -142,11 +142,11 @@ def test_doctor_says_what_is_missing(gone):
         f"import sys; sys.modules[{gone!r}] = None\n"
         "from impasto.cli import main; sys.exit(main(['doctor', '--json']))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert done.returncode == 4, done.stderr
-    found = json.loads(done.stdout)
-    assert not found["ready"]
-    assert gone in found["error"]
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert process.returncode == 4, process.stderr
+    report = json.loads(process.stdout)
+    assert not report["ready"]
+    assert gone in report["error"]
 
 
 def test_doctor_without_weights_is_not_ready(work):
@@ -158,20 +158,20 @@ def test_doctor_without_weights_is_not_ready(work):
     )
     environment = {**os.environ, "IMPASTO_CACHE": str(work)}
     command = [sys.executable, "-c", script]
-    done = forks.run(command, capture_output=True, env=environment)
-    assert done.returncode == 4, done.stderr
-    assert b"none.bin: is missing" in done.stdout
+    process = forks.run(command, capture_output=True, env=environment)
+    assert process.returncode == 4, process.stderr
+    assert b"none.bin: is missing" in process.stdout
 
 
 def test_doctor_names_the_weights_that_a_run_would_use(work):
-    done = forks.run([*IMPASTO, "doctor", "--json"], capture_output=True, check=True)
-    found = json.loads(done.stdout)
+    process = forks.run([*IMPASTO, "doctor", "--json"], capture_output=True, check=True)
+    report = json.loads(process.stdout)
     from impasto.encoders.sources import find_wheel_file, hash_file
 
-    assert found["weights"]["file"] == find_wheel_file().name
-    assert found["weights"]["sha256"] == hash_file(find_wheel_file())
-    assert found["device"]["cores"] == os.cpu_count()
-    assert "missing" not in found["packages"].values()
+    assert report["weights"]["file"] == find_wheel_file().name
+    assert report["weights"]["sha256"] == hash_file(find_wheel_file())
+    assert report["device"]["cores"] == os.cpu_count()
+    assert "missing" not in report["packages"].values()
 
 
 def test_on_a_real_terminal_the_bar_runs_to_the_end():
@@ -183,14 +183,14 @@ def test_on_a_real_terminal_the_bar_runs_to_the_end():
     painting = [*IMPASTO, *job, "--iterations", "5"]
     with running(painting, stderr=inner, env=environment) as process:
         os.close(inner)
-        shown = b""
+        text = b""
         while True:
             try:
-                shown += os.read(terminal, 65_536)
+                text += os.read(terminal, 65_536)
             except OSError:  # how Linux says that the other end has closed
                 break
         process.wait()
     os.close(terminal)
-    assert process.returncode == 0, shown.decode()
-    assert b"5/5" in shown
-    assert b"out.png (32x24)" in shown
+    assert process.returncode == 0, text.decode()
+    assert b"5/5" in text
+    assert b"out.png (32x24)" in text

@@ -29,11 +29,11 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                wanted = self.headers.get("Range")
-                outer.requests.append(wanted)
+                span = self.headers.get("Range")
+                outer.requests.append(span)
                 start = 0
-                if wanted and outer.ranges and self.headers.get("If-Range") == outer.etag:
-                    start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+                if span and outer.ranges and self.headers.get("If-Range") == outer.etag:
+                    start = int(span.removeprefix("bytes=").removesuffix("-"))
                 if start >= len(BODY):
                     self.send_response(416)
                     self.send_header("Content-Range", f"bytes */{len(BODY)}")
@@ -82,10 +82,10 @@ def source(server, sha256=SHA256, md5=""):
 
 
 def test_a_whole_file_is_verified_and_found_again(server, cache):
-    seen = []
-    path = download_weights(source(server), lambda have, total: seen.append((have, total)))
+    reports = []
+    path = download_weights(source(server), lambda have, total: reports.append((have, total)))
     assert path.read_bytes() == BODY
-    assert seen[-1] == (len(BODY), len(BODY))
+    assert reports[-1] == (len(BODY), len(BODY))
     assert find_cached_file(source(server)) == path
     assert sorted(p.name for p in cache.iterdir()) == ["vgg.h5", "vgg.h5.sha256"]
 
@@ -118,14 +118,14 @@ def test_a_file_that_changed_meanwhile_starts_over(server):
     assert download_weights(source(server)).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("held", [BODY, BODY + b"more"])
-def test_a_transfer_killed_just_before_its_end_is_finished(server, cache, held):
+@pytest.mark.parametrize("start", [BODY, BODY + b"more"])
+def test_a_transfer_killed_just_before_its_end_is_finished(server, cache, start):
     cache.mkdir()
-    (cache / "vgg.h5.partial").write_bytes(held)
+    (cache / "vgg.h5.partial").write_bytes(start)
     (cache / "vgg.h5.partial.etag").write_text(server.etag)
     assert download_weights(source(server)).read_bytes() == BODY
-    asked = [f"bytes={len(held)}-"]
-    assert server.requests == (asked if held == BODY else [*asked, None])
+    spans = [f"bytes={len(start)}-"]
+    assert server.requests == (spans if start == BODY else [*spans, None])
     assert sorted(p.name for p in cache.iterdir()) == ["vgg.h5", "vgg.h5.sha256"]
 
 

@@ -285,7 +285,9 @@ def test_a_hash_is_remembered_until_the_file_is_another(monkeypatch, tmp_path):
 
     read = []
     whole = sources.compute_digest
-    monkeypatch.setattr(sources, "compute_digest", lambda *given: read.append(1) or whole(*given))
+    monkeypatch.setattr(
+        sources, "compute_digest", lambda *arguments: read.append(1) or whole(*arguments)
+    )
     file = tmp_path / "weights"
     file.write_bytes(b"one")
     times = file.stat()

@@ -156,16 +156,16 @@ def test_a_toy_engine_paints_after_one_registration(toy):
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("options", "reason"),
     [
         ({"masks": [HALF]}, "`masks` cannot be used: this engine"),
         ({"style_masks": [HALF]}, "`style_masks` cannot be used: this engine"),
         ({"checkpoint": "state"}, "neither saves nor resumes"),
     ],
 )
-def test_what_an_engine_cannot_do_is_refused_with_one_clear_error(toy, given, reason):
+def test_what_an_engine_cannot_do_is_refused_with_one_clear_error(toy, options, reason):
     with pytest.raises(InputError, match=reason):
-        next(impasto.Stylizer(toy, device="cpu").run(PHOTO, PAINTING, **given))
+        next(impasto.Stylizer(toy, device="cpu").run(PHOTO, PAINTING, **options))
 
 
 def test_an_engine_that_paints_no_films_says_so(toy):

@@ -40,7 +40,7 @@ def half(width: int = 64, height: int = 48) -> np.ndarray:
     return mask
 
 
-def painted(**options) -> np.ndarray:
+def paint(**options) -> np.ndarray:
     """[H, W, 3] uint8."""
     recipe = options.pop("recipe", QUICK)
     painting = options.pop("painting", PAINTING)
@@ -50,7 +50,7 @@ def painted(**options) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def full() -> np.ndarray:
-    return painted()
+    return paint()
 
 
 # Moments
@@ -60,9 +60,9 @@ def test_moments_of_several_masks_are_those_of_each():
     features = torch.rand(1, 3, 4, 5, dtype=torch.float64)
     mask = torch.rand(4, 5, dtype=torch.float64)
     points, weights = features[0].reshape(3, -1), mask.flatten() / mask.sum()
-    found = measure_moments(features, mask)
-    assert torch.allclose(found.mean, points @ weights, atol=1e-15)
-    assert torch.allclose(found.second, (points * weights) @ points.T, atol=1e-15)
+    moments = measure_moments(features, mask)
+    assert torch.allclose(moments.mean, points @ weights, atol=1e-15)
+    assert torch.allclose(moments.second, (points * weights) @ points.T, atol=1e-15)
 
 
 def test_gradient_of_weighted_moments_against_finite_differences():
@@ -70,8 +70,8 @@ def test_gradient_of_weighted_moments_against_finite_differences():
     mask = torch.rand(4, 5, dtype=torch.float64)
 
     def both(f):
-        found = measure_moments(f, mask)
-        return found.mean, found.second
+        moments = measure_moments(f, mask)
+        return moments.mean, moments.second
 
     assert torch.autograd.gradcheck(both, (features,))
 
@@ -161,9 +161,9 @@ def soft_masks() -> list[torch.Tensor]:
 @pytest.mark.parametrize("with_masks", [False, True])
 def test_strengths_and_masks_in_tiles_are_those_of_the_whole(with_masks):
     recipe = QUICK.with_changes({"strength": 0.6, "style.strengths": [1.0, 0.5]})
-    shown = torch.zeros(70, 83, dtype=torch.float64)
-    shown[10:50, 20:70] = 0.7
-    masks = {"masks": soft_masks(), "style_masks": [shown, None]} if with_masks else {}
+    visible = torch.zeros(70, 83, dtype=torch.float64)
+    visible[10:50, 20:70] = 0.7
+    masks = {"masks": soft_masks(), "style_masks": [visible, None]} if with_masks else {}
     whole, tiled = objectives(recipe, **masks)
     assert_equal_evaluations(whole, tiled, picture(97, 130, 4))
 
@@ -185,8 +185,8 @@ def test_a_painting_side_mask_takes_the_style_of_that_part_only():
     changed[..., 90:] = 0  # beyond what a feature of the left half sees
 
     def style(of, masks):
-        made = make_whole(recipe, encoder, picture(64, 96, 1), [of], style_masks=masks)
-        return made.compute_losses(image)["style"]
+        objective = make_whole(recipe, encoder, picture(64, 96, 1), [of], style_masks=masks)
+        return objective.compute_losses(image)["style"]
 
     shallow = recipe.with_changes({"style.layers": {"relu2_1": 1.0}})
     recipe, encoder = shallow, narrow_vgg(shallow)
@@ -243,13 +243,13 @@ def test_masks_that_cannot_be_meant_are_refused_in_one_line():
     with pytest.raises(InputError, match="is black; white"):
         read_mask(np.zeros((48, 64), np.uint8))
     with pytest.raises(InputError, match="1 mask but 3 paintings"):
-        painted(painting=[PAINTING] * 3, masks=[half()])
+        paint(painting=[PAINTING] * 3, masks=[half()])
     with pytest.raises(InputError, match="nothing is left for the last"):
-        painted(painting=[PAINTING, OTHER], masks=[np.ones((48, 64), np.float32)])
+        paint(painting=[PAINTING, OTHER], masks=[np.ones((48, 64), np.float32)])
     with pytest.raises(InputError, match="1 painting but 2 style strengths"):
-        painted(strength=[1.0, 0.5])
+        paint(strength=[1.0, 0.5])
     with pytest.raises(InputError, match="1 painting but 2 style masks"):
-        painted(style_masks=[half(), None])
+        paint(style_masks=[half(), None])
 
 
 # Whole runs
@@ -260,43 +260,41 @@ def test_what_is_transparent_in_a_painting_is_not_looked_at(recipe):
     levels = np.asarray(PAINTING)
     alpha = np.round(255 * half(*levels.shape[1::-1])).astype(np.uint8)
     cut = read_picture(np.dstack([levels, alpha]))
-    found = painted(painting=cut, recipe=recipe)
+    result = paint(painting=cut, recipe=recipe)
     whole = Picture(cut.pixels)  # its hidden pixels have no color of their own
-    masked = painted(painting=whole, style_masks=[cut.alpha], recipe=recipe)
-    unmasked = painted(painting=whole, recipe=recipe)
-    near, far = (np.abs(found - each).mean() for each in (masked, unmasked))
+    masked = paint(painting=whole, style_masks=[cut.alpha], recipe=recipe)
+    unmasked = paint(painting=whole, recipe=recipe)
+    near, far = (np.abs(result - each).mean() for each in (masked, unmasked))
     assert near < far / 3, (near, far)  # resized by itself, what is seen gets nothing of the rest
-    evenly = painted(painting=cut, style_masks=[1 - half() / 2], recipe=recipe)
-    assert np.abs(found - evenly).mean() < far / 3
+    evenly = paint(painting=cut, style_masks=[1 - half() / 2], recipe=recipe)
+    assert np.abs(result - evenly).mean() < far / 3
     quarter = half() * np.roll(half(), -16, 1)
     for hidden in (np.zeros_like(alpha), 255 - alpha):
         nothing = read_picture(np.dstack([levels, hidden]))
         with pytest.raises(InputError, match="fully transparent"):
-            painted(painting=nothing, style_masks=[quarter], recipe=recipe)
+            paint(painting=nothing, style_masks=[quarter], recipe=recipe)
 
 
 @pytest.mark.parametrize("name", ["standard", "gatys-2015", "keras-lbfgs"])
 def test_strength_0_is_the_photo_to_the_byte_whatever_the_recipe(name):
     recipe = load_recipe(name).with_changes({"size": 48, "schedule.total": 3})
     photo = read_picture(PHOTO).resize(48, 36)
-    found = painted(recipe=recipe, strength=0)
-    assert np.array_equal(found, np.asarray(photo.to_pil()))
+    result = paint(recipe=recipe, strength=0)
+    assert np.array_equal(result, np.asarray(photo.to_pil()))
 
 
 @pytest.mark.parametrize("colors", ["content", "luminance", "match"])
 def test_what_is_kept_is_kept_whatever_the_colors(colors):
     recipe = QUICK.with_changes({"colors": colors, "schedule.total": 3})
-    assert np.array_equal(painted(recipe=recipe, strength=0), PHOTO)
-    found = painted(recipe=recipe, masks=[half()])
-    assert np.array_equal(found[:, 34:], PHOTO[:, 34:])
-    assert (found != PHOTO).any()
+    assert np.array_equal(paint(recipe=recipe, strength=0), PHOTO)
+    result = paint(recipe=recipe, masks=[half()])
+    assert np.array_equal(result[:, 34:], PHOTO[:, 34:])
+    assert (result != PHOTO).any()
 
 
 @pytest.mark.usefixtures("real_encoder")
 def test_strength_is_monotone_from_the_photo_to_the_full_style(full):
-    changes = [
-        np.abs(painted(strength=strength) - PHOTO).mean() for strength in (0, 0.02, 0.3, 0.7)
-    ]
+    changes = [np.abs(paint(strength=strength) - PHOTO).mean() for strength in (0, 0.02, 0.3, 0.7)]
     changes.append(np.abs(full - PHOTO).mean())
     assert changes[0] == 0
     assert changes[1] < 0.2 * changes[-1]
@@ -305,13 +303,13 @@ def test_strength_is_monotone_from_the_photo_to_the_full_style(full):
 
 def test_a_noise_start_is_as_strong_as_the_style():
     noisy = QUICK.with_changes({"start.noise_ratio": 1.0, "schedule.total": 2})
-    weak, strong = (np.abs(painted(recipe=noisy, strength=s) - PHOTO).mean() for s in (0.02, 1))
+    weak, strong = (np.abs(paint(recipe=noisy, strength=s) - PHOTO).mean() for s in (0.02, 1))
     assert weak < 0.1 * strong
 
 
 def test_style_stays_inside_its_mask_and_is_there_in_full(full):
-    found = painted(masks=[half(32, 24)])
-    change = np.abs(found - PHOTO).mean(-1)
+    result = paint(masks=[half(32, 24)])
+    change = np.abs(result - PHOTO).mean(-1)
     assert change[:, 36:].max() == 0  # four pixels beside the edge, which a mask of half size has
     assert change[:, :30].mean() > 0.7 * np.abs(full - PHOTO).mean(-1)[:, :30].mean()
 
@@ -322,24 +320,24 @@ def test_a_soft_edge_is_a_cross_fade_without_a_rim():
     photo = np.random.default_rng(0).normal((220, 40, 40), 8, (48, 64, 3)).clip(0, 255)
     gray = np.repeat(PAINTING.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
     recipe = QUICK.with_changes({"schedule.total": 30, "content.weight": 0.01})
-    made = impasto.stylize(
+    result = impasto.stylize(
         photo.astype(np.uint8), gray, recipe=recipe, masks=[slope], device="cpu"
     ).picture.pixels
-    edge = np.repeat((slope > 0.2) & (slope < 0.6), 3).reshape(made.shape)
-    own = (made - (1 - slope[..., None]) * photo / 255) / slope[..., None].clip(0.1)
+    edge = np.repeat((slope > 0.2) & (slope < 0.6), 3).reshape(result.shape)
+    own = (result - (1 - slope[..., None]) * photo / 255) / slope[..., None].clip(0.1)
     red, green, _ = own[edge].reshape(-1, 3).mean(0)
     assert red > green - 0.02, (red, green)
 
 
 def test_a_white_mask_is_no_mask(full):
-    assert np.array_equal(painted(masks=[np.ones((8, 10), np.float32)]), full)
+    assert np.array_equal(paint(masks=[np.ones((8, 10), np.float32)]), full)
 
 
 def test_every_region_has_a_painting_and_a_strength_of_its_own(full):
     both = [PAINTING, OTHER // 3]
-    one = painted(painting=both, masks=[half()])
+    one = paint(painting=both, masks=[half()])
     assert np.abs(one - full)[:, 40:].mean() > 5
-    weak = painted(painting=both, masks=[half()], strength=[1.0, 0.0])
+    weak = paint(painting=both, masks=[half()], strength=[1.0, 0.0])
     assert np.abs(weak - PHOTO)[:, 32:].max() == 0
     assert np.abs(weak - PHOTO)[:, :28].mean() > 5
 
@@ -348,6 +346,6 @@ def test_a_run_in_tiles_knows_masks_and_strengths_too():
     brief = QUICK.with_changes({"schedule.total": 2, "style.layers": {"relu1_1": 1.0}})
     brief = brief.with_changes({"content.layers": {"relu1_1": 1.0}})
     options = {"masks": [half()], "painting": [PAINTING, OTHER], "strength": [0.8, 0.5]}
-    whole = painted(recipe=brief, **options)
-    tiled = painted(recipe=brief.with_changes({"tile": 32}), **options)
+    whole = paint(recipe=brief, **options)
+    tiled = paint(recipe=brief.with_changes({"tile": 32}), **options)
     assert np.abs(whole - tiled).max() <= 1

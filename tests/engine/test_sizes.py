@@ -68,9 +68,9 @@ def test_a_large_picture_has_the_scales_of_a_small_one_and_more():
 def test_the_work_of_tiles_counts_their_halos_and_passes():
     scales = (Scale(100, 50, 4), Scale(200, 100, 2))
     assert estimate_total_work(scales, 0, 16) == 5 * 5_000 + 3 * 20_000
-    seen = (200 + 32) / 200  # two tiles across, each with a halo on its inner side; one down
+    share = (200 + 32) / 200  # two tiles across, each with a halo on its inner side; one down
     tiled = estimate_total_work(scales, 100, 16)
-    assert tiled == pytest.approx(5 * 5_000 + 3 * 20_000 * TILED_WORK * seen)
+    assert tiled == pytest.approx(5 * 5_000 + 3 * 20_000 * TILED_WORK * share)
 
 
 def test_a_scale_is_over_when_its_iterations_are():

@@ -41,11 +41,11 @@ def encoder():
 
 def test_a_picture_is_perfect_against_itself(encoder):
     picture = read_picture(synthetic_photo(96, 64))
-    found = compare(picture, picture, picture, encoder)
-    assert found["content_ssim"] == pytest.approx(1)
-    assert found["halo"] < 0.01
-    for name in set(found) - {"content_ssim", "blockiness", "halo"}:
-        assert found[name] == pytest.approx(0, abs=1e-6), name
+    metrics = compare(picture, picture, picture, encoder)
+    assert metrics["content_ssim"] == pytest.approx(1)
+    assert metrics["halo"] < 0.01
+    for name in set(metrics) - {"content_ssim", "blockiness", "halo"}:
+        assert metrics[name] == pytest.approx(0, abs=1e-6), name
 
 
 def test_style_is_the_paintings_and_content_the_photos(encoder):
@@ -66,8 +66,8 @@ def test_w2_of_diagonal_gaussians_has_a_closed_form():
     mean_a, mean_b = torch.randn(2, 6, dtype=torch.float64, generator=GENERATOR)
     var_a, var_b = torch.rand(2, 6, dtype=torch.float64, generator=GENERATOR)
     expected = (mean_a - mean_b).square().sum() + (var_a.sqrt() - var_b.sqrt()).square().sum()
-    found = compute_wasserstein2((mean_a, var_a.diag()), (mean_b, var_b.diag()))
-    assert found == pytest.approx(float(expected))
+    distance = compute_wasserstein2((mean_a, var_a.diag()), (mean_b, var_b.diag()))
+    assert distance == pytest.approx(float(expected))
 
 
 def test_w2_resolves_small_eigenvalues_and_is_invariant_to_rotation():
@@ -141,9 +141,9 @@ def test_metrics_do_not_mind_a_mirror(encoder):
         read_picture(synthetic_painting(80, 72)),
         read_picture(synthetic_photo(96, 64)),
     )
-    found = compare(photo, painting, flipped, encoder)
-    assert found["palette"] < 1e-6
-    assert found["style_gram"] < compare(photo, painting, photo, encoder)["style_gram"] / 3
+    metrics = compare(photo, painting, flipped, encoder)
+    assert metrics["palette"] < 1e-6
+    assert metrics["style_gram"] < compare(photo, painting, photo, encoder)["style_gram"] / 3
 
 
 def test_noise_is_what_the_painting_does_not_have():
@@ -200,8 +200,8 @@ def test_everybody_measures_with_the_same_network(encoder, monkeypatch, tmp_path
     downloaded.with_name(downloaded.name + ".sha256").write_text(hash_file(downloaded))
     monkeypatch.setenv("IMPASTO_CACHE", str(tmp_path))
     with torch.no_grad():
-        found, expected = load_reference_encoder()(PHOTO), encoder(PHOTO)
-    assert torch.equal(found["relu1_1"], expected["relu1_1"])
+        features, expected = load_reference_encoder()(PHOTO), encoder(PHOTO)
+    assert torch.equal(features["relu1_1"], expected["relu1_1"])
 
 
 def test_held_out_layers_are_held_out_of_our_recipes():

@@ -19,12 +19,12 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 )
 def test_a_sample_of_faults_and_power_failures_loses_nothing():
     command = [sys.executable, str(BENCHMARKS / "faults.py"), "--scenarios", "storage"]
-    given = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [*command, "--every", "61"], capture_output=True, text=True, check=False, env=given
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.run(
+        [*command, "--every", "61"], capture_output=True, text=True, check=False, env=environment
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 with problems" in done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "0 with problems" in process.stdout
 
 
 @pytest.mark.parametrize(

@@ -85,13 +85,13 @@ def run_child(name: str, seconds: float, corpus: Path, findings: Path, log: Path
     logging.disable()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    seen = {path.name.rpartition("-")[2] for path in findings.glob(f"{name}-exception-*")}
+    keys = {path.name.rpartition("-")[2] for path in findings.glob(f"{name}-exception-*")}
 
     def test_one_input(data: bytes) -> None:
         try:
             read_input(name, data)
         except Exception as error:
-            note_exception(name, data, error, findings, seen)
+            note_exception(name, data, error, findings, keys)
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > MOST_BYTES:
             (findings / f"{name}-memory-{hash_input(data)}").write_bytes(data)
             os._exit(72)
@@ -116,7 +116,7 @@ def hash_input(data: bytes) -> str:
 
 
 def note_exception(
-    name: str, data: bytes, error: Exception, findings: Path, seen: set[str]
+    name: str, data: bytes, error: Exception, findings: Path, keys: set[str]
 ) -> None:
     """Store the first input of each place that raises something undocumented."""
     places = [
@@ -125,9 +125,9 @@ def note_exception(
     ]
     what = f"{type(error).__name__} {' '.join(places[-4:])}"
     key = hashlib.sha256(what.encode()).hexdigest()[:8]
-    if key in seen:
+    if key in keys:
         return
-    seen.add(key)
+    keys.add(key)
     (findings / f"{name}-exception-{key}").write_bytes(data)
     text = "".join(traceback.format_exception(error))
     (findings / f"{name}-trace-{key}.txt").write_text(text)

@@ -90,12 +90,12 @@ def write_recipe(text: str, name: str = "mine.toml") -> str:
     return name
 
 
-def add_recipe(name: str, text: str, *flags: str, quick: bool = False, **given: object) -> None:
+def add_recipe(name: str, text: str, *flags: str, quick: bool = False, **options: object) -> None:
     """Add a case of a recipe file of the user's; its flags may name other files."""
 
     def run() -> Facts:
         write_recipe(text)
-        styles = given.get("styles", ("painting.png",))
+        styles = options.get("styles", ("painting.png",))
         report = paint("--recipe", "mine.toml", *flags, styles=styles).facts
         return {"picture": read_pixels("out.png"), "report": without_recipe(steady(report))}
 
@@ -306,28 +306,28 @@ def _photos() -> Facts:
         "16 bits": save(photo[..., 0].astype(np.uint16) * 257, "deep.png"),
     }
     Image.fromarray(photo).quantize(16, dither=Image.Dither.NONE).save("palette.gif")
-    found: Facts = {}
+    facts: Facts = {}
     for kind, path in kinds.items():
         report = paint("--recipe", "draft", "--size", "32", "--force", photo=path).facts
-        found |= {kind: read_pixels("out.png"), f"{kind}: report": without_recipe(steady(report))}
-    return found
+        facts |= {kind: read_pixels("out.png"), f"{kind}: report": without_recipe(steady(report))}
+    return facts
 
 
 @case("pictures written in every format")
 def _formats() -> Facts:
-    found: Facts = {}
+    facts: Facts = {}
     for name in ("out.tif", "out.webp", "out.bmp", "out.jpg", "out.avif"):
         paint("--recipe", "draft", "--size", "32", out=name)
         with Image.open(name) as image:
-            found[f"{name}: facts"] = [image.format, image.mode, *image.size]
+            facts[f"{name}: facts"] = [image.format, image.mode, *image.size]
         if name in ("out.tif", "out.bmp"):
-            found[name] = read_pixels(name)
+            facts[name] = read_pixels(name)
     paint("--recipe", "draft", "--size", "32", "--depth", "16", out="deep.tif")
-    found["deep.tif"] = read_pixels("deep.tif")
+    facts["deep.tif"] = read_pixels("deep.tif")
     paint("--recipe", "draft", "--print", "8x6mm@100dpi", "--no-embed", out="print.png")
     with Image.open("print.png") as image:
-        found["print"] = [*image.size, round(image.info["dpi"][0]), "impasto" in image.info]
-    return found
+        facts["print"] = [*image.size, round(image.info["dpi"][0]), "impasto" in image.info]
+    return facts
 
 
 @case("names given by default, and --force")
@@ -358,9 +358,9 @@ def _records() -> Facts:
 @case("standard input to standard output")
 def _piped() -> Facts:
     flags = ("-", "--style", "painting.png", "-o", "-", "--size", "32", "--quality", "draft")
-    done = call_process(*flags, *FLOAT32, "--quiet", given=Path("photo.png").read_bytes())
-    return {"code": done.returncode, "lines": len(done.stderr.splitlines()), "picture": (
-        read_pixels(done.stdout)
+    process = call_process(*flags, *FLOAT32, "--quiet", data=Path("photo.png").read_bytes())
+    return {"code": process.returncode, "lines": len(process.stderr.splitlines()), "picture": (
+        read_pixels(process.stdout)
     )}  # fmt: skip
 
 
@@ -402,28 +402,28 @@ def _refine_regions() -> Facts:
 
 def replay(path: str | Path, *flags: str) -> Facts:
     """A picture made again."""
-    done = call("replay", str(path), "-o", "again.png", "--quiet", "--json", *flags)
-    if done.code:
-        raise AssertionError(done.err)
+    outcome = call("replay", str(path), "-o", "again.png", "--quiet", "--json", *flags)
+    if outcome.code:
+        raise AssertionError(outcome.err)
     return {
         "picture": read_pixels("again.png"),
-        "report": without_recipe(steady(json.loads(done.out))),
+        "report": without_recipe(steady(json.loads(outcome.out))),
     }
 
 
 @case("replay", quick=True)
 def _replay() -> Facts:
     paint(*SKETCH, "--mask", "soft.png", "--colors", "luminance", "--seed", "4", styles=TWO)
-    found = replay("out.png")
-    found["the same"] = bool((found["picture"] == read_pixels("out.png")).all())
-    return found
+    facts = replay("out.png")
+    facts["the same"] = bool((facts["picture"] == read_pixels("out.png")).all())
+    return facts
 
 
 def replay_of(name: str) -> Facts:
     """A picture of impasto 0.1, replayed; and how far it is from that."""
-    found = replay(FILES / name, "--photo", "photo.png", "--style", "painting.png")
-    found["embedded"] = steady(read_record(FILES / name))
-    return found
+    facts = replay(FILES / name, "--photo", "photo.png", "--style", "painting.png")
+    facts["embedded"] = steady(read_record(FILES / name))
+    return facts
 
 
 for name in ("sketch", "draft", "gatys"):
@@ -481,12 +481,12 @@ def _train() -> Facts:
     flags = ("--photos", "photos", "-o", "own.safetensors", "--steps", "2", "--side", "64")
     more = ("--batch", "1", "--precision", "float32", "--sample-every", "100", "--seed", "1")
     call_ok("train", "style", "painting.png", *flags, *more, "--quiet")
-    done = call_ok(
+    outcome = call_ok(
         *("photo.png", "--recipe", "own.safetensors", "--size", "48", "-o", "out.png"),
         *(*FLOAT32, "--quiet", "--json"),
     )
     log = [json.loads(line) for line in Path("own-training/log.jsonl").read_text().splitlines()]
-    report = json.loads(done.out)
+    report = json.loads(outcome.out)
     return {
         "picture": read_pixels("out.png"),
         "report": without_recipe(steady(report)),
@@ -511,8 +511,8 @@ def film(*flags: str, styles: tuple[str, ...] = ("painting.png",)) -> Facts:
     Path("film").mkdir()
     paintings = [word for each in styles for word in ("--style", each)]
     options = ("-o", "film/%d.png", *FLOAT32, "--quiet", "--json", "--fps", "12")
-    done = call_ok("video", "frames/%d.png", *paintings, *options, *flags)
-    report = without_recipe(steady(json.loads(done.out)))
+    outcome = call_ok("video", "frames/%d.png", *paintings, *options, *flags)
+    report = without_recipe(steady(json.loads(outcome.out)))
     return {"frames": read_folder("film"), "report": report}
 
 
@@ -583,14 +583,14 @@ def _batch() -> Facts:
     write_batch()
     flags = ("--style", "painting.png", "-o", "painted", *SKETCH, "--size", "32", *FLOAT32)
     more = ("--executor", "serial", "--quiet", "--json")
-    done = call_ok("batch", "photos", *flags, *more)
+    outcome = call_ok("batch", "photos", *flags, *more)
     again = call_ok("batch", "photos", *flags, *more)
     lines = Path("painted/impasto-batch.jsonl").read_text("utf-8").splitlines()
     return {
         "a": read_pixels("painted/a.png"),
         "b": read_pixels("painted/b.png"),
         "c": read_pixels("painted/deep/c.png"),
-        "report": steady(json.loads(done.out)),
+        "report": steady(json.loads(outcome.out)),
         "again": steady(json.loads(again.out)),
         "record": sorted({key for line in lines for key in json.loads(line)}),
     }
@@ -605,16 +605,16 @@ def _batch_table() -> Facts:
         "photos/b.png,painting.png,two.png,1\nphotos/bad.png,painting.png,three.png,1\n"
     )
     flags = ("-o", "painted", "--quality", "draft", "--size", "32", *FLOAT32, "--workers", "1")
-    done = call_process("batch", "jobs.csv", *flags, "--quiet", "--json")
-    found: Facts = {"code": done.returncode, "files": list_names("painted")}
-    if done.stdout:
-        report = json.loads(done.stdout)
-        found["report"] = {key: value for key, value in report.items() if key != "failed"}
-        found["report"] = steady(found["report"])
-        found["failed"] = len(report["failed"])
+    process = call_process("batch", "jobs.csv", *flags, "--quiet", "--json")
+    facts: Facts = {"code": process.returncode, "files": list_names("painted")}
+    if process.stdout:
+        report = json.loads(process.stdout)
+        facts["report"] = {key: value for key, value in report.items() if key != "failed"}
+        facts["report"] = steady(facts["report"])
+        facts["failed"] = len(report["failed"])
     for path in sorted(Path("painted").glob("*.png")):
-        found[path.name] = read_pixels(path)
-    return found
+        facts[path.name] = read_pixels(path)
+    return facts
 
 
 @case("sheet of seeds and strengths")
@@ -633,12 +633,12 @@ def _sheets() -> Facts:
     call_ok("sheet", *flags, *("--style", "other.png"), *("-o", "3.png", "--recipe", "draft"), *(
         "--styles-grid", "3",
     ))  # fmt: skip
-    found: Facts = {}
+    facts: Facts = {}
     for name in ("1", "2", "3"):
         pixels = read_pixels(f"{name}.png")
-        found |= {f"{name}: size": [*pixels.shape]}
-        found |= {f"{name}: {key}": value for key, value in crop(pixels).items()}
-    return found
+        facts |= {f"{name}: size": [*pixels.shape]}
+        facts |= {f"{name}: {key}": value for key, value in crop(pixels).items()}
+    return facts
 
 
 def crop(pixels: np.ndarray) -> Facts:
@@ -653,8 +653,8 @@ def crop(pixels: np.ndarray) -> Facts:
 def _compare() -> Facts:
     save(make_noise(), "a.png")
     save(np.roll(make_photo(), 3, 1), "b.png")
-    done = call_ok("compare", "photo.png", "painting.png", "a.png", "b.png", "--json")
-    report = json.loads(done.out)
+    outcome = call_ok("compare", "photo.png", "painting.png", "a.png", "b.png", "--json")
+    report = json.loads(outcome.out)
     for metrics in report.values():
         for name in ("halo", "repetition"):  # 0.1 has neither
             metrics.pop(name, None)
@@ -675,17 +675,17 @@ def _inspect() -> Facts:
         "--quiet",
     )
     call_ok("inspect", "photo.png", *flags)
-    found: Facts = {"files": list_names("seen")}
+    facts: Facts = {"files": list_names("seen")}
     for path in sorted(Path("seen").glob("*.png")):
         pixels = read_pixels(path)
-        found[path.stem] = pixels[::3, ::3] if path.stem.startswith("activations") else pixels
-    return found
+        facts[path.stem] = pixels[::3, ::3] if path.stem.startswith("activations") else pixels
+    return facts
 
 
 @case("plan", quick=True)
 def _plan() -> Facts:
     flags = ("photo.png", "--style", "painting.png", "--json")
-    found: Facts = {}
+    facts: Facts = {}
     for name, more in {
         "standard": ("--size", "64", *FLOAT32),
         "draft": ("--quality", "draft", "--size", "64", *FLOAT32),
@@ -693,21 +693,21 @@ def _plan() -> Facts:
         "tiles": ("--size", "160", "--set", "tile=128", *FLOAT32),
         "print": ("--print", "40mm@100dpi", "--recipe", "tf-vgg19", "--iterations", "9", *FLOAT32),
     }.items():
-        found[name] = steady(json.loads(call_ok("plan", *flags, *more).out))
-    return found
+        facts[name] = steady(json.loads(call_ok("plan", *flags, *more).out))
+    return facts
 
 
 @case("mask")
 def _mask() -> Facts:
-    found: Facts = {}
+    facts: Facts = {}
     for name, word in {
         "rectangle": ("rect:22,3,21,19",),
         "scribble": ("scribble:scribble.png",),
         "auto": ("auto:3#2", "--style", "painting.png", "--style", "other.png"),
     }.items():
         call_ok("mask", "photo.png", *word, "-o", "mask.png", "--force")
-        found[name] = read_pixels("mask.png")
-    return found
+        facts[name] = read_pixels("mask.png")
+    return facts
 
 
 @case("lists: recipes, weights, doctor")
@@ -748,7 +748,7 @@ def _stylize() -> Facts:
 
     import impasto
 
-    seen: list[int] = []
+    iterations: list[int] = []
     tensor = torch.from_numpy(make_other_painting()).permute(2, 0, 1) / 255
     result = impasto.stylize(
         make_photo(),
@@ -762,13 +762,13 @@ def _stylize() -> Facts:
         strength=[1.0, 0.5],
         masks=[make_hard_mask()],
         changes={"precision": "float32", "style.layers.relu3_1": 0.5},
-        on_step=lambda step: seen.append(step.iteration),
+        on_step=lambda step: iterations.append(step.iteration),
     )
     result.save("out.png")
     return {
         "picture": np.asarray(result.image),
         "losses": result.losses,
-        "iterations": [result.iterations, seen],
+        "iterations": [result.iterations, iterations],
         "saved": bool((read_pixels("out.png") == np.asarray(result.image)).all()),
         "record": sorted(read_record("out.png")),
     }
@@ -839,12 +839,12 @@ def _read() -> Facts:
         "gray and alpha": np.dstack([photo[..., 0], make_soft_mask()]),
     }
     Image.fromarray(photo).convert("CMYK").save("cmyk.tif")
-    found: Facts = {}
+    facts: Facts = {}
     for name, source in sources.items():
         picture = impasto.read_picture(source)
-        found[name] = np.asarray(picture.to_pil())
-        found[f"{name}: size"] = [picture.width, picture.height]
-    return found
+        facts[name] = np.asarray(picture.to_pil())
+        facts[f"{name}: size"] = [picture.width, picture.height]
+    return facts
 
 
 @case("Python: recipes loaded")
@@ -942,24 +942,29 @@ BAD: dict[str, tuple[str, ...]] = {
 def _bad() -> Facts:
     write_bad_files()
     before = list_names()
-    found: Facts = {}
+    facts: Facts = {}
     for name, arguments in BAD.items():
-        done = call(*arguments)
-        lines = done.err.splitlines()
-        found[name] = [done.code, len(lines), "Traceback" in done.err, bool(done.out.strip())]
-    found["nothing is left behind"] = list_names() == before
-    return found
+        outcome = call(*arguments)
+        lines = outcome.err.splitlines()
+        facts[name] = [
+            outcome.code,
+            len(lines),
+            "Traceback" in outcome.err,
+            bool(outcome.out.strip()),
+        ]
+    facts["nothing is left behind"] = list_names() == before
+    return facts
 
 
 @case("bad input, as processes")
 def _bad_process() -> Facts:
     write_bad_files()
-    found: Facts = {}
+    facts: Facts = {}
     for name in ("a photo cut short", "an unknown field"):
-        done = call_process(*BAD[name])
-        lines = done.stderr.splitlines()
-        found[name] = [done.returncode, len(lines), b"Traceback" in done.stderr]
-    return found
+        process = call_process(*BAD[name])
+        lines = process.stderr.splitlines()
+        facts[name] = [process.returncode, len(lines), b"Traceback" in process.stderr]
+    return facts
 
 
 # --- the studio --------------------------------------------------------------------------------
@@ -1006,7 +1011,7 @@ def main() -> int:
     """Record every case, or those that are named, with the impasto that is imported."""
     import argparse
 
-    from recordings import chosen, record_cases
+    from recordings import choose_cases, record_cases
 
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("output", type=Path, help="of the recording, .npz")
@@ -1014,7 +1019,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--progress", action="store_true")
     options = parser.parse_args()
-    names = chosen(CASES, options.only, quick=options.quick)
+    names = choose_cases(CASES, options.only, quick=options.quick)
     record_cases({name: CASES[name] for name in names}, options.output, progress=options.progress)
     return 0
 

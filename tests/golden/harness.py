@@ -47,7 +47,7 @@ class Case:
 
 
 @dataclass
-class Done:
+class Outcome:
     """What a command came to.
 
     Attributes:
@@ -61,7 +61,7 @@ class Done:
     facts: Facts = field(default_factory=dict)
 
 
-def call(*arguments: str) -> Done:
+def call(*arguments: str) -> Outcome:
     """Run a command line of impasto in this process."""
     from impasto.cli import main
 
@@ -71,15 +71,17 @@ def call(*arguments: str) -> Done:
             code = main(list(arguments))
         except SystemExit as ended:
             code = int(ended.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
+    return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def call_ok(*arguments: str) -> Done:
+def call_ok(*arguments: str) -> Outcome:
     """Run a command line that must succeed."""
-    done = call(*arguments)
-    if done.code:
-        raise AssertionError(f"impasto {' '.join(arguments)}: exit code {done.code}: {done.err}")
-    return done
+    outcome = call(*arguments)
+    if outcome.code:
+        raise AssertionError(
+            f"impasto {' '.join(arguments)}: exit code {outcome.code}: {outcome.err}"
+        )
+    return outcome
 
 
 def environment() -> dict[str, str]:
@@ -90,11 +92,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
 
 
-def call_process(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def call_process(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a command line of impasto as its own process."""
     command = [sys.executable, "-m", "impasto", *arguments]
     return subprocess.run(
-        command, input=given, capture_output=True, check=False, env=environment(), timeout=300
+        command, input=data, capture_output=True, check=False, env=environment(), timeout=300
     )
 
 
@@ -103,12 +105,12 @@ def paint(
     photo: str = "photo.png",
     styles: tuple[str, ...] = ("painting.png",),
     out: str = "out.png",
-) -> Done:
+) -> Outcome:
     """Repaint a photo with the main command; the facts are its JSON report."""
     paintings = [word for each in styles for word in ("--style", each)]
-    done = call_ok(photo, *paintings, "-o", out, *FLOAT32, "--quiet", "--json", *flags)
-    done.facts = json.loads(done.out.splitlines()[-1])
-    return done
+    outcome = call_ok(photo, *paintings, "-o", out, *FLOAT32, "--quiet", "--json", *flags)
+    outcome.facts = json.loads(outcome.out.splitlines()[-1])
+    return outcome
 
 
 def read_pixels(source: Path | str | bytes) -> np.ndarray:
@@ -178,7 +180,7 @@ def run_case(case: Case) -> tuple[dict[str, np.ndarray], Facts]:
         Its pixels and its facts, by name; the facts as they are after a turn through JSON.
     """
     with folder_of_inputs():
-        found = case.run()
-    pixels = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
-    facts = {name: value for name, value in found.items() if name not in pixels}
+        results = case.run()
+    pixels = {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
+    facts = {name: value for name, value in results.items() if name not in pixels}
     return pixels, json.loads(json.dumps(facts))

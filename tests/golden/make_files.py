@@ -52,15 +52,15 @@ def write_studio() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "studio"
         with serve(data) as client:
-            asked = requests()
-            done = {**asked["draft"], "title": "done"}
-            client.finish(json.loads(client.ask("/v1/jobs", done)[1])["id"])
+            jobs = requests()
+            job = {**jobs["draft"], "title": "done"}
+            client.finish(json.loads(client.ask("/v1/jobs", job)[1])["id"])
             # The worker is busy with the long one when the others come, and the server ends.
-            long = {**asked["sketch"], "title": "long"}
+            long = {**jobs["sketch"], "title": "long"}
             long["set"] = {**long["set"], "schedule.total": 4000}
             first = json.loads(client.ask("/v1/jobs", long)[1])["id"]
             for name in ("regions", "sketch"):
-                client.ask("/v1/jobs", {**asked[name], "title": f"waiting {name}"})
+                client.ask("/v1/jobs", {**jobs[name], "title": f"waiting {name}"})
             client.ask(f"/v1/jobs/{first}", method="DELETE")
             client.finish(first)
         with zipfile.ZipFile(FILES / "studio.zip", "w", zipfile.ZIP_LZMA) as archive:

@@ -68,7 +68,9 @@ def hash_pixels(pixels: np.ndarray) -> str:
     return hashlib.sha256(about + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
-def chosen(cases: Mapping[str, Case], only: Iterable[str], *, quick: bool = False) -> list[str]:
+def choose_cases(
+    cases: Mapping[str, Case], only: Iterable[str], *, quick: bool = False
+) -> list[str]:
     """The names of cases that contain one of the given parts, or of all; or of the quick ones."""
     parts = list(only)
     names = [name for name in cases if not parts or any(part in name for part in parts)]
@@ -82,13 +84,13 @@ def record_cases(cases: Mapping[str, Case], path: Path, *, progress: bool = Fals
     recording, seconds = Recording(), {}
     recording.about["source"] = str(Path(impasto.__file__).resolve().parents[1])
     for name, case in cases.items():
-        begun = sum(os.times()[:4])
+        start = sum(os.times()[:4])
         try:
             pixels, facts = run_case(case)
         except Exception as error:
             traceback.print_exc()
             pixels, facts = {}, {"error": f"{type(error).__name__}: {error}"}
-        seconds[name] = round(sum(os.times()[:4]) - begun, 2)
+        seconds[name] = round(sum(os.times()[:4]) - start, 2)
         if progress:
             print(f"{seconds[name]:6.2f} s  {name}", file=sys.stderr, flush=True)  # noqa: T201
         recording.facts[name] = facts
@@ -100,15 +102,15 @@ def record_cases(cases: Mapping[str, Case], path: Path, *, progress: bool = Fals
 def flatten(value: Any, name: str = "") -> dict[str, Any]:
     """The leaves of JSON by dotted name."""
     if isinstance(value, dict) and value:
-        found: dict[str, Any] = {}
+        leaves: dict[str, Any] = {}
         for key, each in value.items():
-            found |= flatten(each, f"{name}.{key}" if name else key)
-        return found
+            leaves |= flatten(each, f"{name}.{key}" if name else key)
+        return leaves
     if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
-        found = {}
+        leaves = {}
         for index, each in enumerate(value):
-            found |= flatten(each, f"{name}[{index}]")
-        return found
+            leaves |= flatten(each, f"{name}[{index}]")
+        return leaves
     return {name: value}
 
 
@@ -157,10 +159,10 @@ def measure_difference(old: np.ndarray, new: np.ndarray) -> tuple[float, float, 
 
 def compare_recordings(old: Recording, new: Recording) -> dict[str, list[str]]:
     """What differs bit for bit, a list of lines for every case of the new recording."""
-    found: dict[str, list[str]] = {}
+    differences: dict[str, list[str]] = {}
     for name, facts in new.facts.items():
         if name not in old.facts:
-            found[name] = ["is not in the older recording"]
+            differences[name] = ["is not in the older recording"]
             continue
         lines = compare_facts(old.facts[name], facts)
         keys = {key for key in (*old.pixels, *new.pixels) if key.rpartition("/")[0] == name}
@@ -168,8 +170,8 @@ def compare_recordings(old: Recording, new: Recording) -> dict[str, list[str]]:
             lines += _compare_pixels(
                 key.rpartition("/")[2], old.pixels.get(key), new.pixels.get(key)
             )
-        found[name] = lines
-    return found
+        differences[name] = lines
+    return differences
 
 
 def _compare_pixels(name: str, old: np.ndarray | None, new: np.ndarray | None) -> list[str]:

@@ -73,9 +73,9 @@ class Client:
         """Wait until a job has ended."""
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
-            found = self.get(f"/v1/jobs/{job}")
-            if found["state"] in ENDED:
-                return found
+            state = self.get(f"/v1/jobs/{job}")
+            if state["state"] in ENDED:
+                return state
             time.sleep(0.1)
         raise TimeoutError(f"job {job} has not ended")
 
@@ -197,7 +197,7 @@ def multipart(fields: dict[str, tuple[str, bytes]]) -> tuple[bytes, str]:
 def session() -> dict[str, Facts]:
     """What the cases need, from one server on a copy of the old data folder; or ``error``."""
     parts = {"old": _read_old, "new": _make_new, "refused": _be_refused, "catalog": _read_catalog}
-    found: dict[str, Facts] = {}
+    facts: dict[str, Facts] = {}
     with tempfile.TemporaryDirectory(prefix="impasto-golden-") as folder:
         data = Path(folder) / "studio"
         with zipfile.ZipFile(FILES / "studio.zip") as archive:
@@ -205,41 +205,41 @@ def session() -> dict[str, Facts]:
         with serve(data) as client:
             for name, part in parts.items():
                 try:
-                    found[name] = part(client)
+                    facts[name] = part(client)
                 except (OSError, LookupError, ValueError, TypeError) as error:
-                    found[name] = {"error": f"{type(error).__name__}: {error}"}
-    return found
+                    facts[name] = {"error": f"{type(error).__name__}: {error}"}
+    return facts
 
 
 def _read_old(client: Client) -> Facts:
     page = client.get("/v1/jobs")
     jobs = {job["title"]: job for job in page["jobs"]}
-    found: Facts = {}
+    facts: Facts = {}
     for title, job in sorted(jobs.items()):
         ended = client.finish(job["id"])
-        found[title] = _job(ended)
+        facts[title] = _job(ended)
         if ended["links"]["result"]:
-            found[f"{title}: result"] = read_pixels(client.ask(ended["links"]["result"])[1])
-    return found
+            facts[f"{title}: result"] = read_pixels(client.ask(ended["links"]["result"])[1])
+    return facts
 
 
 def _job(job: Facts) -> Facts:
     """A job without what is not the same every time."""
-    kept = steady(job)
-    kept["title"] = job["title"]
-    kept["links"] = {key: job["links"][key] is not None for key in job["links"]}
-    kept["problem"] = job["problem"] and [job["problem"]["code"], job["problem"]["status"]]
-    kept["recipe"] = job["recipe"]["name"]
-    return kept
+    facts = steady(job)
+    facts["title"] = job["title"]
+    facts["links"] = {key: job["links"][key] is not None for key in job["links"]}
+    facts["problem"] = job["problem"] and [job["problem"]["code"], job["problem"]["status"]]
+    facts["recipe"] = job["recipe"]["name"]
+    return facts
 
 
 def _make_new(client: Client) -> Facts:
-    found: Facts = {}
+    facts: Facts = {}
     ids: dict[str, str] = {}
     for name, request in requests().items():
         status, body, _ = client.ask("/v1/jobs", request)
         job = json.loads(body)
-        found[f"{name}: accepted"] = [status, sorted(job), job.get("state"), job.get("code")]
+        facts[f"{name}: accepted"] = [status, sorted(job), job.get("state"), job.get("code")]
         ids[name] = job["id"]
     fields = {
         "photo": ("p.png", base64.b64decode(encode(make_photo())["data"])),
@@ -250,38 +250,38 @@ def _make_new(client: Client) -> Facts:
     ids["form"] = json.loads(client.ask("/v1/jobs", body, kind=kind)[1])["id"]
     for name, job in ids.items():
         ended = client.finish(job)
-        found[name] = _job(ended)
+        facts[name] = _job(ended)
         status, data, kind = client.ask(ended["links"]["result"])
-        found[f"{name}: result"] = [status, kind]
+        facts[f"{name}: result"] = [status, kind]
         if name != "clip":
-            found[f"{name}: pixels"] = read_pixels(data)
+            facts[f"{name}: pixels"] = read_pixels(data)
         status, data, kind = client.ask(ended["links"]["thumbnail"])
-        found[f"{name}: thumbnail"] = [status, kind]
+        facts[f"{name}: thumbnail"] = [status, kind]
     again = {"recipe": "draft", "set": SMALL, "photo": {"job": ids["sketch"], "what": "result"}}
     again["styles"] = [{"job": ids["draft"], "what": "style/1"}]
     job = client.finish(json.loads(client.ask("/v1/jobs", again)[1])["id"])
-    found["of another job"] = read_pixels(client.ask(job["links"]["result"])[1])
+    facts["of another job"] = read_pixels(client.ask(job["links"]["result"])[1])
     jpeg = client.ask(job["links"]["self"] + "/result?format=jpeg")
-    found["as JPEG"] = [jpeg[0], jpeg[2]]
-    found["removed"] = [
+    facts["as JPEG"] = [jpeg[0], jpeg[2]]
+    facts["removed"] = [
         client.ask(job["links"]["self"], method="DELETE")[0],
         client.ask(job["links"]["self"] + "?forget=true", method="DELETE")[0],
         client.ask(job["links"]["self"])[0],
     ]
-    return found
+    return facts
 
 
 def _be_refused(client: Client) -> Facts:
     good = {"recipe": "sketch", "photo": encode(make_photo()), "styles": [encode(make_painting())]}
-    found: Facts = {}
+    facts: Facts = {}
     for name, change in REFUSED.items():
         body = change if name == "no photo" else {**good, **change}
-        found[name] = _problem(client.ask("/v1/jobs", body))
-    found["another type"] = _problem(client.ask("/v1/jobs", b"x", kind="text/plain"))
-    found["no such job"] = _problem(client.ask("/v1/jobs/" + "0" * 32))
-    found["no such page"] = _problem(client.ask("/v1/nothing"))
-    found["another method"] = _problem(client.ask("/v1/recipes", method="DELETE"))
-    return found
+        facts[name] = _problem(client.ask("/v1/jobs", body))
+    facts["another type"] = _problem(client.ask("/v1/jobs", b"x", kind="text/plain"))
+    facts["no such job"] = _problem(client.ask("/v1/jobs/" + "0" * 32))
+    facts["no such page"] = _problem(client.ask("/v1/nothing"))
+    facts["another method"] = _problem(client.ask("/v1/recipes", method="DELETE"))
+    return facts
 
 
 def _problem(answer: tuple[int, bytes, str]) -> list[Any]:
@@ -317,10 +317,10 @@ def _read_catalog(client: Client) -> Facts:
 
 def _part(name: str) -> Callable[[], Facts]:
     def run() -> Facts:
-        found = session()[name]
-        if "error" in found:
-            raise AssertionError(found["error"])
-        return found
+        facts = session()[name]
+        if "error" in facts:
+            raise AssertionError(facts["error"])
+        return facts
 
     return run
 

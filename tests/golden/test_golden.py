@@ -52,15 +52,15 @@ def test_a_case_gives_what_it_gave(name, references):
     assert compare_facts(references.facts[name], facts, FACTS) == []
     expected = references.pick([name]).pixels
     assert {f"{name}/{key}" for key in pixels} == set(expected)
-    for key, found in pixels.items():
-        check_near(expected[f"{name}/{key}"], found, key)
+    for key, values in pixels.items():
+        check_near(expected[f"{name}/{key}"], values, key)
 
 
-def check_near(expected: np.ndarray, found: np.ndarray, what: str) -> None:
+def check_near(expected: np.ndarray, actual: np.ndarray, what: str) -> None:
     """Pixels that rounding may have changed, not more."""
-    assert (expected.shape, expected.dtype) == (found.shape, found.dtype), what
+    assert (expected.shape, expected.dtype) == (actual.shape, actual.dtype), what
     unit = 257 if expected.dtype == np.uint16 else 1
-    apart = np.abs(expected.astype(np.float64) - found.astype(np.float64)) / unit
+    apart = np.abs(expected.astype(np.float64) - actual.astype(np.float64)) / unit
     near = float((apart <= NEAR).mean())
     assert apart.mean() <= MEAN, f"{what}: {apart.mean():.2f} steps off on the average"
     assert near >= SHARE, f"{what}: only {near:.1%} within {NEAR:g} steps"

@@ -52,8 +52,8 @@ def test_the_guided_filter_is_a_regression_in_each_window(radius, block, strip, 
     expected = slow_guided(image.astype(float), guide.astype(float), radius, 1e-2)
     assert np.abs(apply_guided_filter(image, guide, radius, 1e-2) - expected).max() < 1e-6
     slopes, offsets = fit_guided_filter(image.astype(float), guide.astype(float), radius, 1e-2)
-    found = np.einsum("hwi,hwic->hwc", guide.astype(float), slopes) + offsets
-    assert np.abs(found - expected).max() < 1e-12
+    result = np.einsum("hwi,hwic->hwc", guide.astype(float), slopes) + offsets
+    assert np.abs(result - expected).max() < 1e-12
 
 
 def scene_and_painting(width: int, height: int) -> np.ndarray:
@@ -90,9 +90,9 @@ def test_the_guided_filter_takes_the_same_memory_for_large_pictures(monkeypatch)
         photo, image = scene_and_painting(side, side)
         tracemalloc.start()
         apply_guided_filter(image, photo, side // 20, 1e-4)
-        found = tracemalloc.get_traced_memory()[1] - image.nbytes
+        size = tracemalloc.get_traced_memory()[1] - image.nbytes
         tracemalloc.stop()
-        return found
+        return size
 
     assert peak(640) < 1.3 * peak(320)
 

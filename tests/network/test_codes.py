@@ -40,31 +40,31 @@ def apart(a, b):
 def test_a_code_that_was_kept_paints_the_same_picture(atelier, codes, tmp_path):
     path = tmp_path / "mine.safetensors"
     write_code(codes[0], path, atelier)
-    kept = read_code(path, atelier)
-    assert kept.shape == (NUMBERS,)
-    assert np.array_equal(kept, codes[0])
-    made = [levels(atelier.paint(PHOTO, [code])) for code in (codes[0], kept)]
-    assert apart(*made) == 0
-    assert apart(made[0], PHOTO) > 10
+    restored = read_code(path, atelier)
+    assert restored.shape == (NUMBERS,)
+    assert np.array_equal(restored, codes[0])
+    pictures = [levels(atelier.paint(PHOTO, [code])) for code in (codes[0], restored)]
+    assert apart(*pictures) == 0
+    assert apart(pictures[0], PHOTO) > 10
 
 
 def test_it_is_the_draft_of_the_command_line(atelier):
     photo = synthetic_photo(500, 500)
-    made = levels(atelier.paint(photo, [atelier.code(PAINTING, size=500)]))
+    result = levels(atelier.paint(photo, [atelier.code(PAINTING, size=500)]))
     draft = impasto.stylize(photo, PAINTING, quality="draft", device="cpu", changes=EXACT)
-    assert np.abs(made - np.asarray(draft.image.convert("RGB"))).max() <= 1
-    assert apart(made, photo) > 10
+    assert np.abs(result - np.asarray(draft.image.convert("RGB"))).max() <= 1
+    assert apart(result, photo) > 10
 
 
 def test_so_it_is_at_half_the_strength(atelier):
     photo = synthetic_photo(384, 384)
     own, theirs = (atelier.code(each, size=384) for each in (photo, PAINTING))
-    made = levels(atelier.paint(photo, [(own + theirs) / 2], grain=0.5))
+    result = levels(atelier.paint(photo, [(own + theirs) / 2], grain=0.5))
     how = {"strength": 0.5, "device": "cpu", "changes": EXACT}
     draft = impasto.stylize(photo, PAINTING, quality="draft", **how)
-    assert np.abs(made - np.asarray(draft.image.convert("RGB"))).max() <= 1
+    assert np.abs(result - np.asarray(draft.image.convert("RGB"))).max() <= 1
     full = levels(atelier.paint(photo, [(own + theirs) / 2]))
-    assert np.abs(made - full).max() > 1
+    assert np.abs(result - full).max() > 1
 
 
 @pytest.mark.parametrize("strength", [1.05, 1.5, 3])
@@ -78,8 +78,8 @@ def test_a_strength_beyond_the_painting_is_a_picture_too(atelier, codes, strengt
 
 
 def plain(color, height, width, noise=0):
-    drawn = np.random.default_rng(0).integers(0, noise + 1, (height, width, 1))
-    return (np.full((height, width, 3), color) + drawn).astype(np.uint8)
+    grain = np.random.default_rng(0).integers(0, noise + 1, (height, width, 1))
+    return (np.full((height, width, 3), color) + grain).astype(np.uint8)
 
 
 def ruled():
@@ -94,9 +94,9 @@ def ruled():
     ids=["blue", "hardly any noise", "one line"],
 )
 def test_a_photo_after_a_plain_painting_is_as_plain(atelier, painting, size):
-    made = atelier.paint(PHOTO, [atelier.code(painting, size=size)], size=size).pixels
-    wanted = painting.mean((0, 1)) / 255
-    assert np.abs(made.mean((0, 1)) - wanted).max() < 0.02
+    result = atelier.paint(PHOTO, [atelier.code(painting, size=size)], size=size).pixels
+    mean = painting.mean((0, 1)) / 255
+    assert np.abs(result.mean((0, 1)) - mean).max() < 0.02
 
 
 def test_what_is_no_number_is_not_painted(atelier):

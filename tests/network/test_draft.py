@@ -39,7 +39,7 @@ def _in_a_folder(tmp_path, monkeypatch):
     Image.fromarray(half).save("left.png")
 
 
-def made(*flags, name="out.png"):
+def paint_draft(*flags, name="out.png"):
     """[H, W, 3] uint8 of what the command line writes."""
     assert main([*JOB, *map(str, flags), "-o", name, "--force", "--quiet"]) == 0
     return np.asarray(Image.open(name).convert("RGB"))
@@ -58,10 +58,10 @@ def test_the_shipped_network_is_small_and_loads():
 
 def test_a_draft_has_the_paintings_colors_and_the_photos_drawing():
     photo, painting = (read_picture(EXAMPLES / f"{name}.jpg") for name in ("photo", "painting"))
-    made = impasto.stylize(photo, painting, quality="draft", size=128).picture
-    before = photo.resize(made.width, made.height)
+    paint_draft = impasto.stylize(photo, painting, quality="draft", size=128).picture
+    before = photo.resize(paint_draft.width, paint_draft.height)
     encoder = load_reference_encoder()
-    moved, unmoved = (compare(photo, painting, each, encoder) for each in (made, before))
+    moved, unmoved = (compare(photo, painting, each, encoder) for each in (paint_draft, before))
     for style in ("palette", "style_gram", "style_w2", "style_swd"):
         assert moved[style] < 0.8 * unmoved[style], style
     assert moved["palette"] < 0.4 * unmoved["palette"]
@@ -69,32 +69,32 @@ def test_a_draft_has_the_paintings_colors_and_the_photos_drawing():
 
 
 def test_a_draft_differs_from_the_photo():
-    assert apart(made(), PHOTO) > 10
+    assert apart(paint_draft(), PHOTO) > 10
 
 
 def test_a_draft_is_the_same_bytes_twice():
-    made(name="one.png")
-    made(name="two.png")
+    paint_draft(name="one.png")
+    paint_draft(name="two.png")
     assert Path("one.png").read_bytes() == Path("two.png").read_bytes()
 
 
 def test_strength_goes_from_the_photo_to_the_style():
-    distances = [apart(made("--strength", each), PHOTO) for each in (0, 0.5, 1)]
+    distances = [apart(paint_draft("--strength", each), PHOTO) for each in (0, 0.5, 1)]
     assert distances[0] < 1
     assert distances[0] < 0.5 * distances[1] < distances[1] < distances[2]
 
 
 def test_masks_put_each_painting_in_its_place():
-    alone = made("--mask", "left.png")
+    alone = paint_draft("--mask", "left.png")
     assert apart(alone[:, 100:], PHOTO[:, 100:]) == 0
     assert apart(alone[:, :60], PHOTO[:, :60]) > 10
-    both = made("--mask", "left.png", "--style", "second.png")
+    both = paint_draft("--mask", "left.png", "--style", "second.png")
     assert apart(both[:, 100:], PHOTO[:, 100:]) > 10
-    assert apart(both, made("--style", "second.png")) > 1
+    assert apart(both, paint_draft("--style", "second.png")) > 1
 
 
 def test_the_record_names_the_network_and_a_replay_is_the_same_picture():
-    made()
+    paint_draft()
     record = read_provenance(Path("out.png"))
     assert record.network == identify_network(impasto.load_recipe("draft").engine)
     assert record.recipe.name == "draft"
@@ -103,7 +103,7 @@ def test_the_record_names_the_network_and_a_replay_is_the_same_picture():
 
 
 def test_a_region_of_a_draft_is_refined_by_the_optimizer():
-    made("--strength", "0.8")
+    paint_draft("--strength", "0.8")
     region = ["--region", "40,30,48,48", "--iterations", "2", "--quiet"]
     assert main(["refine", "out.png", *region]) == 0
     before, after = (np.asarray(Image.open(f"out{end}.png")) for end in ("", "-refined"))
@@ -139,7 +139,7 @@ def test_a_file_may_change_what_a_network_heeds(tmp_path):
 def test_from_python_it_is_the_picture_of_the_command_line():
     result = impasto.stylize("photo.png", "painting.png", quality="draft")
     assert (result.recipe.name, result.iterations) == ("draft", 1)
-    assert np.array_equal(np.asarray(result.image.convert("RGB")), made())
+    assert np.array_equal(np.asarray(result.image.convert("RGB")), paint_draft())
     with pytest.raises(impasto.RecipeError, match=r"does not use `schedule\.total`"):
         impasto.stylize("photo.png", "painting.png", quality="draft", iterations=5)
 
@@ -162,10 +162,10 @@ def test_from_python_it_is_the_picture_of_the_command_line():
 def test_what_only_the_optimizer_knows_is_one_line_before_any_work(flags, what, capsys):
     before = set(Path().iterdir())
     assert main([*JOB, *flags, "-o", "out.png"]) == 2
-    told = complaint(capsys)
-    assert f" {what}" in told
-    assert "one pass" in told
-    assert "sketch" in told
+    message = complaint(capsys)
+    assert f" {what}" in message
+    assert "one pass" in message
+    assert "sketch" in message
     assert set(Path().iterdir()) == before
 
 
@@ -181,7 +181,7 @@ def test_what_only_the_optimizer_knows_is_one_line_before_any_work(flags, what, 
 )
 def test_other_commands_say_so_too(arguments, capsys):
     if arguments[0] == "refine":
-        made()
+        paint_draft()
     assert main(arguments) == 2
     assert """recipe 'draft' uses the engine "network", which""" in complaint(capsys)
 
@@ -189,12 +189,12 @@ def test_other_commands_say_so_too(arguments, capsys):
 def test_for_lightness_alone_a_network_sees_colors_all_the_same(monkeypatch):
     requests, paint = [], CodePainter.paint
     monkeypatch.setattr(
-        CodePainter, "paint", lambda *given: requests.extend(given[2]) or paint(*given)
+        CodePainter, "paint", lambda *arguments: requests.extend(arguments[2]) or paint(*arguments)
     )
-    luminance = made("--colors", "luminance")
+    luminance = paint_draft("--colors", "luminance")
     (painting,) = requests[0].inputs.paintings
     assert np.ptp(painting.pixels, axis=2).max() > 0.1
-    assert apart(luminance, made("--colors", "match")) > 0.5
+    assert apart(luminance, paint_draft("--colors", "match")) > 0.5
 
 
 def test_a_network_has_no_tiles(capsys):
@@ -203,9 +203,9 @@ def test_a_network_has_no_tiles(capsys):
 
 
 def test_what_a_network_heeds_it_takes():
-    plain = made()
+    plain = paint_draft()
     for flags in (["--style-scale", "2"], ["--colors", "content"], ["--set", "colors=match"]):
-        assert apart(plain, made(*flags)) > 0.5
+        assert apart(plain, paint_draft(*flags)) > 0.5
 
 
 def test_a_sheet_of_drafts():
@@ -232,7 +232,7 @@ def test_a_batch_of_drafts_takes_photos_of_one_size_together(monkeypatch, capsys
     assert main(job) == 0
     assert json.loads(capsys.readouterr().out)["made"] == 3
     assert 3 in passes
-    alone = made(*exact)
+    alone = paint_draft(*exact)
     assert np.abs(np.asarray(Image.open("out/0.png").convert("RGB")) - alone.astype(int)).max() <= 1
 
 
@@ -240,17 +240,17 @@ def test_a_film_of_drafts():
     frames = make_pan(3)
     write_clip(Path("clip.mp4"), frames)
     assert main(["video", "clip.mp4", *JOB[1:], "-o", "film.mp4", "--quiet"]) == 0
-    painted = [frame.load() for frame in open_clip("film.mp4").read_frames()]
-    assert len(painted) == 3
-    assert all(apart(a, b) > 4 for a, b in zip(painted, frames, strict=True))
+    results = [frame.load() for frame in open_clip("film.mp4").read_frames()]
+    assert len(results) == 3
+    assert all(apart(a, b) > 4 for a, b in zip(results, frames, strict=True))
 
 
 def test_export_takes_it_by_name(monkeypatch):
     """What export makes of a network, test_export.py shows."""
-    given = []
-    monkeypatch.setattr(export, "export_graphs", lambda *each, **_: given.extend(each) or [])
+    arguments = []
+    monkeypatch.setattr(export, "export_graphs", lambda *each, **_: arguments.extend(each) or [])
     assert main(["export", "draft"]) == 0
-    (painter, folder), (shipped, _) = given, read_painter(network_file(None))
+    (painter, folder), (shipped, _) = arguments, read_painter(network_file(None))
     assert str(folder) == "draft-onnx"
     weights = painter.state_dict()
     assert all(torch.equal(weights[key], value) for key, value in shipped.state_dict().items())

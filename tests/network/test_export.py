@@ -54,11 +54,11 @@ def test_the_graphs_give_what_pytorch_gives_at_any_size(exported):
         with torch.no_grad():
             code = coding(model)
             expected = painting(photo, code)
-        (found,) = style.run(None, {"painting": model.numpy()})
-        np.testing.assert_allclose(found, code.numpy(), atol=1e-3, rtol=1e-4)
-        (made,) = picture.run(None, {"photo": photo.numpy(), "code": found})
-        np.testing.assert_allclose(made, expected.numpy(), atol=1e-3, rtol=0)
-        assert made.shape == photo.shape
+        (exported_code,) = style.run(None, {"painting": model.numpy()})
+        np.testing.assert_allclose(exported_code, code.numpy(), atol=1e-3, rtol=1e-4)
+        (result,) = picture.run(None, {"photo": photo.numpy(), "code": exported_code})
+        np.testing.assert_allclose(result, expected.numpy(), atol=1e-3, rtol=0)
+        assert result.shape == photo.shape
 
 
 @pytest.mark.slow
@@ -68,17 +68,17 @@ def test_eight_bits_are_a_third_of_the_size_and_nearly_the_same_picture(
     network, folder = exported
     there = {"code": STYLE, "picture": PICTURE}  # tracing the network again takes half a minute
     monkeypatch.setattr(
-        export_module, "_build_graph", lambda *given: onnx.load(folder / there[given[2]])
+        export_module, "_build_graph", lambda *inputs: onnx.load(folder / there[inputs[2]])
     )
     assert main(["export", str(network), "-o", str(tmp_path), "--quantize", "int8"]) == 0
     photo, painting = pictures(*SIZES[1])
-    made = []
+    results = []
     for graphs in (folder, tmp_path):
         onnx.checker.check_model(onnx.load(graphs / PICTURE))
         (code,) = session(graphs / STYLE).run(None, {"painting": painting.numpy()})
-        given = {"photo": photo.numpy(), "code": code}
-        made += session(graphs / PICTURE).run(None, given)
-    assert 0 < np.abs(made[0] - made[1]).mean() < 0.01
+        inputs = {"photo": photo.numpy(), "code": code}
+        results += session(graphs / PICTURE).run(None, inputs)
+    assert 0 < np.abs(results[0] - results[1]).mean() < 0.01
     for name in (STYLE, PICTURE):
         assert 3 * (tmp_path / name).stat().st_size < (folder / name).stat().st_size
 
@@ -202,6 +202,6 @@ def test_the_page_paints_what_pytorch_paints(exported, tmp_path, bits):
     small = torch.nn.functional.interpolate(painting, size, mode="bicubic", antialias=True)
     with torch.no_grad():
         expected = PaintingGraph(painter)(photo, CodeGraph(painter.book)(small.clamp(0, 1)))
-    found = levels[..., :3].transpose(2, 0, 1) / 255
-    assert np.abs(found - expected[0].numpy()).mean() < 0.03
-    assert np.abs(found - photo[0].numpy()).mean() > 0.1
+    result = levels[..., :3].transpose(2, 0, 1) / 255
+    assert np.abs(result - expected[0].numpy()).mean() < 0.03
+    assert np.abs(result - photo[0].numpy()).mean() > 0.1

@@ -55,11 +55,11 @@ def folder(work):
     return work
 
 
-def made(folder, network, *flags, name="out.png", style=("painting.png",)):
+def paint_file(folder, network, *flags, name="out.png", style=("painting.png",)):
     """[H, W, 3] of what the command line writes."""
     styles = [part for each in style for part in ("--style", str(folder / each))]
-    given = [str(folder / "photo.png"), *styles, "-o", str(folder / name), "--quiet"]
-    assert main([*given, "--recipe", str(network), *map(str, flags)]) == 0
+    job = [str(folder / "photo.png"), *styles, "-o", str(folder / name), "--quiet"]
+    assert main([*job, "--recipe", str(network), *map(str, flags)]) == 0
     return np.asarray(Image.open(folder / name).convert("RGB")).astype(float)
 
 
@@ -70,8 +70,8 @@ def apart(a, b):
 def test_it_paints_at_any_size_and_tells_what_it_did(folder, network, capsys):
     flags = ["--recipe", str(network), "--size", "90", "--json", "--quiet"]
     out = folder / "out.png"
-    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png"), "-o", str(out)]
-    assert main([*given, *flags]) == 0
+    job = [str(folder / "photo.png"), "--style", str(folder / "painting.png"), "-o", str(out)]
+    assert main([*job, *flags]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["width"], report["height"]) == (90, 68)
     assert report["iterations"] == 1
@@ -82,28 +82,30 @@ def test_it_paints_at_any_size_and_tells_what_it_did(folder, network, capsys):
 
 def test_strength_goes_from_the_photo_to_the_style(folder, network):
     photo = synthetic_photo().astype(float)
-    distances = [apart(made(folder, network, "--strength", s, "--force"), photo) for s in (0, 1)]
+    distances = [
+        apart(paint_file(folder, network, "--strength", s, "--force"), photo) for s in (0, 1)
+    ]
     assert distances[0] == 0
     assert distances[1] > 10
-    half = made(folder, network, "--strength", 0.5, "--force")
-    assert apart(half, made(folder, network, "--force")) > 1
+    half = paint_file(folder, network, "--strength", 0.5, "--force")
+    assert apart(half, paint_file(folder, network, "--force")) > 1
 
 
 def test_paintings_are_blended_by_weight(folder, network):
     both = ("painting.png", "second.png")
-    one, two = (made(folder, network, style=(each,), name=f"{each}-1.png") for each in both)
-    first = made(
+    one, two = (paint_file(folder, network, style=(each,), name=f"{each}-1.png") for each in both)
+    first = paint_file(
         folder, network, "--style-weight", 1, "--style-weight", 0, style=both, name="a.png"
     )
-    mixed = made(folder, network, style=both, name="b.png")
+    mixed = paint_file(folder, network, style=both, name="b.png")
     assert apart(first, one) == 0
     assert min(apart(mixed, one), apart(mixed, two)) > 1
 
 
 def test_masks_put_each_painting_in_its_place(folder, network):
     both = ("painting.png", "second.png")
-    made_both = made(folder, network, "--mask", folder / "left.png", style=both)
-    alone = made(folder, network, "--mask", folder / "left.png", name="alone.png")
+    made_both = paint_file(folder, network, "--mask", folder / "left.png", style=both)
+    alone = paint_file(folder, network, "--mask", folder / "left.png", name="alone.png")
     photo = synthetic_photo().astype(float)
     assert apart(alone[:, 40:], photo[:, 40:]) == 0
     assert apart(alone[:, :24], photo[:, :24]) > 5
@@ -117,14 +119,16 @@ def test_a_network_for_some_paintings_has_them_in_its_file(folder, network, caps
     first, second = folder / "painting.png", folder / "second.png"
     write_painter(weights, one, {}, encode_paintings((first,)))
     write_painter(weights, both, {}, encode_paintings((first, second)))
-    assert np.array_equal(made(folder, one, style=()), made(folder, one, name="given.png"))
-    given = made(folder, one, name="second-given.png", style=("second.png",))
+    assert np.array_equal(
+        paint_file(folder, one, style=()), paint_file(folder, one, name="given.png")
+    )
+    other = paint_file(folder, one, name="second-given.png", style=("second.png",))
     first.rename(folder / "gone.png")
     second.rename(folder / "gone-too.png")
     out = folder / "chosen.png"
     flags = ["--recipe", str(both), "--quiet", "-o", str(out)]
     assert main([str(folder / "photo.png"), "--style", "second", *flags]) == 0
-    assert np.array_equal(np.asarray(Image.open(out).convert("RGB")), given)
+    assert np.array_equal(np.asarray(Image.open(out).convert("RGB")), other)
     assert main([str(folder / "photo.png"), *flags, "--force"]) == 2
     assert "expected --style painting or second" in capsys.readouterr().err
     assert main([str(folder / "photo.png"), "-o", str(folder / "no.png"), "--quiet"]) == 2
@@ -132,15 +136,15 @@ def test_a_network_for_some_paintings_has_them_in_its_file(folder, network, caps
 
 
 def test_a_style_mask_shows_a_part_of_the_painting(folder, network):
-    whole = made(folder, network)
-    part = made(folder, network, "--style-mask", folder / "left.png", name="part.png")
+    whole = paint_file(folder, network)
+    part = paint_file(folder, network, "--style-mask", folder / "left.png", name="part.png")
     assert apart(whole, part) > 0.5
 
 
 def test_style_scale_and_colors_change_the_picture(folder, network):
-    plain = made(folder, network)
+    plain = paint_file(folder, network)
     for number, flags in enumerate((("--style-scale", 2), ("--colors", "content"))):
-        assert apart(plain, made(folder, network, *flags, name=f"{number}.png")) > 0.5
+        assert apart(plain, paint_file(folder, network, *flags, name=f"{number}.png")) > 0.5
 
 
 @pytest.mark.parametrize(("size", "masked"), [(528, False), (700, True)])
@@ -148,12 +152,12 @@ def test_what_is_made_in_strips_has_no_seams(folder, monkeypatch, size, masked):
     monkeypatch.setattr(runtime, "WORK", 256)
     flags = ["--size", size, *(["--mask", folder / "left.png"] if masked else [])]
     style = ("painting.png", "second.png") if masked else ("painting.png",)
-    whole = made(folder, "draft", *flags, style=style)
+    whole = paint_file(folder, "draft", *flags, style=style)
     monkeypatch.setattr(runtime, "STRIP", 64)
-    strips = made(folder, "draft", *flags, name="strips.png", style=style)
+    strips = paint_file(folder, "draft", *flags, name="strips.png", style=style)
     assert np.abs(whole - strips).max() <= 1
     if masked:
-        alone = made(folder, "draft", "--size", size, name="alone.png", style=style[1:])
+        alone = paint_file(folder, "draft", "--size", size, name="alone.png", style=style[1:])
         assert apart(strips[:, 600:], alone[:, 600:]) < apart(strips[:, :100], alone[:, :100])
 
 
@@ -177,10 +181,10 @@ def test_a_large_picture_has_the_strokes_of_a_smaller_one_and_the_photos_detail(
     with pytest.MonkeyPatch.context() as context:
         context.setattr(runtime, "WORK", math.sqrt(48 * 80))
         large = engine.paint(photo, code[None, None])
-    coarse, wanted = (
+    coarse, expected = (
         torch.nn.functional.avg_pool2d(each, side) for each, side in ((large, 8), (strokes, 4))
     )
-    assert (coarse - wanted).abs().mean() < 0.2 * wanted.std()
+    assert (coarse - expected).abs().mean() < 0.2 * expected.std()
     enlarged = torch.nn.functional.interpolate(strokes, (96, 160), mode="bicubic")
     fine, photos = (detail(each).flatten() for each in (large, photo))
     assert torch.corrcoef(torch.stack([fine, photos]))[0, 1] > 0.5
@@ -201,8 +205,10 @@ def test_a_code_has_the_grade_of_the_painting_at_the_results_size(network, paint
     image = canvas.picture_to_tensor(picture, *size, Storage(torch.device("cpu")))
     features = fit_painting((picture.width, picture.height), (384, 384), 1.0)
     torch.testing.assert_close(code[-GRADE_NUMBERS:], measure_grade(image)[0])
-    seen = loaded.code(canvas.picture_to_tensor(picture, *features, Storage(torch.device("cpu"))))
-    torch.testing.assert_close(code[:-GRADE_NUMBERS], seen[:-GRADE_NUMBERS])
+    expected = loaded.code(
+        canvas.picture_to_tensor(picture, *features, Storage(torch.device("cpu")))
+    )
+    torch.testing.assert_close(code[:-GRADE_NUMBERS], expected[:-GRADE_NUMBERS])
     large, larger = (measure_code(loaded, picture, (side, side)) for side in (1024, 2048))
     torch.testing.assert_close(large, larger)
 
@@ -220,15 +226,15 @@ def test_a_part_is_painted_as_in_the_whole(network, monkeypatch, work):
     torch.testing.assert_close(engine.paint(photo, codes, like=photo), whole, atol=1 / 255, rtol=0)
     part, inner = slice(512, 1536), slice(256, 768)
 
-    def apart(made):
-        return (made - whole[..., part])[..., inner].abs().max()
+    def apart(paint_file):
+        return (paint_file - whole[..., part])[..., inner].abs().max()
 
     assert apart(engine.paint(photo[..., part], codes, like=photo)) < 2 / 255
     assert apart(engine.paint(photo[..., part], codes)) > 10 / 255
 
 
 def test_a_replay_is_the_same_picture_and_knows_its_network(folder, network, tmp_path, capsys):
-    first = made(folder, network)
+    first = paint_file(folder, network)
     out = folder / "out.png"
     assert main(["replay", str(out), "--network", str(network), "--quiet"]) == 0
     assert (folder / "out-replay.png").read_bytes() == out.read_bytes()
@@ -261,8 +267,8 @@ def test_the_optimizers_engine_refuses_a_networks_recipe(network):
 
 
 def test_a_plan_tells_size_and_time(folder, network, capsys):
-    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
-    assert main(["plan", *given, "--recipe", str(network), "--size", "1200", "--json"]) == 0
+    job = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
+    assert main(["plan", *job, "--recipe", str(network), "--size", "1200", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert (plan["width"], plan["height"], plan["tile"]) == (1200, 900, 0)
     assert plan["seconds"] > 0
@@ -281,8 +287,8 @@ def test_what_cannot_be_is_told_in_a_line(
     folder, network, capsys, monkeypatch, flags, code, complaint
 ):
     monkeypatch.chdir(folder)
-    given = ["photo.png", "--style", "painting.png", "-o", "o.png", "--recipe", str(network)]
-    assert main([*given, *flags, "--quiet"]) == code
+    job = ["photo.png", "--style", "painting.png", "-o", "o.png", "--recipe", str(network)]
+    assert main([*job, *flags, "--quiet"]) == code
     assert complaint in capsys.readouterr().err
     assert not (folder / "o.png").exists()
 
@@ -290,9 +296,9 @@ def test_what_cannot_be_is_told_in_a_line(
 @pytest.mark.parametrize("name", ["gone.safetensors", "wrong.safetensors"])
 def test_a_bad_network_file_is_told_by_name(folder, capsys, name):
     (folder / "wrong.safetensors").write_bytes(b"nothing of the kind")
-    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
+    job = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
     out = ["-o", str(folder / "o.png"), "--quiet"]
-    assert main([*given, *out, "--recipe", str(folder / name)]) == 2
+    assert main([*job, *out, "--recipe", str(folder / name)]) == 2
     assert name in capsys.readouterr().err
 
 
@@ -302,8 +308,8 @@ def test_the_code_of_a_part_is_that_of_the_part_alone(network):
     image[..., 128:] *= 0.5
     mask = torch.zeros(1, 1, 64, 256)
     mask[..., :128] = 1
-    given = (image, mask), (image[..., :128], None), (image, None)
-    part, alone, whole = (engine.code(*each)[-12:] for each in given)
+    inputs = (image, mask), (image[..., :128], None), (image, None)
+    part, alone, whole = (engine.code(*each)[-12:] for each in inputs)
     torch.testing.assert_close(part, alone, atol=0.01, rtol=0)  # levels look across the border
     assert (whole - alone).abs().max() > 0.1
 
@@ -330,15 +336,15 @@ def test_a_batch_paints_photos_of_one_size_together(photos, network, more, monke
         return paint(self, photo, *rest, **named)
 
     monkeypatch.setattr(runtime.Runtime, "paint", counted)
-    given = [str(photos / "photos"), "--style", str(photos / "painting.png"), *flags]
-    given += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
-    assert main(["batch", *given]) == 1
+    job = [str(photos / "photos"), "--style", str(photos / "painting.png"), *flags]
+    job += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
+    assert main(["batch", *job]) == 1
     assert "2.png" in capsys.readouterr().err
     assert passes.count(2) == 1
     assert max(passes) == 2
     for k in (0, 1, 3, 4):
         (photos / "photo.png").write_bytes((photos / "photos" / f"{k}.png").read_bytes())
-        alone = made(photos, network, *flags, "--force")
+        alone = paint_file(photos, network, *flags, "--force")
         together = np.asarray(Image.open(photos / "out" / f"{k}.png").convert("RGB"))
         assert np.abs(alone - together).max() <= 1
 
@@ -348,9 +354,9 @@ def test_photos_that_do_not_fit_together_are_painted_one_by_one(photos, network,
         raise MemoryError
 
     monkeypatch.setattr(OnePassEngine, "run_together", failing)
-    given = [str(photos / "photos"), "--style", str(photos / "painting.png")]
-    given += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
-    assert main(["batch", *given]) == 1
+    job = [str(photos / "photos"), "--style", str(photos / "painting.png")]
+    job += ["--recipe", str(network), "-o", str(photos / "out"), "--executor", "serial"]
+    assert main(["batch", *job]) == 1
     assert len(list((photos / "out").glob("*.png"))) == 4
 
 

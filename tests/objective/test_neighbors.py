@@ -75,12 +75,12 @@ def slow_column(features: dict[str, torch.Tensor], row: int, column: int) -> tor
 @pytest.mark.parametrize("size", [(32, 48), (37, 50)])
 def test_hypercolumns_are_what_they_are_said_to_be(size):
     features = narrow_vgg(NNST)(noise(1, 3, *size))
-    found = build_hypercolumns(features, LAYERS)
+    columns = build_hypercolumns(features, LAYERS)
     height, width = size[0] // 8 * 2, size[1] // 8 * 2
-    assert found.shape == (height * width, sum(f.shape[1] for f in features.values()))
+    assert columns.shape == (height * width, sum(f.shape[1] for f in features.values()))
     for row, column in [(0, 0), (1, 3), (height - 1, width - 1), (3, 2)]:
         expected = slow_column(features, row, column)
-        assert torch.allclose(found[row * width + column], expected, atol=1e-13)
+        assert torch.allclose(columns[row * width + column], expected, atol=1e-13)
 
 
 def test_hypercolumns_without_a_deep_layer_cover_odd_sizes():
@@ -90,7 +90,7 @@ def test_hypercolumns_without_a_deep_layer_cover_odd_sizes():
 
 
 def slow_match(queries, paintings, center):
-    found = []
+    matches = []
     own = queries.mean(0)
     for query in queries:
         best, target = -2.0, None
@@ -99,8 +99,8 @@ def slow_match(queries, paintings, center):
                 similarity = float(F.cosine_similarity(query - own, key - center, dim=0))
                 if similarity > best:
                     best, target = similarity, key
-        found.append(target)
-    return torch.stack(found)
+        matches.append(target)
+    return torch.stack(matches)
 
 
 @pytest.mark.parametrize("chunk", [2**24, 50, 1])
@@ -108,23 +108,23 @@ def test_matches_are_those_of_a_loop_whatever_the_chunk(chunk, monkeypatch):
     monkeypatch.setattr(neighbors, "CHUNK", chunk)
     queries, paintings = noise(17, 6), [noise(23, 6, seed=1), noise(5, 6, seed=2)]
     center = torch.cat(paintings).mean(0)
-    found = match_hypercolumns(queries, iter(paintings), center)
-    assert torch.equal(found, slow_match(queries, paintings, center))
+    matches = match_hypercolumns(queries, iter(paintings), center)
+    assert torch.equal(matches, slow_match(queries, paintings, center))
 
 
 def test_no_chunk_is_larger_than_asked_for(monkeypatch):
     monkeypatch.setattr(neighbors, "CHUNK", 40)
-    seen = []
+    products = []
     times = torch.Tensor.__matmul__
 
     def spy(a, b):
-        seen.append(times(a, b))
-        return seen[-1]
+        products.append(times(a, b))
+        return products[-1]
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", spy)
     find_nearest(noise(30, 4), noise(10, 4, seed=1))
-    assert len(seen) == 8
-    assert max(each.numel() for each in seen) <= 40
+    assert len(products) == 8
+    assert max(each.numel() for each in products) <= 40
 
 
 def test_losses_are_those_of_a_loop_and_their_gradients_finite_differences():
@@ -174,11 +174,11 @@ def objective(recipe: Recipe, photo, painting, **options) -> NeighborObjective:
 def test_the_painting_as_photo_has_nothing_to_change(splitting):
     painting = noise(1, 3, 40, 48)
     recipe = NNST.with_changes({"neighbors.rotations": not splitting})  # more than are sampled
-    made = objective(recipe, painting, painting, per_layer=splitting)
-    losses, gradient = made.evaluate(painting)
+    terms = objective(recipe, painting, painting, per_layer=splitting)
+    losses, gradient = terms.evaluate(painting)
     assert abs(losses["style"]) < 1e-12
     assert gradient.abs().max() < 1e-10
-    moved, _ = made.evaluate(painting**2)
+    moved, _ = terms.evaluate(painting**2)
     assert moved["style"] > 1e-3
 
 
@@ -186,9 +186,9 @@ def test_the_painting_as_photo_has_nothing_to_change(splitting):
 def test_at_less_than_full_strength_the_photo_pulls_as_well(splitting):
     photo, painting, image = (noise(1, 3, 40, 48, seed=seed) for seed in range(3))
 
-    def style(strength: float, shown: torch.Tensor = image) -> float:
+    def style(strength: float, candidate: torch.Tensor = image) -> float:
         recipe = NNST.with_changes({"strength": strength})
-        return objective(recipe, photo, painting, per_layer=splitting).compute_losses(shown)[
+        return objective(recipe, photo, painting, per_layer=splitting).compute_losses(candidate)[
             "style"
         ]
 
@@ -212,8 +212,8 @@ def test_paintings_of_unequal_weight_pull_by_their_weights(splitting):
     image = noise(1, 3, 40, 48, seed=4)
 
     def style(*weights: float) -> float:
-        made = of_two(splitting, {"style.weights": list(weights)})
-        return made.compute_losses(image)["style"]
+        terms = of_two(splitting, {"style.weights": list(weights)})
+        return terms.compute_losses(image)["style"]
 
     first, second = style(1, 0), style(0, 2)
     alone = NNST.with_changes({"neighbors.rotations": False})
@@ -229,7 +229,7 @@ def test_paintings_of_unequal_weight_pull_by_their_weights(splitting):
 
 def test_each_region_has_its_neighbors_in_its_own_painting():
     image = noise(1, 3, 40, 48, seed=4)
-    made = of_two(masks=[LEFT, 1 - LEFT])
+    terms = of_two(masks=[LEFT, 1 - LEFT])
     photo, encoder = noise(1, 3, 40, 48), narrow_vgg(NNST)
     queries, columns = (build_hypercolumns(encoder(each), LAYERS) for each in (photo, image))
     left = LEFT[::4, ::4].flatten() == 1
@@ -240,14 +240,14 @@ def test_each_region_has_its_neighbors_in_its_own_painting():
         loss += float(here.double().mean()) * float(
             cosine_loss(columns[here], targets, keys.mean(0))
         )
-    assert made.compute_losses(image)["style"] == pytest.approx(loss, rel=1e-12)
+    assert terms.compute_losses(image)["style"] == pytest.approx(loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("splitting", [False, True])
 def test_a_region_pulls_only_where_it_is(splitting):
     shallow = {"style.layers": {"relu1_1": 1.0, "relu3_1": 1.0}, "style.strengths": [1.0, 0.0]}
-    made = of_two(splitting, shallow, masks=[LEFT, 0 * LEFT])
-    _, gradient = made.evaluate(noise(1, 3, 40, 48, seed=4))
+    terms = of_two(splitting, shallow, masks=[LEFT, 0 * LEFT])
+    _, gradient = terms.evaluate(noise(1, 3, 40, 48, seed=4))
     assert gradient[..., 40:].abs().max() == 0  # farther than relu3_1 sees
     assert gradient[..., :20].abs().max() > 0
 
@@ -261,8 +261,8 @@ def test_neighbors_come_only_from_what_is_shown_of_a_painting(splitting):
 
     def style(painting: torch.Tensor, mask: torch.Tensor | None) -> float:
         parts = (recipe, encoder, photo, [painting])
-        made = make_neighbors(*parts, style_masks=[mask], per_layer=splitting)
-        return made.compute_losses(image)["style"]
+        terms = make_neighbors(*parts, style_masks=[mask], per_layer=splitting)
+        return terms.compute_losses(image)["style"]
 
     assert style(A, LEFT) == style(changed, LEFT)
     assert style(A, None) != style(changed, None)
@@ -284,10 +284,10 @@ def test_a_run_by_region_keeps_the_rest(work: Path):
 @pytest.mark.parametrize("splitting", [False, True])
 def test_the_gradient_is_a_finite_difference(splitting):
     image = noise(1, 3, 16, 24, seed=5)
-    made = objective(NNST, noise(1, 3, 16, 24), noise(1, 3, 24, 16, seed=1), per_layer=splitting)
-    _, gradient = made.evaluate(image)
+    terms = objective(NNST, noise(1, 3, 16, 24), noise(1, 3, 24, 16, seed=1), per_layer=splitting)
+    _, gradient = terms.evaluate(image)
     bump = torch.randn(image.shape, generator=torch.Generator().manual_seed(1)).double() * 1e-7
-    ahead, behind = (made.compute_losses(image + sign * bump)["total"] for sign in (1, -1))
+    ahead, behind = (terms.compute_losses(image + sign * bump)["total"] for sign in (1, -1))
     expected = float((gradient * bump).sum())
     assert (ahead - behind) / 2 == pytest.approx(expected, rel=1e-4)
 
@@ -365,9 +365,9 @@ def test_a_run_resumes_to_the_same_bytes_at_every_pass(work: Path, monkeypatch):
     assert main([*job, "-o", "out.png"]) == 0
     recipe = load_recipe("mine.toml").with_changes({"size": 48})
     pictures = read_picture("photo.png"), read_picture("painting.png")
-    for done in (2, 5, 8):  # in each of the three passes
+    for count in (2, 5, 8):  # in each of the three passes
         steps = Stylizer(recipe).run(*pictures, checkpoint="state")
-        for _ in range(done):
+        for _ in range(count):
             next(steps)
         steps.close()
         assert main([*job, "-o", "again.png", "--resume", "state", "--force"]) == 0

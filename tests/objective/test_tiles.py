@@ -124,6 +124,6 @@ def test_every_feature_belongs_to_exactly_one_tile(
         for tile in plan_tiles(height, width, side, 5, cell):
             assert tile.rows.first % cell == tile.columns.first % cell == 0
             top, left = tile.rows.first // layer_cell, tile.columns.first // layer_cell
-            seen = whole[top : tile.rows.last // layer_cell, left : tile.columns.last // layer_cell]
-            tile.cut_from_tile(seen, layer_cell).add_(1)
+            part = whole[top : tile.rows.last // layer_cell, left : tile.columns.last // layer_cell]
+            tile.cut_from_tile(part, layer_cell).add_(1)
         assert torch.equal(whole, torch.ones_like(whole))

@@ -96,8 +96,8 @@ def test_tiles_give_the_same_term(side):
     whole = make_whole(recipe, encoder, photo, styles, past=before)
     tiled = make_tiled(recipe, encoder, photo, styles, side=side, past=before)
     assert_equal_evaluations(whole, tiled, image)
-    told = whole.compute_losses(image)["temporal"]
-    assert told == pytest.approx(30 * float(temporal_energy(image, before)) / (61 * 83), rel=1e-12)
+    loss = whole.compute_losses(image)["temporal"]
+    assert loss == pytest.approx(30 * float(temporal_energy(image, before)) / (61 * 83), rel=1e-12)
 
 
 def test_neighbors_know_the_term():
@@ -146,9 +146,9 @@ def test_a_run_begins_where_it_is_told():
 @pytest.mark.parametrize("solver", ["bounded", "lbfgs", "lbfgsb", "adam"])
 def test_every_solver_follows_the_pull_where_it_is_reliable(solver):
     free = results(300.0, 0.0, solver)[-1]
-    held = results(300.0, 1.0, solver)[-1]
+    pulled = results(300.0, 1.0, solver)[-1]
     assert free.losses["temporal"] == 0
-    brightness = [each.picture().pixels.mean() for each in (free, held)]
+    brightness = [each.picture().pixels.mean() for each in (free, pulled)]
     assert brightness[1] > brightness[0] + 0.05
 
 
@@ -164,12 +164,12 @@ def test_the_past_is_part_of_what_a_checkpoint_is_of(tmp_path):
 
 
 def test_a_frame_begins_with_what_is_remembered_and_what_has_changed():
-    frame, seen, result = (np.full((4, 5, 3), v, np.float32) for v in (0.7, 0.4, 0.2))
+    frame, earlier, result = (np.full((4, 5, 3), v, np.float32) for v in (0.7, 0.4, 0.2))
     sure = np.zeros((4, 5), np.float32)
     sure[:, 2:] = 1
-    begun = predict_start(frame, FrameMemory(result, seen, sure))
-    assert np.allclose(begun[:, 2:], 0.2)
-    assert np.allclose(begun[:, :2], 0.5)
+    start = predict_start(frame, FrameMemory(result, earlier, sure))
+    assert np.allclose(start[:, 2:], 0.2)
+    assert np.allclose(start[:, :2], 0.5)
 
 
 def evenly(sure):
@@ -179,8 +179,8 @@ def evenly(sure):
 def test_later_frames_take_the_more_of_the_first_ones_work_the_less_is_sure_of_them():
     flat = load_recipe("sketch").with_changes({"size": 256, "schedule": {"iterations": 50}})
     assert measure_work(flat, (256, 144)) == 50
-    taken = [choose_effort(50, evenly(sure), cell=8) for sure in (0, 0.5, 1)]
-    assert taken == [Effort(count) for count in (50 * UNSURE, 30, 50 * SURE)]
+    efforts = [choose_effort(50, evenly(sure), cell=8) for sure in (0, 0.5, 1)]
+    assert efforts == [Effort(count) for count in (50 * UNSURE, 30, 50 * SURE)]
     assert choose_effort(3, evenly(1.0), cell=8) == Effort(2)
 
 
@@ -211,21 +211,21 @@ def test_boxes_that_are_hardly_unsure_have_an_iteration_at_least(monkeypatch):
 def test_an_engine_goes_on_for_as_long_as_a_frame_is_unsure(later, counts):
     recipe = load_recipe("sketch").with_changes({"schedule": {"iterations": 10}})
     frame = read_picture(PHOTO).pixels
-    taken: list[int] = []
+    iterations: list[int] = []
     engine = OptimizerFrameEngine(
         FrameContext(
             recipe,
             [read_picture(PAINTING)],
             (PHOTO.shape[1], PHOTO.shape[0]),
             FrameSettings(0.8, later),
-            on_step=lambda step: taken.append(step.iteration),
+            on_step=lambda step: iterations.append(step.iteration),
         )
     )
     engine.begin_shot(frame)
     for sure, count in zip((0.0, 0.5, 1.0), counts, strict=True):
-        taken.clear()
+        iterations.clear()
         engine.paint(frame, FrameMemory(frame, frame, np.full(frame.shape[:2], sure, np.float32)))
-        assert taken == list(range(1, count + 1))
+        assert iterations == list(range(1, count + 1))
 
 
 def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
@@ -247,12 +247,12 @@ def test_an_engine_works_at_what_is_unsure_and_then_at_all_of_the_frame():
 
 
 @pytest.mark.parametrize(
-    ("scales", "done"), [([0, 0, 1, 1, 1, 1], 4), ([0, 1, 1, 1], 3), ([1] * 9, 7)]
+    ("scales", "count"), [([0, 0, 1, 1, 1, 1], 4), ([0, 1, 1, 1], 3), ([1] * 9, 7)]
 )
-def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, done):
+def test_boxes_that_end_early_leave_no_more_work_for_the_whole(scales, count):
     effort = Effort(iterations=7, iterations_after_focus=2, focus_iterations=2)
     steps = [SimpleNamespace(scale=scale, scales=2) for scale in scales]
-    assert len(list(effort.limit(steps))) == done
+    assert len(list(effort.limit(steps))) == count
 
 
 def test_neighbors_are_matched_with_all_of_the_frame():
@@ -269,15 +269,15 @@ def test_later_frames_also_end_when_they_have_converged():
     recipe = load_recipe("sketch").with_changes(
         {"schedule.total": 10, "schedule.until": "converged", "schedule.tolerance": 0.5}
     )
-    frame, taken = read_picture(PHOTO).pixels, list[int]()
+    frame, iterations = read_picture(PHOTO).pixels, list[int]()
     size = PHOTO.shape[1], PHOTO.shape[0]
-    paintings, see = [read_picture(PAINTING)], lambda step: taken.append(step.iteration)
+    paintings, see = [read_picture(PAINTING)], lambda step: iterations.append(step.iteration)
     engine = OptimizerFrameEngine(
         FrameContext(recipe, paintings, size, FrameSettings(0.8, 40), on_step=see)
     )
     engine.begin_shot(frame)
     engine.paint(frame, FrameMemory(frame, frame, np.zeros(frame.shape[:2], np.float32)))
-    assert len(taken) < 40
+    assert len(iterations) < 40
 
 
 def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
@@ -286,15 +286,15 @@ def test_the_paintings_colors_are_matched_to_a_shots_first_frame_and_kept():
     engine = OptimizerFrameEngine(FrameContext(recipe, paintings, (64, 48), FrameSettings(0.8)))
     frame = read_picture(PHOTO).pixels
     engine.begin_shot(frame)
-    shown: list[object] = []
+    inputs_seen: list[object] = []
 
     def run(inputs, **_):
-        shown.append(inputs.paintings)
+        inputs_seen.append(inputs.paintings)
         raise InputError("enough seen")
 
     engine._first = SimpleNamespace(run=run, recipe=recipe)
     for each in (frame, frame[..., ::-1]):
         with pytest.raises(InputError, match="enough seen"):
             engine.paint(np.ascontiguousarray(each), None)
-    assert shown[0] == shown[1]
-    assert np.abs(shown[0][0].pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 0.08
+    assert inputs_seen[0] == inputs_seen[1]
+    assert np.abs(inputs_seen[0][0].pixels.mean((0, 1)) - frame.mean((0, 1))).max() < 0.08

@@ -109,10 +109,10 @@ def test_a_canvas_of_three_views_is_painted_and_resumes_to_the_bit(kind, tmp_pat
         totals = [each.losses["total"] for each in steps if each.scale == scale]
         assert min(totals) < totals[0]
     for stop in (2, 5):
-        begun = make_run(make_triptych, recipe, checkpoint=tmp_path / "state").steps(None)
+        run = make_run(make_triptych, recipe, checkpoint=tmp_path / "state").steps(None)
         for _ in range(stop):
-            next(begun)
-        begun.close()
+            next(run)
+        run.close()
         rest = list(make_run(make_triptych, recipe).steps(load_state(tmp_path / "state")))
         assert [each.iteration for each in rest] == list(range(stop + 1, 7))
         assert [each.losses for each in rest] == [each.losses for each in steps[stop:]]

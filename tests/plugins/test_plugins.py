@@ -92,8 +92,8 @@ def test_a_film_is_painted_with_it():
         zip(sorted(Path().glob("out-*.png")), sorted(Path().glob("in-*.png")), strict=True)
     )
     assert len(pairs) == 3
-    for painted, frame in pairs:
-        assert_negative(painted, frame)
+    for result, frame in pairs:
+        assert_negative(result, frame)
 
 
 @pytest.mark.usefixtures("empty_registry")

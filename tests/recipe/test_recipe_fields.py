@@ -90,8 +90,8 @@ def test_set_changes_the_picture_and_is_replayed():
     assert main(["replay", "set.png", "--quiet"]) == 0
     assert np.array_equal(read_picture("set-replay.png").pixels, changed)
     changes = {"style.layers.relu3_1": 0, "content.weight": 3}
-    made = stylize("photo.png", "painting.png", recipe="sketch", iterations=6, changes=changes)
-    assert np.array_equal(np.asarray(made.image), np.rint(changed * 255).astype(np.uint8))
+    result = stylize("photo.png", "painting.png", recipe="sketch", iterations=6, changes=changes)
+    assert np.array_equal(np.asarray(result.image), np.rint(changed * 255).astype(np.uint8))
 
 
 @pytest.mark.parametrize(

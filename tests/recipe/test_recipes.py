@@ -38,9 +38,9 @@ def numpy_features(recipe, image):
         "vgg19", list_taps(recipe), pooling=recipe.encoder.pooling, padding=recipe.encoder.padding
     )
     with torch.no_grad():
-        found = encoder(image)
+        features = encoder(image)
     scale = recipe.encoder.activation_scale
-    return {k: v[0].numpy().astype(np.float64) * scale for k, v in found.items()}
+    return {k: v[0].numpy().astype(np.float64) * scale for k, v in features.items()}
 
 
 def numpy_style(name, f, s):
@@ -113,9 +113,9 @@ def test_a_tutorials_loss_is_its_formula(name):
 def numpy_bures(f, s):
     """The style distance of one layer [C, H, W] of our own recipes, written from its text."""
     f, s = (x.reshape(x.shape[0], -1).astype(np.float64) for x in (f, s))
-    covariance, wanted = np.cov(f, bias=True), np.cov(s, bias=True)
-    values, axes = np.linalg.eigh(wanted)
-    change = axes.T @ (covariance - wanted) @ axes
+    covariance, target = np.cov(f, bias=True), np.cov(s, bias=True)
+    values, axes = np.linalg.eigh(target)
+    change = axes.T @ (covariance - target) @ axes
     stiffness = 0.5 / (values[:, None] + values[None] + 2 * values.mean())
     shift = ((f.mean(1) - s.mean(1)) ** 2).sum()
     return ((stiffness * change**2).sum() + shift) / values.sum()

@@ -152,7 +152,7 @@ def gift(record: dict[str, Any], name: str = "gift.png") -> str:
     return name
 
 
-def begun_with(text: str, name: str, *, entry: bool = False) -> dict[str, Any]:
+def make_started_record(text: str, name: str, *, entry: bool = False) -> dict[str, Any]:
     """A record of a run that began with a picture."""
     record = json.loads(text)
     record["recipe"]["start"].update(base="image", image=name)
@@ -161,7 +161,7 @@ def begun_with(text: str, name: str, *, entry: bool = False) -> dict[str, Any]:
     return record
 
 
-def painted_by(text: str, name: str, sha256: str | None = None) -> dict[str, Any]:
+def make_network_record(text: str, name: str, sha256: str | None = None) -> dict[str, Any]:
     """A record of a run by a network."""
     record = json.loads(text)
     record["recipe"]["engine"] = {"kind": "network", "file": name}
@@ -188,7 +188,7 @@ def with_input(text: str, name: str, kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("form", ["{root}/secret.png", "../secret.png"])
 def test_the_picture_that_a_stranger_names_is_not_in_the_replay(root, record, form, capsys):
-    gift(begun_with(record, form.format(root=root)))
+    gift(make_started_record(record, form.format(root=root)))
     assert main(["replay", "gift.png", "--quiet"]) == 2
     assert "secret.png is neither next to gift.png nor in the current folder" in complaint(capsys)
     assert not Path("gift-replay.png").exists()
@@ -200,10 +200,10 @@ def test_the_picture_that_a_stranger_names_is_not_in_the_replay(root, record, fo
     [
         (lambda text, name: with_input(text, name, "photo"), "--photo"),
         (lambda text, name: with_input(text, name, "paintings"), "--style"),
-        (begun_with, "--init"),
-        (lambda text, name: begun_with(text, name, entry=True), "--init"),
-        (painted_by, "--network"),
-        (lambda text, name: painted_by(text, name, "0" * 64), "--network"),
+        (make_started_record, "--init"),
+        (lambda text, name: make_started_record(text, name, entry=True), "--init"),
+        (make_network_record, "--network"),
+        (lambda text, name: make_network_record(text, name, "0" * 64), "--network"),
         (lambda text, name: with_masks(text, name, "masks"), "--mask"),
         (lambda text, name: with_masks(text, f"scribble:{name}", "masks"), "--mask"),
         (lambda text, name: with_masks(text, name, "style_masks"), "--style-mask"),
@@ -218,8 +218,8 @@ def test_a_replay_never_opens_what_a_record_names(
     root, record, opened, of, flag, form, left, capsys
 ):
     name = form.format(root=root)
-    made = of(record, name if flag != "--network" else name.replace(".png", ".safetensors"))
-    gift(made)
+    forged = of(record, name if flag != "--network" else name.replace(".png", ".safetensors"))
+    gift(forged)
     opened.clear()
     code = main(["replay", "gift.png", "--quiet", "--accept-changed"])
     line = complaint(capsys)
@@ -235,12 +235,15 @@ def test_a_replay_never_opens_what_a_record_names(
 def test_a_name_that_is_left_is_looked_for_beside_the_picture(root, record, form, capsys):
     start = Path("mine.png")
     start.write_bytes(Path("painting.png").read_bytes())
-    made = begun_with(record, form.format(root=root))
-    gift(made)
+    forged = make_started_record(record, form.format(root=root))
+    gift(forged)
     assert main(["replay", "gift.png", "--quiet"]) == 2  # the record has no hash of it
     assert "mine.png: is not the picture that was used" in complaint(capsys)
-    made["start"] = {"name": form.format(root=root), "sha256": read_picture(start).compute_sha256()}
-    gift(made)
+    forged["start"] = {
+        "name": form.format(root=root),
+        "sha256": read_picture(start).compute_sha256(),
+    }
+    gift(forged)
     assert main(["replay", "gift.png", "--quiet"]) == 0
     again = json.loads(read_record(Path("gift-replay.png")) or "")
     assert again["start"]["name"] == again["recipe"]["start"]["image"] == "mine.png"
@@ -254,25 +257,25 @@ def test_a_record_alone_chooses_only_the_network_it_has_the_hash_of(
     own = Path("own.safetensors")
     own.write_bytes(network_file.read_bytes())
     replay = ["replay", "gift.png", "--quiet", "--force"]
-    gift(painted_by(record, f"{root}/own.safetensors"))
+    gift(make_network_record(record, f"{root}/own.safetensors"))
     assert main([*replay, "--accept-changed"]) == 2
     assert "no hash of the network" in complaint(capsys)
-    gift(painted_by(record, f"{root}/own.safetensors", "0" * 64))
+    gift(make_network_record(record, f"{root}/own.safetensors", "0" * 64))
     assert main([*replay, "--accept-changed"]) == 2
     assert "is not the network that was used; give it with --network" in complaint(capsys)
-    gift(painted_by(record, f"{root}/own.safetensors", hash_file(own)))
+    gift(make_network_record(record, f"{root}/own.safetensors", hash_file(own)))
     assert main(replay) == 0
-    made = Path("gift-replay.png").read_bytes()
-    gift(painted_by(record, f"{root}/own.safetensors"))
+    first = Path("gift-replay.png").read_bytes()
+    gift(make_network_record(record, f"{root}/own.safetensors"))
     assert main([*replay, "--network", "own.safetensors"]) == 0
-    assert Path("gift-replay.png").read_bytes() == made  # the hash is in the record again
+    assert Path("gift-replay.png").read_bytes() == first  # the hash is in the record again
 
 
 @pytest.mark.usefixtures("no_work")
 def test_the_weights_of_a_record_are_compared_and_never_read(root, record, opened, capsys):
-    made = json.loads(record)
-    made["weights"] = {"name": f"{root}/secret.safetensors", "sha256": "0" * 64}
-    gift(made)
+    forged = json.loads(record)
+    forged["weights"] = {"name": f"{root}/secret.safetensors", "sha256": "0" * 64}
+    gift(forged)
     assert main(["replay", "gift.png", "--quiet"]) == 2
     line = complaint(capsys)
     assert "the weights used were secret.safetensors" in line
@@ -284,7 +287,7 @@ def test_the_weights_of_a_record_are_compared_and_never_read(root, record, opene
 @pytest.mark.parametrize("target", ["../secret.png", "{root}/secret.png"])
 def test_a_link_out_of_the_folder_is_not_followed(root, record, opened, target, capsys):
     Path("mine.png").symlink_to(target.format(root=root))
-    gift(begun_with(record, "mine.png"))
+    gift(make_started_record(record, "mine.png"))
     assert main(["replay", "gift.png", "--quiet", "--accept-changed"]) == 2
     line = complaint(capsys)
     assert "mine.png: is a link to a file outside its folder; give its path with" in line
@@ -298,9 +301,9 @@ def test_the_folder_itself_may_be_a_link(root, record, capsys):
     os.chdir("../elsewhere")
     assert main(["replay", "../link/gift.png", "--quiet"]) == 0
     os.chdir("../inner")
-    made = json.loads(record)
-    made["photo"]["name"] = ".."
-    gift(made)
+    forged = json.loads(record)
+    forged["photo"]["name"] = ".."
+    gift(forged)
     os.chdir("../elsewhere")
     assert main(["replay", "../link/gift.png", "--quiet"]) == 2
     assert "an input without a file name is neither next to ../link/gift.png" in complaint(capsys)
@@ -316,31 +319,33 @@ def test_a_link_inside_the_folder_is_followed(root, record):
 
 @pytest.mark.usefixtures("no_work")
 def test_a_refinement_reads_neither_the_start_nor_the_network(root, record, opened):
-    for made in (
-        begun_with(record, f"{root}/secret.png"),
-        painted_by(record, f"{root}/secret.safetensors"),
+    for forged in (
+        make_started_record(record, f"{root}/secret.png"),
+        make_network_record(record, f"{root}/secret.safetensors"),
     ):
-        gift(made)
+        gift(forged)
         with pytest.raises(AssertionError, match="found too late"):  # no_work: the run begins
             main(["refine", "gift.png", "--region", "8,8,32,32", "--quiet"])
     assert not [path for path in opened if "secret" in path]
 
 
 def test_notes_of_refinements_name_no_folders(record):
-    made = json.loads(record)
-    recipe = begun_with(record, "/home/me/start.png")["recipe"]
-    made["refined"] = [{"region": [0, 0, 8, 8], "recipe": recipe, "paintings": []}]
-    found = parse_provenance(json.dumps(made), Path("gift.png"))
-    assert found.refined[0]["recipe"]["start"]["image"] == "start.png"
-    assert "/home" not in found.to_json()
+    forged = json.loads(record)
+    recipe = make_started_record(record, "/home/me/start.png")["recipe"]
+    forged["refined"] = [{"region": [0, 0, 8, 8], "recipe": recipe, "paintings": []}]
+    provenance = parse_provenance(json.dumps(forged), Path("gift.png"))
+    assert provenance.refined[0]["recipe"]["start"]["image"] == "start.png"
+    assert "/home" not in provenance.to_json()
 
 
 def test_a_recipe_of_a_record_that_is_written_names_no_folders(record):
     from dataclasses import replace
 
-    found = parse_provenance(record, Path("gift.png"))
-    recipe = found.recipe.with_changes({"start.base": "image", "start.image": "/home/me/a.png"})
-    assert "/home" not in replace(found, recipe=recipe).to_json()
+    provenance = parse_provenance(record, Path("gift.png"))
+    recipe = provenance.recipe.with_changes(
+        {"start.base": "image", "start.image": "/home/me/a.png"}
+    )
+    assert "/home" not in replace(provenance, recipe=recipe).to_json()
 
 
 @pytest.fixture(scope="module")
@@ -352,20 +357,20 @@ def client(tmp_path_factory):
 @EVERY_FORM
 def test_restore_gives_plain_names_and_opens_nothing(root, record, client, opened, form, left):
     name = form.format(root=root)
-    made = painted_by(record, name, "0" * 64)
-    made["photo"]["name"] = made["paintings"][0]["name"] = name
-    made["masks"] = [{"name": name, "sha256": ""}, {"name": f"scribble:{name}", "sha256": ""}]
-    data = Path(gift(made)).read_bytes()
+    forged = make_network_record(record, name, "0" * 64)
+    forged["photo"]["name"] = forged["paintings"][0]["name"] = name
+    forged["masks"] = [{"name": name, "sha256": ""}, {"name": f"scribble:{name}", "sha256": ""}]
+    data = Path(gift(forged)).read_bytes()
     opened.clear()
     answer = client.post("/v1/restore", files={"picture": ("a.png", data)})
     assert answer.status_code == 200, answer.text
     assert str(root) not in answer.text
     restored = answer.json()
     assert restored["recipe"]["engine"]["file"] == left
-    shown = "".join(letter for letter in left if letter.isprintable())[:100]
+    plain = "".join(letter for letter in left if letter.isprintable())[:100]
     names = [restored["photo"], *restored["paintings"], restored["masks"][0]]
-    assert [each["name"] for each in names] == [shown] * 3
-    assert restored["masks"][1]["name"] == f"scribble:{shown}"[:100]
+    assert [each["name"] for each in names] == [plain] * 3
+    assert restored["masks"][1]["name"] == f"scribble:{plain}"[:100]
     assert not [path for path in opened if "secret" in Path(path).name]
     # And a job with this recipe is refused.
     refused(post(client, recipe=restored["recipe"], set={}), "path_refused")
@@ -373,7 +378,7 @@ def test_restore_gives_plain_names_and_opens_nothing(root, record, client, opene
 
 @EVERY_FORM
 def test_restore_names_the_start_without_its_folder(root, record, client, opened, form, left):
-    data = Path(gift(begun_with(record, form.format(root=root)))).read_bytes()
+    data = Path(gift(make_started_record(record, form.format(root=root)))).read_bytes()
     opened.clear()
     restored = client.post("/v1/restore", files={"picture": ("a.png", data)}).json()
     assert restored["init"] == "".join(letter for letter in left if letter.isprintable())[:100]
@@ -384,16 +389,16 @@ def test_restore_names_the_start_without_its_folder(root, record, client, opened
 @pytest.mark.parametrize("form", [form for form, _ in FORMS.values() if "\ud800" not in form])
 def test_a_job_over_http_never_names_a_file_of_the_servers(root, record, client, form):
     name = form.format(root=root)
-    for made in (begun_with(record, name), painted_by(record, name)):
-        refused(post(client, recipe=made["recipe"], set={}), "path_refused")
+    for forged in (make_started_record(record, name), make_network_record(record, name)):
+        refused(post(client, recipe=forged["recipe"], set={}), "path_refused")
     refused(post(client, masks=[{"word": f"scribble:{name}"[:60]}]), "path_refused")
 
 
 def test_text_that_has_no_bytes_is_no_failure_of_the_server(root, record, client):
-    made = json.loads(record)
-    made["photo"]["name"], made["photo"]["sha256"] = "\udce9a.png", "\ud800"
-    made["impasto"] = "\ud8001"
-    data = Path(gift(made)).read_bytes()
+    forged = json.loads(record)
+    forged["photo"]["name"], forged["photo"]["sha256"] = "\udce9a.png", "\ud800"
+    forged["impasto"] = "\ud8001"
+    data = Path(gift(forged)).read_bytes()
     answer = client.post("/v1/restore", files={"picture": ("a.png", data)})
     assert answer.status_code == 200, answer.text
     assert answer.json()["photo"] == {"name": "a.png", "sha256": ""}
@@ -403,9 +408,9 @@ def test_text_that_has_no_bytes_is_no_failure_of_the_server(root, record, client
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("name", [None, 1, ["x"], {}])
 def test_a_name_that_is_not_text_is_one_line(record, name, capsys):
-    made = json.loads(record)
-    made["photo"]["name"] = name
-    gift(made)
+    forged = json.loads(record)
+    forged["photo"]["name"] = name
+    gift(forged)
     assert main(["replay", "gift.png", "--quiet"]) == 2
     assert "record is damaged (a name is not text)" in complaint(capsys)
 
@@ -508,17 +513,17 @@ def test_masks_beside_the_picture_are_still_found(root, record):
 
     Image.fromarray(synthetic_photo()).save("mask.png")
     sha256 = read_mask(Path("mask.png")).compute_sha256()
-    made = with_masks(record, f"{root}/mask.png", "masks")
-    made["masks"][0]["sha256"] = sha256
-    gift(made)
+    forged = with_masks(record, f"{root}/mask.png", "masks")
+    forged["masks"][0]["sha256"] = sha256
+    gift(forged)
     assert read_provenance(Path("gift.png")).masks == (("mask.png", sha256),)
     assert main(["replay", "gift.png", "--quiet"]) == 0
 
 
 def test_several_forms_of_one_photo_are_one_file(root, record):
     assert np.array_equal(np.asarray(Image.open("painting.png")), synthetic_painting())
-    made = json.loads(record)
-    made["photo"]["name"] = "C:\\Users\\me\\photo.png"
-    made["paintings"][0]["name"] = "\\\\server\\share\\painting.png"
-    gift(made)
+    forged = json.loads(record)
+    forged["photo"]["name"] = "C:\\Users\\me\\photo.png"
+    forged["paintings"][0]["name"] = "\\\\server\\share\\painting.png"
+    gift(forged)
     assert main(["replay", "gift.png", "--quiet"]) == 0

@@ -16,12 +16,12 @@ from steps import SIZES, step, two_scales
 
 def shades(path) -> list[int]:
     """Mean gray of each frame of a GIF, repeats as often as they are shown."""
-    found = []
+    means = []
     with Image.open(path) as film:
         for index in range(film.n_frames):
             film.seek(index)
-            found += [round(np.asarray(film.convert("L")).mean())]
-    return found
+            means += [round(np.asarray(film.convert("L")).mean())]
+    return means
 
 
 # --- snapshots ---------------------------------------------------------------------------------
@@ -67,9 +67,9 @@ def test_a_gif_has_every_scale_at_the_final_size_in_order(tmp_path):
     for each in two_scales(10):
         film.record(each)
     film.write()
-    found = shades(tmp_path / "run.gif")
+    means = shades(tmp_path / "run.gif")
     # Pillow shows equal frames as one, longer: the held last frame is one frame.
-    assert found == pytest.approx([255 * i / 10 for i in range(1, 11)], abs=2)
+    assert means == pytest.approx([255 * i / 10 for i in range(1, 11)], abs=2)
     with Image.open(tmp_path / "run.gif") as opened:
         assert opened.size == SIZES[1]
         opened.seek(9)
@@ -98,11 +98,11 @@ def test_long_runs_are_thinned_evenly_and_end_with_the_last_step(tmp_path):
     for iteration in range(1, 1001):
         film.record(step(iteration, 1000, size=(16, 16), gray=iteration / 1000))
     film.write()
-    found = shades(tmp_path / "run.gif")
-    assert 50 <= len(found) <= 70
-    assert found == sorted(found)
-    assert found[-1] == 255
-    assert max(np.diff(found)) <= 6
+    means = shades(tmp_path / "run.gif")
+    assert 50 <= len(means) <= 70
+    assert means == sorted(means)
+    assert means[-1] == 255
+    assert max(np.diff(means)) <= 6
 
 
 def test_a_stopped_run_ends_its_film_with_the_picture_it_left(tmp_path):
@@ -139,14 +139,14 @@ def test_nothing_is_written_of_nothing(tmp_path, recorder):
 def test_a_loss_plot_has_a_logarithmic_axis_scale_marks_and_the_terms_in_use(tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    drawn = []
+    figures = []
     save = Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda s, *a, **k: (drawn.append(s), save(s, *a, **k)))
+    monkeypatch.setattr(Figure, "savefig", lambda s, *a, **k: (figures.append(s), save(s, *a, **k)))
     plot = LossPlot(tmp_path / "loss.png")
     for each in two_scales(20):
         plot.record(each)
     plot.write()
-    (axes,) = drawn[0].axes
+    (axes,) = figures[0].axes
     assert axes.get_yscale() == "log"
     curves = {line.get_label(): line for line in axes.lines if len(line.get_xdata()) == 20}
     assert set(curves) == {"total", "content", "style"}  # smoothness is 0 all along
@@ -184,20 +184,20 @@ def test_losses_of_zero_are_drawn_without_complaint(tmp_path):
 
 @pytest.mark.parametrize(("kind", "name"), [(Timelapse, "run.gif"), (LossPlot, "loss.svg")])
 def test_a_file_that_appeared_during_the_run_is_kept(kind, name, tmp_path):
-    target, said = tmp_path / name, []
-    recorder = kind(target, overwrite=False, notice=said.append)
+    target, notices = tmp_path / name, []
+    recorder = kind(target, overwrite=False, notice=notices.append)
     recorder.record(step(1, 1))
     target.write_bytes(b"somebody's")
     recorder.write()
     assert target.read_bytes() == b"somebody's"
     other = target.with_stem("run-2" if kind is Timelapse else "loss-2")
     assert other.stat().st_size > 100
-    assert said[0].endswith(f" is in {other}")
+    assert notices[0].endswith(f" is in {other}")
 
 
 def test_a_snapshot_replaces_none_that_appeared_during_the_run(tmp_path):
-    said = []
-    snapshots = Snapshots(tmp_path, 1, overwrite=False, notice=said.append)
+    notices = []
+    snapshots = Snapshots(tmp_path, 1, overwrite=False, notice=notices.append)
     (tmp_path / "step-00001.png").write_bytes(b"somebody's")
     for _ in range(2):  # the same step again, as after a fall back to tiles
         snapshots.record(step(1, 1))
@@ -206,4 +206,4 @@ def test_a_snapshot_replaces_none_that_appeared_during_the_run(tmp_path):
         "step-00001-2.png",
         "step-00001.png",
     ]
-    assert len(said) == 1
+    assert len(notices) == 1

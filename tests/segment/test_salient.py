@@ -22,10 +22,10 @@ from impasto.segment.onnx_network import read_onnx, run_onnx
 
 
 def varint(value: int) -> bytes:
-    found = b""
+    data = b""
     while value > 127:
-        found, value = found + bytes([value & 127 | 128]), value >> 7
-    return found + bytes([value])
+        data, value = data + bytes([value & 127 | 128]), value >> 7
+    return data + bytes([value])
 
 
 def field(number: int, value: int | bytes | str) -> bytes:

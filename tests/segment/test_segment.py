@@ -45,8 +45,8 @@ def disc(width: int = 96, height: int = 64) -> np.ndarray:
 
 def overlap(mask: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union."""
-    found = mask > 0.5
-    return float((found & truth).sum() / (found | truth).sum())
+    region = mask > 0.5
+    return float((region & truth).sum() / (region | truth).sum())
 
 
 def test_soft_edges_are_where_the_picture_has_its_own():
@@ -85,14 +85,14 @@ def two_grounds(flip: bool) -> np.ndarray:
 
 def test_regions_of_photo_and_painting_correspond():
     photo, painting = read_picture(two_grounds(False)), read_picture(two_grounds(True))
-    found = find_region_pairs(photo, [painting], 2, "auto:2")
-    for of_photo, of_painting in zip(found.photo, found.painting, strict=True):
+    pairs = find_region_pairs(photo, [painting], 2, "auto:2")
+    for of_photo, of_painting in zip(pairs.photo, pairs.painting, strict=True):
         top, bottom = of_photo.values[:40].mean(), of_photo.values[56:].mean()
         their_top, their_bottom = of_painting.values[:40].mean(), of_painting.values[56:].mean()
         assert abs(top - bottom) > 0.8
         assert (top > bottom) == (their_top < their_bottom)
-    assert np.abs(sum(m.values for m in found.photo) - 1).max() < 0.1
-    assert found.photo[0].name == "auto:2#1"
+    assert np.abs(sum(m.values for m in pairs.photo) - 1).max() < 0.1
+    assert pairs.photo[0].name == "auto:2#1"
 
 
 def test_several_paintings_take_turns_and_each_has_what_it_has_most_of():
@@ -102,11 +102,11 @@ def test_several_paintings_take_turns_and_each_has_what_it_has_most_of():
     blue = read_picture(np.concatenate([both[:48], both[:24], both[-24:]]))
     brown = read_picture(np.concatenate([both[:24], both[-24:], both[48:]]))
     for paintings, top_first in (([brown, blue], False), ([blue, brown], True)):
-        found = find_region_pairs(photo, paintings, 2, "auto:2")
-        top, bottom = found.photo[0].values[:40].mean(), found.photo[0].values[56:].mean()
+        pairs = find_region_pairs(photo, paintings, 2, "auto:2")
+        top, bottom = pairs.photo[0].values[:40].mean(), pairs.photo[0].values[56:].mean()
         assert abs(top - bottom) > 0.6
         assert (top > bottom) == top_first
-        assert 0.6 < found.painting[0].values.mean() < 0.9
+        assert 0.6 < pairs.painting[0].values.mean() < 0.9
 
 
 WORDS = st.builds(

@@ -115,7 +115,7 @@ def test_operations_are_those_of_torch():
         (14, [14], 15, {}, b""),
     ]
     image = torch.rand(1, 3, 8, 8)
-    (found,) = run_tflite(read_tflite(model(steps, constants)), image)
+    (result,) = run_tflite(read_tflite(model(steps, constants)), image)
     t = torch.from_numpy
     x = F.conv2d(
         F.pad(image, (0, 1, 0, 1)), t(kernel).permute(0, 3, 1, 2), t(bias).float(), 2
@@ -123,8 +123,8 @@ def test_operations_are_those_of_torch():
     x = F.conv2d(x, t(deep).permute(3, 0, 1, 2), padding=1, groups=4)
     x = x * x.mean((2, 3), keepdim=True)
     x = F.conv_transpose2d(x, t(up).permute(3, 0, 1, 2), stride=2)
-    assert found.shape == (1, 2, 8, 8)
-    assert torch.allclose(found, (F.hardswish(x) + x).sigmoid(), atol=1e-5)
+    assert result.shape == (1, 2, 8, 8)
+    assert torch.allclose(result, (F.hardswish(x) + x).sigmoid(), atol=1e-5)
 
 
 def test_operations_of_a_detector():
@@ -136,10 +136,10 @@ def test_operations_of_a_detector():
         (2, [4, 4], 5, {0: ("<i", 1)}, b""),
     ]
     image = torch.rand(1, 3, 3, 6)
-    (found,) = run_tflite(read_tflite(model(steps, {1: border})), image)
+    (result,) = run_tflite(read_tflite(model(steps, {1: border})), image)
     small = F.max_pool2d(F.pad(image, (0, 2, 1, 0, 0, 1)), 2)
     rows = small.permute(0, 2, 3, 1).reshape(1, 8, 4)
-    assert torch.equal(found, torch.cat([rows, rows], 1))
+    assert torch.equal(result, torch.cat([rows, rows], 1))
 
 
 def test_damage_and_what_is_not_known_are_refused():
@@ -155,9 +155,9 @@ def test_damage_and_what_is_not_known_are_refused():
 def test_a_detectors_boxes_are_around_its_places():
     boxes = torch.zeros(896, 16)
     boxes[3, :4] = torch.tensor([12.8, 0, 64, 32])
-    found = _decode_boxes(boxes)
-    assert torch.allclose(found[3], torch.tensor([1.5 / 16 + 0.1, 0.5 / 16, 0.5, 0.25]))
-    assert torch.allclose(found[-1, :2], torch.tensor([7.5 / 8, 7.5 / 8]))
+    decoded = _decode_boxes(boxes)
+    assert torch.allclose(decoded[3], torch.tensor([1.5 / 16 + 0.1, 0.5 / 16, 0.5, 0.25]))
+    assert torch.allclose(decoded[-1, :2], torch.tensor([7.5 / 8, 7.5 / 8]))
     oval = _draw_oval((100, 200), (0.5, 0.5), (0.5, 0.5))
     assert oval.mean() == pytest.approx(np.pi / 16, rel=0.02)
 

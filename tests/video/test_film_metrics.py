@@ -49,19 +49,19 @@ def test_noise_is_measured_at_its_true_size():
     noise = [rng.normal(0, 0.05, f.shape).astype(np.float32) for f in CLIP]
     noisy = [f + n for f, n in zip(CLIP, noise, strict=True)]
     gray = [np.full_like(f, 0.5) for f in CLIP]
-    found = measure_films({"noisy": noisy, "same": CLIP, "gray": gray}).average_results()
+    results = measure_films({"noisy": noisy, "same": CLIP, "gray": gray}).average_results()
     for distance in ("rmse_1", "rmse_10"):
         # Noise of two frames, independent; whole pixels blur nothing.
-        assert found["noisy"][distance] == pytest.approx(0.05 * 2**0.5, rel=0.05)
-        assert found["same"][distance] == found["source"][distance] < 0.003  # 8 bits
-        assert found["gray"][distance] == 0
+        assert results["noisy"][distance] == pytest.approx(0.05 * 2**0.5, rel=0.05)
+        assert results["same"][distance] == results["source"][distance] < 0.003  # 8 bits
+        assert results["gray"][distance] == 0
 
 
 def test_slow_changes_of_brightness_show_at_large_distances():
     slow = [f + np.float32(0.02 * i) for i, f in enumerate(CLIP)]
-    found = measure_films({"slow": slow}).average_results()["slow"]
-    assert found["rmse_1"] == pytest.approx(0.02, rel=0.05)
-    assert found["rmse_10"] == pytest.approx(0.2, rel=0.05)
+    results = measure_films({"slow": slow}).average_results()["slow"]
+    assert results["rmse_1"] == pytest.approx(0.02, rel=0.05)
+    assert results["rmse_10"] == pytest.approx(0.2, rel=0.05)
 
 
 def test_pixels_that_leave_the_frame_are_ignored():
@@ -94,28 +94,28 @@ def films(work, monkeypatch):
 
 
 def test_the_command_ranks_films_and_plots_them(films, capsys):
-    given = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "gray.mp4"]
-    assert main([*given, "--json", "--plot", "plot.png"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    still = {name: values["rmse_1"] for name, values in found["films"].items()}
-    assert still["gray.mp4"] < found["source"]["rmse_1"] < still["noisy.mp4"] / 10
-    assert set(found["films"]["noisy.mp4"]) >= {"rmse_10", "style_gram", "content_ssim"}
-    assert 0.5 < found["compared"]["share_1"] <= 1
+    command = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "gray.mp4"]
+    assert main([*command, "--json", "--plot", "plot.png"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    still = {name: values["rmse_1"] for name, values in report["films"].items()}
+    assert still["gray.mp4"] < report["source"]["rmse_1"] < still["noisy.mp4"] / 10
+    assert set(report["films"]["noisy.mp4"]) >= {"rmse_10", "style_gram", "content_ssim"}
+    assert 0.5 < report["compared"]["share_1"] <= 1
     with Image.open("plot.png") as plot:
         assert plot.width > 500
-    assert main(given) == 0
+    assert main(command) == 0
     table = capsys.readouterr().out
     assert "rmse_1" in table
     assert "source: rmse_1" in table
 
 
 def test_a_clip_shorter_than_its_header_says_is_still_measured(work):
-    seen = FilmStyleMeter(read_picture(work / "painting.png"), 16)
+    meter = FilmStyleMeter(read_picture(work / "painting.png"), 16)
     frame = make_pan(1)[0].astype(np.float32) / 255
-    seen.add_frame(frame, {"film": frame})
-    found = seen.average_results()["film"]
-    assert found["content_ssim"] == pytest.approx(1)
-    assert found["style_gram"] > 0
+    meter.add_frame(frame, {"film": frame})
+    results = meter.average_results()["film"]
+    assert results["content_ssim"] == pytest.approx(1)
+    assert results["style_gram"] > 0
 
 
 def test_films_that_cannot_be_compared_are_reported_in_one_line(films, capsys):

@@ -36,11 +36,11 @@ class UnchangedFrames:
     """A stabilizer that changes nothing and takes a given time."""
 
     def __init__(self, spend):
-        self.seen = []
+        self.frames = []
         self._spend = spend
 
     def stylize_frame(self, frame):
-        self.seen.append(frame)
+        self.frames.append(frame)
         self._spend()
         return frame, frame
 
@@ -54,8 +54,8 @@ class Clip:
             yield Frame(Fraction(index, 10), lambda pixels=pixels: pixels)
 
 
-@pytest.mark.parametrize(("seconds", "shown", "rate"), [(0.0, 12, 10), (0.25, 5, 4)])
-def test_frames_are_shown_in_time_or_skipped(seconds, shown, rate):
+@pytest.mark.parametrize(("seconds", "count", "rate"), [(0.0, 12, 10), (0.25, 5, 4)])
+def test_frames_are_shown_in_time_or_skipped(seconds, count, rate):
     now = [100.0]
 
     def spend(amount):
@@ -64,7 +64,7 @@ def test_frames_are_shown_in_time_or_skipped(seconds, shown, rate):
     screen, stabilizer = Screen(), UnchangedFrames(lambda: spend(seconds))
     source = FrameSource(Clip(), Selection(), (64, 48))
     rates = list(play_live(source, stabilizer, screen, clock=lambda: now[0], sleep=spend))
-    assert abs(len(stabilizer.seen) - shown) <= 1
+    assert abs(len(stabilizer.frames) - count) <= 1
     assert rates[-1] == pytest.approx(rate, rel=0.2)
     assert now[0] - 100 == pytest.approx(1.1, abs=0.4)
 
@@ -142,11 +142,11 @@ def test_chromium_shows_each_picture_at_once():
         page.goto(address, wait_until="commit")
         for color in [(200, 40, 30), (30, 60, 210)]:
             screen.show(encode_jpeg(np.full((48, 64, 3), color, np.uint8)))
-            until, seen = time.monotonic() + 60, None
-            while not seen or np.abs(np.subtract(seen[2:], color)).max() > 6:
-                assert time.monotonic() < until, seen
-                seen = page.evaluate(middle)
-            assert seen[:2] == [64, 48]
+            until, middle_pixel = time.monotonic() + 60, None
+            while not middle_pixel or np.abs(np.subtract(middle_pixel[2:], color)).max() > 6:
+                assert time.monotonic() < until, middle_pixel
+                middle_pixel = page.evaluate(middle)
+            assert middle_pixel[:2] == [64, 48]
         browser.close()
 
 
@@ -171,12 +171,12 @@ def test_live_serves_a_painted_file_and_ends_with_it(work):
         address = find_address(process.stderr.readline())
         with urllib.request.urlopen(address + "stream") as stream:
             read_start(stream)
-            painted = read_part(stream).astype(int)
+            frame = read_part(stream).astype(int)
             stream.read()  # the rest, to its end
-        _, told = process.communicate()
-    assert (process.returncode, "frames shown" in told) == (0, True), told
-    assert painted.shape == (48, 64, 3)
-    assert min(np.abs(painted - each).mean() for each in make_pan(24)) > 4
+        _, messages = process.communicate()
+    assert (process.returncode, "frames shown" in messages) == (0, True), messages
+    assert frame.shape == (48, 64, 3)
+    assert min(np.abs(frame - each).mean() for each in make_pan(24)) > 4
 
 
 def test_live_opens_a_browser_unless_told_not_to(work, monkeypatch, capsys):
@@ -197,9 +197,9 @@ def test_live_stops_on_an_interrupt(work):
     ) as process:
         assert find_address(process.stderr.readline())
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate()
+        _, messages = process.communicate()
     assert process.returncode == 130
-    assert "frames shown" in told
+    assert "frames shown" in messages
 
 
 @pytest.mark.skipif("lavfi" not in av.formats_available, reason="FFmpeg without lavfi")
@@ -232,14 +232,14 @@ def test_sources_that_cannot_be_shown_are_reported_in_one_line(
 def test_live_uses_the_network_unless_another_recipe_is_given(work, monkeypatch, capsys):
     monkeypatch.chdir(work)
     write_clip(work / "clip.mp4", FRAMES[:1])
-    chosen = []
+    names = []
     monkeypatch.setattr(
-        "impasto.cli.jobs.video_live.run_live", lambda _, recipe: chosen.append(recipe.name) or 0
+        "impasto.cli.jobs.video_live.run_live", lambda _, recipe: names.append(recipe.name) or 0
     )
     live = ["video", "--live", "clip.mp4", "--style", "painting.png"]
     for more in ([], ["--quality", "standard"], ["--recipe", "sketch"]):
         assert main([*live, *more]) == 0
-    assert chosen == ["draft", "standard", "sketch"]
+    assert names == ["draft", "standard", "sketch"]
     assert main([*live, "-o", "film.mp4", "--passes", "2"]) == 2
     assert "--output, --passes 2 cannot be combined with --live" in capsys.readouterr().err
     assert main([*live, "--json", "--no-sound"]) == 2

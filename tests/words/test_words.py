@@ -41,14 +41,14 @@ def measure_hues(description: StyleDescription, colors: list[str]) -> tuple[floa
     With several colors, every pixel belongs to the one whose hue is nearest.
     """
     chroma = srgb_to_oklab(draw(description).pixels)[..., 1:].reshape(-1, 2)
-    wanted = np.stack([read_color(name)[1:] for name in colors])
-    if np.hypot(*wanted[0]) < GRAY:
+    targets = np.stack([read_color(name)[1:] for name in colors])
+    if np.hypot(*targets[0]) < GRAY:
         return (0.0 if np.hypot(*chroma.mean(0)) < GRAY else 180.0), 1.0
-    apart = [measure_angle(chroma, each) for each in wanted]
+    apart = [measure_angle(chroma, each) for each in targets]
     owner = np.argmin(apart, 0)
     amount = np.hypot(*chroma.T)
-    away = [measure_angle(chroma[owner == k].mean(0), each) for k, each in enumerate(wanted)]
-    shares = [amount[owner == k].sum() / amount.sum() for k in range(len(wanted))]
+    away = [measure_angle(chroma[owner == k].mean(0), each) for k, each in enumerate(targets)]
+    shares = [amount[owner == k].sum() / amount.sum() for k in range(len(targets))]
     return float(max(away)), float(min(shares))
 
 

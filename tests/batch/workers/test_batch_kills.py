@@ -86,8 +86,8 @@ def list_pids() -> set[int]:
 
 def check_all_made_once() -> None:
     """Check that nothing is missing or repeated, and that pictures equal an undisturbed run's."""
-    made = Counter(line["output"] for line in read_events("done"))
-    assert made == {f"{number}.png": 1 for number in range(PHOTOS)}
+    counts = Counter(line["output"] for line in read_events("done"))
+    assert counts == {f"{number}.png": 1 for number in range(PHOTOS)}
     main(["batch", *JOB[:4], "whole", *JOB[5:], "--executor", "serial", "--quiet"])
     for number in range(PHOTOS):
         name = f"{number}.png"
@@ -101,10 +101,10 @@ def test_kills_lose_only_the_jobs_that_were_running():
     with start("--workers", "1") as process:
         wait_for(lambda: read_events("done"), process)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=600)
-    assert process.returncode == 130, said
-    assert "finishing the current pictures" in said.decode()
-    assert "the same command continues" in said.decode()
+        _, messages = process.communicate(timeout=600)
+    assert process.returncode == 130, messages
+    assert "finishing the current pictures" in messages.decode()
+    assert "the same command continues" in messages.decode()
     assert (
         len(read_events("begun")) == len(read_events("done")) < PHOTOS
     )  # what was begun was ended
@@ -124,8 +124,8 @@ def test_kills_lose_only_the_jobs_that_were_running():
         wait_for(lambda: len(read_events("begun")) > before + in_flight + 1, process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(next(filter(is_spawned, map(int, children))), signal.SIGKILL)
-        out, said = process.communicate(timeout=600)
-    assert process.returncode == 0, said
+        out, messages = process.communicate(timeout=600)
+    assert process.returncode == 0, messages
     report = json.loads(out.splitlines()[-1])
     assert report["made"] + report["done_before"] == PHOTOS
     assert report["failed"] == []
@@ -145,8 +145,8 @@ def test_a_killed_watch_loses_and_repeats_nothing():
     with start("--watch", "--workers", "1") as process:
         wait_for(lambda: len(read_events("done")) >= PHOTOS, process)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=600)
-    assert process.returncode == 0, said
+        _, messages = process.communicate(timeout=600)
+    assert process.returncode == 0, messages
     assert len(read_events("begun")) <= PHOTOS + 1  # with what was in flight at the kill
     check_all_made_once()
 
@@ -158,8 +158,8 @@ def test_a_ray_worker_that_is_killed_costs_nothing():
     with start("--executor", "ray", "--workers", "2", "--json") as process:
         wait_for(list_pids, process)
         os.kill(min(list_pids()), signal.SIGKILL)
-        out, said = process.communicate(timeout=600)
-    assert process.returncode == 0, said
+        out, messages = process.communicate(timeout=600)
+    assert process.returncode == 0, messages
     report = json.loads(out.splitlines()[-1])
     assert (report["made"], report["failed"]) == (PHOTOS, [])
     assert len(list_pids()) > 1
@@ -175,9 +175,9 @@ def test_a_second_signal_ends_it_at_once():
         while b"Ctrl-C again quits at once" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, messages = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.decode().splitlines()[-1] == "impasto: interrupted"
+    assert messages.decode().splitlines()[-1] == "impasto: interrupted"
     assert not list(Path("out").glob("*.png"))
 
 
@@ -186,13 +186,13 @@ class Scripted:
 
     def __init__(self, deaths: dict[str, int]) -> None:
         self.deaths = Counter(deaths)
-        self.seen: list[BatchJob] = []
+        self.submissions: list[BatchJob] = []
 
     is_free = True
 
     def submit(self, jobs):
         job = jobs[0]
-        self.seen += jobs
+        self.submissions += jobs
         future = Future()
         if self.deaths[job.photo] > 0:
             self.deaths[job.photo] -= 1
@@ -220,37 +220,37 @@ def test_jobs_lost_together_are_retried_one_by_one():
     executor = Scripted({"a": 1})
     with closing(BatchRecord(RECORD)) as record:
         groups = iter([make_jobs("a", "b"), make_jobs("c", "d")])
-        found = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.is_done]
-    assert found == ["a", "b", "c", "d"]
-    assert [job.again for job in executor.seen] == [False, False, True, True, False, False]
+        photos = [o.job.photo for o in run_jobs(groups, executor, 1, record, []) if o.is_done]
+    assert photos == ["a", "b", "c", "d"]
+    assert [job.again for job in executor.submissions] == [False, False, True, True, False, False]
 
 
 def test_a_photo_whose_worker_died_is_retried_once_and_then_fails():
     executor = Scripted({"once": 1, "always": 9})
     with closing(BatchRecord(RECORD)) as record:
         photos = make_jobs("a", "once", "always", "unsendable", "b")
-        found = {
+        outcomes = {
             o.job.photo: o for o in run_jobs(iter(split_jobs(photos)), executor, 2, record, [])
         }
-    assert {photo for photo, outcome in found.items() if outcome.is_done} == {"a", "once", "b"}
-    assert "two workers were lost while making it: killed" in found["always"].error
-    assert "cannot pickle" in found["unsendable"].error
-    tried = Counter(job.photo for job in executor.seen)
+    assert {photo for photo, outcome in outcomes.items() if outcome.is_done} == {"a", "once", "b"}
+    assert "two workers were lost while making it: killed" in outcomes["always"].error
+    assert "cannot pickle" in outcomes["unsendable"].error
+    tried = Counter(job.photo for job in executor.submissions)
     assert tried == {"a": 1, "once": 2, "always": 2, "unsendable": 1, "b": 1}
-    assert [job.again for job in executor.seen if job.photo == "once"] == [False, True]
+    assert [job.again for job in executor.submissions if job.photo == "once"] == [False, True]
 
 
 def test_jobs_are_not_given_to_workers_that_are_not_ready(monkeypatch):
     class Away(Scripted):
-        asked = 0
+        questions = 0
 
         @property
         def is_free(self) -> bool:
-            self.asked += 1
-            return self.asked % 3 == 0
+            self.questions += 1
+            return self.questions % 3 == 0
 
         def submit(self, jobs):
-            assert self.asked % 3 == 0
+            assert self.questions % 3 == 0
             return super().submit(jobs)
 
     monkeypatch.setattr(batch_run, "POLL_S", 0.01)
@@ -264,14 +264,14 @@ def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
     class Lost(Scripted):
         """Takes two jobs, is busy for long, takes one more, and is never free again."""
 
-        asked = 0
+        questions = 0
 
         @property
         def is_free(self) -> bool:
-            self.asked += 1
-            return len(self.seen) < 2 or (self.asked > 12 and len(self.seen) < 3)
+            self.questions += 1
+            return len(self.submissions) < 2 or (self.questions > 12 and len(self.submissions) < 3)
 
-    now, told = [0.0], []
+    now, notices = [0.0], []
 
     def tick() -> float:
         now[0] += 10
@@ -282,14 +282,16 @@ def test_a_batch_waits_for_lost_workers_and_then_gives_up(monkeypatch):
     ended = []
     with closing(BatchRecord(RECORD)) as record:
         groups = iter(split_jobs(make_jobs("a", "b", "c", "d")))
-        outcomes = run_jobs(groups, executor, 1, record, [], Patience(100, told.append, clock=tick))
+        outcomes = run_jobs(
+            groups, executor, 1, record, [], Patience(100, notices.append, clock=tick)
+        )
         with pytest.raises(NoWorkersError, match="no worker available for 100 s"):
             ended.extend(outcomes)
     assert [outcome.job.photo for outcome in ended if outcome.is_done] == ["a", "b"]
-    assert len(told) == 2  # once for each time that there was none
-    assert all("no worker available for 30 s; waiting" in line for line in told)
+    assert len(notices) == 2  # once for each time that there was none
+    assert all("no worker available for 30 s; waiting" in line for line in notices)
     assert [line["output"] for line in read_events("done")] == ["a.png", "b.png"]
-    assert [job.photo for job in executor.seen] == ["a", "b", "b"]
+    assert [job.photo for job in executor.submissions] == ["a", "b", "b"]
 
 
 def test_no_job_starts_after_a_stop_or_on_a_full_disk():
@@ -301,12 +303,12 @@ def test_no_job_starts_after_a_stop_or_on_a_full_disk():
         assert next(outcomes).job.photo == "a"
         stop.append(2)
         assert list(outcomes) == []
-        assert [job.photo for job in executor.seen] == ["a"]
+        assert [job.photo for job in executor.submissions] == ["a"]
         executor = Scripted({"lost": 1})
         photos = make_jobs("full", "full too", "lost", "e")
         ended = list(run_jobs(iter(split_jobs(photos[:3])), executor, 3, record, []))
         assert [outcome.job.photo for outcome in ended] == ["full", "full too"]
-        assert executor.seen == photos[:3]  # what was lost is not begun again
+        assert executor.submissions == photos[:3]  # what was lost is not begun again
         executor = Scripted({})
         assert len(list(run_jobs(iter(split_jobs(photos)), executor, 2, record, []))) == 2
 

@@ -44,14 +44,14 @@ def test_work_continues_without_a_lost_worker_until_there_is_room_for_another(in
     recipe = load_recipe("sketch").with_changes({"size": 32, "schedule.total": 1})
     photo, painting, output = (f"{here}/{each}.png" for each in ("photo", "painting", "out"))
     job = BatchJob("out.png", photo, (painting,), output, recipe, "id", "1-1-1")
-    told: list[str] = []
-    executor = RayExecutor(WorkerSettings(), workers=2, patience=Patience(4.0, told.append))
-    taken = ray.remote(num_cpus=2)(Counter).remote()
-    ray.get(taken.total.remote())
+    notices: list[str] = []
+    executor = RayExecutor(WorkerSettings(), workers=2, patience=Patience(4.0, notices.append))
+    blocker = ray.remote(num_cpus=2)(Counter).remote()
+    ray.get(blocker.total.remote())
     with pytest.raises(NoWorkersError, match="no worker available for 4 s"):
         executor.probe(job)
-    assert len(told) == 1
-    ray.kill(taken)
+    assert len(notices) == 1
+    ray.kill(blocker)
     assert executor.start_workers(None) == 2
     other = ray.remote(num_cpus=1)(Counter).remote()
     ray.kill(executor._actors[0]._handle)
@@ -102,10 +102,10 @@ def test_a_batch_that_loses_all_machines_gives_up_and_can_be_resumed(in_work: Pa
     finally:
         ray.shutdown()
         cluster.shutdown()
-    told = capsys.readouterr().err
-    assert "no worker available for" in told
-    assert "no worker available for 15 s: " in told
-    assert "to do: the same command continues" in told
+    messages = capsys.readouterr().err
+    assert "no worker available for" in messages
+    assert "no worker available for 15 s: " in messages
+    assert "to do: the same command continues" in messages
     there = {path.name: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
     assert 1 <= len(there) < 5
     assert main([*job, "--executor", "serial", "--json"]) == 0

@@ -28,7 +28,7 @@ REGION = (20, 12, 30, 24)
 
 
 @pytest.fixture(scope="module")
-def made(narrow_encoder: None, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def base(narrow_encoder: None, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A result, to be refined by all tests."""
     out = tmp_path_factory.mktemp("made") / "out.png"
     inputs = [str(pictures / "photo.png"), "--style", str(pictures / "painting.png")]
@@ -37,10 +37,10 @@ def made(narrow_encoder: None, pictures: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(autouse=True)
-def in_work(work, made, monkeypatch):
+def in_work(work, base, monkeypatch):
     """A folder with photo.png, painting.png and out.png."""
     monkeypatch.chdir(work)
-    Path("out.png").write_bytes(made)
+    Path("out.png").write_bytes(base)
 
 
 def refined(*arguments: str, iterations: str = "5") -> np.ndarray:
@@ -75,9 +75,9 @@ def test_python_paints_the_same(capsys):
     steps = []
     recipe = read_provenance(Path("out.png")).recipe
     job = {"recipe": recipe, "iterations": 5, "device": "cpu", "on_step": steps.append}
-    made = impasto.refine("out.png", "photo.png", "painting.png", region=REGION, **job)
-    assert np.array_equal(np.asarray(made.image), refined(*region_flag()))
-    assert (made.region, len(steps), len(made.paintings)) == (REGION, 5, 1)
+    result = impasto.refine("out.png", "photo.png", "painting.png", region=REGION, **job)
+    assert np.array_equal(np.asarray(result.image), refined(*region_flag()))
+    assert (result.region, len(steps), len(result.paintings)) == (REGION, 5, 1)
     with pytest.raises(impasto.InputError, match="give either `region` or `mask`"):
         impasto.refine("out.png", "photo.png", "painting.png", **job)
     with pytest.raises(impasto.InputError, match="expected X,Y,WIDTH,HEIGHT"):
@@ -87,18 +87,18 @@ def test_python_paints_the_same(capsys):
 def test_python_refines_what_has_found_regions():
     job = {"masks": ["auto:2"], "device": "cpu"}
     small = {"recipe": "sketch", "iterations": 2, "size": 64}
-    made = impasto.stylize("photo.png", "painting.png", **small, **job)
+    result = impasto.stylize("photo.png", "painting.png", **small, **job)
     again = impasto.refine(
-        made.picture,
+        result.picture,
         "photo.png",
         "painting.png",
-        recipe=made.recipe,
+        recipe=result.recipe,
         region=REGION,
         iterations=3,
         **job,
     )
     left, top, width, height = REGION
-    change = np.abs(again.picture.pixels - made.picture.pixels)
+    change = np.abs(again.picture.pixels - result.picture.pixels)
     assert change[top : top + height, left : left + width].max() > 0.01
     assert change[:, :left].max() == 0
 
@@ -124,8 +124,8 @@ def test_its_own_recipe_is_kept_and_the_refinement_noted(capsys):
 def test_each_choice_changes_what_is_painted():
     assert main([*JOB, "--recipe", "tf-vgg19", "-o", "out.png", "--force"]) == 0
     choices = [], ["--recipe", "sketch"], ["--style", "photo.png"], ["--set", "style.weight=100"]
-    made = {refined(*region_flag(), *choice, iterations="3").tobytes() for choice in choices}
-    assert len(made) == len(choices)
+    pictures = {refined(*region_flag(), *choice, iterations="3").tobytes() for choice in choices}
+    assert len(pictures) == len(choices)
 
 
 def test_the_region_passes_the_filter_of_its_recipe_as_wide_as_the_whole_did():
@@ -170,8 +170,8 @@ def test_what_masks_keep_stays_the_photo(capsys):
     assert "1 mask but 3 paintings" in complaint(capsys)
     Path("half.png").rename("moved.png")
     assert main(["refine", "out.png", *region_flag(), "--quiet"]) == 2
-    assert "half.png is neither next to out.png" in (told := complaint(capsys))
-    assert "--mask" not in told
+    assert "half.png is neither next to out.png" in (message := complaint(capsys))
+    assert "--mask" not in message
 
 
 def test_a_region_where_all_is_kept_is_refused(capsys, monkeypatch):
@@ -257,9 +257,9 @@ def test_a_mask_of_any_size_paints_where_it_is_white():
 def test_a_mask_that_is_found_is_painted_like_the_one_that_is_written():
     job = ["mask", "photo.png", "auto:2#1", "--style", "painting.png", "-o", "found.png"]
     assert main(job) == 0
-    found = refined("--mask", "auto:2#1")
-    assert np.abs(found - refined("--mask", "found.png")).max() <= 1
-    assert (found != pixels("out.png")).any()
+    change = refined("--mask", "auto:2#1")
+    assert np.abs(change - refined("--mask", "found.png")).max() <= 1
+    assert (change != pixels("out.png")).any()
 
 
 def test_a_thin_stroke_of_a_mask_is_painted():
@@ -338,10 +338,10 @@ def test_laying_over_keeps_alpha_and_what_weighs_nothing():
     weights = np.zeros((8, 10), np.float32)
     weights[2, 2], weights[3, 2] = 1, 0.25
     new = Picture(np.ones((8, 10, 3), np.float32))
-    made = paste_box(picture, new, box, weights)
-    assert made.alpha is picture.alpha
-    assert np.allclose(made.pixels[6, 7], 1)
-    assert np.allclose(made.pixels[7, 7], 0.75 * picture.pixels[7, 7] + 0.25)
+    result = paste_box(picture, new, box, weights)
+    assert result.alpha is picture.alpha
+    assert np.allclose(result.pixels[6, 7], 1)
+    assert np.allclose(result.pixels[7, 7], 0.75 * picture.pixels[7, 7] + 0.25)
     untouched = np.ones((20, 30), bool)
     untouched[6:8, 7] = False
-    assert np.array_equal(made.pixels[untouched], picture.pixels[untouched])
+    assert np.array_equal(result.pixels[untouched], picture.pixels[untouched])

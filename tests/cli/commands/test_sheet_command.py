@@ -68,10 +68,10 @@ def test_without_a_list_it_is_one_painting_a_cell():
 def test_lists_and_their_products():
     assert labels("--seeds", "0,7") == ["seed 0", "seed 7"]
     assert labels("--style-scales", ".5,1") == ["scale .5", "scale 1"]
-    found = axes("--strengths", "0,0.5,1", "--vary", "style.distance=gram,bures")
-    assert (len(found.choices), found.columns) == (6, 2)
-    assert found.choices[1].label == "strength 0, distance bures"
-    assert found.choices[1].changes == {"strength": 0, "style.distance": "bures"}
+    result = axes("--strengths", "0,0.5,1", "--vary", "style.distance=gram,bures")
+    assert (len(result.choices), result.columns) == (6, 2)
+    assert result.choices[1].label == "strength 0, distance bures"
+    assert result.choices[1].changes == {"strength": 0, "style.distance": "bures"}
     assert axes("--vary", "style.weights=[1, 0], [0, 1]").choices[1].changes == {
         "style.weights": [0, 1]
     }
@@ -85,17 +85,17 @@ def test_lists_and_their_products():
 @pytest.mark.parametrize("paintings", [2, 3, 4])
 def test_a_grid_has_the_paintings_at_its_corners(paintings):
     more = [flag for name in "bcd"[: paintings - 1] for flag in ("--style", f"{name}.png")]
-    found = axes("--styles-grid", "3", *more)
-    weights_of = np.array([choice.changes["style.weights"] for choice in found.choices])
+    result = axes("--styles-grid", "3", *more)
+    weights_of = np.array([choice.changes["style.weights"] for choice in result.choices])
     assert weights_of.shape == (3 if paintings == 2 else 9, paintings)
     assert np.allclose(weights_of.sum(1), 1)
     corners = [0, 2] if paintings == 2 else [0, 2, 6, 8]
     expected = [np.eye(paintings)[min(corner, paintings - 1)] for corner in range(len(corners))]
     assert np.allclose(weights_of[corners], expected)
-    assert found.columns == 3
+    assert result.columns == 3
     if paintings == 4:
         assert np.allclose(weights_of[4], 0.25)
-        assert found.choices[1].label == "A 50%  B 50%"
+        assert result.choices[1].label == "A 50%  B 50%"
 
 
 @pytest.mark.parametrize(
@@ -158,19 +158,19 @@ def test_cells_are_what_the_main_job_makes_and_the_network_is_loaded_once(monkey
         "impasto: 4/4 second, scale 1",
         "impasto: photo-sheet.png (4 of 4 cells)",
     ]
-    found = cells("photo-sheet.png", 2, above=2)
+    rows = cells("photo-sheet.png", 2, above=2)
     common = {"recipe": "sketch", "size": 32, "iterations": 2, "colors": "match"}
     for row, name in enumerate(("painting.png", "second.png")):
         for column, scale in enumerate((0.5, 1)):
-            made = stylize("photo.png", name, style_scale=scale, **common).image
-            assert np.array_equal(found[row][column], np.asarray(made))
+            image = stylize("photo.png", name, style_scale=scale, **common).image
+            assert np.array_equal(rows[row][column], np.asarray(image))
 
 
 def test_a_cell_passes_the_filter_that_the_main_job_ends_with():
     job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "--recipe", "photoreal"]
     assert main([*job, "--vary", "photorealism.filter=0,0.1", "-o", "out.png", "--quiet"]) == 0
-    for found, radius in zip(cells("out.png", 2)[0], (0, 0.1), strict=True):
-        made = stylize(
+    for cell, radius in zip(cells("out.png", 2)[0], (0, 0.1), strict=True):
+        result = stylize(
             "photo.png",
             "painting.png",
             recipe="photoreal",
@@ -178,15 +178,15 @@ def test_a_cell_passes_the_filter_that_the_main_job_ends_with():
             iterations=2,
             changes={"photorealism.filter": radius},
         )
-        assert np.array_equal(found, np.asarray(made.image))
+        assert np.array_equal(cell, np.asarray(result.image))
 
 
 def test_a_grid_of_two_paintings_and_other_recipes():
     job = ["sheet", "photo.png", "--style", "painting.png", "--style", "second.png", *TINY]
     assert main([*job, "--styles-grid", "3", "-o", "grid.png", "--quiet"]) == 0
     grid = cells("grid.png", 3)[0]
-    for found, first in zip(grid, (1, 0.5, 0), strict=True):
-        made = stylize(
+    for pixels, first in zip(grid, (1, 0.5, 0), strict=True):
+        result = stylize(
             "photo.png",
             ["painting.png", "second.png"],
             style_weights=[first, 1 - first],
@@ -194,7 +194,7 @@ def test_a_grid_of_two_paintings_and_other_recipes():
             size=32,
             iterations=2,
         )
-        assert np.array_equal(found, np.asarray(made.image))
+        assert np.array_equal(pixels, np.asarray(result.image))
     assert len({cell.tobytes() for cell in grid}) == 3
     assert main([*job, "--recipes", "sketch,tf-vgg19", "-o", "recipes.png", "--quiet"]) == 0
     one, other = cells("recipes.png", 2, above=2)[0]
@@ -212,9 +212,9 @@ def test_a_cell_that_fails_is_told_and_the_others_are_there(monkeypatch, capsys)
     monkeypatch.setattr(optimizer_engine.OptimizerEngine, "run", failing)
     job = ["sheet", "photo.png", "--style", "painting.png", *TINY, "-o", "out.png"]
     assert main([*job, "--seeds", "0,1,2", "--set", "start.noise_ratio=0.5"]) == 1
-    told = capsys.readouterr().err
-    assert "2/3 seed 1: failed: no room" in told
-    assert "out.png (2 of 3 cells)" in told
+    messages = capsys.readouterr().err
+    assert "2/3 seed 1: failed: no room" in messages
+    assert "out.png (2 of 3 cells)" in messages
     first, failed, last = cells("out.png", 3)[0]
     assert len(np.unique(failed.reshape(-1, 3), axis=0)) == 1
     assert np.abs(first.astype(int) - last).mean() > 2  # seeds matter

@@ -55,29 +55,29 @@ def test_a_film_keeps_time_size_and_sound_and_leaves_nothing_behind(capsys):
     assert (film.format.width, film.format.height, film.format.rate) == (64, 48, 12)
     assert [f.time for f in film.read_frames()] == [f.time for f in clip.read_frames()]
     assert film.sound is not None
-    painted = frames_of("film.mp4")
-    assert all(np.abs(a.astype(int) - b).mean() > 4 for a, b in zip(painted, FRAMES, strict=True))
+    frames = frames_of("film.mp4")
+    assert all(np.abs(a.astype(int) - b).mean() > 4 for a, b in zip(frames, FRAMES, strict=True))
     assert {each.name for each in Path().iterdir()} - before == {"film.mp4"}
     with av.open("film.mp4") as container:
         assert json.loads(container.metadata["comment"])["recipe"]["name"] == "sketch"
 
 
 def rmse(path, count=6):
-    seen = SteadinessMeter(DisEstimator())
-    for source, made in zip(FRAMES[:count], frames_of(path), strict=True):
-        seen.add_frame(source.astype(np.float32) / 255, {"film": made.astype(np.float32) / 255})
-    return seen.average_results()["film"]["rmse_1"]
+    meter = SteadinessMeter(DisEstimator())
+    for source, frame in zip(FRAMES[:count], frames_of(path), strict=True):
+        meter.add_frame(source.astype(np.float32) / 255, {"film": frame.astype(np.float32) / 255})
+    return meter.average_results()["film"]["rmse_1"]
 
 
 def test_stability_holds_frames_still():
-    found = []
+    distances = []
     for stability in ("0", "0.9"):
         target = f"s{stability}/%d.png"
         Path(target).parent.mkdir()
         more = ["--iterations", "16", "--later", "3", "--range", "0-0.25", "-o", target]
         assert main(["video", "clip.mp4", *QUICK, "--stability", stability, *more]) == 0
-        found.append(rmse(target, 3))
-    assert found[1] < 0.6 * found[0]
+        distances.append(rmse(target, 3))
+    assert distances[1] < 0.6 * distances[0]
 
 
 DYING = """
@@ -116,9 +116,9 @@ def test_a_stopped_film_has_what_is_done_and_goes_on():
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate()
+        _, messages = process.communicate()
     assert process.returncode == 130
-    assert "film.mp4 contains them; the same command continues" in told
+    assert "film.mp4 contains them; the same command continues" in messages
     part = len(frames_of("film.mp4"))
     assert 3 <= part < 6
     assert main(["video", *arguments]) == 0
@@ -157,8 +157,8 @@ def test_a_pipe_does_not_go_on_with_another_clip(monkeypatch, capsys):
     for data, code in ((clips[1], 2), (clips[0], 0)):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
         assert main(["video", *raw]) == code
-        told = capsys.readouterr().err
-        assert ("holds the frames of another clip (frame" in told) == (code == 2)
+        messages = capsys.readouterr().err
+        assert ("holds the frames of another clip (frame" in messages) == (code == 2)
     assert len(frames_of("film.mkv")) == 4
 
 
@@ -208,10 +208,10 @@ def test_a_stopped_pipe_promises_nothing(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", quiet)
     arguments = [each for each in QUICK if each != "--quiet"]
     assert main(["video", "-", "--raw", "64x48@24", *arguments, "-o", "-"]) == 130
-    told = capsys.readouterr().err
-    assert "stopped after 1 frame\n" in told
-    assert "continues" not in told
-    assert "kept" not in told
+    messages = capsys.readouterr().err
+    assert "stopped after 1 frame\n" in messages
+    assert "continues" not in messages
+    assert "kept" not in messages
 
 
 def test_range_and_every(capsys):
@@ -260,11 +260,11 @@ def test_odd_sides_are_cut_and_told(capsys):
 def test_raw_frames_from_pipe_to_pipe():
     data = b"".join(frame.tobytes() for frame in FRAMES[:3])
     arguments = command("-", "--raw", "64x48@24", *QUICK, "-o", "-")
-    made = forks.run(arguments, input=data, capture_output=True, check=True)
-    assert len(made.stdout) == len(data)
-    painted = np.frombuffer(made.stdout, np.uint8).reshape(3, 48, 64, 3)
-    assert np.abs(painted[0].astype(int) - FRAMES[0]).mean() > 4
-    assert not made.stderr
+    process = forks.run(arguments, input=data, capture_output=True, check=True)
+    assert len(process.stdout) == len(data)
+    frames = np.frombuffer(process.stdout, np.uint8).reshape(3, 48, 64, 3)
+    assert np.abs(frames[0].astype(int) - FRAMES[0]).mean() > 4
+    assert not process.stderr
 
 
 def test_an_encoded_pipe(monkeypatch):
@@ -279,11 +279,11 @@ def test_a_second_pass_is_what_the_film_is_made_of(capsys):
     assert main(["video", "clip.mp4", *twice, "--work", "work", "-o", "film/%d.png"]) == 2
     Path("film").mkdir()
     assert main(["video", "clip.mp4", *twice, "--work", "work", "-o", "film/%d.png"]) == 0
-    for index, shown in enumerate(frames_of("film/%d.png")):
+    for index, frame in enumerate(frames_of("film/%d.png")):
         with Image.open(f"work/0000000{index}-again.png") as again:
-            assert np.array_equal(np.asarray(again), shown)
+            assert np.array_equal(np.asarray(again), frame)
         with Image.open(f"work/0000000{index}.png") as once:
-            assert not np.array_equal(np.asarray(once), shown)
+            assert not np.array_equal(np.asarray(once), frame)
     assert main(["video", "clip.mp4", *QUICK, "--passes", "2", "-o", "-"]) == 2
     assert "--passes 2 requires --stability above 0" in capsys.readouterr().err
 
@@ -382,10 +382,10 @@ def test_bad_input_is_one_line(arguments, words, capsys):
         code = main(["video", *arguments, *QUICK])
     except SystemExit as left:
         code = left.code
-    told = capsys.readouterr().err.strip()
+    message = capsys.readouterr().err.strip()
     assert code == (3 if "limit" in words else 2)
-    assert words in told
-    assert "\n" not in told
+    assert words in message
+    assert "\n" not in message
     assert {p: p.read_bytes() for p in Path().iterdir() if p.is_file()} == before
 
 

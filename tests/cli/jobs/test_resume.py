@@ -77,11 +77,11 @@ def test_a_run_that_ends_early_resumes_too(capsys):
     flags = ["--recipe", "mine.toml", "--size", "64", "--iterations", str(limit)]
     run = [*job(*flags), "--until", "converged", "--json"]
     assert main([*run, "-o", "whole.png"]) == 0
-    made = json.loads(capsys.readouterr().out)["iterations"]
-    assert step < made < limit
+    iterations = json.loads(capsys.readouterr().out)["iterations"]
+    assert step < iterations < limit
     killed_at(step, [*run, "-o", "out.png", "--checkpoint", "state"])
     assert main([*run, "-o", "out.png", "--resume", "state"]) == 0
-    assert json.loads(capsys.readouterr().out)["iterations"] == made
+    assert json.loads(capsys.readouterr().out)["iterations"] == iterations
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 
@@ -92,13 +92,13 @@ def test_the_advice_printed_on_ctrl_c_ends_like_the_unbroken_run(step, monkeypat
     command = [*run, "-o", "out.png", "--checkpoint", "state", "--loss-plot", "loss.png"]
     interrupt_at(step, monkeypatch)
     assert main(command) == 130
-    said = complaint(capsys)
-    assert f"stopped after {step} of {ITERATIONS} iterations" in said
-    assert "the best picture so far is in out.png" in said
+    message = complaint(capsys)
+    assert f"stopped after {step} of {ITERATIONS} iterations" in message
+    assert "the best picture so far is in out.png" in message
     with Image.open("out.png") as partial:
         assert partial.size == (64, 48)
     assert read_record(Path("out.png")) is None
-    advice = re.search(r"; to continue, add (.*) to the command$", said)[1]
+    advice = re.search(r"; to continue, add (.*) to the command$", message)[1]
     assert main([*command, *shlex.split(advice)]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 

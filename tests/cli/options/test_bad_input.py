@@ -51,9 +51,9 @@ def test_a_damaged_tiff_is_one_line_of_ours_and_none_of_a_librarys():
     struct.pack_into("<H", data, first + 2 + 2, 0xFFFF)  # the type of the first tag
     holding("odd.tif", bytes(data))
     command = [sys.executable, "-m", "impasto", "odd.tif", "--style", "painting.png"]
-    done = subprocess.run(command, capture_output=True, check=False, text=True)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    process = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert process.returncode == 2
+    assert len(process.stderr.splitlines()) == 1, process.stderr
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_an_odd_input_is_painted_all_the_same(make, size, says, capsys):
     odd = make()
     before = Path(odd).read_bytes()
     assert main([odd, "--style", odd if odd == "grain.png" else "painting.png", *QUICK]) == 0
-    told = capsys.readouterr().err
-    assert told.count(says) == 1 if says else "error" not in told
-    (made,) = Path().glob(f"{Path(odd).stem}-*.png")
-    with Image.open(made) as image:
+    messages = capsys.readouterr().err
+    assert messages.count(says) == 1 if says else "error" not in messages
+    (result,) = Path().glob(f"{Path(odd).stem}-*.png")
+    with Image.open(result) as image:
         assert image.size == size
         assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1
         assert np.asarray(image).std() > 1
-    assert b"php" not in made.read_bytes()
+    assert b"php" not in result.read_bytes()
     assert Path(odd).read_bytes() == before
 
 
@@ -84,8 +84,8 @@ LONG = "🎨" * 58 + ".jpg"
 def test_a_long_name_of_many_bytes_does_not_cost_the_run():
     saved(LONG)
     assert main([LONG, "--style", "painting.png", *QUICK]) == 0
-    (made,) = set(Path().glob("🎨*.png"))
-    with Image.open(made) as image:
+    (result,) = set(Path().glob("🎨*.png"))
+    with Image.open(result) as image:
         assert image.size == (32, 24)
 
 

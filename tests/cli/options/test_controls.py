@@ -52,7 +52,7 @@ EXCLUSIVE = {"colors content", "colors luminance", "colors match"}
 
 
 @cache
-def painted(*names: str, tile: int = 0) -> np.ndarray:
+def paint(*names: str, tile: int = 0) -> np.ndarray:
     """[H, W, 3] in 8-bit levels, with some controls."""
     options: dict[str, Any] = {"painting": PAINTING, "changes": {}}
     for name in names:
@@ -64,24 +64,24 @@ def painted(*names: str, tile: int = 0) -> np.ndarray:
     if several and "style_masks" in options:
         options["style_masks"] = [*options["style_masks"], None]
     options["changes"]["tile"] = tile
-    made = impasto.stylize(PHOTO, options.pop("painting"), recipe=QUICK, device="cpu", **options)
-    return made.picture.pixels * 255
+    result = impasto.stylize(PHOTO, options.pop("painting"), recipe=QUICK, device="cpu", **options)
+    return result.picture.pixels * 255
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_each_does_something(name):
-    assert np.abs(painted(name) - painted()).mean() > 0.1
+    assert np.abs(paint(name) - paint()).mean() > 0.1
 
 
 @pytest.mark.parametrize("pair", [*combinations(CONTROLS, 2)], ids=" and ".join)
 def test_two_together_are_neither_alone_and_in_tiles_the_same(pair):
     if EXCLUSIVE.issuperset(pair):
         pytest.skip("one choice of --colors excludes another")
-    both = painted(*pair)
+    both = paint(*pair)
     for one in pair:
-        assert np.abs(both - painted(one)).mean() > 0.1, f"{pair} is {one} alone"
+        assert np.abs(both - paint(one)).mean() > 0.1, f"{pair} is {one} alone"
     # Adam moves a coefficient whose gradient is nearly 0 by its sign, so that rounding shows.
     most, average = (8, 0.2) if "Laplacian canvas" in pair else (1, 0.1)
-    difference = np.abs(both - painted(*pair, tile=32))
+    difference = np.abs(both - paint(*pair, tile=32))
     assert difference.max() < most
     assert difference.mean() < average

@@ -80,12 +80,12 @@ def test_a_checkpoint_may_be_gone_on_from_and_kept_in_one_file(work, monkeypatch
     long = [*JOB, "--recipe", "tf-vgg19", "--iterations", "6", "--size", "32", "--quiet"]
     assert main([*long, "-o", "whole.png"]) == 0
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
-    keep, kept = checkpoint.Keeper.keep, []
+    keep, states = checkpoint.Keeper.keep, []
 
     def stop_after_3(self, state):
         keep(self, state)
-        kept.append(state)
-        if len(kept) == 3:
+        states.append(state)
+        if len(states) == 3:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -171,18 +171,18 @@ def test_bad_input_is_found_before_torch_is_loaded(work):
         "    assert main(line) == 2, line\n"
         "    assert 'torch' not in sys.modules, line\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert len(done.stderr.splitlines()) == len(lines)
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert process.returncode == 0, process.stderr.decode()
+    assert len(process.stderr.splitlines()) == len(lines)
 
 
 def test_long_names_give_a_default_name_that_fits(work):
     photo, painting = copy("ü" * 120 + ".png"), copy("b" * 200 + ".png", "painting.png")
     assert main([str(photo), "--style", str(painting), *QUICK]) == 0
-    (made,) = set(work.iterdir()) - {photo.absolute(), painting.absolute()} - set(JOB_FILES(work))
-    assert made.name.startswith("ü" * 120 + "-b")
-    assert len(os.fsencode(made.name)) == 255
-    assert read_picture(made).width == 32
+    (result,) = set(work.iterdir()) - {photo.absolute(), painting.absolute()} - set(JOB_FILES(work))
+    assert result.name.startswith("ü" * 120 + "-b")
+    assert len(os.fsencode(result.name)) == 255
+    assert read_picture(result).width == 32
 
 
 def JOB_FILES(work: Path) -> list[Path]:

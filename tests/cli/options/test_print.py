@@ -84,10 +84,10 @@ def test_the_file_says_resolution_and_profile(extension, depth):
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     assert "sRGB" in ImageCms.getProfileDescription(profile)
     assert resolution(name) == pytest.approx((200, 200), abs=0.02)
-    said = []
-    picture = read_picture(name, notice=said.append)
+    notices = []
+    picture = read_picture(name, notice=notices.append)
     assert picture.metadata.depth == depth
-    assert said == []
+    assert notices == []
     if name == "out.tif":
         with tifffile.TiffFile(name) as file:
             tags = file.pages.first.tags
@@ -139,9 +139,9 @@ def test_a_bad_print_is_one_line(flags, code, says, capsys):
 
 def test_python_takes_a_size_of_paper():
     job = {"recipe": "sketch", "iterations": 2}
-    made = impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **job)
-    assert (made.picture.width, made.picture.height) == (57, 43)
-    made.save("out.tif")
+    result = impasto.stylize("photo.png", "painting.png", print_size="2x2cm@72dpi", **job)
+    assert (result.picture.width, result.picture.height) == (57, 43)
+    result.save("out.tif")
     with Image.open("out.tif") as image:
         assert image.info["dpi"] == (72, 72)
     for other in ({"size": 64}, {"changes": {"size": 64}}):

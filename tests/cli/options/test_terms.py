@@ -28,7 +28,7 @@ TERMS = {
 }
 
 
-def painted(work: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict, np.ndarray]:
+def paint(work: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[dict, np.ndarray]:
     """The report and the picture of a short run."""
     recipe = work / "mine.toml"
     recipe.write_text(f'base = "sketch"\n[schedule]\ntotal = 4\n{TERMS.get(name, "")}\n')
@@ -41,7 +41,7 @@ def painted(work: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[
 
 
 def test_each_term_paints_another_picture(work, capsys):
-    pictures = [painted(work, name, capsys)[1] for name in ("plain", *TERMS)]
+    pictures = [paint(work, name, capsys)[1] for name in ("plain", *TERMS)]
     for index, one in enumerate(pictures):
         for other in pictures[:index]:
             assert np.abs(one - other).mean() > 1e-4
@@ -49,15 +49,15 @@ def test_each_term_paints_another_picture(work, capsys):
 
 @pytest.mark.usefixtures("real_encoder")
 def test_a_palette_is_reported_and_brings_the_colors_nearer(work, capsys, monkeypatch):
-    plain, _ = painted(work, "plain", capsys)
+    plain, _ = paint(work, "plain", capsys)
     assert set(plain["losses"]) == {"total", "content", "style", "smoothness"}
     monkeypatch.setitem(TERMS, "palette", "[palette]\nweight = 10.0\n[style]\nweight = 0.1")
-    report, after = painted(work, "palette", capsys)
+    report, after = paint(work, "palette", capsys)
     losses = report["losses"]
     assert losses["palette"] > 0
     assert sum(losses.values()) - losses["total"] == pytest.approx(losses["total"], rel=1e-5)
     monkeypatch.setitem(TERMS, "palette", "[style]\nweight = 0.1")
-    _, without = painted(work, "palette", capsys)
+    _, without = paint(work, "palette", capsys)
     painting = read_picture(work / "painting.png")
     nearer, far = (
         compare(painting, painting, Picture(each))["palette"] for each in (after, without)

@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str:
+def show_steps(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str:
     with progress.choose_progress(stream, quiet=quiet) as display:
         for each in steps:
             display.update(each)
@@ -28,7 +28,7 @@ def shown(stream: io.StringIO, steps: list[Step], *, quiet: bool = False) -> str
 
 
 def test_a_pipe_gets_a_line_at_each_scale_and_at_the_end():
-    lines = shown(io.StringIO(), two_scales(10)).splitlines()
+    lines = show_steps(io.StringIO(), two_scales(10)).splitlines()
     assert [line.split()[0] for line in lines] == ["1/10", "6/10", "10/10"]
     for word in ("32x24", "total 3", "content 1", "style 2", "1:01 left"):
         assert word in lines[0]
@@ -38,7 +38,7 @@ def test_a_pipe_gets_a_line_at_each_scale_and_at_the_end():
 def test_a_pipe_gets_a_line_every_few_seconds(monkeypatch):
     clock = iter(np.arange(1000, 2000, 2.0))  # two seconds a step
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    lines = shown(io.StringIO(), [step(i, 10) for i in range(1, 11)]).splitlines()
+    lines = show_steps(io.StringIO(), [step(i, 10) for i in range(1, 11)]).splitlines()
     assert [line.split()[0] for line in lines] == ["1/10", "4/10", "7/10", "10/10"]
 
 
@@ -47,7 +47,7 @@ def test_a_terminal_gets_one_live_line(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    text = shown(Terminal(), two_scales(10))
+    text = show_steps(Terminal(), two_scales(10))
     assert "\x1b[" in text
     for word in ("64x48", "10/10", "style 2", "1:01 left"):
         assert word in text
@@ -55,11 +55,11 @@ def test_a_terminal_gets_one_live_line(monkeypatch):
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_quiet_shows_nothing(stream):
-    assert shown(stream(), two_scales(10), quiet=True) == ""
+    assert show_steps(stream(), two_scales(10), quiet=True) == ""
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
+    ("seconds", "expected"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")]
 )
-def test_time_left_is_readable(seconds, said):
-    assert progress.format_duration(seconds) == said
+def test_time_left_is_readable(seconds, expected):
+    assert progress.format_duration(seconds) == expected

@@ -44,9 +44,9 @@ print(json.dumps([[s.tile, s.fell_back, s.losses["total"]] for s in seen]))
 def steps_of(when: str, megabytes: int) -> list[tuple[int, bool, float]]:
     """Tile, whether it fell back, and total loss of each step of a run under a limit."""
     command = [sys.executable, "-c", CHILD, when, str(megabytes)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [tuple(step) for step in json.loads(done.stdout)]
+    process = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return [tuple(step) for step in json.loads(process.stdout)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and limits the address space")

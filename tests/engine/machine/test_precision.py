@@ -24,32 +24,32 @@ STANDARD = impasto.load_recipe("standard").with_changes(
 
 
 @cache
-def painted(precision, *, tile="auto", **how):
+def paint(precision, *, tile="auto", **how):
     recipe = STANDARD.with_changes({"precision": precision, "tile": tile})
     return list(impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, **how))[-1]
 
 
 def test_the_optimizer_comes_as_far():
-    exact, rounded = painted("float32"), painted("bfloat16")
+    exact, rounded = paint("float32"), paint("bfloat16")
     assert exact.losses == pytest.approx(rounded.losses, rel=0.1)
     assert not np.array_equal(exact.picture().pixels, rounded.picture().pixels)
 
 
 def test_it_comes_as_far_in_tiles():
-    whole, tiled = painted("bfloat16"), painted("bfloat16", tile=32)
+    whole, tiled = paint("bfloat16"), paint("bfloat16", tile=32)
     assert (whole.tile, tiled.tile) == (0, 32)
     assert whole.losses == pytest.approx(tiled.losses, rel=0.1)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
-    kept = tmp_path / "kept.ckpt"
+    checkpoint = tmp_path / "kept.ckpt"
     recipe = STANDARD.with_changes({"precision": "bfloat16"})
-    run = impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, checkpoint=kept)
+    run = impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, checkpoint=checkpoint)
     for _ in range(10):
         step = next(run)
     assert not step.last
     run.close()
-    both = (painted("bfloat16", **how).picture().pixels for how in ({}, {"resume": kept}))
+    both = (paint("bfloat16", **how).picture().pixels for how in ({}, {"resume": checkpoint}))
     assert np.array_equal(*both)
 
 
@@ -58,11 +58,11 @@ def test_a_network_takes_the_precision_that_is_native(native, network_file, monk
     monkeypatch.setattr(hardware, "has_native_bfloat16", lambda _: native)
     recipe = impasto.load_recipe(str(network_file))
     engine = impasto.Stylizer(recipe, device="cpu")
-    wanted = "bfloat16" if native else "float32"
-    assert engine.precision == engine.plan(PHOTO, [PAINTING]).precision == wanted
+    expected = "bfloat16" if native else "float32"
+    assert engine.precision == engine.plan(PHOTO, [PAINTING]).precision == expected
     exact = recipe.with_changes({"precision": "float32"})
-    asked = impasto.Stylizer(exact, device="cpu", like=engine)
-    assert asked.precision == "float32"
+    other = impasto.Stylizer(exact, device="cpu", like=engine)
+    assert other.precision == "float32"
     cast = Atelier(network_file, device="cpu")._runtime.painter.autocast
     assert cast == (torch.bfloat16 if native else None)
 
@@ -78,12 +78,14 @@ def test_a_network_paints_the_same_but_for_rounding():
 
 
 def test_a_draft_to_start_from_is_of_its_recipes_precision(monkeypatch):
-    asked, load = [], Runtime.load
-    monkeypatch.setattr(Runtime, "load", lambda *given: asked.append(given[3]) or load(*given))
+    precisions, load = [], Runtime.load
+    monkeypatch.setattr(
+        Runtime, "load", lambda *arguments: precisions.append(arguments[3]) or load(*arguments)
+    )
     recipe, cache = STANDARD.with_changes({"start.base": "draft"}), EngineCache()
     engines = [
         make_engine(recipe.with_changes({"precision": each}), Hardware.resolve("cpu"), cache)
         for each in ("bfloat16", "float32", "bfloat16")
     ]
     assert engines[0].tools.draft.network is engines[2].tools.draft.network
-    assert asked == [torch.bfloat16, None]
+    assert precisions == [torch.bfloat16, None]

@@ -58,10 +58,10 @@ def run(recipe: impasto.Recipe, monkeypatch: pytest.MonkeyPatch, layout: Layout)
 @pytest.mark.parametrize("recipe", [SMALL, ADAM], ids=["bounded", "adam"])
 @pytest.mark.usefixtures("narrow_bands")
 def test_a_state_on_disk_makes_the_same_picture(recipe, monkeypatch):
-    kept = run(recipe, monkeypatch, Layout(32))
+    in_memory = run(recipe, monkeypatch, Layout(32))
     filed = run(recipe, monkeypatch, Layout(32, "disk"))
-    assert filed.losses == kept.losses
-    assert np.array_equal(filed.picture().pixels, kept.picture().pixels)
+    assert filed.losses == in_memory.losses
+    assert np.array_equal(filed.picture().pixels, in_memory.picture().pixels)
 
 
 @pytest.mark.parametrize("kind", ["bounded", "adam"])
@@ -98,20 +98,20 @@ def test_a_state_on_disk_resumes(monkeypatch, tmp_path):
 
 
 def test_files_have_no_name_and_end_with_their_tensors(tmp_path):
-    held = Storage(CPU, tmp_path)
-    tensor = held.hold(torch.rand(1, 3, 7, 5))
+    storage = Storage(CPU, tmp_path)
+    tensor = storage.hold(torch.rand(1, 3, 7, 5))
     assert not list(tmp_path.iterdir())
-    assert len(held._maps) == 1
+    assert len(storage._maps) == 1
     del tensor
-    assert len(held._maps) == 0
+    assert len(storage._maps) == 0
 
 
 def test_what_was_settled_is_still_there(tmp_path):
-    held, image = Storage(CPU, tmp_path), torch.rand(1, 3, 300, 200)
-    tensor = held.hold(image)
-    held.settle()
+    storage, image = Storage(CPU, tmp_path), torch.rand(1, 3, 300, 200)
+    tensor = storage.hold(image)
+    storage.settle()
     assert torch.equal(tensor, image)
-    assert torch.equal(held.zeros(image), torch.zeros_like(image))
+    assert torch.equal(storage.zeros(image), torch.zeros_like(image))
 
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path, monkeypatch):
@@ -198,18 +198,18 @@ def test_a_run_falls_back_once_at_the_scale_that_needs_it(monkeypatch):
 
 
 def test_a_scale_lets_go_of_the_one_before(monkeypatch):
-    made: list[weakref.ref[object]] = []
+    solvers: list[weakref.ref[object]] = []
     init = BoundedLbfgs.__init__
 
-    def noted(self: BoundedLbfgs, *arguments: object) -> None:
-        made.append(weakref.ref(self))
+    def note(self: BoundedLbfgs, *arguments: object) -> None:
+        solvers.append(weakref.ref(self))
         init(self, *arguments)
 
-    monkeypatch.setattr(BoundedLbfgs, "__init__", noted)
+    monkeypatch.setattr(BoundedLbfgs, "__init__", note)
     recipe = SMALL.with_changes({"schedule.coarsest": 24, "schedule.total": 9})
     for step in impasto.Stylizer(recipe).run(PHOTO, PAINTING):
-        assert sum(each() is not None for each in made) == 1, step.scale
-    assert len(made) == 3
+        assert sum(each() is not None for each in solvers) == 1, step.scale
+    assert len(solvers) == 3
 
 
 def test_a_run_goes_on_in_the_tiles_it_began_in(monkeypatch, tmp_path):
@@ -321,11 +321,11 @@ VISIBLE = {"seam": 0.05, "blockiness": 0.015, "noise": 2e-4}
 @pytest.mark.slow
 def test_tiles_leave_no_seam_unless_they_see_too_little(monkeypatch):
     whole = in_tiles(monkeypatch, 0)
-    found = traces(whole, in_tiles(monkeypatch, 48))
-    assert all(value < VISIBLE[name] for name, value in found.items()), found
+    seams = traces(whole, in_tiles(monkeypatch, 48))
+    assert all(value < VISIBLE[name] for name, value in seams.items()), seams
     monkeypatch.setattr(VggEncoder, "halo", 8)
-    found = traces(whole, in_tiles(monkeypatch, 48))
-    assert all(value > VISIBLE[name] for name, value in found.items()), found
+    seams = traces(whole, in_tiles(monkeypatch, 48))
+    assert all(value > VISIBLE[name] for name, value in seams.items()), seams
 
 
 TILED = {

@@ -14,19 +14,23 @@ PRINT = "import impasto, os, sys; print(os.environ.get('GOMP_SPINCOUNT'), 'torch
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("variables", "expected"),
     [
         ({}, {"0", str(waiting.SPINS)}),
         ({"OMP_WAIT_POLICY": "active"}, {"None"}),
         ({"GOMP_SPINCOUNT": "7"}, {"7"}),
     ],
 )
-def test_importing_impasto_limits_spinning_unless_the_user_chose(given, expected):
+def test_importing_impasto_limits_spinning_unless_the_user_chose(variables, expected):
     free = {k: v for k, v in os.environ.items() if k not in waiting.CHOSEN_BY_USERS}
-    done = subprocess.run(
-        [sys.executable, "-c", PRINT], env=free | given, capture_output=True, text=True, check=True
+    process = subprocess.run(
+        [sys.executable, "-c", PRINT],
+        env=free | variables,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    spins, torch_is_loaded = done.stdout.split()
+    spins, torch_is_loaded = process.stdout.split()
     assert spins in expected
     assert torch_is_loaded == "False"
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("narrow_encoder")
 JOB = ["photo.png", "--style", "painting.png", "--recipe", "sketch", "--iterations", "4"]
 
 
-def made(name: str, *flags: str) -> np.ndarray:
+def paint(name: str, *flags: str) -> np.ndarray:
     assert main([*JOB, *flags, "-o", name, "--force", "--quiet"]) == 0
     return srgb_to_oklab(read_picture(name).pixels)
 
@@ -29,7 +29,7 @@ def test_each_mode_has_the_colors_it_promises():
     Image.fromarray(red).save("painting.png")
     modes = ("style", "content", "luminance", "match")
     job = ["--iterations", "8", "--set", "content.weight=0.01"]
-    results = {mode: made(f"{mode}.png", "--colors", mode, *job) for mode in modes}
+    results = {mode: paint(f"{mode}.png", "--colors", mode, *job) for mode in modes}
 
     def off(mode):
         return np.abs(results[mode] - photo)[..., 1:].mean()
@@ -52,11 +52,11 @@ def test_colors_in_tiles_snapshots_replay_and_python(mode):
     second = synthetic_painting()[::-1, :, ::-1]
     Image.fromarray(second).save("second.png")
     flags = ["--colors", mode, "--style", "second.png", "--snapshots", f"steps-{mode}"]
-    whole = made("whole.png", *flags)
+    whole = paint("whole.png", *flags)
     assert np.array_equal(srgb_to_oklab(read_picture(f"steps-{mode}/step-00004.png").pixels), whole)
     assert main(["replay", "whole.png", "--quiet"]) == 0
     assert np.array_equal(srgb_to_oklab(read_picture("whole-replay.png").pixels), whole)
-    tiled = made("tiled.png", *flags[:4], "--set", "tile=32")
+    tiled = paint("tiled.png", *flags[:4], "--set", "tile=32")
     assert np.abs(tiled - whole).mean() < 2e-3
     paintings = ["painting.png", second]
     result = stylize("photo.png", paintings, recipe="sketch", iterations=4, colors=mode)
@@ -69,7 +69,7 @@ def test_colors_with_transparency_and_16_bits():
     alpha[:, :20] = 0
     Image.fromarray(np.dstack([synthetic_photo(), alpha])).save("photo.png")
     for mode in ("content", "match"):
-        made("deep.png", "--colors", mode, "--depth", "16")
+        paint("deep.png", "--colors", mode, "--depth", "16")
         result = read_picture("deep.png")
         assert result.metadata.depth == 16
         assert np.array_equal(result.alpha > 0.5, alpha > 127)

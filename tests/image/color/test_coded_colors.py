@@ -149,8 +149,8 @@ def test_hdr_up_to_white_is_sdr_and_said(container, kind, name):
     else:
         data, limit = write_modern(values, container, BT2020, kind), 16
     notices = []
-    seen = to_8_bits(read_picture(data, notice=notices.append))
-    error = np.abs(seen - PHOTO)
+    levels = to_8_bits(read_picture(data, notice=notices.append))
+    error = np.abs(levels - PHOTO)
     assert error.mean() < limit / 4 + 0.5
     assert error.max() <= limit * 2
     assert len(notices) == 1
@@ -160,10 +160,10 @@ def test_hdr_up_to_white_is_sdr_and_said(container, kind, name):
 def test_light_above_white_is_compressed_in_order():
     ramp = np.linspace(0, 8, 400)
     light = np.repeat(ramp[:, None], 3, 1).astype(np.float32)
-    shown = compress_highlights(light, 8)[:, 0]
-    assert np.array_equal(shown[ramp <= 0.75], light[ramp <= 0.75, 0])
-    assert (np.diff(shown) > 0).all()
-    assert shown.max() == pytest.approx(1, abs=1e-6)
+    compressed = compress_highlights(light, 8)[:, 0]
+    assert np.array_equal(compressed[ramp <= 0.75], light[ramp <= 0.75, 0])
+    assert (np.diff(compressed) > 0).all()
+    assert compressed.max() == pytest.approx(1, abs=1e-6)
     assert compress_highlights(light, 1) is light
     red = compress_highlights(np.array([[4, 2, 1]], np.float32), 4)
     assert np.allclose(red, [[1, 0.5, 0.25]])

@@ -68,11 +68,11 @@ def test_colors_outside_of_srgb_lose_only_chroma(hue):
     strength = np.linspace(0.0, 0.5, 60)
     turned = np.stack([np.full(60, 0.6), strength * np.cos(hue), strength * np.sin(hue)], -1)
     lab = turned.astype(np.float32)[None]
-    found = srgb_to_oklab(Excess.measure(lab).to_srgb(lab))[0]
-    got = np.hypot(found[:, 1], found[:, 2])
+    reduced = srgb_to_oklab(Excess.measure(lab).to_srgb(lab))[0]
+    got = np.hypot(reduced[:, 1], reduced[:, 2])
     assert (np.diff(got) > 0).all()  # no two run together: no bands
-    assert np.abs(found[:, 0] - 0.6).max() < 1e-3
-    assert np.abs(np.exp(1j * hue) - (found[1:, 1] + 1j * found[1:, 2]) / got[1:]).max() < 0.02
+    assert np.abs(reduced[:, 0] - 0.6).max() < 1e-3
+    assert np.abs(np.exp(1j * hue) - (reduced[1:, 1] + 1j * reduced[1:, 2]) / got[1:]).max() < 0.02
 
 
 def test_colors_inside_of_srgb_are_unchanged():
@@ -95,11 +95,11 @@ def test_the_monge_kantorovich_map_transforms_covariances_without_rotation():
 
 def test_a_matched_painting_has_the_photos_statistics():
     photo, painting = muted((50, 60), 0.03, [0.4, 0.5, 0.45]), muted((40, 70), 0.04, 0.5)
-    wanted = ColorStatistics.measure(photo)
-    found = ColorStatistics.measure(match_colors(painting, wanted))
-    assert np.abs(ColorStatistics.measure(painting).mean - wanted.mean).max() > 0.01
-    assert np.abs(found.mean - wanted.mean).max() < 1e-5
-    assert np.abs(found.covariance - wanted.covariance).max() < 1e-5
+    target = ColorStatistics.measure(photo)
+    result = ColorStatistics.measure(match_colors(painting, target))
+    assert np.abs(ColorStatistics.measure(painting).mean - target.mean).max() > 0.01
+    assert np.abs(result.mean - target.mean).max() < 1e-5
+    assert np.abs(result.covariance - target.covariance).max() < 1e-5
 
 
 def test_a_painting_in_the_photos_colors_already_is_unchanged():
@@ -113,37 +113,37 @@ def test_a_painting_in_the_photos_colors_already_is_unchanged():
 
 def test_a_gray_painting_is_tinted_without_blowing_up_its_noise():
     noisy = picture(0.5 + RNG.normal(size=(60, 60, 1)) * 0.2 + RNG.normal(size=(60, 60, 3)) * 0.002)
-    found = ColorStatistics.measure(match_colors(noisy, ColorStatistics.measure(PHOTO)))
-    assert np.sqrt(np.diag(found.covariance)[1:]).max() < 0.02
+    result = ColorStatistics.measure(match_colors(noisy, ColorStatistics.measure(PHOTO)))
+    assert np.sqrt(np.diag(result.covariance)[1:]).max() < 0.02
     assert np.sqrt(np.diag(ColorStatistics.measure(PHOTO).covariance)[1:]).max() > 0.05
 
 
 def test_transparent_pixels_do_not_count_in_color_statistics():
     pixels = np.concatenate([PHOTO.pixels, RNG.random((48, 64, 3), np.float32)])
     alpha = np.repeat([1.0, 0.0], 48)[:, None].repeat(64, 1).astype(np.float32)
-    seen, whole = ColorStatistics.measure(picture(pixels, alpha)), ColorStatistics.measure(PHOTO)
-    assert np.allclose(seen.mean, whole.mean)
-    assert np.allclose(seen.covariance, whole.covariance)
+    visible, whole = ColorStatistics.measure(picture(pixels, alpha)), ColorStatistics.measure(PHOTO)
+    assert np.allclose(visible.mean, whole.mean)
+    assert np.allclose(visible.covariance, whole.covariance)
     hidden = ColorStatistics.measure(picture(pixels, np.zeros_like(alpha)))
     assert np.isfinite(match_colors(PAINTING, hidden).pixels).all()
 
 
 def test_a_gray_picture_has_the_requested_lightness_and_no_chroma():
     photo, painting = muted((50, 60), 0.03, [0.4, 0.5, 0.45]), muted((40, 70), 0.04, 0.5)
-    wanted = ColorStatistics.measure(photo)
-    found = ColorStatistics.measure(remove_color(painting, wanted))
-    assert found.mean == pytest.approx([wanted.mean[0], 0, 0], abs=1e-5)
-    assert found.covariance[0, 0] == pytest.approx(wanted.covariance[0, 0], abs=1e-5)
-    assert np.abs(found.covariance[1:]).max() < 1e-8
+    target = ColorStatistics.measure(photo)
+    result = ColorStatistics.measure(remove_color(painting, target))
+    assert result.mean == pytest.approx([target.mean[0], 0, 0], abs=1e-5)
+    assert result.covariance[0, 0] == pytest.approx(target.covariance[0, 0], abs=1e-5)
+    assert np.abs(result.covariance[1:]).max() < 1e-8
 
 
 def test_colors_do_not_depend_on_the_bands_of_rows(monkeypatch):
     def all_of_them():
-        wanted = ColorStatistics.measure(PHOTO)
+        statistics = ColorStatistics.measure(PHOTO)
         return [
-            wanted.covariance,
-            match_colors(PAINTING, wanted).pixels,
-            remove_color(PAINTING, wanted).pixels,
+            statistics.covariance,
+            match_colors(PAINTING, statistics).pixels,
+            remove_color(PAINTING, statistics).pixels,
             carry_chroma(PAINTING.resize(64, 48), PHOTO).pixels,
             copy_chroma(PAINTING.resize(64, 48), PHOTO).pixels,
         ]
@@ -167,18 +167,18 @@ def moved_edges(amount: float):
 
     photo, truth = scene(x + 0.2 * y), scene(x + 0.2 * y + shift)
     strokes = gaussian_filter(RNG.normal(size=size), 1.5)
-    painted = truth * [1, 0.3, -0.5] + 0.04 * (strokes / strokes.std())[..., None] * [1, 0.3, 0.3]
-    photo, painted = (picture(oklab_to_srgb(lab.astype(np.float32))) for lab in (photo, painted))
-    return photo, painted, truth[..., 1:]
+    picked = truth * [1, 0.3, -0.5] + 0.04 * (strokes / strokes.std())[..., None] * [1, 0.3, 0.3]
+    photo, picked = (picture(oklab_to_srgb(lab.astype(np.float32))) for lab in (photo, picked))
+    return photo, picked, truth[..., 1:]
 
 
 def test_chroma_follows_the_edges_that_moved():
-    photo, painted, truth = moved_edges(0.8)
+    photo, painting, truth = moved_edges(0.8)
 
-    def wrong(made):
-        return np.hypot(*np.moveaxis(srgb_to_oklab(made.pixels)[..., 1:] - truth, -1, 0))
+    def wrong(image):
+        return np.hypot(*np.moveaxis(srgb_to_oklab(image.pixels)[..., 1:] - truth, -1, 0))
 
-    halo, followed = wrong(copy_chroma(painted, photo)), wrong(carry_chroma(painted, photo))
+    halo, followed = wrong(copy_chroma(painting, photo)), wrong(carry_chroma(painting, photo))
     assert halo.max() > 0.15  # another stripe's color
     assert (followed > 0.1).mean() < 0.5 * (halo > 0.1).mean()
     assert np.sqrt((followed**2).mean()) < 0.75 * np.sqrt((halo**2).mean())
@@ -188,14 +188,14 @@ def test_an_outline_of_the_paintings_own_gets_no_color_of_its_own():
     """The photo is red beside green; the painting draws the edge between in black."""
     lab = np.empty((60, 80, 3), np.float32)
     lab[:, :40], lab[:, 40:] = (0.6, 0.1, 0.05), (0.5, -0.1, 0.08)
-    painted = lab + RNG.normal(size=lab.shape).astype(np.float32) * 0.01
-    painted[:, 39:41, 0] = 0.1
-    photo, painted = picture(oklab_to_srgb(lab)), picture(oklab_to_srgb(painted))
-    found = srgb_to_oklab(carry_chroma(painted, photo).pixels)[..., 1:]
-    assert found[..., 0].min() > -0.11
-    assert found[..., 0].max() < 0.11
-    assert found[..., 1].min() > 0.0
-    assert np.abs(found - lab[..., 1:])[:, [*range(36), *range(44, 80)]].max() < 0.01
+    result = lab + RNG.normal(size=lab.shape).astype(np.float32) * 0.01
+    result[:, 39:41, 0] = 0.1
+    photo, result = picture(oklab_to_srgb(lab)), picture(oklab_to_srgb(result))
+    chroma = srgb_to_oklab(carry_chroma(result, photo).pixels)[..., 1:]
+    assert chroma[..., 0].min() > -0.11
+    assert chroma[..., 0].max() < 0.11
+    assert chroma[..., 1].min() > 0.0
+    assert np.abs(chroma - lab[..., 1:])[:, [*range(36), *range(44, 80)]].max() < 0.01
 
 
 @pytest.mark.parametrize("longer_side", [40, 512])
@@ -206,7 +206,7 @@ def test_the_photo_keeps_its_colors_exactly(longer_side, monkeypatch):
 
 
 def test_a_flipped_result_has_flipped_colors():
-    photo, painted, _ = moved_edges(0.8)
-    flipped = [picture(each.pixels[:, ::-1]) for each in (painted, photo)]
-    one, other = carry_chroma(painted, photo).pixels, carry_chroma(*flipped).pixels[:, ::-1]
+    photo, result, _ = moved_edges(0.8)
+    flipped = [picture(each.pixels[:, ::-1]) for each in (result, photo)]
+    one, other = carry_chroma(result, photo).pixels, carry_chroma(*flipped).pixels[:, ::-1]
     assert np.abs(one - other).max() < 1e-4

@@ -136,11 +136,11 @@ def test_cmyk_inks_become_the_colors_they_print():
     image = Image.new("CMYK", (32, 8))
     for n, ink in enumerate(inks):
         image.paste(ink, (n * 8, 0, n * 8 + 8, 8))
-    found = to_8_bits(read_picture(encode_image(image, "TIFF")))[4, 4::8]
-    assert found.tolist() == [[255, 255, 255], [0, 255, 255], [255, 0, 0], [0, 0, 0]]
+    levels = to_8_bits(read_picture(encode_image(image, "TIFF")))[4, 4::8]
+    assert levels.tolist() == [[255, 255, 255], [0, 255, 255], [255, 0, 0], [0, 0, 0]]
     jpeg = encode_image(image, "JPEG", quality=100, subsampling=0)
     from_jpeg = to_8_bits(read_picture(jpeg))[4, 4::8]
-    assert np.abs(from_jpeg - found).max() < 12
+    assert np.abs(from_jpeg - levels).max() < 12
 
 
 def test_a_profile_is_converted_to_srgb():
@@ -154,8 +154,8 @@ def test_a_profile_is_converted_to_srgb():
     red, green = swapped.index(b"rXYZ"), swapped.index(b"gXYZ")
     swapped[red : red + 4], swapped[green : green + 4] = b"gXYZ", b"rXYZ"
     image = Image.new("RGB", (16, 16), (255, 0, 0))
-    seen = to_8_bits(read_picture(encode_image(image, "PNG", icc_profile=bytes(swapped))))[0, 0]
-    assert seen.tolist() == pytest.approx([0, 255, 0], abs=3)
+    levels = to_8_bits(read_picture(encode_image(image, "PNG", icc_profile=bytes(swapped))))[0, 0]
+    assert levels.tolist() == pytest.approx([0, 255, 0], abs=3)
 
 
 def test_linear_srgb_is_not_taken_for_srgb_by_its_name():
@@ -167,8 +167,8 @@ def test_linear_srgb_is_not_taken_for_srgb_by_its_name():
         linear[start : start + 12] = b"curv" + bytes(8)
     # 55 of 255 linear is the middle gray, encoded 127.
     image = Image.new("RGB", (16, 16), (55, 55, 55))
-    seen = to_8_bits(read_picture(encode_image(image, "PNG", icc_profile=bytes(linear))))[0, 0]
-    assert seen.tolist() == pytest.approx([128, 128, 128], abs=2)
+    levels = to_8_bits(read_picture(encode_image(image, "PNG", icc_profile=bytes(linear))))[0, 0]
+    assert levels.tolist() == pytest.approx([128, 128, 128], abs=2)
 
 
 def test_a_broken_profile_is_ignored_with_a_notice():

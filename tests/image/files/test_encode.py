@@ -101,13 +101,13 @@ def test_a_tiff_keeps_all_of_the_exif(order, depth, tmp_path):
     path = tmp_path / "a.tif"
     write_picture(photo, path, depth=depth, record='{"a": 1}')
     with Image.open(path) as image:
-        found = image.getexif()
-        assert found[ExifTags.Base.Make] == "Impasto Optical"
-        assert found[ExifTags.Base.DateTime] == "2024:05:06 07:08:09"
-        inner = found.get_ifd(ExifTags.IFD.Exif)
+        tags = image.getexif()
+        assert tags[ExifTags.Base.Make] == "Impasto Optical"
+        assert tags[ExifTags.Base.DateTime] == "2024:05:06 07:08:09"
+        inner = tags.get_ifd(ExifTags.IFD.Exif)
         assert inner[ExifTags.Base.ExposureTime] == pytest.approx(0.004)
         assert inner[ExifTags.Base.ISOSpeed] == 200
-        assert found.get_ifd(ExifTags.IFD.GPSInfo)[2] == (52.0, 30.0, 1.5)
+        assert tags.get_ifd(ExifTags.IFD.GPSInfo)[2] == (52.0, 30.0, 1.5)
     with tifffile.TiffFile(path) as file:
         assert file.pages.first.tags["Make"].value == "Impasto Optical"
         assert file.pages.first.tags["ExifTag"].value["ExposureTime"] in (0.004, (1, 250))
@@ -133,9 +133,9 @@ def test_only_the_descriptive_tags_of_a_tiff_are_kept(bigtiff, tmp_path):
     )
     write_picture(read_picture(data), tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:
-        found = image.getexif()
-    assert found[ExifTags.Base.Copyright] == "Ada"
-    assert not set(found) & {ExifTags.Base.StripOffsets, ExifTags.Base.Compression}
+        exif = image.getexif()
+    assert exif[ExifTags.Base.Copyright] == "Ada"
+    assert not set(exif) & {ExifTags.Base.StripOffsets, ExifTags.Base.Compression}
 
 
 def test_formats_without_alpha_get_a_white_background_with_a_notice(tmp_path):

@@ -82,8 +82,8 @@ def test_rights_in_the_tags_of_a_tiff_are_kept(tmp_path):
         (33_723, "I", len(datasets) // 4, struct.unpack(f"<{len(datasets) // 4}I", datasets), True),
     ):
         data = encode_tiff(PHOTO, photometric="rgb", extratags=[tag])
-        found = copy(data, tmp_path / f"{tag[0]}{tag[1]}.png")
-        assert found["dc:rights"] in ("Ada", EXPECTED["dc:rights"])
+        rights = copy(data, tmp_path / f"{tag[0]}{tag[1]}.png")
+        assert rights["dc:rights"] in ("Ada", EXPECTED["dc:rights"])
 
 
 @pytest.mark.parametrize(("suffix", "depth"), OUTPUTS)
@@ -137,15 +137,15 @@ def test_exif_states_the_size_and_colors_of_the_result(suffix, depth, tmp_path):
     write_picture(read_picture(data).resize(12, 16), target, depth=depth)
     with Image.open(target) as image:
         assert image.size == (12, 16)
-        found = image.getexif()
-        kept = found.get_ifd(ExifTags.IFD.Exif)
-        assert found[ExifTags.Base.Copyright] == "Ada"
-        assert found.get(ExifTags.Base.Orientation, 1) == 1
-    assert kept[ExifTags.Base.ExifImageWidth] == 12
-    assert kept[ExifTags.Base.ExifImageHeight] == 16
-    assert kept[ExifTags.Base.ColorSpace] == 1
-    assert float(kept[ExifTags.Base.FNumber]) == pytest.approx(2.8)
-    assert not {ExifTags.Base.Gamma, SUBJECT_AREA} & set(kept)
+        tags = image.getexif()
+        inner_tags = tags.get_ifd(ExifTags.IFD.Exif)
+        assert tags[ExifTags.Base.Copyright] == "Ada"
+        assert tags.get(ExifTags.Base.Orientation, 1) == 1
+    assert inner_tags[ExifTags.Base.ExifImageWidth] == 12
+    assert inner_tags[ExifTags.Base.ExifImageHeight] == 16
+    assert inner_tags[ExifTags.Base.ColorSpace] == 1
+    assert float(inner_tags[ExifTags.Base.FNumber]) == pytest.approx(2.8)
+    assert not {ExifTags.Base.Gamma, SUBJECT_AREA} & set(inner_tags)
 
 
 def test_a_thumbnail_is_not_kept(tmp_path):

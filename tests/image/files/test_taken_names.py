@@ -42,12 +42,14 @@ def test_a_finished_result_gets_a_free_name_and_it_is_said(tmp_path):
     for name in ("a.png", "a-2.png"):
         (tmp_path / name).write_bytes(b"somebody's")
 
-    said: list[str] = []
-    place = ResultFile(target, notice=said.append).write_bytes(b"result")
+    messages: list[str] = []
+    place = ResultFile(target, notice=messages.append).write_bytes(b"result")
     assert place == tmp_path / "a-3.png"
     assert place.read_bytes() == b"result"
     assert target.read_bytes() == b"somebody's"
-    assert said == [f"{target} has been created meanwhile and is kept; the result is in {place}"]
+    assert messages == [
+        f"{target} has been created meanwhile and is kept; the result is in {place}"
+    ]
     assert find_free_name(target) == tmp_path / "a-4.png"
 
 
@@ -133,7 +135,7 @@ def test_a_current_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch, ca
     monkeypatch.chdir(folder)
     folder.rmdir()
     assert main(["recipes"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("impasto: error: the current folder has been deleted")
-    assert said.count("\n") == 1
+    messages = capsys.readouterr().err
+    assert messages.startswith("impasto: error: the current folder has been deleted")
+    assert messages.count("\n") == 1
     monkeypatch.chdir(tmp_path)

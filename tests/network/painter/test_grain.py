@@ -61,36 +61,36 @@ def test_a_flat_photo_gets_strokes_and_none_at_strength_zero(loaded):
     code, photo = code_and_photo(loaded)
     codes = code[None, None]
 
-    def made(amounts):
+    def paint(amounts):
         return loaded.paint(photo, codes, grain=amounts)
 
-    plain, none = made(None), made(torch.zeros(1, 1))
+    plain, none = paint(None), paint(torch.zeros(1, 1))
     torch.testing.assert_close(none, plain, atol=0, rtol=0)
     assert float(plain.std(dim=(2, 3)).mean()) < 1e-3
-    assert float(made(torch.ones(1, 1)).std(dim=(2, 3)).mean()) > DEVIATION
+    assert float(paint(torch.ones(1, 1)).std(dim=(2, 3)).mean()) > DEVIATION
 
 
 def test_each_place_has_the_grain_of_its_styles_strength(loaded, monkeypatch):
     code, photo = code_and_photo(loaded)
-    seen = []
+    grains = []
     paint = type(loaded.painter).forward
 
-    def watched(self, small, *rest):
-        seen.append(small - 0.4)
+    def watch(self, small, *rest):
+        grains.append(small - 0.4)
         return paint(self, small, *rest)
 
-    monkeypatch.setattr(type(loaded.painter), "forward", watched)
+    monkeypatch.setattr(type(loaded.painter), "forward", watch)
     masks = torch.zeros(2, 48, 64)
     masks[0, :, :32], masks[1, :, 32:] = 1, 1
     amounts = torch.tensor([[1.0, 0.25]])
     loaded.paint(photo, torch.stack([code, code])[None], masks, grain=amounts)
-    wanted = DEVIATION * make_grain(48, 64).expand(1, 3, 48, 64).clone()
-    wanted[..., 32:] *= 0.25
-    torch.testing.assert_close(seen[0], wanted, atol=1e-6, rtol=0)
+    expected = DEVIATION * make_grain(48, 64).expand(1, 3, 48, 64).clone()
+    expected[..., 32:] *= 0.25
+    torch.testing.assert_close(grains[0], expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
-    ("asked", "paintings", "masks", "wanted"),
+    ("changes", "paintings", "masks", "expected"),
     [
         ({}, 1, 0, [1.0]),
         ({"strength": 0.5}, 1, 0, [0.5]),
@@ -98,23 +98,25 @@ def test_each_place_has_the_grain_of_its_styles_strength(loaded, monkeypatch):
         ({"style.strengths": [1.0, 0.2]}, 2, 1, [1.0, 0.2]),
     ],
 )
-def test_it_is_as_strong_as_the_style(graded_only, monkeypatch, asked, paintings, masks, wanted):
+def test_it_is_as_strong_as_the_style(
+    graded_only, monkeypatch, changes, paintings, masks, expected
+):
     amounts, paint = [], runtime.Runtime.paint
 
-    def watched(self, *given, grain=None, **named):
+    def watch(self, *arguments, grain=None, **named):
         amounts.append(grain)
-        return paint(self, *given, grain=grain, **named)
+        return paint(self, *arguments, grain=grain, **named)
 
-    monkeypatch.setattr(runtime.Runtime, "paint", watched)
+    monkeypatch.setattr(runtime.Runtime, "paint", watch)
     rng = np.random.default_rng(0)
     left = np.zeros((48, 64), np.float32)
     left[:, :32] = 1
     styles = [rng.random((64, 64, 3), np.float32) for _ in range(paintings)]
     photo = rng.random((48, 64, 3), np.float32)
-    recipe = load_recipe(str(graded_only)).with_changes(asked)
+    recipe = load_recipe(str(graded_only)).with_changes(changes)
     engine = Stylizer(recipe, device="cpu")
     list(engine.run(photo, styles, masks=[left] * masks))
-    torch.testing.assert_close(amounts[-1], torch.tensor([wanted]))
+    torch.testing.assert_close(amounts[-1], torch.tensor([expected]))
 
 
 def test_frames_of_films_have_none(graded_only, monkeypatch):
@@ -123,8 +125,8 @@ def test_frames_of_films_have_none(graded_only, monkeypatch):
     recipe = load_recipe(str(graded_only))
     engine = make_frame_engine(FrameContext(recipe, [painting], (64, 48), FrameSettings(0.8)))
     engine.begin_shot(frame)
-    made = engine.paint(frame, None)
-    assert made.std(axis=(0, 1)).max() < 1e-3
+    result = engine.paint(frame, None)
+    assert result.std(axis=(0, 1)).max() < 1e-3
     (still,) = Stylizer(recipe, device="cpu").run(frame, [painting])
     assert still.picture().pixels.std(axis=(0, 1)).min() > DEVIATION
 

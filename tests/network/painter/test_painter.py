@@ -62,22 +62,22 @@ def encoder():
 def painter(encoder):
     """A network that paints: random weights where training begins with zeros."""
     torch.manual_seed(3)
-    made = Painter()
+    network = Painter()
     with torch.no_grad():
-        made.to_pixels.weight.normal_(0, 0.05)
-        made.reader[-1].weight *= 20
-        made.book.fit(some_moments(encoder, range(6)))
-    return made.eval().requires_grad_(False)
+        network.to_pixels.weight.normal_(0, 0.05)
+        network.reader[-1].weight *= 20
+        network.book.fit(some_moments(encoder, range(6)))
+    return network.eval().requires_grad_(False)
 
 
 def some_moments(encoder, seeds):
     book = CodeBook()
     with torch.no_grad():
-        found = [book.measure_moments(image := picture(s), encoder(image)) for s in seeds]
+        moments = [book.measure_moments(image := picture(s), encoder(image)) for s in seeds]
     return PictureMoments(
-        [torch.cat(layer) for layer in zip(*(m.means for m in found), strict=True)],
-        [torch.cat(layer) for layer in zip(*(m.seconds for m in found), strict=True)],
-        torch.cat([m.grade for m in found]),
+        [torch.cat(layer) for layer in zip(*(m.means for m in moments), strict=True)],
+        [torch.cat(layer) for layer in zip(*(m.seconds for m in moments), strict=True)],
+        torch.cat([m.grade for m in moments]),
     )
 
 
@@ -112,8 +112,8 @@ def test_a_photo_after_a_gray_painting_is_as_gray(share, most):
     dull = painting.mean(1, keepdim=True).lerp(painting, share)
     matrix, offset = compute_color_map(measure_color_moments(photo), measure_color_moments(dull))
     mapped = matrix @ photo.flatten(2) + offset
-    color, wanted = (float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2)))
-    assert wanted - 1e-6 <= color < most
+    color, target = (float((x - x.mean(1, keepdim=True)).std()) for x in (mapped, dull.flatten(2)))
+    assert target - 1e-6 <= color < most
 
 
 def test_color_map_is_monge_kantorovichs():
@@ -150,11 +150,11 @@ def test_moments_are_sums_over_places(encoder):
     image, book = picture(1), CodeBook()
     book.units.fill_(2.0)
     features = encoder(image)
-    found = book.measure_moments(image, features)
+    moments = book.measure_moments(image, features)
     points = features["relu2_1"][0].flatten(1).T / 2
     total = sum(torch.outer(p, p) for p in points) / len(points)
-    torch.testing.assert_close(found.seconds[1][0], total, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(found.means[1][0], points.mean(0))
+    torch.testing.assert_close(moments.seconds[1][0], total, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(moments.means[1][0], points.mean(0))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -162,13 +162,13 @@ def test_a_code_measured_at_once_is_that_of_all_moments(painter, encoder, masked
     image, book = torch.cat([picture(1, 72, 96), picture(2, 72, 96)]), painter.book
     mask = torch.cat([picture(seed, 72, 96)[:, :1] for seed in (3, 4)]) if masked else None
     features = encoder(image)
-    wanted = book.encode(book.measure_moments(image, features, mask))
+    expected = book.encode(book.measure_moments(image, features, mask))
     assert features["relu1_1"][0, 0].numel() > SLICE
     torch.testing.assert_close(
-        book.measure_code(image, features, mask), wanted, rtol=1e-4, atol=1e-4
+        book.measure_code(image, features, mask), expected, rtol=1e-4, atol=1e-4
     )
     halves = {layer: each.bfloat16() for layer, each in features.items()}
-    assert (book.measure_code(image, halves, mask) - wanted).norm() < 0.01 * wanted.norm()
+    assert (book.measure_code(image, halves, mask) - expected).norm() < 0.01 * expected.norm()
 
 
 def test_blending_codes_blends_moments(painter, encoder):
@@ -225,14 +225,14 @@ def test_a_part_gets_the_whole_contrast_of_its_style():
     left[..., :48] = 1
     masks = torch.cat([left, 1 - left], 1)
     styles = [noise(1, 3, 64, 64, seed=s, dtype=torch.float64) for s in (4, 5)]
-    wanted = torch.stack([measure_grade(each) for each in styles], 1)
-    made = apply_grade(photo, None, wanted, masks)
+    grades = torch.stack([measure_grade(each) for each in styles], 1)
+    result = apply_grade(photo, None, grades, masks)
     for k, part in enumerate((slice(0, 32), slice(64, 96))):
-        alone = apply_grade(photo[..., 48 * k : 48 * (k + 1)], None, wanted[:, k : k + 1])
+        alone = apply_grade(photo[..., 48 * k : 48 * (k + 1)], None, grades[:, k : k + 1])
         there = alone[..., part.start - 48 * k : part.stop - 48 * k]
-        assert float(made[..., part].std()) == pytest.approx(float(there.std()), rel=0.1)
+        assert float(result[..., part].std()) == pytest.approx(float(there.std()), rel=0.1)
     strips = measure_grades_in_strips(photo, CELL, masks)
-    torch.testing.assert_close(apply_grade(photo, strips, wanted, masks), made)
+    torch.testing.assert_close(apply_grade(photo, strips, grades, masks), result)
 
 
 def test_pictures_are_halved_by_the_weights_that_double_them():
@@ -259,12 +259,12 @@ def test_what_is_graded_hardly_depends_on_where_its_grid_lies():
 def test_every_octave_gets_the_grade_of_another_picture():
     image, other = (noise(1, 3, 64, 96, seed=s, dtype=torch.float64) for s in (1, 2))
     other = other.square() * torch.tensor([0.9, 0.5, 0.2]).view(1, 3, 1, 1)
-    made = apply_grade(image, measure_grade(image), measure_grade(other)[:, None])
-    for level, wanted in zip(build_pyramid(made), build_pyramid(other), strict=True):
+    result = apply_grade(image, measure_grade(image), measure_grade(other)[:, None])
+    for level, target in zip(build_pyramid(result), build_pyramid(other), strict=True):
         torch.testing.assert_close(
-            measure_color_moments(level), measure_color_moments(wanted), rtol=0.15, atol=2e-3
+            measure_color_moments(level), measure_color_moments(target), rtol=0.15, atol=2e-3
         )
-    apart = [(measure_grade(x) - measure_grade(other)).abs().mean() for x in (made, image)]
+    apart = [(measure_grade(x) - measure_grade(other)).abs().mean() for x in (result, image)]
     assert apart[0] < 0.05 * apart[1]
     same = apply_grade(image, measure_grade(image), measure_grade(image)[:, None])
     torch.testing.assert_close(same, image, atol=1e-6, rtol=0)
@@ -297,17 +297,17 @@ def test_an_untrained_network_grades_and_its_own_style_is_the_photo(encoder):
 @pytest.mark.parametrize(("height", "width"), [(40, 48), (37, 51), (17, 16)])
 def test_every_size_comes_back_at_its_size(painter, encoder, height, width):
     style = painter.modulate(code_of(painter, encoder, picture(2))[:, None])
-    made = painter(picture(1, height, width), style)
-    assert made.shape == (1, 3, height, width)
-    assert torch.isfinite(made).all()
+    result = painter(picture(1, height, width), style)
+    assert result.shape == (1, 3, height, width)
+    assert torch.isfinite(result).all()
 
 
 def test_another_style_makes_another_picture_beyond_its_colors(painter, encoder):
     photo = picture(1)
     one, two = (code_of(painter, encoder, picture(s)) for s in (2, 3))
     two = torch.cat([two[:, :-GRADE_NUMBERS], one[:, -GRADE_NUMBERS:]], 1)
-    made = [painter(photo, painter.modulate(c[:, None])) for c in (one, two)]
-    assert (made[0] - made[1]).abs().mean() > 0.01
+    pictures = [painter(photo, painter.modulate(c[:, None])) for c in (one, two)]
+    assert (pictures[0] - pictures[1]).abs().mean() > 0.01
 
 
 def test_given_statistics_are_the_pictures_own(painter, encoder):
@@ -462,8 +462,8 @@ def test_a_network_file_gives_the_same_pictures(painter, encoder, tmp_path):
     assert about == {"steps": 7}
     assert path.stat().st_size < 8 * 2**20
     code = code_of(painter, encoder, picture(2))[:, None]
-    made = [each(picture(1), each.modulate(code)) for each in (painter, read)]
-    torch.testing.assert_close(*made, atol=0.02, rtol=0)
+    pictures = [each(picture(1), each.modulate(code)) for each in (painter, read)]
+    torch.testing.assert_close(*pictures, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("content", [b"", b"no such thing", b"\x10" + b"\0" * 40])

@@ -89,16 +89,16 @@ def test_weights_fit_in_twelve_megabytes_of_half_precision(painter):
 
 def test_an_untrained_network_gives_the_toned_photo(untrained):
     photo, style = draw_picture(), untrained.modulate(draw_code())
-    made, toned = untrained.paint_and_tone(photo, style)
-    assert torch.allclose(made, toned, atol=2e-3)
-    assert torch.allclose(measure_color_moments(made), style.colors[:, 0], atol=5e-3)
+    result, toned = untrained.paint_and_tone(photo, style)
+    assert torch.allclose(result, toned, atol=2e-3)
+    assert torch.allclose(measure_color_moments(result), style.colors[:, 0], atol=5e-3)
 
 
 def test_all_weights_of_the_last_layer_learn_from_the_first_step():
     torch.manual_seed(0)
     fresh = StrokePainter()
-    made = fresh(draw_picture(), fresh.modulate(draw_code()))
-    (made - draw_picture(1)).square().mean().backward()
+    result = fresh(draw_picture(), fresh.modulate(draw_code()))
+    (result - draw_picture(1)).square().mean().backward()
     slopes = fresh.to_pixels.weight.grad
     assert (slopes.flatten(1).abs().amax(1) > 0).all()
 
@@ -175,11 +175,11 @@ def test_each_region_is_normalized_by_itself(painter):
     left = (torch.arange(80) < 40).float().expand(1, 1, 64, 80)
     masks = torch.cat([left, 1 - left], 1)
     codes = draw_code(1, 2)
-    made = painter(photo, painter.modulate(codes, masks=masks))
-    assert made.isfinite().all()
+    result = painter(photo, painter.modulate(codes, masks=masks))
+    assert result.isfinite().all()
     for k, part in enumerate((slice(0, 40), slice(40, 80))):
-        found = measure_color_moments(made[..., part])
-        assert torch.allclose(found, codes[:, k, -12:], atol=2e-2)
+        moments = measure_color_moments(result[..., part])
+        assert torch.allclose(moments, codes[:, k, -12:], atol=2e-2)
 
 
 def test_given_statistics_paint_a_picture_as_its_own_do(painter):
@@ -187,16 +187,16 @@ def test_given_statistics_paint_a_picture_as_its_own_do(painter):
     statistics = painter.measure_statistics(photo, style)
     assert statistics.shape == (1, STROKE_STATISTICS)
     own = painter(photo, style, origins=None)
-    given = painter(photo, style, statistics, origins=None)
-    assert torch.allclose(own, given, atol=1e-3)
+    result = painter(photo, style, statistics, origins=None)
+    assert torch.allclose(own, result, atol=1e-3)
 
 
 def test_a_flat_photo_gets_no_border(painter):
     flat, style = torch.full((1, 3, 96, 96), 0.5), painter.modulate(draw_code())
-    made = painter(flat, style, origins=None)[0]
-    inner = made[:, 32:64, 32:64]
+    result = painter(flat, style, origins=None)[0]
+    inner = result[:, 32:64, 32:64]
     phases = inner[:, :16, :16].repeat(1, 6, 6)  # what the grid itself draws is not the border's
-    assert (made - phases)[:, :80, :80].abs().max() < 0.02
+    assert (result - phases)[:, :80, :80].abs().max() < 0.02
 
 
 def test_codes_blend_to_what_lies_between(painter):

@@ -80,18 +80,18 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(folders, tmp_path, capsys):
     # The horizon of the learning rate is what --steps says, so it stays the same; a signal comes
     # while the third step is worked on.
     original = run_state.json.dumps
-    seen = []
+    records = []
 
-    def interrupted(record):
-        seen.append(record)
-        if len(seen) == 3:
+    def interrupt(record):
+        records.append(record)
+        if len(records) == 3:
             signal.raise_signal(signal.SIGTERM)
         return original(record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_state.json, "dumps", interrupted)
+        patch.setattr(run_state.json, "dumps", interrupt)
         assert main(arguments(folders, parts, "--steps", 6)) == 130
-    assert len(seen) <= 4
+    assert len(records) <= 4
     loud = [each for each in arguments(folders, parts, "--steps", 6) if each != "--quiet"]
     assert main(loud) == 0
     assert "step 6 of 6" in capsys.readouterr().err
@@ -196,13 +196,13 @@ def test_batches_are_functions_of_seed_and_step(folders, tmp_path):
 
 def test_a_painting_is_imitated_as_it_is_mirrored_and_in_grays():
     painting = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(0))
-    made = [
+    pictures = [
         make_variant(painting, variant, index) for index in (0, 1) for variant in range(VARIANTS)
     ]
-    (first, *_, gray), others = made[:VARIANTS], made[VARIANTS:]
+    (first, *_, gray), others = pictures[:VARIANTS], pictures[VARIANTS:]
     assert torch.equal(first, painting)
     assert torch.equal(gray, painting.mean(1, keepdim=True).expand(1, 3, 6, 8))
-    for one, other in zip(made[3:6], others[3:6], strict=True):
+    for one, other in zip(pictures[3:6], others[3:6], strict=True):
         assert not torch.equal(one, other)  # which colors are exchanged depends on the painting
         assert torch.equal(one.sort(1).values, painting.flip(3).sort(1).values)
 
@@ -212,13 +212,13 @@ def test_nearly_gray_paintings_are_kept_as_pictures_can_be(tmp_path):
     for name in range(6):
         gray = generator.normal(200, 20, (80, 96, 1)) + generator.normal(0, 0.7, (80, 96, 3))
         Image.fromarray(gray.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
-    found = paintings_of(tmp_path, tmp_path / "cache").load_moments(
+    moments = paintings_of(tmp_path, tmp_path / "cache").load_moments(
         [(index, 0) for index in range(6)]
     )
     own = measure_grade(torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
     for level in range(OCTAVES + 1):
         numbers = slice(level * COLOR_NUMBERS, (level + 1) * COLOR_NUMBERS)
-        matrix, _ = compute_color_map(own[:, numbers], found.grade[:, numbers])
+        matrix, _ = compute_color_map(own[:, numbers], moments.grade[:, numbers])
         assert bool(matrix.isfinite().all()), level
 
 
@@ -229,23 +229,23 @@ def paintings_of(folder, cache):
 
 
 def test_moments_are_kept_of_so_many_variants(folders, tmp_path, monkeypatch):
-    def measured():
+    def measure():
         return paintings_of(folders / "paintings", tmp_path).load_moments([(3, 1)]).grade
 
-    expected = measured()
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(kept.read_bytes()[:-3])  # of a run that was killed as it wrote
-    assert torch.equal(measured(), expected)
+    expected = measure()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-3])  # of a run that was killed as it wrote
+    assert torch.equal(measure(), expected)
     monkeypatch.setattr(paintings_module, "VARIANTS", VARIANTS - 1)
-    assert torch.equal(measured(), expected)
+    assert torch.equal(measure(), expected)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to be out of space on")
 def test_a_full_disk_is_told_in_a_line(folders, tmp_path):
     paintings = paintings_of(folders / "paintings", tmp_path)
-    (kept,) = tmp_path.iterdir()
-    kept.unlink()
-    kept.symlink_to("/dev/full")
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    file.symlink_to("/dev/full")
     with pytest.raises(ResourceError, match="the disk is full"):
         paintings.load_moments([(0, 0)])
 
@@ -263,10 +263,10 @@ def test_paintings_are_introduced_one_after_the_other(folders, tmp_path):
     assert count_introduced(0, 9, 0) == 9
     assert count_introduced(0, 2000, 0) == 2000
     photos = Photos.pack(split_pictures(folders / "photos")[0], tmp_path)
-    drawn = [draw_batch(plan, photos, 9, step).styles for step in (0, 1, 2, 12, 13, 14)]
-    seen = [{painting for painting, _ in styles} for styles in drawn]
-    assert seen[0] == seen[1] == seen[2] == {0}
-    assert {0} < seen[3] | seen[4] | seen[5] <= {0, 10_007 % 9}
+    batches = [draw_batch(plan, photos, 9, step).styles for step in (0, 1, 2, 12, 13, 14)]
+    introduced = [{painting for painting, _ in styles} for styles in batches]
+    assert introduced[0] == introduced[1] == introduced[2] == {0}
+    assert {0} < introduced[3] | introduced[4] | introduced[5] <= {0, 10_007 % 9}
 
 
 @pytest.mark.parametrize("ahead", [0, 2, 9])
@@ -350,7 +350,7 @@ def own_style(root, work, *more, painting="03.png"):
     return [*command, "--device", "cpu", *map(str, more)]
 
 
-def held_out(root, network, painting="03.png"):
+def measure_distance(root, network, painting="03.png"):
     """How far a network is from one painting, on photos that it was not trained on."""
     paintings, work = (root / "paintings" / painting,), root / "held-out"
     session = Session(root / "photos", paintings, work, work / "never.safetensors", network)
@@ -366,14 +366,14 @@ def test_the_normalization_alone_is_fitted_if_asked(folders, tmp_path):
     before, after = (read_painter(path)[0].state_dict() for path in (network, mine))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"reader.4.bias"}
-    assert held_out(folders, mine) < held_out(folders, network)
+    assert measure_distance(folders, mine) < measure_distance(folders, network)
     assert main(own_style(folders, tmp_path / "gone", painting="gone.png")) == 2
 
 
 def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
     mine = tmp_path / "mine.safetensors"
     assert main(own_style(folders, tmp_path, "--steps", 12, "-o", mine)) == 0
-    assert held_out(folders, mine) < held_out(folders, network_file(None))
+    assert measure_distance(folders, mine) < measure_distance(folders, network_file(None))
     assert read_painter(mine)[1]["doubling"] == 0
     before, after = (read_painter(path)[0].state_dict() for path in (network_file(None), mine))
     assert not torch.equal(before["strokes.0.weight"], after["strokes.0.weight"])
@@ -541,8 +541,8 @@ def test_a_kill_right_after_the_network_is_written_costs_nothing(folders, tmp_pa
     command = own_style(folders, tmp_path / "work", "--steps", 1, "-o", mine)
     write = session_module.write_painter
 
-    def killed(*given, **how):
-        write(*given, **how)
+    def killed(*arguments, **how):
+        write(*arguments, **how)
         raise SystemExit(137)
 
     with monkeypatch.context() as context:
@@ -563,10 +563,10 @@ def current_umask():
 def test_of_few_pictures_one_is_held_out_too(tmp_path, count):
     for index in range(count):
         (tmp_path / f"{index}.avif").touch()
-    rest, held = split_pictures(tmp_path)
-    assert len(rest) + len(held) == count
+    rest, apart = split_pictures(tmp_path)
+    assert len(rest) + len(apart) == count
     assert rest
-    assert held
+    assert apart
     for path in list(tmp_path.iterdir())[1:]:
         path.unlink()
     with pytest.raises(InputError, match="requires at least 2"):

@@ -76,15 +76,15 @@ def test_each_part_changes_the_picture_and_keeps_more_of_the_photo(work, monkeyp
         return torch.tensor(read_picture(name).pixels).permute(2, 0, 1)[None]
 
     photo = tensor("photo.png")
-    found = []
+    losses = []
     for number, choice in enumerate([(0, 0), (300, 0), (0, 0.05), (300, 0.05)]):
         recipe, out = f"r{number}.toml", f"{number}.png"
         (work / recipe).write_text('base = "standard"\n' + table.format(*choice))
         job = ["photo.png", "--style", "painting.png", "--recipe", recipe, "--quiet"]
         assert main([*job, "--iterations", "8", "--size", "64", "-o", out]) == 0
-        found.append(float(matting_loss(tensor(out), photo)))
-    assert found[1] < 0.5 * found[0]
-    assert found[2] < 0.5 * found[0]
-    assert found[3] < found[1]
+        losses.append(float(matting_loss(tensor(out), photo)))
+    assert losses[1] < 0.5 * losses[0]
+    assert losses[2] < 0.5 * losses[0]
+    assert losses[3] < losses[1]
     assert main(["replay", "3.png", "-o", "again.png", "--quiet"]) == 0
     assert (work / "again.png").read_bytes() == (work / "3.png").read_bytes()

@@ -21,14 +21,14 @@ TWO = torch.rand(13, 4, dtype=torch.float64)
 
 
 def slow_costs(a: np.ndarray, b: np.ndarray, cost: str) -> np.ndarray:
-    found = np.zeros((len(a), len(b)))
+    costs = np.zeros((len(a), len(b)))
     for i, x in enumerate(a):
         for j, y in enumerate(b):
             if cost == "cosine":
-                found[i, j] = 1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+                costs[i, j] = 1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y)
             else:
-                found[i, j] = ((x - y) ** 2).sum() / 2
-    return found
+                costs[i, j] = ((x - y) ** 2).sum() / 2
+    return costs
 
 
 @pytest.mark.parametrize("cost", ["cosine", "euclidean"])
@@ -121,24 +121,24 @@ def layer(height: int, width: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("height", "width"), [(5, 90), (32, 32), (77, 64)])
 def test_averages_are_those_of_equal_boxes(height, width):
-    (found,) = AverageGauge(["relu1_1"], (height, width), everything()).measure(
+    (samples,) = AverageGauge(["relu1_1"], (height, width), everything()).measure(
         layer(height, width)
     )
     rows, columns = min(height, SIDE), min(width, SIDE)
-    assert found.points.shape == (rows * columns, 2)
-    middle = found.points.view(rows, columns, 2)
+    assert samples.points.shape == (rows * columns, 2)
+    middle = samples.points.view(rows, columns, 2)
     # The average of a linear function over a box is its value in the middle, if cells are points
     # spread over their own unit square: exact where edges fall between cells.
     if height % rows == 0:
         expected = (torch.arange(rows) + 0.5) * height / rows - 0.5
         assert torch.allclose(middle[:, 0, 0], expected.double())
-    assert found.points.mean(0).tolist() == pytest.approx([(height - 1) / 2, (width - 1) / 2])
+    assert samples.points.mean(0).tolist() == pytest.approx([(height - 1) / 2, (width - 1) / 2])
 
 
 def test_points_are_spread_evenly_and_their_number_is_bounded():
-    (found,) = PointGauge(["relu1_1"], (100, 640), everything()).measure(layer(100, 640))
-    assert len(found.points) == SIDE**2
-    assert found.points.mean(0).tolist() == pytest.approx([49.5, 319.5], abs=1)
+    (samples,) = PointGauge(["relu1_1"], (100, 640), everything()).measure(layer(100, 640))
+    assert len(samples.points) == SIDE**2
+    assert samples.points.mean(0).tolist() == pytest.approx([49.5, 319.5], abs=1)
     (few,) = PointGauge(["relu1_1"], (3, 4), everything()).measure(layer(3, 4))
     assert sorted(map(tuple, few.points.tolist())) == [(i, j) for i in range(3) for j in range(4)]
 
@@ -148,20 +148,20 @@ def test_a_regions_samples_lie_in_it():
     mask[20:40, 10:30] = 1
     regions = RegionMasks([mask, torch.zeros(100, 80)], ["relu1_1"])
     for gauge in (PointGauge, AverageGauge):
-        found, nothing = gauge(["relu1_1"], (100, 80), regions).measure(layer(100, 80))
+        samples, nothing = gauge(["relu1_1"], (100, 80), regions).measure(layer(100, 80))
         assert nothing is None
-        down, across = found.points.T
-        assert len(found.points) > 30
+        down, across = samples.points.T
+        assert len(samples.points) > 30
         assert ((down >= 19.5) & (down <= 39.5) & (across >= 9.5) & (across <= 29.5)).all()
         assert [down.mean(), across.mean()] == pytest.approx([29.5, 19.5], abs=1)
 
 
 def test_where_a_region_is_soft_fewer_points_are_taken():
     mask = torch.cat([torch.full((64, 32), 0.25), torch.ones(64, 32)], 1)
-    (found,) = PointGauge(["relu1_1"], (64, 64), RegionMasks([mask], ["relu1_1"])).measure(
+    (samples,) = PointGauge(["relu1_1"], (64, 64), RegionMasks([mask], ["relu1_1"])).measure(
         layer(64, 64)
     )
-    assert (found.points[:, 1] < 32).double().mean().item() == pytest.approx(0.2, abs=0.05)
+    assert (samples.points[:, 1] < 32).double().mean().item() == pytest.approx(0.2, abs=0.05)
 
 
 def test_several_paintings_give_samples_in_proportion():

@@ -188,18 +188,18 @@ def test_adam_averages_its_iterates():
 
 
 def test_adam_clips_the_gradient_norm():
-    seen = []
+    norms = []
 
     def steep(image):
         losses, gradient = bowl(image)
-        seen.append(float(gradient.norm()))
+        norms.append(float(gradient.norm()))
         return losses, gradient
 
     settings = SolverChoice(kind="adam", clip_gradient=0.5, epsilon=1.0)
     solver = make_picture_solver(settings, torch.full(SHAPE, 0.5), steep)
     before = solver.picture
     solver.step()
-    assert seen[0] > 0.5
+    assert norms[0] > 0.5
     # With an epsilon far above the gradient the step is proportional to the clipped gradient.
     assert float((solver.picture - before).norm()) == pytest.approx(5 / 255 * 0.5 / 255, rel=0.05)
 
@@ -225,13 +225,13 @@ def test_states_are_plain_data():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_picture_that_was_taken_stays_as_it_was(kind):
     solver = make_picture_solver(KINDS[kind], torch.full(SHAPE, 0.5), valley)
-    taken = []
+    pairs = []
     for _ in range(10):
         solver.step()
-        taken.append((solver.picture, solver.picture.clone()))
+        pairs.append((solver.picture, solver.picture.clone()))
     solver.close()
-    assert all(torch.equal(kept, copied) for kept, copied in taken)
-    assert not torch.equal(taken[0][0], taken[-1][0])
+    assert all(torch.equal(picture, copy) for picture, copy in pairs)
+    assert not torch.equal(pairs[0][0], pairs[-1][0])
 
 
 def test_a_round_of_lbfgsb_may_end_late_but_never_early():
@@ -325,7 +325,7 @@ class Failing(TorchDispatchMode):
         return operation(*arguments, **(named or {}))
 
 
-def begun(kind):
+def start_solver(kind):
     settings = KINDS["adam" if kind == "laplacian" else kind].model_copy(update={"average": 0.5})
     start = torch.full((1, 3, 16, 16), 0.5)
     target = torch.rand(start.shape, generator=torch.Generator().manual_seed(4)) * 1.4 - 0.2
@@ -344,10 +344,10 @@ def begun(kind):
 
 @pytest.mark.parametrize("kind", ["adam", "bounded", "laplacian"])
 def test_a_step_whose_memory_runs_out_anywhere_is_as_if_it_had_not_begun(kind):
-    whole = begun(kind)
+    whole = start_solver(kind)
     expected = whole.step(), whole.step(), whole.picture
     for place in itertools.count():
-        solver, failing = begun(kind), Failing(place)
+        solver, failing = start_solver(kind), Failing(place)
         try:
             with failing:
                 solver.step()
@@ -360,7 +360,7 @@ def test_a_step_whose_memory_runs_out_anywhere_is_as_if_it_had_not_begun(kind):
 
 
 def test_torchs_lbfgs_begins_again_from_its_best_if_memory_runs_out():
-    solver = begun("lbfgs")
+    solver = start_solver("lbfgs")
     best = solver.state()["lowest"]
     for place in (3, 12, 25):
         with pytest.raises(RuntimeError, match="allocate"), Failing(place):

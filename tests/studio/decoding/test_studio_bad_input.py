@@ -61,9 +61,9 @@ ALL += HERE
 @pytest.mark.parametrize("place", ["photo", "style", "mask", "init"])
 def test_a_bad_picture_is_one_problem(client, place, make, code, says):
     data = make()
-    given = {"photo": {"photo": data}, "style": {"styles": (data,)}}.get(place, {})
-    others = [] if given else [(place, ("a.png", data))]
-    assert says.replace("the limit", "") in refused(post(client, *others, **given), code)
+    options = {"photo": {"photo": data}, "style": {"styles": (data,)}}.get(place, {})
+    others = [] if options else [(place, ("a.png", data))]
+    assert says.replace("the limit", "") in refused(post(client, *others, **options), code)
     folder = studio_of(client).folder
     assert not list(folder.staging.iterdir())
 
@@ -74,9 +74,9 @@ def test_a_bad_picture_is_one_problem(client, place, make, code, says):
 def test_an_odd_picture_is_accepted(client, make):
     data = written(make)
     job = accepted(post(client, photo=data))
-    shown = client.get(job["links"]["photo"])
-    assert shown.status_code == 200
-    assert b"php" not in shown.content
+    answer = client.get(job["links"]["photo"])
+    assert answer.status_code == 200
+    assert b"php" not in answer.content
 
 
 def test_the_server_survives_them_all(client):
@@ -110,11 +110,11 @@ def test_a_picture_comes_through_the_process_as_it_is(decoder, tmp_path):
     for kind, values in (("PNG", pixels), ("JPEG", pixels[..., :3]), ("PNG", pixels[..., 0])):
         path = tmp_path / "picture"
         Image.fromarray(values).save(path, kind, exif=exif)
-        found, expected = decoder.read(path, "it"), read_picture(path)
-        np.testing.assert_array_equal(found.pixels, expected.pixels)
-        assert found.compute_sha256() == expected.compute_sha256()
-        assert found.metadata == expected.metadata
-        assert found.metadata.exif is not None
+        actual, expected = decoder.read(path, "it"), read_picture(path)
+        np.testing.assert_array_equal(actual.pixels, expected.pixels)
+        assert actual.compute_sha256() == expected.compute_sha256()
+        assert actual.metadata == expected.metadata
+        assert actual.metadata.exif is not None
     assert not list(tmp_path.glob("picture?*"))
 
 

@@ -73,20 +73,20 @@ def connect(port: int, head: str = "", body: bytes = b"") -> socket.socket:
 
 def read(client: socket.socket) -> bytes:
     """Read to the end of the connection."""
-    told = b""
+    data = b""
     with client:
         while part := client.recv(65_536):
-            told += part
-    return told
+            data += part
+    return data
 
 
 def test_who_reads_nothing_is_let_go(server, impatient):
     with connect(impatient) as client:
         client.setblocking(False)
-        asked = b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        request = b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n"
         with contextlib.suppress(OSError):
             for _ in range(400):  # more answers than the system keeps for a client
-                client.sendall(asked)
+                client.sendall(request)
                 if not server.server_state.connections:
                     time.sleep(0.001)
         wait_until(lambda: server.server_state.connections)
@@ -96,9 +96,9 @@ def test_who_reads_nothing_is_let_go(server, impatient):
 def test_an_answer_that_waits_for_a_slow_reader_is_whole(impatient):
     with connect(impatient, "GET /docs HTTP/1.1\r\nConnection: close") as client:
         time.sleep(PAUSE_S / 2)
-        told = read(client)
-    assert told.startswith(b"HTTP/1.1 200")
-    assert told.endswith(b"</html>\n") or b"</html>" in told[-200:]
+        answer = read(client)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"</html>\n") or b"</html>" in answer[-200:]
 
 
 def test_an_address_has_few_connections_before_it_shows_its_token(server, impatient, monkeypatch):
@@ -106,14 +106,14 @@ def test_an_address_has_few_connections_before_it_shows_its_token(server, impati
     get = "GET /v1/jobs HTTP/1.1\r\n"
     with contextlib.ExitStack() as clients:
         for _ in range(3):  # known, because the token is right
-            known = clients.enter_context(connect(impatient, get + BEARER.strip()))
-            assert known.recv(100).startswith(b"HTTP/1.1 200")
+            client = clients.enter_context(connect(impatient, get + BEARER.strip()))
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
         for _ in range(3):  # a wrong token, and the open page, make nobody known
             stranger = clients.enter_context(connect(impatient, get + "Authorization: Bearer x"))
             assert stranger.recv(100).startswith(b"HTTP/1.1 401")
-        told = read(connect(impatient))
-        assert told.startswith(b"HTTP/1.1 503")
-        assert b"retry-after: 10" in told
+        answer = read(connect(impatient))
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 10" in answer
     wait_until(lambda: not server.server_state.connections)
     assert read(connect(impatient, get + "Connection: close")).startswith(b"HTTP/1.1 401")
 
@@ -152,10 +152,10 @@ def test_who_does_not_say_what_he_wants_is_let_go(impatient, sent):
 def test_who_has_been_answered_likewise_and_who_follows_a_job_is_not(impatient):
     with socket.create_connection(("127.0.0.1", impatient), timeout=30) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nG")
-        told = b""
+        answer = b""
         while part := client.recv(65_536):
-            told += part
-        assert told.startswith(b"HTTP/1.1 503")
+            answer += part
+        assert answer.startswith(b"HTTP/1.1 503")
     body = b"{}"
     head = f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     head += BEARER
@@ -168,19 +168,19 @@ def test_who_has_been_answered_likewise_and_who_follows_a_job_is_not(impatient):
 
 def answered(app, path: str) -> dict:
     """What is answered to a request whose body never comes."""
-    told = []
+    messages = []
 
     async def receive():
         await asyncio.sleep(600)
 
     async def send(message):
-        told.append(message)
+        messages.append(message)
 
     scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "root_path": ""}
     kind = b"multipart/form-data; boundary=x"
     headers = [(b"host", b"localhost"), (b"content-type", kind), (b"content-length", b"9")]
     asyncio.run(app({**scope, "headers": headers}, receive, send))
-    return json.loads(told[-1]["body"]) | {"answered": told[0]["status"]}
+    return json.loads(messages[-1]["body"]) | {"answered": messages[0]["status"]}
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/restore"])
@@ -194,9 +194,9 @@ def test_an_upload_that_takes_too_long_is_refused(tmp_path, monkeypatch, path):
 def test_no_more_than_so_many_uploads_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "UPLOADS", 2)
     with inside(tmp_path) as client:
-        with contextlib.ExitStack() as taken:
+        with contextlib.ExitStack() as reservations:
             for _ in range(2):
-                taken.enter_context(studio_of(client).reserve_upload())
+                reservations.enter_context(studio_of(client).reserve_upload())
             answer = post(client)
             refused(answer, "too_many_uploads")
             assert int(answer.headers["retry-after"]) >= 1
@@ -209,18 +209,18 @@ def test_no_more_than_so_many_uploads_at_a_time(tmp_path, monkeypatch):
 
 def test_conversions_of_results_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(picture_routes, "has_result", lambda row, place: True)
-    with inside(tmp_path) as client, contextlib.ExitStack() as taken:
+    with inside(tmp_path) as client, contextlib.ExitStack() as reservations:
         job = accepted(post(client))["id"]
         (studio_of(client).folder.locate(job) / "result.png").write_bytes(PHOTO)
         places = studio_of(client).conversions
         for number in range(RUNNING):
-            taken.enter_context(places.reserve(tmp_path / str(number)))
+            reservations.enter_context(places.reserve(tmp_path / str(number)))
         places._count += WAITING
         answer = client.get(f"/v1/jobs/{job}/result?format=tiff")
         refused(answer, "too_many_conversions")
         assert int(answer.headers["retry-after"]) >= 1
         places._count -= WAITING
-        taken.close()
+        reservations.close()
         for _ in range(2):
             assert client.get(f"/v1/jobs/{job}/result?format=tiff").status_code == 200
 

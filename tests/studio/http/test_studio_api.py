@@ -82,8 +82,12 @@ def test_a_shipped_painting_by_name(client):
 def test_a_painting_in_words(client, monkeypatch):
     monkeypatch.setattr("impasto.words.word_styles.SIZE", 64)
     words = "蓝色 pixel art, landscape"
-    said = client.get("/v1/drawings", params={"words": words}).json()
-    assert (said["technique"], said["colors"], said["unused"]) == ("pixel", ["blue"], ["landscape"])
+    description = client.get("/v1/drawings", params={"words": words}).json()
+    assert (description["technique"], description["colors"], description["unused"]) == (
+        "pixel",
+        ["blue"],
+        ["landscape"],
+    )
     jobs = [
         accepted(post(client, ("style_words", (None, words)), styles=())),
         accepted(client.post("/v1/jobs", json={**JSON_JOB, "styles": [{"words": words}]})),
@@ -93,7 +97,7 @@ def test_a_painting_in_words(client, monkeypatch):
         assert job["paintings"][0]["width"] == 64
     one, other = (studio_of(client).folder.locate(job["id"]) / "style-0" for job in jobs)
     assert one.read_bytes() == other.read_bytes()
-    picture = client.get(said["url"])
+    picture = client.get(description["url"])
     assert picture.headers["content-type"] == "image/png"
     assert Image.open(io.BytesIO(picture.content)).size[0] % 64 == 0
 
@@ -119,8 +123,8 @@ def test_paintings_come_in_the_order_that_is_asked_for(client):
     ]
     job = accepted(client.post("/v1/jobs", files=_ordered(order, PAINTING, other)))
     folder = studio_of(client).folder.locate(job["id"])
-    found = [(folder / f"style-{n}").read_bytes() for n in range(4)]
-    assert found == [other, PHOTO, PAINTING, PAINTING]
+    files = [(folder / f"style-{n}").read_bytes() for n in range(4)]
+    assert files == [other, PHOTO, PAINTING, PAINTING]
     assert [each["name"] for each in job["paintings"]] == [
         "wall-1.png",
         "holiday.png",
@@ -133,9 +137,9 @@ def test_paintings_come_in_the_order_that_is_asked_for(client):
 
 
 def _ordered(order, *files):
-    found = parts(styles=files)
+    request = parts(styles=files)
     job = {"recipe": "sketch", "set": {"size": 48}, "styles": order}
-    return [each for each in found if each[0] != "job"] + [("job", (None, json.dumps(job)))]
+    return [each for each in request if each[0] != "job"] + [("job", (None, json.dumps(job)))]
 
 
 @pytest.mark.parametrize(
@@ -168,9 +172,9 @@ def test_masks_are_kept_and_shown(client):
     mask = png(synthetic_photo()[..., 0])
     job = accepted(post(client, ("mask", ("m.png", mask)), ("style_mask", ("s.png", mask))))
     assert job["masks"] == 1
-    shown = client.get(job["links"]["masks"][0])
-    assert shown.headers["content-type"] == "image/png"
-    assert Image.open(io.BytesIO(shown.content)).size == (64, 48)
+    answer = client.get(job["links"]["masks"][0])
+    assert answer.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(answer.content)).size == (64, 48)
     black = png(synthetic_photo()[..., 0] * 0)
     assert "is black; white" in refused(post(client, ("mask", ("m.png", black))), "bad_input")
     many = [("mask", ("m.png", mask))] * 3
@@ -182,8 +186,8 @@ def test_the_history_comes_in_pages(tmp_path):
         ids = [accepted(post(client))["id"] for _ in range(5)]
         first = client.get("/v1/jobs?limit=3").json()
         second = client.get(f"/v1/jobs?limit=3&before={first['next']}").json()
-        found = [job["id"] for page in (first, second) for job in page["jobs"]]
-        assert found == ids[::-1]
+        listed = [job["id"] for page in (first, second) for job in page["jobs"]]
+        assert listed == ids[::-1]
         assert second["next"] is None
         refused(client.get("/v1/jobs?limit=0"), "bad_parameter")
         refused(client.get("/v1/jobs?limit=101"), "bad_parameter")
@@ -201,9 +205,9 @@ def test_a_draft_goes_ahead(tmp_path):
 
 def test_without_a_recipe_it_is_the_standard_one_or_the_draft(client):
     job = {"set": {"size": 48}}
-    for asked, name in (({}, "standard"), ({"draft": True}, "draft")):
-        found = [*parts()[:-1], ("job", (None, json.dumps(job | asked)))]
-        assert accepted(client.post("/v1/jobs", files=found))["recipe"]["name"] == name
+    for fields, name in (({}, "standard"), ({"draft": True}, "draft")):
+        request = [*parts()[:-1], ("job", (None, json.dumps(job | fields)))]
+        assert accepted(client.post("/v1/jobs", files=request))["recipe"]["name"] == name
 
 
 # --- idempotency, a full queue -----------------------------------------------------------------
@@ -275,9 +279,9 @@ def test_stop_and_resume_of_what_waits(client):
 
 
 def test_the_recipes_and_their_schema(client):
-    found = client.get("/v1/recipes").json()["recipes"]
-    assert [each["name"] for each in found] == list(list_recipes())
-    for each in found:
+    recipes = client.get("/v1/recipes").json()["recipes"]
+    assert [each["name"] for each in recipes] == list(list_recipes())
+    for each in recipes:
         job = accepted(post(client, recipe=each["recipe"], set={"size": 40}))
         assert job["recipe"] == each["recipe"] | {"size": 40}
     assert "strength" in client.get("/v1/recipes/schema").json()["properties"]
@@ -306,9 +310,9 @@ def test_an_uploaded_picture_is_shown_upright_and_says_nothing_of_where_it_was(c
     assert Image.open(io.BytesIO(photo)).getexif().get_ifd(ExifTags.IFD.GPSInfo)
     job = accepted(post(client, photo=photo))
     assert (job["photo"]["width"], job["photo"]["height"]) == (48, 64)
-    shown = client.get(job["links"]["photo"])
-    assert shown.headers["content-type"] == "image/jpeg"
-    with Image.open(io.BytesIO(shown.content)) as image:
+    answer = client.get(job["links"]["photo"])
+    assert answer.headers["content-type"] == "image/jpeg"
+    with Image.open(io.BytesIO(answer.content)) as image:
         assert image.size == (48, 64)
         assert not image.getexif()
 
@@ -325,7 +329,7 @@ def test_a_picture_that_no_browser_shows_is_shown(client):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "expected"),
     [
         ("../../etc/passwd", "passwd"),
         ("C:\\Users\\me\\cat.png", "cat.png"),
@@ -335,10 +339,10 @@ def test_a_picture_that_no_browser_shows_is_shown(client):
         ("", "photo"),
     ],
 )
-def test_the_name_of_a_file_is_for_showing_only(name, shown):
+def test_the_name_of_a_file_is_for_showing_only(name, expected):
     from impasto.studio.http.request.staging import clean_name
 
-    assert (clean_name(name) or "photo") == shown
+    assert (clean_name(name) or "photo") == expected
 
 
 # --- pages -------------------------------------------------------------------------------------
@@ -411,9 +415,9 @@ def test_health(client):
 def test_the_documentation_asks_for_what_there_is(client):
     text = (REPOSITORY / "docs" / "studio.md").read_text()
     paths = client.get("/openapi.json").json()["paths"]
-    asked = set(re.findall(r"http://127\.0\.0\.1:8484(/v1/[\w/]+)", text))
-    assert len(asked) >= 5
-    for path in asked:
+    examples = set(re.findall(r"http://127\.0\.0\.1:8484(/v1/[\w/]+)", text))
+    assert len(examples) >= 5
+    for path in examples:
         assert path.replace("/ID", "/{id}") in paths, path
     flags = set(re.findall(r"`(--[\w-]+)", text)) - {"--set"}
     assert flags <= set(build_parser()._option_string_actions)

@@ -61,8 +61,8 @@ def test_every_answer_is_promised(api, mode):
     (url, document), tried = api, 0
     posted = [httpx2.post(f"{url}/v1/jobs", files=parts()) for _ in range(4)]
     jobs = itertools.cycle([accepted(answer)["id"] for answer in posted])
-    for found in document.get_all_operations():
-        operation = found.ok()
+    for entry in document.get_all_operations():
+        operation = entry.ok()
 
         @settings(
             max_examples=10,

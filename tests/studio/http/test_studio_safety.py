@@ -40,12 +40,12 @@ def locked(tmp_path_factory):
     ["/", "/docs", "/openapi.json", "/healthz", "/v1/jobs", "/v1/jobs/nothing", "/nowhere", "/v1/"],
 )
 def test_every_answer_carries_the_headers(client, path):
-    found = client.get(path).headers
+    headers = client.get(path).headers
     for name, value in HEADERS.items():
-        assert found[name] == value
-    assert "access-control-allow-origin" not in found
-    assert "server" not in found
-    assert found["cache-control"] in ("no-store", "no-cache")
+        assert headers[name] == value
+    assert "access-control-allow-origin" not in headers
+    assert "server" not in headers
+    assert headers["cache-control"] in ("no-store", "no-cache")
 
 
 def test_the_policy_allows_no_foreign_and_no_inline_code(client):
@@ -128,24 +128,24 @@ def test_a_token_guards_everything_but_the_page(locked):
 
 
 @pytest.mark.parametrize(
-    "given",
+    "header",
     [
         *(TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", "Bearer ", "Bearer"),
         f"Bearer {TOKEN.upper()}",
         "Bearer \xe9\xe9\xe9",
     ],
 )
-def test_a_wrong_token_is_none(locked, given):
-    answer = locked.get("/v1/jobs", headers={"authorization": given.encode("latin-1")})
+def test_a_wrong_token_is_none(locked, header):
+    answer = locked.get("/v1/jobs", headers={"authorization": header.encode("latin-1")})
     refused(answer, "no_token")
     is_wrong = "error" in answer.headers["www-authenticate"]
     assert is_wrong == answer.json()["detail"].startswith("the token is wrong")
-    assert is_wrong == (given.startswith("Bearer") and len(given) > len("Bearer "))
+    assert is_wrong == (header.startswith("Bearer") and len(header) > len("Bearer "))
 
 
 def test_the_right_token_opens(locked):
-    for given in (f"Bearer {TOKEN}", f"bearer {TOKEN}", f"Bearer  {TOKEN} "):
-        assert locked.get("/v1/jobs", headers={"authorization": given}).status_code == 200
+    for header in (f"Bearer {TOKEN}", f"bearer {TOKEN}", f"Bearer  {TOKEN} "):
+        assert locked.get("/v1/jobs", headers={"authorization": header}).status_code == 200
     refused(locked.get(f"/v1/jobs?token={TOKEN}"), "no_token")
 
 
@@ -283,8 +283,8 @@ def test_a_refusal_names_the_field(client, fields, field):
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e309", "-1e309"])
 @pytest.mark.parametrize("field", ["content.weight", "solver.learning_rate", "strength"])
 def test_numbers_that_are_none(client, number, field):
-    found = [*parts()[:-1], ("job", (None, f'{{"set": {{"{field}": {number}}}}}'))]
-    answer = client.post("/v1/jobs", files=found)
+    request = [*parts()[:-1], ("job", (None, f'{{"set": {{"{field}": {number}}}}}'))]
+    answer = client.post("/v1/jobs", files=request)
     assert answer.status_code in (400, 422)
     assert answer.json()["code"] in ("bad_recipe", "bad_parameter", "bad_request")
 
@@ -324,21 +324,21 @@ def test_a_full_disk_is_told_as_such(client, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_what_is_accepted_is_on_the_disk(client, monkeypatch):
-    seen, add = [], JobQueue.add
+    names, add = [], JobQueue.add
 
     def flushed(file):
-        seen.append(Path(f"/proc/self/fd/{file}").readlink().name)
+        names.append(Path(f"/proc/self/fd/{file}").readlink().name)
 
-    def added(*given, **fields):
-        seen.append("the queue")
-        return add(*given, **fields)
+    def added(*arguments, **fields):
+        names.append("the queue")
+        return add(*arguments, **fields)
 
     monkeypatch.setattr(os, "fsync", flushed)
     monkeypatch.setattr(JobQueue, "add", added)
     job = accepted(post(client))["id"]
-    end = seen.index("the queue") + 1
-    assert set(seen[: end - 3]) >= {"photo", "style-0", "studio.json"}
-    assert seen[end - 3 : end] == [job, "jobs", "the queue"]
+    end = names.index("the queue") + 1
+    assert set(names[: end - 3]) >= {"photo", "style-0", "studio.json"}
+    assert names[end - 3 : end] == [job, "jobs", "the queue"]
 
 
 def test_what_is_kept_is_for_its_owner_only(tmp_path):
@@ -346,9 +346,9 @@ def test_what_is_kept_is_for_its_owner_only(tmp_path):
     for place in (tmp_path, tmp_path / "made"):
         with inside(place) as client:
             accepted(post(client))
-            found = [path for path in place.iterdir() if path.name not in ("made", "lock")]
-            assert len(found) >= 3
-            for path in found:
+            paths = [path for path in place.iterdir() if path.name not in ("made", "lock")]
+            assert len(paths) >= 3
+            for path in paths:
                 assert path.stat().st_mode & 0o077 == 0, path.name
     assert (tmp_path / "made").stat().st_mode & 0o077 == 0
 
@@ -403,11 +403,11 @@ def test_a_server_that_cannot_start_says_why(flags, says, capsys):
 def test_a_port_that_is_taken_is_told(capsys):
     from impasto.cli import main
 
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         assert main(["serve", "--no-open", "--port", port]) == 4
-    said = f"127.0.0.1 port {port}: cannot be used (Address already in use); --port 0 chooses a"
-    assert said in capsys.readouterr().err
+    message = f"127.0.0.1 port {port}: cannot be used (Address already in use); --port 0 chooses a"
+    assert message in capsys.readouterr().err
 
 
 def test_the_log_is_lines_of_json():
@@ -417,8 +417,8 @@ def test_the_log_is_lines_of_json():
 
     record = logging.makeLogRecord({"msg": "request", "levelname": "INFO", "path": "/a\nb"})
     line = log_lines.LogFormatter("json").format(record)
-    found = json.loads(line)
-    assert (found["event"], found["path"], found["level"]) == ("request", "/a\nb", "INFO")
+    entry = json.loads(line)
+    assert (entry["event"], entry["path"], entry["level"]) == ("request", "/a\nb", "INFO")
     assert "\n" not in log_lines.LogFormatter("text").format(record)
     assert io.StringIO(line).readlines() == [line]
 

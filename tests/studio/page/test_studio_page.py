@@ -55,7 +55,7 @@ class PageServer(Server):
     def jobs(self) -> list[dict]:
         return json.loads(self.get("v1/jobs?limit=100"))["jobs"]
 
-    def painted(self, job: str) -> np.ndarray:
+    def read_result(self, job: str) -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(self.result(job))).convert("RGB"))
 
 
@@ -157,14 +157,14 @@ def test_a_painting_in_words(browser, server):
         )
         page.fill("#words", "blue pixel art, landscape")
         page.click("#words-draw")
-        said = page.locator("#words-said")
-        api.expect(said).to_have_text(re.compile("^pixel in blue.*not used: landscape$"))
-        api.expect(page.locator("#chosen .name")).to_have_text(said.text_content())
+        line = page.locator("#words-said")
+        api.expect(line).to_have_text(re.compile("^pixel in blue.*not used: landscape$"))
+        api.expect(page.locator("#chosen .name")).to_have_text(line.text_content())
         image = page.locator("#chosen img")
         wait_until(page, lambda: image.evaluate("each => each.naturalWidth") == 512)
 
 
-def shown(page) -> tuple[str, int]:
+def read_stage(page) -> tuple[str, int]:
     """The address of what is painted on the stage, and its width in pixels."""
     return tuple(page.locator("#split .after").evaluate("(i) => [i.src, i.naturalWidth]"))
 
@@ -185,13 +185,13 @@ def test_what_is_dropped_is_drafted_and_then_painted(page, server):
     drop(page, "painting", "waves.png", png(synthetic_painting()))
     job = finished(page)
     assert any("draft" in each for each in page.evaluate("heard"))
-    made = [each for each in server.jobs() if each["id"] not in before]
-    assert [each["id"] for each in made] == [job], "the draft is no picture of its own"
-    (found,) = made
-    assert found["recipe"]["name"] == "standard"
-    assert [found["photo"]["name"], found["paintings"][0]["name"]] == ["hill.png", "waves.png"]
-    assert np.abs(server.painted(job).astype(int) - synthetic_photo()).mean() > 4
-    address, width = shown(page)
+    jobs = [each for each in server.jobs() if each["id"] not in before]
+    assert [each["id"] for each in jobs] == [job], "the draft is no picture of its own"
+    (result,) = jobs
+    assert result["recipe"]["name"] == "standard"
+    assert [result["photo"]["name"], result["paintings"][0]["name"]] == ["hill.png", "waves.png"]
+    assert np.abs(server.read_result(job).astype(int) - synthetic_photo()).mean() > 4
+    address, width = read_stage(page)
     assert f"/{job}/result" in address
     assert width == 64
 
@@ -199,11 +199,11 @@ def test_what_is_dropped_is_drafted_and_then_painted(page, server):
 def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
     choose(page, size="256", steps="400")
     api.expect(page.locator("#time")).to_contain_text("left")
-    seen = set()
-    while len(seen) < 2:
+    stages = set()
+    while len(stages) < 2:
         page.wait_for_timeout(50)
-        seen |= {shown(page)} - {("", 0)}
-    assert all("/preview" in address for address, _ in seen)
+        stages |= {read_stage(page)} - {("", 0)}
+    assert all("/preview" in address for address, _ in stages)
     api.expect(page.locator("#chart polyline.total")).to_be_visible()
     page.reload()
     page.locator("html[data-ready]").wait_for()
@@ -214,7 +214,7 @@ def test_it_grows_live_and_can_be_stopped_and_gone_on_with(page, server):
     (stopped,) = [each for each in server.jobs() if each["id"] == job]
     assert stopped["state"] == "stopped"
     assert 0 < stopped["progress"]["iteration"] < stopped["progress"]["iterations"]
-    assert server.painted(job).shape == (192, 256, 3)
+    assert server.read_result(job).shape == (192, 256, 3)
     page.click("#resume")
     api.expect(page.locator("#status")).to_contain_text("Painting")
     api.expect(page.locator("#progress")).to_be_visible()
@@ -241,9 +241,9 @@ def test_a_draft_outlives_a_reload_and_the_picture_follows(page, server):
     page.reload()
     page.locator("html[data-ready]").wait_for()
     job = finished(page)
-    (made,) = [each for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
-    assert made["id"] == job != draft
-    assert (made["recipe"]["name"], made["recipe"]["schedule"]["total"]) == ("standard", 40)
+    (result,) = [each for each in server.jobs() if each["photo"]["name"] == "reloaded.png"]
+    assert result["id"] == job != draft
+    assert (result["recipe"]["name"], result["recipe"]["schedule"]["total"]) == ("standard", 40)
 
 
 def test_a_network_is_not_asked_for_steps(page, server):
@@ -298,9 +298,9 @@ def plays(page, longer: float = 0) -> dict:
 
     film.wait_for()
     wait_until(page, lambda: read()[5] or (read()[0] >= 2 and read()[3] > longer))
-    _, *found, error = read()
+    _, *facts, error = read()
     assert not error
-    return dict(zip(("width", "height", "seconds", "url"), found, strict=True))
+    return dict(zip(("width", "height", "seconds", "url"), facts, strict=True))
 
 
 def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
@@ -320,18 +320,18 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
     api.expect(page.locator("#status")).to_have_text("Painting the clip")
     api.expect(page.locator("#time")).to_contain_text("of 18")  # eight of the sheet, five seconds
     api.expect(page.locator("#status")).to_have_text("Preview finished")
-    found = plays(page)
-    assert "/result" in found["url"]
-    assert (found["width"], found["height"], round(found["seconds"])) == (64, 48, 5)
+    film = plays(page)
+    assert "/result" in film["url"]
+    assert (film["width"], film["height"], round(film["seconds"])) == (64, 48, 5)
     sheet = page.locator("#film-sheet img")
     api.expect(sheet).to_be_visible()
     assert sheet.evaluate("(i) => i.decode().then(() => i.naturalWidth)") > 4 * 64
 
     page.click("#clip-next")
-    seen = set()
-    while len(seen) < 2:
+    stages = set()
+    while len(stages) < 2:
         page.wait_for_timeout(20)
-        seen |= {shown(page)} - {("", 0)}
+        stages |= {read_stage(page)} - {("", 0)}
     page.click("#stop")
     api.expect(page.locator("#status")).to_contain_text("Stopped")
     part = plays(page)["seconds"]
@@ -357,12 +357,12 @@ def test_a_clip_is_previewed_painted_whole_and_played(page, server, tmp_path):
 
 def test_strength_is_followed_down_to_the_photo(page, server):
     choose(page)
-    painted = finished(page)
+    first = finished(page)
     page.locator("#strength").fill("0")
-    api.expect(page).not_to_have_url(re.compile(painted))
-    photo = server.painted(finished(page))
+    api.expect(page).not_to_have_url(re.compile(first))
+    photo = server.read_result(finished(page))
     assert np.array_equal(photo, synthetic_photo())
-    assert not np.array_equal(server.painted(painted), photo)
+    assert not np.array_equal(server.read_result(first), photo)
     slider = page.get_by_role("slider", name="Before and after")
     slider.focus()
     page.keyboard.press("End")
@@ -391,7 +391,7 @@ def test_a_painting_stays_in_the_place_that_is_painted_for_it(page, server):
     page.click("#masks [data-close]")
     page.click("#paint")
     job = finished(page)
-    changed = np.abs(server.painted(job).astype(int) - synthetic_photo()).max(-1)
+    changed = np.abs(server.read_result(job).astype(int) - synthetic_photo()).max(-1)
     assert not changed[:, 32:].any(), "the second stroke was undone"
     assert changed[20:28, 8:17].mean() > 4
     mask = np.asarray(Image.open(io.BytesIO(server.get(f"v1/jobs/{job}/masks/0"))).convert("L"))
@@ -410,10 +410,10 @@ def test_paintings_are_blended_by_their_sliders(page, server):
     page.get_by_label("Photo", exact=True).check()
     page.click("#paint")
     job = finished(page)
-    (found,) = [each for each in server.jobs() if each["id"] == job]
-    assert found["recipe"]["style"]["weights"] == [1, 0.5]
-    assert found["recipe"]["style"]["scale"] == 2
-    assert found["recipe"]["colors"] == "content"
+    (result,) = [each for each in server.jobs() if each["id"] == job]
+    assert result["recipe"]["style"]["weights"] == [1, 0.5]
+    assert result["recipe"]["style"]["scale"] == 2
+    assert result["recipe"]["colors"] == "content"
     page.locator("#recipe-box summary").click()
     text = page.input_value("#recipe-text")
     assert 'base = "sketch"' in text
@@ -545,10 +545,10 @@ def test_all_of_it_from_the_keyboard(page, server):
             )
         )
 
-    painted, photo = server.painted(job)[24], synthetic_photo()[24]
+    row, photo = server.read_result(job)[24], synthetic_photo()[24]
     assert np.abs(glass(31) - photo[31]).max() < 8, "on the left the photo"
-    assert np.abs(glass(32) - painted[32]).max() < 8, "on the right what was painted"
-    assert np.abs(painted[32].astype(int) - photo[32]).max() > 16
+    assert np.abs(glass(32) - row[32]).max() < 8, "on the right what was painted"
+    assert np.abs(row[32].astype(int) - photo[32]).max() > 16
     before = glass(32)
     for _ in range(10):
         page.keyboard.press("ArrowUp")
@@ -568,9 +568,9 @@ def test_all_of_it_from_the_keyboard(page, server):
         page.keyboard.press("ArrowLeft")
     wait_until(page, lambda: server.jobs()[0]["recipe"]["strength"] == 0.8)
     job = finished(page)
-    (found,) = [each for each in server.jobs() if each["id"] == job]
-    assert found["recipe"]["strength"] == 0.8
-    assert found["masks"] == 1
+    (result,) = [each for each in server.jobs() if each["id"] == job]
+    assert result["recipe"]["strength"] == 0.8
+    assert result["masks"] == 1
     mask = np.asarray(Image.open(io.BytesIO(server.get(f"v1/jobs/{job}/masks/0"))).convert("L"))
     assert len(np.unique(mask)) > 40, "a soft brush"
 
@@ -616,15 +616,15 @@ def test_the_gallery_is_there_after_a_restart_and_behind_a_token(browser, server
         page.locator("#strength").fill("0.7")
         choose(page, name="kept.png", painting="woodcut")
         job = finished(page)
-    made = server.painted(job)
+    result = server.read_result(job)
     server.restart("--token", "open-sesame")
     with opened(browser, f"{server.url}#token=open-sesame") as page:
         assert "sesame" not in page.url
         page.get_by_role("link", name="Gallery").click()
         card = page.locator(f"[data-job='{job}']")
         api.expect(card).to_contain_text("kept, Woodcut sea")
-        shown = card.locator("img").element_handle()
-        page.wait_for_function("(image) => image.naturalWidth > 0", arg=shown)
+        thumbnail = card.locator("img").element_handle()
+        page.wait_for_function("(image) => image.naturalWidth > 0", arg=thumbnail)
         card.locator(".open").click()
         api.expect(page.locator("#status")).to_have_text("Finished")
         assert page.input_value("#strength") == "0.7"
@@ -633,7 +633,7 @@ def test_the_gallery_is_there_after_a_restart_and_behind_a_token(browser, server
         with page.expect_download() as saved:
             page.locator("#download summary").click()
             page.get_by_role("button", name="TIFF").click()
-        assert np.array_equal(np.asarray(Image.open(saved.value.path())), made)
+        assert np.array_equal(np.asarray(Image.open(saved.value.path())), result)
 
 
 def test_who_has_no_token_is_asked_for_it(browser, server):

@@ -34,10 +34,10 @@ def forget(client, job):
 
 def holds(data, text: str) -> list[str]:
     """Files that hold a text, or are of a job."""
-    found = [path for path in data.rglob("*") if path.is_file() and path.name != "lock"]
+    paths = [path for path in data.rglob("*") if path.is_file() and path.name != "lock"]
     return sorted(
         str(path.relative_to(data))
-        for path in found
+        for path in paths
         if text.encode() in path.read_bytes() or path.parts[len(data.parts)] in ("jobs", "trash")
     )
 

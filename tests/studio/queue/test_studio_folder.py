@@ -118,8 +118,8 @@ def test_what_is_not_the_studios_stays_in_its_folders(tmp_path, machine, caplog)
     caplog.clear()
     with caplog.at_level(logging.INFO, "impasto.studio"):
         _, queue = start(tmp_path)
-    told = [each for each in caplog.records if each.message.startswith("left alone")]
-    assert [each.entries for each in told] == [5 + 5 + 1]
+    records = [each for each in caplog.records if each.message.startswith("left alone")]
+    assert [each.entries for each in records] == [5 + 5 + 1]
     clock = TrustedClock(folder.clock)
     machine.run(90 * DAY_S)
     sweep(StudioSettings(data=tmp_path, keep_s=1.0, trash_s=0), folder, queue, clock)
@@ -178,12 +178,12 @@ def test_a_folder_of_somebody_elses_with_such_names_is_refused(tmp_path, name):
 def test_the_command_refuses_such_a_folder_in_one_line(tmp_path):
     (tmp_path / "jobs" / FOREIGN).mkdir(parents=True)
     command = [sys.executable, "-m", "impasto", "serve", "--no-open", "--port", "0"]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "--data", str(tmp_path)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    assert "is no data folder of the studio" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert process.returncode == 2
+    assert "is no data folder of the studio" in process.stderr.splitlines()[-1]
+    assert "Traceback" not in process.stderr
     assert (tmp_path / "jobs" / FOREIGN).is_dir()
 
 
@@ -238,10 +238,10 @@ def test_a_job_of_the_api_has_what_it_takes_to_be_listed_again(tmp_path):
     for path in tmp_path.glob("queue.sqlite*"):
         path.unlink()
     with inside(tmp_path) as client:
-        found = client.get(f"/v1/jobs/{job['id']}").json()
-        assert (found["title"], found["state"]) == ("my cat", "stopped")
-        assert found["recipe"] == row.spec.recipe
-        assert client.get(found["links"]["photo"]).status_code == 200
+        answer = client.get(f"/v1/jobs/{job['id']}").json()
+        assert (answer["title"], answer["state"]) == ("my cat", "stopped")
+        assert answer["recipe"] == row.spec.recipe
+        assert client.get(answer["links"]["photo"]).status_code == 200
 
 
 def test_a_job_that_cannot_be_listed_again_stays(tmp_path):
@@ -417,8 +417,8 @@ def test_a_job_whose_folder_is_not_the_studios_is_not_painted(tmp_path):
         (place / "scan.1.npy").write_bytes(b"mine")
         before = files_of(place)
         work(client)
-        found = client.get(f"/v1/jobs/{job}").json()
-        assert (found["state"], found["problem"]["code"]) == ("failed", "bad_input")
+        answer = client.get(f"/v1/jobs/{job}").json()
+        assert (answer["state"], answer["problem"]["code"]) == ("failed", "bad_input")
         assert files_of(place) == before
 
 
@@ -481,8 +481,8 @@ def test_a_clock_that_jumps_ahead_sweeps_nothing(tmp_path, machine, caplog, when
             sweep(settings, folder, queue, clock)
     assert queue.list_ids() == set(jobs)
     assert trash_of(folder) == []
-    told = [each.message for each in caplog.records if "jumped" in each.message]
-    assert len(told) <= 1
+    messages = [each.message for each in caplog.records if "jumped" in each.message]
+    assert len(messages) <= 1
     # It is put right: nothing has been lost, and ages count from where they were.
     machine.wall -= 40 * DAY_S
     machine.run(60)

@@ -119,7 +119,7 @@ def test_an_outcome_waits_for_the_disk(tmp_path, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("message", "shown"),
+    ("message", "expected"),
     [
         ("{data}/jobs/a b/result.png: cannot be written", "jobs/a b/result.png: cannot be written"),
         ("/home/me/vgg.pt: damaged, see /opt/x/log", "vgg.pt: damaged, see log"),
@@ -129,10 +129,10 @@ def test_an_outcome_waits_for_the_disk(tmp_path, monkeypatch, caplog):
         ("rect:1,2,3,4 and style/0", None),
     ],
 )
-def test_messages_lose_the_folders_of_the_server(message, shown):
+def test_messages_lose_the_folders_of_the_server(message, expected):
     data = Path("/srv/my studio")
     text = message.format(data=data)
-    assert make_problem(ResourceError(text), data).detail == (shown or text)
+    assert make_problem(ResourceError(text), data).detail == (expected or text)
 
 
 def test_no_path_reaches_a_client(tmp_path, monkeypatch):
@@ -203,11 +203,11 @@ def test_a_disk_that_is_really_full(tmp_path):
         pytest.skip("file systems cannot be mounted here")
     path = os.pathsep.join([str(TESTS), *filter(None, sys.path)])
     python = [sys.executable, "-c", SCRIPT, str(tmp_path / "data")]
-    done = subprocess.run(
+    process = subprocess.run(
         [*unshare, f'{mount} && exec "$@"', "sh", *python],
         capture_output=True,
         text=True,
         check=False,
         env=os.environ | {"PYTHONPATH": path},
     )
-    assert done.stdout.strip() == "all went", done.stderr[-3000:]
+    assert process.stdout.strip() == "all went", process.stderr[-3000:]

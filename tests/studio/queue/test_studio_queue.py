@@ -53,12 +53,12 @@ def test_drafts_first_then_in_the_order_of_arrival(queue):
 def test_a_job_goes_to_one_worker_however_many_ask(tmp_path, queue):
     for number in range(60):
         add(queue, number)
-    taken = []
+    claims = []
 
     def work(name):
         own = JobQueue(tmp_path / "queue.sqlite", durable=False)
         while (row := own.claim(name)) is not None:
-            taken.append(row.id)
+            claims.append(row.id)
             own.report(row, STEP, None, 0.0)
             assert own.end(row, "done", 0.0)
         own.close()
@@ -68,17 +68,17 @@ def test_a_job_goes_to_one_worker_however_many_ask(tmp_path, queue):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(taken) == len(set(taken)) == 60
+    assert len(claims) == len(set(claims)) == 60
     assert queue.count_states() == {"done": 60}
     assert queue.read_totals()["done"] == 60
 
 
 def test_one_key_is_one_job_however_many_come_at_once(tmp_path, queue):
-    found = []
+    additions = []
 
     def ask(number):
         own = JobQueue(tmp_path / "queue.sqlite")
-        found.append(own.add(NewJob(f"{number:032x}", SPEC, key="k", digest="b"), max_queue=99))
+        additions.append(own.add(NewJob(f"{number:032x}", SPEC, key="k", digest="b"), max_queue=99))
         own.close()
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
@@ -86,8 +86,8 @@ def test_one_key_is_one_job_however_many_come_at_once(tmp_path, queue):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({row.id for row, _ in found}) == 1
-    assert sum(new for _, new in found) == 1
+    assert len({row.id for row, _ in additions}) == 1
+    assert sum(new for _, new in additions) == 1
 
 
 def test_a_worker_that_was_given_up_changes_nothing(queue):
@@ -139,12 +139,12 @@ def test_as_many_jobs_make_way_as_drafts_wait_for_a_worker(queue):
     def making_way():
         return [queue.must_yield_to_draft(row, 3) for row in (first, second)]
 
-    found = [making_way()]
+    states = [making_way()]
     for number in (3, 4, 5, 6):
         add(queue, number, draft=True)
-        found.append(making_way())
+        states.append(making_way())
     # One worker is free; the job that came last goes first.
-    assert found == [[False, False], [False, False], [False, True], [True, True], [True, True]]
+    assert states == [[False, False], [False, False], [False, True], [True, True], [True, True]]
     assert not queue.must_yield_to_draft(queue.claim("three"), 3)  # itself a draft
 
 
@@ -186,7 +186,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.queue = JobQueue(":memory:")
         self.added = self.removed = self.workers = 0
-        self.held = {}
+        self.claims = {}
 
     def teardown(self):
         self.queue.close()
@@ -201,14 +201,14 @@ class Life(RuleBasedStateMachine):
         self.workers += 1
         row = self.queue.claim(f"w{self.workers}")
         if row is not None:
-            assert row.id not in {held.id for held in self.held.values()}
-            self.held[f"w{self.workers}"] = row
+            assert row.id not in {each.id for each in self.claims.values()}
+            self.claims[f"w{self.workers}"] = row
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.claims)
     @rule(data=st.data(), how=st.sampled_from(["done", "stopped", "failed", "back", "lost"]))
     def let_go(self, data, how):
-        name = data.draw(st.sampled_from(sorted(self.held)))
-        row = self.held.pop(name)
+        name = data.draw(st.sampled_from(sorted(self.claims)))
+        row = self.claims.pop(name)
         if how == "back":
             self.queue.requeue(row, 1.0)
         elif how == "lost":
@@ -221,7 +221,7 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data(), what=st.sampled_from(["stop", "cancel", "resume", "remove"]))
     def ask(self, data, what):
         job = f"{data.draw(st.integers(0, self.added - 1)):032x}"
-        running = job in {row.id for row in self.held.values()}
+        running = job in {row.id for row in self.claims.values()}
         with contextlib.suppress(Problem):  # not in a state for that, or removed
             if what == "remove":
                 gone = self.queue.remove(job)
@@ -236,13 +236,13 @@ class Life(RuleBasedStateMachine):
     @rule()
     def restart(self):
         self.queue.requeue_all()
-        self.held.clear()
+        self.claims.clear()
 
     @invariant()
     def nothing_is_lost_or_doubled(self):
         states = self.queue.count_states()
         assert sum(states.values()) == self.added - self.removed
-        assert states.get("running", 0) == len(self.held)
+        assert states.get("running", 0) == len(self.claims)
         assert set(states) <= {"queued", "running", *ENDED}
 
 

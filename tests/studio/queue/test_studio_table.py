@@ -171,11 +171,11 @@ def test_a_damaged_row_is_a_failed_job_and_harms_no_other(tmp_path, column, valu
     assert [row.state for row in rows] == ["queued", "failed", "queued"]
     message = describe_job(rows[1], None, tmp_path)
     assert (message.state, message.problem.detail) == ("failed", UNREADABLE)
-    taken = []
+    claims = []
     while (row := queue.claim("me")) is not None:
-        taken.append(int(row.id, 16))
+        claims.append(int(row.id, 16))
         assert queue.end(row, "done", 1.0)
-    assert taken == [0, 2]
+    assert claims == [0, 2]
     queue.quarantine_damaged()
     assert queue.count_states() == {"done": 2, "failed": 1}
     assert f"{1:032x}" in queue.list_ended()

@@ -91,8 +91,8 @@ def test_the_film_is_that_of_the_command_line(client, clip, whole, tmp_path, mon
     assert main(["video", "clip.mp4", "--style", "p.png", *flags, "-o", "own.mp4"]) == 0
     own = [frame.load() for frame in open_clip("own.mp4").read_frames()]
     assert len(own) == len(frames) == 5
-    for made, wanted in zip(frames, own, strict=True):
-        np.testing.assert_array_equal(made, wanted)
+    for actual, expected in zip(frames, own, strict=True):
+        np.testing.assert_array_equal(actual, expected)
     assert open_clip(path).sound is not None
     with av.open(str(path)) as container:
         assert json.loads(container.metadata["comment"])["recipe"]["size"] == 48
@@ -103,11 +103,11 @@ def test_a_preview_is_a_sheet_and_the_first_seconds(client, tmp_path):
     job = accepted(post(client, slow, preview=True, set={"size": 40, "schedule.total": 2}))
     assert job["clip"]["preview"] is True
     work(client)
-    done = job_of(client, job)
-    assert done["state"] == "done", done["problem"]
-    assert done["progress"]["iterations"] == done["progress"]["iteration"] == 8 + 10
+    result = job_of(client, job)
+    assert result["state"] == "done", result["problem"]
+    assert result["progress"]["iterations"] == result["progress"]["iteration"] == 8 + 10
     assert len(film_of(client, job, tmp_path)[1]) == 10
-    sheet = client.get(done["links"]["sheet"])
+    sheet = client.get(result["links"]["sheet"])
     assert sheet.headers["content-type"] == "image/png"
     with Image.open(io.BytesIO(sheet.content)) as image:
         assert image.width > 4 * 40
@@ -162,20 +162,20 @@ def test_a_film_whose_worker_dies_goes_on_at_the_frame(client, clip, whole, tmp_
             work(client)
     assert job_of(client, job)["state"] == "running"
     studio_of(client).queue.requeue_all()
-    painted, paint = [], OptimizerFrameEngine.paint
+    calls, paint = [], OptimizerFrameEngine.paint
 
     def counted(self, *arguments):
-        painted.append(arguments)
+        calls.append(arguments)
         return paint(self, *arguments)
 
     monkeypatch.setattr(OptimizerFrameEngine, "paint", counted)
     work(client)
-    assert len(painted) == 2
+    assert len(calls) == 2
     path, frames = film_of(client, job, tmp_path)
-    wanted = film_of(client, whole, tmp_path)
-    for made, other in zip(frames, wanted[1], strict=True):
-        np.testing.assert_array_equal(made, other)
-    assert path.read_bytes() == wanted[0].read_bytes()
+    expected = film_of(client, whole, tmp_path)
+    for frame, other in zip(frames, expected[1], strict=True):
+        np.testing.assert_array_equal(frame, other)
+    assert path.read_bytes() == expected[0].read_bytes()
 
 
 def test_a_preview_whose_worker_dies_keeps_its_sheet(client, tmp_path, monkeypatch):
@@ -218,10 +218,10 @@ def test_a_film_that_is_stopped_has_what_is_done_and_goes_on(
     assert len(part) == 3
     assert client.post(f"/v1/jobs/{job['id']}/resume").status_code == 200
     work(client)
-    frames, wanted = (film_of(client, each, tmp_path)[1] for each in (job, whole))
+    frames, expected = (film_of(client, each, tmp_path)[1] for each in (job, whole))
     assert len(frames) == 5
-    for made, other in zip(frames, wanted, strict=True):
-        np.testing.assert_array_equal(made, other)
+    for frame, other in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame, other)
 
 
 def test_a_stop_comes_within_a_frame_and_a_draft_goes_ahead(client, clip, monkeypatch, eager):
@@ -253,31 +253,31 @@ def test_events_tell_of_frames_with_a_picture_of_the_last(client, clip, eager):
     work(client)
     text = client.get(f"/v1/jobs/{job['id']}/events").text
     blocks = [block.split("\n") for block in text.split("\n\n") if "data: " in block]
-    told = {lines[1]: json.loads(lines[2][6:]) for lines in blocks}
-    assert told["event: preview"]["iteration"] == 5
-    assert told["event: job"]["progress"]["iterations"] == 5
-    picture = client.get(told["event: preview"]["url"])
+    events = {lines[1]: json.loads(lines[2][6:]) for lines in blocks}
+    assert events["event: preview"]["iteration"] == 5
+    assert events["event: job"]["progress"]["iterations"] == 5
+    picture = client.get(events["event: preview"]["url"])
     assert Image.open(io.BytesIO(picture.content)).size == (48, 36)
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_what_a_clip_says_of_itself_is_stripped_unless_asked_for(client, tmp_path, kept):
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_clip_says_of_itself_is_stripped_unless_asked_for(client, tmp_path, keep):
     clip = write_clip(tmp_path / "c.mp4", FRAMES[:2], sound=True)
-    said = tmp_path / "said.mp4"
-    with av.open(str(clip)) as source, av.open(str(said), "w") as target:
+    talkative = tmp_path / "said.mp4"
+    with av.open(str(clip)) as source, av.open(str(talkative), "w") as target:
         target.metadata["title"] = "At my mother's"
         target.metadata["location"] = "+48.2082+016.3738/"
-        made = {each.index: target.add_stream_from_template(each) for each in source.streams}
-        made[0].metadata["handler_name"] = "my telephone"
+        streams = {each.index: target.add_stream_from_template(each) for each in source.streams}
+        streams[0].metadata["handler_name"] = "my telephone"
         for packet in source.demux():
             if packet.dts is not None:
-                packet.stream = made[packet.stream.index]
+                packet.stream = streams[packet.stream.index]
                 target.mux(packet)
-    job = accepted(post(client, said.read_bytes(), keep_metadata=kept))
+    job = accepted(post(client, talkative.read_bytes(), keep_metadata=keep))
     work(client)
     data = film_of(client, job, tmp_path)[0].read_bytes()
-    assert (b"At my mother's" in data) is kept
-    assert (b"loci" in data) is kept  # where it was taken
+    assert (b"At my mother's" in data) is keep
+    assert (b"loci" in data) is keep  # where it was taken
     assert b"my telephone" not in data
 
 
@@ -394,11 +394,11 @@ def test_a_broken_end_costs_what_it_costs(client, tmp_path):
     whole = write_clip(tmp_path / "c.mkv", make_pan(8), rate=6).read_bytes()
     job = accepted(post(client, whole[: len(whole) * 9 // 10], name="c.mkv"))
     work(client)
-    made = job_of(client, job)
-    assert made["state"] == "done", made["problem"]
+    result = job_of(client, job)
+    assert result["state"] == "done", result["problem"]
     count = len(film_of(client, job, tmp_path)[1])
     assert 0 < count < 8
-    assert made["progress"]["iteration"] == made["progress"]["iterations"] == count
+    assert result["progress"]["iteration"] == result["progress"]["iterations"] == count
 
 
 def test_more_frames_than_were_counted_are_no_way_round_the_limit(tmp_path, clip, monkeypatch):
@@ -412,20 +412,20 @@ def test_more_frames_than_were_counted_are_no_way_round_the_limit(tmp_path, clip
     with inside(tmp_path, max_film=3 * 48 * 36) as client:
         job = accepted(post(client, clip))
         work(client)
-        made = job_of(client, job)
-        assert made["problem"]["code"] == "over_limit"
-        assert "4 frames" in made["problem"]["detail"]
+        result = job_of(client, job)
+        assert result["problem"]["code"] == "over_limit"
+        assert "4 frames" in result["problem"]["detail"]
 
 
 def test_frames_are_counted_only_where_the_file_says_nothing(tmp_path, monkeypatch):
-    said = write_clip(tmp_path / "said.mp4", FRAMES, rate=12)
+    clip = write_clip(tmp_path / "said.mp4", FRAMES, rate=12)
     options = {"live": "1"}
     live = write_clip(tmp_path / "live.mkv", FRAMES, rate=12, container_options=options)
     assert clip_reader._open(live, "live.mkv", Limits()).format.frames == 5
     monkeypatch.setattr(clip_reader, "COUNTED_PACKETS", 3)
     assert clip_reader._open(live, "live.mkv", Limits()).format.frames == 3
     monkeypatch.setattr(clip_reader, "_count_frames", lambda *_: pytest.fail("counted"))
-    assert clip_reader._open(said, "said.mp4", Limits()).format.frames == 5
+    assert clip_reader._open(clip, "said.mp4", Limits()).format.frames == 5
 
 
 def test_without_opencv_the_extra_is_named(client, clip, monkeypatch):

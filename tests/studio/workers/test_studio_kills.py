@@ -101,10 +101,10 @@ def test_a_clip_goes_on_at_the_frame_after_kills(tmp_path, server):
     server.until_iteration(job, 2)
     (worker,) = server.workers()
     os.kill(worker, signal.SIGKILL)
-    kept = {each.name: each.read_bytes() for each in frames.glob("*[0-9].png")}
-    assert len(kept) >= 2
-    server.until_iteration(job, len(kept) + 1)
-    assert all((frames / name).read_bytes() == data for name, data in kept.items())
+    frames_before = {each.name: each.read_bytes() for each in frames.glob("*[0-9].png")}
+    assert len(frames_before) >= 2
+    server.until_iteration(job, len(frames_before) + 1)
+    assert all((frames / name).read_bytes() == data for name, data in frames_before.items())
     server.kill()
     server.start()
     assert server.until(job)["state"] == "done"
@@ -139,8 +139,8 @@ def test_ctrl_c_ends_it_while_somebody_follows_a_job(server):
         while next(lines) != "event: step":
             pass
         server.process.send_signal(signal.SIGINT)
-        told = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+        events = [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
         # The stream ends, though the job has not.
-        assert {each.get("state", "running") for each in told} <= {"queued", "running"}
+        assert {each.get("state", "running") for each in events} <= {"queued", "running"}
     assert server.end() == 0
     assert not [line for line in server.lines if "Traceback" in line]

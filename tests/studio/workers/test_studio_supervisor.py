@@ -40,8 +40,8 @@ def hangs(settings, name, threads, form):
 
 def takes_much(settings, name, threads, form):
     claimed(settings, name)
-    taken = bytearray(600 * 2**20)
-    taken[:: 2**10] = b"a" * len(taken[:: 2**10])
+    memory = bytearray(600 * 2**20)
+    memory[:: 2**10] = b"a" * len(memory[:: 2**10])
     time.sleep(600)
 
 
@@ -136,7 +136,7 @@ def test_a_job_that_kills_its_servers_is_given_up(tmp_path):
 
 
 @pytest.fixture
-def kept(tmp_path):
+def stored(tmp_path):
     """Four ended jobs of 1000 bytes, one that waits, and one that runs."""
     folder = DataFolder(tmp_path)
     queue = JobQueue(folder.table)
@@ -157,14 +157,14 @@ def clock_of(folder):
 
 
 def left(folder, queue):
-    found = sorted(int(job, 16) for job in queue.list_ids())
-    assert sorted(int(path.name, 16) for path in folder.jobs.iterdir()) == found
-    return found
+    jobs = sorted(int(job, 16) for job in queue.list_ids())
+    assert sorted(int(path.name, 16) for path in folder.jobs.iterdir()) == jobs
+    return jobs
 
 
-def test_jobs_that_ended_long_ago_go(kept, monkeypatch):
+def test_jobs_that_ended_long_ago_go(stored, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 110.0)
-    folder, queue = kept
+    folder, queue = stored
     sweep(StudioSettings(data=folder.path, keep_s=None), folder, queue, clock_of(folder))
     assert left(folder, queue) == [0, 1, 2, 3, 4, 5]
     sweep(StudioSettings(data=folder.path, keep_s=8.5), folder, queue, clock_of(folder))
@@ -173,8 +173,8 @@ def test_jobs_that_ended_long_ago_go(kept, monkeypatch):
     assert left(folder, queue) == [4, 5]  # never what has not ended
 
 
-def test_drafts_that_pages_left_behind_go_after_a_day(kept, monkeypatch):
-    folder, queue = kept
+def test_drafts_that_pages_left_behind_go_after_a_day(stored, monkeypatch):
+    folder, queue = stored
     with queue.change() as base:
         base.execute("UPDATE jobs SET draft = 1 WHERE id IN (?, ?)", (f"{1:032x}", f"{5:032x}"))
     for hours, there in ((23, [0, 1, 2, 3, 4, 5]), (25, [0, 2, 3, 4, 5])):
@@ -183,8 +183,8 @@ def test_drafts_that_pages_left_behind_go_after_a_day(kept, monkeypatch):
         assert left(folder, queue) == there
 
 
-def test_where_the_disk_is_short_the_oldest_go(kept):
-    folder, queue = kept
+def test_where_the_disk_is_short_the_oldest_go(stored):
+    folder, queue = stored
     settings = StudioSettings(data=folder.path, keep_s=None, max_disk=5000)
     sweep(settings, folder, queue, clock_of(folder))
     assert left(folder, queue) == [2, 3, 4, 5]
@@ -194,8 +194,8 @@ def test_where_the_disk_is_short_the_oldest_go(kept):
     assert left(folder, queue) == [4, 5]
 
 
-def test_the_trash_counts_and_goes_first(kept):
-    folder, queue = kept
+def test_the_trash_counts_and_goes_first(stored):
+    folder, queue = stored
     settings = StudioSettings(data=folder.path, keep_s=None, max_disk=5000)
     sweep(settings, folder, queue, clock_of(folder))
     assert len(list(folder.trash.iterdir())) == 2
@@ -209,8 +209,8 @@ def test_the_trash_counts_and_goes_first(kept):
     assert not list(folder.trash.iterdir())  # the limit is kept, whatever the retention
 
 
-def test_what_kills_left_behind_goes_at_the_next_start(kept):
-    folder, queue = kept
+def test_what_kills_left_behind_goes_at_the_next_start(stored):
+    folder, queue = stored
     half = folder.staging / ("e" * 32)
     folder.make(half)
     (half / "photo").write_bytes(b"a")

@@ -41,16 +41,16 @@ def eager(monkeypatch):
 
 def at_step(monkeypatch, number: int, act) -> list:
     """Do something at the so many-th report of a worker's."""
-    report, seen = JobQueue.report, []
+    report, reports = JobQueue.report, []
 
     def reported(self, *arguments):
-        seen.append(arguments)
-        if len(seen) == number:
+        reports.append(arguments)
+        if len(reports) == number:
             act()
         return report(self, *arguments)
 
     monkeypatch.setattr(JobQueue, "report", reported)
-    return seen
+    return reports
 
 
 def job_of(client, job) -> dict:
@@ -78,20 +78,20 @@ def folder_of(client, job):
 def test_the_result_is_that_of_the_library(client):
     job = accepted(post(client, title="My: holiday/2026"))
     work(client)
-    done = job_of(client, job)
-    assert (done["state"], done["width"], done["height"]) == ("done", 32, 24)
-    assert done["progress"]["iteration"] == done["progress"]["iterations"] == 5
-    assert set(done["progress"]["losses"]) == {"total", "content", "style"}
+    ended = job_of(client, job)
+    assert (ended["state"], ended["width"], ended["height"]) == ("done", 32, 24)
+    assert ended["progress"]["iteration"] == ended["progress"]["iterations"] == 5
+    assert set(ended["progress"]["losses"]) == {"total", "content", "style"}
     expected = impasto.stylize(
         synthetic_photo(), synthetic_painting(), recipe="sketch", size=32, iterations=5
     )
-    found = pixels_of(result_of(client, job))
-    np.testing.assert_array_equal(found, np.asarray(expected.image))
-    answer = client.get(done["links"]["result"])
+    result = pixels_of(result_of(client, job))
+    np.testing.assert_array_equal(result, np.asarray(expected.image))
+    answer = client.get(ended["links"]["result"])
     assert answer.headers["content-disposition"].endswith("''My_%20holiday_2026.png")
     assert not (folder_of(client, job) / "checkpoint").exists()
     for link in ("preview", "thumbnail"):
-        assert client.get(done["links"][link]).headers["content-type"] == "image/jpeg"
+        assert client.get(ended["links"][link]).headers["content-type"] == "image/jpeg"
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_a_record_that_is_not_utf_8_is_refused_and_the_next_picture_is_read(clie
 
 
 def test_pictures_without_a_recipe_restore_nothing(client):
-    def asked(data):
+    def restore(data):
         return client.post("/v1/restore", files={"picture": ("a.png", data)})
 
-    refused(asked(png(synthetic_photo())), "no_record")
-    refused(asked(b"hello"), "not_a_picture")
+    refused(restore(png(synthetic_photo())), "no_record")
+    refused(restore(b"hello"), "not_a_picture")
     refused(client.post("/v1/restore", files={"file": ("a.png", b"")}), "bad_input")
     refused(client.post("/v1/restore", json={}), "wrong_type")
 
@@ -150,20 +150,20 @@ def test_a_damaged_record_restores_nothing(client, tmp_path):
         refused(answer, code)
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_metadata_is_stripped_unless_asked_for(client, kept):
+@pytest.mark.parametrize("keep", [False, True])
+def test_metadata_is_stripped_unless_asked_for(client, keep):
     exif = Image.Exif()
     exif[ExifTags.Base.Copyright] = "me"
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (48.0, 8.0, 14.0)
     stream = io.BytesIO()
     Image.fromarray(synthetic_photo()).save(stream, "JPEG", exif=exif)
-    job = accepted(post(client, photo=stream.getvalue(), keep_metadata=kept))
+    job = accepted(post(client, photo=stream.getvalue(), keep_metadata=keep))
     work(client)
     for kind in ("png", "jpeg", "tiff"):
         with Image.open(io.BytesIO(result_of(client, job, kind))) as image:
-            found = image.getexif()
-            assert (found.get(ExifTags.Base.Copyright) == "me") is kept, kind
-            assert bool(found.get_ifd(ExifTags.IFD.GPSInfo)) is kept, kind
+            tags = image.getexif()
+            assert (tags.get(ExifTags.Base.Copyright) == "me") is keep, kind
+            assert bool(tags.get_ifd(ExifTags.IFD.GPSInfo)) is keep, kind
     for link in ("preview", "thumbnail", "photo"):
         with Image.open(
             io.BytesIO(client.get(job_of(client, job)["links"][link]).content)
@@ -192,8 +192,8 @@ def test_the_part_of_a_painting_counts(client):
     plain = accepted(post(client))
     part = accepted(post(client, ("style_mask", ("m.png", png(mask)))))
     work(client)
-    found = [pixels_of(result_of(client, job)).astype(float) for job in (plain, part)]
-    assert np.abs(found[0] - found[1]).mean() > 0.5
+    results = [pixels_of(result_of(client, job)).astype(float) for job in (plain, part)]
+    assert np.abs(results[0] - results[1]).mean() > 0.5
 
 
 def test_a_picture_to_begin_with(client):
@@ -207,10 +207,10 @@ def test_a_picture_to_begin_with(client):
     assert after["recipe"]["start"]["base"] == "image"
     assert "/" not in after["recipe"]["start"]["image"]
     assert job_of(client, after)["state"] == "done"
-    made, begun, plain = (
+    source, started, plain = (
         pixels_of(result_of(client, j)).astype(float) for j in (first, after, afresh)
     )
-    assert np.abs(begun - made).mean() < np.abs(plain - made).mean()
+    assert np.abs(started - source).mean() < np.abs(plain - source).mean()
     assert "studio" not in read_record(result_of(client, after))  # no folder of the server's
 
 
@@ -234,11 +234,11 @@ def test_a_job_that_is_stopped_has_the_picture_so_far_and_goes_on(client, eager,
     result_of(client, job, "jpeg")
     assert client.post(f"{address}/resume").json()["state"] == "queued"
     refused(client.get(f"{address}/result"), "no_result")
-    seen = []
+    reports = []
     with monkeypatch.context() as patch:
-        seen = at_step(patch, 99, lambda: None)
+        reports = at_step(patch, 99, lambda: None)
         work(client)
-    assert seen[0][1]["iteration"] == 4  # nothing was done twice
+    assert reports[0][1]["iteration"] == 4  # nothing was done twice
     assert job_of(client, job)["state"] == "done"
     assert result_of(client, job) == result_of(client, whole)
     assert result_of(client, job, "jpeg") == result_of(client, whole, "jpeg")
@@ -246,9 +246,9 @@ def test_a_job_that_is_stopped_has_the_picture_so_far_and_goes_on(client, eager,
 
 def test_a_job_that_is_cancelled_ends_at_its_next_step(client, eager, monkeypatch):
     job = accepted(post(client))
-    seen = at_step(monkeypatch, 2, lambda: client.delete(f"/v1/jobs/{job['id']}"))
+    reports = at_step(monkeypatch, 2, lambda: client.delete(f"/v1/jobs/{job['id']}"))
     work(client)
-    assert len(seen) == 2
+    assert len(reports) == 2
     assert job_of(client, job)["state"] == "cancelled"
     refused(client.get(f"/v1/jobs/{job['id']}/result"), "no_result")
 
@@ -306,10 +306,10 @@ def test_a_damaged_checkpoint_costs_the_time_and_not_the_job(client):
 
 
 def failed(client, job) -> dict:
-    found = job_of(client, job)
-    assert found["state"] == "failed"
-    assert found["problem"]["status"] >= 400
-    return found["problem"]
+    answer = job_of(client, job)
+    assert answer["state"] == "failed"
+    assert answer["problem"]["status"] >= 400
+    return answer["problem"]
 
 
 def test_a_job_has_so_much_time(tmp_path, eager):
@@ -387,45 +387,45 @@ def test_the_network_is_loaded_once(client, monkeypatch):
 def events_of(client, job, **headers) -> list[tuple[str, dict]]:
     answer = client.get(f"/v1/jobs/{job['id']}/events", headers=headers)
     assert answer.headers["content-type"].startswith("text/event-stream")
-    found = []
+    events = []
     for block in answer.text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if line[:1] != ":")
         if "event" in fields:
-            found.append((fields["event"], json.loads(fields["data"]), fields["id"]))
-    return found
+            events.append((fields["event"], json.loads(fields["data"]), fields["id"]))
+    return events
 
 
 def test_the_events_of_a_job_from_its_start_to_its_end(client, eager, monkeypatch):
     job = accepted(post(client))
     # Each report waits until it has been told.
-    told = threading.Semaphore(0)
+    signal = threading.Semaphore(0)
     from impasto.studio.http.routes import event_stream as events
 
     event = events._format_event
     monkeypatch.setattr(
         events,
         "_format_event",
-        lambda name, *rest: (name == "step" and told.release()) or event(name, *rest),
+        lambda name, *rest: (name == "step" and signal.release()) or event(name, *rest),
     )
     report = JobQueue.report
 
     def patient(self, *arguments):
-        asked = report(self, *arguments)
-        told.acquire(timeout=5)
-        return asked
+        answer = report(self, *arguments)
+        signal.acquire(timeout=5)
+        return answer
 
     monkeypatch.setattr(JobQueue, "report", patient)
     thread = threading.Thread(target=work, args=(client,))
     thread.start()
-    found = events_of(client, job)
+    answers = events_of(client, job)
     thread.join()
-    states = [data["state"] for name, data, _ in found if name == "job"]
+    states = [data["state"] for name, data, _ in answers if name == "job"]
     assert states in (["queued", "running", "done"], ["running", "done"])
-    assert found[-1][0] == "job"
-    steps = [data["iteration"] for name, data, _ in found if name == "step"]
+    assert answers[-1][0] == "job"
+    steps = [data["iteration"] for name, data, _ in answers if name == "step"]
     assert steps == sorted(steps)
     assert set(steps) >= {1, 2, 3}
-    previews = [data for name, data, _ in found if name == "preview"]
+    previews = [data for name, data, _ in answers if name == "preview"]
     assert previews
     assert len({each["url"] for each in previews}) == len(previews)
 
@@ -433,13 +433,13 @@ def test_the_events_of_a_job_from_its_start_to_its_end(client, eager, monkeypatc
 def test_the_end_is_told_once(client):
     job = accepted(post(client))
     work(client)
-    found = events_of(client, job)
-    assert [name for name, *_ in found] == ["preview", "job"]
+    events = events_of(client, job)
+    assert [name for name, *_ in events] == ["preview", "job"]
     address = f"/v1/jobs/{job['id']}/events"
-    last = {"last-event-id": found[-1][2]}
+    last = {"last-event-id": events[-1][2]}
     assert client.get(address, headers=last).status_code == 204
     again = events_of(client, job, **{"last-event-id": "1"})
-    assert again == found
+    assert again == events
 
 
 def test_no_more_than_so_many_follow(client, monkeypatch):
@@ -460,14 +460,14 @@ def test_a_word_finds_the_mask_that_the_library_finds(client):
     word = "rect:34,4,23,21"  # around the sun
     job = accepted(post(client, ("mask_word", (None, word))))
     work(client)
-    made = job_of(client, job)
-    assert made["state"] == "done", made["problem"]
+    result = job_of(client, job)
+    assert result["state"] == "done", result["problem"]
     expected = impasto.stylize(
         *(synthetic_photo(), synthetic_painting()),
         **{"recipe": "sketch", "size": 32, "iterations": 5, "masks": [word]},
     )
     np.testing.assert_array_equal(pixels_of(result_of(client, job)), np.asarray(expected.image))
-    mask = pixels_of(client.get(made["links"]["masks"][0]).content)
+    mask = pixels_of(client.get(result["links"]["masks"][0]).content)
     assert mask.shape[:2] == (48, 64)
     assert mask[14, 45].min() > 200
     assert mask[40:].max() < 50
@@ -481,9 +481,9 @@ def test_regions_are_found_in_photo_and_painting(client):
     job = accepted(post(client, masks=[{"word": "auto:3"}]))
     assert (job["masks"], job["styles"]) == (3, 3)
     work(client)
-    made = job_of(client, job)
-    assert made["state"] == "done", made["problem"]
-    masks = [pixels_of(client.get(link).content) for link in made["links"]["masks"]]
+    result = job_of(client, job)
+    assert result["state"] == "done", result["problem"]
+    masks = [pixels_of(client.get(link).content) for link in result["links"]["masks"]]
     np.testing.assert_allclose(np.sum(masks, 0, dtype=float), 255, atol=8)
     expected = impasto.stylize(
         *(synthetic_photo(), synthetic_painting()),

@@ -37,12 +37,12 @@ def attach_times(frames, times):
     return [FilmFrame(Fraction(t), lambda p=p: p) for p, t in zip(frames, times, strict=True)]
 
 
-def are_close(found, frames, tolerance=4):
+def are_close(decoded, frames, tolerance=4):
     """Tell whether pictures are alike on average, as far as the codec allows."""
-    assert len(found) == len(frames)
+    assert len(decoded) == len(frames)
     return all(
         np.abs(a.astype(int) - b.astype(int)).mean() < tolerance
-        for a, b in zip(found, frames, strict=True)
+        for a, b in zip(decoded, frames, strict=True)
     )
 
 
@@ -54,21 +54,21 @@ def test_reading_a_file_gives_its_frames_times_and_format(tmp_path):
     assert (form.width, form.height, form.rate, form.frames) == (64, 48, 12, 6)
     assert clip.sound == path
     for _ in range(2):  # a file can be read again
-        found = load_frames(clip)
-        assert [time for time, _ in found] == [Fraction(i, 12) for i in range(6)]
-        assert are_close([pixels for _, pixels in found], FRAMES)
+        decoded = load_frames(clip)
+        assert [time for time, _ in decoded] == [Fraction(i, 12) for i in range(6)]
+        assert are_close([pixels for _, pixels in decoded], FRAMES)
     assert not notices
 
 
 def test_variable_frame_rate_is_kept(tmp_path):
     times = [0, 10, 15, 40, 70, 75]
     source = open_clip(write_clip(tmp_path / "clip.mkv", FRAMES, times=times))
-    found = load_frames(source)
-    assert [float(t) for t, _ in found] == pytest.approx([t / 120 for t in times], abs=1e-3)
+    decoded = load_frames(source)
+    assert [float(t) for t, _ in decoded] == pytest.approx([t / 120 for t in times], abs=1e-3)
     for name in ("again.mp4", "again.mkv", "again.webm", "again.gif"):
         target = tmp_path / name
         write_film(
-            target, attach_times([p for _, p in found], [t for t, _ in found]), source.format
+            target, attach_times([p for _, p in decoded], [t for t, _ in decoded]), source.format
         )
         again = load_frames(open_clip(target))
         bound = 0.006 if name.endswith("gif") else 0.0011
@@ -80,10 +80,10 @@ def test_variable_frame_rate_is_kept(tmp_path):
 def test_rotated_clips_are_turned_upright(tmp_path, degrees):
     path = write_clip(tmp_path / "clip.mp4", FRAMES, rotation=degrees)
     with av.open(str(path)) as container:
-        told = next(container.decode(video=0)).rotation
-    assert abs(told) == abs(degrees)
+        rotation = next(container.decode(video=0)).rotation
+    assert abs(rotation) == abs(degrees)
     clip = open_clip(path)
-    upright = [np.rot90(frame, told // 90) for frame in FRAMES]
+    upright = [np.rot90(frame, rotation // 90) for frame in FRAMES]
     assert (clip.format.height, clip.format.width) == upright[0].shape[:2]
     assert are_close([p for _, p in load_frames(clip)], upright)
 
@@ -120,10 +120,10 @@ def test_colors_and_their_tags_are_kept(tmp_path, tags):
         container.mux(video.encode(frame))
         container.mux(video.encode())
     clip = open_clip(source)
-    (found,) = load_frames(clip)
+    (decoded,) = load_frames(clip)
     middles = np.s_[8:40, 6::16]
-    assert np.abs(found[1][middles].astype(int) - make_color_bars()[middles]).max() < 8
-    write_film(again, attach_times([found[1]], [found[0]]), clip.format)
+    assert np.abs(decoded[1][middles].astype(int) - make_color_bars()[middles]).max() < 8
+    write_film(again, attach_times([decoded[1]], [decoded[0]]), clip.format)
     second = open_clip(again)
     assert second.format.colors == clip.format.colors
     assert (
@@ -156,9 +156,9 @@ def test_sound_is_copied_packet_by_packet(tmp_path):
     )  # from the first sample, which needs run-up
     part = FilmSound(path, Fraction(1, 4), Fraction(2, 5))
     write_film(tmp_path / "part.mkv", attach_times(frames[3:], times[:3]), clip.format, part)
-    kept = read_packets(tmp_path / "part.mkv")
-    assert kept == read_packets(path, 0.25)[: len(kept)]
-    assert len(kept) == pytest.approx(0.15 * 44_100 / 1024, abs=2)
+    packets = read_packets(tmp_path / "part.mkv")
+    assert packets == read_packets(path, 0.25)[: len(packets)]
+    assert len(packets) == pytest.approx(0.15 * 44_100 / 1024, abs=2)
 
 
 def test_times_begin_at_zero_wherever_the_file_begins(tmp_path):
@@ -192,13 +192,13 @@ def test_the_same_frames_make_the_same_film_whatever_the_memory_alignment(tmp_pa
         np.clip(each[:36, :48] + more, 0, 255).astype(np.uint8)
         for each, more in zip(FRAMES, grain, strict=True)
     ]
-    path, other, found = tmp_path / "film.mp4", [], set()
+    path, other, films = tmp_path / "film.mp4", [], set()
     for number in range(50):
         other.append(np.full(1 + 9_973 * number % 400_000, number, np.uint8))
         del other[: len(other) - 5]
         write_film(path, attach_times(frames, times), form)
-        found.add(path.read_bytes())
-    assert len(found) == 1
+        films.add(path.read_bytes())
+    assert len(films) == 1
 
 
 def test_the_record_is_in_the_film(tmp_path):
@@ -215,9 +215,9 @@ def test_a_damaged_end_is_reported_and_the_rest_is_kept(tmp_path):
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(data[: len(data) * 6 // 10])
     notices = []
-    found = load_frames(open_clip(cut, notice=notices.append))
-    assert 4 <= len(found) < 40
-    assert are_close([p for _, p in found][:4], make_pan(4))
+    decoded = load_frames(open_clip(cut, notice=notices.append))
+    assert 4 <= len(decoded) < 40
+    assert are_close([p for _, p in decoded][:4], make_pan(4))
     assert len(notices) <= 2
     assert "cut.mkv: ends early" in notices[-1]
 
@@ -229,8 +229,8 @@ def test_damage_in_the_middle_is_reported(tmp_path):
     data[middle : middle + 400] = bytes(400)
     whole.write_bytes(bytes(data))
     notices = []
-    found = load_frames(open_clip(whole, notice=notices.append))
-    assert len(found) > 10
+    decoded = load_frames(open_clip(whole, notice=notices.append))
+    assert len(decoded) > 10
     assert len(notices) <= 2
 
 
@@ -268,13 +268,13 @@ def test_an_mp4_with_its_index_at_the_end_cannot_be_piped(tmp_path):
     path = write_clip(tmp_path / "clip.mp4", frames)
     data = path.read_bytes()
     assert data.index(b"mdat") < data.index(b"moov")
-    told = []
+    notices = []
     with (
         subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process,
         pytest.raises(ClipError, match="cannot be piped, pass its path"),
     ):
-        open_clip(process.stdout, notice=told.append)
-    assert not told
+        open_clip(process.stdout, notice=notices.append)
+    assert not notices
 
 
 def test_a_clip_without_frames_is_refused(tmp_path):
@@ -304,9 +304,9 @@ def test_numbered_pictures_are_written_and_read(tmp_path):
     write_numbered_frames(pattern, attach_times(FRAMES, range(6)))
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"00{i}.png" for i in range(1, 7)]
     clip = open_clip(pattern, rate=Fraction(5))
-    found = load_frames(clip)
-    assert [t for t, _ in found] == [Fraction(i, 5) for i in range(6)]
-    assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
+    decoded = load_frames(clip)
+    assert [t for t, _ in decoded] == [Fraction(i, 5) for i in range(6)]
+    assert all(np.array_equal(a, b) for (_, a), b in zip(decoded, FRAMES, strict=True))
     (tmp_path / "0010.png").write_bytes(b"")  # of another pattern
     assert len(list_numbered_files(str(pattern))) == 6
     (tmp_path / "003.png").unlink()
@@ -330,9 +330,9 @@ def test_gifs_keep_their_size_and_nearly_their_colors(tmp_path):
 def test_raw_pixels_are_read_from_a_pipe():
     form = Format(64, 48, Fraction(24), Fraction(1, 24))
     data = b"".join(frame.tobytes() for frame in FRAMES)
-    found = load_frames(open_clip(io.BytesIO(data), raw=form))
-    assert all(np.array_equal(a, b) for (_, a), b in zip(found, FRAMES, strict=True))
-    assert found[5][0] == Fraction(5, 24)
+    decoded = load_frames(open_clip(io.BytesIO(data), raw=form))
+    assert all(np.array_equal(a, b) for (_, a), b in zip(decoded, FRAMES, strict=True))
+    assert decoded[5][0] == Fraction(5, 24)
     with pytest.raises(ClipError, match="ends within frame 5, after 9215 of 9216 bytes"):
         load_frames(open_clip(io.BytesIO(data[:-1]), raw=form))
     with pytest.raises(ClipError, match="contains no frame"):

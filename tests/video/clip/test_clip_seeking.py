@@ -67,17 +67,17 @@ def test_seeking_gives_the_same_frames_as_reading_everything(name, tmp_path, dec
     for begin in beginnings:
         decoded.clear()
         assert read_from(clip, begin) == [each for each in whole if each[0] >= begin]
-        wanted = sum(time >= begin for time, _ in whole)
+        expected = sum(time >= begin for time, _ in whole)
         if name in SOUGHT:
-            assert len(decoded) <= wanted + 25
+            assert len(decoded) <= expected + 25
     assert len(set(notices)) <= 1  # of a rate that is guessed from such a file, if at all
 
 
 def test_seeking_decodes_far_fewer_frames(tmp_path, decoded):
     clip = open_clip(write_clip(tmp_path / "clip.mp4", FRAMES, options=X264))
     decoded.clear()
-    found = read_from(clip, Fraction(52, 12))
-    assert len(found) == 8
+    frames = read_from(clip, Fraction(52, 12))
+    assert len(frames) == 8
     assert len(decoded) <= 10 + 8
 
 

@@ -43,9 +43,9 @@ CARD = make_card()
 
 
 def copy(path, target, notices=None, **selected):
-    """Copy a clip without painting it, and return what was said."""
-    said = [] if notices is None else notices
-    clip = open_clip(path, notice=said.append)
+    """Copy a clip without painting it, and return the notices."""
+    collected = [] if notices is None else notices
+    clip = open_clip(path, notice=collected.append)
     store = FrameStore(target.with_name(f"{target.name}.frames"), {})
     size = None
     source = FrameSource(clip, Selection(**selected), (clip.format.width, clip.format.height))
@@ -53,8 +53,10 @@ def copy(path, target, notices=None, **selected):
         levels = frame.load()
         size = levels.shape[1], levels.shape[0]
         store.save(index, StoredFrame(frame.time, 0, levels, ""), levels)
-    write_painted_film(target, store, FrameSource(clip, source.selection, size), notice=said.append)
-    return said
+    write_painted_film(
+        target, store, FrameSource(clip, source.selection, size), notice=collected.append
+    )
+    return collected
 
 
 def load(path):
@@ -79,14 +81,14 @@ SIGNS = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
 def test_every_matrix_of_turns_and_mirrors_is_applied(a, b, c, d, tmp_path):
     path = write_clip(tmp_path / "clip.mp4", [CARD] * 2)
     set_matrix(path, a, b, c, d)
-    shown = load(path)[0][1].astype(int)
-    height, width = shown.shape[:2]
+    frame = load(path)[0][1].astype(int)
+    height, width = frame.shape[:2]
     assert (width, height) == ((WIDTH, HEIGHT) if a else (HEIGHT, WIDTH))
     for place, color in enumerate(COLORS):
         x, y = (place % 2 * 2 - 1), (place // 2 * 2 - 1)  # of a quarter, from the middle
         right, down = a * x + c * y, b * x + d * y
-        seen = shown[height // 2 + down * height // 4, width // 2 + right * width // 4]
-        assert np.abs(seen - color).max() < 30
+        corner = frame[height // 2 + down * height // 4, width // 2 + right * width // 4]
+        assert np.abs(corner - color).max() < 30
 
 
 def test_a_placement_flips_after_it_has_transposed():
@@ -98,14 +100,14 @@ def test_a_placement_flips_after_it_has_transposed():
 def write_streams(path, streams):
     """Write films of (codec, frames, disposition); a still has one frame."""
     with av.open(str(path), "w") as container:
-        made = []
+        pairs = []
         for codec, frames, disposition in streams:
             stream = container.add_stream(codec, rate=10)
             stream.width, stream.height = WIDTH, HEIGHT
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.disposition = disposition
-            made.append((stream, frames))
-        for stream, frames in made:
+            pairs.append((stream, frames))
+        for stream, frames in pairs:
             for index, pixels in enumerate(frames):
                 frame = av.VideoFrame.from_ndarray(pixels, "rgb24")
                 frame.pts, frame.time_base = index, Fraction(1, 10)
@@ -168,8 +170,8 @@ def write_animation(path, kind, durations, *, loop=0, alpha=None):
 )
 def test_delays_and_loops_are_kept(kind, loop, expected, tmp_path):
     path = write_animation(tmp_path / f"a.{kind.lower()}", kind, [100, 500, 40, 2000], loop=loop)
-    said = copy(path, tmp_path / "film.gif")
-    assert said == []
+    notices = copy(path, tmp_path / "film.gif")
+    assert notices == []
     with Image.open(tmp_path / "film.gif") as image:
         assert image.info.get("loop") == expected
         durations = []
@@ -277,8 +279,8 @@ def test_transparency_is_kept_where_the_film_can(kind, suffix, tmp_path):
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_transparency_that_cannot_be_kept_is_said(suffix, tmp_path):
     path = write_animation(tmp_path / "a.gif", "GIF", [100] * 2, alpha=HOLE)
-    said = copy(path, tmp_path / f"film.{suffix}")
-    assert said == [
+    notices = copy(path, tmp_path / f"film.{suffix}")
+    assert notices == [
         f"transparency: omitted, because .{suffix} files are opaque; .gif, .webm and .mov can "
         "keep it"
     ]

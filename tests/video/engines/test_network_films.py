@@ -84,24 +84,24 @@ def test_frozen_statistics_are_those_of_the_shots_first_frame(network_file):
 def test_contrast_lost_by_blending_is_restored(network_file):
     engine = load_network(network_file)
     engine.begin_shot(FRAMES[0])
-    painted = engine.paint(FRAMES[0], None)
-    blurred = cv2.GaussianBlur(painted, (0, 0), 0.7)
-    memory = FrameMemory(blurred, FRAMES[0], np.ones(painted.shape[:2], np.float32))
+    result = engine.paint(FRAMES[0], None)
+    blurred = cv2.GaussianBlur(result, (0, 0), 0.7)
+    memory = FrameMemory(blurred, FRAMES[0], np.ones(result.shape[:2], np.float32))
 
     def measure_top_octave(image):
         return float((image - cv2.GaussianBlur(image, (0, 0), 1)).std())
 
-    mixed = blend_with_memory(painted, memory, 0.8, DOUBT)
-    made = engine.steady(painted, memory, 0.8)
-    assert measure_top_octave(mixed) < 0.8 * measure_top_octave(painted)
+    mixed = blend_with_memory(result, memory, 0.8, DOUBT)
+    restored = engine.steady(result, memory, 0.8)
+    assert measure_top_octave(mixed) < 0.8 * measure_top_octave(result)
     assert (
         1.2 * measure_top_octave(mixed)
-        < measure_top_octave(made)
-        < 1.05 * measure_top_octave(painted)
+        < measure_top_octave(restored)
+        < 1.05 * measure_top_octave(result)
     )
-    assert made.mean() == pytest.approx(painted.mean(), abs=2e-3)
-    nothing = FrameMemory(blurred, FRAMES[0], np.zeros(painted.shape[:2], np.float32))
-    assert np.abs(engine.steady(painted, nothing, 0.8) - painted).max() < 1e-3
+    assert restored.mean() == pytest.approx(result.mean(), abs=2e-3)
+    nothing = FrameMemory(blurred, FRAMES[0], np.zeros(result.shape[:2], np.float32))
+    assert np.abs(engine.steady(result, nothing, 0.8) - result).max() < 1e-3
 
 
 def test_a_film_is_steadier_than_independent_frames(network_file):
@@ -113,21 +113,21 @@ def test_a_film_is_steadier_than_independent_frames(network_file):
     recipe = load_recipe(str(network_file.with_name("wild.safetensors")))
     rng = np.random.default_rng(0)
     clip = [np.clip(f + rng.normal(0, 4, f.shape), 0, 255).astype(np.uint8) for f in make_pan(6)]
-    found = {}
+    distances = {}
     for stability in (0.0, 0.8):
         painting = read_picture(synthetic_painting())
         engine = make_test_engine(recipe.with_changes({"size": 64}), painting)
-        stabilizer, seen = (
+        stabilizer, meter = (
             Stabilizer(engine, DisEstimator(), stability),
             SteadinessMeter(DisEstimator()),
         )
         for frame in clip:
-            seen.add_frame(
+            meter.add_frame(
                 levels_to_floats(frame),
                 {"film": levels_to_floats(stabilizer.stylize_frame(frame)[1])},
             )
-        found[stability] = seen.average_results()["film"]["rmse_1"]
-    assert found[0.8] < 0.6 * found[0.0]
+        distances[stability] = meter.average_results()["film"]["rmse_1"]
+    assert distances[0.8] < 0.6 * distances[0.0]
 
 
 def test_limits_and_strength_apply_to_films_as_to_photos(network_file):

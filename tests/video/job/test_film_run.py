@@ -48,13 +48,13 @@ class Negative:
 
     def paint(self, frame, memory):
         flicker = 0.05 * np.sin(1e4 * float(frame.mean()))
-        made = 0.8 * (1 - frame) + 0.1 * self.opening + flicker
+        result = 0.8 * (1 - frame) + 0.1 * self.opening + flicker
         if memory is not None:
-            made = made + 0.1 * (memory.result - made) * memory.reliability[..., None]
-        return made.clip(0, 1).astype(np.float32)
+            result = result + 0.1 * (memory.result - result) * memory.reliability[..., None]
+        return result.clip(0, 1).astype(np.float32)
 
-    def steady(self, painted, memory, stability):
-        return blend_with_memory(painted, memory, stability)
+    def steady(self, result, memory, stability):
+        return blend_with_memory(result, memory, stability)
 
     def finish(self, result, frame):
         return (0.5 * result + 0.5 * frame).astype(np.float32)
@@ -95,8 +95,8 @@ def test_a_film_stopped_after_any_frame_resumes_to_the_same_result(tmp_path, who
     assert work.frame_count == stop
     clip = run_film(work)
     assert work.frame_count == len(SHOTS)
-    for made, wanted in zip(read_all_pixels(work), read_all_pixels(whole), strict=True):
-        assert np.array_equal(made, wanted)
+    for frame, expected in zip(read_all_pixels(work), read_all_pixels(whole), strict=True):
+        assert np.array_equal(frame, expected)
     assert clip.loaded <= len(SHOTS) - stop + max(LINKS.distances) + 1
 
 
@@ -104,8 +104,8 @@ def test_shots_are_detected_and_painted_independently(tmp_path, whole):
     assert [whole.read(i).shot for i in range(len(SHOTS))] == [0] * 5 + [5] * 4
     alone = open_store(tmp_path)
     run_film(alone, SHOTS[5:])
-    for made, wanted in zip(read_all_pixels(alone), read_all_pixels(whole)[5:], strict=True):
-        assert np.array_equal(made, wanted)
+    for frame, expected in zip(read_all_pixels(alone), read_all_pixels(whole)[5:], strict=True):
+        assert np.array_equal(frame, expected)
 
 
 @pytest.mark.parametrize("stop", [1, 4, 8])
@@ -115,8 +115,8 @@ def test_a_second_pass_resumes_too(tmp_path, stop):
         run_film(work, repaint=True)
     first = read_all_pixels(twice[0])
     list(repaint_backwards(make_stabilizer(), twice[0]))
-    for done, _ in enumerate(repaint_backwards(make_stabilizer(), twice[1]), 1):
-        if done == stop:
+    for count, _ in enumerate(repaint_backwards(make_stabilizer(), twice[1]), 1):
+        if count == stop:
             break
     list(repaint_backwards(make_stabilizer(), twice[1]))
     again = [read_all_pixels(each) for each in twice]
@@ -135,8 +135,8 @@ def test_without_stability_every_frame_is_a_shot(tmp_path):
 def test_selections_choose_and_count_frames():
     clip = Clip(SHOTS)
 
-    def select_indices(*given):
-        return [frame.time * 10 for frame in Selection(*given).select_frames(clip)]
+    def select_indices(*arguments):
+        return [frame.time * 10 for frame in Selection(*arguments).select_frames(clip)]
 
     assert select_indices() == list(range(9))
     assert select_indices(Fraction(1, 5), Fraction(3, 5)) == [2, 3, 4, 5]

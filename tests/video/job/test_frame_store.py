@@ -81,11 +81,11 @@ def test_frames_that_a_kill_leaves_of_a_removal_still_belong_to_their_film(tmp_p
     for allowed in range(count - 1):
         left = [allowed]
 
-        def unlink_some(path, *given, left=left):
+        def unlink_some(path, *arguments, left=left):
             left[0] -= 1
             if left[0] < 0:
                 raise OSError(5, "Input/output error")
-            unlink(path, *given)
+            unlink(path, *arguments)
 
         monkeypatch.setattr(Path, "unlink", unlink_some)
         with pytest.raises(OSError, match="Input/output"):

@@ -47,8 +47,8 @@ def test_a_warp_by_whole_pixels_is_a_copy():
     flow = np.zeros((20, 30, 2), np.float32)
     flow[..., 0], flow[..., 1] = 3, -2
     for bicubic in (True, False):
-        made = warp_image(picture, flow, bicubic=bicubic)
-        assert np.allclose(made[2:, :-3], picture[:-2, 3:], atol=1e-6)
+        result = warp_image(picture, flow, bicubic=bicubic)
+        assert np.allclose(result[2:, :-3], picture[:-2, 3:], atol=1e-6)
     assert not find_pixels_inside(flow)[:2].any()
     assert not find_pixels_inside(flow)[:, -3:].any()
     assert find_pixels_inside(flow)[2:, :-3].all()
@@ -90,11 +90,11 @@ def test_a_change_of_light_is_not_reliable():
 @pytest.mark.parametrize("name", MOTIONS)
 def test_dis_finds_the_motion(name):
     frame, before, back, _ = make_motion(*MOTIONS[name], 160, 128)
-    found = DisEstimator().estimate_flow(frame, before)
-    apart = np.linalg.norm(found - back, axis=-1)[20:-20, 20:-20]
+    flow = DisEstimator().estimate_flow(frame, before)
+    apart = np.linalg.norm(flow - back, axis=-1)[20:-20, 20:-20]
     assert np.median(apart) < 0.15
     assert (
-        measure_reliability(found, DisEstimator().estimate_flow(before, frame), frame, before)[
+        measure_reliability(flow, DisEstimator().estimate_flow(before, frame), frame, before)[
             20:-20, 20:-20
         ].mean()
         > 0.8
@@ -106,9 +106,9 @@ def test_flow_of_large_frames_is_in_their_own_pixels():
     x = np.arange(width, dtype=np.float64)[None].repeat(64, 0)
     y = np.arange(64.0)[:, None].repeat(width, 1)
     frame, before = texture((x - 6) / 3, y / 3), texture(x / 3, y / 3)
-    found = DisEstimator().estimate_flow(frame, before)
-    assert found.shape == (64, width, 2)
-    assert abs(np.median(found[..., 0]) + 6) < 0.3
+    flow = DisEstimator().estimate_flow(frame, before)
+    assert flow.shape == (64, width, 2)
+    assert abs(np.median(flow[..., 0]) + 6) < 0.3
 
 
 def test_a_new_picture_is_a_cut_and_a_fast_pan_is_not():
@@ -179,12 +179,12 @@ def test_a_memory_is_the_earlier_result_warped_to_the_present_frame():
         def estimate_flow(self, frame, other):
             return scene.flow(1, 0) if np.array_equal(frame, scene.frame(1)) else scene.flow(0, 1)
 
-    shown = to_levels(scene.frame(0), 8)
-    found = recall_frame(scene.frame(1), PaintedFrame(shown, 255 - shown), Known())
-    sure = found.reliability > 0.9
+    levels = to_levels(scene.frame(0), 8)
+    memory = recall_frame(scene.frame(1), PaintedFrame(levels, 255 - levels), Known())
+    sure = memory.reliability > 0.9
     assert sure.mean() > 0.5
-    assert np.abs(found.result - (1 - scene.frame(1)))[sure].max() < 0.02
-    assert np.abs(found.frame - scene.frame(1))[sure].max() < 0.02
+    assert np.abs(memory.result - (1 - scene.frame(1)))[sure].max() < 0.02
+    assert np.abs(memory.frame - scene.frame(1))[sure].max() < 0.02
 
 
 def test_blending_keeps_reliable_colors_within_the_new_range():
@@ -193,13 +193,13 @@ def test_blending_keeps_reliable_colors_within_the_new_range():
     old = np.clip(new + rng.normal(0, 0.05, new.shape), 0, 1).astype(np.float32)
     sure = np.ones((20, 24), np.float32)
     sure[:, :10] = 0
-    made = blend_with_memory(new, FrameMemory(old, old, sure), 1.0)
-    assert np.array_equal(made[:, :10], new[:, :10])
-    middle = np.abs(made - old)[4:-4, 14:-4]
+    result = blend_with_memory(new, FrameMemory(old, old, sure), 1.0)
+    assert np.array_equal(result[:, :10], new[:, :10])
+    middle = np.abs(result - old)[4:-4, 14:-4]
     assert np.median(middle) == 0  # hardly anything leaves a range of 81 random pixels
     assert np.array_equal(blend_with_memory(new, FrameMemory(old, old, sure), 0.0), new)
     half = blend_with_memory(new, FrameMemory(old, old, sure), 0.5)
-    assert np.allclose(half, (new + made) / 2, atol=1e-6)
+    assert np.allclose(half, (new + result) / 2, atol=1e-6)
     less_doubt = blend_with_memory(new, FrameMemory(old, old, 0.5 * sure), 0.25, 1 / 3)
     assert np.allclose(less_doubt, half, atol=1e-6)  # the third root of an eighth
 

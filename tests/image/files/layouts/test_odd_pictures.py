@@ -101,8 +101,8 @@ def test_pillows_whole_numbers_are_scaled_by_their_range_or_refused():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
 def test_unsigned_arrays_are_scaled_by_the_range_of_their_type(dtype):
     array = (RAMP / 255 * float(np.iinfo(dtype).max)).clip(0, np.iinfo(dtype).max * 0.99)
-    seen = to_8_bits(read_picture(array.astype(dtype)))[..., 0]
-    assert np.abs(seen - RAMP).max() <= 3
+    levels = to_8_bits(read_picture(array.astype(dtype)))[..., 0]
+    assert np.abs(levels - RAMP).max() <= 3
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])

@@ -58,11 +58,11 @@ def linear_gray_profile() -> bytes:
 @pytest.mark.parametrize("bits", [1, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32])
 def test_gray_of_any_depth_is_scaled_by_its_bits(bits, inverted, compression):
     samples = scale(RAMP, bits)
-    shown = samples / (2**bits - 1)
+    expected = samples / (2**bits - 1)
     if inverted:
         samples = (2**bits - 1 - samples).astype(samples.dtype)
     data = write_tiff(samples, bits, compression=compression, photometric=0 if inverted else 1)
-    assert np.allclose(read_picture(data).pixels, shown, atol=1e-6)
+    assert np.allclose(read_picture(data).pixels, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("layout", [{}, {"planar": True}, {"tile": 16}, {"tile": 16, "planar": 1}])
@@ -180,8 +180,8 @@ def test_inks_are_not_taken_for_light(bits):
     inks[:, :8, 0] = 1
     for compression in (NONE, LZW):
         data = write_tiff(scale(inks, bits), bits, photometric=INKS, compression=compression)
-        seen = to_8_bits(read_picture(data))[8, 4::8]
-        assert seen.tolist() == [[0, 255, 255], [255, 255, 255]]
+        levels = to_8_bits(read_picture(data))[8, 4::8]
+        assert levels.tolist() == [[0, 255, 255], [255, 255, 255]]
 
 
 @pytest.mark.parametrize("compression", [NONE, LZW])
@@ -192,8 +192,8 @@ def test_a_gray_profile_applies_at_any_depth(bits, compression):
         scale(linear, bits), bits, compression=compression, profile=linear_gray_profile()
     )
     notices = []
-    seen = to_8_bits(read_picture(data, notice=notices.append))
-    assert np.abs(seen - RAMP * 255).max() <= (13 if bits == 8 else 2)
+    levels = to_8_bits(read_picture(data, notice=notices.append))
+    assert np.abs(levels - RAMP * 255).max() <= (13 if bits == 8 else 2)
     assert notices == []
 
 

@@ -151,9 +151,9 @@ def test_nobody_else_sees_the_token(tmp_path, how):
             assert TOKEN in answer.read().decode()
     finally:
         rest = stop(server)
-    given = (tmp_path / "given").read_text()
-    assert given.startswith("file:///")
-    for text in (*lines, rest, given):
+    opened = (tmp_path / "given").read_text()
+    assert opened.startswith("file:///")
+    for text in (*lines, rest, opened):
         assert TOKEN not in text
         assert code not in text
     assert "log in with the token" in lines[2]
