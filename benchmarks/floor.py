@@ -25,11 +25,10 @@ from impasto.encoders.layers import select_layers
 from impasto.encoders.winograd import MINIMUM_CHANNELS
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, has_native_bfloat16
-from impasto.engine.machine.storage import Storage
-from impasto.engine.pixels import tensors as canvas
 from impasto.engine.sizes import Scale
 from impasto.image.files.decode import read_picture
 from impasto.objective.evaluation import list_taps
+from impasto.optimize.budget.probe import make_objective
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import Recipe, load_recipe
 
@@ -106,10 +105,7 @@ def prepare_evaluation(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Sc
     sized = recipe.with_changes({"size": size})
     engine = OptimizerEngine(sized, Hardware.resolve("cpu"))
     scale = Scale(*engine.size_for(photo), 1)
-    objective = engine.make_objective(Inputs(photo, (painting,)), scale)
-    image = canvas.picture_to_tensor(
-        photo, scale.width, scale.height, Storage(engine.hardware.device)
-    )
+    objective, image = make_objective(engine.extractor, Inputs(photo, (painting,)), scale)
     return lambda: objective.evaluate(image), scale
 
 

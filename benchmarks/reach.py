@@ -33,6 +33,7 @@ from impasto.engine.sizes import Scale
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture, to_levels
+from impasto.optimize.budget.probe import make_objective
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import load_recipe
 
@@ -142,7 +143,8 @@ def descend(photo: Path, painting: Path, target: float, most: int, out: Path) ->
         }
     )
     engine = OptimizerEngine(recipe, Hardware.resolve("cpu"))
-    objective = engine.make_objective(inputs, Scale(last.width, last.height, 1))
+    finest = Scale(last.width, last.height, 1)
+    objective, _ = make_objective(engine.extractor, inputs, finest)
     lowest = float("inf")
     for step in engine.run(inputs):
         print(step.iteration, f"{time.process_time():.1f} s", step.losses, flush=True)

@@ -14,7 +14,7 @@ from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, list_taps
 from impasto.objective.neighbors import NeighborObjective
-from impasto.objective.terms import Inventory
+from impasto.objective.terms import PassPictures
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.whole import WholeObjective
 from impasto.recipe.recipe import Recipe
@@ -85,11 +85,11 @@ def make_neighbors(
 
 def _take_pictures(
     photo: torch.Tensor, paintings: Sequence[torch.Tensor], options: dict[str, Any]
-) -> Inventory:
+) -> PassPictures:
     """Take the pictures out of the options."""
-    names = ("masks", "style_masks", "weight", "past", "start")
+    names = ("masks", "style_masks", "weight", "past", "start", "storage")
     pictures = {name: options.pop(name) for name in names if name in options}
-    return Inventory(photo, paintings, **pictures)
+    return PassPictures(photo, paintings, **pictures)
 
 
 def both(

@@ -22,6 +22,7 @@ from impasto.image.picture import Picture
 from impasto.optimize import checkpoint
 from impasto.optimize.budget import fitting
 from impasto.optimize.budget.memory import Layout
+from impasto.optimize.budget.probe import make_objective
 from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.optimize.solvers.precondition import emphasize_coarse
 from impasto.recipe.recipe import list_recipes
@@ -166,7 +167,7 @@ def test_the_last_losses_are_those_of_the_saved_picture(tmp_path):
     styles = [impasto.read_picture(each) for each in paintings]
     inputs = Inputs(impasto.read_picture(photo), tuple(styles))
     scale = Scale(saved.width, saved.height, 1)
-    objective = OptimizerEngine(TINY).make_objective(inputs, scale)
+    objective, _ = make_objective(OptimizerEngine(TINY).extractor, inputs, scale)
     image = picture_to_tensor(saved, saved.width, saved.height, Storage(engine.device))
     again = objective.compute_losses(image)
     assert again == pytest.approx(last.losses, rel=1e-5)

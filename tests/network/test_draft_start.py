@@ -78,6 +78,6 @@ def test_engines_with_one_cache_share_their_networks():
     hardware, cache = Hardware.resolve("cpu"), EngineCache()
     first = make_engine(recipe, hardware, cache)
     second = make_engine(recipe.with_changes({"strength": 0.5}), hardware, cache)
-    assert second.tools.draft.network is first.tools.draft.network
-    assert second.tools.extractor.encoder is first.tools.extractor.encoder
-    assert first.tools.draft is not second.tools.draft
+    assert second.draft.network is first.draft.network
+    assert second.extractor.encoder is first.extractor.encoder
+    assert first.draft is not second.draft

@@ -26,19 +26,17 @@ from impasto.image.picture import Picture
 from impasto.objective.evaluation import FeatureExtractor
 from impasto.objective.focused import Focus
 from impasto.objective.specs import FocusedSpec, NeighborSpec, TiledSpec, WholeSpec
-from impasto.objective.terms import TargetCache
 from impasto.objective.tiles import plan_tiles
 from impasto.objective.views import ViewsObjective
 from impasto.objective.whole import WholeObjective
 from impasto.optimize import passes as planning
 from impasto.optimize.checkpoint import Keeper, load_state
 from impasto.optimize.kept_part import KeptPart
-from impasto.optimize.materials import Materials
 from impasto.optimize.passes import FocusMask, PhotoMask, plan_passes
 from impasto.optimize.past_frames import PastFrames
-from impasto.optimize.run import Run, RunSetup
+from impasto.optimize.run import Run
+from impasto.optimize.run_setup import RunSetup
 from impasto.optimize.running_pass import PassProblem
-from impasto.optimize.tools import Tools
 from impasto.recipe.recipe import Recipe, load_recipe
 from objectives import make_whole, narrow_vgg, picture
 from triptych import Triptych
@@ -68,6 +66,14 @@ def make_triptych(_choice: object, _scale: Scale, _storage: Storage) -> Any:
     return Triptych()
 
 
+def make_setup(
+    canvas_factory: CanvasFactory, recipe: Recipe = RECIPE, inputs: Inputs = INPUTS
+) -> RunSetup:
+    """Set up a run with a narrow network and any canvas."""
+    extractor = FeatureExtractor(recipe, narrow_vgg(recipe).float())
+    return RunSetup(extractor, inputs, inputs.photo, [], STORAGE, canvas_factory)
+
+
 def make_run(
     canvas_factory: CanvasFactory,
     recipe: Recipe = RECIPE,
@@ -75,20 +81,14 @@ def make_run(
     checkpoint: Path | None = None,
     tile: int = 0,
 ) -> Run:
-    """Make a run with a narrow network and any canvas."""
-    tools = Tools(FeatureExtractor(recipe, narrow_vgg(recipe).float()), TargetCache())
     scales = plan_scales(recipe.schedule, WIDTH, HEIGHT)
-    setup = RunSetup(
-        photo=inputs.photo,
-        materials=Materials(tools, inputs, STORAGE, canvas_factory),
-        passes=plan_passes(recipe, scales, inputs, tile),
+    return Run(
+        make_setup(canvas_factory, recipe, inputs),
+        plan_passes(recipe, scales, inputs, tile),
         tile=tile,
         keeper=Keeper(checkpoint, every_s=3600.0),
-        description="",
-        hashes=[],
         pace=Pace(),
     )
-    return Run(setup)
 
 
 def get_pixels(step: Step) -> np.ndarray:
@@ -210,9 +210,8 @@ def test_the_objective_sees_the_kept_photo_and_not_what_the_solver_has_there():
     mask = np.zeros((HEIGHT, WIDTH), np.float32)
     mask[:, :20] = 1
     inputs = replace(INPUTS, regions=Regions((Mask(mask, "left"),), strengths=(1.0,)))
-    tools = Tools(FeatureExtractor(RECIPE, narrow_vgg(RECIPE).float()), TargetCache())
-    materials = Materials(tools, inputs, STORAGE, make_triptych)
-    problem = PassProblem(materials, plan_passes(RECIPE, [Scale(40, 32, 1)], inputs)[0], None)
+    setup = make_setup(make_triptych, inputs=inputs)
+    problem = PassProblem(setup, plan_passes(RECIPE, [Scale(40, 32, 1)], inputs)[0], None)
     problem.prepare(None)
     image = picture(HEIGHT, WIDTH, 7).float()
     losses, (gradient,) = problem.evaluate([image])

@@ -14,7 +14,7 @@ from impasto.recipe.recipe import Recipe
 
 
 class NetworkDraft:
-    """A :class:`impasto.optimize.tools.Draft` by impasto's own network."""
+    """A :class:`impasto.optimize.run_setup.Draft` by impasto's own network."""
 
     def __init__(self, recipe: Recipe, network: PaintingNetwork) -> None:
         """Note what to paint with.
@@ -27,7 +27,7 @@ class NetworkDraft:
         self.network = network
 
     def __call__(self, image: Tensor, inputs: Inputs) -> Tensor:
-        """Repaint the photo; see :class:`impasto.optimize.tools.Draft`."""
+        """Repaint the photo; see :class:`impasto.optimize.run_setup.Draft`."""
         request = PaintRequest(inputs, self._recipe)
         return self.network.paint(image.cpu(), [request]).to(image)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from impasto.objective.losses.matting import matting_loss
 from impasto.objective.losses.smoothness import total_variation
 from impasto.objective.losses.temporal import PastResult, temporal_energy
 from impasto.objective.statistics.gauge import Features, add_by_name
+from impasto.objective.target_cache import TargetCache
 from impasto.recipe.recipe import Recipe
 
 TERMS = ("content", "style", "palette", "smoothness", "photorealism", "temporal")
@@ -60,11 +61,19 @@ class FeatureExtractor:
         recipe: the recipe with the layers, the activation scale and the terms.
         encoder: the encoder, with taps for every layer of the recipe; see :func:`list_taps`.
         autocast: dtype of the convolutions. None: the dtype of the pictures.
+        cache: statistics of paintings that were measured through this encoder before.
     """
 
     recipe: Recipe
     encoder: Encoder
     autocast: torch.dtype | None = None
+    cache: TargetCache = field(default_factory=TargetCache)
+
+    @property
+    def halo(self) -> int:
+        """Width of a tile's halo in pixels, in whole cells."""
+        cell = self.encoder.cell
+        return -(-self.encoder.halo // cell) * cell
 
     @property
     def device(self) -> torch.device:

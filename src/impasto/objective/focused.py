@@ -15,7 +15,7 @@ from torch import Tensor
 from impasto.encoders.encoder_registry import get_cell_size
 from impasto.objective.statistics.gauge import Statistics, merge_statistics
 from impasto.objective.tiles import Tile
-from impasto.objective.views import OnePassObjective
+from impasto.objective.views import DirectObjective
 from impasto.objective.whole import WholeObjective
 
 
@@ -49,7 +49,7 @@ class Focus:
         return mask
 
 
-class FocusedObjective(OnePassObjective):
+class FocusedObjective(DirectObjective):
     """A whole objective whose unchanged part is measured once.
 
     The features of the unchanged part do not see changes next to them.

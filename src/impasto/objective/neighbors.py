@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from impasto.engine.machine.storage import Storage
 from impasto.errors import InputError
 from impasto.objective.evaluation import FeatureExtractor, PixelTerms
 from impasto.objective.losses.content import content_loss
@@ -25,8 +24,8 @@ from impasto.objective.losses.neighbor_matching import (
 )
 from impasto.objective.statistics.gauge import Statistics
 from impasto.objective.statistics.region_masks import TOO_LITTLE, RegionMasks
-from impasto.objective.terms import Inventory
-from impasto.objective.views import OnePassObjective
+from impasto.objective.terms import PassPictures
+from impasto.objective.views import DirectObjective
 from impasto.recipe.recipe import Recipe
 
 COLUMNS = "relu3_1"
@@ -79,7 +78,7 @@ def group_paintings(recipe: Recipe, paintings: int, *, masked: bool) -> list[Nei
     ]
 
 
-class NeighborObjective(OnePassObjective):
+class NeighborObjective(DirectObjective):
     """An objective whose style term compares each place with a place of the painting.
 
     By default the targets are fixed: the painting's hypercolumns nearest to those of the photo
@@ -90,15 +89,14 @@ class NeighborObjective(OnePassObjective):
     def __init__(
         self,
         extractor: FeatureExtractor,
-        pictures: Inventory,
+        pictures: PassPictures,
         *,
-        storage: Storage | None = None,
         per_layer: bool = False,
     ) -> None:
         """Find the targets.
 
         Args:
-            extractor, pictures, storage: see :class:`impasto.objective.whole.WholeObjective`. A
+            extractor, pictures: see :class:`impasto.objective.whole.WholeObjective`. A
                 place of a painting can be a neighbor where its style mask is above
                 :data:`VISIBLE`.
             per_layer: whether each layer has neighbors of its own.
@@ -115,7 +113,7 @@ class NeighborObjective(OnePassObjective):
         photo, paintings = pictures.photo, pictures.paintings
         self._pixel_terms = PixelTerms.choose(recipe, photo, pictures.past)
         self._per_layer = per_layer
-        self._regions = RegionMasks(pictures.masks, [COLUMNS, *self._layers], storage)
+        self._regions = RegionMasks(pictures.masks, [COLUMNS, *self._layers], pictures.storage)
         sources = group_paintings(recipe, len(paintings), masked=bool(pictures.masks))
         # At a coarse scale, a small region may be empty.
         self._sources = [s for s in sources if s.region is None or self._regions.shares[s.region]]

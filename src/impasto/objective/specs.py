@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from impasto.encoders.encoder_registry import count_channels
-from impasto.engine.machine.storage import Storage
 from impasto.engine.plan import estimate_work
 from impasto.engine.sizes import Scale
 from impasto.errors import InputError
@@ -18,35 +17,12 @@ from impasto.objective.evaluation import FeatureExtractor
 from impasto.objective.focused import Focus, FocusedObjective
 from impasto.objective.losses.neighbor_matching import CELL
 from impasto.objective.neighbors import NeighborObjective
-from impasto.objective.terms import Inventory, TargetCache
+from impasto.objective.terms import PassPictures
 from impasto.objective.tiled import TiledObjective
 from impasto.objective.views import Objective
 from impasto.objective.whole import WholeObjective
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import StyleChoice
-
-
-@dataclass(frozen=True)
-class Ingredients:
-    """What an objective is built from.
-
-    Attributes:
-        extractor: the encoder and the recipe.
-        pictures: photo, paintings and masks, at the size of the pass.
-        storage: holds everything as large as the pictures. None: the memory of the device.
-        cache: statistics of paintings that were measured before. None: there are none.
-        before: an objective with the same recipe, pictures and size. None: there is none.
-    """
-
-    extractor: FeatureExtractor
-    pictures: Inventory
-    storage: Storage | None = None
-    cache: TargetCache | None = None
-    before: Objective | None = None
-
-    def make_whole(self) -> WholeObjective:
-        """Make the objective of the whole picture."""
-        return WholeObjective(self.extractor, self.pictures, storage=self.storage, cache=self.cache)
 
 
 class ObjectiveSpec(ABC):
@@ -61,8 +37,15 @@ class ObjectiveSpec(ABC):
     depends_on_start: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, ingredients: Ingredients) -> Objective:
+    def build(
+        self, extractor: FeatureExtractor, pictures: PassPictures, before: Objective | None = None
+    ) -> Objective:
         """Measure the targets.
+
+        Args:
+            extractor: the encoder and the recipe.
+            pictures: photo, paintings and masks, at the size of the pass.
+            before: an objective with the same recipe, pictures and size. None: there is none.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
@@ -90,12 +73,13 @@ class ObjectiveSpec(ABC):
 class WholeSpec(ObjectiveSpec):
     """Describes a :class:`WholeObjective`."""
 
-    def build(self, ingredients: Ingredients) -> Objective:
+    def build(
+        self, extractor: FeatureExtractor, pictures: PassPictures, before: Objective | None = None
+    ) -> Objective:
         """See :meth:`ObjectiveSpec.build`."""
-        before = ingredients.before
         if before is not None and before.whole is not None:
             return before.whole
-        return ingredients.make_whole()
+        return WholeObjective(extractor, pictures)
 
 
 @dataclass(frozen=True)
@@ -104,14 +88,14 @@ class TiledSpec(ObjectiveSpec):
 
     side: int
 
-    def build(self, ingredients: Ingredients) -> Objective:
+    def build(
+        self,
+        extractor: FeatureExtractor,
+        pictures: PassPictures,
+        before: Objective | None = None,  # noqa: ARG002
+    ) -> Objective:
         """See :meth:`ObjectiveSpec.build`."""
-        return TiledObjective(
-            ingredients.extractor,
-            ingredients.pictures,
-            side=self.side,
-            storage=ingredients.storage,
-        )
+        return TiledObjective(extractor, pictures, side=self.side)
 
     def estimate_work(self, scale: Scale, halo: int) -> float:
         """See :meth:`ObjectiveSpec.estimate_work`."""
@@ -125,11 +109,15 @@ class FocusedSpec(ObjectiveSpec):
     focus: Focus
     depends_on_start: ClassVar[bool] = True
 
-    def build(self, ingredients: Ingredients) -> Objective:
+    def build(
+        self,
+        extractor: FeatureExtractor,
+        pictures: PassPictures,
+        before: Objective | None = None,  # noqa: ARG002
+    ) -> Objective:
         """See :meth:`ObjectiveSpec.build`."""
-        pictures = ingredients.pictures
         start = pictures.photo if pictures.start is None else pictures.start
-        return FocusedObjective(ingredients.make_whole(), start, self.focus)
+        return FocusedObjective(WholeObjective(extractor, pictures), start, self.focus)
 
     def estimate_work(self, scale: Scale, halo: int) -> float:
         """See :meth:`ObjectiveSpec.estimate_work`."""
@@ -144,14 +132,14 @@ class NeighborSpec(ObjectiveSpec):
     can_split: ClassVar[bool] = False
     depends_on_start: ClassVar[bool] = True
 
-    def build(self, ingredients: Ingredients) -> Objective:
+    def build(
+        self,
+        extractor: FeatureExtractor,
+        pictures: PassPictures,
+        before: Objective | None = None,  # noqa: ARG002
+    ) -> Objective:
         """See :meth:`ObjectiveSpec.build`."""
-        return NeighborObjective(
-            ingredients.extractor,
-            ingredients.pictures,
-            storage=ingredients.storage,
-            per_layer=self.per_layer,
-        )
+        return NeighborObjective(extractor, pictures, per_layer=self.per_layer)
 
     def split(self, side: int) -> ObjectiveSpec:  # noqa: ARG002
         """Return the same description: neighbors need the whole picture."""

@@ -6,8 +6,6 @@ formulas are the pure functions of :mod:`impasto.objective.losses`.
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,12 +28,10 @@ from impasto.objective.losses.wasserstein import make_wasserstein_target, wasser
 from impasto.objective.statistics.gauge import Gauge, Statistic, Statistics
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
 from impasto.objective.statistics.samples import AverageGauge, PointGauge, Samples
+from impasto.objective.target_cache import Measure, TargetCache
 from impasto.objective.targets import mix_targets, require_complete
 from impasto.recipe.recipe import Recipe
 from impasto.recipe.tables import StyleChoice
-
-Measure = Callable[[Tensor, Sequence[Gauge]], list[Statistics]]
-"""Measures a whole picture [1, 3, H, W] with some gauges."""
 
 
 class Term(Protocol):
@@ -158,34 +154,8 @@ def _list_points(statistics: Statistics) -> list[Tensor]:
     return [points for each in statistics if each is not None for points in each.tensors]
 
 
-CACHE_SIZE = 32
-"""Number of paintings whose statistics are kept; each takes some megabytes."""
-
-
-class TargetCache:
-    """The statistics of whole paintings, for the next photo of the same size."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[bytes, list[Statistics]] = OrderedDict()
-
-    def measure(
-        self, painting: Tensor, gauges: Sequence[Gauge], measure: Measure
-    ) -> list[Statistics]:
-        """Measure a painting, unless equal pixels were measured before."""
-        pixels = painting.detach().cpu().contiguous()
-        digest = hashlib.sha256(repr(pixels.shape).encode())
-        digest.update(pixels.numpy().data)
-        key = digest.digest()
-        if key not in self._entries:
-            self._entries[key] = measure(painting, gauges)
-            if len(self._entries) > CACHE_SIZE:
-                self._entries.popitem(last=False)
-        self._entries.move_to_end(key)
-        return self._entries[key]
-
-
 @dataclass(frozen=True)
-class Inventory:
+class PassPictures:
     """The pictures that an objective compares, at the size of one scale.
 
     Attributes:
@@ -200,6 +170,8 @@ class Inventory:
             is not a frame of a film.
         start: [1, 3, H, W], the picture that the pass starts from, for an objective that depends on
             it. None: the photo.
+        storage: holds what is made of them and as large as they are. None: the memory of the
+            device.
     """
 
     photo: Tensor
@@ -209,6 +181,7 @@ class Inventory:
     weight: Tensor | None = None
     past: PastResult | None = None
     start: Tensor | None = None
+    storage: Storage | None = None
 
     @classmethod
     def gather(
@@ -219,20 +192,19 @@ class Inventory:
         storage: Storage,
         past: PastResult | None = None,
         start: Tensor | None = None,
-    ) -> Inventory:
+    ) -> PassPictures:
         """Make the masks of some regions at the sizes of the pictures, in a storage."""
         height, width = photo.shape[2:]
         sizes = [(image.shape[3], image.shape[2]) for image in paintings]
         masks = regions.make_masks(width, height, storage)
         style_masks = regions.make_style_masks(sizes, storage)
-        return cls(photo, paintings, masks, style_masks, past=past, start=start)
+        return cls(photo, paintings, masks, style_masks, past=past, start=start, storage=storage)
 
 
 def build_terms(
     recipe: Recipe,
-    pictures: Inventory,
+    pictures: PassPictures,
     measure: Measure,
-    storage: Storage | None = None,
     cache: TargetCache | None = None,
 ) -> list[Term]:
     """Build the terms of the style, of the palette, and of a content that is self-similarity.
@@ -241,8 +213,6 @@ def build_terms(
         recipe: the recipe with the weights, layers and distances.
         pictures: the photo, the paintings and their masks.
         measure: measures a picture; used for the targets.
-        storage: holds the masks at the sizes of the layers. None: they stay on the device of the
-            masks.
         cache: statistics of paintings that were measured in the same way. None: every painting is
             measured.
 
@@ -250,6 +220,7 @@ def build_terms(
         InputError: a style mask leaves too little of its painting.
     """
     kinds = _list_kinds(recipe)
+    storage = pictures.storage
     layers = [PIXELS, *recipe.style.layers]
     photo = pictures.photo
     regions = RegionMasks(pictures.masks, layers, storage, weight=pictures.weight)

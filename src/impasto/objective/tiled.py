@@ -1,6 +1,6 @@
 """Define the objective of a picture that is too large to back-propagate at once.
 
-The two passes of :mod:`impasto.objective.views` see one tile at a time. Each feature belongs to one
+The two sweeps of :mod:`impasto.objective.views` see one tile at a time. Each feature belongs to one
 tile, and pixel gradients, halos included, are added where tiles overlap: their sum is the gradient
 of the whole.
 """
@@ -29,7 +29,7 @@ from impasto.objective.statistics.gauge import (
     project_on_slopes,
 )
 from impasto.objective.statistics.region_masks import RegionMasks
-from impasto.objective.terms import Inventory, build_terms
+from impasto.objective.terms import PassPictures, build_terms
 from impasto.objective.tiles import Tile, plan_tiles
 from impasto.objective.views import Objective, evaluate_together, scale_losses
 
@@ -40,19 +40,16 @@ class TiledObjective(Objective):
     def __init__(
         self,
         extractor: FeatureExtractor,
-        pictures: Inventory,
+        pictures: PassPictures,
         *,
         side: int,
-        storage: Storage | None = None,
     ) -> None:
         """Measure the targets.
 
         Args:
-            extractor, pictures: see :class:`impasto.objective.whole.WholeObjective`; pictures may
-                be in any storage.
+            extractor, pictures: see :class:`impasto.objective.whole.WholeObjective`. The storage of
+                the pictures also holds the photo's features and the gradient.
             side: side of a tile without its halo, in pixels.
-            storage: holds the photo's features, the gradient, and the masks at the sizes of the
-                layers. None: the memory of the device.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
@@ -61,7 +58,7 @@ class TiledObjective(Objective):
         self.recipe = recipe = extractor.recipe
         photo = pictures.photo
         self._side = side
-        self._storage = storage or Storage(extractor.device)
+        self._storage = pictures.storage or Storage(extractor.device)
         self._shape = photo.shape
         self._photo = photo if recipe.photorealism.weight else None
         self._past = pictures.past if recipe.temporal.weight else None
@@ -74,7 +71,7 @@ class TiledObjective(Objective):
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
         self._content_divisors: dict[str, float] = {}
         with torch.no_grad():
-            self.terms = build_terms(recipe, pictures, self._measure, self._storage)
+            self.terms = build_terms(recipe, pictures, self._measure)
             if recipe.content.kind == "features":
                 self._content, self._content_divisors = self._store_content(photo)
         self._gauges = [term.gauge for term in self.terms]

@@ -2,7 +2,7 @@
 
 An objective consists of local losses, which are sums over positions, and of terms, which are losses
 of statistics. Statistics are additive over the parts of a picture, and moments also over views: the
-style of a scene is the style of all its views. Two passes therefore give the exact gradient with
+style of a scene is the style of all its views. Two sweeps therefore give the exact gradient with
 one part in memory at a time. The first measures all statistics, and the losses are differentiated
 in these small tensors. The second back-propagates, part by part, the local losses and the linear
 function that has these slopes.
@@ -89,7 +89,7 @@ class Objective(ABC):
         """
 
 
-class OnePassObjective(Objective):
+class DirectObjective(Objective):
     """An objective whose :meth:`measure_losses` is differentiable and fits into memory."""
 
     def __call__(self, image: Tensor) -> Losses:
@@ -98,7 +98,7 @@ class OnePassObjective(Objective):
         return Losses.weigh(self.recipe, losses, self.compute_term_losses(statistics))
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """See :meth:`Objective.evaluate`; one pass through the encoder, forward and back."""
+        """See :meth:`Objective.evaluate`; through the encoder once, forward and back."""
         variable = image.detach().requires_grad_()
         losses = self(variable)
         (gradient,) = torch.autograd.grad(losses.total, variable)
@@ -148,7 +148,7 @@ class ViewsObjective:
         Args:
             images: [1, 3, H, W] RGB in [0, 1] each, one per view, in order.
         """
-        if len(images) == 1:  # it may need one pass only
+        if len(images) == 1:  # it may need one sweep only
             losses, gradient = self.objectives[0].evaluate(images[0])
             return losses, [gradient]
         return evaluate_together(self.objectives, self._shares, images)
@@ -168,7 +168,7 @@ class ViewsObjective:
 def evaluate_together(
     objectives: Sequence[Objective], shares: Sequence[float], images: Sequence[Tensor]
 ) -> tuple[dict[str, float], list[Tensor]]:
-    """Evaluate the objectives of several views in two passes; see the module.
+    """Evaluate the objectives of several views in two sweeps; see the module.
 
     Args:
         objectives: one for each view.

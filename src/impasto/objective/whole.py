@@ -1,6 +1,6 @@
 """Define the objective of a picture that fits into memory.
 
-Each evaluation is one pass through the encoder, forward and back.
+Each evaluation goes through the encoder once, forward and back.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.encoder_registry import get_cell_size
-from impasto.engine.machine.storage import Storage
 from impasto.objective.evaluation import FeatureExtractor, PixelTerms
 from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
 from impasto.objective.statistics.gauge import Features, Gauge, Statistics, add_by_name
 from impasto.objective.statistics.region_masks import RegionMasks
-from impasto.objective.terms import Inventory, TargetCache, build_terms
+from impasto.objective.terms import PassPictures, build_terms
 from impasto.objective.tiles import Tile
-from impasto.objective.views import OnePassObjective
+from impasto.objective.views import DirectObjective
 
 
-class WholeObjective(OnePassObjective):
+class WholeObjective(DirectObjective):
     """A weighted sum of losses of images of the photo's size.
 
     Targets are measured once, when the objective is made.
@@ -30,20 +29,13 @@ class WholeObjective(OnePassObjective):
     def __init__(
         self,
         extractor: FeatureExtractor,
-        pictures: Inventory,
-        *,
-        storage: Storage | None = None,
-        cache: TargetCache | None = None,
+        pictures: PassPictures,
     ) -> None:
         """Measure the targets.
 
         Args:
             extractor: the encoder and the recipe.
             pictures: photo, paintings and masks, at the size of the result.
-            storage: holds the masks at the sizes of the layers. None: they stay on the device of
-                the masks.
-            cache: statistics of paintings, measured with this recipe, encoder and dtype. None:
-                every painting is measured.
 
         Raises:
             InputError: a style mask leaves too little of its painting.
@@ -54,13 +46,13 @@ class WholeObjective(OnePassObjective):
         self.whole = self
         self._pixel_terms = PixelTerms.choose(recipe, photo, pictures.past, pictures.weight)
         with torch.no_grad():
-            self.terms = build_terms(recipe, pictures, self._measure_targets, storage, cache)
+            self.terms = build_terms(recipe, pictures, self._measure_targets, extractor.cache)
             self._content: dict[str, Tensor] = {}
             if recipe.content.kind == "features":
                 features = self.extract(photo)
                 self._content = {layer: features[layer] for layer in recipe.content.layers}
                 del features  # the style layers, which may be the largest
-        weights = RegionMasks((), self._content, storage, weight=pictures.weight)
+        weights = RegionMasks((), self._content, pictures.storage, weight=pictures.weight)
         self._content_weights = {
             layer: weights.get_layer_masks(layer)[0] for layer in self._content
         }

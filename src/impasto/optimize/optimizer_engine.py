@@ -17,9 +17,7 @@ from impasto.encoders.encoder_registry import load_encoder
 from impasto.engine.cache import EngineCache
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, choose_autocast
-from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.colors import prepare_colors
-from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.engine.plan import Pace, Plan, estimate_total_work
 from impasto.engine.regions import Regions
 from impasto.engine.sizes import Scale, choose_result_size, plan_scales
@@ -27,18 +25,15 @@ from impasto.engine.step import Step
 from impasto.errors import RecipeError
 from impasto.image.picture import Picture
 from impasto.objective.evaluation import FeatureExtractor, list_taps
-from impasto.objective.specs import Ingredients, choose_objective
-from impasto.objective.terms import Inventory, TargetCache
-from impasto.objective.views import Objective
+from impasto.objective.specs import choose_objective
 from impasto.optimize.budget.fitting import Fitting
 from impasto.optimize.budget.memory import Layout
 from impasto.optimize.budget.probe import choose_probe_scale, probe_pace
-from impasto.optimize.checkpoint import Keeper, check_same_run, describe_recipe, load_state
-from impasto.optimize.materials import Materials
+from impasto.optimize.checkpoint import Keeper, check_same_run, load_state
 from impasto.optimize.passes import plan_passes
 from impasto.optimize.past_frames import PastFrames
-from impasto.optimize.run import Run, RunSetup
-from impasto.optimize.tools import Draft, Tools
+from impasto.optimize.run import Run
+from impasto.optimize.run_setup import Draft, RunSetup
 from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
 
@@ -83,7 +78,8 @@ class OptimizerEngine:
         hardware.choose_scratch()  # fails before anything is loaded
         encoder = _load_encoder(recipe, hardware, cache or EngineCache())
         autocast = choose_autocast(recipe.precision, hardware.device)
-        self.tools = Tools(FeatureExtractor(recipe, encoder, autocast), TargetCache(), draft)
+        self.extractor = FeatureExtractor(recipe, encoder, autocast)
+        self.draft = draft
         self._fitting = Fitting(recipe, hardware, self.precision, self.halo)
 
     @property
@@ -94,7 +90,7 @@ class OptimizerEngine:
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
         """The precision of the convolutions; ``auto`` in the recipe is resolved."""
-        return "float32" if self.tools.extractor.autocast is None else "bfloat16"
+        return "float32" if self.extractor.autocast is None else "bfloat16"
 
     def size_for(self, photo: Picture) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo.
@@ -157,24 +153,19 @@ class OptimizerEngine:
         photo, paintings = prepare_colors(
             self.recipe.colors, inputs.photo, inputs.paintings, size, self.recipe.style.scale
         )
-        materials = Materials(
-            tools=self.tools,
+        setup = RunSetup(
+            extractor=self.extractor,
             inputs=Inputs(photo, tuple(paintings), inputs.regions),
+            original=inputs.photo,
+            hashes=hashes,
             storage=storage,
             canvas_factory=CANVASES[self.recipe.canvas.kind].make,
+            draft=self.draft,
             past=past,
         )
-        setup = RunSetup(
-            photo=inputs.photo,
-            materials=materials,
-            passes=passes,
-            tile=layout.tile,
-            keeper=Keeper(checkpoint, storage.settle, every_s),
-            description=describe_recipe(self.recipe),
-            hashes=hashes,
-            pace=Pace(expected),
-        )
-        return Run(setup).steps(state)
+        keeper = Keeper(checkpoint, storage.settle, every_s)
+        run = Run(setup, passes, tile=layout.tile, keeper=keeper, pace=Pace(expected))
+        return run.steps(state)
 
     def run_together(self, inputs: Sequence[Inputs]) -> list[Step]:
         """Repaint photos one after the other and return the last step of each."""
@@ -195,7 +186,7 @@ class OptimizerEngine:
         room = self._fitting.measure_room(used)
         scales = self._plan_scales(size, regions)
         scale = choose_probe_scale(*size, self.hardware.device.type, layout.tile)
-        pace = probe_pace(self.tools, inputs, scale)
+        pace = probe_pace(self.extractor, inputs, scale)
         return Plan(
             width=size[0],
             height=size[1],
@@ -226,26 +217,12 @@ class OptimizerEngine:
         the whole picture.
         """
         can_split = choose_objective(self.recipe).can_split
-        return self.tools.extractor.encoder.cell if can_split else None
+        return self.extractor.encoder.cell if can_split else None
 
     @property
     def halo(self) -> int:
         """Width of a tile's halo in pixels, in whole cells."""
-        return self.tools.halo
-
-    def make_objective(self, inputs: Inputs, scale: Scale) -> Objective:
-        """Make the objective of a scale, untiled, with its targets measured.
-
-        Args:
-            inputs: photo and paintings, in the colors that the encoder sees.
-            scale: its size is the size of the pictures to evaluate.
-        """
-        storage = Storage(self.hardware.device)
-        photo = picture_to_tensor(inputs.photo, scale.width, scale.height, storage)
-        paintings = self.tools.make_paintings(inputs.paintings, scale, storage)
-        pictures = Inventory.gather(photo, paintings, inputs.regions, storage)
-        ingredients = Ingredients(self.tools.extractor, pictures, storage, self.tools.cache)
-        return choose_objective(self.recipe, refines=scale.refines).build(ingredients)
+        return self.extractor.halo
 
 
 def _load_encoder(recipe: Recipe, hardware: Hardware, cache: EngineCache) -> Encoder:

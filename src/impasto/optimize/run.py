@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -14,51 +13,43 @@ from impasto.engine.plan import Pace
 from impasto.engine.sizes import is_over
 from impasto.engine.step import Step
 from impasto.errors import ResourceError, is_out_of_memory
-from impasto.image.picture import Picture
-from impasto.optimize.checkpoint import Keeper, RunState
-from impasto.optimize.materials import Materials
+from impasto.optimize.checkpoint import Keeper, RunState, describe_recipe
 from impasto.optimize.passes import Pass, estimate_work_left
+from impasto.optimize.run_setup import RunSetup
 from impasto.optimize.running_pass import RunningPass
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RunSetup:
-    """Everything that one run needs.
-
-    Attributes:
-        photo: the photo in its own colors, for the steps.
-        materials: what all passes work with.
-        passes: the passes of the run, in order.
-        tile: side in pixels of the tiles of larger passes. 0: no tiles.
-        keeper: writes the checkpoint.
-        description: the recipe as JSON, which identifies the run in its checkpoint.
-        hashes: hashes of the inputs, which identify the run too; see :class:`RunState`.
-        pace: measures the seconds of an iteration.
-    """
-
-    photo: Picture
-    materials: Materials
-    passes: tuple[Pass, ...]
-    tile: int
-    keeper: Keeper
-    description: str
-    hashes: list[str]
-    pace: Pace
-
-
 class Run:
     """The state of a run between its iterations."""
 
-    def __init__(self, setup: RunSetup) -> None:
-        """Prepare a run; the first step computes everything."""
+    def __init__(
+        self,
+        setup: RunSetup,
+        passes: tuple[Pass, ...],
+        *,
+        tile: int,
+        keeper: Keeper,
+        pace: Pace,
+    ) -> None:
+        """Prepare a run; the first step computes everything.
+
+        Args:
+            setup: what all passes work with.
+            passes: the passes of the run, in order.
+            tile: side in pixels of the tiles of larger passes. 0: no tiles.
+            keeper: writes the checkpoint.
+            pace: measures the seconds of an iteration.
+        """
         self._setup = setup
-        self._materials = setup.materials
-        self._schedule = setup.materials.recipe.schedule
-        self._passes = setup.passes
-        self._tile = setup.tile
+        self._schedule = setup.recipe.schedule
+        self._passes = passes
+        self._total = sum(each.iterations for each in passes)
+        self._tile = tile
+        self._keeper = keeper
+        self._pace = pace
         self._fell_back = False
         self._index = 0
         self._running: RunningPass | None = None
@@ -76,7 +67,7 @@ class Run:
             state: the state to continue from; if its run had ended, its last step is yielded again.
                 None: start from the beginning.
         """
-        self._setup.keeper.check_folder()
+        self._keeper.check_folder()
         self._started = time.monotonic()
         first = 0
         if state is not None:
@@ -89,11 +80,11 @@ class Run:
 
     def _run_pass(self, index: int, state: RunState | None) -> Generator[Step, None, None]:
         before, self._index = self._running, index
-        self._running = running = RunningPass(self._materials, self._passes[index], before)
+        self._running = running = RunningPass(self._setup, self._passes[index], before)
         self._attempt(running.begin, state, before)
         before = None  # this also frees the memory of its solver
         self._totals = totals = [] if state is None else list(state.totals)
-        self._setup.pace.begin()
+        self._pace.begin()
         is_finest = index == len(self._passes) - 1
         ended = is_over(totals, running.problem.plan.scale, self._schedule)
         try:
@@ -109,11 +100,11 @@ class Run:
                 picture = self._attempt(running.show)
                 if is_finest and ended:
                     losses = self._attempt(running.measure_saved, picture)
-                self._setup.keeper.offer(self._make_state())
+                self._keeper.offer(self._make_state())
                 eta_s = self._estimate_seconds_left(ended=ended)
                 yield self._make_step(losses, eta_s, picture, last=is_finest and ended)
         except GeneratorExit:
-            self._setup.keeper.keep(self._make_state())
+            self._keeper.keep(self._make_state())
             raise
         finally:
             running.close()
@@ -163,8 +154,8 @@ class Run:
 
     def _estimate_seconds_left(self, *, ended: bool) -> float:
         """Count an iteration, and estimate the seconds that are left after it."""
-        current, halo = self._passes[self._index], self._materials.tools.halo
-        pace = self._setup.pace.update(current.estimate_work(halo))
+        current, halo = self._passes[self._index], self._setup.extractor.halo
+        pace = self._pace.update(current.estimate_work(halo))
         count = current.iterations if ended else len(self._totals)
         return pace * estimate_work_left(self._passes, self._index, count, halo)
 
@@ -175,7 +166,7 @@ class Run:
         assert running is not None
         return Step(
             iteration=self._iteration,
-            total=sum(each.iterations for each in self._setup.passes),
+            total=self._total,
             scale=self._index,
             scales=len(self._passes),
             width=running.problem.plan.scale.width,
@@ -186,10 +177,10 @@ class Run:
             tile=self._tile,
             fell_back=self._fell_back,
             last=last,
-            checkpoint_failure=self._setup.keeper.failure,
+            checkpoint_failure=self._keeper.failure,
             _image=picture,
-            _photo=self._setup.photo,
-            _colors=self._materials.recipe.colors,
+            _photo=self._setup.original,
+            _colors=self._setup.recipe.colors,
             _kept_mask=running.problem.photo_mask,
         )
 
@@ -197,7 +188,7 @@ class Run:
         running = self._running
         assert running is not None
         return RunState(
-            recipe=self._setup.description,
+            recipe=describe_recipe(self._setup.recipe),
             inputs=self._setup.hashes,
             tile=self._tile,
             scale=self._index,

@@ -12,13 +12,12 @@ from torch import Tensor
 from impasto.canvas.view import Canvas, Parameters
 from impasto.engine.pixels.tensors import round_to_levels
 from impasto.objective.losses.temporal import PastResult
-from impasto.objective.specs import Ingredients
-from impasto.objective.terms import Inventory
+from impasto.objective.terms import PassPictures
 from impasto.objective.views import ViewsObjective
 from impasto.optimize.checkpoint import RunState
 from impasto.optimize.kept_part import KeptPart
-from impasto.optimize.materials import Materials
 from impasto.optimize.passes import Pass
+from impasto.optimize.run_setup import RunSetup
 from impasto.optimize.solvers.solver import Solver, SolverProblem
 from impasto.optimize.solvers.solver_choice import make_solver
 
@@ -33,19 +32,19 @@ class PassProblem:
         photo_mask: [H, W] in [0, 1], how much of the photo is kept. None: none of it.
     """
 
-    def __init__(self, materials: Materials, plan: Pass, before: PassProblem | None) -> None:
+    def __init__(self, setup: RunSetup, plan: Pass, before: PassProblem | None) -> None:
         """Make the canvas.
 
         Args:
-            materials: what all passes work with.
+            setup: what all passes work with.
             plan: the pass.
             before: the problem of the pass before. None: this is the first pass.
         """
         self.plan = plan
-        self.canvas = materials.make_canvas(plan.scale)
+        self.canvas = setup.make_canvas(plan.scale)
         self.start: Tensor | None = None
         self.photo_mask: Tensor | None = None
-        self._materials = materials
+        self._setup = setup
         self._before = None if before is None else before._give_objective(plan)
         self._objective: ViewsObjective | None = None
         self._frozen: KeptPart | None = None
@@ -58,7 +57,7 @@ class PassProblem:
             start: [1, 3, H, W], the picture that the pass started from. None: it was not kept,
                 since nothing depends on it.
         """
-        plan, storage = self.plan, self._materials.storage
+        plan, storage = self.plan, self._setup.storage
         if plan.objective.depends_on_start or plan.mask.keeps == "start":
             self.start = start
         mask = plan.mask.make(plan.scale, storage)
@@ -66,7 +65,7 @@ class PassProblem:
             return
         if plan.mask.keeps == "photo":
             self.photo_mask = mask
-            picture = self._materials.load_photo(plan.scale)
+            picture = self._setup.load_photo(plan.scale)
         else:
             assert start is not None
             picture = start
@@ -115,14 +114,13 @@ class PassProblem:
         return self._objective
 
     def _build_objective(self) -> ViewsObjective:
-        materials, spec = self._materials, self.plan.objective
-        tools, storage = materials.tools, materials.storage
+        setup, spec = self._setup, self.plan.objective
         start = self.start if spec.depends_on_start else None
-        pictures = materials.gather_pictures(self.plan.scale, start)
+        pictures = setup.gather_pictures(self.plan.scale, start)
         areas = [view.area for view in self.canvas.make_views(pictures.photo)]
         before = [None] * len(areas) if self._before is None else self._before.objectives
         objectives = [
-            spec.build(Ingredients(tools.extractor, each, storage, tools.cache, old))
+            spec.build(setup.extractor, each, old)
             for each, old in zip(_split_pictures(pictures, self.canvas), before, strict=True)
         ]
         return ViewsObjective(objectives, areas)
@@ -131,11 +129,11 @@ class PassProblem:
 class RunningPass:
     """A pass at work: a solver, and the problem that it solves."""
 
-    def __init__(self, materials: Materials, plan: Pass, before: RunningPass | None) -> None:
+    def __init__(self, setup: RunSetup, plan: Pass, before: RunningPass | None) -> None:
         """Take over what is left of the pass before; arguments as for :class:`PassProblem`."""
         earlier: PassProblem | None = None if before is None else before.problem
-        self.problem: PassProblem = PassProblem(materials, plan, earlier)
-        self._materials = materials
+        self.problem: PassProblem = PassProblem(setup, plan, earlier)
+        self._setup = setup
         self._solver: Solver
 
     def begin(self, state: RunState | None, before: RunningPass | None) -> None:
@@ -145,22 +143,22 @@ class RunningPass:
             state: the state of the run in this pass. None: start the pass.
             before: the pass before, which has ended. None: start from the beginning.
         """
-        problem, materials, scale = self.problem, self._materials, self.problem.plan.scale
+        problem, setup, scale = self.problem, self._setup, self.problem.plan.scale
         if state is not None:  # the state has the picture; only the shape is needed here
             image = torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
         elif before is None:
-            image = materials.make_start(scale)
+            image = setup.make_start(scale)
         else:
-            image = materials.enlarge_start(before.hand_over(), before.problem.plan.scale, scale)
+            image = setup.enlarge_start(before.hand_over(), before.problem.plan.scale, scale)
         problem.prepare(image if state is None else state.start)
         start = problem.canvas.make_parameters(image)
         self._solver = make_solver(
-            materials.recipe,
-            SolverProblem(problem.canvas, start, problem.evaluate, materials.storage),
+            setup.recipe,
+            SolverProblem(problem.canvas, start, problem.evaluate, setup.storage),
         )
         if state is not None:
             self._solver.load(state.solver)
-        elif before is not None and materials.recipe.schedule.carry:
+        elif before is not None and setup.recipe.schedule.carry:
             self._solver.inherit(before.solver_state)
 
     @property
@@ -186,14 +184,14 @@ class RunningPass:
 
     def measure_saved(self, picture: Tensor) -> dict[str, float]:
         """Compute the losses of a picture as a file of 8 bits holds it."""
-        return self.problem.compute_losses(round_to_levels(picture, self._materials.storage))
+        return self.problem.compute_losses(round_to_levels(picture, self._setup.storage))
 
     def close(self) -> None:
         """Release what outlives the solver's steps; see :meth:`Solver.close`."""
         self._solver.close()
 
 
-def _split_pictures(pictures: Inventory, canvas: Canvas) -> Iterator[Inventory]:
+def _split_pictures(pictures: PassPictures, canvas: Canvas) -> Iterator[PassPictures]:
     """Yield what the objective of each view compares."""
     masks = [_view_mask(canvas, mask) for mask in pictures.masks]
     starts = None if pictures.start is None else canvas.make_views(pictures.start)

@@ -87,5 +87,5 @@ def test_a_draft_to_start_from_is_of_its_recipes_precision(monkeypatch):
         make_engine(recipe.with_changes({"precision": each}), Hardware.resolve("cpu"), cache)
         for each in ("bfloat16", "float32", "bfloat16")
     ]
-    assert engines[0].tools.draft.network is engines[2].tools.draft.network
+    assert engines[0].draft.network is engines[2].draft.network
     assert precisions == [torch.bfloat16, None]
