@@ -1,0 +1,300 @@
+"""Give the command line and the studio what people give them by mistake, each for real.
+
+Usage::
+
+    python benchmarks/bad_input.py --csv benchmarks/bad-input.csv
+
+Every input of the command line is a process of its own, and all requests go to one server. The CSV
+file has a row for each: the input, its exit code or its status and problem type, and the line that
+the user reads. The script fails if there is a traceback, more than one line for an error, an exit
+code that is not documented, or a 500. Takes about two minutes and needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import datetime
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+DOCUMENTED = (0, 1, 2, 3, 4)
+"""Exit codes; 130 is for runs that the user stops."""
+COLUMNS = ("interface", "input", "exit code or status", "problem", "line", "fault")
+SOURCES = ("machine", "date", "command")
+WAIT_S = 120
+IMPASTO = [sys.executable, "-m", "impasto"]
+STYLE = ["--style", "painting.png"]
+JOB = ["photo.png", *STYLE]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line.
+
+    Attributes:
+        arguments: the arguments after ``impasto``.
+        says: what the line must contain.
+        codes: the exit codes that are right.
+        environment: variables that differ from those of this process. None: the variable is unset.
+        closed: the streams that are closed: 0, 1 or 2.
+        is_homeless: whether the current folder is deleted before the command starts.
+        note: what is odd, where the arguments do not show it.
+    """
+
+    arguments: list[str]
+    says: str = ""
+    codes: tuple[int, ...] = (2,)
+    environment: dict[str, str | None] = field(default_factory=dict)
+    closed: tuple[int, ...] = ()
+    is_homeless: bool = False
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The input in words."""
+        command = " ".join(["impasto", *(f'"{a}"' if " " in a or not a else a for a in self.arguments)])
+        return f"{command} ({self.note})" if self.note else command
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an input."""
+
+    interface: str
+    input: str
+    code: int
+    problem: str
+    line: str
+    fault: str
+
+
+def make_files(folder: Path) -> None:
+    """Write the files that the command lines name."""
+    rng = np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
+    photo.save(folder / "photo.png")
+    photo.transpose(Image.Transpose.ROTATE_90).save(folder / "painting.png")
+    Image.new("RGB", (24, 32)).save(folder / "black.png")
+    Image.new("L", (32, 24), 0).save(folder / "nothing.png")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("This is not a picture.\n")
+    (folder / "cut.png").write_bytes((folder / "photo.png").read_bytes()[:60])
+    (folder / "page.jpg").write_text("<!doctype html><title>404</title>")
+    (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(64))
+    (folder / "song.mp3").write_bytes(b"ID3\3\0\0\0\0\0\0" + bytes(64))
+    (folder / "scan.pdf").write_bytes(b"%PDF-1.7\n")
+    (folder / "raw.cr2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(64))
+    (folder / "net.safetensors").write_bytes(b"\xff" * 64)
+    (folder / "weights.h5").write_bytes(b"no weights")
+    (folder / "state").write_bytes(b"no checkpoint")
+    (folder / "bad.toml").write_text("strength = \n")
+    (folder / "odd.toml").write_text('base = "standart"\n')
+    (folder / "jobs.csv").write_text("picture,style\nphoto.png,painting.png\n")
+    (folder / "semicolons.csv").write_text("photo;style\nphoto.png;painting.png\n")
+    (folder / "jobs.tsv").write_text("photo\tstyle\nphoto.png\tpainting.png\n")
+    (folder / "jobs.jsonl").write_text('{"photo": "photo.png"\n')
+    (folder / "folder").mkdir()
+    (folder / "taken.png").write_bytes(b"precious")
+    (folder / "locked").mkdir(mode=0o500)
+
+
+def list_lines() -> list[Line]:
+    """List the command lines."""
+    here = Line
+    return [
+        # Pictures that are none.
+        here(["none.png", *STYLE], "no such file"),
+        here(["nowhere/photo.png", *STYLE], "no such folder nowhere"),
+        here(["https://example.org/photo.jpg", *STYLE], "is an address"),
+        here(["photo.png", "--style", "https://example.org/a.jpg"], "is an address"),
+        here(["folder", *STYLE], "is a folder"),
+        here(["photo.png", "--style", "folder"], "is a folder"),
+        here(["empty.png", *STYLE], "empty"),
+        here(["text.png", *STYLE], "not a picture"),
+        here(["cut.png", *STYLE]),
+        here(["page.jpg", *STYLE]),
+        here(["film.mp4", *STYLE], "`impasto video`"),
+        here(["photo.png", "--style", "song.mp3"]),
+        here(["scan.pdf", *STYLE]),
+        here(["raw.cr2", *STYLE]),
+        here(["-", *STYLE, "-o", "o.png"], "standard input", closed=(0,)),
+        here(["-", *STYLE, "-o", "o.png"], note="nothing on standard input"),
+        # Options.
+        here([], "PHOTO"),
+        here(["photo.png"], "--style"),
+        here(["sketchy", "photo.png"], "sketchy"),
+        here([*JOB, "extra.png"], "extra.png"),
+        here(["photo.png", "--style", ""]),
+        here(["photo.png", "--style", "blue woodcut"], "words:"),
+        here(["photo.png", "--style", "words:"], "words"),
+        here(["photo.png", "--style", "words: qwertz"], "qwertz"),
+        here([*JOB, "--size", "0"], "--size"),
+        here([*JOB, "--size", "huge"], "--size"),
+        here([*JOB, "--size", "999999"], "--size", (2, 3)),
+        here([*JOB, "--strength", "2"], "--strength"),
+        here([*JOB, "--iterations", "-5"], "--iterations"),
+        here([*JOB, "--recipe", "standart"], "standard"),
+        here([*JOB, "--quality", "high"]),
+        here([*JOB, "--recipe", "bad.toml"], "not valid TOML"),
+        here([*JOB, "--recipe", "odd.toml"], "standart"),
+        here([*JOB, "--recipe", "net.safetensors"]),
+        here([*JOB, "--set", "style.scael=2"], "style.scale"),
+        here([*JOB, "--set", "strength"], "KEY=VALUE"),
+        here([*JOB, "--set", "style.layers.relu9_9=1"], "relu9_9"),
+        here([*JOB, "--colour", "style"]),
+        here([*JOB, "--mask", "persn"], "person"),
+        here([*JOB, "--mask", "rect:1,2,3"], "rect:"),
+        here([*JOB, "--mask", "none.png"], "none.png"),
+        here([*JOB, "--mask", "nothing.png"], "nothing.png"),
+        here([*JOB, "--mask", "photo.png", "--mask", "photo.png"]),
+        here([*JOB, "--mask", "painting.png", "--style-mask", "photo.png"]),
+        here([*JOB, "--print", "60x40cm@5000000dpi"]),
+        here([*JOB, "--device", "gpu"], "cuda"),
+        here([*JOB, "--device", "cuda:7"], "cuda:7", (2, 4)),
+        here([*JOB, "--max-memory", "lots"], "--max-memory"),
+        here([*JOB, "--weights", "none.h5"], "none.h5"),
+        here([*JOB, "--weights", "weights.h5"], "weights.h5"),
+        here([*JOB, "--resume", "state"], "state"),
+        here([*JOB, "--scratch", "nowhere"], "nowhere"),
+        # Outputs.
+        here([*JOB, "-o", "photo.png", "--force"], "inputs are never replaced"),
+        here([*JOB, "-o", "taken.png"], "--force"),
+        here([*JOB, "-o", "folder"], "is a folder"),
+        here([*JOB, "-o", "nowhere/o.png"], "no such folder"),
+        here([*JOB, "-o", "o.gif"], "extension"),
+        here([*JOB, "-o", "o"], "extension"),
+        here([*JOB, "-o", ""]),
+        here([*JOB, "-o", "o.jpg", "--depth", "16"], "16 bits"),
+        here([*JOB, "--timelapse", "t.avi"], ".gif or .mp4"),
+        here([*JOB, "--snapshots", "photo.png"], "folder", (2, 4)),
+        here([*JOB, "-o", "-", "--json"], "standard output"),
+        here([*JOB, "-o", "-"], "closed", closed=(1,)),
+        # Other commands.
+        here(["replay", "photo.png"], "no recipe"),
+        here(["refine", "photo.png", "--region", "1,1,8,8"], "no recipe"),
+        here(["refine", "photo.png", "--region", "1,1"], "X,Y,WIDTH,HEIGHT"),
+        here(["mask", "photo.png", "rect:1,1,8,8", "-o", "taken.png"], "--force"),
+        here(["mask", "photo.png", "persn", "-o", "m.png"], "person"),
+        here(["words", "", "-o", "w.png"]),
+        here(["sheet", *JOB, "--strengths", "a,b"]),
+        here(["batch", "jobs.csv", *STYLE, "-o", "out"], "photo"),
+        here(["batch", "semicolons.csv", "-o", "out"], "comma"),
+        here(["batch", "jobs.tsv", "-o", "out"], ".csv"),
+        here(["batch", "jobs.jsonl", *STYLE, "-o", "out"], "line 1"),
+        here(["batch", "nowhere", *STYLE, "-o", "out"], "nowhere"),
+        here(["batch", "folder", *STYLE, "-o", "out"]),
+        here(["batch", "photo[1].png", *STYLE, "-o", "out"]),
+        here(["video", "photo.txt", *STYLE, "-o", "v.mp4"], "no such file"),
+        here(["video", "text.png", *STYLE, "-o", "v.mp4"]),
+        here(["video", "frames/%05d.png", *STYLE, "-o", "v.mp4"], "frames/%05d.png"),
+        here(["video", "film.mp4", *STYLE, "-o", "v.txt"], ".mp4"),
+        here(["compare", "photo.png", "painting.png"], "RESULT"),
+        here(["train", "style", "none.png", "--photos", "folder"], "none.png"),
+        here(["export", "none.safetensors"], "none.safetensors"),
+        here(["weights", "verify", "weights.h5"], "weights.h5"),
+        here(["weights", "download", "vgg20"], "vgg20"),
+        here(["recipes", "standart"], "standard"),
+        here(["serve", "--port", "99999"], "--port"),
+        # Machines.
+        here(["recipes"], "current folder has been deleted", is_homeless=True, note="the current folder is deleted"),
+        here(["words", "blue woodcut", "-o", "1.png"], codes=(0,), environment={"TMPDIR": "/nonexistent"}, note="stale TMPDIR"),
+        here(["words", "blue woodcut", "-o", "2.png"], codes=(0,), environment={"HOME": None, "XDG_CACHE_HOME": None}, note="no HOME"),
+        here(["plan", *JOB, "--size", "32"], codes=(0,), environment={"HOME": "locked", "XDG_CACHE_HOME": None}, note="HOME cannot be written"),
+        here(["plan", *JOB, "--size", "32"], codes=(0,), environment={"TMPDIR": "/nonexistent"}, note="stale TMPDIR"),
+        here(["words", "blue woodcut", "-o", "b\u00e4ume-\u6728.png"], codes=(0,), environment={"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, note="locale C, ASCII output"),
+        here(["b\u00e4ume.png", *STYLE], "no such file", environment={"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, note="locale C, ASCII output"),
+        here(["recipes"], codes=(0,), closed=(1,), note="standard output is closed"),
+        here(["plan", *JOB, "--size", "32"], codes=(0,), closed=(0, 1, 2), note="all streams are closed"),
+    ]
+
+
+def run_line(line: Line, folder: Path) -> Outcome:
+    """Run a command line in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    for name, value in line.environment.items():
+        environment.pop(name, None)
+        if value is not None:
+            environment[name] = value
+    place = folder
+    if line.is_homeless:
+        place = folder / "gone"
+        place.mkdir()
+
+    def prepare() -> None:
+        if line.is_homeless:
+            place.rmdir()
+        for stream in line.closed:
+            os.close(stream)
+
+    done = subprocess.run(
+        [*IMPASTO, *line.arguments],
+        cwd=place,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        preexec_fn=prepare,
+        timeout=WAIT_S,
+        check=False,
+    )
+    errors = done.stderr.decode("utf-8", "backslashreplace")
+    lines = [each for each in errors.splitlines() if each]
+    last = lines[-1] if lines else ""
+    return Outcome("command line", line.name, done.returncode, "", last, _find_fault(line, done.returncode, lines))
+
+
+def _find_fault(line: Line, code: int, lines: list[str]) -> str:
+    if any("Traceback" in each for each in lines):
+        return "traceback"
+    if code not in DOCUMENTED:
+        return f"exit code {code}"
+    if code not in line.codes:
+        return f"exit code {code}, not {line.codes}"
+    if code and 2 not in line.closed:
+        if len(lines) != 1:
+            return f"{len(lines)} lines"
+        if not lines[0].startswith("impasto: error: "):
+            return "not an error's line"
+        if line.says not in lines[0]:
+            return f"does not say {line.says!r}"
+    elif any(not each.startswith("impasto: ") for each in lines):
+        return "a line that is not impasto's"
+    return ""
+
+
+def main() -> int:
+    """Run everything, write the CSV file, and print the faults."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    outcomes = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_files(folder)
+        for line in list_lines():
+            if options.only in line.name:
+                outcomes.append(run_line(line, folder))
+                o = outcomes[-1]
+                print(f"{'FAULT ' + o.fault if o.fault else 'ok'} [{o.code}] {o.input}\n      {o.line}", flush=True)
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())
