@@ -23,9 +23,10 @@ by a flag. Every interface shows its own name for the option, see :meth:`Impasto
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Self
 
 
@@ -86,7 +87,7 @@ class ImpastoError(Exception):
         expected = None if self.expected is None else f"expected {self.expected}"
         text = " ".join(filter(None, (self.what, self.problem)))
         text = "; ".join(filter(None, (text, expected)))
-        is_named = self.field is None or (self.where or "").endswith(f": {self.field}")
+        is_named = self.field == self.what or (self.where or "").endswith(f": {self.field}")
         if self.field is not None and not is_named:
             mention, name = f"`{self.field}`", name_field(self.field)
             text = text.replace(mention, name) if mention in text else f"{text} ({name})"
@@ -106,6 +107,16 @@ class ImpastoError(Exception):
             expected=self.expected,
             field=self.field,
         )
+
+
+@contextlib.contextmanager
+def name_option(field: str) -> Iterator[None]:
+    """Name the option concerned in an error of the block that names none."""
+    try:
+        yield
+    except ImpastoError as error:
+        error.field = error.field or field
+        raise
 
 
 class InputError(ImpastoError):

@@ -416,3 +416,33 @@ def test_emphasis_is_linear_symmetric_and_stronger_for_coarse_structure():
     assert float((emphasize_coarse(checks, 3) * checks).mean()) < 3
     assert torch.equal(emphasize_coarse(a, 0), a)
     assert blur(torch.rand(1, 3, 1, 5), 2.0).shape == (1, 3, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "says"),
+    [
+        ({"photo": "none.png"}, "photo", "none.png: no such file (`photo`)"),
+        ({"painting": "none.png"}, "painting", "none.png: no such file (`painting`)"),
+        ({"photo": np.zeros((8, 8, 5), np.uint8)}, "photo", "(`photo`)"),
+        ({"quality": "high"}, "quality", "no recipe 'high'"),
+        ({"recipe": 5}, "recipe", "the recipe is a int; expected a Recipe, the name of one"),
+        ({"size": "big"}, "size", "recipe 'standard': size is 'big'; expected a whole number"),
+        ({"strength": 2}, "strength", "strength is 2; expected 1 or less"),
+        ({"print_size": "60x"}, "print_size", "invalid print size '60x'"),
+        ({"masks": "person"}, "masks", "masks is one str; expected a list"),
+        ({"masks": ["persn"]}, "masks", "persn: no such file; did you mean person?"),
+    ],
+)
+def test_an_error_names_the_argument_concerned(arguments, field, says):
+    photo, (painting, *_) = pictures()
+    with pytest.raises(impasto.ImpastoError) as caught:
+        impasto.stylize(**{"photo": photo, "painting": painting, **arguments})
+    assert caught.value.field == field
+    assert says in str(caught.value)
+
+
+def test_a_depth_that_is_none_is_refused(tmp_path):
+    from impasto.image.files.encode import choose_format
+
+    with pytest.raises(impasto.InputError, match="depth is 12; expected 8 or 16"):
+        choose_format(tmp_path / "a.png", 12)

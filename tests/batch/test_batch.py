@@ -371,7 +371,7 @@ def test_a_table_sets_paintings_and_any_field_of_the_recipe(capsys):
     [
         ({"style": "painting.png"}, "photo must be a path or URL"),
         ({"photo": "a.png", "sise": 3}, "sise: no such field; did you mean size"),
-        ({"photo": "a.png", "size": 3}, "size: Input should be greater"),
+        ({"photo": "a.png", "size": 3}, "size is 3; expected 16 or more"),
         ({"photo": "a.png", "style": "none.png"}, "none.png: no such file"),
         ({"photo": "a.png", "style": "photos"}, "photos: is a folder"),
         ({"photo": "a.png", "output": "../a.png"}, "not a path below the output folder"),

@@ -259,7 +259,7 @@ def write(name: str, data: bytes) -> str:
 @pytest.mark.parametrize(
     ("make", "code", "says"),
     [
-        (lambda: write("empty.jpg", b""), 2, "0 bytes"),
+        (lambda: write("empty.jpg", b""), 2, "is empty"),
         (lambda: write("page.jpg", b"<html></html>"), 2, "web page"),
         (lambda: write("eps.png", b"%!PS-Adobe"), 2, "PostScript"),
         (lambda: write("a.svg", b"<svg/>"), 2, "SVG"),

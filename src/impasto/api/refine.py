@@ -24,7 +24,7 @@ from impasto.engine.pixels.boxes import (
 from impasto.engine.pixels.colors import prepare_colors
 from impasto.engine.plan import Plan
 from impasto.engine.step import Step
-from impasto.errors import InputError
+from impasto.errors import InputError, name_option
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Floats, Picture
@@ -111,11 +111,17 @@ def refine(
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     sources = take_pictures(replace_words(sources))
     where, sources, of_paintings = expand_auto(masks, sources, style_masks)
-    result, content, styles = read_picture(picture), read_picture(photo), read_paintings(sources)
+    with name_option("picture"):
+        result = read_picture(picture)
+    with name_option("photo"):
+        content = read_picture(photo)
+    with name_option("painting"):
+        styles = read_paintings(sources)
     pictures = Inputs(content, tuple(styles))
     weights_map, box = _find_place(result, region, mask, pictures)
     photo_masks, painting_masks = find_masks(content, styles, where, of_paintings)
-    base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    with name_option("recipe"):
+        base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     entire = choose_refining_recipe(base).with_changes(
         {"schedule.coarsest": None, "schedule.total": iterations, "tile": "auto"}
     )

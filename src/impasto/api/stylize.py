@@ -14,7 +14,7 @@ from impasto.engine.machine.hardware import measure_peak_memory_mb
 from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.engine.protocol import PictureEngine
 from impasto.engine.step import Step
-from impasto.errors import InputError
+from impasto.errors import InputError, name_option
 from impasto.image.files.atomic import is_among
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.files.encode import write_picture
@@ -165,7 +165,8 @@ def stylize(
         ImpastoError: see :mod:`impasto.errors`; the message is one line.
     """
     hardware = HardwareChoice(device, weights, max_memory, scratch)
-    base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
+    with name_option("quality" if recipe is None else "recipe"):
+        base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
     fields = {
         "size": size,
         "schedule.total": iterations,
@@ -176,7 +177,8 @@ def stylize(
         **_list_strength_changes(strength),
         "schedule.until": until,
     }
-    content = read_picture(photo)
+    with name_option("photo"):
+        content = read_picture(photo)
     if print_size is not None:
         chosen_twice = size is not None or {"size", "dpi"} & {*(changes or {})}
         if chosen_twice:
@@ -194,7 +196,8 @@ def stylize(
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
     sources = replace_words(sources, base.size)
     where, sources, parts = expand_auto(masks, sources, style_masks)
-    styles = read_paintings(take_pictures(sources))
+    with name_option("painting"):
+        styles = read_paintings(take_pictures(sources))
     regions = find_masks(content, styles, where, parts)
     engine = make_engine(base, hardware.resolve())
     inputs = Inputs.read(base, content, styles, *regions)

@@ -7,7 +7,9 @@ the photo.
 from __future__ import annotations
 
 import errno
+import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -34,6 +36,7 @@ COMMANDS = {
     "doctor": "check whether impasto can run on this machine",
 }
 INTERRUPTED = 130
+_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if sys.stderr is None:  # closed by the caller; print would use standard output
         sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 -- as long as the process
+    _accept_all_characters()
     try:
         _check_folder()
         command = _take_command(arguments)
@@ -64,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report_error(resource)
 
 
+def _accept_all_characters() -> None:
+    """Escape what a stream cannot show, such as a file name in the locale C, and never fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _check_folder() -> None:
     """Check that the current folder exists, on which every relative path depends."""
     try:
@@ -85,6 +96,8 @@ def _take_command(arguments: list[str]) -> str:
         near = difflib.get_close_matches(first, COMMANDS, 1)
         if near:
             raise InputError(f"no such file; did you mean the command {near[0]!r}?", where=first)
+        if _WORD.fullmatch(first) and len(arguments) > 1:
+            raise InputError("no such file or command; see `impasto --help`", where=first)
     return "stylize"
 
 

@@ -43,6 +43,7 @@ class PrintSize:
                 f"invalid print size {text!r}",
                 expected="60x40cm@300dpi, or 60cm@300dpi for the "
                 "longer side; units are cm, mm and in",
+                field="print_size",
             )
         first, second, unit, dpi = match.groups()
         sides = sorted(float(side) * _UNITS[unit] for side in (first, second) if side)

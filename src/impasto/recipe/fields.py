@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from impasto.encoders.encoder_registry import canonicalize_layer
 from impasto.errors import RecipeError
+from impasto.recipe.invalid_values import describe_expected
 
 
 def find_unused_field(
@@ -61,7 +62,11 @@ def change_field(recipe: dict[str, Any], key: str, value: Any) -> None:
     if not isinstance(target, dict):
         raise _make_unknown_field_error(recipe, key)
     if tables[-1:] == ["layers"]:
-        _change_layer(target, canonicalize_layer(field), value)
+        try:
+            layer = canonicalize_layer(field)
+        except RecipeError as error:
+            raise error.copy_with_place(f"recipe {recipe['name']!r}: {key}") from None
+        _change_layer(target, layer, value)
     elif field in target:
         target[field] = value
     else:
@@ -125,6 +130,16 @@ def describe_invalid(error: ValidationError, whole: str) -> RecipeError:
     """
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
+    expected = describe_expected(first)
+    if expected is not None:
+        got = abbreviate(first["input"])
+        return RecipeError(
+            f"is {got if isinstance(first['input'], str) else got.strip(chr(39))}",
+            what=key or None,
+            where=whole,
+            expected=expected,
+            field=key or None,
+        )
     message = first["msg"].removeprefix("Value error, ")
     is_unknown = first["type"] == "extra_forbidden"
     if is_unknown:

@@ -8,6 +8,7 @@ refers to pictures in [0, 1].
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -188,6 +189,7 @@ class Recipe(RecipeTable):
             raise InputError(
                 f"{format_count(masks, 'mask')} but {count}",
                 expected="a painting for each mask, and possibly one for the rest",
+                field="masks",
             )
 
     @property
@@ -275,8 +277,10 @@ def read_preset(name: str) -> str:
         return (_find_presets() / f"{name}.toml").read_text("utf-8")
     if name not in _list_engine_presets():
         suffixes = " or ".join(filter(None, (entry.network_suffix for entry in list_engines())))
+        near = difflib.get_close_matches(name, list_recipes(), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
         raise RecipeError(
-            f"no recipe {name!r}",
+            f"no recipe {name!r}{hint}",
             expected=f"one of {', '.join(list_recipes())}, the path of a .toml file, or the path "
             f"of a network's {suffixes} file",
         )
@@ -308,6 +312,13 @@ def load_recipe(source: str | Path) -> Recipe:
     Raises:
         RecipeError: no such preset or file, invalid TOML, an unknown field, or a bad value.
     """
+    if not isinstance(source, str | Path):
+        raise RecipeError(
+            f"is a {type(source).__name__}",
+            what="the recipe",
+            expected="a Recipe, the name of one, or the path of a .toml file",
+            field="recipe",
+        )
     path = Path(source)
     if path.suffix != ".toml":
         for entry in list_engines() if path.suffix else ():
@@ -333,7 +344,8 @@ def _parse_toml(text: str, name: str) -> Recipe:
     if base is not None:
         if base not in list_recipes():
             raise RecipeError(
-                f"base {abbreviate(base)} is unknown",
+                f"is {abbreviate(base)}, which is unknown",
+                what="base",
                 where=f"recipe {name!r}",
                 expected=f"one of {', '.join(list_recipes())}",
             )

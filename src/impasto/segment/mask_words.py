@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from impasto.errors import InputError
+from impasto.errors import InputError, name_option
 
 if TYPE_CHECKING:
     from impasto.image.masks import Mask
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from impasto.segment.clusters import RegionPairs
 
 T = TypeVar("T")
-WORD = re.compile(r"(rect|scribble|auto|salient|person|face)(:.*)?", re.DOTALL)
+WORDS = ("rect", "scribble", "auto", "salient", "person", "face")
+WORD = re.compile(rf"({'|'.join(WORDS)})(:.*)?", re.DOTALL)
 """A file with such a name must be given with its folder: ``./auto``."""
 DEFAULT_REGIONS = 3
 MOST_REGIONS = 8
@@ -52,6 +55,11 @@ def expand_auto(
     Raises:
         InputError: there are other masks as well, or too few or too many regions.
     """
+    for values, field in ((masks, "masks"), (style_masks, "style_masks")):
+        if isinstance(values, str | Path):
+            raise InputError(
+                f"is one {type(values).__name__}", what=field, expected="a list", field=field
+            )
     words = [m for m in masks if isinstance(m, str) and _AUTO.fullmatch(m) and "#" not in m]
     if not words:
         return list(masks), list(paintings), list(style_masks)
@@ -99,10 +107,35 @@ def find_masks(
     from impasto.image.masks import read_mask
 
     finder = MaskFinder(photo, paintings)
-    return [finder.find_in_photo(m) if is_mask_word(m) else read_mask(m) for m in masks], [
-        None if m is None else finder.find_in_painting(m) if is_mask_word(m) else read_mask(m)
-        for m in style_masks
-    ]
+
+    def read(mask: Any) -> Mask:
+        check_mask_spelling(mask)
+        return read_mask(mask)
+
+    with name_option("masks"):
+        of_photo = [finder.find_in_photo(m) if is_mask_word(m) else read(m) for m in masks]
+    with name_option("style_masks"):
+        of_paintings = [
+            None if m is None else finder.find_in_painting(m) if is_mask_word(m) else read(m)
+            for m in style_masks
+        ]
+    return of_photo, of_paintings
+
+
+def check_mask_spelling(mask: object) -> None:
+    """Check that a mask is not a misspelled word.
+
+    Raises:
+        InputError: no file has the name, and it resembles a word.
+    """
+    if not isinstance(mask, str) or os.path.lexists(mask):
+        return
+    word, colon, rest = mask.partition(":")
+    near = difflib.get_close_matches(word.lower(), WORDS, 1)
+    if near:
+        raise InputError(
+            f"no such file; did you mean {near[0]}{colon}{rest}?", where=mask, field="masks"
+        )
 
 
 def check_mask_word(word: str, paintings: int) -> None:

@@ -112,6 +112,12 @@ def parse_description(text: str, seed: int | None = None) -> StyleDescription:
     table = load_vocabulary()
     if len(text) > LONGEST_TEXT:
         raise InputError(f"longer than {LONGEST_TEXT} characters", what="the description is")
+    if not text.strip():
+        raise InputError(
+            "is empty",
+            what="the description",
+            expected="a technique and colors, such as 'blue woodcut'",
+        )
     normal = normalize_text(text)
     seeds = {int(number) for number in _SEED.findall(normal)}
     if seed is not None:
@@ -131,7 +137,7 @@ def parse_description(text: str, seed: int | None = None) -> StyleDescription:
     if not any(choices):
         raise InputError(
             "no words that describe a painting",
-            where=text or "the description",
+            where=text,
             expected="a technique and colors, such as 'blue woodcut'",
         )
     return reading.finish(table, seeds.pop() if seeds else 0)

@@ -68,7 +68,7 @@ def test_the_content_of_a_file_decides_its_format_not_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "0 bytes"),
+        (b"", "is empty"),
         (b"hello, this is text\n" * 9, "text"),
         (b"<!DOCTYPE html><html></html>", "web page"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),

@@ -112,7 +112,7 @@ def test_something_beside_the_result_is_given_up_with_a_line(capsys):
     ("name", "says"),
     [
         ("https://example.org/a.png", "^https://example.org/a.png: is an address; download"),
-        ("file:///a.png", "is an address; download the picture first"),
+        ("file:///a.png", "is an address; download it first"),
         ("none/a.png", "no such folder none"),
         ("a.png", "no such file"),
         ("film.mp4", "looks like a film, paint it with `impasto video`"),

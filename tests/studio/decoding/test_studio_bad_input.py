@@ -40,7 +40,7 @@ def written(make) -> bytes:
 
 ROWS = [row for row in REFUSED if row[0] != 24]  # 24 is about folders and pipes
 HERE = [
-    (1, lambda: b"", "not_a_picture", "0 bytes"),
+    (1, lambda: b"", "not_a_picture", "is empty"),
     (2, lambda: b"<!doctype html><p>", "not_a_picture", "looks like a web page"),
     (2, lambda: b"hello\n", "not_a_picture", "looks like text"),
     (4, lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n", "not_a_picture", "PostScript"),

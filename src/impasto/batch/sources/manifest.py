@@ -12,7 +12,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +23,8 @@ from impasto.segment.mask_words import get_mask_file
 from impasto.words.word_styles import find_words
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
+OTHER_TABLES = (".tsv", ".tab", ".xlsx", ".xls", ".ods", ".json", ".yaml", ".yml", ".parquet")
+"""Suffixes of tables that are not read."""
 SEPARATOR = "|"
 """Stands between several paintings or masks in a cell."""
 LIST_COLUMNS = ("style", "mask", "style_mask")
@@ -59,7 +61,15 @@ class ManifestRow:
 
 
 def is_manifest(source: str) -> bool:
-    """Tell whether a source is a manifest, by its suffix."""
+    """Tell whether a source is a manifest, by its suffix.
+
+    Raises:
+        InputError: it is a table of a kind that is not read.
+    """
+    if source.lower().endswith(OTHER_TABLES):
+        raise InputError(
+            "tables of this kind are not read", where=source, expected="a .csv or .jsonl file"
+        )
     return source.lower().endswith(SUFFIXES)
 
 
@@ -105,9 +115,7 @@ def _parse_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         names = [each.strip() for each in next(reader, [])]
         if "photo" not in names:
-            raise InputError(
-                where=source, expected="the names of the columns in the first line, including photo"
-            )
+            raise _explain_columns(names, source)
         if len(set(names)) < len(names):
             raise InputError("two columns have the same name", where=source)
         for cells in filter(None, reader):
@@ -121,6 +129,20 @@ def _parse_csv(text: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
             )
     except csv.Error as error:
         raise InputError(str(error), where=f"{source} line {reader.line_num}") from None
+
+
+def _explain_columns(names: Sequence[str], source: str) -> InputError:
+    """Make the error of a table whose first line does not name the photo."""
+    for separator, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and separator in names[0]:
+            return InputError(
+                f"separates its cells by {word}",
+                where=source,
+                expected="commas",
+            )
+    return InputError(
+        where=source, expected="the names of the columns in the first line, including photo"
+    )
 
 
 def _parse_cell(name: str, text: str, where: str) -> Any:

@@ -87,7 +87,11 @@ def find_photos(
     elif any(c in source for c in WILDCARDS):
         matches = sorted(each for each in glob.iglob(source, recursive=True))  # noqa: PTH207
         if not matches:
-            raise InputError("no file matches", where=source)
+            raise InputError(
+                "no such file, and as a pattern it matches none; * ? and [ are wildcards, "
+                "and [[] is a bracket",
+                where=source,
+            )
         for each in matches:
             if os.path.isfile(each) and _is_picture(each, report):  # noqa: PTH113
                 yield FoundPhoto(each, _choose_place(each, root))

@@ -46,10 +46,19 @@ def run(argv: list[str]) -> int:
     from impasto.image.files.encode import choose_format, write_picture
     from impasto.image.files.result_file import ResultFile
     from impasto.image.picture import Picture
-    from impasto.segment.mask_words import find_masks, get_mask_file, is_mask_word
+    from impasto.segment.mask_words import (
+        WORDS,
+        check_mask_spelling,
+        find_masks,
+        get_mask_file,
+        is_mask_word,
+    )
 
     if not is_mask_word(options.kind):
-        raise InputError("unknown kind of mask; see `impasto mask --help`", where=options.kind)
+        check_mask_spelling(options.kind)
+        raise InputError(
+            "unknown kind of mask", where=options.kind, expected=f"one of {', '.join(WORDS)}"
+        )
     if options.kind.startswith("auto") and not options.style:
         raise InputError("requires --style PAINTING", what=options.kind)
     output, scribbles = Path(options.output), get_mask_file(options.kind)

@@ -230,6 +230,7 @@ def _fit_cell(photo: Picture, recipes: Sequence[Recipe]) -> tuple[int, int]:
 
 
 def _choose_output(options: argparse.Namespace) -> Path:
+    from impasto.cli.options.output_files import check_present
     from impasto.errors import InputError
 
     if options.output:
@@ -237,4 +238,5 @@ def _choose_output(options: argparse.Namespace) -> Path:
     if options.photo == "-":
         raise InputError("requires -o OUT", what="a photo from standard input")
     photo = Path(options.photo)
+    check_present(photo)
     return photo.with_name(f"{photo.stem}-sheet.png")

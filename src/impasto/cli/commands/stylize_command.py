@@ -128,7 +128,12 @@ def run(argv: list[str]) -> int:
 
 def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | None) -> None:
     """Check that every input exists and that every output may be written."""
-    from impasto.cli.options.output_files import check_no_run_in, check_snapshots, check_targets
+    from impasto.cli.options.output_files import (
+        check_checkpoint,
+        check_no_run_in,
+        check_snapshots,
+        check_targets,
+    )
     from impasto.errors import InputError, WeightsError
     from impasto.image.files.encode import choose_format
     from impasto.record.snapshots import PATTERN
@@ -155,6 +160,8 @@ def _check_files(options: argparse.Namespace, recipe: Recipe, output: Path | Non
         check_snapshots(Path(options.snapshots), PATTERN, inputs, overwrite=overwrite)
     if resume is not None and not os.path.exists(resume):  # noqa: PTH110 -- never raises
         raise InputError("no such checkpoint", where=resume)
+    if resume is not None:
+        check_checkpoint(resume)
     if options.weights and not os.path.exists(options.weights):  # noqa: PTH110
         raise WeightsError("no such weights file", where=options.weights)
 

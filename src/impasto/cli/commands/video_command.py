@@ -305,7 +305,7 @@ def _open_clip(options: argparse.Namespace) -> Clip:
 
 
 def _choose_output(options: argparse.Namespace) -> Path | None:
-    from impasto.cli.options.output_files import make_output_name
+    from impasto.cli.options.output_files import check_present, make_output_name
     from impasto.errors import InputError
     from impasto.video.clip.film_writer import CODECS, GIF, check_film_target
     from impasto.video.clip.reading import names_numbered_clip
@@ -322,6 +322,7 @@ def _choose_output(options: argparse.Namespace) -> Path | None:
         raise InputError("requires -o OUT", what="a clip from standard input or numbered pictures")
     else:
         clip = Path(options.clip)
+        check_present(clip)
         suffix = clip.suffix.lower() if clip.suffix.lower() in (*CODECS, GIF) else ".mp4"
         output = make_output_name(clip, list(dict.fromkeys(options.style))).with_suffix(suffix)
     check_film_target(output)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import math
+import os
 import re
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from impasto.engine.machine.hardware_choice import HardwareChoice
@@ -22,10 +24,20 @@ MEMORY_HELP = (
 
 _UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
 _FEWEST_BYTES = 100 * 10**6
+_NAMES_FILE = re.compile(
+    r"PHOTO|PAINTING|PICTURE|CLIP|RESULT|FILE|DIR|OUT|IN\b|MODEL|NETWORK|\.png"
+)
+"""Metavariables of arguments that name files."""
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that reports a mistake like the rest of impasto: in one line, with exit code 2."""
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """Refuse an empty file name, which would stand for the current folder."""
+        if "" in arg_strings and _NAMES_FILE.search(str(action.metavar)):
+            raise argparse.ArgumentError(action, "is empty")
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
@@ -135,6 +147,8 @@ def parse_device(text: str) -> str:
 
 def escape_line(text: str) -> str:
     """Escape control characters: file names may contain any, and files may come from anyone."""
+    with contextlib.suppress(UnicodeError):  # names in UTF-8, where the locale is another
+        text = os.fsencode(text).decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import is_among, is_same_file
+from impasto.image.files.decode import explain_missing
 from impasto.image.files.encode import check_target
 
 LONGEST_NAME = 255
@@ -23,6 +24,16 @@ def make_output_name(photo: Path, paintings: Sequence[str]) -> Path:
     while len(os.fsencode(f"{stem}.png")) > LONGEST_NAME:
         stem = stem[:-1]
     return photo.with_name(f"{stem}.png")
+
+
+def check_present(path: Path) -> None:
+    """Check that an input exists, before its folder is blamed as that of the output.
+
+    Raises:
+        ImageError: it does not; the message says what is wrong with the path.
+    """
+    if not os.path.lexists(path):
+        raise explain_missing(path)
 
 
 def choose_output(options: argparse.Namespace) -> Path | None:
@@ -41,6 +52,7 @@ def choose_output(options: argparse.Namespace) -> Path | None:
         raise InputError("is a folder", where=options.photo, expected="a picture")
     if options.photo == "-":
         raise InputError("requires -o OUT", what="a photo from standard input")
+    check_present(Path(options.photo))
     return make_output_name(Path(options.photo), list(dict.fromkeys(options.style)))
 
 
@@ -98,6 +110,16 @@ def check_snapshots(folder: Path, pattern: str, inputs: Sequence[Path], *, overw
         raise InputError(
             f"already contains snapshots ({there[0].name}); --force replaces them", where=folder
         )
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check that a file can be a checkpoint, before torch is loaded to read it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not zipfile.is_zipfile(path):  # never raises; torch saves zip files
+        raise InputError("is not an impasto checkpoint, or is damaged", where=path)
 
 
 def check_no_run_in(checkpoint: Path) -> None:

@@ -51,12 +51,12 @@ def measure_taken_memory(device: torch.device) -> int:
 
 
 def find_scratch_folder() -> Path:
-    """Return the folder for large temporary files: ``TMPDIR``, else /var/tmp.
+    """Return the folder for large temporary files: ``TMPDIR`` if it exists, else /var/tmp.
 
     Not /tmp, which is often kept in memory.
     """
     folder = os.environ.get("TMPDIR")
-    if folder:
+    if folder and os.access(folder, os.W_OK | os.X_OK):  # it may be of a session that has ended
         return Path(folder)
     large = Path("/var/tmp")
     return large if os.access(large, os.W_OK) else Path(tempfile.gettempdir())

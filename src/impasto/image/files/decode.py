@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import struct
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,8 +95,9 @@ def read_picture(
         return _convert_array(source, "the array", limits)
     if hasattr(source, "read"):
         data = source.read(limits.max_bytes + 1)
-        limits.check_bytes(len(data), "the stream")
-        return _read_bytes(data, "the stream", limits, say)
+        name = "standard input" if source is getattr(sys.stdin, "buffer", None) else "the stream"
+        limits.check_bytes(len(data), name)
+        return _read_bytes(data, name, limits, say)
     raise InputError(
         f"a {type(source).__name__} is not an image", expected="a path, bytes or an array"
     )
@@ -128,7 +130,7 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
         limits.check_bytes(path.stat().st_size, str(path))
         data = path.read_bytes()
     except FileNotFoundError:
-        raise _explain_missing(path) from None
+        raise explain_missing(path) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"cannot be read ({reason})", where=path) from None
@@ -142,11 +144,12 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
     return _read_bytes(data, str(path), limits, say)
 
 
-def _explain_missing(path: Path) -> ImageError:
+def explain_missing(path: Path) -> ImageError:
+    """Make the error of a file that does not exist."""
     address = re.match(r"([a-z][a-z0-9+.-]+):/+(.*)", str(path), re.IGNORECASE)
     if address:  # a path has lost one of its slashes
         where = f"{address[1]}://{address[2]}"
-        return ImageError("is an address; download the picture first", where=where)
+        return ImageError("is an address; download it first", where=where)
     if not path.parent.is_dir():
         return ImageError(f"no such folder {path.parent}", where=path)
     return ImageError("no such file", where=path)

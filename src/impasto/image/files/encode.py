@@ -64,8 +64,12 @@ def choose_format(target: Path, depth: int = 8) -> str:
         raise InputError(
             f"unknown extension; pictures are written as {', '.join(sorted(FORMATS))}", where=target
         )
+    if depth not in (8, 16):
+        raise InputError(f"is {depth}", what="depth", expected="8 or 16", field="depth")
     if depth != 8 and kind not in _DEEP:
-        raise InputError(f"16 bits are written as PNG or TIFF, not {kind}", where=target)
+        raise InputError(
+            f"16 bits are written as PNG or TIFF, not {kind}", where=target, field="depth"
+        )
     return kind
 
 

@@ -64,7 +64,7 @@ def _has_brand(head: bytes, accepted: tuple[bytes, ...]) -> bool:
 
 def _describe(head: bytes) -> str:
     if not head:
-        return "not an image (0 bytes)"
+        return "is empty"
     for magic, what, advice in _REFUSED:
         if head.startswith(magic):
             return f"looks like {what}, {advice}"

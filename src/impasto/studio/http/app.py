@@ -22,6 +22,7 @@ from starlette.types import Scope
 
 from impasto._version import __version__
 from impasto.errors import ImpastoError
+from impasto.recipe.invalid_values import describe_problem
 from impasto.studio.http.api_document import build_document, render_reference
 from impasto.studio.http.guard import Guard, LogRequest
 from impasto.studio.http.prometheus import StudioMetrics
@@ -162,7 +163,7 @@ async def _answer_bad_parameter(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return make_response(refuse_field(where, first["msg"], "bad_parameter"))
+    return make_response(refuse_field(where, describe_problem(first), "bad_parameter"))
 
 
 async def _answer_http_error(_: Request, error: Exception) -> Response:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 
+from impasto.recipe.invalid_values import describe_problem
 from impasto.studio.http.schema import (
     JobRequest,
     OfDrawing,
@@ -185,7 +186,9 @@ def parse_job(text: bytes | str) -> JobRequest:
         if first["type"] == "json_invalid":
             raise Problem("bad_request", f"not JSON: {first['msg']}") from None
         where = ".".join(map(str, first["loc"]))[:200]
-        raise refuse_field(where, first["msg"], "bad_parameter") from None
+        if not where:
+            raise Problem("bad_parameter", "the JSON is not an object") from None
+        raise refuse_field(where, describe_problem(first), "bad_parameter") from None
 
 
 def _read_form(form: FormData) -> JobSubmission:
