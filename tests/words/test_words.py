@@ -133,7 +133,7 @@ def test_an_unknown_word_is_an_error_that_names_the_three_nearest(text, word, ne
 
 @pytest.mark.parametrize("text", ["", "  ", "a painting of the", "的画"])
 def test_words_that_choose_nothing_are_an_error(text):
-    with pytest.raises(InputError, match="no words that describe|description is empty"):
+    with pytest.raises(InputError, match=r"no words that describe|description is empty"):
         parse_description(text)
 
 
