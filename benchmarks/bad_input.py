@@ -293,7 +293,7 @@ def run_line(line: Line, folder: Path) -> Outcome:
         for stream in line.closed:
             os.close(stream)
 
-    done = subprocess.run(
+    process = subprocess.run(
         [*IMPASTO, *line.arguments],
         cwd=place,
         env=environment,
@@ -303,16 +303,16 @@ def run_line(line: Line, folder: Path) -> Outcome:
         timeout=WAIT_S,
         check=False,
     )
-    errors = done.stderr.decode("utf-8", "backslashreplace")
+    errors = process.stderr.decode("utf-8", "backslashreplace")
     lines = [each for each in errors.splitlines() if each]
     last = lines[-1] if lines else ""
     return Outcome(
         "command line",
         line.name,
-        done.returncode,
+        process.returncode,
         "",
         last,
-        _find_fault(line, done.returncode, lines),
+        _find_fault(line, process.returncode, lines),
     )
 
 
@@ -499,16 +499,16 @@ def start_server(data: Path) -> Iterator[tuple[str, int]]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            found = None
+            match = None
             for line in process.stderr:
-                found = re.search(r"the studio is at http://([^:/\s]+):(\d+)", line)
-                if found:
+                match = re.search(r"the studio is at http://([^:/\s]+):(\d+)", line)
+                if match:
                     break
-            if found is None:
+            if match is None:
                 raise RuntimeError("the studio did not start")
             reader = threading.Thread(target=process.stderr.read, daemon=True)
             reader.start()
-            yield found[1], int(found[2])
+            yield match[1], int(match[2])
         finally:
             process.terminate()
 

@@ -82,8 +82,8 @@ def test_a_name_in_brackets_is_a_file_before_it_is_a_pattern():
     from impasto.batch.sources.photo_search import SearchReport, find_photos
 
     Path("a[1].png").write_bytes(b"")
-    found = find_photos("a[1].png", root=None, skip="", report=SearchReport(), read_list=list)
-    assert [each.photo for each in found] == ["a[1].png"]
+    photos = find_photos("a[1].png", root=None, skip="", report=SearchReport(), read_list=list)
+    assert [each.photo for each in photos] == ["a[1].png"]
 
 
 def test_a_temporary_folder_of_an_ended_session_is_not_used(monkeypatch, tmp_path):
@@ -105,7 +105,7 @@ def test_streams_escape_what_they_cannot_show(monkeypatch):
 
 def test_names_of_another_locale_are_shown_as_they_are():
     name = "b\u00e4ume-\u6728.png"
-    seen = name.encode().decode("ascii", "surrogateescape")  # by a process in the locale C
-    if os.fsencode(seen) == name.encode():
-        assert escape_line(seen) == name
+    decoded = name.encode().decode("ascii", "surrogateescape")  # by a process in the locale C
+    if os.fsencode(decoded) == name.encode():
+        assert escape_line(decoded) == name
     assert escape_line("a\udcff\x1b") == "a\\udcff\\x1b"
