@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from PIL import Image
 
 import forks
+
+# Tests import PyTorch before impasto, which would have seen to it: on a machine with other work,
+# threads that spin while they wait take several times the CPU time of what they compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
