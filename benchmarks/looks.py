@@ -259,7 +259,8 @@ def load_encoder() -> VggEncoder:
 
 def make_engine(name: str, recipe: Recipe, engines: dict[str, Stylizer] = {}) -> Stylizer:  # noqa: B006
     """Make an engine that shares the network of the candidate's last one."""
-    engines[name] = Stylizer(recipe, like=engines.get(name))
+    last = engines.get(name)
+    engines[name] = Stylizer(recipe, cache=None if last is None else last.cache)
     return engines[name]
 
 

@@ -35,6 +35,11 @@ def format_count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def quote_field(field: str) -> str:
+    """Return an option's name in Python as messages show it, where no interface has its own."""
+    return f"`{field}`"
+
+
 class ImpastoError(Exception):
     """Base of every error that impasto raises on purpose.
 
@@ -72,7 +77,7 @@ class ImpastoError(Exception):
         self.field = field
 
     def __str__(self) -> str:
-        return self.describe(lambda field: f"`{field}`")
+        return self.describe(quote_field)
 
     def describe(self, name_field: Callable[[str], str]) -> str:
         """Write the message: ``where: what problem; expected ...``.

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pickle
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from impasto.api.stylizer import Stylizer
-from impasto.batch.batch_job import Probe
+from impasto.batch.batch_job import BatchJob, Probe, WorkerSettings, WorkerShare
 from impasto.batch.batch_record import BatchRecord
 from impasto.batch.sources import places
 from impasto.batch.sources.manifest import ManifestRow, read_rows
 from impasto.batch.workers import local_machine
+from impasto.batch.workers.batch_worker import BatchWorker
 from impasto.batch.workers.local_machine import count_cores, share_machine
 from impasto.cli.options.arguments import escape_line
+from impasto.cli.reports.error_text import name_flag
 from impasto.encoders.vgg import VggEncoder
-from impasto.errors import ImageError, ImpastoError, InputError
+from impasto.errors import ImageError, ImpastoError, InputError, quote_field
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import load_recipe
 
@@ -126,6 +130,25 @@ def test_the_quota_of_a_container_limits_the_cores(monkeypatch, tmp_path):
     for text, expected in (("max 100000", 16), ("400000 100000", 4), ("10000 100000", 1)):
         quota.write_text(text)
         assert count_cores() == expected
+
+
+@pytest.mark.parametrize(("name_field", "name"), [(quote_field, "`size`"), (name_flag, "--size")])
+def test_a_failure_names_the_option_as_the_caller_does(name_field, name, tmp_path):
+    photo = tmp_path / "flat.png"
+    Image.new("RGB", (90, 20)).save(photo)
+    recipe = load_recipe("sketch").with_changes({"size": 32})
+    job = BatchJob("flat", str(photo), (str(photo),), str(tmp_path / "out.png"), recipe, "id", "1")
+    worker = BatchWorker(pickle.loads(pickle.dumps(WorkerSettings(name_field=name_field))))
+    (outcome,) = worker.work([job], WorkerShare())
+    assert name in str(outcome.error)
+
+
+def test_stylizers_share_networks_by_a_cache_or_by_another_stylizer():
+    recipe = load_recipe("sketch").with_changes({"size": 48})
+    first = Stylizer(recipe)
+    others = Stylizer(recipe, cache=first.cache), Stylizer(recipe, like=first), Stylizer(recipe)
+    encoder = first._engine.extractor.encoder
+    assert [each._engine.extractor.encoder is encoder for each in others] == [True, True, False]
 
 
 def test_an_engine_measures_a_painting_once_for_photos_of_equal_size(pictures, monkeypatch):

@@ -24,6 +24,7 @@ class Stylizer:
 
     Attributes:
         recipe: the recipe of all runs.
+        cache: its networks, for other stylizers that need the same ones.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Stylizer:
         weights: str | Path | None = None,
         max_memory: int | None = None,
         scratch: str | Path | None = None,
+        cache: EngineCache | None = None,
         like: Stylizer | None = None,
     ) -> None:
         """Load the networks.
@@ -46,17 +48,21 @@ class Stylizer:
                 free.
             scratch: folder for the state of runs that do not fit into memory. None: ``TMPDIR``,
                 else the system's.
-            like: another stylizer, whose networks are shared where this recipe needs the same ones.
-                None: nothing is shared.
+            cache: networks that are loaded already, such as another stylizer's
+                :attr:`cache`; they are shared where this recipe needs the same ones. None: nothing
+                is shared.
+            like: the earlier form of ``cache=like.cache``.
 
         Raises:
             InputError, ResourceError: the device or the scratch folder does not exist.
             WeightsError: the weights are missing or damaged.
         """
         self.recipe = recipe
-        self._cache: EngineCache = EngineCache() if like is None else like._cache
+        if cache is None:
+            cache = EngineCache() if like is None else like.cache
+        self.cache: EngineCache = cache
         hardware = HardwareChoice(device, weights, max_memory, scratch)
-        self._engine = make_engine(recipe, hardware.resolve(), self._cache)
+        self._engine = make_engine(recipe, hardware.resolve(), self.cache)
 
     @property
     def device(self) -> torch.device:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from impasto.engine.machine.hardware_choice import HardwareChoice
+from impasto.errors import quote_field
 
 if TYPE_CHECKING:
     from impasto.image.print_size import PrintSize
@@ -51,6 +53,8 @@ class WorkerSettings:
         embed: store the recipe in the outputs.
         keep_metadata: copy the photo's EXIF data to the outputs.
         print_size: print size of all outputs. None: each recipe's own size.
+        name_field: gives the name of an option in messages, as the interface spells it. A function
+            of a module, since workers in other processes get it too.
     """
 
     hardware: HardwareChoice = field(default_factory=HardwareChoice)
@@ -58,6 +62,7 @@ class WorkerSettings:
     embed: bool = True
     keep_metadata: bool = True
     print_size: PrintSize | None = None
+    name_field: Callable[[str], str] = quote_field
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,19 @@ class BatchWorker:
                 seconds=time.monotonic() - start,
             )
         except Exception as error:  # one picture must not end the work on the others
-            return _describe_failure(job, error, digest, time.monotonic() - start)
+            return self._describe_failure(job, error, digest, time.monotonic() - start)
+
+    def _describe_failure(
+        self, job: BatchJob, error: Exception, digest: str | None, seconds: float
+    ) -> Outcome:
+        if is_out_of_memory(error):
+            message = "out of memory; use a smaller size or fewer workers"
+        elif isinstance(error, ImpastoError):
+            message = error.describe(self._settings.name_field)
+        else:
+            message = f"{type(error).__name__}: {error}"
+        full = isinstance(error, ResourceError) and is_disk_full(error)
+        return Outcome(job, message, digest, seconds, full=full)
 
     def _finish(
         self, prepared: PreparedJob, results: dict[str, PaintedJob], share: WorkerShare
@@ -146,7 +158,7 @@ class BatchWorker:
             if prepared.checkpoint is not None:
                 prepared.checkpoint.unlink(missing_ok=True)
         except Exception as error:  # one picture must not end the work on the others
-            return _describe_failure(job, error, digest, time.monotonic() - start)
+            return self._describe_failure(job, error, digest, time.monotonic() - start)
         return Outcome(
             job,
             sha256=digest,
@@ -235,18 +247,3 @@ def limit_torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _describe_failure(
-    job: BatchJob, error: Exception, digest: str | None, seconds: float
-) -> Outcome:
-    full = isinstance(error, ResourceError) and is_disk_full(error)
-    return Outcome(job, _describe_error(error), digest, seconds, full=full)
-
-
-def _describe_error(error: Exception) -> str:
-    if is_out_of_memory(error):
-        return "out of memory; use a smaller size or fewer workers"
-    if isinstance(error, ImpastoError):
-        return error.describe(lambda field: field.replace("_", " "))
-    return f"{type(error).__name__}: {error}"

@@ -24,7 +24,7 @@ from impasto.cli.options.arguments import (
 from impasto.cli.options.input_files import expand_network_styles
 from impasto.cli.options.recipe_options import add_recipe_flags, build_recipe
 from impasto.cli.options.region_options import add_region_flags
-from impasto.cli.reports.error_text import describe_error
+from impasto.cli.reports.error_text import describe_error, name_flag
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -182,6 +182,7 @@ def run(argv: list[str]) -> int:
         embed=not options.no_embed,
         keep_metadata=not options.no_metadata,
         print_size=options.print,
+        name_field=name_flag,
     )
     with closing(BatchRecord(_record_path(options), only_read=options.dry_run)) as record:
         planner = BatchPlanner(

@@ -61,6 +61,8 @@ def run(argv: list[str]) -> int:
 
 def examine_machine() -> dict[str, Any]:
     """Return everything that the command reports, by section."""
+    from impasto.cli.reports.error_text import describe_error
+
     report: dict[str, Any] = {
         "impasto": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -71,7 +73,7 @@ def examine_machine() -> dict[str, Any]:
     try:
         report |= {"device": _examine_device(), "weights": _examine_weights()}
     except (ImportError, OSError) as error:  # a package is missing or was built for another machine
-        report["error"] = str(error)
+        report["error"] = describe_error(error)
     report["sandbox"] = _examine_sandbox()
     missing = "missing" in report["packages"].values()
     ready = not missing and "weights" in report and "error" not in report["weights"]
