@@ -54,6 +54,32 @@ def test_a_folder_that_holds_nothing_else_goes_with_its_film(tmp_path):
     assert not (tmp_path / "film").exists()
 
 
+@pytest.mark.parametrize("kills", range(8))
+def test_a_removal_that_is_cut_short_leaves_the_first_frames(tmp_path, kills, monkeypatch):
+    folder = tmp_path / "film"
+    store = FrameStore(folder, {"what": "one"})
+    for index in range(2):
+        store.save(index, FRAME, PIXELS + 1, PIXELS)
+    store.note_output(tmp_path / "film.mp4")
+    unlink, calls = Path.unlink, []
+
+    def unlink_some(self, **more):
+        calls.append(self.name)
+        if len(calls) > kills:
+            raise OSError("killed")
+        unlink(self, **more)
+
+    monkeypatch.setattr(Path, "unlink", unlink_some)
+    with pytest.raises(OSError, match="killed"):
+        store.remove()
+    left = list_names(folder)
+    frames = sum(name in left for name in ("00000000.png", "00000001.png"))
+    again = FrameStore(folder, {"what": "one"})  # still this film's
+    assert again.frame_count == frames
+    assert frames == (2 if kills == 0 else 1 if kills < 4 else 0)
+    assert again.is_own_output(tmp_path / "film.mp4") == (kills < 7)
+
+
 def test_a_restart_begins_another_film_in_the_folder(tmp_path):
     folder = tmp_path / "film"
     FrameStore(folder, {"what": "one"}).save(0, FRAME, PIXELS)

@@ -266,8 +266,11 @@ class FrameStore:
     def remove(self) -> None:
         """Delete the frames, and the folder unless it holds other files."""
         self.close()
-        # The job comes last: without it, frames that a kill leaves would be somebody else's.
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == JOB_FILE):
+        # The last frame goes first, so that after a kill the film goes on from those that are left.
+        # The job comes last: without it, they would be somebody else's.
+        last = (OUTPUTS_FILE, JOB_FILE)
+        paths = sorted(self.folder.iterdir(), reverse=True)
+        for path in sorted(paths, key=lambda path: path.name in last and last.index(path.name) + 1):
             name = path.name
             is_own = name in (JOB_FILE, OUTPUTS_FILE, LOCK_FILE) or FRAME_FILE.fullmatch(name)
             if (is_own or is_temporary(path)) and path.is_file():
