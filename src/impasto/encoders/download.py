@@ -13,6 +13,7 @@ from pathlib import Path
 
 from impasto.encoders.sources import WeightSource, compute_digest, find_cache_folder, hash_file
 from impasto.errors import InputError, ResourceError, WeightsError
+from impasto.image.files.atomic import open_without_link, write_atomically
 
 CHUNK = 2**20
 TIMEOUT_S = 30
@@ -62,7 +63,8 @@ def download_weights(source: WeightSource, progress: Progress | None = None) -> 
                     where=source.url,
                     expected=expected,
                 )
-        target.with_name(target.name + ".sha256").write_text(sha256 + "\n", "ascii")
+        note = target.with_name(target.name + ".sha256")
+        write_atomically(note, f"{sha256}\n".encode("ascii"))
         partial.replace(target)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
@@ -116,8 +118,8 @@ def _transfer(url: str, partial: Path, progress: Progress | None) -> bool:
         total = size + int(length) if length else None
         validator = response.headers.get("ETag") or response.headers.get("Last-Modified")
         if validator:
-            etag.write_text(validator, "ascii")
-        with partial.open("ab" if is_resumed else "wb") as file:
+            write_atomically(etag, validator.encode("ascii"))
+        with open_without_link(partial, append=is_resumed) as file:
             while block := response.read(CHUNK):
                 file.write(block)
                 size += len(block)

@@ -11,9 +11,16 @@ from images import (
     UNIT,
 )
 from impasto.errors import ResourceError
-from impasto.image.files.atomic import make_folder, write_atomically
+from impasto.image.files import atomic
+from impasto.image.files.atomic import (
+    make_folder,
+    open_without_link,
+    replace_atomically,
+    write_atomically,
+)
 from impasto.image.files.encode import write_picture
 from impasto.image.picture import Picture
+from impasto.network.train.run_state import lock_folder
 
 
 def test_a_full_disk_keeps_the_existing_file(tmp_path, monkeypatch):
@@ -57,3 +64,37 @@ def test_the_names_of_new_folders_reach_the_disk(tmp_path, monkeypatch):
     flushed.clear()
     make_folder(tmp_path / "a" / "b")
     assert not flushed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+@pytest.mark.parametrize("append", [False, True])
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path, append):
+    victim, lock = tmp_path / "victim", tmp_path / "lock"
+    victim.write_bytes(b"precious")
+    lock.symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        open_without_link(lock, append=append)
+    with pytest.raises(ResourceError, match="symbolic links"), lock_folder(tmp_path):
+        pass
+    assert victim.read_bytes() == b"precious"
+    with open_without_link(tmp_path / "plain", append=append) as file:
+        file.write(b"text")
+    assert (tmp_path / "plain").read_bytes() == b"text"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_temporary_file_is_new_and_no_link_is_followed(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    names = set()
+    for _ in range(3):
+        with replace_atomically(tmp_path / "a") as temporary:
+            names.add(temporary.name)
+    assert len(names) == 3
+    # Even a name that was guessed leads nowhere.
+    monkeypatch.setattr(atomic, "name_temporary", lambda _: "guessed")
+    (tmp_path / "guessed").symlink_to(victim)
+    with pytest.raises(ResourceError, match="exists"), replace_atomically(tmp_path / "a"):
+        pytest.fail("the link was used")
+    assert victim.read_bytes() == b"precious"
+    assert (tmp_path / "guessed").is_symlink()

@@ -171,6 +171,14 @@ def test_what_a_decoder_says_is_checked(launcher, tmp_path):
     assert not (tmp_path / "view").exists()
 
 
+def test_an_answer_that_is_too_deep_costs_its_picture_only(launcher, tmp_path, monkeypatch):
+    conversation = converse(launcher, tmp_path)
+    line = type(conversation.process.line)
+    monkeypatch.setattr(line, "recv_bytes", lambda *_: b"[" * 100_000)
+    with pytest.raises(ImageError, match="crashed the decoder"):
+        conversation.ask("exhaust", tmp_path / "upload", "upload", "lie")
+
+
 def test_only_boxes_of_processes_that_ended_are_removed(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()

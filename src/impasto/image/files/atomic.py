@@ -162,6 +162,21 @@ def make_folder(folder: Path) -> None:
         flush_folder(each.parent)
 
 
+def open_without_link(path: Path, *, append: bool) -> IO[bytes]:
+    """Open a file of a known name to write; it is created if it does not exist.
+
+    Args:
+        path: the file. A link in its place is refused, because it may lead anywhere.
+        append: keep what the file holds.
+
+    Raises:
+        OSError: it is a link, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_TRUNC)
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "ab" if append else "wb")
+
+
 def lock_file(file: IO[bytes]) -> bool:
     """Lock an open file against other processes until it is closed.
 

@@ -14,7 +14,13 @@ from typing import Any
 import torch
 
 from impasto.errors import InputError
-from impasto.image.files.atomic import lock_file, make_folder, write_atomically
+from impasto.image.files.atomic import (
+    lock_file,
+    make_folder,
+    open_without_link,
+    report_write_errors,
+    write_atomically,
+)
 
 
 @contextmanager
@@ -23,10 +29,13 @@ def lock_folder(work: Path) -> Iterator[None]:
 
     Raises:
         InputError: another run is using the folder.
-        ResourceError: the folder cannot be created.
+        ResourceError: the folder cannot be created, or its lock cannot be written.
     """
     make_folder(work)
-    with (work / "lock").open("wb") as file:
+    lock = work / "lock"
+    with report_write_errors(lock):
+        file = open_without_link(lock, append=True)
+    with file:
         if not lock_file(file):
             raise InputError(
                 "another training run is using this folder; wait until it ends", where=work

@@ -263,7 +263,7 @@ class Conversation:
         except TimeoutError:
             self.close()
             raise self._describe_excess(name) from None
-        except (EOFError, OSError, ValueError):
+        except (EOFError, OSError, ValueError, RecursionError):
             if self.close() == getattr(signal, "SIGXCPU", None):
                 raise self._describe_excess(name) from None
             raise ImageError("damaged; it crashed the decoder", where=name) from None

@@ -12,10 +12,15 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from impasto.errors import InputError, ResourceError
-from impasto.image.files.atomic import flush_folder, lock_file, report_write_errors
+from impasto.image.files.atomic import (
+    flush_folder,
+    lock_file,
+    open_without_link,
+    report_write_errors,
+)
 from impasto.studio.queue.disk_reserve import DiskReserve
 from impasto.studio.queue.job_rows import ID
 from impasto.studio.queue.job_table import find_damage, inspect_table
@@ -316,7 +321,7 @@ class DataFolder:
         """Return the bytes of a job's files."""
         return measure_folder(self.locate(job))
 
-    def lock(self) -> BinaryIO:
+    def lock(self) -> IO[bytes]:
         """Take the folder for this server, for as long as the returned file is open.
 
         Raises:
@@ -324,7 +329,7 @@ class DataFolder:
             ResourceError: the lock cannot be written.
         """
         with report_write_errors(self._lock_file):
-            file = self._lock_file.open("ab")
+            file = open_without_link(self._lock_file, append=True)
         if not lock_file(file):
             file.close()
             raise InputError(

@@ -23,6 +23,7 @@ from impasto.image.files.atomic import (
     is_temporary,
     lock_file,
     make_folder,
+    open_without_link,
     remove_orphans,
     write_atomically,
 )
@@ -155,7 +156,7 @@ class FrameStore:
         """
         make_folder(self.folder)
         try:
-            self._lock = (self.folder / LOCK_FILE).open("ab")
+            self._lock = open_without_link(self.folder / LOCK_FILE, append=True)
         except OSError as error:
             raise ResourceError(
                 f"cannot store frames ({error.strerror})", where=self.folder
