@@ -31,6 +31,9 @@ VOLATILE = {
 
 Facts = dict[str, Any]
 
+start_process: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+"""How a command becomes a process; the suite has a faster way."""
+
 
 @dataclass(frozen=True)
 class Case:

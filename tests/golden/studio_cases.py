@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 from harness import FILES, Case, Facts, environment, read_pixels, steady
 from inputs import make_frames, make_hard_mask, make_other_painting, make_painting, make_photo
@@ -90,7 +91,7 @@ def serve(data: Path) -> Iterator[Client]:
     command += ["--data", str(data), "--threads", "1", "--keep", "0"]
     with (
         tempfile.TemporaryFile() as log,
-        subprocess.Popen(command, stderr=log, env=environment()) as server,
+        harness.start_process(command, stderr=log, env=environment()) as server,
     ):
         try:
             client = Client(f"http://127.0.0.1:{port}")

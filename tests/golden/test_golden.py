@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import harness
 import numpy as np
 import pytest
 import torch
 from cases import CASES, RECORDED_ONLY
 from harness import FILES, run_case
 from recordings import Recording, compare_facts
+
+import forks
 
 MEAN = 1.0
 """Steps of 8 bits by which pixels may differ on the average."""
@@ -37,6 +40,13 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_processes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness, "start_process", forks.Popen)
+        yield
 
 
 def test_every_case_that_is_left_out_exists():
