@@ -24,6 +24,7 @@ LAYERS = (
     ("canvas",),
     ("optimize",),
     ("evaluate", "record", "explain", "segment", "words"),
+    ("library",),
     ("network",),
     ("api",),
     ("video",),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from impasto.api.painting_names import resolve_paintings
 from impasto.api.stylize import finish_picture
 from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
@@ -30,7 +31,7 @@ from impasto.image.files.encode import write_picture
 from impasto.image.picture import Floats, Picture
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.segment.mask_words import expand_auto, find_masks
-from impasto.words.word_styles import replace_words, take_pictures
+from impasto.words.word_styles import take_pictures
 
 MARGIN = 64
 """Pixels around the region that are painted with it, so that the network sees its surroundings."""
@@ -109,7 +110,7 @@ def refine(
     """
     hardware = HardwareChoice(device, weights, max_memory, scratch)
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
-    sources = take_pictures(replace_words(sources))
+    sources = take_pictures(resolve_paintings(sources))
     where, sources, of_paintings = expand_auto(masks, sources, style_masks)
     with name_option("picture"):
         result = read_picture(picture)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.api.painting_names import resolve_paintings
 from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import measure_peak_memory_mb
@@ -25,7 +26,7 @@ from impasto.network.network_files import choose_network, identify_network
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.record.provenance import FileHash, Provenance, identify_weights
 from impasto.segment.mask_words import expand_auto, find_masks
-from impasto.words.word_styles import Drawing, replace_words, take_pictures
+from impasto.words.word_styles import Drawing, take_pictures
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -134,7 +135,8 @@ def stylize(
         photo: a path, PIL image, array [H, W, C], tensor [C, H, W] / [1, C, H, W] or
             :class:`Picture`.
         painting: an image of the same kinds, or a list of them to blend. ``"words: blue woodcut"``
-            is drawn now, see docs/words.md.
+            is drawn now, and ``"starry night"`` is found in the library; see docs/words.md and
+            docs/library.md.
         recipe: a :class:`Recipe`, the name of a shipped one, or the path of a TOML file.
         quality: ``draft`` (a network, in one pass), ``standard`` or ``best``: a shipped recipe,
             unless ``recipe`` is given.
@@ -194,7 +196,7 @@ def stylize(
         {k: v for k, v in fields.items() if v is not None} | dict(changes or {})
     )
     sources = [*painting] if isinstance(painting, list | tuple) else [painting]
-    sources = replace_words(sources, base.size)
+    sources = resolve_paintings(sources, base.size)
     where, sources, parts = expand_auto(masks, sources, style_masks)
     with name_option("painting"):
         styles = read_paintings(take_pictures(sources))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from impasto.api.painting_names import resolve_paintings
 from impasto.engine.cache import EngineCache
 from impasto.engine.factory import make_engine
 from impasto.engine.inputs import Inputs
@@ -16,7 +17,7 @@ from impasto.engine.plan import Plan
 from impasto.engine.step import Step
 from impasto.image.files.decode import read_picture
 from impasto.recipe.recipe import Recipe
-from impasto.words.word_styles import replace_words, take_pictures
+from impasto.words.word_styles import take_pictures
 
 
 class Stylizer:
@@ -148,5 +149,5 @@ class Stylizer:
         self, content: Any, styles: Any, masks: Sequence[Any], style_masks: Sequence[Any]
     ) -> Inputs:
         paintings = [*styles] if isinstance(styles, list | tuple) else [styles]
-        pictures = take_pictures(replace_words(paintings, self.recipe.size))
+        pictures = take_pictures(resolve_paintings(paintings, self.recipe.size))
         return Inputs.read(self.recipe, content, pictures, masks, style_masks)

@@ -23,6 +23,7 @@ COMMANDS = {
     "sheet": "compare variations of one photo on a contact sheet",
     "batch": "repaint many photos from folders, lists or tables",
     "words": "draw a painting from words, to be used as --style",
+    "styles": "find paintings by name and by likeness",
     "replay": "make a picture again from the recipe inside it",
     "refine": "repaint one region of a result",
     "recipes": "list all recipes or show one",

@@ -19,6 +19,7 @@ from typing import Any
 
 from impasto.batch.sources import places
 from impasto.errors import InputError, RecipeError
+from impasto.library.names import is_name
 from impasto.segment.mask_words import get_mask_file
 from impasto.words.word_styles import find_words
 
@@ -219,8 +220,12 @@ def _check_output(value: Any, where: str) -> str:
 
 
 def _resolve_painting(folder: str, painting: str) -> str:
+    """Return the path of a painting, or the words or the name that stand for one."""
     path = _resolve_path(folder, painting)
-    return path if find_words(painting) is None or Path(path).is_file() else painting
+    if places.is_url(path) and find_words(painting) is None:
+        return path
+    has_no_file = find_words(painting) is not None or is_name(painting)
+    return painting if has_no_file and not Path(path).is_file() else path
 
 
 def _resolve_path(folder: str, path: str) -> str:

@@ -321,25 +321,28 @@ def _find_photos(
 
 
 def _draw_rows(options: argparse.Namespace, rows: list[ManifestRow]) -> Iterator[ManifestRow]:
-    """Replace the styles of rows that are words by files; all words are read before any is drawn.
+    """Replace styles of rows that are words or names by files; all are read before any is drawn.
 
     Raises:
-        InputError: a word is unknown; the message has its row.
+        InputError: a word or a name is unknown; the message has its row.
     """
-    from impasto.cli.options.style_words import save_drawing
+    from impasto.cli.options.style_words import find_named_style, save_drawing
     from impasto.errors import ImpastoError
     from impasto.words.description import StyleDescription, parse_description
     from impasto.words.word_styles import choose_drawing_size, find_words
 
     descriptions: dict[str, StyleDescription] = {}
+    paintings: dict[str, str] = {}
     for row in rows:
-        for style in row.styles:
+        for style in {*row.styles} - {*descriptions, *paintings}:
             text = find_words(style)
-            if text is not None and style not in descriptions:
-                try:
+            try:
+                if text is None:
+                    paintings[style] = find_named_style(style, options)
+                else:
                     descriptions[style] = parse_description(text)
-                except ImpastoError as error:
-                    raise error.copy_with_place(row.where) from None
+            except ImpastoError as error:
+                raise error.copy_with_place(row.where) from None
     files: dict[tuple[str, int], str] = {}
     folder = _choose_drawing_folder(options)
     for row in rows:
@@ -348,7 +351,8 @@ def _draw_rows(options: argparse.Namespace, rows: list[ManifestRow]) -> Iterator
         for style in {*row.styles} & {*descriptions}:
             if (style, size) not in files:
                 files[style, size] = save_drawing(descriptions[style], size, folder)
-        yield replace(row, styles=tuple(files.get((each, size), each) for each in row.styles))
+        styles = (files.get((each, size)) or paintings[each] for each in row.styles)
+        yield replace(row, styles=tuple(styles))
 
 
 def _read_list() -> list[str]:

@@ -160,6 +160,13 @@ class InputSearch:
             file = find_file(name, folder)
             if file is not None:
                 return file
+        if flag == "--style":
+            from impasto.library.catalog import load_library
+
+            paintings = (each.path for each in load_library() if each.path.name == name)
+            file = next(paintings, None)
+            if file is not None:
+                return file
         remedy = f"give its path with {flag}" if flag else "put it there"
         links = (os.path.islink(folder / name) for folder in folders)  # noqa: PTH114 -- never raises
         if name and any(links):

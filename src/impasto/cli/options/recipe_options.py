@@ -26,8 +26,16 @@ def add_recipe_flags(group: argparse._ArgumentGroup) -> None:
         "--style",
         metavar="PAINTING",
         action="append",
-        help='painting to imitate, or "words: blue woodcut" to draw one (see `impasto words`); '
-        "repeat to blend several. Optional for a network with its own paintings",
+        help='painting to imitate: a file, a name such as "starry night" (see `impasto styles '
+        'list`), or "words: blue woodcut" to draw one (see `impasto words`); repeat to blend '
+        "several. Optional for a network with its own paintings",
+    )
+    add(
+        "--library",
+        metavar="DIR",
+        action="append",
+        help="folder of paintings that --style may name; repeatable (default: the variable "
+        "IMPASTO_LIBRARY). The paintings that ship with impasto can always be named",
     )
     add(
         "--style-weight",

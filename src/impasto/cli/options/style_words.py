@@ -1,14 +1,14 @@
-"""Draw the paintings that ``--style "words: TEXT"`` asks for, and choose where they are saved.
+"""Find the paintings that ``--style`` names in words: drawn from them, or in the library.
 
-The file lies beside the result and is recorded like any other painting, so that ``impasto replay``
-and ``impasto refine`` find it.
+The file of a drawing lies beside the result and is recorded like any other painting, so that
+``impasto replay`` and ``impasto refine`` find it.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from impasto.cli.options.arguments import say
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def draw_word_styles(options: argparse.Namespace, folder: Path | None = None) -> None:
     """Replace each style ``words: TEXT`` by the file of a painting that is drawn now.
 
-    A file of that name wins. A painting that is already there is used again.
+    A style that is no path becomes the painting of the library that it names. A file of that name
+    wins. A painting that is already there is used again.
 
     Args:
         options: arguments with ``style``, changed in place.
@@ -27,9 +28,10 @@ def draw_word_styles(options: argparse.Namespace, folder: Path | None = None) ->
             if the result is no file.
 
     Raises:
-        InputError: a word is unknown, or another picture has the file's name.
+        InputError: a word or a name is unknown, or another picture has the file's name.
         ResourceError: the file cannot be written.
     """
+    find_named_styles(options)
     from impasto.words.word_styles import choose_drawing_size, find_words
 
     texts = [find_words(each) for each in options.style or ()]
@@ -43,6 +45,30 @@ def draw_word_styles(options: argparse.Namespace, folder: Path | None = None) ->
     for place, description in enumerate(descriptions):
         if description is not None:
             options.style[place] = save_drawing(description, size, folder)
+
+
+def find_named_styles(options: argparse.Namespace) -> None:
+    """Replace each style that is no path by the painting of the library that it names.
+
+    Raises:
+        InputError: no painting has such a name; the message has the nearest ones.
+    """
+    for place, style in enumerate(options.style or ()):
+        options.style[place] = find_named_style(style, options)
+
+
+def find_named_style(style: Any, options: argparse.Namespace) -> str:
+    """Return the painting of the library that a style names, or the style if it is no name."""
+    from impasto.library.names import is_name
+
+    if not is_name(style):
+        return str(style)
+    from impasto.library.catalog import load_library
+    from impasto.library.names import NameIndex
+
+    choice = NameIndex(load_library(getattr(options, "library", None))).choose(style)
+    say(f"{style}: {choice.describe()} ({choice.painting.path.name})")
+    return str(choice.painting.path)
 
 
 def save_drawing(description: StyleDescription, size: int, folder: Path) -> str:
