@@ -19,8 +19,8 @@ import torch
 
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
-from impasto.library.catalog import list_files
-from impasto.library.style_code import StyleCoder, Whitening, cut_squares, load_whitening
+from impasto.library.library_paintings import list_files
+from impasto.library.whitened_code import StyleCoder, Whitening, cut_squares, load_whitening
 
 GRAY = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -64,8 +64,8 @@ def count_halves(paths: list[Path]) -> None:
         halves: list[list[Any]] = [[], []]
         for path in paths:
             for rows, square in zip(halves, cut_squares(read_picture(path)), strict=True):
-                shown = Picture(convert_to_gray(square.pixels)) if name == "gray" else square
-                rows.append(coder.measure_statistics([shown]))
+                part = Picture(convert_to_gray(square.pixels)) if name == "gray" else square
+                rows.append(coder.measure_statistics([part]))
         one, other = (load_whitening().encode(np.stack(rows)) for rows in halves)
         for length in (8, 16, 32, 64):
             print(f"{name}, {length} numbers: {rank_halves(one[:, :length], other[:, :length])}")
@@ -115,12 +115,12 @@ def count_duplicates(paths: list[Path]) -> None:
             owner.append(number)
     pairs = find_duplicates(np.stack(codes), np.stack(thumbnails))
     places = np.array(owner)
-    found = {(a, b) for a, b, _ in pairs if owner[a] == owner[b]}
+    hits_of = {(a, b) for a, b, _ in pairs if owner[a] == owner[b]}
     wrong = {tuple(sorted((owner[a], owner[b]))) for a, b, _ in pairs if owner[a] != owner[b]}
     kinds = ("resized to a half", "JPEG 60", "crop of 80 %")
     for kind, name in enumerate(kinds, 1):
         firsts = range(0, len(places), 4)
-        hits = sum((place, place + kind) in found for place in firsts)
+        hits = sum((place, place + kind) in hits_of for place in firsts)
         print(f"{name}: {hits} of {len(paths)}")
     total = len(paths) * (len(paths) - 1) // 2
     print(f"different paintings taken for one: {len(wrong)} of {total} pairs: {sorted(wrong)[:5]}")

@@ -13,8 +13,13 @@ import impasto
 from conftest import REPOSITORY
 from impasto.cli import main
 from impasto.errors import InputError
-from impasto.library.catalog import LibraryPainting, load_library, load_shipped, read_folder
-from impasto.library.names import THRESHOLD, NameIndex, is_name
+from impasto.library.library_paintings import (
+    LibraryPainting,
+    load_library,
+    load_shipped,
+    read_folder,
+)
+from impasto.library.painting_search import THRESHOLD, NameIndex, is_name
 
 NAMES = tomllib.loads((Path(__file__).parent / "names.toml").read_text("utf-8"))
 QUICK = ["--recipe", "sketch", "--iterations", "1", "--size", "32", "--quiet"]

@@ -16,14 +16,6 @@ from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 from impasto.library.duplicates import CopyPair, find_duplicates, group_duplicates
-from impasto.library.style_code import (
-    LAYERS,
-    LENGTH,
-    StyleCoder,
-    Whitening,
-    cut_squares,
-    load_whitening,
-)
 from impasto.library.style_index import (
     INDEX_NAME,
     StyleIndex,
@@ -32,6 +24,14 @@ from impasto.library.style_index import (
     update_index,
 )
 from impasto.library.style_map import cluster_codes, draw_map, place_on_grid
+from impasto.library.whitened_code import (
+    LAYERS,
+    LENGTH,
+    StyleCoder,
+    Whitening,
+    cut_squares,
+    load_whitening,
+)
 
 RNG = np.random.default_rng(3)
 
@@ -39,10 +39,10 @@ RNG = np.random.default_rng(3)
 class ColorCoder:
     """A code is the mean color, for tests that need no network."""
 
-    made = 0
+    count = 0
 
     def __init__(self) -> None:
-        type(self).made += 1
+        type(self).count += 1
 
     def measure_code(self, picture: Picture) -> np.ndarray:
         code = np.zeros(LENGTH, np.float32)
@@ -64,10 +64,10 @@ def folder(tmp_path):
 
 
 def test_only_new_and_changed_pictures_are_measured(folder):
-    ColorCoder.made = 0
+    ColorCoder.count = 0
     assert update_index(folder, ColorCoder).fresh == 5
     again = update_index(folder, ColorCoder)
-    assert (again.fresh, again.gone, ColorCoder.made) == (0, 0, 1)
+    assert (again.fresh, again.gone, ColorCoder.count) == (0, 0, 1)
     (folder / "1.png").unlink()
     Image.new("RGB", (20, 16), "green").save(folder / "2.png")
     os.utime(folder / "2.png", ns=(1, 1))
@@ -153,7 +153,7 @@ class PlainEncoder:
 
 
 def test_statistics_of_squares_are_those_of_all_their_pixels(monkeypatch):
-    monkeypatch.setattr("impasto.library.style_code.SIDE", 8)
+    monkeypatch.setattr("impasto.library.whitened_code.SIDE", 8)
     pixels = RNG.random((8, 16, 3), np.float32)
     statistics = StyleCoder(PlainEncoder()).measure_statistics([*cut_squares(Picture(pixels))])
     flat = pixels.reshape(-1, 3)
@@ -191,7 +191,7 @@ def test_the_shipped_map_fits_the_network():
 
 @pytest.fixture
 def _color_codes(monkeypatch):
-    monkeypatch.setattr("impasto.library.style_code.StyleCoder", ColorCoder)
+    monkeypatch.setattr("impasto.library.whitened_code.StyleCoder", ColorCoder)
 
 
 @pytest.mark.usefixtures("_color_codes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from impasto.library.names import is_name
+from impasto.library.painting_search import is_name
 from impasto.words.word_styles import replace_words
 
 
@@ -26,7 +26,7 @@ def resolve_paintings(paintings: Sequence[Any], result: int | None = None) -> li
 def _find_name(painting: Any) -> Any:
     if not is_name(painting):
         return painting
-    from impasto.library.catalog import load_library
-    from impasto.library.names import NameIndex
+    from impasto.library.library_paintings import load_library
+    from impasto.library.painting_search import NameIndex
 
     return NameIndex(load_library()).choose(painting).painting.path

@@ -15,7 +15,7 @@ from impasto.errors import ImpastoError, InputError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
-from impasto.library.catalog import list_files
+from impasto.library.library_paintings import list_files
 
 Numbers = NDArray[Any]
 
@@ -26,7 +26,7 @@ _GRAY = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 class Coder(Protocol):
-    """Measures codes, as :class:`impasto.library.style_code.StyleCoder` does."""
+    """Measures codes, as :class:`impasto.library.whitened_code.StyleCoder` does."""
 
     def measure_code(self, picture: Picture) -> Numbers:
         """Return the code [64] of a painting."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from impasto.batch.sources import places
 from impasto.errors import InputError, RecipeError
-from impasto.library.names import is_name
+from impasto.library.painting_search import is_name
 from impasto.segment.mask_words import get_mask_file
 from impasto.words.word_styles import find_words
 

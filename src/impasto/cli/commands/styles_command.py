@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.cli.options.arguments import JSON_HELP, Parser, accept_integer, say
 
 if TYPE_CHECKING:
-    from impasto.library.catalog import LibraryPainting
+    from impasto.library.library_paintings import LibraryPainting
     from impasto.library.style_index import StyleIndex
 
 
@@ -104,8 +104,8 @@ def run(argv: list[str]) -> int:
 
 def _find_names(options: argparse.Namespace) -> dict[str, Any]:
     """List all paintings, or those that a name matches, the best first."""
-    from impasto.library.catalog import load_library
-    from impasto.library.names import THRESHOLD, NameIndex
+    from impasto.library.library_paintings import load_library
+    from impasto.library.painting_search import THRESHOLD, NameIndex
 
     paintings = load_library(options.folder or None)
     scores: list[float | None] = [None] * len(paintings)
@@ -142,8 +142,8 @@ def _update(folder: Path) -> StyleIndex:
     """Bring the index of a folder up to date, and say what changed."""
     from impasto.cli.reports.error_text import describe_error
     from impasto.errors import InputError, format_count
-    from impasto.library.style_code import StyleCoder
     from impasto.library.style_index import update_index
+    from impasto.library.whitened_code import StyleCoder
 
     def report(number: int, total: int) -> None:
         if number % 50 == 0 and number < total:
@@ -173,7 +173,7 @@ def _describe_index(folder: Path) -> dict[str, Any]:
 
 def _find_similar(options: argparse.Namespace) -> dict[str, Any]:
     from impasto.image.files.decode import read_picture
-    from impasto.library.style_code import StyleCoder
+    from impasto.library.whitened_code import StyleCoder
 
     picture = read_picture(options.picture)
     index = _update(options.folder)

@@ -161,7 +161,7 @@ class InputSearch:
             if file is not None:
                 return file
         if flag == "--style":
-            from impasto.library.catalog import load_library
+            from impasto.library.library_paintings import load_library
 
             paintings = (each.path for each in load_library() if each.path.name == name)
             file = next(paintings, None)

@@ -59,12 +59,12 @@ def find_named_styles(options: argparse.Namespace) -> None:
 
 def find_named_style(style: Any, options: argparse.Namespace) -> str:
     """Return the painting of the library that a style names, or the style if it is no name."""
-    from impasto.library.names import is_name
+    from impasto.library.painting_search import is_name
 
     if not is_name(style):
         return str(style)
-    from impasto.library.catalog import load_library
-    from impasto.library.names import NameIndex
+    from impasto.library.library_paintings import load_library
+    from impasto.library.painting_search import NameIndex
 
     choice = NameIndex(load_library(getattr(options, "library", None))).choose(style)
     say(f"{style}: {choice.describe()} ({choice.painting.path.name})")

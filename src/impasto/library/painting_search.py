@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 from impasto.errors import InputError
-from impasto.library.catalog import SUFFIXES, LibraryPainting
+from impasto.library.library_paintings import SUFFIXES, LibraryPainting
 
 THRESHOLD = 0.6
 """Smallest share of a query that the names of a match have."""
@@ -137,11 +137,11 @@ class NameIndex:
         """Return the titles of the paintings whose names look most like a text."""
         if any(match.score > 0 for match in matches):
             return [match.painting.title for match in matches[:_NEAREST]]
-        wanted = _join(_split(text))
+        plain = _join(_split(text))
         likeness = [
             max(
                 (
-                    difflib.SequenceMatcher(None, _join(phrase), wanted).ratio()
+                    difflib.SequenceMatcher(None, _join(phrase), plain).ratio()
                     for phrase in phrases
                 ),
                 default=0.0,
