@@ -55,6 +55,10 @@ def test_the_wheel_holds_recipes_the_page_and_types_and_nothing_else(tmp_path):
     assert all(name.startswith(("impasto/", "impasto-")) for name in names)
     sizes = {info.filename: info.file_size for info in zipfile.ZipFile(wheel).infolist()}
     assert sizes.pop(f"impasto/network/weights/{SHIPPED}") <= 8_000_000
+    paintings = [name for name in sizes if name.startswith("impasto/library/paintings/")]
+    assert len(paintings) >= 18
+    assert sum(map(sizes.pop, paintings)) < 2_100_000
+    assert sizes.pop("impasto/library/weights/style-code.safetensors") < 300_000
     assert sum(sizes.values()) < 2_600_000
 
 
