@@ -140,10 +140,7 @@ class NameIndex:
         plain = _join(_split(text))
         likeness = [
             max(
-                (
-                    difflib.SequenceMatcher(None, _join(phrase), plain).ratio()
-                    for phrase in phrases
-                ),
+                (difflib.SequenceMatcher(None, _join(phrase), plain).ratio() for phrase in phrases),
                 default=0.0,
             )
             for phrases in self._phrases
