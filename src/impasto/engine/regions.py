@@ -226,9 +226,9 @@ def restore_photo(picture: Picture, photo: Picture, weight: Tensor) -> Picture:
         photo: any size.
         weight: [H, W] of the picture's size, in [0, 1].
     """
-    pixels = np.empty_like(picture.pixels)
+    pixels = np.empty((picture.height, picture.width, 3), np.float32)
     for rows in split_rows(picture.height, picture.width):
         whole = (weight[rows, :, None] == 1).cpu().numpy()
         other = photo.resize_rows(picture.width, picture.height, rows)
-        pixels[rows] = np.where(whole, other, picture.pixels[rows])
-    return replace(picture, pixels=pixels)
+        pixels[rows] = np.where(whole, other, picture.read_rows(rows))
+    return picture.with_pixels(pixels)

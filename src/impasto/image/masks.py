@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
-from impasto.image.rows import resize_rows
+from impasto.image.rows import resize_rows, split_rows
 
 Floats = NDArray[np.float32]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -75,13 +75,22 @@ def read_mask(source: Any, *, name: str = "") -> Mask:
     path = Path(source) if isinstance(source, str | Path) else None
     picture = read_picture(source, name=name or "the mask")
     name = name or ("" if path is None else path.name)
-    values = picture.pixels @ LUMA
-    # Exact for gray pixels: in float32, the weights of luma do not sum to exactly 1.
-    gray = np.ptp(picture.pixels, axis=-1) == 0
-    values[gray] = picture.pixels[gray, 0]
-    if picture.alpha is not None:
-        values *= picture.alpha
+    values = np.empty((picture.height, picture.width), np.float32)
+    for rows in split_rows(picture.height, picture.width):
+        values[rows] = _weigh(picture, rows)
     return check_mask(Mask(values, name, path))
+
+
+def _weigh(picture: Picture, rows: slice) -> Floats:
+    """Compute the weights of some rows of a picture that is a mask."""
+    pixels = picture.read_rows(rows)
+    values: Floats = pixels @ LUMA
+    # Exact for gray pixels: in float32, the weights of luma do not sum to exactly 1.
+    gray = np.ptp(pixels, axis=-1) == 0
+    values[gray] = pixels[gray, 0]
+    if picture.has_alpha:
+        values *= picture.read_alpha_rows(rows)
+    return values
 
 
 def select_visible_part(picture: Picture, part: Mask | None = None) -> Mask | None:

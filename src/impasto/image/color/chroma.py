@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -30,11 +30,11 @@ def copy_chroma(result: Picture, photo: Picture) -> Picture:
     """
 
     def convert(rows: slice) -> Floats:
-        lab = srgb_to_oklab(result.pixels[rows])
+        lab = srgb_to_oklab(result.read_rows(rows))
         lab[..., 1:] = _compute_chroma(photo, result, rows)
         return lab
 
-    return replace(result, pixels=convert_rows_to_srgb(convert, result.height, result.width))
+    return result.with_pixels(convert_rows_to_srgb(convert, result.height, result.width))
 
 
 def carry_chroma(result: Picture, photo: Picture) -> Picture:
@@ -53,12 +53,12 @@ def carry_chroma(result: Picture, photo: Picture) -> Picture:
     fit = _ChromaFit.fit(result, photo)
 
     def convert(rows: slice) -> Floats:
-        lab = srgb_to_oklab(result.pixels[rows])
+        lab = srgb_to_oklab(result.read_rows(rows))
         chroma, unchanged = fit.evaluate(lab, rows, result.height)
         lab[..., 1:] = chroma + unchanged * (_compute_chroma(photo, result, rows) - chroma)
         return lab
 
-    return replace(result, pixels=convert_rows_to_srgb(convert, result.height, result.width))
+    return result.with_pixels(convert_rows_to_srgb(convert, result.height, result.width))
 
 
 def _compute_chroma(photo: Picture, result: Picture, rows: slice) -> Floats:

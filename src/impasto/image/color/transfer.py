@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,8 @@ class ColorStatistics:
         """Measure a picture; its pixels are weighted by alpha."""
         count, total, squares = 0.0, np.zeros(3), np.zeros((3, 3))
         for rows in split_rows(picture.height, picture.width):
-            lab = srgb_to_oklab(picture.pixels[rows]).reshape(-1, 3).astype(np.float64)
-            alpha = None if picture.alpha is None else picture.alpha[rows].reshape(-1, 1)
+            lab = srgb_to_oklab(picture.read_rows(rows)).reshape(-1, 3).astype(np.float64)
+            alpha = picture.read_alpha_rows(rows).reshape(-1, 1) if picture.has_alpha else None
             weighted = lab if alpha is None else lab * alpha
             count += len(lab) if alpha is None else float(alpha.sum(dtype=np.float64))
             total += weighted.sum(0)
@@ -99,11 +99,11 @@ def _map_pixels(picture: Picture, change: Callable[[Doubles], Doubles]) -> Pictu
     """Map the OKLab pixels [N, 3] of a picture, band by band."""
 
     def convert(rows: slice) -> Floats:
-        pixels = picture.pixels[rows]
+        pixels = picture.read_rows(rows)
         lab = srgb_to_oklab(pixels).reshape(-1, 3).astype(np.float64)
         return change(lab).astype(np.float32).reshape(pixels.shape)
 
-    return replace(picture, pixels=convert_rows_to_srgb(convert, picture.height, picture.width))
+    return picture.with_pixels(convert_rows_to_srgb(convert, picture.height, picture.width))
 
 
 def _raise_to_power(symmetric: Doubles, exponent: float) -> Doubles:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,13 @@ from impasto.image.color.profiles import (
     read_profile_code,
 )
 from impasto.image.files.layouts.sample_sources import Band, SampleSource, merge_bands
+from impasto.image.packed import PackedPixels, PixelStore, unpack
 from impasto.image.picture import Floats, Metadata, Picture
+from impasto.image.rows import split_rows
 
 Say = Callable[[str], None]
+LARGEST_IN_FLOATS = 2**22
+"""Pixels up to which a picture is kept as floats."""
 
 
 def choose_conversion(
@@ -86,27 +91,47 @@ def assemble_picture(
     """
     width, height = source.size
     upright = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
-    pixels = np.empty((*upright, 3), np.float32)
-    alpha = np.empty(upright, np.float32) if source.has_alpha else None
-    stored = _turn_back(pixels, orientation)
-    stored_alpha = None if alpha is None else _turn_back(alpha, orientation)
+    store = PixelStore(
+        upright, choose_kind(width * height, metadata.depth), has_alpha=source.has_alpha
+    )
     for band in merge_bands(source.read_bands(), width):
-        stored[band.rows] = conversion.convert(band.values)
-        if stored_alpha is not None and band.alpha is not None:
-            stored_alpha[band.rows] = band.alpha
+        store.write(
+            band.rows,
+            conversion.convert(band.values),
+            band.alpha,
+            lambda each: _turn_back(each, orientation),
+        )
+    pixels, alpha = store.pixels, store.alpha
     if alpha is not None and not alpha.any():
         if ignores_empty_alpha:
             say("its alpha is 0 everywhere and was ignored")
-            return Picture(pixels, None, metadata)
-        say("is fully transparent")
-    if alpha is not None and bool((alpha == 1).all()):
+            alpha = None
+        else:
+            say("is fully transparent")
+    elif alpha is not None and bool((alpha == store.unit).all()):
         alpha = None
+    hidden = None if alpha is None else _find_hidden_color(store)
+    if store.is_packed:
+        return Picture(PackedPixels(pixels, alpha, hidden), alpha, metadata)
     if alpha is not None:
-        _replace_hidden_colors(pixels, alpha)
+        for rows in split_rows(*upright):
+            pixels[rows][alpha[rows] == 0] = hidden
     return Picture(pixels, alpha, metadata)
 
 
-def _turn_back(upright: NDArray[np.float32], orientation: int) -> NDArray[np.float32]:
+def choose_kind(pixels: int, depth: int) -> Any:
+    """Choose the type in which the samples of a picture are kept while they allow it.
+
+    Args:
+        pixels: number of pixels; small pictures are kept as floats, which is faster.
+        depth: bits per channel.
+    """
+    if pixels <= LARGEST_IN_FLOATS or depth > 16:
+        return np.float32
+    return np.uint8 if depth <= 8 else np.uint16
+
+
+def _turn_back(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Return a view of an upright array in which rows lie as they are stored."""
     if orientation in (3, 4, 7, 8):
         upright = upright[::-1]
@@ -117,23 +142,16 @@ def _turn_back(upright: NDArray[np.float32], orientation: int) -> NDArray[np.flo
     return upright
 
 
-def _replace_hidden_colors(pixels: Floats, alpha: Floats) -> None:
-    """Give fully transparent pixels the mean visible color, so that nothing bleeds out of them."""
+def _find_hidden_color(store: PixelStore) -> Floats:
+    """Find the color of fully transparent pixels: the mean visible one, so that nothing bleeds."""
+    alpha = unpack(store.alpha) if store.is_packed else store.alpha
     weight = float(alpha.sum())
     mean = np.full(3, 0.5, np.float32)
     if weight:
         total = np.zeros((1, 3), np.float32)
-        for rows, visible in _split(pixels, alpha):
+        for _, rows, visible in store.read_bands():
             colors = (rows * visible[..., None]).reshape(-1, 3)
             # One after another, so that the sum does not depend on the bands.
             total = np.add.reduce(np.concatenate([total, colors]), axis=0, keepdims=True)
         mean = (total[0] / weight).astype(np.float32)
-    for rows, visible in _split(pixels, alpha):
-        rows[visible == 0] = mean
-
-
-def _split(pixels: Floats, alpha: Floats) -> Iterator[tuple[Floats, Floats]]:
-    from impasto.image.rows import split_rows
-
-    for rows in split_rows(*alpha.shape):
-        yield pixels[rows], alpha[rows]
+    return mean
