@@ -93,7 +93,7 @@ def make_pictures() -> Iterator[bytes]:
 def write_deep_png(samples: np.ndarray) -> bytes:
     from impasto.image.files.layouts import deep
 
-    return deep.write_deep_png(samples, [])
+    return deep.write_deep_png(samples.shape, samples.__getitem__, [])
 
 
 def repair_png(data: bytes) -> bytes:

@@ -15,6 +15,8 @@ from impasto.image.rows import split_rows
 Floats = NDArray[np.float32]
 Integers = NDArray[Any]
 """uint8 or uint16."""
+LARGEST_IN_FLOATS = 2**22
+"""Pixels up to which a picture is kept as floats, which is faster."""
 
 
 class PixelRows(Protocol):

@@ -164,6 +164,8 @@ class Picture:
 
     def resize_alpha_rows(self, width: int, height: int, rows: slice) -> Floats:
         """Compute some rows, [stop - start, width], of the alpha of :meth:`resize`."""
+        if (width, height) == (self.width, self.height):
+            return self.read_alpha_rows(rows)
         parts = []
         for part, place in self._split_strips(height, rows):
             alpha = self.read_alpha_rows(place)

@@ -154,7 +154,7 @@ def test_the_largest_picture_fits_into_the_memory_that_it_is_given(tmp_path):
     settings = StudioSettings(data=tmp_path, max_pixels=1600 * 1200)
     levels = np.random.default_rng(0).integers(0, 65_536, (1200, 1600, 4), dtype=np.uint16)
     path = tmp_path / "large"
-    path.write_bytes(deep.write_deep_png(levels, []))
+    path.write_bytes(deep.write_deep_png(levels.shape, levels.__getitem__, []))
     # Less than it would have: what does not depend on the picture must not make up for it.
     memory = settings.decode_memory - 250 * MIB
     decoder = Decoder(settings.limits, memory, 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from impasto.engine.machine.storage import Storage
 from impasto.engine.sizes import Scale
 from impasto.image.files.decode import read_picture
 from impasto.image.masks import Mask
+from impasto.image.packed import LARGEST_IN_FLOATS
 from impasto.image.picture import Floats, Picture, to_levels
 from impasto.image.rows import resize_rows, split_rows
 from impasto.recipe.tables import StartChoice
@@ -47,15 +49,45 @@ def round_to_levels(image: Tensor, storage: Storage) -> Tensor:
     return rounded
 
 
+@dataclass(frozen=True)
+class TensorRows:
+    """The rows of a tensor, as those of a picture; see :class:`impasto.image.packed.PixelRows`.
+
+    Attributes:
+        image: [1, 3, H, W]; values are clamped to [0, 1].
+    """
+
+    image: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(height, width, 3)."""
+        return (*self.image.shape[2:], 3)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensor."""
+        return self.image.nbytes
+
+    def read_rows(self, rows: slice) -> Floats:
+        """Return some rows, [stop - start, W, 3] float32 in [0, 1]."""
+        values = self.image[0, :, rows].detach().clamp(0, 1).permute(1, 2, 0)
+        return np.ascontiguousarray(values.cpu().numpy(), np.float32)
+
+
 def tensor_to_picture(image: Tensor, photo: Picture) -> Picture:
-    """Make a picture of a tensor [1, 3, H, W], with the photo's alpha and metadata."""
+    """Make a picture of a tensor [1, 3, H, W], with the photo's alpha and metadata.
+
+    The pixels of a large one stay in the tensor.
+    """
     _, _, height, width = image.shape
-    pixels = np.empty((height, width, 3), np.float32)
-    for rows in split_rows(height, width):
-        levels = image[0, :, rows].detach().clamp(0, 1).permute(1, 2, 0)
-        pixels[rows] = levels.cpu().numpy()
-    alpha = None if photo.alpha is None else photo.resize(width, height).alpha
-    return Picture(pixels, alpha, photo.metadata)
+    rows = TensorRows(image)
+    alpha = None
+    if photo.has_alpha:
+        alpha = photo.resize_alpha_rows(width, height, slice(0, height))
+    if height * width > LARGEST_IN_FLOATS:
+        return Picture(rows, alpha, photo.metadata)
+    return Picture(rows.read_rows(slice(0, height)), alpha, photo.metadata)
 
 
 def make_start(

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
@@ -27,7 +26,8 @@ from impasto.image.files.metadata import (
     state_size,
 )
 from impasto.image.files.rights import Rights, choose_png_texts
-from impasto.image.picture import Picture, to_levels
+from impasto.image.picture import Picture
+from impasto.image.rows import split_rows
 
 FORMATS = {
     ".png": "PNG",
@@ -187,9 +187,7 @@ class _Encoder:
 
     def encode_deep(self, picture: Picture) -> bytes:
         """Encode a picture with 16 bits per channel, as PNG or TIFF."""
-        samples: NDArray[np.uint16] = to_levels(picture.pixels, 16)
-        if picture.alpha is not None:
-            samples = np.dstack([samples, to_levels(picture.alpha, 16)])
+        planes = 4 if picture.has_alpha else 3
         if self.kind == "PNG":
             chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(_build_srgb_profile()))]
             if self.dpi is not None:
@@ -200,7 +198,14 @@ class _Encoder:
             texts = {} if self.record is None else {KEYWORD: self.record}
             for key, text in (texts | self._list_png_texts()).items():
                 chunks.append((b"iTXt", key.encode() + b"\0\0\0\0\0" + text.encode()))
-            return deep.write_deep_png(samples, chunks)
+            return deep.write_deep_png(
+                (picture.height, picture.width, planes),
+                lambda rows: picture.read_levels(rows, 16),
+                chunks,
+            )
+        samples = np.empty((picture.height, picture.width, planes), np.uint16)
+        for rows in split_rows(picture.height, picture.width):
+            samples[rows] = picture.read_levels(rows, 16)
         packet = self._build_packet()
         tags = [] if packet is None else [(_XMP_TAG, "B", packet)]
         tiff = deep.write_deep_tiff(samples, tags, _build_srgb_profile(), self.dpi)

@@ -17,13 +17,11 @@ from impasto.image.color.profiles import (
     read_profile_code,
 )
 from impasto.image.files.layouts.sample_sources import Band, SampleSource, merge_bands
-from impasto.image.packed import PackedPixels, PixelStore, unpack
+from impasto.image.packed import LARGEST_IN_FLOATS, PackedPixels, PixelStore, unpack
 from impasto.image.picture import Floats, Metadata, Picture
 from impasto.image.rows import split_rows
 
 Say = Callable[[str], None]
-LARGEST_IN_FLOATS = 2**22
-"""Pixels up to which a picture is kept as floats."""
 
 
 def choose_conversion(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.image.files.layouts.sample_sources import PairSource
+from impasto.image.rows import split_rows
 
 Array = NDArray[Any]
 _GRAY, _RGB, _GRAY_AND_ALPHA, _RGBA = 0, 2, 4, 6
@@ -58,19 +60,30 @@ def _decode_as(data: bytes, mode: str, raw: str | None) -> Image.Image:
         return image
 
 
-def write_deep_png(samples: NDArray[np.uint16], chunks: list[tuple[bytes, bytes]]) -> bytes:
+def write_deep_png(
+    shape: tuple[int, int, int],
+    read_rows: Callable[[slice], NDArray[np.uint16]],
+    chunks: list[tuple[bytes, bytes]],
+) -> bytes:
     """Encode a 16-bit PNG.
 
     Args:
-        samples: [H, W, 3 or 4].
+        shape: (height, width, 3 or 4).
+        read_rows: returns some rows of the samples.
         chunks: type and content of further chunks, which follow the header.
     """
-    height, width, planes = samples.shape
+    height, width, planes = shape
     header = struct.pack(">IIBBBBB", width, height, 16, _RGB if planes == 3 else _RGBA, 0, 0, 0)
-    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)
-    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
-    filtered = np.hstack([np.full((height, 1), _FILTER_UP, np.uint8), rows - above])
-    body = (b"IDAT", zlib.compress(filtered.tobytes()))
+    packer, packed = zlib.compressobj(), []
+    above = np.zeros((1, 2 * width * planes), np.uint8)
+    for part in split_rows(height, width):
+        rows = read_rows(part).astype(">u2").reshape(part.stop - part.start, -1).view(np.uint8)
+        kinds = np.full((len(rows), 1), _FILTER_UP, np.uint8)
+        packed.append(
+            packer.compress(np.hstack([kinds, rows - np.vstack([above, rows[:-1]])]).tobytes())
+        )
+        above = rows[-1:]
+    body = (b"IDAT", b"".join([*packed, packer.flush()]))
     everything = [(b"IHDR", header), *chunks, body, (b"IEND", b"")]
     encoded = (_encode_chunk(kind, content) for kind, content in everything)
     return b"\x89PNG\r\n\x1a\n" + b"".join(encoded)
