@@ -23,6 +23,7 @@ FILES = Path(__file__).parent / "files"
 FLOAT32 = ("--set", "precision=float32")
 VOLATILE = {
     *("seconds", "peak_memory_mb", "bytes_needed", "bytes_free", "bytes_on_host", "bytes_on_disk"),
+    "bytes_to_read",
     *("description", "impasto", "version", "python", "system", "created", "started", "ended", "id"),
     *("seconds_left", "elapsed_s", "eta_s", "device", "path", "url", "detail", "title", "licence"),
     *("links", "cores", "threads", "memory_gb", "packages", "bfloat16", "origin", "warnings"),

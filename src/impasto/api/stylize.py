@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.api.painting_names import resolve_paintings
 from impasto.engine.factory import make_engine
-from impasto.engine.inputs import Inputs
+from impasto.engine.inputs import Inputs, read_reduced_paintings
 from impasto.engine.machine.hardware import measure_peak_memory_mb
 from impasto.engine.machine.hardware_choice import HardwareChoice
 from impasto.engine.protocol import PictureEngine
 from impasto.engine.step import Step
 from impasto.errors import InputError, name_option
 from impasto.image.files.atomic import is_among
-from impasto.image.files.decode import read_paintings, read_picture
+from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture
 from impasto.image.guided_filter import apply_guided_filter
 from impasto.image.picture import Picture
@@ -166,7 +166,7 @@ def stylize(
     Raises:
         ImpastoError: see :mod:`impasto.errors`; the message is one line.
     """
-    hardware = HardwareChoice(device, weights, max_memory, scratch)
+    hardware = HardwareChoice(device, weights, max_memory, scratch).resolve()
     with name_option("quality" if recipe is None else "recipe"):
         base = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or quality)
     fields = {
@@ -180,7 +180,7 @@ def stylize(
         "schedule.until": until,
     }
     with name_option("photo"):
-        content = read_picture(photo)
+        content = read_picture(photo, max_memory=hardware.reading_limit)
     if print_size is not None:
         chosen_twice = size is not None or {"size", "dpi"} & {*(changes or {})}
         if chosen_twice:
@@ -199,9 +199,9 @@ def stylize(
     sources = resolve_paintings(sources, base.size)
     where, sources, parts = expand_auto(masks, sources, style_masks)
     with name_option("painting"):
-        styles = read_paintings(take_pictures(sources))
+        styles = read_reduced_paintings(take_pictures(sources), base, content, hardware)
     regions = find_masks(content, styles, where, parts)
-    engine = make_engine(base, hardware.resolve())
+    engine = make_engine(base, hardware)
     inputs = Inputs.read(base, content, styles, *regions)
     began = time.monotonic()
     for step in engine.run(inputs):  # at least one; the last is the result

@@ -150,4 +150,5 @@ class Stylizer:
     ) -> Inputs:
         paintings = [*styles] if isinstance(styles, list | tuple) else [styles]
         pictures = take_pictures(resolve_paintings(paintings, self.recipe.size))
-        return Inputs.read(self.recipe, content, pictures, masks, style_masks)
+        limit = self._engine.hardware.reading_limit
+        return Inputs.read(self.recipe, content, pictures, masks, style_masks, max_memory=limit)

@@ -6,12 +6,40 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from impasto.engine.machine.hardware import Hardware
 from impasto.engine.regions import Regions, read_regions
+from impasto.engine.sizes import choose_result_size, reduce_painting
 from impasto.errors import InputError
 from impasto.image.files.decode import read_paintings, read_picture
 from impasto.image.picture import Picture
 from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.recipe import Recipe
+
+
+def read_reduced_paintings(
+    sources: Sequence[Any], recipe: Recipe, photo: Picture, hardware: Hardware
+) -> list[Picture]:
+    """Read paintings, and reduce each that is huge before the next one is read.
+
+    Args:
+        sources: any kinds of images that :func:`impasto.read_picture` takes.
+        recipe: the recipe, with the size of the result.
+        photo: the photo of the run.
+        hardware: the hardware of the run.
+
+    Raises:
+        ImageError, LimitError: a painting cannot be read, or the result would be too small.
+        InputError: there is no painting.
+    """
+    if not sources:
+        return read_paintings([])  # which raises
+    longer = max(choose_result_size(photo.width, photo.height, recipe.size, hardware.device))
+    return [
+        reduce_painting(
+            read_picture(each, max_memory=hardware.reading_limit), longer, recipe.style.scale
+        )
+        for each in sources
+    ]
 
 
 @dataclass(frozen=True)
@@ -36,6 +64,7 @@ class Inputs:
         paintings: Any,
         masks: Iterable[Any] = (),
         style_masks: Iterable[Any] = (),
+        max_memory: int | None = None,
     ) -> Inputs:
         """Read everything that a run of a recipe needs, from any kind of image.
 
@@ -46,12 +75,14 @@ class Inputs:
             masks: where in the photo each painting is the style: any kind of image, at any size,
                 white inside.
             style_masks: which part of each painting counts. None: all of it.
+            max_memory: bytes that the process may take while it reads. None: there is no limit.
 
         Raises:
             ImageError, LimitError: a picture or mask cannot be read.
             InputError: there is no painting, numbers do not match, or a mask is black all over.
         """
-        content, styles = read_picture(photo), read_paintings(paintings)
+        content = read_picture(photo, max_memory=max_memory)
+        styles = read_paintings(paintings, max_memory=max_memory)
         regions = read_regions(recipe, len(styles), masks, style_masks)
         return cls(content, tuple(styles), regions)
 
@@ -92,6 +123,16 @@ class Inputs:
         regions = Regions.combine(recipe, len(self.paintings), masks, style_masks)
         return replace(self, regions=regions)
 
+    def reduce_paintings(self, longer: int, scale: float) -> Inputs:
+        """Return the inputs with reduced copies of huge paintings.
+
+        Args:
+            longer: longer side of the result in pixels.
+            scale: the recipe's ``style.scale``.
+        """
+        copies = [reduce_painting(each, longer, scale) for each in self.paintings]
+        return self.with_pictures(self.photo, copies)
+
     def hide_transparent(self) -> Inputs:
         """Return the inputs with style masks that leave out what is transparent in a painting.
 
@@ -104,6 +145,11 @@ class Inputs:
     def pictures(self) -> tuple[Picture, ...]:
         """The photo and the paintings."""
         return (self.photo, *self.paintings)
+
+    @property
+    def reading_peak(self) -> int:
+        """Bytes that the process took at most while it read the pictures."""
+        return max(picture.metadata.reading_peak for picture in self.pictures)
 
     @property
     def hashes(self) -> list[str]:

@@ -41,6 +41,8 @@ class Plan:
             are upper bounds.
         device: name of the device.
         precision: precision of the convolutions, ``float32`` or ``bfloat16``.
+        bytes_to_read: peak memory of the process while it read the pictures, as estimated from
+            their headers. On a CPU, ``bytes_needed`` is at least this.
     """
 
     width: int
@@ -57,6 +59,7 @@ class Plan:
     at_most: bool
     device: str
     precision: str
+    bytes_to_read: int = 0
 
     @property
     def is_roomy(self) -> bool:

@@ -11,11 +11,19 @@ import torch
 
 from impasto.engine.machine.hardware import choose_longer_side
 from impasto.errors import LimitError
-from impasto.image.picture import fit_within
+from impasto.image.packed import LARGEST_IN_FLOATS
+from impasto.image.picture import Picture, fit_within
 from impasto.recipe.tables import Schedule
 
 SHORTEST = 16
 """Shortest side of a picture in pixels: VGG's fifth block has no position in a smaller one."""
+
+LEAST_PAINTING = 2048
+"""Longer side in pixels to which paintings are reduced at most."""
+MARGIN = 2
+"""Longer side of a reduced painting, relative to that at the finest scale."""
+REDUCTION = 1.5
+"""Least reduction of a painting's sides; less saves no memory, since copies are floats."""
 
 WINDOW = 10
 """A scale has converged if the loss does not fall over this many iterations. A line search that
@@ -109,6 +117,28 @@ def fit_painting(
     ratio = scale * math.sqrt(result[0] * result[1] / (painting[0] * painting[1]))
     width, height = (max(SHORTEST, round(side * ratio)) for side in painting)
     return width, height
+
+
+def reduce_painting(painting: Picture, longer: int, scale: float) -> Picture:
+    """Reduce a painting that has far more pixels than a run compares.
+
+    Twice the sides of the finest scale are kept, so that what is resampled from the copy looks like
+    what is resampled from the painting. The copy is the same whenever it is made: on reading, which
+    saves memory, or at the start of a run.
+
+    Args:
+        painting: the painting.
+        longer: longer side of the result in pixels.
+        scale: the recipe's ``style.scale``.
+    """
+    own = painting.width, painting.height
+    if own[0] * own[1] <= LARGEST_IN_FLOATS:
+        return painting
+    needed = max(fit_painting(own, (longer, longer), max(1.0, scale)))
+    side = max(LEAST_PAINTING, MARGIN * needed)
+    if REDUCTION * side > max(own):
+        return painting
+    return painting.reduce(*fit_within(*own, side))
 
 
 def choose_result_size(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -59,13 +60,18 @@ class Step:
     _photo: Picture
     _colors: Colors = "style"
     _kept_mask: Tensor | None = None
+    _settle: Callable[[], None] | None = None
     checkpoint_failure: ImpastoError | None = None
 
     def picture(self) -> Picture:
         """Return the best picture so far, float32, at this scale's size, in the result's colors."""
         # Colors that were removed and restored differ from the photo's in the last bits.
         return self.keep_photo(
-            apply_colors(self._colors, tensor_to_picture(self._image, self._photo), self._photo)
+            apply_colors(
+                self._colors,
+                tensor_to_picture(self._image, self._photo, self._settle),
+                self._photo,
+            )
         )
 
     def with_photo(self, photo: Picture, colors: Colors) -> Step:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from impasto.image.packed import Integers, PixelRows, unpack
+from impasto.image.packed import Integers, PackedPixels, PixelRows, unpack
 from impasto.image.rows import find_source_rows, resize_strip, split_rows
 
 Floats = NDArray[np.float32]
@@ -29,12 +29,15 @@ class Metadata:
         depth: bits per channel of the source: 8, 16 or 32, rounded up.
         rights: who owns the picture and how it may be used, as XMP properties and their texts;
             what EXIF says is in the EXIF block.
+        reading_peak: bytes that the process took at most while it read the file, as estimated from
+            its header. 0: it read none.
     """
 
     exif: bytes | None = None
     source_format: str = "array"
     depth: int = 8
     rights: tuple[tuple[str, str], ...] = ()
+    reading_peak: int = field(default=0, compare=False)
 
 
 class Picture:
@@ -68,6 +71,7 @@ class Picture:
         self._alpha = alpha
         self.metadata = metadata or Metadata()
         self._sha256 = sha256
+        self._reduced: Picture | None = None
 
     @property
     def pixels(self) -> Floats:
@@ -93,6 +97,11 @@ class Picture:
         return int(self._pixels.shape[0])
 
     @property
+    def packed(self) -> PackedPixels | None:
+        """The integers that the pixels and alpha are kept as. None: they are floats."""
+        return self._pixels if isinstance(self._pixels, PackedPixels) else None
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory of the pixels, without alpha kept as floats."""
         return int(self._pixels.nbytes)
@@ -112,6 +121,10 @@ class Picture:
     def with_pixels(self, pixels: Floats) -> Picture:
         """Return the picture with other colors."""
         return Picture(pixels, self._alpha, self.metadata)
+
+    def with_metadata(self, metadata: Metadata) -> Picture:
+        """Return the same pixels with other metadata."""
+        return Picture(self._pixels, self._alpha, metadata, sha256=self._sha256)
 
     def to_pil(self) -> Image.Image:
         """Convert to an 8-bit image of mode RGB, or RGBA with alpha."""
@@ -158,9 +171,16 @@ class Picture:
         return Picture(self.resize_rows(width, height, rows), alpha, self.metadata)
 
     def reduce(self, width: int, height: int) -> Picture:
-        """Resize, and keep the hash: the copy stands for the picture itself."""
-        copy = self.resize(width, height)
-        return Picture(copy._pixels, copy._alpha, self.metadata, sha256=self.compute_sha256())
+        """Resize, and keep the hash: the copy stands for the picture itself. The last is kept."""
+        size = (width, height)
+        if size == (self.width, self.height):
+            return self
+        if self._reduced is None or (self._reduced.width, self._reduced.height) != size:
+            copy = self.resize(width, height)
+            self._reduced = Picture(
+                copy._pixels, copy._alpha, self.metadata, sha256=self.compute_sha256()
+            )
+        return self._reduced
 
     def resize_alpha_rows(self, width: int, height: int, rows: slice) -> Floats:
         """Compute some rows, [stop - start, width], of the alpha of :meth:`resize`."""

@@ -103,6 +103,7 @@ class OnePassEngine:
         width, height = self.size_for(inputs.photo)
         masks = len(self._check(inputs).regions.masks)
         self._check_room((width, height), masks=masks)
+        reading = inputs.reading_peak if self.hardware.device.type == "cpu" else 0
         used, free = measure_taken_memory(self.hardware.device), self.hardware.measure_room()
         return Plan(
             width=width,
@@ -111,7 +112,8 @@ class OnePassEngine:
             at_most=False,
             tile=0,
             state="device",
-            bytes_needed=used + _estimate_bytes((width, height), masks),
+            bytes_needed=max(used + _estimate_bytes((width, height), masks), reading),
+            bytes_to_read=reading,
             bytes_free=None if free is None else free + used,
             bytes_on_host=0,
             bytes_on_disk=0,
@@ -158,8 +160,12 @@ class OnePassEngine:
         ]
 
     def _check(self, inputs: Inputs) -> Inputs:
-        """Check the inputs, and hide what is transparent where the network can look at a part."""
+        """Check the inputs, reduce huge paintings, and hide what is transparent where the network
+        can look at a part.
+        """
         inputs.check(self.capabilities)
+        longer = max(self.size_for(inputs.photo))
+        inputs = inputs.reduce_paintings(longer, self.recipe.style.scale)
         return inputs.hide_transparent() if self.capabilities.style_masks else inputs
 
     def _steps(self, inputs: Inputs, size: tuple[int, int]) -> Generator[Step, None, None]:

@@ -26,7 +26,7 @@ from impasto.errors import RecipeError
 from impasto.image.picture import Picture
 from impasto.objective.evaluation import FeatureExtractor, list_taps
 from impasto.objective.specs import choose_objective
-from impasto.optimize.budget.fitting import Fitting
+from impasto.optimize.budget.fitting import Fitting, describe_largest
 from impasto.optimize.budget.memory import Layout
 from impasto.optimize.budget.probe import choose_probe_scale, probe_pace
 from impasto.optimize.checkpoint import Keeper, check_same_run, load_state
@@ -132,7 +132,8 @@ class OptimizerEngine:
             ResourceError: the result is too large for the free memory.
         """
         size = self.size_for(inputs.photo)
-        inputs = inputs.hide_transparent()
+        pictures = inputs.pictures
+        inputs = inputs.reduce_paintings(max(size), self.recipe.style.scale).hide_transparent()
         hashes = inputs.hashes + ([] if past is None else past.hashes)
         state = None
         if resume is not None:
@@ -145,8 +146,11 @@ class OptimizerEngine:
             layout = Layout(plan.tile, plan.state)
         else:
             tile = None if state is None else state.tile
-            used = self._fitting.measure_used(inputs.pictures)
-            layout = self._fitting.choose_layout(size, inputs.paintings, inputs.regions, used, tile)
+            used = self._fitting.measure_used((*pictures, *inputs.paintings))
+            held = describe_largest(inputs.photo, inputs.paintings)
+            layout = self._fitting.choose_layout(
+                size, inputs.paintings, inputs.regions, used, tile, held
+            )
         scales = self._plan_scales(size, inputs.regions)
         passes = plan_passes(self.recipe, scales, inputs, layout.tile, past)
         storage = self._fitting.make_storage(layout)
@@ -178,12 +182,15 @@ class OptimizerEngine:
             ImpastoError: as :meth:`run`, before its first step.
         """
         size = self.size_for(inputs.photo)
-        inputs = inputs.hide_transparent()
+        pictures = inputs.pictures
+        inputs = inputs.reduce_paintings(max(size), self.recipe.style.scale).hide_transparent()
         paintings, regions = inputs.paintings, inputs.regions
-        used = self._fitting.measure_used(inputs.pictures)
-        layout = self._fitting.choose_layout(size, paintings, regions, used)
+        used = self._fitting.measure_used((*pictures, *paintings))
+        held = describe_largest(inputs.photo, paintings)
+        layout = self._fitting.choose_layout(size, paintings, regions, used, held=held)
         needs = self._fitting.compute_needs(layout, size, paintings, regions)
         room = self._fitting.measure_room(used)
+        reading = inputs.reading_peak if self.hardware.device.type == "cpu" else 0
         scales = self._plan_scales(size, regions)
         scale = choose_probe_scale(*size, self.hardware.device.type, layout.tile)
         pace = probe_pace(self.extractor, inputs, scale)
@@ -193,8 +200,9 @@ class OptimizerEngine:
             scales=scales,
             tile=layout.tile,
             state=layout.state,
-            bytes_needed=needs.device + used,
+            bytes_needed=max(needs.device + used, reading),
             bytes_free=None if room.device is None else room.device + used,
+            bytes_to_read=reading,
             bytes_on_host=needs.host,
             bytes_on_disk=needs.disk,
             scratch=str(self._fitting.scratch) if needs.disk else None,

@@ -113,7 +113,7 @@ def run(argv: list[str]) -> int:
     files = [Path(each) for each in (options.photo, *options.style) if each != "-"]
     files += map(Path, list_mask_files(options))
     check_targets([output], files, overwrite=options.force)
-    photo, paintings = read_inputs(options, recipes[0])
+    photo, paintings = read_inputs(options, recipes[0], reduces=False)
     references = [("photo", photo.to_pil())]
     # A painting of several regions appears once.
     labels = dict(zip(label_paintings(options), paintings, strict=True))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impasto.cli.options.arguments import choose_notice
+from impasto.cli.options.arguments import choose_hardware, choose_notice
 from impasto.cli.options.recipe_options import apply_print_size
 from impasto.cli.options.region_options import read_masks
 from impasto.cli.options.style_words import draw_word_styles
@@ -99,10 +99,21 @@ def _unpack_styles(network: Path) -> dict[str, str]:
     return files
 
 
-def read_inputs(options: argparse.Namespace, recipe: Recipe) -> tuple[Picture, list[Picture]]:
-    """Read the photo and the paintings, and check that the starting picture can be read."""
+def read_inputs(
+    options: argparse.Namespace, recipe: Recipe, *, reduces: bool = True
+) -> tuple[Picture, list[Picture]]:
+    """Read the photo and the paintings, and check that the starting picture can be read.
+
+    Args:
+        options: the arguments.
+        recipe: the recipe of the run.
+        reduces: whether paintings may be reduced, as the run would do anyway.
+    """
     photo = _read_photo(options)
-    paintings = [_read(path, options) for path in options.style]
+    paintings = [
+        _read_painting(path, options, recipe, photo) if reduces else _read(path, options)
+        for path in options.style
+    ]
     if recipe.start.image is not None:
         _read(recipe.start.image, options)
     return photo, paintings
@@ -123,6 +134,43 @@ def read_job_inputs(
     return recipe, Inputs.read(recipe, photo, paintings, *masks)
 
 
+def choose_reading_limit(options: argparse.Namespace) -> int | None:
+    """Return the memory that the process may take while it reads.
+
+    Returns:
+        Bytes. None: there is no limit, or it is one of a GPU's memory.
+    """
+    if options.max_memory is None or options.device == "cpu" or not may_have_gpu():
+        limit: int | None = options.max_memory
+        return limit
+    return choose_hardware(options).resolve().reading_limit
+
+
+def may_have_gpu() -> bool:
+    """Tell whether torch might find a GPU, without loading it. Most of the memory is torch's."""
+    drivers = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
+    return sys.platform != "linux" or any(each.exists() for each in drivers)
+
+
+def _read_painting(
+    path: str, options: argparse.Namespace, recipe: Recipe, photo: Picture
+) -> Picture:
+    """Read a painting, and reduce it if it is huge."""
+    from impasto.image.packed import LARGEST_IN_FLOATS
+
+    painting = _read(path, options)
+    if options.print is not None:
+        size = options.print.compute_longer_side(photo.width, photo.height)
+        recipe = recipe.with_changes({"size": size})
+    if painting.width * painting.height <= LARGEST_IN_FLOATS:
+        return painting  # without loading torch
+    from impasto.engine.sizes import choose_result_size, reduce_painting
+
+    device = choose_hardware(options).resolve().device
+    size = max(choose_result_size(photo.width, photo.height, recipe.size, device))
+    return reduce_painting(painting, size, recipe.style.scale)
+
+
 def _read_photo(options: argparse.Namespace) -> Picture:
     from impasto.errors import InputError
     from impasto.image.files.decode import read_picture
@@ -133,10 +181,12 @@ def _read_photo(options: argparse.Namespace) -> Picture:
         raise InputError(
             "standard input is closed", where="-", expected="the photo's path or a pipe"
         )
-    return read_picture(sys.stdin.buffer, notice=choose_notice(quiet=options.quiet))
+    notice, limit = choose_notice(quiet=options.quiet), choose_reading_limit(options)
+    return read_picture(sys.stdin.buffer, notice=notice, max_memory=limit)
 
 
 def _read(path: str, options: argparse.Namespace) -> Picture:
     from impasto.image.files.decode import read_picture
 
-    return read_picture(Path(path), notice=choose_notice(quiet=options.quiet))
+    notice, limit = choose_notice(quiet=options.quiet), choose_reading_limit(options)
+    return read_picture(Path(path), notice=notice, max_memory=limit)

@@ -28,6 +28,7 @@ def describe_plan(plan: Plan) -> str:
             f"result  {plan.width}x{plan.height} px",
             f"scales  {sizes}",
             f"memory  about {_format_memory(plan)}{free}, {_format_tiles(plan)}",
+            f"reading about {plan.bytes_to_read / 2**30:.1f} GiB of memory at its peak",
             f"time    {_format_time(plan)} on {plan.device}, {plan.precision}",
         )
     )

@@ -63,6 +63,11 @@ class Hardware:
             raise InputError("no such folder", where=folder, field="scratch")
         return folder
 
+    @property
+    def reading_limit(self) -> int | None:
+        """Bytes that the process may take while it reads. None: no limit, or one of a GPU's."""
+        return self.max_memory if self.device.type == "cpu" else None
+
     def measure_room(self) -> int | None:
         """Return the bytes that the process may still take. None: not known and not limited."""
         free = measure_free_memory(self.device)

@@ -55,9 +55,11 @@ class TensorRows:
 
     Attributes:
         image: [1, 3, H, W]; values are clamped to [0, 1].
+        settle: drops the pages of a tensor in a file from memory; see :meth:`Storage.settle`.
     """
 
     image: Tensor
+    settle: Callable[[], None] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -72,16 +74,26 @@ class TensorRows:
     def read_rows(self, rows: slice) -> Floats:
         """Return some rows, [stop - start, W, 3] float32 in [0, 1]."""
         values = self.image[0, :, rows].detach().clamp(0, 1).permute(1, 2, 0)
-        return np.ascontiguousarray(values.cpu().numpy(), np.float32)
+        result: Floats = np.ascontiguousarray(values.cpu().numpy(), np.float32)
+        if self.settle is not None:
+            self.settle()
+        return result
 
 
-def tensor_to_picture(image: Tensor, photo: Picture) -> Picture:
+def tensor_to_picture(
+    image: Tensor, photo: Picture, settle: Callable[[], None] | None = None
+) -> Picture:
     """Make a picture of a tensor [1, 3, H, W], with the photo's alpha and metadata.
 
     The pixels of a large one stay in the tensor.
+
+    Args:
+        image: the tensor.
+        photo: the photo, at any size.
+        settle: drops the pages of a tensor in a file from memory. None: it is in no file.
     """
     _, _, height, width = image.shape
-    rows = TensorRows(image)
+    rows = TensorRows(image, settle)
     alpha = None
     if photo.has_alpha:
         alpha = photo.resize_alpha_rows(width, height, slice(0, height))

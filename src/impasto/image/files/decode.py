@@ -9,6 +9,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from impasto.image.files.layouts.tiff import TiffReader
 from impasto.image.files.layouts.unfinished import complete_jpeg
 from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import UPRIGHT, clean_exif
+from impasto.image.files.reading_cost import ReadingCost
 from impasto.image.files.rights import read_rights
 from impasto.image.files.sniff import HEAD, sniff_format
 from impasto.image.picture import Metadata, Picture
@@ -58,6 +60,7 @@ def read_picture(
     limits: Limits | None = None,
     notice: Notice | None = None,
     name: str = "the data",
+    max_memory: int | None = None,
 ) -> Picture:
     """Read a picture from a file, bytes, an array or another image object.
 
@@ -71,20 +74,21 @@ def read_picture(
         limits: limits of bytes, pixels, sides and aspect. None: the defaults.
         notice: called with one line for each thing that was converted or ignored.
         name: name of encoded bytes in notices and errors.
+        max_memory: bytes that the process may take while it reads. None: there is no limit.
 
     Raises:
         ImageError: the image is missing, damaged, of a format that is not accepted, or has floats
             outside [0, 1].
-        LimitError: the image exceeds a limit.
+        LimitError: the image exceeds a limit, or takes too much memory.
     """
     if isinstance(source, Picture):
         return source
     limits = limits or Limits()
     say = notice or _ignore
     if isinstance(source, str | Path):
-        return _read_file(Path(source), limits, say)
+        return _read_file(Path(source), limits, say, max_memory)
     if isinstance(source, bytes | bytearray):
-        return _read_bytes(bytes(source), name, limits, say)
+        return _read_bytes(bytes(source), name, limits, say, max_memory)
     if isinstance(source, Image.Image):
         limits.check_size(*source.size, "the image")
         with _convert_errors("the image"):
@@ -97,13 +101,13 @@ def read_picture(
         data = source.read(limits.max_bytes + 1)
         name = "standard input" if source is getattr(sys.stdin, "buffer", None) else "the stream"
         limits.check_bytes(len(data), name)
-        return _read_bytes(data, name, limits, say)
+        return _read_bytes(data, name, limits, say, max_memory)
     raise InputError(
         f"a {type(source).__name__} is not an image", expected="a path, bytes or an array"
     )
 
 
-def read_paintings(sources: Any) -> list[Picture]:
+def read_paintings(sources: Any, *, max_memory: int | None = None) -> list[Picture]:
     """Read one image or a list of images, each as :func:`read_picture` does.
 
     Raises:
@@ -111,7 +115,8 @@ def read_paintings(sources: Any) -> list[Picture]:
         InputError: the list is empty.
     """
     is_list = isinstance(sources, list | tuple)
-    paintings = [read_picture(each) for each in (sources if is_list else [sources])]
+    each_source = sources if is_list else [sources]
+    paintings = [read_picture(each, max_memory=max_memory) for each in each_source]
     if not paintings:
         raise InputError("no painting", expected="at least one")
     return paintings
@@ -121,7 +126,7 @@ def _ignore(_: str) -> None:
     pass
 
 
-def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
+def _read_file(path: Path, limits: Limits, say: Notice, max_memory: int | None) -> Picture:
     try:
         if path.is_dir():
             raise ImageError("is a folder", where=path, expected="a picture")
@@ -141,7 +146,7 @@ def _read_file(path: Path, limits: Limits, say: Notice) -> Picture:
         and suffix not in EXTENSIONS[kind]
     ):
         say(f"{path}: is {kind}, unlike its extension")
-    return _read_bytes(data, str(path), limits, say)
+    return _read_bytes(data, str(path), limits, say, max_memory)
 
 
 def explain_missing(path: Path) -> ImageError:
@@ -155,7 +160,9 @@ def explain_missing(path: Path) -> ImageError:
     return ImageError("no such file", where=path)
 
 
-def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
+def _read_bytes(
+    data: bytes, name: str, limits: Limits, say: Notice, max_memory: int | None
+) -> Picture:
     kind = sniff_format(data[:HEAD], name)
     if kind == "HEIF":
         _enable_heif(name)
@@ -165,6 +172,13 @@ def _read_bytes(data: bytes, name: str, limits: Limits, say: Notice) -> Picture:
         width, height = struct.unpack(">II", data[16:24])
         limits.check_size(width, height, name)
     check_header(data, kind, limits, name)
+    peak = ReadingCost.estimate(data, kind).check(max_memory, name)
+    picture = _decode(data, kind, name, limits, report)
+    return picture.with_metadata(replace(picture.metadata, reading_peak=peak))
+
+
+def _decode(data: bytes, kind: str, name: str, limits: Limits, report: _Reporter) -> Picture:
+    """Decode a file whose header is within the limits."""
     if kind == "PNG":
         data, dropped = drop_damaged_chunks(data)
         if dropped:

@@ -31,8 +31,24 @@ from impasto.optimize.budget.memory import (
 )
 from impasto.recipe.recipe import Recipe
 
+LARGE_PICTURE = 100 * 2**20
+"""Bytes from which a picture is named as a cause where there is too little memory."""
 LEAST = 2**20
 """Least memory limit in bytes. A smaller number is probably in another unit."""
+
+
+def describe_largest(photo: Picture, paintings: Sequence[Picture]) -> str:
+    """Write what the largest picture takes, for a message. Empty: it takes little."""
+    names = ["the photo", *(f"painting {n}" for n in range(1, len(paintings) + 1))]
+    if len(paintings) == 1:
+        names[1] = "the painting"
+    picture, name = max(
+        zip((photo, *paintings), names, strict=True), key=lambda pair: pair[0].nbytes
+    )
+    if picture.nbytes < LARGE_PICTURE:
+        return ""
+    pixels = picture.width * picture.height
+    return f" ({name} of {pixels / 1e6:.0f} megapixels takes {picture.nbytes / 2**30:.2f} of them)"
 
 
 class Fitting:
@@ -76,7 +92,8 @@ class Fitting:
         if self._device.type != "cpu":
             return self._used_at_first
         since = max(0, measure_taken_memory(self._device) - self._used_at_first)
-        return self._used_at_first + min(since, sum(picture.pixels.nbytes for picture in pictures))
+        sizes = {id(picture): picture.nbytes for picture in pictures}  # some may be the same
+        return self._used_at_first + min(since, sum(sizes.values()))
 
     def measure_room(self, used: int) -> Room:
         """Measure what a run may use in addition to the bytes of :meth:`measure_used`."""
@@ -97,6 +114,7 @@ class Fitting:
         regions: Regions,
         used: int,
         tile: int | None = None,
+        held: str = "",
     ) -> Layout:
         """Choose the layout of a run; its tiles may be smaller than the recipe's.
 
@@ -106,6 +124,7 @@ class Fitting:
             regions: the regions of the photo.
             used: bytes of memory in use; see :meth:`measure_used`.
             tile: side of the tiles of a run that is resumed. None: the tiles of the recipe.
+            held: what the pictures take, for the message; see :func:`describe_largest`.
 
         Raises:
             ResourceError: nothing fits.
@@ -124,7 +143,7 @@ class Fitting:
         def demand_at(longer: int) -> Demand:
             return self._make_demand(fit_within(*size, longer), paintings, regions)
 
-        return choose_layout(demand, self.measure_room(used), candidates, used, demand_at)
+        return choose_layout(demand, self.measure_room(used), candidates, used, demand_at, held)
 
     def compute_needs(
         self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], regions: Regions

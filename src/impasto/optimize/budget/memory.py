@@ -33,8 +33,9 @@ MASK_BYTES = 4
 """Bytes per pixel of a mask."""
 PAINTING_BYTES = IMAGE_BYTES + SHARE_BYTES
 """Bytes per pixel of a painting: a tensor and its mask. All paintings are loaded at once."""
-RESULT_BYTES = 24
-"""Bytes per pixel of the finished picture: as floats, as integers, and in Pillow's copies."""
+RESULT_BYTES = 16
+"""Bytes per pixel of writing the finished picture, whose floats are read in bands: 4 in Pillow and
+up to 3 encoded, or 6 and twice 6 with 16 bits, less what compression saves."""
 BANDS = 12
 """Bands of tensors that a solver uses at once when its state is not in memory."""
 TILES = (2048, 1536, 1024, 768, 512, 384, 256)
@@ -156,7 +157,8 @@ class Demand:
     def _compute_working_needs(self, layout: Layout) -> Needs:
         result, sizes = math.prod(self.result), [math.prod(size) for size in self.paintings]
         painting, loaded = max(sizes), PAINTING_BYTES * sum(sizes)
-        finished = RESULT_BYTES * result
+        is_changed = self.colors in ("content", "luminance") or self.regions or self.matting
+        finished = (RESULT_BYTES + IMAGE_BYTES * bool(is_changed)) * result
         active = self.encoder.activations[self.precision]
         if self.regions:
             active += self.encoder.weighted + SHARE_BYTES * self.regions
@@ -235,6 +237,7 @@ def choose_layout(
     candidates: Sequence[Layout],
     used: int,
     demand_at: Callable[[int], Demand],
+    held: str = "",
 ) -> Layout:
     """Choose the first layout that fits.
 
@@ -244,6 +247,7 @@ def choose_layout(
         candidates: possible layouts, best first.
         used: bytes of the device's memory that the process uses already, for the message.
         demand_at: returns the demand of a result with a given longer side, for the message.
+        held: what the pictures take, for the message.
 
     Raises:
         ResourceError: not even the last one fits; the message names a size that does.
@@ -258,10 +262,11 @@ def choose_layout(
     if last.state == "disk":
         where += f" with {needs.disk / 2**30:.2f} GiB on disk ({room.disk / 2**30:.2f} are free)"
     needed, allowed = needs.device + used, (room.device or 0) + used
+    enough = f"too little for any `size`; {math.ceil(10 * needed / 2**30) / 10:.1f} GiB are enough"
     raise ResourceError(
         f"a result of {width}x{height} px needs about {needed / 2**30:.2f} GiB "
-        f"of memory{where}, and {allowed / 2**30:.2f} GiB may be used: "
-        + (f"a `size` of {fits} would fit" if fits >= SHORTEST else "too little for any `size`"),
+        f"of memory{where}{held}, and {allowed / 2**30:.2f} GiB may be used: "
+        + (f"a `size` of {fits} would fit" if fits >= SHORTEST else enough),
         limit=allowed,
         field="size",
     )

@@ -23,6 +23,7 @@ from impasto.errors import ClipError, ImageError
 from impasto.image.files.headers import read_extents
 from impasto.image.files.limits import MIB, Limits
 from impasto.image.files.sniff import HEAD, sniff_format
+from impasto.image.packed import PackedPixels
 from impasto.image.picture import Metadata, Picture
 from impasto.studio.decoding.conversation import (
     Conversation,
@@ -49,6 +50,8 @@ FILM_BYTES = 16 << 30
 FASTEST = 1_000_000
 """Frames per second of a clip at most; the slowest clip has as many seconds per frame."""
 FILM_SUFFIXES = (".gif", ".webm", ".mp4")
+_KINDS = ("uint8", "uint16", "float32")
+"""Types in which a process may write a picture."""
 _OUTPUT = "output"
 """Name in the box of what a process writes, before a suffix."""
 
@@ -200,15 +203,22 @@ class Decoder:
             width, height = self._read_size(answer, name)
             conversation.end_process()
             shape = (height, width, 4 if answer.get("has_alpha") else 3)
-            values = _load_array(output, shape, np.dtype(np.float32), name)
+            if answer.get("kind") not in _KINDS:
+                raise ImageError("damaged", where=name)
+            values = _load_array(output, shape, np.dtype(str(answer["kind"])), name)
         alpha = np.ascontiguousarray(values[..., 3]) if values.shape[2] == 4 else None
+        pixels: Any = np.ascontiguousarray(values[..., :3])
+        del values  # as large as both
         try:
+            if answer["kind"] != "float32":
+                hidden = None if answer["hidden"] is None else _read_color(answer["hidden"])
+                pixels = PackedPixels(pixels, alpha, hidden)
             exif = None if answer["exif"] is None else bytes.fromhex(answer["exif"])
             rights = tuple((str(key), str(text)) for key, text in answer["rights"])
             metadata = Metadata(exif, str(answer["format"]), int(answer["depth"]), rights)
         except (KeyError, TypeError, ValueError):
             raise ImageError("damaged", where=name) from None
-        return Picture(np.ascontiguousarray(values[..., :3]), alpha, metadata)
+        return Picture(pixels, alpha, metadata)
 
     def check_clip(self, path: Path, name: str, view: Path) -> dict[str, Any]:
         """Describe a clip whose beginning can be read.
@@ -403,6 +413,19 @@ class DecodedClip:
         self._ask("load_frame", str(self._output))
         shape = (self.format.height, self.format.width, 3)
         return _load_array(self._output, shape, np.dtype(np.uint8), self._name)
+
+
+def _read_color(numbers: Any) -> NDArray[np.float32]:
+    """Return the color that a process has sent.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    red, green, blue = map(float, numbers)
+    color = np.array([red, green, blue], np.float32)
+    if not ((color >= 0) & (color <= 1)).all():
+        raise ValueError
+    return color
 
 
 def _load_array(

@@ -23,6 +23,7 @@ from impasto.image.files.limits import Limits
 from impasto.image.files.metadata import read_record
 from impasto.image.masks import read_mask
 from impasto.image.picture import Picture
+from impasto.image.rows import split_rows
 from impasto.studio.decoding.browser_view import write_view
 from impasto.studio.decoding.clip_reader import ClipReader
 from impasto.studio.decoding.sandbox import Restrictions, confine
@@ -136,16 +137,25 @@ def _read_record(path: Path, name: str, limits: Limits) -> dict[str, Any]:
 
 def _read(path: Path, name: str, limits: Limits, target: str) -> dict[str, Any]:
     picture = _open(path, name, limits)
-    values = picture.pixels
-    if picture.alpha is not None:
-        values = np.dstack([values, picture.alpha])
+    packed = picture.packed
     with Path(target).open("wb") as file:
-        np.ascontiguousarray(values, dtype=np.float32).tofile(file)
+        for rows in split_rows(picture.height, picture.width):
+            if packed is None:
+                values: Any = picture.read_rows(rows)
+                alpha: Any = picture.read_alpha_rows(rows) if picture.has_alpha else None
+            else:
+                values = packed.levels[rows]
+                alpha = None if packed.alpha is None else packed.alpha[rows]
+            values = values if alpha is None else np.dstack([values, alpha])
+            np.ascontiguousarray(values).tofile(file)
+    hidden = None if packed is None else packed.hidden
     metadata = picture.metadata
     return {
         "width": picture.width,
         "height": picture.height,
-        "has_alpha": picture.alpha is not None,
+        "has_alpha": picture.has_alpha,
+        "kind": "float32" if packed is None else packed.levels.dtype.name,
+        "hidden": None if hidden is None else hidden.tolist(),
         "exif": None if metadata.exif is None else metadata.exif.hex(),
         "format": metadata.source_format,
         "depth": metadata.depth,
