@@ -182,7 +182,7 @@ class Run:
             _photo=self._setup.original,
             _colors=self._setup.recipe.colors,
             _kept_mask=running.problem.photo_mask,
-            _settle=self._materials.storage.settle,
+            _settle=self._setup.storage.settle,
         )
 
     def _make_state(self) -> RunState:
