@@ -147,9 +147,9 @@ class OptimizerEngine:
         else:
             tile = None if state is None else state.tile
             used = self._fitting.measure_used((*pictures, *inputs.paintings))
-            held = describe_largest(inputs.photo, inputs.paintings)
+            cause = describe_largest(inputs.photo, inputs.paintings)
             layout = self._fitting.choose_layout(
-                size, inputs.paintings, inputs.regions, used, tile, held
+                size, inputs.paintings, inputs.regions, used, tile, cause
             )
         scales = self._plan_scales(size, inputs.regions)
         passes = plan_passes(self.recipe, scales, inputs, layout.tile, past)
@@ -186,8 +186,8 @@ class OptimizerEngine:
         inputs = inputs.reduce_paintings(max(size), self.recipe.style.scale).hide_transparent()
         paintings, regions = inputs.paintings, inputs.regions
         used = self._fitting.measure_used((*pictures, *paintings))
-        held = describe_largest(inputs.photo, paintings)
-        layout = self._fitting.choose_layout(size, paintings, regions, used, held=held)
+        cause = describe_largest(inputs.photo, paintings)
+        layout = self._fitting.choose_layout(size, paintings, regions, used, cause=cause)
         needs = self._fitting.compute_needs(layout, size, paintings, regions)
         room = self._fitting.measure_room(used)
         reading = inputs.reading_peak if self.hardware.device.type == "cpu" else 0

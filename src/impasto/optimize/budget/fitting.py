@@ -114,7 +114,7 @@ class Fitting:
         regions: Regions,
         used: int,
         tile: int | None = None,
-        held: str = "",
+        cause: str = "",
     ) -> Layout:
         """Choose the layout of a run; its tiles may be smaller than the recipe's.
 
@@ -124,7 +124,7 @@ class Fitting:
             regions: the regions of the photo.
             used: bytes of memory in use; see :meth:`measure_used`.
             tile: side of the tiles of a run that is resumed. None: the tiles of the recipe.
-            held: what the pictures take, for the message; see :func:`describe_largest`.
+            cause: what the pictures take, for the message; see :func:`describe_largest`.
 
         Raises:
             ResourceError: nothing fits.
@@ -143,7 +143,7 @@ class Fitting:
         def demand_at(longer: int) -> Demand:
             return self._make_demand(fit_within(*size, longer), paintings, regions)
 
-        return choose_layout(demand, self.measure_room(used), candidates, used, demand_at, held)
+        return choose_layout(demand, self.measure_room(used), candidates, used, demand_at, cause)
 
     def compute_needs(
         self, layout: Layout, size: tuple[int, int], paintings: Sequence[Picture], regions: Regions

@@ -237,7 +237,7 @@ def choose_layout(
     candidates: Sequence[Layout],
     used: int,
     demand_at: Callable[[int], Demand],
-    held: str = "",
+    cause: str = "",
 ) -> Layout:
     """Choose the first layout that fits.
 
@@ -247,7 +247,7 @@ def choose_layout(
         candidates: possible layouts, best first.
         used: bytes of the device's memory that the process uses already, for the message.
         demand_at: returns the demand of a result with a given longer side, for the message.
-        held: what the pictures take, for the message.
+        cause: what the pictures take, for the message.
 
     Raises:
         ResourceError: not even the last one fits; the message names a size that does.
@@ -265,7 +265,7 @@ def choose_layout(
     enough = f"too little for any `size`; {math.ceil(10 * needed / 2**30) / 10:.1f} GiB are enough"
     raise ResourceError(
         f"a result of {width}x{height} px needs about {needed / 2**30:.2f} GiB "
-        f"of memory{where}{held}, and {allowed / 2**30:.2f} GiB may be used: "
+        f"of memory{where}{cause}, and {allowed / 2**30:.2f} GiB may be used: "
         + (f"a `size` of {fits} would fit" if fits >= SHORTEST else enough),
         limit=allowed,
         field="size",
