@@ -43,12 +43,12 @@ class ReadingCost:
 
     Attributes:
         pixels: number of pixels.
-        kept: bytes of the picture that is returned.
-        peak: most bytes at any time, with the file and what is kept.
+        result: bytes of the picture that is returned.
+        peak: most bytes at any time, with the file and the result.
     """
 
     pixels: int
-    kept: int
+    result: int
     peak: int
 
     @classmethod
@@ -66,13 +66,13 @@ class ReadingCost:
         pixels = max((extent.width * extent.height for extent in extents), default=0)
         samples = max((extent.samples for extent in extents), default=3)
         bits = max((extent.bits for extent in extents), default=8)
-        kept = round(pixels * count_kept_bytes(pixels, samples, bits))
+        result = round(pixels * count_kept_bytes(pixels, samples, bits))
         decoded = DECODED_BYTES[kind]
         if kind == "JPEG" and _PROGRESSIVE.search(data[:_HEADER_BYTES]):
             decoded = PROGRESSIVE_BYTES
         elif kind == "PNG" and bits == 16:
             decoded = DEEP_PNG_BYTES * (1 if samples < 4 else 4 / 3)
-        return cls(pixels, kept, len(data) + kept + round(pixels * decoded) + FIXED_BYTES)
+        return cls(pixels, result, len(data) + result + round(pixels * decoded) + FIXED_BYTES)
 
     def check(self, max_memory: int | None, name: str) -> int:
         """Check that the process may take the memory.
@@ -90,7 +90,7 @@ class ReadingCost:
         used = measure_resident()
         peak = used + self.peak
         if max_memory is not None and peak > max_memory:
-            enough = max(peak, used + self.kept + RUN_BYTES)
+            enough = max(peak, used + self.result + RUN_BYTES)
             raise LimitError(
                 f"reading {self.pixels / 1e6:.0f} megapixels takes {peak / GIB:.2f} GiB of memory, "
                 f"and `max_memory` is {max_memory / GIB:.2f} GiB",
