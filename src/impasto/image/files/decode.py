@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from impasto.errors import ImageError, InputError, LimitError
-from impasto.image.color.coded import CodedColor
 from impasto.image.color.profiles import PlainConversion
 from impasto.image.files.headers import check_header
 from impasto.image.files.layouts import deep
 from impasto.image.files.layouts.assemble import assemble_picture, choose_conversion
 from impasto.image.files.layouts.gain_map import has_gain_map
-from impasto.image.files.layouts.heif_boxes import read_nclx
+from impasto.image.files.layouts.heif_boxes import read_bit_depth, read_nclx
 from impasto.image.files.layouts.png_chunks import drop_damaged_chunks, read_png_color
 from impasto.image.files.layouts.sample_sources import (
     ArraySource,
@@ -299,7 +298,7 @@ def _convert_pil(
     if data is not None and kind == "PNG" and deep.is_deep_png(data):
         source, depth = deep.read_deep_png(image, data), 16
         image.load()
-    elif data is not None and (samples := _read_deep_heif(image, data, kind, code)) is not None:
+    elif data is not None and (samples := _read_deep_heif(image, data, kind)) is not None:
         source, depth = samples, 16
     elif image.mode in ("I", "F") or image.mode.startswith("I;"):
         image.load()
@@ -307,6 +306,9 @@ def _convert_pil(
     else:
         image = _load(image, report, data)
         source = PillowSource(image)
+        bits = read_bit_depth(data) if data is not None and kind == "AVIF" else None
+        if bits is not None and bits > 8:
+            report(f"has {bits} bits per channel, of which 8 are read")
     orientation, exif = clean_exif(image.getexif())
     profile = None if precedes or image.mode == "LAB" else image.info.get("icc_profile")
     conversion = choose_conversion(source, profile, code, depth, report)
@@ -327,12 +329,10 @@ def _load(image: Image.Image, report: _Reporter, data: bytes | None) -> Image.Im
     return image
 
 
-def _read_deep_heif(
-    image: Image.Image, data: bytes, kind: str, code: CodedColor | None
-) -> SampleSource | None:
-    """Decode HDR of HEIC with all of its bits. None: 8 bits are enough, or all there are."""
+def _read_deep_heif(image: Image.Image, data: bytes, kind: str) -> SampleSource | None:
+    """Decode HEIC with all of its bits. None: there are 8."""
     bits = int(image.info.get("bit_depth") or 8)
-    if kind != "HEIF" or code is None or not code.is_hdr or bits <= 8:
+    if kind != "HEIF" or bits <= 8:
         return None
     import pillow_heif
 

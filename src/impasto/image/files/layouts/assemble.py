@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from impasto.errors import ImageError
 from impasto.image.color.coded import HDR_NAMES, SDR_WHITE, CodedColor, CodedConversion
+from impasto.image.color.matrix_profile import MatrixConversion
 from impasto.image.color.profiles import (
     Conversion,
     PlainConversion,
@@ -49,6 +50,10 @@ def choose_conversion(
         except ImageError as error:
             say(str(error))
             return PlainConversion(depth)
+        if depth > 8 and conversion.space == "RGB" and not conversion.is_srgb:
+            exact = MatrixConversion.parse(profile)
+            if exact is not None:
+                return exact
         if depth > 8 and source.channels > 1 and not conversion.is_srgb:
             say(f"its color profile was applied with 8 of its {depth} bits")
         return conversion

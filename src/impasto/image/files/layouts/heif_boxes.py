@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from impasto.image.color.coded import CodedColor
 
@@ -23,23 +23,39 @@ def read_nclx(data: bytes) -> CodedColor | None:
         return None
 
 
+def read_bit_depth(data: bytes) -> int | None:
+    """Read the bits per channel of the primary picture. None: the file does not say."""
+    try:
+        body = _find_property(data, b"pixi", lambda body: len(body) > _FULL_BOX_BYTES + 1)
+    except (struct.error, IndexError, ValueError):
+        return None
+    return None if body is None else body[_FULL_BOX_BYTES + 1]
+
+
 def _read_nclx(data: bytes) -> CodedColor | None:
+    body = _find_property(data, b"colr", lambda body: body[:4] == b"nclx" and len(body) >= 10)
+    if body is None:
+        return None
+    primaries, transfer = struct.unpack_from(">HH", body, 4)
+    return CodedColor.from_code_points(primaries, transfer)
+
+
+def _find_property(data: bytes, name: bytes, accept: Callable[[bytes], bool]) -> bytes | None:
+    """Return the content of a property of the primary picture. None: there is none."""
     meta = dict(_split_boxes(dict(_split_boxes(data)).get(b"meta", b"")[_FULL_BOX_BYTES:]))
     properties = dict(_split_boxes(meta.get(b"iprp", b"")))
     described = list(_split_boxes(properties.get(b"ipco", b"")))
-    codes = {
+    bodies = {
         place: body
         for place, (kind, body) in enumerate(described, 1)
-        if kind == b"colr" and body.startswith(b"nclx") and len(body) >= 10
+        if kind == name and accept(body)
     }
-    if not codes:
+    if not bodies:
         return None
     primary = _read_primary(meta.get(b"pitm", b""))
     own = _read_associations(properties.get(b"ipma", b"")).get(primary, [])
     # A picture of tiles may leave the description to its tiles.
-    body = next((codes[place] for place in own if place in codes), next(iter(codes.values())))
-    primaries, transfer = struct.unpack_from(">HH", body, 4)
-    return CodedColor.from_code_points(primaries, transfer)
+    return next((bodies[place] for place in own if place in bodies), next(iter(bodies.values())))
 
 
 def _split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
