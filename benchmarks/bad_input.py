@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
@@ -541,7 +542,7 @@ def run_call(call: Call, host: str, port: int) -> Outcome:
 
 
 def write_outcomes(path: Path, outcomes: Sequence[Outcome], machine: str) -> None:
-    """Write the outcomes, with where and when they were measured."""
+    """Write the outcomes and their counts, with where and when they were measured."""
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     command = "benchmarks/bad_input.py --csv benchmarks/bad-input.csv"
     with path.open("w", newline="") as file:
@@ -549,6 +550,13 @@ def write_outcomes(path: Path, outcomes: Sequence[Outcome], machine: str) -> Non
         writer.writerow((*COLUMNS, *SOURCES))
         for each in outcomes:
             writer.writerow((*astuple(each), machine, date, command))
+    counts = Counter((each.interface, each.code) for each in outcomes)
+    faults = Counter((each.interface, each.code) for each in outcomes if each.fault)
+    with path.with_stem(f"{path.stem}-counts").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("interface", COLUMNS[2], "inputs", "faults", *SOURCES))
+        for key in sorted(counts):
+            writer.writerow((*key, counts[key], faults[key], machine, date, command))
 
 
 def main() -> int:
