@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from impasto.words.description import StyleDescription
 
 _WORDS = re.compile(r"words\s*[:\uff1a]\s*(.*)", re.DOTALL)
-_PLAIN_WORDS = re.compile(r"[^\W\d_]+([ ,-]+[^\W_]+)*")
 SIZE = 512
 """Size of a painting in pixels, doubled for results that are larger than twice as large."""
 
@@ -68,28 +67,11 @@ def find_words(source: Any) -> str | None:
 
     Returns:
         The text. None: the source is something else, or a file of that name.
-
-    Raises:
-        InputError: the source is words without ``words:``, and no file of that name.
     """
-    if isinstance(source, str) and _PLAIN_WORDS.fullmatch(source):
-        _suggest_words(source)
     match = _WORDS.fullmatch(source) if isinstance(source, str) else None
     if match is None or os.path.isfile(source):  # noqa: PTH113 -- never raises
         return None
     return match[1]
-
-
-def _suggest_words(text: str) -> None:
-    from impasto.words.description import parse_description
-
-    if os.path.lexists(text):
-        return
-    try:
-        parse_description(text)
-    except InputError:  # a name, and no words
-        return
-    raise InputError(f'no such file; "words: {text}" draws a painting from these words', where=text)
 
 
 def choose_drawing_size(result: int | None) -> int:

@@ -45,7 +45,7 @@ def refuse(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ([*JOB, "-o", ""], "argument -o/--output: is empty"),
         (
             ["photo.png", "--style", "blue woodcut"],
-            '"words: blue woodcut" draws a painting from ',
+            "or 'words: blue woodcut'",
         ),
         (["photo.png", "--style", "wood panel"], "wood panel: no such file"),
         (["photo.png", "--style", "words:"], "the description is empty; expected a technique"),
