@@ -87,6 +87,17 @@ def test_the_nearest_come_first(folder):
     assert len(index.search(red, 99)) == 5
 
 
+def test_the_rank_of_a_painting_leaves_out_the_painting_itself(folder):
+    index = update_index(folder, ColorCoder).index
+    orange = ColorCoder().measure_code(read_picture(folder / "2.png"))
+    red = ColorCoder().measure_code(read_picture(folder / "0.png"))
+    assert index.rank_painting(orange, orange) == 1
+    assert index.rank_painting(red, red) == 1
+    assert index.rank_painting(red, orange) == 3
+    blue = ColorCoder().measure_code(read_picture(folder / "1.png"))
+    assert index.rank_painting(red, blue) == 3
+
+
 def test_a_search_is_that_of_sorting_everything():
     codes = RNG.standard_normal((500, LENGTH)).astype(np.float32)
     places = [each.place for each in rank_codes(codes, codes[5], 10)]
@@ -207,6 +218,12 @@ def test_every_action_of_the_command(folder, tmp_path, capsys):
     groups = run("cluster", where, "-k", "2")["groups"]
     assert groups == [["0.png", "2.png", "4.png"], ["1.png", "3.png"]]
     assert run("dedupe", where)["groups"] == []
+    red, blue = str(folder / "0.png"), str(folder / "1.png")
+    assert main(["compare", blue, red, red, blue, "--json", "--library", where]) == 0
+    ranks = json.loads(capsys.readouterr().out)
+    assert [ranks[each]["library_rank"] for each in (red, blue)] == [1, 3]
+    assert main(["compare", red, red, red, "--video", "--library", where]) == 2
+    capsys.readouterr()
     (tmp_path / "maps").mkdir()
     output = str(tmp_path / "maps" / "map.png")
     assert len(run("map", where, "-o", output, "--cell", "16")["paintings"]) == 5

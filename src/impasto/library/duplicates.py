@@ -14,9 +14,9 @@ from PIL import Image
 
 Numbers = NDArray[Any]
 
-LIKENESS = 0.45
+LIKENESS = 0.7
 """Smallest cosine of the codes of two copies."""
-CORRELATION = 0.92
+CORRELATION = 0.87
 """Smallest correlation of two copies where they show the same."""
 _NEAREST = 30
 _SIDE = 20

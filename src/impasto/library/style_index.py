@@ -21,6 +21,8 @@ Numbers = NDArray[Any]
 
 INDEX_NAME = ".impasto-styles.safetensors"
 THUMBNAIL = 96
+SAME = 0.99
+"""Cosine from which two codes are of the same painting."""
 _FORMAT = 1
 _GRAY = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -101,6 +103,16 @@ class StyleIndex:
     def search(self, code: Numbers, count: int) -> list[CodeMatch]:
         """Return the pictures with the nearest codes, the nearest first."""
         return rank_codes(self.codes, code, count)
+
+    def rank_painting(self, painting: Numbers, result: Numbers) -> int:
+        """Return the place of a painting among those of the index by likeness to a result, from 1.
+
+        Args:
+            painting: the code of the painting, which need not be in the index.
+            result: the code of a result in its style.
+        """
+        others = self.codes[self.codes @ painting < SAME]
+        return 1 + int((others @ result > painting @ result).sum())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from impasto.cli.options.arguments import JSON_HELP, Parser, say
 from impasto.errors import InputError
 
 if TYPE_CHECKING:
+    from impasto.image.picture import Picture
     from impasto.video.clip.frames import Clip
 
 STYLE_FRAMES = 8
@@ -31,6 +32,13 @@ def build_parser() -> Parser:
     add("photo", metavar="PHOTO", help="the photo, or the clip with --video")
     add("painting", metavar="PAINTING", help="the painting")
     add("results", metavar="RESULT", nargs="+", help="a picture, or a film with --video")
+    add(
+        "--library",
+        metavar="DIR",
+        type=Path,
+        help="also measure library_rank: among the paintings of a folder, the painting's place by "
+        "likeness of style to the result, from 1",
+    )
     add("--json", action="store_true", help=JSON_HELP)
     add("--video", action="store_true", help="compare films of a clip, including their stability")
     add("--plot", metavar="FILE", help="with --video: plot stability against style (.png or .svg)")
@@ -42,6 +50,8 @@ def run(argv: list[str]) -> int:
     """Measure every result against the same photo and painting."""
     parser = build_parser()
     options = parser.parse_args(argv)
+    if options.video and options.library:
+        raise InputError("cannot be combined", what="--library and --video")
     if options.video:
         return _compare_films(options)
     if options.plot:
@@ -53,12 +63,31 @@ def run(argv: list[str]) -> int:
     from impasto.evaluate.compare import compare, load_reference_encoder
 
     encoder = load_reference_encoder()
-    metrics = {path: compare(photo, painting, each, encoder) for path, each in results.items()}
+    metrics: dict[str, dict[str, float]] = {
+        path: compare(photo, painting, each, encoder) for path, each in results.items()
+    }
+    if options.library:
+        ranks = _rank_in_library(options.library, painting, results)
+        metrics = {path: {**each, "library_rank": ranks[path]} for path, each in metrics.items()}
     if options.json:
         print(json.dumps(metrics))
     else:
         _print_table(metrics)
     return 0
+
+
+def _rank_in_library(
+    folder: Path, painting: Picture, results: Mapping[str, Picture]
+) -> dict[str, int]:
+    """Return the painting's place among the paintings of a folder, by likeness to each result."""
+    from impasto.cli.jobs.style_folder import update_style_folder
+    from impasto.library.whitened_code import StyleCoder
+
+    index, coder = update_style_folder(folder), StyleCoder()
+    own = coder.measure_code(painting)
+    return {
+        path: index.rank_painting(own, coder.measure_code(each)) for path, each in results.items()
+    }
 
 
 def _compare_films(options: argparse.Namespace) -> int:

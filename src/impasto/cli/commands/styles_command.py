@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impasto.cli.jobs.style_folder import update_style_folder
 from impasto.cli.options.arguments import JSON_HELP, Parser, accept_integer, say
 
 if TYPE_CHECKING:
     from impasto.library.library_paintings import LibraryPainting
-    from impasto.library.style_index import StyleIndex
 
 
 def build_parser() -> Parser:
@@ -138,34 +138,10 @@ def _describe_painting(painting: LibraryPainting) -> dict[str, Any]:
     }
 
 
-def _update(folder: Path) -> StyleIndex:
-    """Bring the index of a folder up to date, and say what changed."""
-    from impasto.cli.reports.error_text import describe_error
-    from impasto.errors import InputError, format_count
-    from impasto.library.style_index import update_index
-    from impasto.library.whitened_code import StyleCoder
-
-    def report(number: int, total: int) -> None:
-        if number % 50 == 0 and number < total:
-            say(f"{number} of {total} measured")
-
-    update = update_index(folder, StyleCoder, report)
-    for name, error in update.unreadable:
-        say(f"{name} is left out: {describe_error(error)}")
-    if update.fresh or update.gone:
-        say(
-            f"{folder}: {format_count(update.fresh, 'painting')} measured, {update.gone} gone, "
-            f"{len(update.index.names)} in the index"
-        )
-    if not update.index.names:
-        raise InputError("contains no picture that can be read", where=folder)
-    return update.index
-
-
 def _describe_index(folder: Path) -> dict[str, Any]:
     from impasto.library.style_index import INDEX_NAME
 
-    index = _update(folder)
+    index = update_style_folder(folder)
     path = folder / INDEX_NAME
     say(f"{path}: {len(index.names)} paintings, {path.stat().st_size / 1e6:.1f} MB")
     return {"index": str(path), "paintings": list(index.names)}
@@ -176,7 +152,7 @@ def _find_similar(options: argparse.Namespace) -> dict[str, Any]:
     from impasto.library.whitened_code import StyleCoder
 
     picture = read_picture(options.picture)
-    index = _update(options.folder)
+    index = update_style_folder(options.folder)
     matches = index.search(StyleCoder().measure_code(picture), options.count)
     rows = [
         {"path": str(options.folder / index.names[each.place]), "likeness": round(each.likeness, 3)}
@@ -191,7 +167,7 @@ def _find_similar(options: argparse.Namespace) -> dict[str, Any]:
 def _cluster(options: argparse.Namespace) -> dict[str, Any]:
     from impasto.library.style_map import choose_count, cluster_codes
 
-    index = _update(options.folder)
+    index = update_style_folder(options.folder)
     total = len(index.names)
     count = min(options.count or choose_count(total), total)
     labels = cluster_codes(index.codes, count)
@@ -209,7 +185,7 @@ def _cluster(options: argparse.Namespace) -> dict[str, Any]:
 def _find_copies(folder: Path) -> dict[str, Any]:
     from impasto.library.duplicates import find_duplicates, group_duplicates
 
-    index = _update(folder)
+    index = update_style_folder(folder)
     pairs = find_duplicates(index.codes, index.thumbnails)
     groups = [[index.names[place] for place in group] for group in group_duplicates(pairs)]
     say(f"{len(groups)} paintings are there more than once" if groups else "no copies")
@@ -229,7 +205,7 @@ def _draw_map(options: argparse.Namespace) -> dict[str, Any]:
     output = Path(options.output)
     choose_format(output)
     check_targets([output], [], overwrite=options.force)
-    index = _update(options.folder)
+    index = update_style_folder(options.folder)
     total = len(index.names)
     shares = np.linspace(0, total - 1, min(total, LARGEST_MAP)).round().astype(int)
     if total > LARGEST_MAP:
