@@ -56,11 +56,12 @@ OWN := $(PIP) install --quiet --no-deps --no-build-isolation --no-index --editab
 	$(LOCKED) requirements/test.txt --no-deps
 	@touch $@
 
-# Fuzzes everything that reads bytes from strangers, see tests/fuzz/fuzz.py.
+# Fuzzes everything that reads bytes from strangers, see tests/fuzz/fuzz.py. CSV=benchmarks/fuzz.csv
+# keeps the counts.
 MINUTES ?= 30
 fuzz: .venv/installed-test
 	$(LOCKED) requirements/fuzz.txt
-	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/fuzz.py --minutes $(MINUTES) --csv benchmarks/fuzz.csv
+	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/fuzz.py --minutes $(MINUTES) $(if $(CSV),--csv $(CSV))
 
 # Lets every file operation fail once, and kills work at random moments; some hours on two cores.
 faults: .venv/installed-test

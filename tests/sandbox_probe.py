@@ -11,9 +11,11 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 X86 = platform.machine() == "x86_64"
+NO_LANDLOCK = "no-landlock"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -189,6 +191,19 @@ def probe(path: Path, name: str, limits: Any, box: str, outside: str, victim: in
     }
 
 
+def probe_calls(path: Path, name: str, limits: Any, victim: int) -> Any:
+    return attempt(list_calls(victim))
+
+
+def restrict_unless_told(rules: Any) -> str | None:
+    """Leave Landlock out for a folder that says so, to see what the other restrictions do alone."""
+    if any((folder / NO_LANDLOCK).exists() for folder, _ in rules):
+        return "left out"
+    from impasto.studio.decoding import landlock
+
+    return landlock.restrict_files(rules)
+
+
 def exhaust(path: Path, name: str, limits: Any, how: str) -> Any:
     if how == "time":
         while True:
@@ -206,7 +221,9 @@ def exhaust(path: Path, name: str, limits: Any, how: str) -> Any:
 
 
 if __name__ == "__main__":
-    from impasto.studio.decoding import decoder_process, fork_server
+    from impasto.studio.decoding import decoder_process, fork_server, landlock, sandbox
 
     decoder_process.PICTURE_ANSWERS |= {"probe": probe, "exhaust": exhaust}
+    decoder_process.PICTURE_ANSWERS |= {"probe_calls": probe_calls}
+    sandbox.landlock = SimpleNamespace(**vars(landlock) | {"restrict_files": restrict_unless_told})
     fork_server.main()

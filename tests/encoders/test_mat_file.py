@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from conftest import REPOSITORY
+from impasto.encoders import mat_file
 from impasto.encoders.formats import read_parameters
 from impasto.encoders.mat_file import HEADER, MatFileError, read_mat_file
 from impasto.errors import WeightsError
@@ -110,6 +111,13 @@ def nest(depth: int) -> bytes:
 def test_hostile_files_are_errors(data):
     with pytest.raises(MatFileError):
         read_mat_file(data)
+
+
+def test_what_inflates_without_end_is_not_unpacked(monkeypatch):
+    bomb = bytes(126) + b"IM" + tag(15, zlib.compress(bytes(1 << 20)))
+    monkeypatch.setattr(mat_file, "LARGEST", 1 << 16)
+    with pytest.raises(MatFileError, match="too large"):
+        read_mat_file(bomb)
 
 
 def test_a_nest_of_a_few_cells_is_read():
