@@ -168,8 +168,9 @@ def write_animation(path, kind, durations, *, loop=0, alpha=None):
         ("PNG", 1, None),
     ],
 )
-def test_delays_and_loops_are_kept(kind, loop, expected, tmp_path):
-    path = write_animation(tmp_path / f"a.{kind.lower()}", kind, [100, 500, 40, 2000], loop=loop)
+@pytest.mark.parametrize("last", [2000, 50])
+def test_delays_and_loops_are_kept(kind, loop, expected, last, tmp_path):
+    path = write_animation(tmp_path / f"a.{kind.lower()}", kind, [100, 500, 40, last], loop=loop)
     notices = copy(path, tmp_path / "film.gif")
     assert notices == []
     with Image.open(tmp_path / "film.gif") as image:
@@ -178,7 +179,7 @@ def test_delays_and_loops_are_kept(kind, loop, expected, tmp_path):
         for index in range(image.n_frames):
             image.seek(index)
             durations.append(image.info["duration"])
-    assert durations == [100, 500, 40, 2000]
+    assert durations == [100, 500, 40, last]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm"])
@@ -187,6 +188,13 @@ def test_a_last_frame_that_is_held_is_held_in_the_film(suffix, tmp_path):
     copy(path, tmp_path / f"film.{suffix}")
     with av.open(str(tmp_path / f"film.{suffix}")) as container:
         assert container.duration / av.time_base == pytest.approx(1.7, abs=0.05)
+
+
+def test_a_last_frame_that_is_short_is_short_in_the_film(tmp_path):
+    path = write_animation(tmp_path / "a.gif", "GIF", [1000, 1000, 100])
+    copy(path, tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        assert container.duration / av.time_base == pytest.approx(2.1, abs=0.05)
 
 
 def test_a_clip_that_is_cut_ends_as_asked(tmp_path):
@@ -288,8 +296,8 @@ def test_transparency_that_cannot_be_kept_is_said(suffix, tmp_path):
     assert copy(opaque, tmp_path / f"opaque.{suffix}") == []
 
 
-def write_tracks(path, with_subtitles=True):
-    """A film with two sound tracks, chapters and subtitles."""
+def write_tracks(path, subtitles=None):
+    """A film with two sound tracks, chapters, and perhaps subtitles and a font."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=10)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -299,6 +307,10 @@ def write_tracks(path, with_subtitles=True):
             sound.metadata["language"], sound.metadata["title"] = language, f"in {language}"
             sound.disposition = disposition
             sounds.append(sound)
+        if subtitles is not None:
+            with av.open(str(subtitles)) as source:
+                container.add_stream_from_template(source.streams.subtitles[0])
+            container.add_attachment("a.ttf", "font/ttf", b"a font")
         chapter = {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000)}
         container.set_chapters(
             [
@@ -320,6 +332,22 @@ def write_tracks(path, with_subtitles=True):
     return path
 
 
+@pytest.mark.parametrize(
+    ("suffix", "names"),
+    [
+        ("mkv", ["attachments"]),
+        ("mp4", ["subtitles", "attachments"]),
+        ("webm", ["sound", "subtitles", "attachments"]),
+        ("gif", ["sound", "subtitles", "chapters", "attachments"]),
+    ],
+)
+def test_tracks_that_are_not_kept_are_said_once_each(suffix, names, tmp_path):
+    (tmp_path / "a.srt").write_text("1\n00:00:00,100 --> 00:00:00,400\nHello\n")
+    path = write_tracks(tmp_path / "a.mkv", tmp_path / "a.srt")
+    notices = copy(path, tmp_path / f"film.{suffix}")
+    assert [each.partition(":")[0] for each in notices] == names
+
+
 @pytest.mark.parametrize("suffix", ["mkv", "mp4"])
 def test_languages_titles_and_default_flags_of_sound_are_kept(suffix, tmp_path):
     path = write_tracks(tmp_path / "a.mkv")
@@ -333,11 +361,18 @@ def test_languages_titles_and_default_flags_of_sound_are_kept(suffix, tmp_path):
             assert [each.metadata["title"] for each in sounds] == ["in eng", "in deu"]
 
 
-def test_chapters_are_kept_in_matroska_and_follow_a_cut(tmp_path):
+def test_quicktime_keeps_languages_by_its_own_codes(tmp_path):
+    copy(write_tracks(tmp_path / "a.mkv"), tmp_path / "film.mov")
+    with av.open(str(tmp_path / "film.mov")) as container:
+        assert [each.metadata["language"] for each in container.streams.audio] == ["eng", "ger"]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm"])
+def test_chapters_are_kept_and_follow_a_cut(suffix, tmp_path):
     path = write_tracks(tmp_path / "a.mkv")
-    copy(path, tmp_path / "film.mkv")
+    copy(path, tmp_path / f"film.{suffix}")
     copy(path, tmp_path / "cut.mkv", begin=Fraction(7, 10))
-    with av.open(str(tmp_path / "film.mkv")) as container:
+    with av.open(str(tmp_path / f"film.{suffix}")) as container:
         titles = [each["metadata"]["title"] for each in container.chapters()]
         assert titles == ["One", "Two"]
     with av.open(str(tmp_path / "cut.mkv")) as container:
@@ -345,6 +380,14 @@ def test_chapters_are_kept_in_matroska_and_follow_a_cut(tmp_path):
         assert chapter["metadata"]["title"] == "Two"
         assert chapter["start"] * chapter["time_base"] == 0
         assert float(chapter["end"] * chapter["time_base"]) == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["*.png", "a%3d.png", "a###.png"])
+def test_other_patterns_get_a_line_with_ours(name, tmp_path):
+    with pytest.raises(ClipError, match=r"by a pattern such as frames/%05d\.png"):
+        open_clip(tmp_path / name)
+    with pytest.raises(ClipError, match="no such folder"):
+        open_clip(tmp_path / "gone" / "%05d.png")
 
 
 def encode_pq(light):

@@ -201,6 +201,8 @@ class ContainerClip:
                 )
             if not source.is_file():
                 what = "is not a regular file" if source.exists() else "no such file"
+                if not source.exists() and set(source.name) & set("*?%#"):
+                    what += "; numbered pictures are named by a pattern such as frames/%05d.png"
                 raise ClipError(what, where=source)
         try:
             file = str(source.absolute()) if isinstance(source, Path) else source

@@ -67,8 +67,8 @@ class FilmExtras:
     """What a film has beside frames, sound and texts, and how its file gets its name.
 
     Attributes:
-        last: time of the last frame in seconds, where it is held. None: it is shown as long as the
-            others.
+        last: time of the last frame in seconds, where it has a duration of its own. None: it is
+            shown as long as the others.
         end: when the last frame ends, in seconds.
         is_transparent: frames are [H, W, 4]; the kind of file is one of :data:`TRANSPARENT`.
         origin: the clip, whose subtitles and chapters are copied into Matroska files. None: there

@@ -150,7 +150,9 @@ def list_numbered_files(pattern: str) -> list[Path]:
     """
     files = find_numbered_files(pattern)
     if not files:
-        raise ClipError("no such files", where=pattern)
+        folder = Path(pattern).parent
+        absent = "files" if folder.is_dir() else f"folder {folder}"
+        raise ClipError(f"no such {absent}", where=pattern)
     first, last = min(files), max(files)
     if len(files) <= last - first:
         missing = next(n for n in range(first, last) if n not in files)

@@ -12,6 +12,7 @@ import numpy as np
 
 from impasto.image.picture import fit_within
 from impasto.video.clip.film_writer import (
+    GIF,
     FilmExtras,
     FilmFrame,
     can_be_transparent,
@@ -22,12 +23,12 @@ from impasto.video.clip.film_writer import (
 from impasto.video.clip.frames import Format, Levels, Notice
 from impasto.video.clip.reading import names_numbered_files
 from impasto.video.clip.selection import FrameSource, resize_alpha
-from impasto.video.clip.streams.tracks import FilmSound
+from impasto.video.clip.streams.tracks import FilmSound, report_other_tracks
 from impasto.video.job.frame_store import FrameStore
 
 OPAQUE = 255
-_LONGER = Fraction(3, 2)
-"""Share of a frame's usual duration from which the last one's is kept."""
+_UNUSUAL = Fraction(1, 2)
+"""Share of a frame's usual duration by which the last one's must differ to be kept."""
 
 
 def choose_film_size(form: Format, longer: int, target: Path | None) -> tuple[int, int]:
@@ -82,6 +83,7 @@ def write_painted_film(
     """
     clip, selection = source.clip, source.selection
     is_numbered = names_numbered_files(target)
+    clip_path = getattr(clip, "path", None)
     if sound and clip.sound is not None and not needs_even_sides(target):
         kind = "numbered pictures" if is_numbered else f"{target.suffix} files"
         notice(f"sound: omitted, because {kind} cannot store it")
@@ -90,6 +92,8 @@ def write_painted_film(
         kind = "numbered pictures are" if is_numbered else f"{target.suffix} files are"
         notice(f"transparency: omitted, because {kind} opaque; .gif, .webm and .mov can keep it")
         is_transparent = False
+    if clip_path is not None and not needs_even_sides(target):
+        report_other_tracks(clip_path, "numbered pictures" if is_numbered else "GIFs", notice)
     if is_numbered:
         write_numbered_frames(target, store.read_film_frames(), overwrite=overwrite)
         return
@@ -103,8 +107,10 @@ def write_painted_film(
     if sound and clip.sound is not None:
         film_sound = FilmSound(clip.sound, shift, None if is_whole else last + 1 / rate)
     end = _find_end(source) if is_whole and selection.every == 1 else None
-    # Only a last frame that is held longer than others is worth a duration of its own.
-    is_held = end is not None and end - last > _LONGER / rate
+    # In a GIF every frame has its duration. Elsewhere only an unusual one is worth it.
+    is_held = end is not None and (
+        target.suffix.lower() == GIF or abs((end - last) * rate - 1) > _UNUSUAL
+    )
     film_frames = store.read_film_frames()
     frames = _join_alpha(film_frames, source) if is_transparent else film_frames
     write_film(
@@ -118,7 +124,7 @@ def write_painted_film(
             last=last - shift if is_held else None,
             end=Fraction(0) if end is None else end - shift,
             is_transparent=is_transparent,
-            origin=getattr(clip, "path", None),
+            origin=clip_path,
             begin=shift,
             is_whole=is_whole,
             overwrite=overwrite,

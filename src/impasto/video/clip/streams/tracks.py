@@ -16,6 +16,16 @@ from impasto.video.clip.frames import Notice
 
 _TRACK_TEXTS = ("language", "title")
 _MATROSKA = "matroska"
+_MACINTOSH_LANGUAGES = {
+    "deu": "ger",
+    "ell": "gre",
+    "isl": "ice",
+    "mkd": "mac",
+    "nld": "dut",
+    "sqi": "alb",
+    "zho": "chi",
+}
+"""Codes that QuickTime files can hold, by those that they cannot."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,8 @@ def add_tracks(
 ) -> Iterator[tuple[Fraction, Any]]:
     """Add a stream for each track that fits, and yield their packets with their times.
 
-    Languages, titles and the flags of default tracks are kept. Subtitles and chapters are copied
-    into Matroska files; elsewhere few kinds of them fit, and they are reported.
+    Languages, titles, chapters and the flags of default tracks are kept. Subtitles are copied into
+    Matroska files. What does not fit is reported.
 
     Args:
         source: the opened clip.
@@ -48,27 +58,55 @@ def add_tracks(
         has_sound: whether sound is copied.
     """
     streams = {}
+    refused: dict[str, str] = {}
+    for stream in source.streams.audio if has_sound else ():
+        codec = stream.codec_context.name
+        if codec in container.supported_codecs:
+            streams[stream.index] = _add_track(container, stream)
+        else:
+            refused[codec] = f"sound: {codec} cannot be stored in {container.format.name} and is"
+    for line in refused.values():
+        notice(f"{line} omitted; .mkv files accept every codec")
     is_matroska = container.format.name == _MATROSKA
-    if has_sound:
-        for stream in source.streams.audio:
-            if stream.codec_context.name in container.supported_codecs:
-                streams[stream.index] = _add_track(container, stream)
-            else:
-                notice(
-                    f"sound: {stream.codec_context.name} cannot be stored in "
-                    f"{container.format.name} and is omitted; .mkv files accept every codec"
-                )
-    subtitles = list(source.streams.subtitles)
-    if is_matroska:
-        for stream in subtitles:
-            with suppress(av.error.FFmpegError, ValueError, AttributeError):
-                streams[stream.index] = _add_track(container, stream)
-        chapters = _shift_chapters(source.chapters(), part)
-        if chapters:
-            container.set_chapters(chapters)
-    elif subtitles:
+    dropped = [each for each in source.streams.subtitles if not (is_matroska and _is_plain(each))]
+    for stream in source.streams.subtitles:
+        if stream not in dropped:
+            streams[stream.index] = _add_track(container, stream)
+    if dropped and is_matroska:
+        notice("subtitles: omitted, because those of MP4 cannot be copied into .mkv files")
+    elif dropped:
         notice("subtitles: omitted; .mkv files keep them")
+    _report_attachments(source, notice)
+    chapters = _shift_chapters(source.chapters(), part)
+    if chapters:
+        container.set_chapters(chapters)
     return _copy_packets(source, streams, part)
+
+
+def report_other_tracks(path: Path, kind: str, notice: Notice) -> None:
+    """Report the subtitles and chapters of a clip where the film has no place for them.
+
+    Args:
+        path: file of the clip.
+        kind: what the film is, in the plural.
+        notice: called with a message for each that is omitted.
+    """
+    with suppress(av.error.FFmpegError, OSError), av.open(str(path.absolute())) as source:
+        if source.streams.subtitles:
+            notice(f"subtitles: omitted, because {kind} cannot store them")
+        if source.chapters():
+            notice(f"chapters: omitted, because {kind} cannot store them")
+        _report_attachments(source, notice)
+
+
+def _report_attachments(source: Any, notice: Notice) -> None:
+    if source.streams.attachments:
+        notice("attachments: omitted, such as the fonts of subtitles")
+
+
+def _is_plain(stream: Any) -> bool:
+    """Tell whether subtitles can be copied into Matroska; those of MP4 are a kind of their own."""
+    return stream.codec_context is not None and stream.codec_context.name != "mov_text"
 
 
 def _add_track(container: Any, stream: Any) -> Any:
@@ -76,6 +114,9 @@ def _add_track(container: Any, stream: Any) -> Any:
     for name in _TRACK_TEXTS:
         if name in stream.metadata:
             track.metadata[name] = stream.metadata[name]
+    language = track.metadata.get("language")
+    if container.format.name == "mov" and language in _MACINTOSH_LANGUAGES:
+        track.metadata["language"] = _MACINTOSH_LANGUAGES[language]
     track.disposition = stream.disposition
     return track
 
