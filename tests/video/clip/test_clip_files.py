@@ -256,7 +256,7 @@ def test_files_that_are_not_clips_are_refused_in_one_line(tmp_path):
         ("gone.mp4", "no such file"),
         (".", "is a folder"),
         ("f/%05d.png", "no such folder"),
-            ("%05d.png", "no such files"),
+        ("%05d.png", "no such files"),
         ("f/%05d-%05d.png", "exactly one %d"),
     ):
         with pytest.raises(ClipError, match=words) as caught:
