@@ -70,7 +70,7 @@ class BatchWorker:
 
         with limit_torch_threads(WorkerShare().threads):
             engine, photo = self._open_job(job, places.read(job.photo), WorkerShare())
-            paintings = [self._load_painting(each) for each in job.styles]
+            paintings = [self._load_painting(each, engine, photo) for each in job.styles]
             plan = engine.plan(Inputs.read(engine.recipe, photo, paintings))
         free, device = measure_free_memory(), engine.hardware.device
         shares_gpus = device.type == "cuda" and device.index is None
@@ -115,7 +115,7 @@ class BatchWorker:
             if job.again and not job.replaces and (size := places.read_size(job.output)):
                 return Outcome(job, sha256=digest, bytes=size)  # written by the worker that died
             engine, photo = self._open_job(job, data, share)
-            paintings = [self._load_painting(each) for each in job.styles]
+            paintings = [self._load_painting(each, engine, photo) for each in job.styles]
             masks, style_masks = prepare_masks(job, photo, paintings)
             inputs = Inputs.read(engine.recipe, photo, paintings, masks, style_masks)
             return PreparedJob(
@@ -204,7 +204,8 @@ class BatchWorker:
         """Decode the photo of a job, and load its engine."""
         from impasto.image.files.decode import read_picture
 
-        photo = read_picture(data, name=job.photo)
+        limit = share.limit(self._settings.hardware).resolve().reading_limit
+        photo = read_picture(data, name=job.photo, max_memory=limit)
         recipe, size = job.recipe, self._settings.print_size
         if size is not None:
             side = size.compute_longer_side(photo.width, photo.height)
@@ -225,15 +226,23 @@ class BatchWorker:
         self._engines.move_to_end(key)
         return self._engines[key]
 
-    def _load_painting(self, place: str) -> Picture:
+    def _load_painting(self, place: str, engine: PictureEngine, photo: Picture) -> Picture:
+        """Return a painting, reduced as the run would reduce it."""
+        from impasto.engine.sizes import reduce_painting
         from impasto.image.files.decode import read_picture
 
-        if place not in self._paintings:
-            self._paintings[place] = read_picture(places.read(place), name=place)
+        longer, scale = max(engine.size_for(photo)), engine.recipe.style.scale
+        key = place if place in self._paintings else f"{place} for {longer} px by {scale}"
+        if key not in self._paintings:
+            limit = engine.hardware.reading_limit
+            whole = read_picture(places.read(place), name=place, max_memory=limit)
+            painting = reduce_painting(whole, longer, scale)
+            key = place if painting is whole else key
+            self._paintings[key] = painting
             if len(self._paintings) > CACHED_PAINTINGS:
                 self._paintings.popitem(last=False)
-        self._paintings.move_to_end(place)
-        return self._paintings[place]
+        self._paintings.move_to_end(key)
+        return self._paintings[key]
 
 
 @contextlib.contextmanager
