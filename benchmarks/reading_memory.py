@@ -1,7 +1,14 @@
-"""Measure peak memory of reading large pictures, each in a process of its own.
+"""Measure peak memory of reading large pictures, and of whole runs within a limit.
 
-Run: ``python benchmarks/reading_memory.py --run NAME --csv benchmarks/reading-memory.csv``. Python,
-NumPy and Pillow take about 60 MiB of each figure. ``--source`` measures another checkout's ``src``.
+Each is measured in a process of its own.
+
+Reading: ``python benchmarks/reading_memory.py --run NAME --csv benchmarks/reading-memory.csv``.
+Python, NumPy and Pillow take about 60 MiB of each figure.
+
+Runs: ``python benchmarks/reading_memory.py --limits --csv benchmarks/memory-limits.csv`` repaints
+photos in the style of paintings at 128 px with ``standard``, two iterations.
+
+``--source`` measures another checkout's ``src``.
 """
 
 from __future__ import annotations
@@ -9,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +38,20 @@ READ = (
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
 )
 COLUMNS = ("run", "picture", "format", "peak MiB")
+LIMITS = ("1", "1.5", "2")
+"""Of memory in GiB."""
+PAIRS = (
+    ("photo 48 MP", "painting 72 MP"),
+    ("photo 100 MP", "painting 72 MP"),
+    ("photo 100 MP", "painting 100 MP"),
+)
+OPTIONS = ("--size", "128", "--quality", "standard", "--set", "schedule.total=2", "--json")
+LIMIT_COLUMNS = ("photo", "painting", "format", "limit GiB", "exit code", "plan GiB", "peak MiB")
+MEASURE = (
+    "import resource, subprocess, sys\n"
+    "code = subprocess.run([sys.executable, '-m', 'impasto', *sys.argv[1:]]).returncode\n"
+    "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)\n"
+)
 
 
 def write_picture(path: Path, size: tuple[int, int]) -> None:
@@ -39,20 +61,59 @@ def write_picture(path: Path, size: tuple[int, int]) -> None:
     Image.fromarray(noise).resize(size, Image.Resampling.BILINEAR).save(path, **options)
 
 
+def measure_runs(
+    folder: Path, environment: dict[str, str], kinds: tuple[str, ...]
+) -> list[tuple[str, ...]]:
+    """Return a row for each pair of pictures, format and limit."""
+    rows: list[tuple[str, ...]] = []
+    sizes = PICTURES | {"painting 100 MP": (11_600, 8620)}
+    for photo, painting in PAIRS:
+        for kind in kinds:
+            files = [folder / f"{name.replace(' ', '-')}.{kind}" for name in (photo, painting)]
+            for file, name in zip(files, (photo, painting), strict=True):
+                if not file.exists():
+                    write_picture(file, sizes[name])
+            for limit in LIMITS:
+                output = ["--max-memory", limit, "--force", "-o", str(folder / "result.png")]
+                answer = subprocess.run(
+                    [
+                        *(sys.executable, "-c", MEASURE, str(files[0]), "--style", str(files[1])),
+                        *(*OPTIONS, *output),
+                    ],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
+                code, peak = answer.stdout.splitlines()[-1].split()
+                plan = re.search(r"([\d.]+) GiB of memory", answer.stderr)
+                needed = "" if plan is None else plan[1]
+                rows.append((photo, painting, kind, limit, code, needed, peak))
+                print(*rows[-1], flush=True)
+                if code != "0":
+                    print(answer.stderr.strip(), flush=True)
+    return rows
+
+
 def main() -> None:
     """Print and store a row for each picture and format."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", default="now", help="name of the run in the table")
     parser.add_argument("--source", help="folder with the package (default: as installed)")
     parser.add_argument("--csv", type=Path)
+    parser.add_argument("--limits", action="store_true", help="measure whole runs")
+    parser.add_argument("--formats", nargs="+", default=list(KINDS))
     options = parser.parse_args()
     environment = dict(os.environ)
     if options.source:
         environment["PYTHONPATH"] = options.source
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    columns = LIMIT_COLUMNS if options.limits else COLUMNS
     with tempfile.TemporaryDirectory() as folder:
-        for name, size in PICTURES.items():
-            for kind in KINDS:
+        if options.limits:
+            rows += measure_runs(Path(folder), environment, tuple(options.formats))
+        for name, size in ({} if options.limits else PICTURES).items():
+            for kind in options.formats:
                 path = Path(folder) / f"picture.{kind}"
                 write_picture(path, size)
                 answer = subprocess.run(
@@ -68,7 +129,7 @@ def main() -> None:
         is_new = not options.csv.exists()
         with options.csv.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([COLUMNS, *rows] if is_new else rows)
+            writer.writerows([columns, *rows] if is_new else rows)
 
 
 if __name__ == "__main__":
