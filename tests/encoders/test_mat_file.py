@@ -62,6 +62,7 @@ DATA = write(make_contents())
 PACKED = write(make_contents(), compressed=True)
 
 
+@pytest.mark.timeout(60)
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from([DATA, PACKED]), st.data())
 def test_damage_is_an_error_and_nothing_else(whole, data):

@@ -227,6 +227,7 @@ def test_decoders_end_with_their_server(tmp_path):
     launcher.close()
 
 
+@pytest.mark.timeout(60)
 def test_a_file_that_takes_long_does_not_delay_others(launcher, tmp_path):
     decoder = Decoder(Limits(), 2**31, 20)
     decoder._launcher = launcher

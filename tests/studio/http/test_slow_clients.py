@@ -207,6 +207,7 @@ def test_no_more_than_so_many_uploads_at_a_time(tmp_path, monkeypatch):
             refused(post(client, photo=b""), "not_a_picture")
 
 
+@pytest.mark.timeout(30)
 def test_conversions_of_results_are_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(picture_routes, "has_result", lambda row, place: True)
     with inside(tmp_path) as client, contextlib.ExitStack() as reservations:
