@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from starlette.requests import Request
+
 from impasto.studio.problems import hide_folders
 from studios import PAINTING, PHOTO, SMALL, accepted, inside, studio_of
 
@@ -84,6 +86,16 @@ def test_character_sets_other_than_utf_8(client, path, charset):
     data = make_upload(b"\xff\xe9.png").replace(b'"photo"', b'"picture"')
     answer = client.post(path, content=data, headers=kind(f"{FORM}; charset={charset}"))
     assert check(client, answer).json()["detail"] == "charset: expected utf-8"
+
+
+def test_a_form_whose_text_cannot_be_decoded(client, monkeypatch):
+    def fail(*_, **__):
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr(Request, "form", fail)
+    for path in ("/v1/jobs", "/v1/restore"):
+        answer = check(client, client.post(path, files={"picture": b"a"}))
+        assert answer.json()["code"] == "bad_request"
 
 
 def test_utf_8_may_be_named(client):
