@@ -3,7 +3,8 @@
 ``fit PAINTINGS -o FILE`` fits the whitening to the pictures of a folder. ``halves FOLDER...`` takes
 two disjoint squares of every painting, looks for the other one among all, and prints how often it
 comes first (R@1) and among the first five (R@5), in color and in gray. ``duplicates FOLDER`` looks
-for resized, recompressed and cropped copies. ``speed`` times a search among 10,000 codes.
+for resized, recompressed and cropped copies. ``speed`` times a search among 10,000 codes, and
+``ship`` measures the paintings that ship with impasto.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ GRAY = np.array([0.2126, 0.7152, 0.0722], np.float32)
 def main() -> None:
     """Run one of the actions."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("action", choices=("fit", "halves", "duplicates", "speed"))
+    parser.add_argument("action", choices=("fit", "halves", "duplicates", "speed", "ship"))
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("-n", "--count", type=int, default=300)
     parser.add_argument("-o", "--output", type=Path)
@@ -39,6 +40,8 @@ def main() -> None:
         fit(paths, options.count, options.output)
     elif options.action == "halves":
         count_halves(paths)
+    elif options.action == "ship":
+        ship()
     elif options.action == "speed":
         time_search()
     else:
@@ -84,6 +87,23 @@ def rank_halves(one: np.ndarray, other: np.ndarray) -> str:
     ranks = np.concatenate([(likeness > own[:, None]).sum(1), (likeness > own[None]).sum(0)])
     first, five = (100 * float((ranks < count).mean()) for count in (1, 5))
     return f"R@1 {first:.1f} %, R@5 {five:.1f} % of {len(ranks)}"
+
+
+def ship() -> None:
+    """Write the codes of the paintings of the library and of the studio's shelf."""
+    from safetensors.numpy import save_file
+
+    from impasto.library.library_paintings import load_shipped
+    from impasto.library.shipped_codes import CODES_FILE
+    from impasto.studio.page.example_paintings import load_paintings
+
+    paths = {each.name: each.path for each in load_paintings().values()}
+    paths |= {each.name: each.path for each in load_shipped()}
+    coder = StyleCoder()
+    codes = {name: coder.measure_code(read_picture(path)) for name, path in paths.items()}
+    folder = Path(__file__).parents[1] / "src" / "impasto" / "library" / "weights"
+    save_file({name: code.astype(np.float16) for name, code in codes.items()}, folder / CODES_FILE)
+    print(f"{len(codes)} codes")
 
 
 def time_search() -> None:

@@ -16,6 +16,8 @@ from impasto.errors import InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.picture import Picture
 from impasto.library.duplicates import CopyPair, find_duplicates, group_duplicates
+from impasto.library.library_paintings import load_shipped
+from impasto.library.shipped_codes import list_similar, load_codes
 from impasto.library.style_index import (
     INDEX_NAME,
     StyleIndex,
@@ -191,6 +193,13 @@ def test_whitened_codes_have_no_preferred_direction(tmp_path):
     whitening.save(tmp_path / "map.safetensors")
     again = Whitening.load(tmp_path / "map.safetensors")
     assert again.encode(mixed) == pytest.approx(whitening.encode(mixed), abs=0.01)
+
+
+def test_every_shipped_painting_has_a_code():
+    codes = load_codes()
+    assert {each.name for each in load_shipped()} <= {*codes}
+    assert np.linalg.norm(codes["munch-scream"]) == pytest.approx(1, abs=1e-2)
+    assert "vangogh-starry-rhone" in list_similar("vangogh-starry-night", 6)
 
 
 def test_the_shipped_map_fits_the_network():

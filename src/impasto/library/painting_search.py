@@ -104,7 +104,7 @@ class NameIndex:
         if not matches or matches[0].score < THRESHOLD:
             raise InputError(
                 f"no such file, and no painting of this name; the nearest are "
-                f"{', '.join(self._find_nearest(text, matches))}",
+                f"{', '.join(self.list_nearest(text))}",
                 where=text,
                 expected="a file, the name of a painting, or 'words: blue woodcut'",
                 field="style",
@@ -133,8 +133,9 @@ class NameIndex:
         latin, runs = _split(text)
         return difflib.SequenceMatcher(None, phrase, " ".join([*latin, *runs])).ratio()
 
-    def _find_nearest(self, text: str, matches: list[NameMatch]) -> list[str]:
-        """Return the titles of the paintings whose names look most like a text."""
+    def list_nearest(self, text: str) -> list[str]:
+        """Return the titles of the three paintings whose names look most like a text."""
+        matches = self.rank(text)
         if any(match.score > 0 for match in matches):
             return [match.painting.title for match in matches[:_NEAREST]]
         plain = _join(_split(text))

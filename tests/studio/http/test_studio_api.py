@@ -79,6 +79,27 @@ def test_a_shipped_painting_by_name(client):
     assert there.read_bytes() == picture.content
 
 
+def test_paintings_of_the_library_are_searched_and_used(client):
+    everything = client.get("/v1/library").json()["styles"]
+    assert len(everything) >= 18
+    found = client.get("/v1/library", params={"text": "星夜"}).json()
+    first = found["styles"][0]
+    assert (first["name"], found["nearest"]) == ("vangogh-starry-night", [])
+    assert "Vincent van Gogh, 1889" in first["credit"]
+    missing = client.get("/v1/library", params={"text": "mona lisa"}).json()
+    assert (missing["styles"], len(missing["nearest"])) == ([], 3)
+    like = client.get(f"{first['url']}/similar").json()["styles"]
+    assert len(like) == 6
+    assert first["name"] not in {each["name"] for each in like}
+    assert client.get("/v1/styles/pond/similar").json()["styles"]
+    refused(client.get("/v1/styles/nobody/similar"), "not_found")
+    name = "hokusai-great-wave"
+    job = accepted(post(client, ("style_name", (None, name)), styles=()))
+    assert job["paintings"][0]["style_name"] == name
+    there = studio_of(client).folder.locate(job["id"]) / "style-0"
+    assert there.read_bytes() == client.get(f"/v1/styles/{name}").content
+
+
 def test_a_painting_in_words(client, monkeypatch):
     monkeypatch.setattr("impasto.words.word_styles.SIZE", 64)
     words = "蓝色 pixel art, landscape"

@@ -148,6 +148,21 @@ def finished(page) -> str:
     return re.search("#job=(.+)", page.url)[1]
 
 
+def test_a_painting_by_its_name_and_more_like_it(page):
+    page.fill("#words", "呐喊")
+    page.press("#words", "Enter")
+    api.expect(page.locator("#words-said")).to_contain_text("The Scream. Edvard Munch, 1893")
+    chosen = page.locator("#found [data-style=munch-scream]")
+    api.expect(chosen).to_have_attribute("aria-pressed", "true")
+    page.locator("#found .like").first.click(force=True)
+    api.expect(page.locator("#words-said")).to_have_text("Most like The Scream")
+    api.expect(page.locator("#found li")).to_have_count(6)
+    page.fill("#words", "mona lisa")
+    page.click("#words-find")
+    api.expect(page.locator("#words-said")).to_contain_text("No match; nearest are ")
+    api.expect(page.locator("#found")).to_be_hidden()
+
+
 def test_a_painting_in_words(browser, server):
     with opened(browser, server.url, "422") as page:
         page.fill("#words", "bleu pixel art")

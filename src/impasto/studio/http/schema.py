@@ -256,6 +256,15 @@ class Styles(Message):
     styles: list[StyleMessage]
 
 
+class FoundStyles(Message):
+    """Paintings of the library that were found."""
+
+    styles: list[StyleMessage]
+    """The best match first."""
+    nearest: list[str]
+    """If none matches, the titles of the nearest."""
+
+
 class DrawingMessage(Message):
     """A painting that words describe."""
 

@@ -26,6 +26,7 @@ from impasto.studio.http.request.staging import clean_name
 from impasto.studio.http.routes.routing import TheStudio, describe_problems
 from impasto.studio.http.schema import (
     DrawingMessage,
+    FoundStyles,
     NamedHash,
     NamedRecipe,
     Recipes,
@@ -33,13 +34,22 @@ from impasto.studio.http.schema import (
     StyleMessage,
     Styles,
 )
-from impasto.studio.page.example_paintings import find_painting, load_paintings
+from impasto.studio.page.example_paintings import (
+    ExamplePainting,
+    find_painting,
+    find_similar_paintings,
+    load_library_paintings,
+    load_paintings,
+    search_paintings,
+)
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.studio import Studio
 from impasto.words.description import LONGEST_TEXT
 from impasto.words.word_styles import SIZE
 
 router = APIRouter(prefix="/v1", tags=["catalog"])
+SIMILAR = 6
+"""Paintings that are shown as similar to one."""
 _RESTORE_PROBLEMS = (
     "bad_request",
     "too_large",
@@ -80,17 +90,37 @@ def get_recipe_schema() -> dict[str, Any]:
 @router.get("/styles", name="styles")
 def get_styles() -> Styles:
     """List the paintings that ship with impasto."""
-    return Styles(
-        styles=[
-            StyleMessage(
-                name=each.name,
-                title=each.title,
-                url=f"/v1/styles/{each.name}",
-                credit=each.credit,
-            )
-            for each in load_paintings().values()
-        ]
+    return Styles(styles=[_describe_style(each) for each in load_paintings().values()])
+
+
+def _describe_style(painting: ExamplePainting) -> StyleMessage:
+    return StyleMessage(
+        name=painting.name,
+        title=painting.title,
+        url=f"/v1/styles/{painting.name}",
+        credit=painting.credit,
     )
+
+
+@router.get("/library", name="library", responses=describe_problems("bad_parameter"))
+def get_library(text: Annotated[str, Query(max_length=200)] = "") -> FoundStyles:
+    """Find paintings of the library by title, artist or movement; without a text, list all."""
+    if text.strip():
+        hits, nearest = search_paintings(text)
+    else:
+        hits, nearest = [*load_library_paintings().values()], []
+    return FoundStyles(styles=[_describe_style(each) for each in hits], nearest=nearest)
+
+
+@router.get(
+    "/styles/{name}/similar",
+    name="similar",
+    responses=describe_problems("not_found", "bad_parameter"),
+)
+def get_similar(name: Annotated[str, InPath(max_length=40)]) -> FoundStyles:
+    """Return the paintings of the library that are most like one that ships."""
+    hits = find_similar_paintings(name, SIMILAR)
+    return FoundStyles(styles=[_describe_style(each) for each in hits], nearest=[])
 
 
 @router.get(

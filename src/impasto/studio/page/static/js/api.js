@@ -71,6 +71,12 @@ export const forgetJob = (/** @type {string} */ id) =>
   request(`${jobPath(id)}?forget=true`, { method: "DELETE", keepalive: true });
 export const listRecipes = async () => (await json("/v1/recipes")).recipes;
 export const listStyles = async () => (await json("/v1/styles")).styles;
+/** Finds paintings of the library by what people call them. @returns {Promise<{styles: any[], nearest: string[]}>} */
+export const searchLibrary = (/** @type {string} */ text) =>
+  json(`/v1/library?text=${encodeURIComponent(text)}`);
+/** @returns {Promise<{styles: any[]}>} */
+export const similarStyles = (/** @type {string} */ name) =>
+  json(`/v1/styles/${encodeURIComponent(name)}/similar`);
 /** Says what words choose; fails if one is unknown. */
 export const describeWords = (/** @type {string} */ words) =>
   json(`/v1/drawings?words=${encodeURIComponent(words)}`);

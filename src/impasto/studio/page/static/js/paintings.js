@@ -1,6 +1,6 @@
 /** The shelf of paintings, and the chosen ones: one, a blend, or each in its own part of the photo. */
 
-import { describeWords } from "./api.js";
+import { describeWords, searchLibrary, similarStyles } from "./api.js";
 import { byId, guarded, make } from "./dom.js";
 import { openMasks } from "./masks.js";
 import { fromDrawing, fromFile, fromShipped } from "./sources.js";
@@ -66,7 +66,24 @@ function tile(style) {
     "click",
     guarded(async () => add(await fromShipped(style))),
   );
-  return make("li", {}, pick, plus);
+  const like = make(
+    "button",
+    { type: "button", className: "like", title: "More like this", "aria-label": `More like ${style.title}` },
+    "≈",
+  );
+  like.addEventListener(
+    "click",
+    guarded(async () => showFound((await similarStyles(style.name)).styles, `Most like ${style.title}`)),
+  );
+  return make("li", {}, pick, plus, like);
+}
+
+/** Shows paintings of the library below the box. @param {typeof state.styles} styles @param {string} line */
+function showFound(styles, line) {
+  byId("found").replaceChildren(...styles.map(tile));
+  byId("found").hidden = !styles.length;
+  byId("words-said").textContent = line;
+  render();
 }
 
 function ownTile() {
@@ -125,7 +142,7 @@ function row(each, index, shared) {
 }
 
 function render() {
-  for (const pick of byId("shelf").querySelectorAll("[data-style]")) {
+  for (const pick of byId("panel").querySelectorAll("[data-style]")) {
     pick.setAttribute("aria-pressed", String(isChosen(pick.dataset.style)));
   }
   const masked = state.paintings.some(({ mask }) => mask && !mask.isEmpty);
@@ -141,29 +158,41 @@ function render() {
 
 /** Draws the painting that the box describes, and says what the words chose or what is wrong. */
 async function drawWords() {
-  const box = byId("words");
-  const said = byId("words-said");
-  const text = box.value.trim();
+  const text = byId("words").value.trim();
   if (!text) return;
-  said.textContent = "Drawing …";
+  byId("words-said").textContent = "Drawing …";
   byId("words-draw").disabled = true;
   try {
     const source = await fromDrawing(await describeWords(text));
-    said.textContent = source.name;
+    showFound([], source.name);
     only(source);
   } catch (error) {
-    said.textContent = error instanceof Error ? error.message : String(error);
+    showFound([], error instanceof Error ? error.message : String(error));
   } finally {
     byId("words-draw").disabled = false;
   }
 }
 
+/** Finds the paintings that the box names. @returns {Promise<boolean>} Whether there are any. */
+async function findNames() {
+  const text = byId("words").value.trim();
+  const { styles, nearest } = await searchLibrary(text);
+  const [first] = styles;
+  if (first && text) only(await fromShipped(first));
+  const line = !text ? "The whole library" : first ? `${first.title}. ${first.credit}` : `No match; nearest are ${nearest.join(", ")}.`;
+  showFound(styles, line);
+  return Boolean(first);
+}
+
 export function startPaintings() {
   byId("words-draw").addEventListener("click", drawWords);
+  byId("words-find").addEventListener("click", guarded(async () => void (await findNames())));
   byId("words").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault(); // do not paint
-    drawWords();
+    guarded(async () => {
+      if (byId("words").value.trim() && !(await findNames())) await drawWords();
+    })();
   });
   byId("shelf").replaceChildren(...state.styles.map(tile), ownTile());
   on("inputs", render);
