@@ -82,9 +82,9 @@ def test_a_shipped_painting_by_name(client):
 def test_paintings_of_the_library_are_searched_and_used(client):
     everything = client.get("/v1/library").json()["styles"]
     assert len(everything) >= 18
-    found = client.get("/v1/library", params={"text": "星夜"}).json()
-    first = found["styles"][0]
-    assert (first["name"], found["nearest"]) == ("vangogh-starry-night", [])
+    match = client.get("/v1/library", params={"text": "星夜"}).json()
+    first = match["styles"][0]
+    assert (first["name"], match["nearest"]) == ("vangogh-starry-night", [])
     assert "Vincent van Gogh, 1889" in first["credit"]
     missing = client.get("/v1/library", params={"text": "mona lisa"}).json()
     assert (missing["styles"], len(missing["nearest"])) == ([], 3)
