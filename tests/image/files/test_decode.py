@@ -77,7 +77,10 @@ def test_the_content_of_a_file_decides_its_format_not_its_name(tmp_path):
         (b'<?xml version="1.0"?><svg/>', "SVG"),
         (b"%PDF-1.7\n", "PDF"),
         (b"PK\x03\x04" + bytes(30), "zip"),
-        (b"P6 2 2 255 " + bytes(12), "not an image"),
+        (b"P6 2 2 255 " + bytes(12), "Netpbm"),
+        (b"\xff\x0a" + bytes(40), "JPEG XL"),
+        (b"v/1\x01" + bytes(40), "OpenEXR"),
+        (b"ID3\x03" + bytes(40), "sound"),
         (bytes(range(256)), "not an image"),
     ],
 )

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from impasto.cli.jobs.paint import give_up_on_errors
+from impasto.engine.factory import make_engine
 from impasto.errors import ImageError, InputError, ResourceError
 from impasto.image.files.atomic import find_free_name, replace_atomically, write_atomically
 from impasto.image.files.decode import read_picture
 from impasto.image.files.result_file import ResultFile
+from impasto.recipe.recipe import load_recipe
 
 
 @pytest.mark.parametrize("can_link", [True, False])
@@ -138,4 +140,6 @@ def test_a_current_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch, ca
     messages = capsys.readouterr().err
     assert messages.startswith("impasto: error: the current folder has been deleted")
     assert messages.count("\n") == 1
+    with pytest.raises(InputError, match="the current folder has been deleted"):
+        make_engine(load_recipe("sketch"))
     monkeypatch.chdir(tmp_path)

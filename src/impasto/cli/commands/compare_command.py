@@ -93,7 +93,7 @@ def _rank_in_library(
 def _compare_films(options: argparse.Namespace) -> int:
     """Measure every film against the same clip and painting."""
     from impasto.cli.jobs.paint import give_up_on_errors
-    from impasto.cli.options.output_files import check_targets
+    from impasto.cli.options.output_files import check_targets, silence_matplotlib
     from impasto.image.files.decode import read_picture
     from impasto.video.stabilize.opencv import check_opencv
 
@@ -104,6 +104,7 @@ def _compare_films(options: argparse.Namespace) -> int:
     from impasto.video.stabilize.flow import DisEstimator
 
     if options.plot:
+        silence_matplotlib()
         check_plot_target(Path(options.plot))
         inputs = [Path(each) for each in (options.photo, options.painting, *options.results)]
         check_targets([Path(options.plot)], inputs, overwrite=options.force)

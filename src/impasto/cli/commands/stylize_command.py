@@ -176,7 +176,10 @@ def _make_recorders(options: argparse.Namespace, recipe: Recipe) -> tuple[list[A
 
         write.append(Timelapse(Path(options.timelapse), overwrite=overwrite, notice=say))
     if options.loss_plot:
+        from impasto.cli.options.output_files import silence_matplotlib
         from impasto.record.loss_plot import LossPlot
+
+        silence_matplotlib()
 
         write.append(LossPlot(Path(options.loss_plot), overwrite=overwrite, notice=say))
     if options.snapshots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import zipfile
@@ -120,6 +121,11 @@ def check_checkpoint(path: Path) -> None:
     """
     if not zipfile.is_zipfile(path):  # never raises; torch saves zip files
         raise InputError("is not an impasto checkpoint, or is damaged", where=path)
+
+
+def silence_matplotlib() -> None:
+    """Keep its lines about a home folder that cannot be written off standard error."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def check_no_run_in(checkpoint: Path) -> None:

@@ -17,6 +17,18 @@ _REFUSED = (
     (b"PK\x03\x04", "a zip archive", "unpack it first"),
     (b"8BPS", "a Photoshop document", "save it as TIFF or PNG first"),
     (b"\x1f\x8b", "gzip data", "unpack it first"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000", "save it as PNG first"),
+    (b"\xff\x0a", "JPEG XL", "save it as PNG first"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL", "save it as PNG first"),
+    (b"v/1\x01", "OpenEXR", "save it as TIFF or PNG first"),
+    (b"#?RADIANCE", "Radiance HDR", "save it as TIFF or PNG first"),
+    (b"gimp xcf", "a GIMP document", "export it as TIFF or PNG first"),
+    (b"DDS ", "a DDS texture", "save it as PNG first"),
+    (b"\0\0\1\0", "an icon", "save it as PNG first"),
+    (b"\x93NUMPY", "a NumPy array", "save it as TIFF or PNG first"),
+    (b"ID3", "sound", "give a picture"),
+    (b"OggS", "sound", "give a picture"),
+    (b"fLaC", "sound", "give a picture"),
     (b"\x7fELF", "a program", "give a picture"),
 )
 
@@ -71,6 +83,8 @@ def _describe(head: bytes) -> str:
     is_film = head[4:8] in (b"ftyp", b"moov", b"mdat") or head.startswith(b"\x1aE\xdf\xa3")
     if is_film or (head.startswith(b"RIFF") and head[8:12] == b"AVI "):
         return "looks like a film, paint it with `impasto video`"
+    if head[:1] == b"P" and head[1:2] in b"1234567" and head[2:3].isspace():
+        return "looks like a Netpbm picture (PPM), save it as PNG first"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
         return "looks like an SVG drawing, rasterize it first"
