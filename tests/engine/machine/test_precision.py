@@ -17,9 +17,9 @@ from impasto.engine.machine.hardware import Hardware
 from impasto.network.codes import Atelier
 from impasto.network.painter.runtime import Runtime
 
-PHOTO, PAINTING = synthetic_photo(96, 64), synthetic_painting(80, 96)
+PHOTO, PAINTING = synthetic_photo(), synthetic_painting()
 STANDARD = impasto.load_recipe("standard").with_changes(
-    {"size": 96, "schedule.total": 16, "schedule.coarsest": 48}
+    {"size": 64, "schedule.total": 10, "schedule.coarsest": 32}
 )
 
 
@@ -45,7 +45,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
     checkpoint = tmp_path / "kept.ckpt"
     recipe = STANDARD.with_changes({"precision": "bfloat16"})
     run = impasto.Stylizer(recipe, device="cpu").run(PHOTO, PAINTING, checkpoint=checkpoint)
-    for _ in range(10):
+    for _ in range(6):
         step = next(run)
     assert not step.last
     run.close()

@@ -361,7 +361,7 @@ def measure_distance(root, network, painting="03.png"):
 
 def test_the_normalization_alone_is_fitted_if_asked(folders, tmp_path):
     mine, network = tmp_path / "mine.safetensors", network_file(None)
-    steps = ["--normalization", "--steps", 40, "--rate", 0.01]
+    steps = ["--normalization", "--steps", 20, "--rate", 0.02]
     assert main(own_style(folders, tmp_path, "-o", mine, *steps)) == 0
     before, after = (read_painter(path)[0].state_dict() for path in (network, mine))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -372,7 +372,7 @@ def test_the_normalization_alone_is_fitted_if_asked(folders, tmp_path):
 
 def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
     mine = tmp_path / "mine.safetensors"
-    assert main(own_style(folders, tmp_path, "--steps", 12, "-o", mine)) == 0
+    assert main(own_style(folders, tmp_path, "--steps", 8, "-o", mine)) == 0
     assert measure_distance(folders, mine) < measure_distance(folders, network_file(None))
     assert read_painter(mine)[1]["doubling"] == 0
     before, after = (read_painter(path)[0].state_dict() for path in (network_file(None), mine))

@@ -337,7 +337,7 @@ def start_solver(kind):
         solver = make_picture_solver(settings, start, distance, levels=2)
     else:
         solver = make_picture_solver(settings, start, distance)
-    for _ in range(4):
+    for _ in range(2):
         solver.step()
     return solver
 
