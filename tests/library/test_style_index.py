@@ -233,6 +233,8 @@ def test_every_action_of_the_command(folder, tmp_path, capsys):
     assert [ranks[each]["library_rank"] for each in (red, blue)] == [1, 3]
     assert main(["compare", red, red, red, "--video", "--library", where]) == 2
     capsys.readouterr()
+    assert main(["compare", red, "the screem", red, "--json"]) == 0
+    assert "The Scream, Edvard Munch" in capsys.readouterr().err
     (tmp_path / "maps").mkdir()
     output = str(tmp_path / "maps" / "map.png")
     assert len(run("map", where, "-o", output, "--cell", "16")["paintings"]) == 5

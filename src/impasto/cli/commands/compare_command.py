@@ -52,6 +52,9 @@ def run(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.video and options.library:
         raise InputError("cannot be combined", what="--library and --video")
+    from impasto.cli.options.style_words import find_painting_file
+
+    options.painting = find_painting_file(options.painting)
     if options.video:
         return _compare_films(options)
     if options.plot:

@@ -49,9 +49,11 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--force", action="store_true", help="replace existing files")
     options = parser.parse_args(argv)
 
+    from impasto.cli.options.style_words import find_painting_file
     from impasto.image.files.decode import read_picture
 
     folder = Path(options.output)
+    options.style = options.style and find_painting_file(options.style)
     inputs = [Path(each) for each in (options.photo, options.style) if each]
     _check_folder(folder, inputs, overwrite=options.force)
     photo = read_picture(Path(options.photo))

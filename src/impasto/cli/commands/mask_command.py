@@ -41,6 +41,7 @@ def run(argv: list[str]) -> int:
     import numpy as np
 
     from impasto.cli.options.output_files import check_targets
+    from impasto.cli.options.style_words import find_painting_file
     from impasto.errors import InputError
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
@@ -63,6 +64,7 @@ def run(argv: list[str]) -> int:
         raise InputError("requires --style PAINTING", what=options.kind)
     output, scribbles = Path(options.output), get_mask_file(options.kind)
     choose_format(output, 8)
+    options.style = list(map(find_painting_file, options.style))
     inputs = [Path(each) for each in (options.photo, *options.style, scribbles) if each]
     check_targets([output], inputs, overwrite=options.force)
     paintings = [read_picture(each) for each in options.style]

@@ -84,6 +84,20 @@ def save_drawing(description: StyleDescription, size: int, folder: Path) -> str:
     return str(draw_description(description, size).save(folder))
 
 
+def find_painting_file(painting: str) -> str:
+    """Return the file of a painting that is given by its path, its name or words.
+
+    Drawings are saved in the cache, because no result needs them.
+
+    Raises:
+        InputError: a word or a name is unknown.
+        ResourceError: the drawing cannot be written.
+    """
+    options = argparse.Namespace(style=[painting])
+    draw_word_styles(options, find_drawing_cache())
+    return str(options.style[0])
+
+
 def find_drawing_cache() -> Path:
     """Return the folder of paintings that no result lies beside."""
     from impasto.encoders.sources import find_cache_folder
