@@ -22,8 +22,9 @@ LEAST_PAINTING = 2048
 """Longer side in pixels to which paintings are reduced at most."""
 MARGIN = 2
 """Longer side of a reduced painting, relative to that at the finest scale."""
-REDUCTION = 1.5
-"""Least reduction of a painting's sides; less saves no memory, since copies are floats."""
+REDUCTION = 2
+"""Least reduction of a painting's sides; less saves no memory: a copy takes 12 bytes a pixel, the
+painting 3."""
 
 WINDOW = 10
 """A scale has converged if the loss does not fall over this many iterations. A line search that

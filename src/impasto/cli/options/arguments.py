@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 JSON_HELP = "print one JSON object on the last line of standard output"
 MEMORY_HELP = (
-    "memory limit, such as 1.5GB or 800MiB; a bare number is GB. Larger pictures are processed in "
-    "tiles and temporary files (default: all free memory)"
+    "memory limit, such as 1.5GB or 800MiB; a bare number is GB, and 1 GB is 1 GiB. Larger "
+    "pictures are processed in tiles and temporary files (default: all free memory)"
 )
 
 
