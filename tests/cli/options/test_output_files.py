@@ -226,3 +226,27 @@ def test_every_documented_error_has_its_exit_code(monkeypatch, capsys):
         assert main(["recipes"]) == kind.exit_code
         assert complaint(capsys) == "impasto: error: two\\nlines"
     assert {k.exit_code for k in kinds(InputError)} == {2}
+
+
+def test_what_fails_beside_the_picture_is_given_up_and_the_picture_is_finished(monkeypatch, capsys):
+    import shutil
+
+    from impasto.cli.reports import progress
+    from impasto.optimize import checkpoint
+
+    def remove_folder(*_: object) -> None:
+        shutil.rmtree("beside", ignore_errors=True)
+
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+    Path("beside").mkdir()
+    for name in dir(progress):
+        kind = getattr(progress, name)
+        if isinstance(kind, type) and hasattr(kind, "update"):
+            monkeypatch.setattr(kind, "update", remove_folder)
+    flags = ["--snapshots", "beside/s", "--snapshot-every", "1", "--timelapse", "beside/t.gif"]
+    flags += ["--loss-plot", "beside/l.png", "--checkpoint", "beside/state"]
+    assert main([*JOB, *QUICK, *flags, "-o", "o.png"]) == 0
+    assert read_picture("o.png").width == 32
+    lines = capsys.readouterr().err.splitlines()
+    for file in ("s/step-00001.png", "t.gif", "l.png", "state"):
+        assert len([line for line in lines if "not written: " in line and file in line]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from impasto.image.files.atomic import find_free_name, replace_atomically, write
 from impasto.image.files.decode import read_picture
 from impasto.image.files.result_file import ResultFile
 from impasto.recipe.recipe import load_recipe
+from sources import SOURCE, name_place, walk_modules
 
 
 @pytest.mark.parametrize("can_link", [True, False])
@@ -127,6 +129,22 @@ def test_what_is_no_picture_gets_a_line_that_helps(name, says, tmp_path, monkeyp
     Path("film.mkv").write_bytes(b"\x1aE\xdf\xa3" + bytes(40))
     with pytest.raises(ImageError, match=says):
         read_picture(name)
+
+
+def test_commands_write_their_results_by_one_function():
+    """A command that writes in another way may replace what appeared while it worked."""
+    writers = {"write_picture", "write_atomically", "replace_atomically", "write_film"}
+    writers |= {"write_parameters", "write_painter", "write_text", "write_bytes"}
+    others = {"options/input_files.py"}  # the cache, whose names are hashes of the contents
+    places = [
+        name_place(path, node.lineno)
+        for path, nodes in walk_modules()
+        for node in nodes
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in writers
+        if path.is_relative_to(SOURCE / "cli")
+        and path.relative_to(SOURCE / "cli").as_posix() not in others
+    ]
+    assert places == []
 
 
 def test_a_current_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch, capsys):

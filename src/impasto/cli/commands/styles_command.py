@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +201,7 @@ def _draw_map(options: argparse.Namespace) -> dict[str, Any]:
     from impasto.cli.options.output_files import check_targets
     from impasto.image.files.decode import read_picture
     from impasto.image.files.encode import choose_format, write_picture
+    from impasto.image.files.result_file import ResultFile
     from impasto.library.style_map import LARGEST_MAP, draw_map, place_on_grid
 
     output = Path(options.output)
@@ -213,6 +215,7 @@ def _draw_map(options: argparse.Namespace) -> dict[str, Any]:
     places = place_on_grid(index.codes[shares])
     images = [read_picture(options.folder / index.names[each]).to_pil() for each in shares]
     sheet = draw_map(images, places, options.cell)
-    write_picture(read_picture(sheet), output, overwrite=options.force)
+    file = ResultFile(output, overwrite=options.force, notice=say, what="the map")
+    output = file.write(partial(write_picture, read_picture(sheet)))
     say(f"{output}: {len(shares)} paintings, like ones side by side")
     return {"output": str(output), "paintings": [index.names[each] for each in shares]}
