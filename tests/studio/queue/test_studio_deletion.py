@@ -95,6 +95,7 @@ def test_what_a_worker_writes_after_the_deletion_goes_too(tmp_path):
 def test_a_deletion_outlives_the_worker_and_the_server(tmp_path):
     with inside(tmp_path) as client:
         job = accepted(post(client, title=SECRET))["id"]
+        studio_of(client).supervisor.close()  # it may finish the deletion before the server ends
         studio_of(client).queue.claim("killed")
         forget(client, job)
         # Its marker says nothing of it, as after a full disk.

@@ -71,6 +71,8 @@ def examine_machine() -> dict[str, Any]:
         "extras": _find_extras(),
     }
     try:
+        import impasto.recipe.recipe  # noqa: F401  # a run needs its packages before all others
+
         report |= {"device": _examine_device(), "weights": _examine_weights()}
     except (ImportError, OSError) as error:  # a package is missing or was built for another machine
         report["error"] = describe_error(error)
