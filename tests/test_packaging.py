@@ -59,7 +59,7 @@ def test_the_wheel_holds_recipes_the_page_and_types_and_nothing_else(tmp_path):
     assert len(paintings) >= 18
     assert sum(map(sizes.pop, paintings)) < 2_100_000
     assert sizes.pop("impasto/library/weights/style-code.safetensors") < 300_000
-    assert sum(sizes.values()) < 2_600_000
+    assert sum(sizes.values()) < 3_000_000
 
 
 def test_the_readme_has_two_set_up_commands():

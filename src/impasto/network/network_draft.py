@@ -38,7 +38,8 @@ def make_optimizer_engine(
     """Make the engine of a recipe with ``engine.kind = "optimizer"``, and its draft if it has one.
 
     Raises:
-        InputError: the scratch folder does not exist, or the memory limit is next to nothing.
+        InputError: the scratch folder does not exist, or the memory limit is too small for any
+            picture.
         WeightsError: weights are missing or damaged.
     """
     draft = None

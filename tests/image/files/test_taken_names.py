@@ -52,7 +52,7 @@ def test_a_finished_result_gets_a_free_name_and_it_is_said(tmp_path):
     assert place.read_bytes() == b"result"
     assert target.read_bytes() == b"somebody's"
     assert messages == [
-        f"{target} has been created meanwhile and is kept; the result is in {place}"
+        f"{target} was created during the run and is kept; the result is in {place}"
     ]
     assert find_free_name(target) == tmp_path / "a-4.png"
 

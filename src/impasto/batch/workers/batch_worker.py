@@ -195,7 +195,7 @@ class BatchWorker:
         saved = ResultFile(output, overwrite=job.replaces or job.again).write(write)
         if saved != output:
             raise InputError(
-                f"has been created meanwhile and is kept; the picture is in {saved}", where=output
+                f"was created during the run and is kept; the picture is in {saved}", where=output
             )
 
     def _open_job(

@@ -21,7 +21,9 @@ def run(argv: list[str]) -> int:
         metavar="MODEL",
         help="a network's .safetensors file, or draft for the one that comes with impasto",
     )
-    parser.add_argument("--format", choices=["onnx"], default="onnx", help="(default: onnx)")
+    parser.add_argument(
+        "--format", choices=["onnx"], default="onnx", help="file format (default: onnx)"
+    )
     parser.add_argument(
         "-o", "--output", metavar="DIR", help="folder of the graphs (default: MODEL-onnx)"
     )

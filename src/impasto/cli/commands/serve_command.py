@@ -93,12 +93,14 @@ def _add_worker_flags(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--workers",
+        metavar="N",
         type=accept_integer(1, 256),
         default=1,
         help="pictures processed at the same time (default: 1)",
     )
     add(
         "--threads",
+        metavar="N",
         type=accept_integer(1, 1024),
         help="threads of each worker (default: an equal share of the cores)",
     )

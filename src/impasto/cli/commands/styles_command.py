@@ -66,8 +66,8 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
         "folder",
         metavar="DIR",
         nargs="*",
-        help="folders of paintings, beside those that ship with impasto (default: the variable "
-        "IMPASTO_LIBRARY)",
+        help="folders of paintings, in addition to those that ship with impasto (default: the "
+        "variable IMPASTO_LIBRARY)",
     )
 
 

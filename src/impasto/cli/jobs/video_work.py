@@ -214,7 +214,7 @@ def save_film(film: FilmRequest, work: FrameStore, output: Path, write: WriteFil
         number += 1
         place = output.with_name(f"{number}-{output.name}")
     if place != output:
-        say(f"{output} has been created meanwhile and is kept; the film is in {place}")
+        say(f"{output} was created during the run and is kept; the film is in {place}")
     return place
 
 

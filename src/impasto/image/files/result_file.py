@@ -43,7 +43,7 @@ class ResultFile:
         Args:
             target: the file.
             overwrite: replace a file of this name.
-            notice: called with one line if the result gets another name. None: nobody is told.
+            notice: called with one line if the result gets another name. None: no line.
             what: what the file holds, for that line.
         """
         self.path = target
@@ -85,7 +85,7 @@ class ResultFile:
         self._stamp = read_stamp(self.path)
         if self.path != before and self._notice is not None:
             self._notice(
-                f"{before} has been created meanwhile and is kept; {self._what} is in {self.path}"
+                f"{before} was created during the run and is kept; {self._what} is in {self.path}"
             )
         return self.path
 

@@ -64,7 +64,7 @@ class FilmFrame:
 
 @dataclass(frozen=True)
 class FilmExtras:
-    """What a film has beside frames, sound and texts, and how its file gets its name.
+    """What a film has besides frames, sound and subtitles, and how its file gets its name.
 
     Attributes:
         last: time of the last frame in seconds, where it has a duration of its own. None: it is
