@@ -78,10 +78,12 @@ faults: .venv/installed-test
 lock: .venv-tools/installed
 	PATH="$(CURDIR)/.venv-tools/bin:$$PATH" $(PYTHON) requirements/make_locks.py $(addprefix --wheel ,$(WHEEL))
 
-# All packages that `make demo` installs, as a CycloneDX document.
-sbom: .venv-tools/installed
-	.venv-tools/bin/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
-	  --output-format JSON --output-reproducible --output-file sbom.json
+# All packages that `make demo` installs, as a CycloneDX document; with TORCH=torch, those of PyTorch
+# from the registry instead of its CPU build.
+TORCH ?= torch-cpu
+sbom: .venv-tools/installed requirements/run.txt requirements/$(TORCH).txt
+	@cat $(filter %.txt,$^) | PYTHONWARNINGS=ignore .venv-tools/bin/cyclonedx-py requirements - \
+	  --pyproject pyproject.toml --output-format JSON --output-reproducible --output-file sbom.json
 	@echo "The bill of materials is at $(CURDIR)/sbom.json"
 
 # Known vulnerabilities of what is locked; requirements/README.md has the exit codes.

@@ -164,6 +164,16 @@ def test_locked_requirements_have_the_pinned_versions_and_hashes():
     assert 'requires = ["hatchling==' in (ROOT / "pyproject.toml").read_text()
 
 
+def test_what_make_demo_installs_is_in_the_bill_of_materials():
+    makefile = (ROOT / "Makefile").read_text()
+    demo = re.search(r"^\.venv/installed:.*?\n\n", makefile, re.MULTILINE | re.DOTALL)[0]
+    files = {f"{name}.txt" for name in re.findall(r"requirements/([\w-]+)\.txt", demo)}
+    assert files == {"run.txt", "torch.txt", "torch-cpu.txt"}
+    sbom = re.search(r"^sbom: (.*)", makefile, re.MULTILINE)[1]
+    assert "requirements/run.txt requirements/$(TORCH).txt" in sbom
+    assert {"test.txt", "torch.txt"} <= set(load_script("requirements/audit.py").FILES)
+
+
 def test_an_audit_that_looked_nothing_up_does_not_pass():
     audit = load_script("requirements/audit.py")
     sound = {"name": "a", "version": "1", "vulns": []}
