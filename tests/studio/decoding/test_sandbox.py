@@ -9,16 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from images import png_file
 from impasto.errors import ClipError, ImageError, LimitError
 from impasto.image.files.limits import MIB, Limits
-from impasto.studio.decoding import landlock
+from impasto.studio.decoding import landlock, sandbox
 from impasto.studio.decoding.conversation import Conversation, ForkLauncher, name_box, remove_boxes
 from impasto.studio.decoding.decoder import LANES, Decoder, examine_sandbox
-from impasto.studio.decoding.sandbox import Restrictions
+from impasto.studio.decoding.sandbox import Restrictions, confine
 from sandbox_probe import NO_LANDLOCK
 from studios import PHOTO
 
@@ -142,6 +143,31 @@ def test_it_is_known_which_restrictions_are_in_force():
         assert "missing" not in line
     else:
         assert "missing: Landlock (files): the kernel has none" in line
+
+
+def test_what_the_system_refuses_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox.landlock, "restrict_files", lambda _: "none")
+    for name, answer in (
+        *(("set_limits", lambda _: "refused"), ("set_filter", lambda: "none")),
+        *(("set_not_dumpable", lambda: False), ("drop_capabilities", lambda: False)),
+    ):
+        monkeypatch.setattr(sandbox, name, answer)
+    confinement = confine(Restrictions(str(tmp_path), str(tmp_path), 1, 1, 1))
+    assert confinement.in_force == ()
+    names = [line.partition(":")[0].partition(" (")[0] for line in confinement.missing]
+    names[0] = names[0].split()[0]
+    assert names == [
+        *("Landlock", "resource limits", "unreadable memory", "no capabilities", "seccomp")
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="looks into /proc")
+def test_a_decoder_has_no_capabilities(launcher, tmp_path):
+    conversation = converse(launcher, tmp_path)
+    lines = Path(f"/proc/{conversation.process.id}/status").read_text().splitlines()
+    conversation.close()
+    sets = {line.partition(":")[0]: int(line.split()[1], 16) for line in lines if "Cap" in line}
+    assert (sets["CapEff"], sets["CapPrm"]) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -250,8 +250,8 @@ def test_a_supervisor_whose_queue_fails_says_so_once(tmp_path, monkeypatch, capl
     folder = DataFolder(tmp_path)
     queue = JobQueue(folder.table)
     monkeypatch.setattr(supervisor, "LOOK_S", 0.01)
-    monkeypatch.setattr(supervisor, "MAX_PAUSE_S", 0.02)
-    tries = threading.Semaphore(0)
+    monkeypatch.setattr(supervisor, "MAX_PAUSE_S", 0.04)
+    tries, pauses = threading.Semaphore(0), []
 
     def fail(*_):
         tries.release()
@@ -261,6 +261,10 @@ def test_a_supervisor_whose_queue_fails_says_so_once(tmp_path, monkeypatch, capl
     with caplog.at_level(logging.INFO, "impasto.studio"):
         looked_after.start()
         monkeypatch.setattr(looked_after, "_check_workers", fail)
+        wait = looked_after._ending.wait
+        monkeypatch.setattr(
+            looked_after._ending, "wait", lambda pause: pauses.append(pause) or wait(pause)
+        )
         for _ in range(8):
             assert tries.acquire(timeout=30)
         looked_after.close()
@@ -268,4 +272,5 @@ def test_a_supervisor_whose_queue_fails_says_so_once(tmp_path, monkeypatch, capl
         len([each for each in caplog.records if "supervisor waits for the disk" in each.message])
         == 1
     )
+    assert max(pauses) == 0.04
     queue.close()
