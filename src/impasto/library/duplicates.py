@@ -1,7 +1,8 @@
 """Find copies of a painting: the same file again, resized, recompressed, or cropped.
 
-Style codes choose the pairs to look at. Then small gray versions are compared: one is laid over
-every place of the other at several scales, and the largest correlation decides.
+Style codes and whole small versions choose the pairs to look at. Then small gray versions are
+compared, without their broad lights and darks, which skies and seas share: one is laid over every
+place of the other at several scales, and the largest correlation decides.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 Numbers = NDArray[Any]
 
-LIKENESS = 0.7
-"""Smallest cosine of the codes of two copies."""
-CORRELATION = 0.87
+LIKENESS = 0.3
+"""Smallest cosine of the codes, or of the small versions, of a pair that is looked at."""
+CORRELATION = 0.62
 """Smallest correlation of two copies where they show the same."""
 _NEAREST = 30
+_BLUR = 10
+"""Deviation in pixels of what is taken off the thumbnails."""
 _SIDE = 20
 """Side in pixels of the version that is laid over the other one."""
 _SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75)
@@ -45,14 +49,17 @@ def find_duplicates(codes: Numbers, thumbnails: Numbers) -> list[CopyPair]:
     Returns:
         The pairs, each with the smaller place first, in order.
     """
-    small = [_standardize(_shrink(each, _SIDE, _SIDE)) for each in thumbnails]
+    sharp = [_take_off_blur(each) for each in thumbnails]
+    small = [_standardize(_shrink(each, _SIDE, _SIDE)) for each in sharp]
     wholes: dict[int, list[Numbers]] = {}
     pairs = []
-    for first, second in _list_candidates(codes):
+    flat = np.stack(small).reshape(len(small), -1) if small else codes
+    candidates = _list_candidates(codes) | _list_candidates(flat)  # crops; other copies
+    for first, second in sorted(candidates):
         correlation = 0.0
         for whole, part in ((first, second), (second, first)):
             if whole not in wholes:
-                wholes[whole] = _cut_windows(thumbnails[whole])
+                wholes[whole] = _cut_windows(sharp[whole])
             products = (windows @ small[part].ravel() for windows in wholes[whole])
             correlation = max(correlation, *(float(each.max()) for each in products))
         if correlation >= CORRELATION:
@@ -78,8 +85,8 @@ def group_duplicates(pairs: list[CopyPair]) -> list[list[int]]:
     return [*groups.values()]
 
 
-def _list_candidates(codes: Numbers) -> list[tuple[int, int]]:
-    """List pairs with similar codes: the nearest of each picture."""
+def _list_candidates(codes: Numbers) -> set[tuple[int, int]]:
+    """List pairs with similar codes [n, m] of length 1: the nearest of each picture."""
     candidates = set()
     for place, code in enumerate(codes):
         likeness = codes @ code
@@ -90,7 +97,13 @@ def _list_candidates(codes: Numbers) -> list[tuple[int, int]]:
             for other in near
             if likeness[other] >= LIKENESS
         }
-    return sorted(candidates)
+    return candidates
+
+
+def _take_off_blur(gray: Numbers) -> Numbers:
+    levels = gray.astype(np.float32)
+    result: Numbers = levels - ndimage.gaussian_filter(levels, _BLUR)
+    return result
 
 
 def _shrink(gray: Numbers, width: int, height: int) -> Numbers:
