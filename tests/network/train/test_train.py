@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from impasto.cli.commands.train_command import OWN_SIZES
 from impasto.encoders.weights import load_vgg
 from impasto.errors import InputError, ResourceError
 from impasto.image.files.atomic import lock_file
+from impasto.image.files.result_file import ResultFile
 from impasto.network.network_files import KIND, network_file, read_own_paintings, read_painter
 from impasto.network.painter.color_map import COLOR_NUMBERS, compute_color_map
 from impasto.network.painter.grade import OCTAVES, measure_grade
@@ -571,3 +573,27 @@ def test_of_few_pictures_one_is_held_out_too(tmp_path, count):
         path.unlink()
     with pytest.raises(InputError, match="requires at least 2"):
         split_pictures(tmp_path)
+
+
+def test_a_network_that_appears_during_the_training_is_kept(tmp_path, monkeypatch):
+    mine, other = tmp_path / "mine.safetensors", tmp_path / "mine-2.safetensors"
+    session, lines = Session(tmp_path, (), tmp_path, mine), []
+    trainer = SimpleNamespace(
+        kind=KIND, get_state=dict, plan=TrainingPlan(side=64, batch=1), step=2, averaged={}
+    )
+    record = session_module._record_outputs
+
+    def appear(*arguments):
+        record(*arguments)
+        if not mine.exists():
+            mine.write_bytes(b"somebody's")
+
+    monkeypatch.setattr(session_module, "_record_outputs", appear)
+    network = ResultFile(mine, notice=lines.append, what="the network")
+    for _ in range(2):  # the second checkpoint replaces the first
+        session_module.save(session, {}, trainer, network)
+    assert mine.read_bytes() == b"somebody's"
+    assert other.stat().st_size > 100
+    assert session_module.is_own_output(tmp_path, other)
+    assert not session_module.is_own_output(tmp_path, mine)
+    assert lines == [f"{mine} has been created meanwhile and is kept; the network is in {other}"]

@@ -356,6 +356,7 @@ def _make_session(options: argparse.Namespace) -> Any:
         checkpoint_every=options.checkpoint_every,
         sample_every=options.sample_every,
         overwrite=options.force or output is None,
+        notice=say,
     )
 
 

@@ -65,6 +65,7 @@ class Session:
             and ``book.safetensors``.
         output: network file, rewritten with every checkpoint.
         overwrite: whether a file that is there already is replaced, also if it is not this run's.
+        notice: called with one line if another file is kept, and the network has another name.
         base: network file to start from. None: random weights.
         checkpoint_every: steps between checkpoints.
         sample_every: steps between sample sheets.
@@ -78,6 +79,7 @@ class Session:
     checkpoint_every: int = 50
     sample_every: int = 1000
     overwrite: bool = True
+    notice: Say | None = None
 
     @property
     def own_paintings(self) -> tuple[Path, ...]:
@@ -272,7 +274,10 @@ def _run_and_record(
         return
     log, last = TrainingLog(session.work / "log.jsonl", trainer.step), trainer.plan.steps
     network = ResultFile(
-        session.output, overwrite=session.overwrite, notice=say, what="the network"
+        session.output,
+        overwrite=session.overwrite,
+        notice=session.notice,
+        what="the network",
     )
     if is_own_output(session.work, session.output):
         network.adopt()
