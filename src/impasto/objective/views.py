@@ -140,7 +140,14 @@ class ViewsObjective:
         if not objectives or not sum(areas):
             raise ValueError("an objective needs at least one view with pixels that count")
         self.objectives = objectives
+        self._areas = areas
         self._shares = [area / sum(areas) for area in areas]
+
+    def select(self, views: Sequence[int]) -> ViewsObjective:
+        """Return the objective of some of the views, by their indices."""
+        return ViewsObjective(
+            [self.objectives[view] for view in views], [self._areas[view] for view in views]
+        )
 
     def evaluate(self, images: Sequence[Tensor]) -> tuple[dict[str, float], list[Tensor]]:
         """Return the losses by name, including ``total``, and the gradient in each image.

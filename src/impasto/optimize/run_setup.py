@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from impasto.canvas.canvases import CanvasFactory
@@ -72,9 +73,29 @@ class RunSetup:
         """The recipe of the run."""
         return self.extractor.recipe
 
-    def make_canvas(self, scale: Scale) -> Canvas:
-        """Make the canvas of a pass."""
+    def make_canvas(
+        self,
+        scale: Scale,
+        views: Sequence[int] | None = None,  # noqa: ARG002
+    ) -> Canvas:
+        """Make the canvas of a pass.
+
+        Args:
+            scale: the scale of the pass.
+            views: the views that it shows, which :meth:`choose_views` chose. None: all.
+        """
         return self.canvas_factory(self.recipe.canvas, scale, self.storage)
+
+    def choose_views(self, step: int) -> Sequence[int] | None:  # noqa: ARG002
+        """Choose the views that the objective sees at an iteration of a pass, 0 the first.
+
+        None: all of them. A canvas with many views can show a few at a time.
+        """
+        return None
+
+    def make_blank(self, scale: Scale) -> Tensor:
+        """Return an image of the shape of the canvas of a pass; its values do not matter."""
+        return torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
 
     def load_photo(self, scale: Scale) -> Tensor:
         """Return the photo at the size of a scale, [1, 3, H, W] in [0, 1]."""

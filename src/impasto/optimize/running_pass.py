@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from impasto.canvas.view import Canvas, Parameters
@@ -30,6 +29,7 @@ class PassProblem:
         canvas: the canvas of the pass.
         start: [1, 3, H, W], the picture that the pass started from. None: nothing depends on it.
         photo_mask: [H, W] in [0, 1], how much of the photo is kept. None: none of it.
+        steps: the number of steps that the solver has taken.
     """
 
     def __init__(self, setup: RunSetup, plan: Pass, before: PassProblem | None) -> None:
@@ -44,6 +44,7 @@ class PassProblem:
         self.canvas = setup.make_canvas(plan.scale)
         self.start: Tensor | None = None
         self.photo_mask: Tensor | None = None
+        self.steps = 0
         self._setup = setup
         self._before = None if before is None else before._give_objective(plan)
         self._objective: ViewsObjective | None = None
@@ -78,14 +79,19 @@ class PassProblem:
 
     def evaluate(self, parameters: Sequence[Tensor]) -> tuple[dict[str, float], Parameters]:
         """Return the losses by name at some parameters, and the gradient of the total."""
-        images = [view.image for view in self.canvas.render(parameters)]
-        parts = self._frozen_views
+        views = self._setup.choose_views(self.steps)
+        canvas, objective, parts = self.canvas, self._get_objective(), self._frozen_views
+        if views is not None:
+            canvas = self._setup.make_canvas(self.plan.scale, views)
+            objective = objective.select(views)
+            parts = [parts[view] for view in views] if parts else []
+        images = [view.image for view in canvas.render(parameters)]
         if parts:
             images = [part.cover(image) for part, image in zip(parts, images, strict=True)]
-        losses, gradients = self._get_objective().evaluate(images)
+        losses, gradients = objective.evaluate(images)
         for part, gradient in zip(parts, gradients, strict=False):
             part.stop(gradient)
-        return losses, self.canvas.pull_back(parameters, gradients)
+        return losses, canvas.pull_back(parameters, gradients)
 
     def compute_losses(self, picture: Tensor) -> dict[str, float]:
         """Return the losses by name of a finished picture [1, 3, H, W]."""
@@ -145,7 +151,7 @@ class RunningPass:
         """
         problem, setup, scale = self.problem, self._setup, self.problem.plan.scale
         if state is not None:  # the state has the picture; only the shape is needed here
-            image = torch.zeros(1, 3, 1, 1).expand(1, 3, scale.height, scale.width)
+            image = setup.make_blank(scale)
         elif before is None:
             image = setup.make_start(scale)
         else:
@@ -157,6 +163,7 @@ class RunningPass:
             SolverProblem(problem.canvas, start, problem.evaluate, setup.storage),
         )
         if state is not None:
+            problem.steps = len(state.totals)
             self._solver.load(state.solver)
         elif before is not None and setup.recipe.schedule.carry:
             self._solver.inherit(before.solver_state)
@@ -168,7 +175,9 @@ class RunningPass:
 
     def step(self) -> dict[str, float]:
         """Take one step and return its losses. It can be repeated if memory runs out."""
-        return self._solver.step()
+        losses = self._solver.step()
+        self.problem.steps += 1
+        return losses
 
     def show(self) -> Tensor:
         """Return the best picture so far, [1, 3, H, W] in [0, 1], with what is kept in it."""

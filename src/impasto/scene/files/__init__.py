@@ -1,0 +1,1 @@
+"""Read scenes from files, and write them back with other colors."""
