@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from impasto.canvas.view import Parameters, View
+from impasto.canvas.view import COLORS, Bounds, Parameters, View
 from impasto.scene.splats import Array
 
 VISIBLE = 1 / 255
@@ -133,9 +133,13 @@ class SplatCanvas:
         pulled = torch.from_numpy(total)
         return [pulled if self._mask is None else pulled * self._mask]
 
+    def list_bounds(self, parameters: Sequence[Tensor]) -> Sequence[Bounds]:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [COLORS] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`."""
-        parameters[0].clamp_(0, 1)
+        parameters[0].clamp_(COLORS.lower, COLORS.upper)
 
     def show(self, parameters: Sequence[Tensor]) -> Tensor:
         """See :class:`impasto.canvas.view.Canvas`."""
