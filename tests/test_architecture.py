@@ -26,6 +26,7 @@ LAYERS = (
     ("evaluate", "record", "explain", "segment", "words"),
     ("library",),
     ("network",),
+    ("scene",),
     ("api",),
     ("video",),
     ("plugins",),

@@ -175,7 +175,7 @@ def test_functions_take_more_than_seven_parameters_only_for_a_reason():
 
 
 HARDWARE = {"device", "weights", "max_memory", "scratch"}
-PUBLIC_CALLS = {"stylize", "refine", "Stylizer"}
+PUBLIC_CALLS = {"stylize", "stylize_scene", "refine", "Stylizer"}
 """Users give the hardware to these by name; they build a ``HardwareChoice`` at once."""
 
 

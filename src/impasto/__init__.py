@@ -14,6 +14,7 @@ from impasto.engine.machine.waiting import limit_spinning
 if TYPE_CHECKING:
     from impasto.api.refine import Refined, refine
     from impasto.api.stylize import Result, stylize
+    from impasto.api.stylize_scene import SceneResult, stylize_scene
     from impasto.api.stylizer import Stylizer
     from impasto.engine.step import Step
     from impasto.errors import (
@@ -42,6 +43,7 @@ _HOMES = {
     "Refined": "impasto.api.refine",
     "ResourceError": "impasto.errors",
     "Result": "impasto.api.stylize",
+    "SceneResult": "impasto.api.stylize_scene",
     "Step": "impasto.engine.step",
     "Stylizer": "impasto.api.stylizer",
     "WeightsError": "impasto.errors",
@@ -49,6 +51,7 @@ _HOMES = {
     "read_picture": "impasto.image.files.decode",
     "refine": "impasto.api.refine",
     "stylize": "impasto.api.stylize",
+    "stylize_scene": "impasto.api.stylize_scene",
 }
 
 __all__ = [
@@ -62,6 +65,7 @@ __all__ = [
     "Refined",
     "ResourceError",
     "Result",
+    "SceneResult",
     "Step",
     "Stylizer",
     "WeightsError",
@@ -70,6 +74,7 @@ __all__ = [
     "read_picture",
     "refine",
     "stylize",
+    "stylize_scene",
 ]
 
 

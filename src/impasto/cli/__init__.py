@@ -19,6 +19,7 @@ from impasto.errors import ImpastoError, InputError, ResourceError, is_disk_full
 COMMANDS = {
     "stylize": "repaint a photo (the default command: `impasto PHOTO --style PAINTING`)",
     "video": "repaint a video without flicker",
+    "scene": "repaint a 3D scene of Gaussian splats, the same from every side",
     "plan": "estimate the sizes, memory and time of a run",
     "sheet": "compare variations of one photo on a contact sheet",
     "batch": "repaint many photos from folders, lists or tables",

@@ -15,14 +15,16 @@ FIELD = math.radians(45)
 """Field of view of cameras that are placed around a scene."""
 HIGHEST, LOWEST = 0.9, -0.5
 """Range of the sine of a camera's elevation: few scenes are looked at from straight below."""
-INSIDE = 0.95
+INSIDE = 0.98
 """Share of the visible matter that a camera has in its picture."""
-MARGIN = 1.02
+EXTENT = 2
+"""Standard deviations from the center of a Gaussian to where it ends."""
+MARGIN = 1.04
 """Distance of cameras, relative to that from which the content just fits into the picture."""
 
 
 @dataclass(frozen=True)
-class Camera:
+class SceneCamera:
     """A pinhole camera. It looks along its z axis; x points to the right and y downward.
 
     Attributes:
@@ -40,7 +42,7 @@ class Camera:
     height: int
     principal: tuple[float, float] = (0.5, 0.5)
 
-    def resize(self, width: int, height: int) -> Camera:
+    def resize(self, width: int, height: int) -> SceneCamera:
         """Return the same camera with a picture of another size."""
         return replace(self, width=width, height=height)
 
@@ -73,8 +75,10 @@ def measure_content(splats: Splats, up: Sequence[float]) -> Content:
     low = [_find_quantile(axis, weights, 1 - INSIDE) for axis in splats.positions.T]
     high = [_find_quantile(axis, weights, INSIDE) for axis in splats.positions.T]
     center = np.array([low, high]).mean(0)
+    sizes = splats.scales.max(1)
     distances = np.linalg.norm(splats.positions - center, axis=1)
-    radius = _find_quantile(distances, weights, 0.995)
+    distances += EXTENT * np.minimum(sizes, np.quantile(sizes, 0.95))
+    radius = _find_quantile(distances, weights, 0.999)
     return Content(
         center.astype(np.float32),
         max(float(radius), 1e-6),
@@ -88,7 +92,7 @@ def _find_quantile(values: Array, weights: Array, share: float) -> float:
     return float(values[order][np.searchsorted(total, share * total[-1])])
 
 
-def place_around(content: Content, count: int, size: int, turn: float = 0.0) -> list[Camera]:
+def place_around(content: Content, count: int, size: int, turn: float = 0.0) -> list[SceneCamera]:
     """Place cameras on a sphere around a scene, evenly, all looking at its center.
 
     Args:
@@ -104,12 +108,12 @@ def place_around(content: Content, count: int, size: int, turn: float = 0.0) -> 
     return cameras
 
 
-def place_on_circle(content: Content, count: int, size: int, elevation: float) -> list[Camera]:
+def place_on_circle(content: Content, count: int, size: int, elevation: float) -> list[SceneCamera]:
     """Place cameras on a horizontal circle, evenly; elevation in radians."""
     return [aim(content, 2 * math.pi * index / count, elevation, size) for index in range(count)]
 
 
-def aim(content: Content, azimuth: float, elevation: float, size: int) -> Camera:
+def aim(content: Content, azimuth: float, elevation: float, size: int) -> SceneCamera:
     """Return a camera that looks at the center of a scene.
 
     Args:
@@ -131,7 +135,7 @@ def aim(content: Content, azimuth: float, elevation: float, size: int) -> Camera
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
     focal = 0.5 / math.tan(FIELD / 2)
-    return Camera(
+    return SceneCamera(
         rotation.astype(np.float32),
         (content.center + distance * outward).astype(np.float32),
         (focal, focal),

@@ -36,9 +36,11 @@ def fit_colors(
     Returns:
         [N, 3], not clamped.
     """
-    shows = sum(np.asarray(v.matrix.multiply(v.matrix).sum(0)).ravel() for v in views)
-    damping = np.float32(ridge * max(float(np.mean(shows)), 1e-12))
-    scale = (1 / (shows + damping)).astype(np.float32)[:, None]
+    shows = np.zeros((len(start), 1))
+    for view in views:
+        shows[:, 0] += np.asarray(view.matrix.multiply(view.matrix).sum(0)).ravel()
+    damping = np.float32(ridge * max(float(shows.mean()), 1e-12))
+    scale: Array = (1 / (shows + damping)).astype(np.float32)
 
     def apply(colors: Array) -> Array:
         total = damping * colors

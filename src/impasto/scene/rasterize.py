@@ -6,6 +6,7 @@ therefore needs its matrix only once, and no renderer needs a gradient: it is th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from impasto.scene.cameras import Camera
+from impasto.scene.cameras import SceneCamera
 from impasto.scene.splats import Array, Splats
 
 LOW_PASS = 0.3
@@ -69,7 +70,7 @@ class _Ellipses:
         return _Ellipses(*(getattr(self, name)[where] for name in self.__dataclass_fields__))
 
 
-def rasterize(splats: Splats, camera: Camera) -> csr_matrix:
+def rasterize(splats: Splats, camera: SceneCamera) -> csr_matrix:
     """Compute how much of each Gaussian every pixel shows.
 
     Args:
@@ -93,7 +94,7 @@ def rasterize(splats: Splats, camera: Camera) -> csr_matrix:
     return csr_matrix((weights, indices, pointers), shape=(width * height, len(splats)))
 
 
-def _project(splats: Splats, camera: Camera) -> _Ellipses:
+def _project(splats: Splats, camera: SceneCamera) -> _Ellipses:
     """Project Gaussians by the slope of the projection at their centers (Zwicker et al., "EWA
     Splatting", 2002).
     """
@@ -107,8 +108,8 @@ def _project(splats: Splats, camera: Camera) -> _Ellipses:
     z = points[:, 2]
     fx, fy = camera.focal[0] * camera.width, camera.focal[1] * camera.height
     slope_x, slope_y = points[:, 0] / z, points[:, 1] / z
-    x = fx * slope_x + camera.principal[0] * camera.width - 0.5
-    y = fy * slope_y + camera.principal[1] * camera.height - 0.5
+    x: Array = (fx * slope_x + camera.principal[0] * camera.width - 0.5).astype(np.float32)
+    y: Array = (fy * slope_y + camera.principal[1] * camera.height - 0.5).astype(np.float32)
     limits = BEYOND * 0.5 / camera.focal[0], BEYOND * 0.5 / camera.focal[1]
     slope_x, slope_y = slope_x.clip(-limits[0], limits[0]), slope_y.clip(-limits[1], limits[1])
     # Rows of the slope of the projection, in the scene's axes.
@@ -123,7 +124,9 @@ def _project(splats: Splats, camera: Camera) -> _Ellipses:
     determinant = np.maximum(xx * yy - xy * xy, LOW_PASS**2)
     opacity = splats.opacities[index]
     reach = 2 * np.log(np.maximum(opacity / LEAST, 1e-30))
-    half_width, half_height = (np.sqrt(np.maximum(reach, 0) * each) for each in (xx, yy))
+    half_width, half_height = (
+        np.sqrt(np.maximum(reach, 0) * each).astype(np.float32) for each in (xx, yy)
+    )
     left, right = _span(x, half_width, camera.width)
     top, bottom = _span(y, half_height, camera.height)
     ellipses = _Ellipses(
@@ -194,7 +197,7 @@ def _split(ellipses: _Ellipses) -> Iterator[_Ellipses]:
     boxes = (ellipses.bottom - ellipses.top).astype(np.int64) * (ellipses.right - ellipses.left)
     batches = np.cumsum(boxes) // PAIRS
     edges = np.flatnonzero(np.diff(batches, prepend=-1, append=-1))
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in itertools.pairwise(edges):
         yield ellipses.pick(slice(first, last))
 
 
@@ -206,7 +209,7 @@ def _is_visible(batch: _Ellipses, open_pixels: NDArray[np.bool_], top: int) -> N
     upper, lower = (batch.top - top).clip(0, height), (batch.bottom - top).clip(0, height)
     count = sums[lower, batch.right] - sums[lower, batch.left]
     count -= sums[upper, batch.right] - sums[upper, batch.left]
-    return count > 0
+    return np.asarray(count > 0)
 
 
 def _list_pairs(

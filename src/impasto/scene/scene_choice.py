@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -11,6 +11,7 @@ from impasto.errors import InputError
 from impasto.recipe.recipe import Recipe, load_recipe
 from impasto.scene.files.splat_file import ViewDependence
 
+COLOR_MODES = ("style", "content", "luminance", "match")
 MOST_VIEWS = 256
 SIZES = (32, 1024)
 """Smallest and largest view in pixels."""
@@ -34,6 +35,8 @@ class SceneChoice:
         views_per_step: number of views that an iteration looks at.
         view_dependent: what happens to colors that depend on the direction of view: they stay as
             they are, are scaled like the color that does not, or are dropped.
+        colors: where the colors come from: ``style``, ``content``, ``luminance`` or ``match``, as
+            for pictures.
         up: the direction that is up.
     """
 
@@ -42,6 +45,7 @@ class SceneChoice:
     view_size: int = 256
     views_per_step: int = 1
     view_dependent: ViewDependence = "scale"
+    colors: str = "style"
     up: tuple[float, float, float] = (0.0, -1.0, 0.0)
 
     def __post_init__(self) -> None:
@@ -63,6 +67,10 @@ class SceneChoice:
                 expected=", ".join(get_args(ViewDependence)),
                 field="view_dependent",
             )
+        if self.colors not in COLOR_MODES:
+            raise InputError(
+                f"invalid `colors` {self.colors!r}", expected=", ".join(COLOR_MODES), field="colors"
+            )
         if len(self.up) != 3 or not any(self.up):
             raise InputError(
                 f"invalid `up` {self.up}", expected="a direction of three numbers", field="up"
@@ -80,11 +88,11 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
 
 def make_scene_recipe(
     *,
-    strength: float | None = None,
+    strength: float | Sequence[float] | None = None,
     style_scale: float | None = None,
-    colors: str | None = None,
+    style_weights: Sequence[float] | None = None,
     seed: int | None = None,
-    changes: dict[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """Make the recipe of the objective and the solver for scenes.
 
@@ -94,10 +102,11 @@ def make_scene_recipe(
     Raises:
         RecipeError: a value is out of its range.
     """
-    fields = {
-        "strength": strength,
+    is_list = isinstance(strength, Sequence)
+    fields: dict[str, Any] = {
+        "style.strengths" if is_list else "strength": strength,
         "style.scale": style_scale,
-        "colors": colors,
+        "style.weights": style_weights,
         "seed": seed,
     }
     base = load_recipe("standard").with_changes(
@@ -109,8 +118,12 @@ def make_scene_recipe(
             "schedule.carry": True,
         }
     )
-    chosen_fields = {name: value for name, value in fields.items() if value is not None}
-    return base.with_changes(chosen_fields | (changes or {}))
+    chosen_fields = {
+        name: list(value) if isinstance(value, Sequence) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+    return base.with_changes(chosen_fields | dict(changes or {}))
 
 
 def plan_sizes(choice: SceneChoice) -> Sequence[tuple[int, int]]:

@@ -19,6 +19,11 @@ def summarize_plan(plan: Plan) -> str:
     )
 
 
+def describe_needs(plan: Plan) -> str:
+    """Write the time and the memory of a plan."""
+    return f"{_format_time(plan)} and {_format_memory(plan)}"
+
+
 def describe_plan(plan: Plan) -> str:
     """Write a plan in a few lines."""
     sizes = ", ".join(f"{s.width}x{s.height} ({s.iterations})" for s in plan.scales)

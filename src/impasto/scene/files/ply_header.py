@@ -116,9 +116,7 @@ def parse_header(data: bytes, where: str) -> PlyHeader:
     for name, _, properties in elements:
         if len({each for each, _ in properties}) < len(properties):
             raise InputError(f"a property of {name!r} is listed twice", where=where)
-    return PlyHeader(
-        order, tuple(PlyElement(n, c, tuple(p)) for n, c, p in elements), newline + 1
-    )
+    return PlyHeader(order, tuple(PlyElement(n, c, tuple(p)) for n, c, p in elements), newline + 1)
 
 
 def _parse_count(text: str) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from impasto.errors import InputError, LimitError, format_count
 from impasto.scene.splats import Array, Splats
@@ -12,6 +13,7 @@ from impasto.scene.splats import Array, Splats
 ViewDependence = Literal["keep", "scale", "drop"]
 """What happens to the part of a color that depends on the direction of view: it stays, is scaled
 like the color, or is removed."""
+Numbers = NDArray[np.floating[Any]]
 MOST = 4_000_000
 """Largest number of Gaussians."""
 
@@ -19,8 +21,9 @@ MOST = 4_000_000
 class SplatFile(Protocol):
     """A file with splats."""
 
-    kind: str
-    """Such as ``ply``."""
+    @property
+    def kind(self) -> str:
+        """The suffix of such files, without its dot."""
 
     @property
     def splats(self) -> Splats:
@@ -51,11 +54,11 @@ def check_count(count: int, where: str) -> None:
 
 
 def make_splats(
-    positions: Array,
-    scales: Array,
-    rotations: Array,
-    opacities: Array,
-    colors: Array,
+    positions: Numbers,
+    scales: Numbers,
+    rotations: Numbers,
+    opacities: Numbers,
+    colors: Numbers,
     where: str,
 ) -> Splats:
     """Make splats of what a file holds, with unit quaternions.
@@ -77,7 +80,7 @@ def make_splats(
     }
     for name, values in parts.items():
         _refuse(~np.isfinite(values).all(1), f"a {name} that is not a finite number", where)
-    _refuse((scales <= 0).any(1), "a scale that is not above 0", where)
+    _refuse(np.asarray((scales <= 0).any(1)), "a scale that is not above 0", where)
     lengths = np.linalg.norm(rotations, axis=1, keepdims=True)
     _refuse(lengths[:, 0] < 1e-6, "a rotation that is zero", where)
     if float(opacities.max()) <= 0:
@@ -90,7 +93,7 @@ def make_splats(
     )
 
 
-def _refuse(bad: Array, what: str, where: str) -> None:
+def _refuse(bad: NDArray[np.bool_], what: str, where: str) -> None:
     count = int(bad.sum())
     if count:
         has = "has" if count == 1 else "have"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,7 +43,6 @@ class SplatPly:
     header: PlyHeader
     splats: Splats
     degree: int
-    kind: str = field(default="ply", init=False)
 
     @classmethod
     def read(cls, data: bytes, where: str) -> SplatPly:
@@ -77,9 +76,7 @@ class SplatPly:
         dtype = header.make_dtype(vertex)
         if len(data) < header.length + vertex.count * dtype.itemsize:
             present = max(0, len(data) - header.length) // dtype.itemsize
-            raise InputError(
-                f"ends after {present:,} of {vertex.count:,} Gaussians", where=where
-            )
+            raise InputError(f"ends after {present:,} of {vertex.count:,} Gaussians", where=where)
         records = np.frombuffer(data, dtype, vertex.count, header.length)
         with np.errstate(all="ignore"):
             logarithms = _gather(records, [f"scale_{i}" for i in range(3)])
@@ -92,6 +89,11 @@ class SplatPly:
                 where=where,
             )
         return cls(data, header, splats, DEGREES[rest])
+
+    @property
+    def kind(self) -> str:
+        """See :class:`impasto.scene.files.splat_file.SplatFile`."""
+        return "ply"
 
     def recolor(self, colors: Array, view_dependent: ViewDependence) -> bytes:
         """See :class:`impasto.scene.files.splat_file.SplatFile`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from impasto.errors import InputError
 from impasto.scene.files.splat_file import ViewDependence, check_count, make_splats
 from impasto.scene.splats import Array, Splats
 
-RECORD = np.dtype([("position", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 4), ("turn", "u1", 4)])
+RECORD = np.dtype(
+    [("position", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 4), ("turn", "u1", 4)]
+)
 FARTHEST = 1e6
 """Largest coordinate or scale in a file that is taken for one: it has no magic number."""
 SAMPLES = 1000
@@ -27,7 +29,6 @@ class SplatRecords:
 
     data: bytes
     splats: Splats
-    kind: str = field(default="splat", init=False)
 
     @classmethod
     def read(cls, data: bytes, where: str) -> SplatRecords:
@@ -50,6 +51,11 @@ class SplatRecords:
             where=where,
         )
         return cls(data, splats)
+
+    @property
+    def kind(self) -> str:
+        """See :class:`impasto.scene.files.splat_file.SplatFile`."""
+        return "splat"
 
     def recolor(self, colors: Array, view_dependent: ViewDependence) -> bytes:  # noqa: ARG002
         """See :class:`impasto.scene.files.splat_file.SplatFile`."""

@@ -1,8 +1,8 @@
-"""Hold what the passes of a run over a scene work with."""
+"""Hold what all passes of a run over a scene work with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impasto.canvas.view import Canvas
 from impasto.engine.sizes import Scale
-from impasto.optimize.materials import Materials
+from impasto.optimize.run_setup import RunSetup
 from impasto.scene.splat_canvas import SplatCanvas, SplatView
 from impasto.scene.splats import Array
 
@@ -30,7 +30,7 @@ class Studies:
         seed: of the order in which it does.
     """
 
-    views: dict[int, Sequence[SplatView]]
+    views: Mapping[int, Sequence[SplatView]]
     background: Array
     colors: Array
     start: Array
@@ -50,15 +50,15 @@ class Studies:
         if self.per_step >= count:
             return None
         places = range(step * self.per_step, (step + 1) * self.per_step)
-        return [int(self._shuffle(place // count, count)[place % count]) for place in places]
-
-    def _shuffle(self, round_number: int, count: int) -> Array:
-        order: Array = np.random.default_rng([self.seed, round_number]).permutation(count)
-        return order
+        orders = (np.random.default_rng([self.seed, place // count]) for place in places)
+        return [
+            int(order.permutation(count)[place % count])
+            for order, place in zip(orders, places, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
-class SceneMaterials(Materials):
+class SceneSetup(RunSetup):
     """What all passes work with, where the image of the canvas is a table of colors.
 
     Attributes:
@@ -68,15 +68,15 @@ class SceneMaterials(Materials):
     studies: Studies | None = None
 
     def make_canvas(self, scale: Scale, views: Sequence[int] | None = None) -> Canvas:
-        """See :meth:`Materials.make_canvas`."""
+        """See :meth:`RunSetup.make_canvas`."""
         return self._get_studies().make_canvas(scale.width, views)
 
     def choose_views(self, step: int) -> Sequence[int] | None:
-        """See :meth:`Materials.choose_views`."""
+        """See :meth:`RunSetup.choose_views`."""
         return self._get_studies().choose_views(step)
 
     def make_blank(self, scale: Scale) -> Tensor:  # noqa: ARG002
-        """See :meth:`Materials.make_blank`."""
+        """See :meth:`RunSetup.make_blank`."""
         return torch.zeros(1, 3, 1, len(self._get_studies().colors))
 
     def load_photo(self, scale: Scale) -> Tensor:  # noqa: ARG002
