@@ -20,6 +20,7 @@ import forks
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.errors import InputError, ResourceError
+from impasto.image.files import reading_cost
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.optimize.budget import fitting
@@ -565,6 +566,20 @@ def test_plan_tells_and_writes_nothing(work, capsys, monkeypatch):
     assert [scale["width"] for scale in plan["scales"]] == [128, 286, 640]
     assert main([*arguments, "--scratch", "missing"]) == 2
     assert main(["plan", "photo.png", "--style", "missing.png"]) == 2
+    assert sorted(work.iterdir()) == before
+
+
+def test_a_painting_that_cannot_be_read_within_the_limit_is_named(work, capsys, monkeypatch):
+    residents = iter([0, 2**30])
+    monkeypatch.setattr(reading_cost, "measure_resident", lambda: next(residents))
+    before = sorted(work.iterdir())
+    assert main(["photo.png", "--style", "painting.png", "--max-memory", "1"]) == 3
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        r"impasto: error: painting\.png: reading 0 megapixels takes 1\.\d\d GiB of memory, and "
+        r"--max-memory is 1\.00 GiB; expected a limit of \d\.\dGiB, or a smaller picture\n",
+        said,
+    )
     assert sorted(work.iterdir()) == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import weakref
 from dataclasses import replace
 
@@ -16,8 +17,10 @@ from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.vgg import VggEncoder
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
+from impasto.errors import ResourceError
 from impasto.evaluate.metrics import blockiness, noise
 from impasto.image import rows as picture_rows
+from impasto.image.packed import PackedPixels
 from impasto.image.picture import Picture
 from impasto.optimize import checkpoint, passes
 from impasto.optimize.budget import fitting
@@ -26,6 +29,8 @@ from impasto.optimize.budget.memory import (
     PAINTING_BYTES,
     Demand,
     Layout,
+    Room,
+    choose_layout,
     list_layouts,
 )
 from impasto.optimize.checkpoint import RunState, load_state, save_state
@@ -374,3 +379,24 @@ def test_a_checkpoint_lets_go_of_each_tensor_when_it_is_written(tmp_path):
     assert len(written) >= len(tensors)
     again = load_state(tmp_path / "state")
     assert all(torch.equal(a, b) for a, b in zip(again.solver["pairs"], tensors, strict=True))
+
+
+def test_where_a_run_does_not_fit_its_largest_picture_is_named():
+    def make(megapixels: int) -> Picture:
+        levels = np.broadcast_to(np.zeros(3, np.uint8), (1000 * megapixels, 1000, 3))
+        return Picture(PackedPixels(levels))
+
+    assert fitting.describe_largest(make(10), [make(20)]) == ""
+    photo = " (the photo of 100 megapixels takes 0.28 of them)"
+    assert fitting.describe_largest(make(100), [make(20)]) == photo
+    painting = " (the painting of 72 megapixels takes 0.20 of them)"
+    assert fitting.describe_largest(make(10), [make(72)]) == painting
+    assert "painting 2 of" in fitting.describe_largest(make(10), [make(20), make(72)])
+    demand = Demand((64, 64), ((64, 64),), 8, "float32", 20, 1.0)
+    small, layouts = Room(2**20, 0, 0), [Layout(0)]
+    with pytest.raises(ResourceError) as caught:
+        choose_layout(demand, small, layouts, 10**9, lambda _: demand, painting)
+    needed = 10**9 + demand.compute_needs(Layout(0)).device
+    assert f"of memory{painting}, and 0.93 GiB may be used: too little for any" in str(caught.value)
+    enough = float(re.search(r"([\d.]+) GiB are enough", str(caught.value))[1])
+    assert 0 <= enough * 2**30 - needed < 0.1 * 2**30

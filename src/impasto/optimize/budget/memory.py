@@ -262,14 +262,19 @@ def choose_layout(
     if last.state == "disk":
         where += f" with {needs.disk / 2**30:.2f} GiB on disk ({room.disk / 2**30:.2f} are free)"
     needed, allowed = needs.device + used, (room.device or 0) + used
-    enough = f"too little for any `size`; {math.ceil(10 * needed / 2**30) / 10:.1f} GiB are enough"
+    enough = f"too little for any `size`; {_round_up(needed, 10):.1f} GiB are enough"
     raise ResourceError(
-        f"a result of {width}x{height} px needs about {needed / 2**30:.2f} GiB "
+        f"a result of {width}x{height} px needs about {_round_up(needed, 100):.2f} GiB "
         f"of memory{where}{cause}, and {allowed / 2**30:.2f} GiB may be used: "
         + (f"a `size` of {fits} would fit" if fits >= SHORTEST else enough),
         limit=allowed,
         field="size",
     )
+
+
+def _round_up(count: int, parts: int) -> float:
+    """Return the GiB of some bytes, rounded up to a tenth or a hundredth."""
+    return math.ceil(parts * count / 2**30) / parts
 
 
 def _find_largest_fit(
