@@ -574,11 +574,11 @@ def test_a_painting_that_cannot_be_read_within_the_limit_is_named(work, capsys, 
     monkeypatch.setattr(reading_cost, "measure_resident", lambda: next(residents))
     before = sorted(work.iterdir())
     assert main(["photo.png", "--style", "painting.png", "--max-memory", "1"]) == 3
-    said = capsys.readouterr().err
+    line = capsys.readouterr().err
     assert re.fullmatch(
         r"impasto: error: painting\.png: reading 0 megapixels takes 1\.\d\d GiB of memory, and "
         r"--max-memory is 1\.00 GiB; expected a limit of \d\.\dGiB, or a smaller picture\n",
-        said,
+        line,
     )
     assert sorted(work.iterdir()) == before
 
