@@ -339,7 +339,7 @@ def test_laying_over_keeps_alpha_and_what_weighs_nothing():
     weights[2, 2], weights[3, 2] = 1, 0.25
     new = Picture(np.ones((8, 10, 3), np.float32))
     result = paste_box(picture, new, box, weights)
-    assert result.alpha is picture.alpha
+    assert np.array_equal(result.alpha, picture.alpha)
     assert np.allclose(result.pixels[6, 7], 1)
     assert np.allclose(result.pixels[7, 7], 0.75 * picture.pixels[7, 7] + 0.25)
     untouched = np.ones((20, 30), bool)

@@ -359,7 +359,7 @@ BAD = [
     (["gone.mp4"], "gone.mp4: no such file"),
     (["tone.mp4"], "only sound"),
     (["painting.png", "--raw", "64x48@1"], "give - as CLIP"),
-    (["frames/%d.png", "-o", "f.mp4"], "no such files"),
+    (["frames/%d.png", "-o", "f.mp4"], "no such folder"),
     (["frames/%d.png"], "requires -o OUT"),
     (["-", "--preview", "-o", "f.mp4"], "reads the clip twice"),
     (["clip.mp4", "--size", "60000"], "over the limit"),
