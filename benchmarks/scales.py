@@ -39,7 +39,7 @@ from impasto.image.picture import Picture
 from impasto.recipe.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / "benchmarks" / ".cache" / "scales"
+RESULTS = ROOT / "benchmarks" / ".cache" / "scales"
 
 
 def main() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--pastiche", metavar="PATH")
     parser.add_argument("--steps", type=int, default=50, help="of pastiche")
     options = parser.parse_args()
-    KEPT.mkdir(parents=True, exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe(options.quality)
     # Pictures of another recipe or version are not reused.
     made_by = hashlib.sha256((impasto.__version__ + recipe.to_json()).encode()).hexdigest()[:8]
@@ -72,7 +72,7 @@ def main() -> None:
         for size in options.sizes:
             words = [*way.replace(",", "").split(), options.quality, str(size), made_by]
             words += [str(options.iterations)] * (options.iterations is not None)
-            out = KEPT / f"{'-'.join(words)}.png"
+            out = RESULTS / f"{'-'.join(words)}.png"
             if not out.exists():
                 make(size, out)
             picture = read_picture(out)
@@ -118,7 +118,7 @@ def flatten_scales(recipe: Recipe, size: int, iterations: int | None) -> Recipe:
         iterations: at the one scale. None: as many as cost the same.
     """
     recipe = recipe.with_changes({"size": size})
-    width, height = Stylizer(recipe, device="cpu").size_for(find_pictures()[0])
+    width, height = Stylizer(recipe, device="cpu").choose_size(find_pictures()[0])
     scales = plan_scales(recipe.schedule, width, height)
     work = sum(scale.width * scale.height * scale.iterations for scale in scales)
     iterations = iterations or round(work / (width * height))

@@ -43,7 +43,7 @@ from impasto.video.stabilize.motion import Flow
 from impasto.video.stabilize.stabilizer import FrameEngine, FrameLinks, Stabilizer
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / "benchmarks" / ".cache" / "video"
+RESULTS = ROOT / "benchmarks" / ".cache" / "video"
 EVERY = 3
 COLUMNS = ("rmse_1", "rmse_10", "style_gram", "style_w2", "content_ssim")
 
@@ -253,7 +253,7 @@ def find_folder(
     frames = hashlib.sha256(b"".join(each.tobytes() for each in clip)).hexdigest()
     facts = hash_code(), recipe.to_json(), painting.compute_sha256(), stability, frames
     made_by = hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
-    return KEPT / f"{name}-{way.replace(' ', '-')}-{made_by}"
+    return RESULTS / f"{name}-{way.replace(' ', '-')}-{made_by}"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class ToyEngine:
         self.recipe, self.hardware = recipe, hardware
         self.capabilities = recipe.capabilities
 
-    def size_for(self, photo):
+    def choose_size(self, photo):
         from impasto.engine.sizes import choose_result_size
 
         device = self.hardware.device
@@ -29,7 +29,7 @@ class ToyEngine:
         from impasto.engine.sizes import Scale
 
         inputs.check(self.capabilities)
-        width, height = self.size_for(inputs.photo)
+        width, height = self.choose_size(inputs.photo)
         return Plan(
             width=width,
             height=height,
@@ -54,7 +54,7 @@ class ToyEngine:
 
         self.capabilities.check_checkpoint(checkpoint, resume)
         inputs.check(self.capabilities)
-        width, height = self.size_for(inputs.photo)
+        width, height = self.choose_size(inputs.photo)
         storage = Storage(self.hardware.device)
         negative = 1 - picture_to_tensor(inputs.photo, width, height, storage)
         return iter(

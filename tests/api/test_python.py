@@ -75,7 +75,7 @@ def test_every_kind_of_image_goes_in_everywhere(kind, expected, tmp_path):
         images.append(KINDS[kind](path, array.astype(np.float32) / 255))
     photo, painting = images
     engine = impasto.Stylizer(TINY)
-    assert engine.size_for(photo) == (48, 36)
+    assert engine.choose_size(photo) == (48, 36)
     for styles in (painting, [painting], (painting,)):
         *_, last = engine.run(photo, styles)
         assert np.array_equal(np.asarray(last.preview()), expected)

@@ -80,7 +80,7 @@ def test_every_engine_keeps_the_protocol(engine):
     assert engine.capabilities == engine.recipe.capabilities
     assert engine.hardware == CPU
     assert engine.precision in ("float32", "bfloat16")
-    assert engine.size_for(inputs.photo) == (48, 36)
+    assert engine.choose_size(inputs.photo) == (48, 36)
     plan = engine.plan(inputs)
     assert (plan.width, plan.height, plan.precision) == (48, 36, engine.precision)
     steps = list(engine.run(inputs, plan=plan))

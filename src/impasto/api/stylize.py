@@ -233,7 +233,7 @@ def make_result(
         WeightsError: the weights file was removed during the run.
     """
     # The recipe has the values that "auto" was resolved to: a replay must not depend on defaults.
-    width, height = engine.size_for(inputs.photo)
+    width, height = engine.choose_size(inputs.photo)
     recipe = engine.recipe.with_changes(
         {"size": max(width, height), "precision": engine.precision, "tile": step.tile}
     )

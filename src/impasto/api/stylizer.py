@@ -75,14 +75,14 @@ class Stylizer:
         """The precision of the convolutions; ``auto`` in the recipe is resolved."""
         return self._engine.precision
 
-    def size_for(self, photo: Any) -> tuple[int, int]:
+    def choose_size(self, photo: Any) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo, which may be any kind of image.
 
         Raises:
             ImageError: the photo cannot be read.
             LimitError: the shorter side would be too short for the network.
         """
-        return self._engine.size_for(read_picture(photo))
+        return self._engine.choose_size(read_picture(photo))
 
     def run(
         self,

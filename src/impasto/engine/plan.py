@@ -16,7 +16,7 @@ State = Literal["device", "host", "disk"]
 TILED_WORK = 1.45
 """The work of a tiled pixel, relative to an untiled one's: two forward passes (for the moments and
 for the gradient) instead of one, and one backward pass, which costs 1.2 of them."""
-KEPT = 1.25
+RETENTION = 1.25
 """Memory of a process that keeps what it frees, relative to the planned memory. Measured: 1.06 to
 1.09."""
 
@@ -66,7 +66,7 @@ class Plan:
         """Whether there is enough memory to keep what is freed between iterations."""
         if self.tile or self.bytes_free is None:
             return not self.tile
-        return KEPT * self.bytes_needed <= self.bytes_free
+        return RETENTION * self.bytes_needed <= self.bytes_free
 
 
 class Pace:

@@ -36,7 +36,7 @@ class PictureEngine(Protocol):
     def precision(self) -> Literal["float32", "bfloat16"]:
         """The precision of the convolutions; ``auto`` in the recipe is resolved."""
 
-    def size_for(self, photo: Picture) -> tuple[int, int]:
+    def choose_size(self, photo: Picture) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo.
 
         Raises:

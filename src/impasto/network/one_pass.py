@@ -63,7 +63,7 @@ class OnePassEngine:
         """The precision of the convolutions."""
         return self.network.precision
 
-    def size_for(self, photo: Picture) -> tuple[int, int]:
+    def choose_size(self, photo: Picture) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo.
 
         Raises:
@@ -88,7 +88,7 @@ class OnePassEngine:
             ResourceError: the result is too large for the memory there is.
         """
         self.capabilities.check_checkpoint(checkpoint, resume)
-        size = self.size_for(inputs.photo)
+        size = self.choose_size(inputs.photo)
         inputs = self._check(inputs)
         if plan is None:
             self._check_room(size, masks=len(inputs.regions.masks))
@@ -100,7 +100,7 @@ class OnePassEngine:
         Raises:
             ImpastoError: as :meth:`run`, before its step.
         """
-        width, height = self.size_for(inputs.photo)
+        width, height = self.choose_size(inputs.photo)
         masks = len(self._check(inputs).regions.masks)
         self._check_room((width, height), masks=masks)
         reading = inputs.reading_peak if self.hardware.device.type == "cpu" else 0
@@ -149,7 +149,7 @@ class OnePassEngine:
             InputError, LimitError, ResourceError: as :meth:`run`, for all of them together.
         """
         began = time.monotonic()
-        (size,) = {self.size_for(each.photo) for each in inputs}
+        (size,) = {self.choose_size(each.photo) for each in inputs}
         prepared = [self._check(each) for each in inputs]
         self._check_room(size, len(prepared))
         results = self._paint(prepared, size)
@@ -164,7 +164,7 @@ class OnePassEngine:
         can look at a part.
         """
         inputs.check(self.capabilities)
-        longer = max(self.size_for(inputs.photo))
+        longer = max(self.choose_size(inputs.photo))
         inputs = inputs.reduce_paintings(longer, self.recipe.style.scale)
         return inputs.hide_transparent() if self.capabilities.style_masks else inputs
 

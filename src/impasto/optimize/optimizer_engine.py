@@ -92,7 +92,7 @@ class OptimizerEngine:
         """The precision of the convolutions; ``auto`` in the recipe is resolved."""
         return "float32" if self.extractor.autocast is None else "bfloat16"
 
-    def size_for(self, photo: Picture) -> tuple[int, int]:
+    def choose_size(self, photo: Picture) -> tuple[int, int]:
         """Return the (width, height) of the result for a photo.
 
         Raises:
@@ -131,7 +131,7 @@ class OptimizerEngine:
             LimitError: the result would be too small for the network.
             ResourceError: the result is too large for the free memory.
         """
-        size = self.size_for(inputs.photo)
+        size = self.choose_size(inputs.photo)
         pictures = inputs.pictures
         inputs = inputs.reduce_paintings(max(size), self.recipe.style.scale).hide_transparent()
         hashes = inputs.hashes + ([] if past is None else past.hashes)
@@ -181,7 +181,7 @@ class OptimizerEngine:
         Raises:
             ImpastoError: as :meth:`run`, before its first step.
         """
-        size = self.size_for(inputs.photo)
+        size = self.choose_size(inputs.photo)
         pictures = inputs.pictures
         inputs = inputs.reduce_paintings(max(size), self.recipe.style.scale).hide_transparent()
         paintings, regions = inputs.paintings, inputs.regions

@@ -86,7 +86,7 @@ class Run:
         self._totals = totals = [] if state is None else list(state.totals)
         self._pace.begin()
         is_finest = index == len(self._passes) - 1
-        ended = is_over(totals, running.problem.plan.scale, self._schedule)
+        ended = is_over(totals, running.problem.current_pass.scale, self._schedule)
         try:
             if is_finest and ended:
                 picture = self._attempt(running.show)
@@ -96,7 +96,7 @@ class Run:
                 losses = self._attempt(running.step)
                 totals.append(losses["total"])
                 self._iteration += 1
-                ended = is_over(totals, running.problem.plan.scale, self._schedule)
+                ended = is_over(totals, running.problem.current_pass.scale, self._schedule)
                 picture = self._attempt(running.show)
                 if is_finest and ended:
                     losses = self._attempt(running.measure_saved, picture)
@@ -136,7 +136,9 @@ class Run:
         """
         running = self._running
         assert running is not None
-        tile = None if self._fell_back else running.problem.plan.find_smaller_tile(self._tile)
+        tile = (
+            None if self._fell_back else running.problem.current_pass.find_smaller_tile(self._tile)
+        )
         if tile is None:
             raise ResourceError(
                 "memory ran out, and smaller tiles do not help: ask for a smaller `size` or "
@@ -169,8 +171,8 @@ class Run:
             total=self._total,
             scale=self._index,
             scales=len(self._passes),
-            width=running.problem.plan.scale.width,
-            height=running.problem.plan.scale.height,
+            width=running.problem.current_pass.scale.width,
+            height=running.problem.current_pass.scale.height,
             losses=losses,
             elapsed_s=self._measure_elapsed(),
             eta_s=eta_s,

@@ -25,28 +25,29 @@ class PassProblem:
     """What the solver of a pass minimizes. The objective is built when it is first evaluated.
 
     Attributes:
-        plan: the pass. It may be replaced by one that needs less memory; see :meth:`release`.
+        current_pass: the pass. It may be replaced by one that needs less memory; see
+            :meth:`release`.
         canvas: the canvas of the pass.
         start: [1, 3, H, W], the picture that the pass started from. None: nothing depends on it.
         photo_mask: [H, W] in [0, 1], how much of the photo is kept. None: none of it.
         steps: the number of steps that the solver has taken.
     """
 
-    def __init__(self, setup: RunSetup, plan: Pass, before: PassProblem | None) -> None:
+    def __init__(self, setup: RunSetup, current_pass: Pass, before: PassProblem | None) -> None:
         """Make the canvas.
 
         Args:
             setup: what all passes work with.
-            plan: the pass.
+            current_pass: the pass.
             before: the problem of the pass before. None: this is the first pass.
         """
-        self.plan = plan
-        self.canvas = setup.make_canvas(plan.scale)
+        self.current_pass = current_pass
+        self.canvas = setup.make_canvas(current_pass.scale)
         self.start: Tensor | None = None
         self.photo_mask: Tensor | None = None
         self.steps = 0
         self._setup = setup
-        self._before = None if before is None else before._give_objective(plan)
+        self._before = None if before is None else before._give_objective(current_pass)
         self._objective: ViewsObjective | None = None
         self._frozen: KeptPart | None = None
         self._frozen_views: list[KeptPart] = []
@@ -58,15 +59,15 @@ class PassProblem:
             start: [1, 3, H, W], the picture that the pass started from. None: it was not kept,
                 since nothing depends on it.
         """
-        plan, storage = self.plan, self._setup.storage
-        if plan.objective.depends_on_start or plan.mask.keeps == "start":
+        current_pass, storage = self.current_pass, self._setup.storage
+        if current_pass.objective.depends_on_start or current_pass.mask.keeps == "start":
             self.start = start
-        mask = plan.mask.make(plan.scale, storage)
+        mask = current_pass.mask.make(current_pass.scale, storage)
         if mask is None:
             return
-        if plan.mask.keeps == "photo":
+        if current_pass.mask.keeps == "photo":
             self.photo_mask = mask
-            picture = self._setup.load_photo(plan.scale)
+            picture = self._setup.load_photo(current_pass.scale)
         else:
             assert start is not None
             picture = start
@@ -102,15 +103,15 @@ class PassProblem:
         """Return a picture [1, 3, H, W] with what is kept blended in."""
         return picture if self._frozen is None else self._frozen.blend(picture)
 
-    def release(self, plan: Pass) -> None:
+    def release(self, current_pass: Pass) -> None:
         """Free the memory of the objective, and continue with a pass that needs less of it."""
         self._before = self._objective = None
-        self.plan = plan
+        self.current_pass = current_pass
 
-    def _give_objective(self, plan: Pass) -> ViewsObjective | None:
+    def _give_objective(self, following: Pass) -> ViewsObjective | None:
         """Let go of the objective, and return it if a later pass has the same size."""
         objective, self._objective = self._objective, None
-        sizes = [(each.scale.width, each.scale.height) for each in (self.plan, plan)]
+        sizes = [(each.scale.width, each.scale.height) for each in (self.current_pass, following)]
         return objective if sizes[0] == sizes[1] else None
 
     def _get_objective(self) -> ViewsObjective:
@@ -120,9 +121,9 @@ class PassProblem:
         return self._objective
 
     def _build_objective(self) -> ViewsObjective:
-        setup, spec = self._setup, self.plan.objective
+        setup, spec = self._setup, self.current_pass.objective
         start = self.start if spec.depends_on_start else None
-        pictures = setup.gather_pictures(self.plan.scale, start)
+        pictures = setup.gather_pictures(self.current_pass.scale, start)
         areas = [view.area for view in self.canvas.make_views(pictures.photo)]
         before = [None] * len(areas) if self._before is None else self._before.objectives
         objectives = [
@@ -135,10 +136,10 @@ class PassProblem:
 class RunningPass:
     """A pass at work: a solver, and the problem that it solves."""
 
-    def __init__(self, setup: RunSetup, plan: Pass, before: RunningPass | None) -> None:
+    def __init__(self, setup: RunSetup, current_pass: Pass, before: RunningPass | None) -> None:
         """Take over what is left of the pass before; arguments as for :class:`PassProblem`."""
         earlier: PassProblem | None = None if before is None else before.problem
-        self.problem: PassProblem = PassProblem(setup, plan, earlier)
+        self.problem: PassProblem = PassProblem(setup, current_pass, earlier)
         self._setup = setup
         self._solver: Solver
 
@@ -149,13 +150,15 @@ class RunningPass:
             state: the state of the run in this pass. None: start the pass.
             before: the pass before, which has ended. None: start from the beginning.
         """
-        problem, setup, scale = self.problem, self._setup, self.problem.plan.scale
+        problem, setup, scale = self.problem, self._setup, self.problem.current_pass.scale
         if state is not None:  # the state has the picture; only the shape is needed here
             image = setup.make_blank(scale)
         elif before is None:
             image = setup.make_start(scale)
         else:
-            image = setup.enlarge_start(before.hand_over(), before.problem.plan.scale, scale)
+            image = setup.enlarge_start(
+                before.hand_over(), before.problem.current_pass.scale, scale
+            )
         problem.prepare(image if state is None else state.start)
         start = problem.canvas.make_parameters(image)
         self._solver = make_solver(
@@ -188,7 +191,7 @@ class RunningPass:
 
         A kept photo is not put back, since its soft edges would be blended in again.
         """
-        keeps_start = self.problem.plan.mask.keeps == "start"
+        keeps_start = self.problem.current_pass.mask.keeps == "start"
         return self.show() if keeps_start else self._solver.picture
 
     def measure_saved(self, picture: Tensor) -> dict[str, float]:

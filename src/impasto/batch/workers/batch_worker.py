@@ -66,7 +66,7 @@ class BatchWorker:
 
         from impasto.engine.inputs import Inputs
         from impasto.engine.machine.capacity import measure_free_memory, measure_taken_memory
-        from impasto.engine.plan import KEPT
+        from impasto.engine.plan import RETENTION
 
         with limit_torch_threads(WorkerShare().threads):
             engine, photo = self._open_job(job, places.read(job.photo), WorkerShare())
@@ -77,7 +77,7 @@ class BatchWorker:
         return Probe(
             seconds=plan.seconds,
             memory=plan.bytes_needed,
-            comfort=round(KEPT * plan.bytes_needed),
+            comfort=round(RETENTION * plan.bytes_needed),
             available=None if free is None else free + measure_taken_memory(torch.device("cpu")),
             width=plan.width,
             height=plan.height,
@@ -123,7 +123,7 @@ class BatchWorker:
                 digest=digest,
                 engine=engine,
                 inputs=inputs,
-                size=engine.size_for(photo),
+                size=engine.choose_size(photo),
                 seconds=time.monotonic() - start,
             )
         except Exception as error:  # one picture must not end the work on the others
@@ -231,7 +231,7 @@ class BatchWorker:
         from impasto.engine.sizes import reduce_painting
         from impasto.image.files.decode import read_picture
 
-        longer, scale = max(engine.size_for(photo)), engine.recipe.style.scale
+        longer, scale = max(engine.choose_size(photo)), engine.recipe.style.scale
         key = place if place in self._paintings else f"{place} for {longer} px by {scale}"
         if key not in self._paintings:
             limit = engine.hardware.reading_limit

@@ -93,7 +93,7 @@ def paint(job: PaintJob, recorders: Sequence[Any] = (), films: Sequence[Any] = (
     from impasto.image.files.result_file import ResultFile
 
     engine = make_engine(job.recipe, job.hardware.resolve())
-    _report_reduction(job, engine.size_for(job.inputs.photo))
+    _report_reduction(job, engine.choose_size(job.inputs.photo))
     plan = engine.plan(job.inputs)
     if not job.quiet:
         say(summarize_plan(plan))

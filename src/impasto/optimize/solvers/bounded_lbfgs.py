@@ -38,14 +38,14 @@ class Pair:
     """What an accepted step says about the curvature.
 
     Attributes:
-        moved: s, the change of the parameters.
-        turned: y, the change of the gradient.
+        step: s, the change of the parameters.
+        gradient_change: y, the change of the gradient.
         gain: s.y / y.Py with the preconditioner P, a scalar: the scale of the initial inverse
             Hessian.
     """
 
-    moved: Parameters
-    turned: Parameters
+    step: Parameters
+    gradient_change: Parameters
     gain: Tensor
 
 
@@ -102,17 +102,17 @@ class BoundedLbfgs:
         self._length = 1.0
         return losses
 
-    def _remember(self, moved: Parameters, turned: Parameters) -> None:
+    def _remember(self, step: Parameters, gradient_change: Parameters) -> None:
         """Keep a pair (s, y) if its curvature s.y is positive."""
-        emphasized = self._emphasize(turned)
+        emphasized = self._emphasize(gradient_change)
         curvature, energy, spread = self._banded.sum(
             lambda s, y, py: ((s * y).sum(), y.square().sum(), (y * py).sum()),
-            moved,
-            turned,
+            step,
+            gradient_change,
             emphasized,
         )
         if bool(curvature > LEAST_CURVATURE * energy):
-            pair = Pair(moved, turned, curvature / spread)
+            pair = Pair(step, gradient_change, curvature / spread)
             self._pairs = [*self._pairs, pair][-self._settings.history :]
 
     def _find_direction(self) -> Parameters:
@@ -125,13 +125,13 @@ class BoundedLbfgs:
         loop = []
         for pair in reversed(self._pairs):
             curvature, alpha = self._project_on_pair(pair, direction, free)
-            banded.axpy(direction, -alpha, pair.turned, free)
+            banded.axpy(direction, -alpha, pair.gradient_change, free)
             loop.append((pair, curvature, alpha))
         direction = self._precondition(direction, free, self._pairs[-1].gain)
         for pair, curvature, alpha in reversed(loop):
             # The direction is 0 where numbers are held, so y need not be masked.
-            beta = banded.dot(pair.turned, direction) / curvature
-            banded.axpy(direction, alpha - beta, pair.moved, free)
+            beta = banded.dot(pair.gradient_change, direction) / curvature
+            banded.axpy(direction, alpha - beta, pair.step, free)
         return direction
 
     def _project_on_pair(
@@ -146,7 +146,7 @@ class BoundedLbfgs:
             return (s * y).sum(), y.square().sum(), (s * d).sum()
 
         curvature, energy, along = self._banded.sum(
-            multiply, pair.moved, pair.turned, free, direction
+            multiply, pair.step, pair.gradient_change, free, direction
         )
         curvature = torch.where(curvature > LEAST_CURVATURE * energy, curvature, torch.inf)
         return curvature, along / curvature
@@ -188,7 +188,7 @@ class BoundedLbfgs:
             "parameters": self._parameters,
             "losses": self._losses,
             "gradient": self._gradient,
-            "pairs": [(pair.moved, pair.turned, pair.gain) for pair in self._pairs],
+            "pairs": [(pair.step, pair.gradient_change, pair.gain) for pair in self._pairs],
             "length": self._length,
         }
 
@@ -201,8 +201,10 @@ class BoundedLbfgs:
     def inherit(self, state: dict[str, Any]) -> None:
         # The gradient of a mean over N numbers is 1/N of each number's own.
         ratio = count_numbers(state["parameters"]) / count_numbers(self._parameters)
-        for moved, turned, _ in state["pairs"]:
-            self._remember(self._canvas.adapt(moved, 1.0), self._canvas.adapt(turned, ratio))
+        for step, gradient_change, _ in state["pairs"]:
+            self._remember(
+                self._canvas.adapt(step, 1.0), self._canvas.adapt(gradient_change, ratio)
+            )
 
     def close(self) -> None:
         pass

@@ -27,8 +27,8 @@ class TrustedClock:
 
     Attributes:
         now: trusted seconds since 1970.
-        lived: seconds that have certainly passed, over all servers of this data folder; jumps do
-            not count.
+        age: seconds that have certainly passed, over all servers of this data folder; jumps do not
+            count.
     """
 
     def __init__(self, file: Path, latest: float | None = None) -> None:
@@ -42,7 +42,7 @@ class TrustedClock:
         self._file = file
         self._wall = time.time() if latest is None else latest
         self._uptime, self._boot = measure_uptime(), read_boot_id()
-        self._lag = self._stable = self.lived = 0.0
+        self._lag = self._stable = self.age = 0.0
         # Without the file, it is not known how long ago the latest time was.
         self._is_same_boot = False
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -52,11 +52,11 @@ class TrustedClock:
 
     def _load(self) -> None:
         data = json.loads(self._file.read_bytes())
-        wall, lag, stable, lived, uptime = (
+        wall, lag, stable, age, uptime = (
             float(data[name]) for name in ("wall", "lag", "stable", "lived", "uptime")
         )
         self._is_same_boot = data["boot"] == self._boot != "" and uptime <= self._uptime
-        self._wall, self._lag, self._stable, self.lived = wall, lag, stable, lived
+        self._wall, self._lag, self._stable, self.age = wall, lag, stable, age
         if self._is_same_boot:
             self._uptime = uptime
 
@@ -76,11 +76,11 @@ class TrustedClock:
             self._lag = max(0.0, self._lag + min(0.0, ahead))
             self._stable += passed
             if not self._is_same_boot:  # the machine was off
-                self.lived += max(0.0, ahead)
+                self.age += max(0.0, ahead)
             if self._lag and self._stable >= SETTLE_S:
                 self._lag = 0.0
                 log.info("the clock has been stable and is trusted again")
-        self.lived += passed
+        self.age += passed
         self._wall, self._uptime, self._is_same_boot = wall, uptime, True
         self.now = wall - self._lag
         self._save()
@@ -91,7 +91,7 @@ class TrustedClock:
             "wall": self._wall,
             "lag": self._lag,
             "stable": self._stable,
-            "lived": self.lived,
+            "lived": self.age,
             "uptime": self._uptime,
             "boot": self._boot,
         }

@@ -259,17 +259,17 @@ class DataFolder:
         target = self._move_to_trash(place, time.time()) or place
         return self.erase(target) or self.read_mark(target) is None
 
-    def discard(self, place: Path, now: float, lived: float) -> None:
+    def discard(self, place: Path, now: float, age: float) -> None:
         """Move a folder of the studio's own to the trash; anything else stays.
 
         Args:
             place: a folder in jobs or staging.
             now: seconds since 1970, for the name.
-            lived: :attr:`TrustedClock.lived`, from which its time in the trash counts.
+            age: :attr:`TrustedClock.age`, from which its time in the trash counts.
         """
         target = self._move_to_trash(place, now)
         if target is not None:
-            self.stamp_trash(target, lived)
+            self.stamp_trash(target, age)
 
     def _move_to_trash(self, place: Path, now: float) -> Path | None:
         """Return where a folder is now. None: it is missing, not the studio's own, or stuck."""
@@ -287,9 +287,9 @@ class DataFolder:
             return None
         return target
 
-    def stamp_trash(self, place: Path, lived: float | None) -> None:
+    def stamp_trash(self, place: Path, age: float | None) -> None:
         """Count a folder's time in the trash from now. None: it is no longer in the trash."""
-        self._change_mark(place, trashed=lived)
+        self._change_mark(place, trashed=age)
 
     def erase(self, place: Path) -> bool:
         """Delete a folder of the studio's own from the disk, and tell whether it is gone.

@@ -49,7 +49,7 @@ def tidy_up(folder: DataFolder, queue: JobQueue, clock: TrustedClock) -> None:
     foreign = []
     for path in sorted(folder.staging.iterdir()):
         if folder.read_mark(path) is not None:
-            folder.discard(path, clock.now, clock.lived)
+            folder.discard(path, clock.now, clock.age)
         elif not _remove_unmarked(path):
             foreign.append(path)
     unlisted = []
@@ -106,7 +106,7 @@ def _handle_unlisted(
         elif _holds_work(place):
             foreign.append(place)
         else:  # an upload that was not accepted
-            folder.discard(place, clock.now, clock.lived)
+            folder.discard(place, clock.now, clock.age)
     return foreign + _restore(folder, queue, orphans, clock.now)
 
 
@@ -179,13 +179,13 @@ def sweep(
     count = 0
     for job in old[:most]:
         if queue.remove(job):
-            folder.discard(folder.locate(job), now, clock.lived)
+            folder.discard(folder.locate(job), now, clock.age)
             count += 1
     count += _sweep_unlisted(folder, queue, clock, most)
     finish_deletions(folder, queue)
     queue.clear_log()
     folder.reserve.fill()
-    deleted = _empty_trash(folder, clock.lived, settings.trash_s, most)
+    deleted = _empty_trash(folder, clock.age, settings.trash_s, most)
     if count or deleted:
         log.info("swept", extra={"jobs": count, "later": len(old[most:]), "deleted": deleted})
 
@@ -218,7 +218,7 @@ def _sweep_unlisted(folder: DataFolder, queue: JobQueue, clock: TrustedClock, mo
         elif mark.is_deleted:
             count += folder.delete(mark.job)
         elif mark.record is None and not _holds_work(path):
-            folder.discard(path, clock.now, clock.lived)
+            folder.discard(path, clock.now, clock.age)
             count += 1
     return count
 
@@ -250,12 +250,12 @@ def _shrink_trash(folder: DataFolder, used: int, limit: int, most: int) -> int:
     return used
 
 
-def _empty_trash(folder: DataFolder, lived: float, retention: float, most: int) -> int:
+def _empty_trash(folder: DataFolder, age: float, retention: float, most: int) -> int:
     """Delete what has been in the trash for its retention, and return how many folders it was.
 
     Args:
         folder: the data folder.
-        lived: :attr:`TrustedClock.lived`.
+        age: :attr:`TrustedClock.age`.
         retention: seconds in the trash.
         most: number of folders to delete at most.
     """
@@ -269,8 +269,8 @@ def _empty_trash(folder: DataFolder, lived: float, retention: float, most: int) 
             continue
         if mark.is_deleted:  # a client's deletion that a kill cut short
             folder.erase(path)
-        elif mark.trashed is None or mark.trashed > lived:  # after a kill, or a lost clock file
-            folder.stamp_trash(path, lived)
-        elif lived - mark.trashed >= retention:
+        elif mark.trashed is None or mark.trashed > age:  # after a kill, or a lost clock file
+            folder.stamp_trash(path, age)
+        elif age - mark.trashed >= retention:
             due.append((mark.trashed, path))
     return sum(folder.erase(path) for _, path in sorted(due)[:most])

@@ -43,7 +43,7 @@ class JobMark:
         record: the job's row, to list the job again if the table is lost. None: it is not accepted
             yet.
         is_deleted: whether a client asked to delete the job, so that it must not be listed again.
-        trashed: value of :attr:`TrustedClock.lived` when the folder went to the trash. None: it is
+        trashed: value of :attr:`TrustedClock.age` when the folder went to the trash. None: it is
             not there.
     """
 

@@ -52,7 +52,7 @@ class PictureJob:
             recipe = recipe.with_changes({"start.base": "image", "start.image": start})
         inputs = self._read_inputs(recipe)
         engine = context.services.engines.load(recipe)
-        context.settings.check_result(engine.size_for(inputs.photo))
+        context.settings.check_result(engine.choose_size(inputs.photo))
         # Closing writes the checkpoint, which has to exist before anybody else takes the job.
         with contextlib.closing(self._start_run(engine, inputs)) as steps:
             for last in steps:  # at least one
