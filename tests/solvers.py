@@ -28,6 +28,9 @@ class NumberCanvas:
         assert len(parameters) == len(self.ranges)
         return self.ranges
 
+    def mark_images(self, parameters: Sequence[torch.Tensor]) -> Sequence[bool]:
+        return [False] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         for each, bounds in zip(parameters, self.ranges, strict=True):
             each.clamp_(bounds.lower, bounds.upper)
@@ -61,4 +64,4 @@ def make_picture_solver(
         return losses, canvas.pull_back(parameters, [gradient])
 
     problem = SolverProblem(canvas, canvas.make_parameters(start), evaluate, storage)
-    return SOLVERS[settings.kind](settings, problem)
+    return SOLVERS[settings.kind].make(settings, problem)

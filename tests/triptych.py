@@ -36,6 +36,9 @@ class Triptych:
     def list_bounds(self, parameters: Sequence[torch.Tensor]) -> Sequence[Bounds]:
         return [COLORS] * len(parameters)
 
+    def mark_images(self, parameters: Sequence[torch.Tensor]) -> Sequence[bool]:
+        return [True] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         parameters[0].clamp_(0, 1)
 

@@ -48,6 +48,10 @@ class PixelCanvas:
         """See :class:`impasto.canvas.view.Canvas`."""
         return [COLORS] * len(parameters)
 
+    def mark_images(self, parameters: Sequence[Tensor]) -> Sequence[bool]:
+        """See :class:`impasto.canvas.view.Canvas`."""
+        return [True] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`."""
         (image,) = parameters

@@ -103,6 +103,10 @@ class PyramidCanvas:
         """See :class:`impasto.canvas.view.Canvas`; coefficients are unbounded."""
         return [Bounds()] * len(parameters)
 
+    def mark_images(self, parameters: Sequence[Tensor]) -> Sequence[bool]:
+        """See :class:`impasto.canvas.view.Canvas`; each level is an image."""
+        return [True] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`.
 

@@ -82,6 +82,9 @@ class Canvas(Protocol):
     def list_bounds(self, parameters: Sequence[Tensor]) -> Sequence[Bounds]:
         """Return the range of each parameter, which solvers stay in."""
 
+    def mark_images(self, parameters: Sequence[Tensor]) -> Sequence[bool]:
+        """Return whether each parameter is an image [1, C, h, w], which solvers may filter."""
+
     def project(self, parameters: Parameters) -> None:
         """Replace parameters, in place, by the nearest allowed ones.
 

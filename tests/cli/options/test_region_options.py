@@ -11,6 +11,7 @@ from PIL import Image
 
 from conftest import complaint, synthetic_painting
 from impasto.cli import main
+from impasto.encoders.vgg_entries import VGG_MEMORY
 from impasto.engine.regions import Regions
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
@@ -116,8 +117,8 @@ def test_what_cannot_be_meant_is_refused_in_one_line(flags, words, capsys):
 
 
 def test_a_plan_counts_masks():
-    demand = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5)
-    masked = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5, regions=3)
+    demand = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5, VGG_MEMORY)
+    masked = Demand((640, 480), ((600, 500),), 80, "float32", 10, 1.5, VGG_MEMORY, regions=3)
     for layout in (Layout(0), Layout(256), Layout(256, "disk")):
         assert masked.compute_needs(layout).device > demand.compute_needs(layout).device
     assert Regions().image_count == 0

@@ -15,6 +15,7 @@ import torch
 import impasto
 from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.vgg import VggEncoder
+from impasto.encoders.vgg_entries import VGG_MEMORY
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.tensors import picture_to_tensor
 from impasto.errors import ResourceError
@@ -232,7 +233,7 @@ def test_a_run_goes_on_in_the_tiles_it_began_in(monkeypatch, tmp_path):
 @pytest.mark.parametrize("scale", [1.0, 8.0])
 def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
     painting = (round(256 * scale), round(256 * scale))
-    demand = Demand((256, 256), (painting,), 48, "float32", 27, 40.0)
+    demand = Demand((256, 256), (painting,), 48, "float32", 27, 40.0, VGG_MEMORY)
     assert demand.compute_needs(Layout(4096)) == demand.compute_needs(Layout(0))
     sides = {
         layout.tile
@@ -245,7 +246,7 @@ def test_the_limit_on_memory_counts_pictures_that_no_tile_divides(scale):
 
 @pytest.mark.parametrize("layout", [Layout(0), Layout(128), Layout(128, "disk")])
 def test_what_a_run_looks_at_is_counted_wherever_its_state_is(layout):
-    plain = Demand((320, 240), ((200, 150), (100, 80)), 48, "float32", 27, 40.0)
+    plain = Demand((320, 240), ((200, 150), (100, 80)), 48, "float32", 27, 40.0, VGG_MEMORY)
     paintings = 200 * 150 + 100 * 80
     changes = {
         "match": ({"colors": "match"}, 12 * paintings),
@@ -264,7 +265,7 @@ def test_what_a_run_looks_at_is_counted_wherever_its_state_is(layout):
 
 
 def test_photorealism_is_counted_by_the_pixels_that_are_back_propagated():
-    plain = Demand((320, 240), ((200, 150),), 48, "float32", 27, 40.0)
+    plain = Demand((320, 240), ((200, 150),), 48, "float32", 27, 40.0, VGG_MEMORY)
     matting = replace(plain, matting=True)
     for layout, pixels in ((Layout(0), 320 * 240), (Layout(64), (64 + 96) ** 2)):
         more = matting.compute_needs(layout).device - plain.compute_needs(layout).device
@@ -272,7 +273,7 @@ def test_photorealism_is_counted_by_the_pixels_that_are_back_propagated():
 
 
 def test_all_paintings_are_counted_not_only_the_largest():
-    few = Demand((32, 32), ((300, 200),), 48, "float32", 27, 40.0)
+    few = Demand((32, 32), ((300, 200),), 48, "float32", 27, 40.0, VGG_MEMORY)
     many = replace(few, paintings=((300, 200), (100, 80), (90, 70)))
     more = PAINTING_BYTES * (100 * 80 + 90 * 70)
     for layout in (Layout(0), Layout(256, "host")):

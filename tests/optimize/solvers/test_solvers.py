@@ -119,7 +119,8 @@ def test_solvers_stay_within_the_bounds_of_the_canvas_and_use_all_of_them(kind, 
         return {"total": total}, [2 * each for each in away]
 
     start = [torch.full_like(t, max(b.lower, 0.2)) for t, b in zip(targets, ranges, strict=True)]
-    solver = SOLVERS[kind](KINDS[kind], SolverProblem(NumberCanvas(ranges), start, measure, MEMORY))
+    problem = SolverProblem(NumberCanvas(ranges), start, measure, MEMORY)
+    solver = SOLVERS[kind].make(KINDS[kind], problem)
     for _ in range(30):
         solver.step()
     result = solver.picture

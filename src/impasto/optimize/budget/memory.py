@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from impasto.canvas.canvases import CANVASES
 from impasto.encoders.encoder import EncoderMemory
 from impasto.encoders.encoder_registry import get_layer_shape
-from impasto.encoders.vgg_entries import VGG_MEMORY
 from impasto.engine.pixels.colors import Colors, count_copied_pixels
 from impasto.engine.plan import State
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import ResourceError
 from impasto.image.rows import PIXELS_PER_BAND
 from impasto.objective.losses.neighbor_matching import CHUNK
+from impasto.optimize.solvers.solver_choice import SOLVERS
 from impasto.recipe.tables import CanvasChoice, ContentChoice, SolverChoice
 
 SHARE_BYTES = 8
@@ -104,6 +104,7 @@ class Demand:
         precision: precision of the convolutions, ``float32`` or ``bfloat16``.
         images: tensors of the result's size that the run keeps; see :func:`count_images`.
         features: numbers per pixel in the photo's features; see :func:`count_features`.
+        encoder: what the encoder needs.
         columns: numbers per pixel in its hypercolumns; see
             :meth:`impasto.objective.specs.ObjectiveSpec.count_columns`.
         regions: regions with statistics of their own. 0: no masks.
@@ -111,7 +112,6 @@ class Demand:
         colors: the recipe's; see :func:`impasto.engine.pixels.colors.count_copied_pixels`.
         mask_pixels: pixels of the decoded masks.
         has_own_memory: whether the device has memory apart from the host's.
-        encoder: what the encoder needs.
     """
 
     result: tuple[int, int]
@@ -120,13 +120,13 @@ class Demand:
     precision: str
     images: int
     features: float
+    encoder: EncoderMemory
     columns: float = 0.0
     regions: int = 0
     matting: bool = False
     colors: Colors = "style"
     mask_pixels: int = 0
     has_own_memory: bool = False
-    encoder: EncoderMemory = VGG_MEMORY
 
     @property
     def longest(self) -> int:
@@ -187,16 +187,7 @@ class Demand:
 
 def count_images(solver: SolverChoice, canvas: CanvasChoice) -> int:
     """Count the pictures of the result's size that a run keeps at its peak."""
-    own = {
-        "adam": 11,
-        # The mask of free pixels is one; the coarser scale, at a quarter of the size, is half.
-        "bounded": 7 + 2 * solver.history,
-        "lbfgs": 10 + 2 * solver.history,
-        # SciPy works in float64, with 2 m + 5 vectors of its own, and bounds and points are copied.
-        # The gradients of a round are kept for a replay.
-        "lbfgsb": 2 * (13 + 2 * solver.history) + solver.restart_every,
-    }
-    return own[solver.kind] + CANVASES[canvas.kind].images
+    return SOLVERS[solver.kind].count_images(solver) + CANVASES[canvas.kind].images
 
 
 def count_features(content: ContentChoice) -> float:
@@ -220,7 +211,7 @@ def list_layouts(
     """
     sides = [tile, *(side for side in TILES if side < (tile or longest))]
     places: list[State] = []
-    if solver.kind in ("adam", "bounded") and CANVASES[canvas.kind].uses_storage:
+    if SOLVERS[solver.kind].uses_storage and CANVASES[canvas.kind].uses_storage:
         places = ["host", "disk"] if has_own_memory else ["disk"]
     # Small tiles cost more time than slow memory does; large tiles need much scarce memory.
     for choice in (

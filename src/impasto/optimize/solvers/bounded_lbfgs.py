@@ -166,13 +166,15 @@ class BoundedLbfgs:
 
     def _emphasize(self, vector: Parameters) -> Parameters:
         """Apply the preconditioner P; parameters that are not images stay as they are."""
-        octaves = self._settings.octaves
-
-        def filter_rows(rows: Tensor) -> Tensor:
-            is_image = rows.dim() == 4
-            return emphasize_coarse(rows, octaves) if is_image else rows
-
-        return self._banded.filter(vector, filter_rows, get_reach(octaves))
+        banded, octaves = self._banded, self._settings.octaves
+        emphasized: Parameters = []
+        for each, is_image in zip(vector, self._canvas.mark_images(vector), strict=True):
+            if is_image:
+                filter_rows = partial(emphasize_coarse, octaves=octaves)
+                emphasized += banded.filter([each], filter_rows, get_reach(octaves))
+            else:
+                emphasized += banded.hold([each])
+        return emphasized
 
     def _find_free(self) -> Parameters:
         """Return a vector that is 1 where a number may move and 0 where it is held."""
