@@ -361,7 +361,7 @@ def test_a_picture_that_no_browser_shows_is_shown(client):
     ],
 )
 def test_the_name_of_a_file_is_for_showing_only(name, expected):
-    from impasto.studio.http.request.staging import clean_name
+    from impasto.studio.http.request.picture_sources import clean_name
 
     assert (clean_name(name) or "photo") == expected
 

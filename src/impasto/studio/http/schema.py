@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from impasto.studio.http.message import JobId, Message
+from impasto.studio.http.request.picture_sources import Data, OfDrawing, OfJob, OfStyle, Upload
 from impasto.studio.settings import MAX_PICTURES
 
-JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 PUBLIC_NAMES = {
     **{
         f"{name}Message": name
@@ -19,46 +20,6 @@ PUBLIC_NAMES = {
     **{f"{name}Choice": f"{name}Term" for name in ("Smoothness", "Photorealism", "Temporal")},
 }
 """Names of schemas over HTTP, by the names of their classes where those differ."""
-
-
-class Message(BaseModel):
-    """Base of requests and answers: unknown fields and numbers that are not finite are errors."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class Data(Message):
-    """A picture inside the request."""
-
-    data: str
-    """The file in base64."""
-
-
-class Upload(Message):
-    """A file part of the same multipart request."""
-
-    file: Annotated[int, Field(ge=0, lt=MAX_PICTURES)]
-    """Position among the parts of its name, from 0."""
-
-
-class OfJob(Message):
-    """A picture, or the clip, of an earlier job."""
-
-    job: JobId
-    what: Annotated[str, Field(pattern=r"^(photo|clip|init|result|preview|(style|mask)/[0-7])$")]
-
-
-class OfStyle(Message):
-    """A painting that ships with impasto."""
-
-    style_name: Annotated[str, Field(max_length=40)]
-
-
-class OfDrawing(Message):
-    """A painting that impasto draws from words."""
-
-    words: Annotated[str, Field(min_length=1, max_length=500)]
-    """English or Chinese, such as ``blue woodcut, bold lines``; see docs/words.md."""
 
 
 class OfWord(Message):
@@ -80,7 +41,7 @@ class JobRequest(Message):
     recipe: str | dict[str, Any] | None = None
     """A name from /v1/recipes, or a whole recipe. Default: ``draft`` for a draft, else
     ``standard``."""
-    set: Annotated[dict[str, Any], Field(max_length=100)] = {}
+    set: Annotated[dict[str, Any], Field(max_length=100)] = {}  # noqa: RUF012 -- pydantic copies it
     """Changes of the recipe by dotted key, such as ``style.scale``."""
     draft: bool = False
     """Whether the job goes ahead of all jobs that are not drafts."""

@@ -8,6 +8,7 @@ import re
 import sqlite3
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from impasto.studio.problems import Problem
@@ -273,3 +274,8 @@ class JobRow:
 def _is_time(value: Any) -> bool:
     """Tell whether a value can be a number of seconds since 1970, or a duration."""
     return isinstance(value, int | float) and 0 <= value < 2**37
+
+
+def has_result(row: JobRow, place: Path) -> bool:
+    """Tell whether a job has a result that is not about to be replaced."""
+    return row.state in ("done", "stopped") and (place / row.spec.result).is_file()

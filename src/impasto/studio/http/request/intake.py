@@ -8,10 +8,11 @@ from pathlib import Path
 from impasto.image.picture import fit_within
 from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from impasto.studio.decoding.decoder import Decoder
+from impasto.studio.http.request.picture_sources import OfStyle, SourceContext
 from impasto.studio.http.request.request_body import JobSubmission
 from impasto.studio.http.request.request_masks import read_masks
 from impasto.studio.http.request.staging import Stager
-from impasto.studio.http.schema import JobRequest, OfStyle, Source
+from impasto.studio.http.schema import JobRequest, Source
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.queue import job_files
 from impasto.studio.queue.data_folder import DataFolder
@@ -53,7 +54,8 @@ class Intake:
         source = _check_source(job)
         masks = read_masks(job)
         recipe.check_counts(len(masks.styles), len(masks.masks), len(masks.style_masks))
-        stager = Stager(self._folder, self._queue, submission.parts, place, recipe.size)
+        context = SourceContext(self._folder, self._queue, submission.parts, recipe.size)
+        stager = Stager(context, place)
         if job.clip is None:
             names = [stager.put(source, "photo", job_files.PHOTO)]
         else:

@@ -16,14 +16,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 
 from impasto.recipe.invalid_values import describe_problem
-from impasto.studio.http.schema import (
-    JobRequest,
-    OfDrawing,
-    OfStyle,
-    OfWord,
-    Source,
-    Upload,
-)
+from impasto.studio.http.request.picture_sources import OfDrawing, OfStyle, Upload
+from impasto.studio.http.schema import JobRequest, OfWord, Source
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.settings import MAX_PICTURES
 from impasto.words.description import LONGEST_TEXT

@@ -93,6 +93,6 @@ def _check_word(word: str) -> None:
     except MissingNetworkError:
         raise Problem(
             "no_mask_network",
-            f"{word}: its network is not installed; run `impasto mask PHOTO {word} -o MASK.png` on "
-            "the server's machine to see how to fetch it",
+            f"{word}: its network is not installed; `impasto mask` with this word, on the server's "
+            "machine, says how to fetch it",
         ) from None

@@ -21,8 +21,8 @@ from impasto.recipe.recipe import Recipe, list_recipes, load_recipe
 from impasto.record.provenance import parse_provenance
 from impasto.studio.http.api_document import use_public_names
 from impasto.studio.http.drawings import draw_file, read_description
+from impasto.studio.http.request.picture_sources import clean_name
 from impasto.studio.http.request.request_body import limit_upload_time, read_form
-from impasto.studio.http.request.staging import clean_name
 from impasto.studio.http.routes.routing import TheStudio, describe_problems
 from impasto.studio.http.schema import (
     DrawingMessage,

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from impasto.studio.http.message import JobId
 from impasto.studio.http.request.request_body import JobSubmission, receive_job
 from impasto.studio.http.routes.event_stream import EventResponse, follow_job
 from impasto.studio.http.routes.routing import TheId, TheStudio, describe_problems
-from impasto.studio.http.schema import JobId, JobMessage, JobPage
+from impasto.studio.http.schema import JobMessage, JobPage
 from impasto.studio.problems import Problem
 from impasto.studio.queue.job_queue import NewJob
 from impasto.studio.queue.job_rows import ENDED, JobRow

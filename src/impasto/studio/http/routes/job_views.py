@@ -16,7 +16,7 @@ from impasto.studio.http.schema import (
     ProgressMessage,
 )
 from impasto.studio.queue import job_files
-from impasto.studio.queue.job_rows import JobRow, JobSpec
+from impasto.studio.queue.job_rows import JobRow, JobSpec, has_result
 
 MEDIA_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
 """Media types of films, by suffix."""
@@ -78,11 +78,6 @@ def _describe_clip(spec: JobSpec) -> ClipInfo | None:
 def describe_preview(row: JobRow) -> dict[str, Any]:
     """Return the latest preview; each one has an address of its own, so that caches stay right."""
     return {"iteration": row.preview, "url": f"/v1/jobs/{row.id}/preview?i={row.preview}"}
-
-
-def has_result(row: JobRow, place: Path) -> bool:
-    """Tell whether a job has a result that is not about to be replaced."""
-    return row.state in ("done", "stopped") and (place / row.spec.result).is_file()
 
 
 def _list_links(row: JobRow, place: Path) -> LinksMessage:

@@ -10,12 +10,12 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
 
 from impasto.image.files.sniff import HEAD, sniff_format
-from impasto.studio.http.routes.job_views import MEDIA_TYPES, has_result
+from impasto.studio.http.routes.job_views import MEDIA_TYPES
 from impasto.studio.http.routes.range_response import RangeResponse
 from impasto.studio.http.routes.routing import Place, TheId, TheStudio, describe_problems
 from impasto.studio.problems import Problem, refuse_field
 from impasto.studio.queue import job_files
-from impasto.studio.queue.job_rows import JobRow
+from impasto.studio.queue.job_rows import JobRow, has_result
 from impasto.studio.studio import Studio
 
 router = APIRouter(prefix="/v1/jobs/{id}", tags=["pictures"])
