@@ -26,7 +26,7 @@ from impasto.errors import ImpastoError, InputError, format_count
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import check_target, write_picture
 from impasto.image.files.result_file import ResultFile, WriteFile
-from impasto.video.clip.film_writer import write_raw_frame
+from impasto.video.clip.film_writer import FilmExtras, write_raw_frame
 from impasto.video.clip.reading import (
     NUMBER_PATTERN,
     find_numbered_files,
@@ -247,9 +247,8 @@ def _write_film(film: FilmRequest, work: FrameStore, output: Path, /, *, overwri
         sound=not options.no_sound,
         record=None if options.no_embed else json.dumps(_make_record(film)),
         notice=choose_notice(quiet=options.quiet) or (lambda _: None),
-        overwrite=overwrite,
         # After a kill at any moment, the next run may replace what this one has written.
-        seal=lambda file: work.note_output(output, file),
+        extras=FilmExtras(overwrite=overwrite, seal=lambda file: work.note_output(output, file)),
     )
 
 

@@ -59,12 +59,9 @@ def write_painted_film(
     record: str | None = None,
     metadata: Mapping[str, str] | None = None,
     notice: Notice = lambda _: None,
-    overwrite: bool = True,
-    seal: Callable[[Path], None] = lambda _: None,
+    extras: FilmExtras | None = None,
 ) -> None:
     """Write a film of the frames that have been painted, completely or not at all.
-
-    Its nine parameters are named at every call, which says what is left out.
 
     Args:
         target: file that :func:`impasto.video.clip.film_writer.check_film_target` accepts.
@@ -74,13 +71,14 @@ def write_painted_film(
         record: text to embed, where the kind of film has a place for it.
         metadata: other metadata to embed.
         notice: called with a message if the sound cannot be stored.
-        overwrite: replace existing files.
-        seal: called with the complete file before it gets its name; not for numbered pictures.
+        extras: whether existing files are replaced, and who seals the file; the rest of it is found
+            here. None: they are, and nobody does.
 
     Raises:
         InputError: a file exists and must not be replaced.
         ResourceError: the disk is full or the folder is not writable. An existing film is kept.
     """
+    extras = extras or FilmExtras()
     clip, selection = source.clip, source.selection
     is_numbered = names_numbered_files(target)
     clip_path = getattr(clip, "path", None)
@@ -95,7 +93,7 @@ def write_painted_film(
     if clip_path is not None and not needs_even_sides(target):
         report_other_tracks(clip_path, "numbered pictures" if is_numbered else "GIFs", notice)
     if is_numbered:
-        write_numbered_frames(target, store.read_film_frames(), overwrite=overwrite)
+        write_numbered_frames(target, store.read_film_frames(), overwrite=extras.overwrite)
         return
     rate = clip.format.rate / selection.every
     form = replace(clip.format, width=source.size[0], height=source.size[1], rate=rate)
@@ -120,15 +118,14 @@ def write_painted_film(
         film_sound,
         notice,
         {**(metadata or {})} | ({} if record is None else {"comment": record}),
-        FilmExtras(
+        replace(
+            extras,
             last=last - shift if is_held else None,
             end=Fraction(0) if end is None else end - shift,
             is_transparent=is_transparent,
             origin=clip_path,
             begin=shift,
             is_whole=is_whole,
-            overwrite=overwrite,
-            seal=seal,
         ),
     )
 
