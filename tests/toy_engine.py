@@ -48,18 +48,19 @@ class ToyEngine:
         )
 
     def run(self, inputs, *, checkpoint=None, resume=None, every_s=None, plan=None):
+        self.capabilities.check_checkpoint(checkpoint, resume)
+        inputs.check(self.capabilities)
+        return self.paint(inputs)
+
+    def paint(self, inputs):
         from impasto.engine.machine.storage import Storage
         from impasto.engine.pixels.tensors import picture_to_tensor
         from impasto.engine.step import Step
 
-        self.capabilities.check_checkpoint(checkpoint, resume)
-        inputs.check(self.capabilities)
         width, height = self.choose_size(inputs.photo)
         storage = Storage(self.hardware.device)
         negative = 1 - picture_to_tensor(inputs.photo, width, height, storage)
-        return iter(
-            [Step(1, 1, 0, 1, width, height, {}, 0.0, 0.0, 0, False, True, negative, inputs.photo)]
-        )
+        yield Step.make_only(negative, inputs.photo)
 
     def run_together(self, inputs):
         return [next(self.run(each)) for each in inputs]

@@ -18,7 +18,8 @@ import impasto
 from conftest import complaint
 from impasto.cli import main
 from impasto.engine.machine.hardware import Hardware
-from impasto.errors import RecipeError
+from impasto.errors import InputError, RecipeError
+from impasto.optimize.optimizer_engine import OptimizerEngine
 from impasto.recipe import engine_registry
 from impasto.recipe.capabilities import Capabilities
 from impasto.recipe.engine_registry import find_engine, list_engines, register_engine
@@ -161,6 +162,24 @@ def test_a_broken_package_is_reported_only_to_those_who_ask_for_its_engine(
 def test_an_entry_that_contradicts_itself_is_refused():
     with pytest.raises(ValueError, match="temporal requires make_frames"):
         replace(ENTRY, capabilities=Capabilities(temporal=True))
+    with pytest.raises(ValueError, match="engine 'toy': shots requires a method begin_shot"):
+        replace(ENTRY, make=object)
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_an_engine_that_turns_out_to_have_no_shots_paints_no_films():
+    register_engine(replace(ENTRY, make=lambda *_: object()))
+    recipe = impasto.load_recipe("toy-negative")
+    context = FrameContext(recipe, [], (48, 36), FrameSettings(0.8), Hardware.resolve("cpu"))
+    with pytest.raises(InputError, match="the engine toy cannot paint films: it has no begin_shot"):
+        make_frame_engine(context)
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_the_optimizer_refuses_recipes_of_other_engines_that_iterate():
+    register_engine(replace(ENTRY, capabilities=Capabilities(iterates=True)))
+    with pytest.raises(RecipeError, match='is for the engine "toy", not for the optimizer'):
+        OptimizerEngine(impasto.load_recipe("toy-negative"))
 
 
 def test_the_schema_is_that_of_a_literal():

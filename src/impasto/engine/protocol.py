@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeGuard
 
 from torch import Tensor
 
@@ -108,3 +108,8 @@ class ShotEngine(PictureEngine, Protocol):
         Raises:
             ResourceError: there is too little memory for a frame.
         """
+
+
+def has_shots(engine: PictureEngine) -> TypeGuard[ShotEngine]:
+    """Tell whether an engine can paint the frames of a shot."""
+    return callable(getattr(engine, "begin_shot", None))

@@ -63,6 +63,44 @@ class Step:
     _settle: Callable[[], None] | None = None
     checkpoint_failure: ImpastoError | None = None
 
+    @classmethod
+    def make_only(
+        cls,
+        image: Tensor,
+        photo: Picture,
+        *,
+        colors: Colors = "style",
+        kept_mask: Tensor | None = None,
+        elapsed_s: float = 0.0,
+    ) -> Step:
+        """Make the only step of an engine that paints in one pass.
+
+        Args:
+            image: [1, 3, H, W] RGB in [0, 1], the result.
+            photo: the photo as it was given.
+            colors: the colors that the result gets; see :attr:`impasto.Recipe.colors`.
+            kept_mask: [H, W] in [0, 1], how much of the photo is kept. None: none of it.
+            elapsed_s: seconds of work.
+        """
+        return cls(
+            iteration=1,
+            total=1,
+            scale=0,
+            scales=1,
+            width=image.shape[3],
+            height=image.shape[2],
+            losses={},
+            elapsed_s=elapsed_s,
+            eta_s=0.0,
+            tile=0,
+            fell_back=False,
+            last=True,
+            _image=image,
+            _photo=photo,
+            _colors=colors,
+            _kept_mask=kept_mask,
+        )
+
     def picture(self) -> Picture:
         """Return the best picture so far, float32, at this scale's size, in the result's colors."""
         # Colors that were removed and restored differ from the photo's in the last bits.

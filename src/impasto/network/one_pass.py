@@ -199,24 +199,12 @@ class OnePassEngine:
     def _make_step(
         self, photo: Picture, output: Tensor, kept_mask: Tensor | None, seconds: float
     ) -> Step:
-        height, width = output.shape[2:]
-        return Step(
-            iteration=1,
-            total=1,
-            scale=0,
-            scales=1,
-            width=width,
-            height=height,
-            losses={},
+        return Step.make_only(
+            output,
+            photo,
+            colors=self.recipe.colors,
+            kept_mask=kept_mask,
             elapsed_s=seconds,
-            eta_s=0.0,
-            tile=0,
-            fell_back=False,
-            last=True,
-            _image=output,
-            _photo=photo,
-            _colors=self.recipe.colors,
-            _kept_mask=kept_mask,
         )
 
     def _check_room(self, size: tuple[int, int], photos: int = 1, masks: int = 0) -> None:

@@ -35,6 +35,7 @@ from impasto.optimize.past_frames import PastFrames
 from impasto.optimize.run import Run
 from impasto.optimize.run_setup import Draft, RunSetup
 from impasto.recipe.capabilities import Capabilities
+from impasto.recipe.engine_registry import find_engine
 from impasto.recipe.recipe import Recipe
 
 
@@ -63,9 +64,10 @@ class OptimizerEngine:
             RecipeError: the recipe is for another engine, or begins with a draft and there is none.
             WeightsError: the weights are missing or damaged.
         """
-        if not recipe.capabilities.iterates:
+        entry = find_engine(recipe.engine.kind)
+        if entry.fields is not None:  # the optimizer uses all fields of a recipe
             raise RecipeError(
-                f'is for the engine "{recipe.engine.kind}", not for the optimizer',
+                f'is for the engine "{entry.name}", not for the optimizer',
                 what=f"recipe {recipe.name!r}",
             )
         if recipe.start.base == "draft" and draft is None:

@@ -80,6 +80,9 @@ class EngineEntry:
     def __post_init__(self) -> None:
         if self.capabilities.temporal and self.make_frames is None:
             raise ValueError(f"engine {self.name!r}: temporal requires make_frames")
+        is_class = isinstance(self.make, type)  # what a function makes is seen when it is made
+        if self.capabilities.shots and is_class and not hasattr(self.make, "begin_shot"):
+            raise ValueError(f"engine {self.name!r}: shots requires a method begin_shot")
 
 
 _REGISTERED: dict[str, EngineEntry] = {}

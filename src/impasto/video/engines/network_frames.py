@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 
@@ -12,7 +11,8 @@ from impasto.engine.inputs import Inputs
 from impasto.engine.machine.storage import Storage
 from impasto.engine.pixels.colors import apply_colors, prepare_colors
 from impasto.engine.pixels.tensors import picture_to_tensor, tensor_to_picture
-from impasto.engine.protocol import ShotEngine
+from impasto.engine.protocol import has_shots
+from impasto.errors import InputError
 from impasto.image.picture import Floats, Picture
 from impasto.network.painter.grade import apply_grade, measure_grade, pad_to_cells
 from impasto.network.painting_network import choose_network_colors
@@ -33,13 +33,20 @@ class NetworkFrameEngine:
         to three quarters further from the style where something new comes into view.
 
         Raises:
+            InputError: the engine has no shots, though its entry says so.
             ImpastoError: as :func:`impasto.engine.factory.make_engine`.
         """
         self._recipe = context.recipe
         self._paintings = list(context.paintings)
         self._freeze_statistics = context.settings.freeze_statistics
         plain = context.recipe.with_changes({"colors": "style"})
-        self._engine = cast(ShotEngine, make_engine(plain, context.hardware, context.cache))
+        engine = make_engine(plain, context.hardware, context.cache)
+        if not has_shots(engine):
+            raise InputError(
+                "cannot paint films: it has no begin_shot",
+                what=f"the engine {plain.engine.kind}",
+            )
+        self._engine = engine
 
     def begin_shot(self, frame: Floats) -> None:
         """Measure the paintings, and the frame's statistics if they are to be frozen."""
