@@ -132,8 +132,12 @@ def test_torch_loads_weights_only():
 
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
-FLAGS_OF_PIP = {"--no-deps", "--only-binary", "--platform", "--python-version"}
-"""In the commands that messages tell a user to run."""
+SHORT_FLAG = re.compile(r"(?<= )-[a-zA-Z](?=[ `]|$)")
+"""In a sentence or a command: an argument of a process by itself stands at a string's beginning."""
+OTHER_FLAGS = {"--no-deps", "--only-binary", "--platform", "--python-version", "-m", "-v"}
+"""Of pip, Python and the shell, in the commands that messages tell a user to run."""
+CODE_OF_STYLES = re.compile(r"setProperty\([^,]*|--\w+ <=? ")
+"""Custom properties of CSS and the decrement, in the page's scripts."""
 
 
 def test_flags_are_named_only_by_the_command_line():
@@ -144,11 +148,25 @@ def test_flags_are_named_only_by_the_command_line():
         for node in nodes:
             named: set[str] = set()
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                named = set(FLAG.findall(node.value)) - FLAGS_OF_PIP
+                flags = FLAG.findall(node.value) + SHORT_FLAG.findall(node.value)
+                named = set(flags) - OTHER_FLAGS
             notes = (getattr(node, "annotation", None), getattr(node, "returns", None))
             named |= {"Namespace" for note in notes if note and "Namespace" in ast.unparse(note)}
             wrong += [f"{name_place(path, node.lineno)} {each}" for each in sorted(named)]
     assert wrong == []
+
+
+def test_the_page_names_no_flags():
+    pages = [path for kind in ("html", "js") for path in SOURCE.rglob(f"*.{kind}")]
+    assert len(pages) > 10
+    wrong = {}
+    for path in pages:
+        text = CODE_OF_STYLES.sub("", path.read_text())
+        flags = set(FLAG.findall(text))
+        if path.suffix == ".html":
+            flags |= set(SHORT_FLAG.findall(text))
+        wrong[path.name] = flags
+    assert {name: flags for name, flags in wrong.items() if flags} == {}
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ class Stylizer:
         the state is written then and at least every 30 s, or after every iteration if one takes
         longer. Resuming a run that had ended yields its last step again.
 
-        It has eight parameters because this is the public call: users give single things by name,
+        It has many parameters because this is the public call: users give single things by name,
         and the engines inside take them as one :class:`impasto.engine.inputs.Inputs`.
 
         Args:

@@ -36,7 +36,7 @@ from impasto.video.clip.reading import (
 from impasto.video.clip.selection import choose_sheet_places, select_preview
 from impasto.video.engines.frame_context import FrameContext, FrameSettings
 from impasto.video.engines.frame_engines import make_frame_engine
-from impasto.video.job.film_output import write_painted_film
+from impasto.video.job.film_output import RECORD_KEY, write_painted_film
 from impasto.video.job.film_preview import make_sheet, paint_sheet_frames, place_on_sheet
 from impasto.video.job.film_run import FilmProgress, paint_film, repaint_backwards
 from impasto.video.job.frame_store import FrameStore
@@ -245,7 +245,7 @@ def _write_film(film: FilmRequest, work: FrameStore, output: Path, /, *, overwri
         work,
         film.source,
         sound=not options.no_sound,
-        record=None if options.no_embed else json.dumps(_make_record(film)),
+        texts={} if options.no_embed else {RECORD_KEY: json.dumps(_make_record(film))},
         notice=choose_notice(quiet=options.quiet) or (lambda _: None),
         # After a kill at any moment, the next run may replace what this one has written.
         extras=FilmExtras(overwrite=overwrite, seal=lambda file: work.note_output(output, file)),

@@ -21,7 +21,7 @@ from impasto.video.clip.container import ContainerClip
 from impasto.video.clip.file_kinds import HEAD_BYTES, choose_film_suffix, detect_clip_kind
 from impasto.video.clip.frames import MAX_FRAMES, Frame, levels_to_floats
 from impasto.video.clip.selection import FrameSource, Selection
-from impasto.video.job.film_output import write_painted_film
+from impasto.video.job.film_output import RECORD_KEY, write_painted_film
 from impasto.video.job.frame_store import FrameStore
 
 COUNTED_PACKETS = 20_000
@@ -96,12 +96,14 @@ class ClipReader:
         """
         clip = _open(path, name, limits)
         end = None if order["end"] is None else Fraction(order["end"])
+        texts = dict(clip.metadata) if order["keep_metadata"] else {}
+        if order["record"] is not None:
+            texts[RECORD_KEY] = order["record"]
         write_painted_film(
             Path(order["target"]),
             FrameStore(Path(order["store"]), order["facts"]),
             FrameSource(clip, Selection(end=end), tuple(order["size"])),
-            record=order["record"],
-            metadata=clip.metadata if order["keep_metadata"] else {},
+            texts=texts,
         )
         return {}
 

@@ -27,6 +27,8 @@ from impasto.video.clip.streams.tracks import FilmSound, report_other_tracks
 from impasto.video.job.frame_store import FrameStore
 
 OPAQUE = 255
+RECORD_KEY = "comment"
+"""Name of the metadata that holds a film's record."""
 _UNUSUAL = Fraction(1, 2)
 """Share of a frame's usual duration by which the last one's must differ to be kept."""
 
@@ -56,8 +58,7 @@ def write_painted_film(
     source: FrameSource,
     *,
     sound: bool = True,
-    record: str | None = None,
-    metadata: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
     notice: Notice = lambda _: None,
     extras: FilmExtras | None = None,
 ) -> None:
@@ -68,8 +69,8 @@ def write_painted_film(
         store: the painted frames, at least one.
         source: the frames of the clip.
         sound: copy the clip's sound.
-        record: text to embed, where the kind of film has a place for it.
-        metadata: other metadata to embed.
+        texts: metadata to embed, where the kind of film has a place for it; the record is under
+            :data:`RECORD_KEY`. None: there is none.
         notice: called with a message if the sound cannot be stored.
         extras: whether existing files are replaced, and who seals the file; the rest of it is found
             here. None: they are, and nobody does.
@@ -117,7 +118,7 @@ def write_painted_film(
         form,
         film_sound,
         notice,
-        {**(metadata or {})} | ({} if record is None else {"comment": record}),
+        texts,
         replace(
             extras,
             last=last - shift if is_held else None,
