@@ -1079,7 +1079,7 @@ def warm_up() -> None:
     mock.patch.object(torch, "set_num_threads", return_value=None).start()
     checkpoint.FIRST_S = checkpoint.EVERY_S = 0.0  # a checkpoint at every step
     weights.load_parameters = lru_cache(maxsize=2)(weights.load_parameters)
-    mock.patch.object(places, "read_stamp", read_settable_stamp).start()
+    mock.patch.object(places, "read_place_stamp", read_settable_stamp).start()
     mock.patch.object(decoder, "choose_launcher", ThreadLauncher).start()
     mock.patch.object(decoder_process, "confine", return_value=Confinement((), ())).start()
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from impasto.canvas.pixels import PixelCanvas
+from impasto.canvas.pixel_canvas import PixelCanvas
 from impasto.engine.machine.capacity import find_scratch_folder
 from impasto.engine.machine.storage import Storage
 from impasto.optimize.solvers.bounded_lbfgs import BoundedLbfgs

@@ -48,7 +48,7 @@ def import_all() -> None:
         if parts[-1] not in ("__init__", "__main__"):
             with contextlib.suppress(ImportError):
                 import_module(".".join(parts))
-    from impasto.encoders.sources import find_wheel_file, hash_file
+    from impasto.encoders.weight_sources import find_wheel_file, hash_file
     from impasto.encoders.weights import load_wheel_parameters
 
     load_wheel_parameters()

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from impasto.canvas.pixels import PixelCanvas
+from impasto.canvas.pixel_canvas import PixelCanvas
 from impasto.canvas.pyramid import PyramidCanvas
 from impasto.canvas.view import Bounds, Parameters
 from impasto.engine.machine.storage import Storage

@@ -14,6 +14,7 @@ from sources import (
     list_nodes,
     name_module,
     name_place,
+    parse,
     walk_everything,
     walk_modules,
 )
@@ -54,7 +55,8 @@ ALLOWED = frozenset({"dropped_frames"})
 COLUMNS = frozenset({"asked"})
 """Columns of the studio's table, which files of version 0.1 have too; names in impasto alone."""
 RIDDLES = frozenset({"bury", "expedite", "make_way", "should_make_way", "sort_out", "stand_in"})
-SAME_STEM = frozenset({"__init__", "__main__"})
+OF_EVERY_PROGRAM = frozenset({"main", "build_parser", "run"})
+"""Functions that each command or process has."""
 OUTSIDE_THE_SOURCE = frozenset({"faults", "fuzz", "golden"})
 """Folders of tests that no folder of the source corresponds to."""
 
@@ -77,11 +79,23 @@ def test_every_class_has_a_name_of_its_own():
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
-def test_every_module_has_a_name_of_its_own():
+def test_every_module_and_package_has_a_name_of_its_own():
+    """A package's main module may have its name, and a plugin has that of its engine."""
     places = defaultdict(list)
     for path in MODULES:
-        if path.stem not in SAME_STEM:
-            places[path.stem].append(str(path.relative_to(SOURCE)))
+        named = path.parent if path.stem == "__init__" else path
+        is_main = path.stem == path.parent.name
+        if path.stem != "__main__" and not is_main and path.parent.name != "plugins":
+            places[named.stem].append(str(path.relative_to(SOURCE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_every_public_function_has_a_name_of_its_own():
+    places = defaultdict(list)
+    for path in MODULES:
+        for function in list_functions(parse(path).body):
+            if not function.name.startswith("_") and function.name not in OF_EVERY_PROGRAM:
+                places[function.name].append(name_place(path, function.lineno))
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 

@@ -26,9 +26,9 @@ from conftest import synthetic_photo
 from impasto.batch import batch_run
 from impasto.batch.batch_job import WorkerShare
 from impasto.batch.batch_record import BatchRecord
+from impasto.batch.processes.batch_worker import BatchWorker
+from impasto.batch.processes.executors import SerialExecutor
 from impasto.batch.sources import photo_search
-from impasto.batch.workers.batch_worker import BatchWorker
-from impasto.batch.workers.executors import SerialExecutor
 from impasto.cli import main
 from impasto.cli.reports.batch_report import BYTES_A_PIXEL
 from impasto.image.files import atomic

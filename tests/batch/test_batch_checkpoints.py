@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from impasto.batch.workers import job_painting
+from impasto.batch.processes import job_painting
 from impasto.cli import main
 from impasto.optimize.checkpoint import Keeper, is_checkpoint
 

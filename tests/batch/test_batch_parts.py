@@ -16,11 +16,11 @@ from PIL import Image
 from impasto.api.stylizer import Stylizer
 from impasto.batch.batch_job import BatchJob, Probe, WorkerSettings, WorkerShare
 from impasto.batch.batch_record import BatchRecord
+from impasto.batch.processes import local_machine
+from impasto.batch.processes.batch_worker import BatchWorker
+from impasto.batch.processes.local_machine import count_cores, share_machine
 from impasto.batch.sources import places
 from impasto.batch.sources.manifest import ManifestRow, read_rows
-from impasto.batch.workers import local_machine
-from impasto.batch.workers.batch_worker import BatchWorker
-from impasto.batch.workers.local_machine import count_cores, share_machine
 from impasto.cli.options.arguments import escape_line
 from impasto.cli.reports.error_text import name_flag
 from impasto.encoders.vgg import VggEncoder
@@ -184,7 +184,7 @@ def test_missing_files_are_reported_in_one_line(place):
     with pytest.raises(ImageError) as caught:
         places.read(place)
     assert "\n" not in str(caught.value)
-    assert places.read_stamp(place) is None or Path(place).exists()
+    assert places.read_place_stamp(place) is None or Path(place).exists()
 
 
 def test_a_full_object_store_is_reported(monkeypatch):
@@ -199,4 +199,4 @@ def test_a_full_object_store_is_reported(monkeypatch):
     with pytest.raises(ResourceError, match=r"memory://x/y: cannot be written \(quota\)"):
         places.write("memory://x/y", b"")
     with contextlib.suppress(ImpastoError):
-        assert list(places.list_files("memory://nowhere")) == []
+        assert list(places.list_store_files("memory://nowhere")) == []

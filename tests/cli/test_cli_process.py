@@ -166,7 +166,7 @@ def test_doctor_without_weights_is_not_ready(work):
 def test_doctor_names_the_weights_that_a_run_would_use(work):
     process = forks.run([*IMPASTO, "doctor", "--json"], capture_output=True, check=True)
     report = json.loads(process.stdout)
-    from impasto.encoders.sources import find_wheel_file, hash_file
+    from impasto.encoders.weight_sources import find_wheel_file, hash_file
 
     assert report["weights"]["file"] == find_wheel_file().name
     assert report["weights"]["sha256"] == hash_file(find_wheel_file())

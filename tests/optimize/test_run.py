@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from impasto.canvas.canvases import CANVASES, CanvasFactory
-from impasto.canvas.pixels import PixelCanvas
+from impasto.canvas.pixel_canvas import PixelCanvas
 from impasto.canvas.view import View
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.storage import Storage

@@ -252,7 +252,7 @@ def test_a_name_that_is_left_is_looked_for_beside_the_picture(root, record, form
 def test_a_record_alone_chooses_only_the_network_it_has_the_hash_of(
     root, record, network_file, capsys
 ):
-    from impasto.encoders.sources import hash_file
+    from impasto.encoders.weight_sources import hash_file
 
     own = Path("own.safetensors")
     own.write_bytes(network_file.read_bytes())

@@ -25,7 +25,7 @@ class BatchJob:
         recipe: the recipe.
         identity: hash of everything but the photo that determines the picture.
         stamp: stamp of the photo when it was found, see
-            :func:`impasto.batch.sources.places.read_stamp`. None: the file did not exist.
+            :func:`impasto.batch.sources.places.read_place_stamp`. None: the file did not exist.
         replaces: an existing output may be replaced.
         again: a worker was lost while making this picture.
     """

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from impasto.batch.batch_job import BatchJob, Outcome
 from impasto.batch.batch_record import BatchRecord, RecordEntry
-from impasto.batch.job_templates import JobTemplates, hash_file, list_mask_files
+from impasto.batch.job_templates import JobTemplates, hash_place, list_job_masks
 from impasto.batch.sources import places
 from impasto.batch.sources.manifest import ManifestRow, respell_mask
 from impasto.batch.sources.photo_search import FoundPhoto
@@ -85,7 +85,7 @@ class BatchPlanner:
         plan, keys, inputs = BatchPlan(), set[str](), set[str]()
         self._stored = None
         if places.is_url(self._output):  # a few requests, instead of one for each output
-            self._stored = {each.name: each.size for each in places.list_files(self._output)}
+            self._stored = {each.name: each.size for each in places.list_store_files(self._output)}
         foreign: list[str] = []
         for photo in photos:
             if self._is_own_output(photo.photo):
@@ -95,7 +95,7 @@ class BatchPlanner:
             self._reserve_name(job)
             if job.key not in keys:  # a list may name a photo twice
                 keys.add(job.key)
-                files = (job.photo, *job.styles, *list_mask_files(job))
+                files = (job.photo, *job.styles, *list_job_masks(job))
                 inputs.update(map(self._resolve_place, files))
                 self._sort(job, plan, foreign)
         if foreign:
@@ -125,7 +125,7 @@ class BatchPlanner:
             output=places.join_place(self._output, key),
             recipe=template.recipe,
             identity=template.identity,
-            stamp=photo.stamp or places.read_stamp(photo.photo),
+            stamp=photo.stamp or places.read_place_stamp(photo.photo),
             masks=tuple(masks),
             style_masks=tuple(style_masks),
         )
@@ -198,7 +198,7 @@ class BatchPlanner:
         elif entry is not None and self._is_done(job, entry, size):
             plan.complete += 1
             if entry.is_unfinished:
-                plan.saved.append(Outcome(job, sha256=hash_file(job.photo), bytes=size))
+                plan.saved.append(Outcome(job, sha256=hash_place(job.photo), bytes=size))
         elif self._force:
             plan.jobs.append(replace(job, replaces=True))
         elif entry is None:
@@ -227,6 +227,6 @@ class BatchPlanner:
         if job.stamp is None or entry.stamp == job.stamp:
             return job.stamp is not None
         try:
-            return entry.sha256 == hash_file(job.photo)
+            return entry.sha256 == hash_place(job.photo)
         except ImpastoError:
             return False

@@ -11,8 +11,8 @@ from dataclasses import replace
 from impasto.batch.batch_job import BatchJob, Outcome
 from impasto.batch.batch_plan import BatchPlanner
 from impasto.batch.batch_record import BatchRecord
-from impasto.batch.workers.executors import Executor, WorkerLost
-from impasto.batch.workers.patience import Patience
+from impasto.batch.processes.executors import Executor, WorkerLost
+from impasto.batch.processes.patience import Patience
 
 POLL_S = 1.0
 """Seconds between looks at sources and workers that may have something later."""

@@ -158,7 +158,7 @@ class JobTemplates:
         return self._hashes[path]
 
 
-def list_mask_files(job: BatchJob) -> list[str]:
+def list_job_masks(job: BatchJob) -> list[str]:
     """List the files from which a job's masks are read."""
     return [file for file in map(find_mask_file, (*job.masks, *job.style_masks)) if file]
 
@@ -170,12 +170,12 @@ def _identify_mask(mask: str) -> str:
     """
     file = find_mask_file(mask)
     try:
-        return mask if file is None else respell_mask(mask, hash_file)
+        return mask if file is None else respell_mask(mask, hash_place)
     except ImpastoError:
         return mask
 
 
-def hash_file(place: str) -> str:
+def hash_place(place: str) -> str:
     """Compute the SHA-256 of a file, by path or URL.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from impasto.canvas.pixels import PixelCanvas
+from impasto.canvas.pixel_canvas import PixelCanvas
 from impasto.canvas.pyramid import PyramidCanvas
 from impasto.canvas.view import Canvas
 from impasto.engine.machine.storage import Storage

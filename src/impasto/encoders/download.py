@@ -11,7 +11,12 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from impasto.encoders.sources import WeightSource, compute_digest, find_cache_folder, hash_file
+from impasto.encoders.weight_sources import (
+    WeightSource,
+    compute_digest,
+    find_cache_folder,
+    hash_file,
+)
 from impasto.errors import InputError, ResourceError, WeightsError
 from impasto.image.files.atomic import open_without_link, write_atomically
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from impasto.encoders.sources import WeightSource
+from impasto.encoders.weight_sources import WeightSource
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ before an encoder is loaded, and without torch.
 from __future__ import annotations
 
 from impasto.encoders.encoder import PIXELS, Encoder, EncoderEntry, EncoderRequest, LayerShape
-from impasto.encoders.sources import WeightSource
 from impasto.encoders.vgg_entries import VGG_ENTRIES
+from impasto.encoders.weight_sources import WeightSource
 from impasto.errors import RecipeError
 
 ENCODERS: dict[str, EncoderEntry] = {entry.name: entry for entry in VGG_ENTRIES}

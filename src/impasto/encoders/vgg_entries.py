@@ -13,7 +13,7 @@ from impasto.encoders.encoder import (
     LayerShape,
 )
 from impasto.encoders.layers import Network, canonicalize_vgg_layer, list_convolutions
-from impasto.encoders.sources import SOURCES, find_cached_file, find_wheel_file
+from impasto.encoders.weight_sources import SOURCES, find_cached_file, find_wheel_file
 
 if TYPE_CHECKING:
     from impasto.encoders.vgg import VggEncoder

@@ -11,7 +11,8 @@ import torch
 from impasto.encoders.formats import read_parameters
 from impasto.encoders.layers import Network, list_convolutions
 from impasto.encoders.parameters import CAFFE, VggParameters, check_shapes
-from impasto.encoders.sources import (
+from impasto.encoders.vgg import VggEncoder
+from impasto.encoders.weight_sources import (
     OXFORD_LICENSE,
     SOURCES,
     WHEEL,
@@ -19,7 +20,6 @@ from impasto.encoders.sources import (
     find_wheel_file,
     hash_file,
 )
-from impasto.encoders.vgg import VggEncoder
 from impasto.errors import WeightsError
 
 

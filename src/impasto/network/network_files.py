@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from impasto.encoders.sources import hash_file
+from impasto.encoders.weight_sources import hash_file
 from impasto.errors import WeightsError
 from impasto.image.files.atomic import write_atomically
 from impasto.image.files.decode import read_picture

@@ -34,7 +34,7 @@ from impasto.network.painter.grade import CELL, GRADE_NUMBERS, map_level, pad_to
 from impasto.network.painter.model import (
     ReflectedConvolution,
     ResidualBlock,
-    enlarge,
+    double_size,
     smooth,
 )
 from impasto.network.painter.normalizer import LayerNormalizer, lay_out
@@ -234,7 +234,7 @@ class StrokePainter(nn.Module):
         noise = None if origins is None else StrokeNoise(origins, style, loudness)
         output, toned = self._paint(pad_to_two_cells(photo), style, normalize, noise)
         own = None if statistics is None else statistics[:, -COLOR_NUMBERS:]
-        output = apply_colors(output, own, style)
+        output = transfer_colors(output, own, style)
         return output[:, :, :height, :width], toned[:, :, :height, :width]
 
     def measure_statistics(self, photo: Tensor, style: StrokeStyle) -> Tensor:
@@ -253,13 +253,13 @@ class StrokePainter(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         override = normalize.override
         own = None if override is None else override[:, :COLOR_NUMBERS]
-        toned = apply_colors(photo, own, style)
+        toned = transfer_colors(photo, own, style)
         amount = lay_out(style.amounts[..., None], style.masks)
         with torch.autocast(photo.device.type, self.autocast, enabled=self.autocast is not None):
             planes = self._draw_strokes(torch.cat([photo, toned], 1), noise, normalize).float()
         strokes = smooth(F.pixel_shuffle(planes[:, :12], 2))
         cover = F.interpolate(planes[:, 12:].clamp(0, 1), scale_factor=2, mode="bilinear")
-        detail = toned - blur(toned)
+        detail = toned - blur_roughly(toned)
         return toned + amount * (strokes - cover * detail), toned
 
     def _draw_strokes(
@@ -272,13 +272,13 @@ class StrokePainter(nn.Module):
         eighth = self.at_eighth(quarter)
         x = self.at_sixteenth(eighth)
         x = _run_blocks(self.large_strokes, x, noise, 16, normalize)
-        x = F.relu(normalize(self.to_eighth(enlarge(x))))
+        x = F.relu(normalize(self.to_eighth(double_size(x))))
         x = x + self.gates[0] * normalize(eighth)
         x = _run_blocks(self.strokes, x, noise, 8, normalize)
-        x = F.relu(normalize(self.to_quarter(enlarge(x))))
+        x = F.relu(normalize(self.to_quarter(double_size(x))))
         x = x + self.gates[1] * normalize(quarter)
         x = _run_blocks(self.small_strokes, x, noise, 4, normalize)
-        x = F.relu(normalize(self.to_half(enlarge(x))))
+        x = F.relu(normalize(self.to_half(double_size(x))))
         x = x + self.gates[2] * normalize(half)
         return self.to_pixels(x)  # type: ignore[no-any-return]
 
@@ -304,7 +304,7 @@ def _run_blocks(
     return x
 
 
-def apply_colors(image: Tensor, own: Tensor | None, style: StrokeStyle) -> Tensor:
+def transfer_colors(image: Tensor, own: Tensor | None, style: StrokeStyle) -> Tensor:
     """Give pictures the mean and covariance of their styles' colors by one affine map per style.
 
     Args:
@@ -389,7 +389,7 @@ def hash_noise_origins(photos: Tensor) -> list[tuple[int, int]]:
     return origins
 
 
-def blur(x: Tensor) -> Tensor:
+def blur_roughly(x: Tensor) -> Tensor:
     """Blur [N, C, H, W] by about four pixels: reduce it to a quarter, and enlarge it again."""
     return F.interpolate(F.avg_pool2d(x, 4), scale_factor=4, mode="bilinear")
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from impasto._version import __version__
 from impasto.encoders.encoder_registry import find_encoder
-from impasto.encoders.sources import hash_file
+from impasto.encoders.weight_sources import hash_file
 from impasto.errors import ImageError, InputError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from impasto.encoders.sources import find_cache_folder
+from impasto.encoders.weight_sources import find_cache_folder
 from impasto.errors import InputError, WeightsError
 
 

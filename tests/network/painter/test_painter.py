@@ -30,7 +30,7 @@ from impasto.network.painter.grade import (
     measure_grades_in_strips,
     pad_to_cells,
 )
-from impasto.network.painter.model import STATISTICS, Painter, enlarge, smooth
+from impasto.network.painter.model import STATISTICS, Painter, double_size, smooth
 from impasto.network.painter.style_code import (
     CHANNELS,
     LAYERS,
@@ -441,7 +441,7 @@ def test_patterns_of_two_pixels_are_smoothed_away_and_nothing_else_is_shifted():
 
 def test_features_are_enlarged_by_equal_steps():
     ramp = torch.arange(6.0, dtype=torch.float64).view(1, 1, 1, 6).expand(1, 1, 4, 6)
-    both = enlarge(ramp + 10 * torch.arange(4.0, dtype=torch.float64).view(1, 1, 4, 1))
+    both = double_size(ramp + 10 * torch.arange(4.0, dtype=torch.float64).view(1, 1, 4, 1))
     assert both.shape == (1, 1, 8, 12)
     assert both[..., :-1].diff(dim=3).unique().tolist() == [0.5]
     assert both[..., :-1, :].diff(dim=2).unique().tolist() == [5.0]

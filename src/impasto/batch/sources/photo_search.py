@@ -28,7 +28,7 @@ class FoundPhoto:
     Attributes:
         photo: path or URL.
         place: path from which the output is named, with ``/``.
-        stamp: see :func:`places.read_stamp`. None: not read yet.
+        stamp: see :func:`places.read_place_stamp`. None: not read yet.
     """
 
     photo: str
@@ -125,7 +125,7 @@ def _search_folder(folder: Path, skip: str, report: SearchReport) -> Iterator[Fo
 
 def _search_store(source: str, report: SearchReport) -> Iterator[FoundPhoto]:
     is_empty = True
-    for each in places.list_files(source):
+    for each in places.list_store_files(source):
         is_empty = False
         if _is_picture(each.name, report):
             yield FoundPhoto(each.url, each.name, each.stamp)
@@ -173,7 +173,7 @@ def watch_photos(
     handled: dict[str, str | None] = {}
     while True:
         for each in list(search()):
-            stamp, now = places.read_stamp(each.photo), time.monotonic()
+            stamp, now = places.read_place_stamp(each.photo), time.monotonic()
             before, since = stamps.get(each.photo, (None, now))
             if stamp != before:
                 stamps[each.photo] = stamp, now

@@ -91,7 +91,7 @@ def write(place: str, data: bytes) -> None:
         raise ResourceError(f"cannot be written ({_shorten_error(error)})", where=place) from None
 
 
-def read_stamp(place: str) -> str | None:
+def read_place_stamp(place: str) -> str | None:
     """Return a text that changes whenever the file does. None: there is no such file.
 
     The file itself is not read. For a path, the stamp has the size, the time of modification, and
@@ -126,7 +126,7 @@ class ListedFile:
     Attributes:
         url: URL of the file.
         name: path below the part of the listed URL that had no wildcards, with ``/``.
-        stamp: see :func:`read_stamp`.
+        stamp: see :func:`read_place_stamp`.
         size: size in bytes.
     """
 
@@ -136,7 +136,7 @@ class ListedFile:
     size: int
 
 
-def list_files(folder: str) -> Iterator[ListedFile]:
+def list_store_files(folder: str) -> Iterator[ListedFile]:
     """List all files below a URL, or that match its wildcards, sorted, in a few requests.
 
     Raises:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto.batch.workers.patience import LIMIT_S
+from impasto.batch.processes.patience import LIMIT_S
 from impasto.cli.options.arguments import (
     JSON_HELP,
     Parser,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from impasto.batch.batch_job import BatchJob, Probe, WorkerSettings
     from impasto.batch.batch_plan import BatchPlan, BatchPlanner
     from impasto.batch.batch_record import BatchRecord
+    from impasto.batch.processes.executors import Executor
+    from impasto.batch.processes.patience import Patience
     from impasto.batch.sources.manifest import ManifestRow
     from impasto.batch.sources.photo_search import FoundPhoto, SearchReport
-    from impasto.batch.workers.executors import Executor
-    from impasto.batch.workers.patience import Patience
     from impasto.cli.reports.batch_report import BatchReport
     from impasto.recipe.recipe import Recipe
 
@@ -407,7 +407,7 @@ def _make(
 ) -> int:
     """Make the pictures and return the exit code."""
     from impasto.batch.batch_run import group_jobs, run_jobs
-    from impasto.batch.workers.patience import NoWorkersError, Patience
+    from impasto.batch.processes.patience import NoWorkersError, Patience
     from impasto.cli.jobs.stop_signals import catch_stop_signals
     from impasto.cli.options.arguments import say
 
@@ -447,8 +447,8 @@ def _choose_executor(
 ) -> Executor:
     """Make the executor that ``--executor`` names."""
     if options.executor == "ray":
+        from impasto.batch.processes.ray_executor import RayExecutor
         from impasto.batch.sources.places import make_absolute
-        from impasto.batch.workers.ray_executor import RayExecutor
 
         hardware = settings.hardware
         if hardware.weights:
@@ -459,8 +459,8 @@ def _choose_executor(
             workers=options.workers,
             patience=patience,
         )
-    from impasto.batch.workers.executors import ProcessExecutor, SerialExecutor
-    from impasto.batch.workers.local_machine import share_machine
+    from impasto.batch.processes.executors import ProcessExecutor, SerialExecutor
+    from impasto.batch.processes.local_machine import share_machine
 
     kind = ProcessExecutor if options.executor == "local" else SerialExecutor
     workers = options.workers if options.executor == "local" else 1
@@ -474,7 +474,7 @@ def _probe_first(executor: Executor, jobs: Sequence[BatchJob]) -> Probe | None:
     Raises:
         ImpastoError: something is missing that all pictures need.
     """
-    from impasto.batch.workers.executors import WorkerLost
+    from impasto.batch.processes.executors import WorkerLost
     from impasto.errors import ImageError, LimitError, ResourceError
 
     for job in jobs:

@@ -129,8 +129,8 @@ def _examine_sandbox() -> str:
 
 def _examine_weights() -> dict[str, str]:
     from impasto.cli.reports.error_text import describe_error
-    from impasto.encoders.sources import hash_file
     from impasto.encoders.vgg_entries import locate_vgg_weights
+    from impasto.encoders.weight_sources import hash_file
     from impasto.encoders.weights import load_parameters
 
     try:

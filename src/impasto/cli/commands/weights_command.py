@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from impasto.cli.options.arguments import Parser, say
 
 if TYPE_CHECKING:
-    from impasto.encoders.sources import WeightSource
+    from impasto.encoders.weight_sources import WeightSource
 
 
 def run(argv: list[str]) -> int:
@@ -46,7 +46,7 @@ def run(argv: list[str]) -> int:
 def _list_sources() -> list[dict[str, Any]]:
     from impasto.cli.reports.error_text import describe_error
     from impasto.encoders.encoder_registry import list_sources
-    from impasto.encoders.sources import find_cached_file, find_wheel_file, hash_file
+    from impasto.encoders.weight_sources import find_cached_file, find_wheel_file, hash_file
     from impasto.errors import WeightsError
 
     rows = []
@@ -128,7 +128,7 @@ def _convert(source: str, target: Path, *, force: bool) -> int:
 
 def _verify(path: Path) -> int:
     from impasto.encoders.formats import read_parameters
-    from impasto.encoders.sources import hash_file
+    from impasto.encoders.weight_sources import hash_file
 
     parameters = read_parameters(path)
     count = sum(weight.numel() + bias.numel() for weight, bias in parameters.layers.values())

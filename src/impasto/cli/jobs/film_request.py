@@ -12,7 +12,7 @@ from typing import Any
 
 from impasto._version import __version__
 from impasto.cli.options.arguments import say
-from impasto.encoders.sources import hash_file
+from impasto.encoders.weight_sources import hash_file
 from impasto.engine.machine.hardware import choose_longer_side, resolve_device
 from impasto.engine.sizes import SHORTEST
 from impasto.errors import LimitError

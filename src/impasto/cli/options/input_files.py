@@ -83,7 +83,7 @@ def expand_network_styles(
 
 def _unpack_styles(network: Path) -> dict[str, str]:
     """Write a network's own paintings to the cache and return their files by name."""
-    from impasto.encoders.sources import find_cache_folder
+    from impasto.encoders.weight_sources import find_cache_folder
     from impasto.image.files.atomic import make_folder, write_atomically
     from impasto.network.network_files import read_own_paintings
 

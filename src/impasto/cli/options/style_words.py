@@ -100,7 +100,7 @@ def find_painting_file(painting: str) -> str:
 
 def find_drawing_cache() -> Path:
     """Return the folder of paintings that no result lies beside."""
-    from impasto.encoders.sources import find_cache_folder
+    from impasto.encoders.weight_sources import find_cache_folder
 
     return find_cache_folder() / "drawings"
 

@@ -195,11 +195,11 @@ class Painter(nn.Module):
         x = self.at_eighth(quarter)
         for first, second in zip(self.strokes[::2], self.strokes[1::2], strict=True):
             x = x + normalize(second(F.relu(normalize(first(x)))))
-        x = F.relu(normalize(self.to_quarter(enlarge(x))))
+        x = F.relu(normalize(self.to_quarter(double_size(x))))
         x = x + self.gates[0] * normalize(quarter)
         first, second = self.fine_strokes
         x = x + normalize(second(F.relu(normalize(first(x)))))
-        x = F.relu(normalize(self.to_half(enlarge(x))))
+        x = F.relu(normalize(self.to_half(double_size(x))))
         x = x + self.gates[1] * normalize(half)
         return smooth(F.pixel_shuffle(self.to_pixels(x), 2).float())
 
@@ -223,7 +223,7 @@ def _pad_masks(style: StyleModulation) -> StyleModulation:
     return style if style.masks is None else replace(style, masks=pad_to_cells(style.masks))
 
 
-def enlarge(x: Tensor) -> Tensor:
+def double_size(x: Tensor) -> Tensor:
     """Double the size by inserting the mean between each two values.
 
     All steps between neighbors then have the same size. With repeated values, every second step

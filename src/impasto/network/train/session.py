@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from impasto.encoders.sources import hash_file
+from impasto.encoders.weight_sources import hash_file
 from impasto.encoders.weights import load_vgg
 from impasto.errors import InputError, format_count
 from impasto.image.files.atomic import make_folder, write_atomically

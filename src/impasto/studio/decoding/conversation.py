@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-from impasto.batch.workers.local_machine import block_interrupts
+from impasto.batch.processes.local_machine import block_interrupts
 from impasto.errors import ClipError, ImageError, InputError, LimitError, ResourceError
 from impasto.image.files.limits import Limits
 from impasto.studio.decoding.decoder_process import ANSWER_BYTES, run_decoder

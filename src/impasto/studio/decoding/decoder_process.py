@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from impasto.batch.workers.local_machine import exit_with_parent
+from impasto.batch.processes.local_machine import exit_with_parent
 from impasto.errors import ImpastoError
 from impasto.image.files.decode import read_picture
 from impasto.image.files.encode import write_picture

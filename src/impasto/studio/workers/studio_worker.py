@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from impasto.batch.workers.local_machine import exit_with_parent
+from impasto.batch.processes.local_machine import exit_with_parent
 from impasto.errors import ImpastoError, InputError, ResourceError
 from impasto.recipe.recipe import load_recipe
 from impasto.studio.decoding.conversation import remove_boxes

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from impasto.batch.workers.local_machine import block_interrupts, count_cores
+from impasto.batch.processes.local_machine import block_interrupts, count_cores
 from impasto.studio.log_lines import LogFormat
 from impasto.studio.problems import Problem, is_disk_fault
 from impasto.studio.queue.clock import TrustedClock

@@ -86,8 +86,8 @@ class Easel:
 
     def light_canvas(self, canvas: PaintSurface, strength: float) -> Floats:
         """Return the canvas's colors as its relief shows them in light from the upper left."""
-        from impasto.words.drawing.surface import blur
+        from impasto.words.drawing.surface import soften
 
         lab = canvas.lab
-        lab[..., 0] += light_relief(blur(canvas.height, 0.6 * self.unit), strength)
+        lab[..., 0] += light_relief(soften(canvas.height, 0.6 * self.unit), strength)
         return lab

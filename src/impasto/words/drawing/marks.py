@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from impasto.words.drawing.composition import sample
-from impasto.words.drawing.surface import Floats, Integers, blur, normalize
+from impasto.words.drawing.surface import Floats, Integers, normalize, soften
 
 _BANK = (64, 512)
 
@@ -143,7 +143,7 @@ class PaintSurface:
         self.lab = lab
         self.height = np.zeros(lab.shape[:2], np.float32)
         rough = rng.standard_normal(_BANK).astype(np.float32)
-        self._bank = normalize(blur(rough, (7, 0.9)))
+        self._bank = normalize(soften(rough, (7, 0.9)))
 
     def stroke(
         self, points: Floats, widths: Floats, color: Floats, second: Floats, brush: Brush

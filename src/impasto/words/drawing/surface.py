@@ -59,10 +59,10 @@ class Noise:
     def grain(self, sigma: float = 0.0) -> Floats:
         """Make [n, n] of noise in single pixels, or blurred to blobs of ``sigma`` pixels."""
         values = self._rng.standard_normal((self.n, self.n), np.float32)
-        return values if sigma == 0 else normalize(blur(values, sigma))
+        return values if sigma == 0 else normalize(soften(values, sigma))
 
 
-def blur(values: Floats, sigma: float | tuple[float, float]) -> Floats:
+def soften(values: Floats, sigma: float | tuple[float, float]) -> Floats:
     """Blur [n, n] with a Gaussian of ``sigma`` pixels."""
     result: Floats = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=2.5)
     return result

@@ -10,7 +10,7 @@ from impasto.recipe.recipe import Recipe, list_recipes, load_recipe, parse_recip
 from impasto.studio.decoding.decoder import Decoder
 from impasto.studio.http.request.picture_sources import OfStyle, SourceContext
 from impasto.studio.http.request.request_body import JobSubmission
-from impasto.studio.http.request.request_masks import read_masks
+from impasto.studio.http.request.request_masks import read_request_masks
 from impasto.studio.http.request.staging import Stager
 from impasto.studio.http.schema import JobRequest, Source
 from impasto.studio.problems import Problem, refuse_field
@@ -52,7 +52,7 @@ class Intake:
         job = submission.job
         recipe = make_recipe(job)
         source = _check_source(job)
-        masks = read_masks(job)
+        masks = read_request_masks(job)
         recipe.check_counts(len(masks.styles), len(masks.masks), len(masks.style_masks))
         context = SourceContext(self._folder, self._queue, submission.parts, recipe.size)
         stager = Stager(context, place)

@@ -57,7 +57,7 @@ class RequestMasks:
         )
 
 
-def read_masks(job: JobRequest) -> RequestMasks:
+def read_request_masks(job: JobRequest) -> RequestMasks:
     """Read the paintings and the masks of a request.
 
     Raises:

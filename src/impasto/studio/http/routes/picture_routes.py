@@ -90,7 +90,7 @@ def get_photo(studio: TheStudio, job: TheId) -> FileResponse:
 
 
 @router.get("/styles/{place}", name="style", response_class=FileResponse, responses=_ANSWERS)
-def get_style(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
+def get_job_style(studio: TheStudio, job: TheId, place: Place) -> FileResponse:
     """Return a painting upright, in sRGB and without metadata."""
     return _send_job_file(studio, job, job_files.name_view(job_files.name_style(place)))
 

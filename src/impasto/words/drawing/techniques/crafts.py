@@ -10,13 +10,13 @@ from impasto.words.drawing.marks import Brush, scatter, trace
 from impasto.words.drawing.surface import (
     Floats,
     Integers,
-    blur,
     find_borders,
     find_cells,
     lighten,
     measure_distance,
     mix,
     shift,
+    soften,
     step,
 )
 from impasto.words.drawing.techniques.lines import draw_contours
@@ -114,7 +114,7 @@ def draw_stained_glass(easel: Easel) -> Floats:
     down, across = np.gradient(np.minimum(edge, width))
     dark = np.zeros((n, n, 3), np.float32)
     dark[..., 0] = 0.17 - 0.1 * (down + across) + 0.02 * noise.grain(1.0 * unit)
-    glow = np.stack([blur(each, 5 * unit) for each in np.moveaxis(lab, -1, 0)], -1)
+    glow = np.stack([soften(each, 5 * unit) for each in np.moveaxis(lab, -1, 0)], -1)
     return mix(lab, dark + 0.16 * glow * np.array([0.4, 1, 1], np.float32), lead)
 
 
@@ -205,7 +205,7 @@ def draw_pixel(easel: Easel) -> Floats:
     count = int(min(n, 84 * unit / easel.mark))
     axis = np.minimum((np.arange(count) + 0.5) / count * n, n - 1)
     grid = np.stack(np.meshgrid(axis, axis), -1).astype(np.float32)
-    light = sample(blur(scene.light, 0.4 * n / count), grid)
+    light = sample(soften(scene.light, 0.4 * n / count), grid)
     bayer = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 16 - 0.47
     dither = np.tile(bayer, (count // 4 + 1, count // 4 + 1))[:count, :count]
     levels = (
@@ -224,7 +224,7 @@ def draw_pixel(easel: Easel) -> Floats:
     edge_x, edge_y = np.meshgrid(np.abs(inner - 0.5), np.abs(inner - 0.5))
     lab[..., 0] -= 0.07 * step(np.maximum(edge_x, edge_y), 0.34, 0.5)
     lab[..., 0] += 0.035 * (0.5 - inner[:, None]) + 0.02 * (0.5 - inner[None])
-    glow = np.stack([blur(each, 3.5 * unit) for each in np.moveaxis(lab, -1, 0)], -1)
+    glow = np.stack([soften(each, 3.5 * unit) for each in np.moveaxis(lab, -1, 0)], -1)
     lab = mix(lab, glow, 0.22 + 0 * scene.light)
     lab[..., 0] += 0.008 * noise.grain(0.7 * unit) + 0.02 * noise.cloud(2)
     return lab
@@ -233,7 +233,7 @@ def draw_pixel(easel: Easel) -> Floats:
 def draw_paper_cut(easel: Easel) -> Floats:
     """Stack sheets of paper cut along the lights, each with its shadow on the one below."""
     scene, noise, n, unit, rng = easel.scene, easel.noise, easel.n, easel.unit, easel.rng
-    light = blur(scene.light, 2.2 * unit)
+    light = soften(scene.light, 2.2 * unit)
     height = np.clip(np.floor((1 - light) * 5.2), 0, 5).astype(np.int64)
     lab = np.empty((n, n, 3), np.float32)
     lab[:] = easel.paper(0.015)
@@ -242,9 +242,9 @@ def draw_paper_cut(easel: Easel) -> Floats:
         sheet = height >= k
         if k:
             tall = (4.2 if k > 2 else 3.2) * easel.mark
-            shadow = shift(blur(sheet.astype(np.float32), 2.6 * easel.mark), tall * 0.8, tall)
+            shadow = shift(soften(sheet.astype(np.float32), 2.6 * easel.mark), tall * 0.8, tall)
             lab[..., 0] -= 0.17 * shadow * ~sheet
-            contact = shift(blur(sheet.astype(np.float32), 0.9 * unit), 1.1 * unit, 1.3 * unit)
+            contact = shift(soften(sheet.astype(np.float32), 0.9 * unit), 1.1 * unit, 1.3 * unit)
             lab[..., 0] -= 0.1 * contact * ~sheet
         tone = 0.93 - 0.155 * k + rng.normal(0, 0.015)
         color = easel.inks.shade(
@@ -253,7 +253,7 @@ def draw_paper_cut(easel: Easel) -> Floats:
             hue=scene.drift + rng.normal(0, 0.06),
         )
         color[..., 0] += 0.016 * fiber + 0.01 * noise.grain(0.8 * unit)
-        down, across = np.gradient(blur(sheet.astype(np.float32), 0.9 * unit))
+        down, across = np.gradient(soften(sheet.astype(np.float32), 0.9 * unit))
         color[..., 0] += 0.35 * (down + across) * -1 * -1
         lab = np.where(sheet[..., None], color, lab)
     holes = step(draw_contours(easel, 1.5, 0.45), 0.3, 0.8)
@@ -281,7 +281,7 @@ def draw_cubism(easel: Easel) -> Floats:
     count = int(pieces.max()) + 1
     move = rng.normal(0, 0.05 * n, (count, 2)).astype(np.float32)
     places = np.stack([scene.x * n, scene.y * n], -1) + move[pieces]
-    light, ink = sample(blur(scene.light, 2 * unit), places), sample(scene.ink, places)
+    light, ink = sample(soften(scene.light, 2 * unit), places), sample(scene.ink, places)
     turn = rng.uniform(0, 6.3, count).astype(np.float32)[pieces]
     ramp = (scene.x * np.cos(turn) + scene.y * np.sin(turn)) * 2.6
     mean = average(ramp, pieces)

@@ -7,7 +7,7 @@ import numpy as np
 from impasto.words.drawing.composition import sample
 from impasto.words.drawing.easel import Easel
 from impasto.words.drawing.marks import draw_lines, make_rounds, scatter, taper, trace
-from impasto.words.drawing.surface import Floats, blur, find_borders, measure_distance, mix, step
+from impasto.words.drawing.surface import Floats, find_borders, measure_distance, mix, soften, step
 from impasto.words.drawing.techniques.paints import fill
 
 
@@ -66,8 +66,8 @@ def draw_hatching(easel: Easel) -> Floats:
 def draw_engraving(easel: Easel) -> Floats:
     """Engrave swelling parallel lines that bend over the forms, crossed in the shadows."""
     scene, rng, n = easel.scene, easel.rng, easel.n
-    dark = blur(easel.dark, 1.5 * easel.unit)
-    form = blur(scene.light, 7 * easel.unit)
+    dark = soften(easel.dark, 1.5 * easel.unit)
+    form = soften(scene.light, 7 * easel.unit)
     turns = rng.uniform(-0.5, 0.5, scene.region_count).astype(np.float32)
     base = rng.uniform(-0.3, 0.3)
     bend = 14 * easel.mark * form + 5 * easel.mark * easel.noise.smooth(3)
@@ -94,7 +94,7 @@ def draw_stipple(easel: Easel) -> Floats:
     lab = easel.paper(0.01, 0.018)
     dark = (1.1 * easel.dark + 0.06).clip(0, 1)
     tint = easel.inks.shade(0.75 + 0 * dark, scene.ink, hue=scene.drift)
-    lab = mix(lab, tint, 0.2 * step(blur(dark, 6 * easel.unit), 0.4, 1))
+    lab = mix(lab, tint, 0.2 * step(soften(dark, 6 * easel.unit), 0.4, 1))
     layers = ((8.0, 2.3, 0.62, 1.05), (5.0, 1.45, 0.38, 0.92), (4.2, 0.95, 0.06, 0.85))
     for pitch, radius, low, high in layers:
         centers = scatter(rng, easel.n, pitch * easel.mark)
@@ -115,8 +115,8 @@ def draw_charcoal(easel: Easel) -> Floats:
     paper = easel.paper(0.02, 0.02)
     paper[..., 0] += 0.012 * tooth
     dark = easel.dark
-    smudge = blur(dark, 7 * unit) + 0.12 * noise.cloud(4)
-    streak = blur(noise.grain(), (0.6 * unit, 12 * unit))
+    smudge = soften(dark, 7 * unit) + 0.12 * noise.cloud(4)
+    streak = soften(noise.grain(), (0.6 * unit, 12 * unit))
     smudge = smudge + 0.5 * streak / (streak.std() + 1e-6) * 0.09
     cover = 0.7 * step(smudge + 0.05 * tooth, 0.22, 1.05)
     for turn, low, high, width, length, share in (
@@ -128,13 +128,13 @@ def draw_charcoal(easel: Easel) -> Floats:
         lines = hatch(
             easel, scene.angle + np.float32(turn), need, pitch=7, length=length, width=width
         )
-        cover = np.maximum(cover, share * blur(lines, 0.6 * unit) * step(tooth, -2.6 - high, 0.6))
-    contour = blur(draw_contours(easel, 1.7, 0.45), 0.7 * unit)
+        cover = np.maximum(cover, share * soften(lines, 0.6 * unit) * step(tooth, -2.6 - high, 0.6))
+    contour = soften(draw_contours(easel, 1.7, 0.45), 0.7 * unit)
     cover = np.maximum(cover, 0.97 * contour * step(tooth, -2.5, 0.3))
     lift = hatch(
         easel, scene.angle, step(scene.light, 0.72, 1.0) * 0.4, pitch=9, length=26, width=1.4
     )
-    cover = cover * (1 - 0.75 * blur(lift, 0.7 * unit) * step(tooth, -2, 0.6))
+    cover = cover * (1 - 0.75 * soften(lift, 0.7 * unit) * step(tooth, -2, 0.6))
     ink = easel.inks.shade(0.03 + 0.22 * (1 - cover), scene.ink, hue=scene.drift)
     return mix(paper, ink, cover.clip(0, 1))
 
@@ -164,8 +164,8 @@ def draw_colored_pencil(easel: Easel) -> Floats:
             chroma=1.1,
         )
         press = step(tooth + 0.4 * noise.smooth(7), -2.4, 0.5)
-        lab = mix(lab, color, 0.8 * blur(lines, 0.45 * unit) * press)
-    edge = blur(draw_contours(easel, 0.8, 0.5), 0.5 * unit) * step(tooth, -1.4, 0.4)
+        lab = mix(lab, color, 0.8 * soften(lines, 0.45 * unit) * press)
+    edge = soften(draw_contours(easel, 0.8, 0.5), 0.5 * unit) * step(tooth, -1.4, 0.4)
     return mix(lab, easel.inks.shade(0.12 + 0 * edge, scene.ink), 0.85 * edge)
 
 
@@ -193,7 +193,7 @@ def draw_blueprint(easel: Easel) -> Floats:
     for cells, strength in ((64, 0.1), (16, 0.24)):
         grid = np.minimum(np.abs((scene.x * cells) % 1 - 0.5), np.abs((scene.y * cells) % 1 - 0.5))
         drawing = np.maximum(drawing, strength * step(grid * n / cells, 0.9 * unit, 0.2 * unit))
-    levels = blur(scene.light, 2.5 * unit) * 9
+    levels = soften(scene.light, 2.5 * unit) * 9
     contour = find_borders(np.floor(levels).astype(np.int64))
     drawing = np.maximum(drawing, 0.5 * step(measure_distance(contour), 1.1 * mark, 0.3 * mark))
     drawing = np.maximum(drawing, draw_contours(easel, 1.0, 0.05))
@@ -232,5 +232,5 @@ def draw_blueprint(easel: Easel) -> Floats:
         )
     worn = 0.8 + 0.16 * noise.cloud(6) + 0.1 * noise.grain(0.8 * unit)
     white = easel.inks.shade(0.98 + 0 * wash, 0, chroma=0.4)
-    lab = mix(lab, white, 0.28 * blur(drawing, 2.2 * unit))
-    return mix(lab, white, (blur(drawing, 0.35 * unit) * worn).clip(0, 1))
+    lab = mix(lab, white, 0.28 * soften(drawing, 2.2 * unit))
+    return mix(lab, white, (soften(drawing, 0.35 * unit) * worn).clip(0, 1))

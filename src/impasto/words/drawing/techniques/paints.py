@@ -18,7 +18,7 @@ from impasto.words.drawing.marks import (
     taper,
     trace,
 )
-from impasto.words.drawing.surface import Floats, blur, light_relief, lighten, mix, step
+from impasto.words.drawing.surface import Floats, light_relief, lighten, mix, soften, step
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def draw_oil(easel: Easel) -> Floats:
         StrokeLayer(pitch=14, length=34, width=19, steps=4, wander=0.15),
         Brush(0.03, hair, 0.3, 0.7 * easel.unit, 0.25),
     )
-    canvas.lab = np.stack([blur(canvas.lab[..., k], 1.6 * easel.unit) for k in range(3)], -1)
+    canvas.lab = np.stack([soften(canvas.lab[..., k], 1.6 * easel.unit) for k in range(3)], -1)
     lay_strokes(
         easel,
         canvas,
@@ -221,11 +221,11 @@ def draw_splatter(easel: Easel) -> Floats:
         dots = fill(n, make_rounds(spots, radius * rng.uniform(1, 1.5, count), radius,
                                    rng.uniform(0, 3.1, count), 11))  # fmt: skip
         cover = np.maximum(cover, dots)
-        soft = blur(cover, 0.5 * unit)
+        soft = soften(cover, 0.5 * unit)
         tint = inks.shade(0, 0) * 0 + color + 0 * soft[..., None]
         tint[..., 0] += 0.03 * noise.smooth(30)
         lab = mix(lab, tint, soft)
-        height = height * (1 - 0.5 * soft) + 1.3 * blur(cover, 1.5 * unit) * unit
+        height = height * (1 - 0.5 * soft) + 1.3 * soften(cover, 1.5 * unit) * unit
     lab[..., 0] += 0.6 * light_relief(height, 0.5 / unit)
     return lab
 
@@ -269,7 +269,7 @@ def draw_spray(easel: Easel) -> Floats:
     wall = easel.paper(0.03, 0.03)
     wall[..., 0] += 0.03 * noise.cloud(14) - 0.12 * step(np.abs(noise.cloud(5, 5)), 0.03, 0.0)
     soft = np.stack(
-        [blur(each, 9 * easel.mark) for each in np.moveaxis(easel.local_color(), -1, 0)], -1
+        [soften(each, 9 * easel.mark) for each in np.moveaxis(easel.local_color(), -1, 0)], -1
     )
     mist = 0.86 + 0.12 * noise.smooth(4)
     speck = step(noise.grain(0.5 * unit) + 1.5 * noise.smooth(5), -3.2, -0.8)
@@ -285,7 +285,7 @@ def draw_spray(easel: Easel) -> Floats:
         starts = scatter(rng, n, 105 * easel.mark, 10)
         points = trace(scene.angle + 0.3 * noise.smooth(3), starts, 190 * unit, 16)
         line = draw_lines(n, points, taper(len(points), 16, 0.2) * reach * easel.mark)
-        halo = blur(line, 3.2 * unit)
+        halo = soften(line, 3.2 * unit)
         dusty = step(halo + 0.12 * noise.grain(0.6 * unit), 0.12, 0.62)
         lab = mix(lab, easel.inks.shade(light + 0 * halo, scene.ink), dusty * 0.95)
         begin = points[:, 8]
@@ -295,7 +295,7 @@ def draw_spray(easel: Easel) -> Floats:
         drip = draw_lines(
             n, drop.astype(np.float32), np.full((len(drop), 2), 1.0 * easel.mark, np.float32)
         )
-        lab = mix(lab, easel.inks.shade(light + 0 * halo, scene.ink), blur(drip, 0.7 * unit))
+        lab = mix(lab, easel.inks.shade(light + 0 * halo, scene.ink), soften(drip, 0.7 * unit))
     dots = fill(
         n,
         make_discs(rng.uniform(0, n, (900, 2)), easel.mark * rng.lognormal(-0.4, 0.6, 900), 7),

@@ -7,7 +7,7 @@ import numpy as np
 from impasto.words.drawing.composition import sample
 from impasto.words.drawing.easel import Easel
 from impasto.words.drawing.marks import draw_lines, scatter, trace
-from impasto.words.drawing.surface import Floats, blur, mix, shift, step
+from impasto.words.drawing.surface import Floats, mix, shift, soften, step
 from impasto.words.drawing.techniques.lines import draw_contours
 
 
@@ -36,7 +36,7 @@ def print_block(easel: Easel, coverage: Floats, salt: float = 0.5) -> Floats:
     grain = noise.grain(0.9 * unit)
     weak = noise.cloud(5)
     ink = 1 - salt * step(grain + 0.5 * weak, 1.3, 2.6)
-    edge = blur(coverage, 0.5 * unit)
+    edge = soften(coverage, 0.5 * unit)
     return (edge * ink * (0.96 + 0.03 * weak)).clip(0, 1)
 
 
@@ -62,7 +62,7 @@ def draw_woodcut(easel: Easel) -> Floats:
 def draw_linocut(easel: Easel) -> Floats:
     """Reduce a lino block in three steps with wide gouges, each printed over the last."""
     scene, noise, unit = easel.scene, easel.noise, easel.unit
-    light = blur(scene.light, 1.2 * unit)
+    light = soften(scene.light, 1.2 * unit)
     lab = easel.paper(0.014, 0.015)
     for level, shade, offset in (
         (0.88, 0.8, (1.5, -1)),
@@ -106,12 +106,12 @@ def screen(
 def draw_halftone(easel: Easel) -> Floats:
     """Print screens of dots out of register on newsprint, below a bold black line."""
     scene, noise, unit = easel.scene, easel.noise, easel.unit
-    dark = blur(easel.dark, 1.5 * unit)
+    dark = soften(easel.dark, 1.5 * unit)
     lab = easel.paper(0.02, 0.02)
     for k in range(max(2, min(3, easel.inks.count))):
         mine = (scene.ink % easel.inks.count == k % easel.inks.count) | (easel.inks.count == 1)
         flat = mine * (0.12 + 0.95 * dark) if k < easel.inks.count else 0.75 * step(dark, 0.45, 1)
-        amount = blur(flat.astype(np.float32), 1.0 * unit) + 0.02 * noise.smooth(6)
+        amount = soften(flat.astype(np.float32), 1.0 * unit) + 0.02 * noise.smooth(6)
         dots = screen(easel, amount.clip(0, 0.98), 0.26 + 0.52 * k, 9.5)
         dots = shift(dots, (k - 1) * 1.6 * unit, (1 - k) * 1.2 * unit)
         ink = easel.inks.shade((0.6 if k < easel.inks.count else 0.3) + 0.02 * noise.cloud(4), k)
@@ -126,7 +126,7 @@ def draw_halftone(easel: Easel) -> Floats:
 def draw_screen_print(easel: Easel) -> Floats:
     """Pull flat transparent inks through screens, a little out of register, over each other."""
     scene, noise, unit, rng = easel.scene, easel.noise, easel.unit, easel.rng
-    light = blur(scene.light, 2 * unit) + 0.04 * noise.smooth(10)
+    light = soften(scene.light, 2 * unit) + 0.04 * noise.smooth(10)
     lab = easel.paper(0.016, 0.015)
     layers = ((0.9, 0.86, 0), (0.66, 0.6, 1), (0.44, 0.4, 0), (0.24, 0.12, 2))
     for k, (level, shade, extra) in enumerate(layers):
@@ -140,7 +140,7 @@ def draw_screen_print(easel: Easel) -> Floats:
             hue=scene.drift + rng.normal(0, 0.05),
         )
         moved = shift(
-            blur(solid.astype(np.float32), 0.45 * unit), *(rng.uniform(-2.6, 2.6, 2) * unit)
+            soften(solid.astype(np.float32), 0.45 * unit), *(rng.uniform(-2.6, 2.6, 2) * unit)
         )
         lab = mix(
             lab,
@@ -148,4 +148,4 @@ def draw_screen_print(easel: Easel) -> Floats:
             moved * drag * (0.93 + 0.04 * noise.grain(1.0 * unit)).clip(0, 1),
         )
     line = shift(draw_contours(easel, 1.1, 0.55), 1.5 * unit, 1 * unit)
-    return mix(lab, easel.inks.shade(0.05 + 0 * light, 0), 0.9 * blur(line, 0.4 * unit))
+    return mix(lab, easel.inks.shade(0.05 + 0 * light, 0), 0.9 * soften(line, 0.4 * unit))

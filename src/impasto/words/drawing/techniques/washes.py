@@ -11,12 +11,12 @@ from impasto.words.drawing.easel import Easel
 from impasto.words.drawing.marks import Brush, make_discs, scatter, taper, trace
 from impasto.words.drawing.surface import (
     Floats,
-    blur,
     find_borders,
     find_cells,
     lighten,
     measure_distance,
     mix,
+    soften,
     step,
 )
 from impasto.words.drawing.techniques.lines import draw_contours
@@ -31,7 +31,7 @@ def spread_wash(easel: Easel, region: Floats, rough: float) -> tuple[Floats, Flo
     """
     unit = easel.unit
     bleed = easel.noise.cloud(9, 4) * rough + 0.06 * easel.noise.grain(1.5 * unit)
-    field = blur(region, 3.2 * unit) + bleed
+    field = soften(region, 3.2 * unit) + bleed
     inside = step(field, 0.42, 0.56)
     rim = step(field, 0.4, 0.5) * step(field, 0.72, 0.5)
     return inside, rim
@@ -43,7 +43,7 @@ def draw_ink_wash(easel: Easel) -> Floats:
     lab = easel.paper(0.012, 0.016)
     # Diluted black is gray, but a diluted color must stay one.
     deep = 0.1 if easel.inks.is_gray(0) else 0.27
-    dark = blur(easel.dark, 4 * unit)
+    dark = soften(easel.dark, 4 * unit)
     amount = np.zeros_like(dark)
     for low, strength in ((0.2, 0.15), (0.38, 0.19), (0.55, 0.24), (0.72, 0.3)):
         inside, rim = spread_wash(
@@ -87,7 +87,7 @@ def draw_ink_wash(easel: Easel) -> Floats:
         easel.n,
         make_discs(rng.uniform(0, easel.n, (46, 2)), easel.mark * rng.lognormal(0.2, 0.8, 46), 11),
     )
-    wet = step(blur(spots, 1.2 * unit) + 0.1 * noise.grain(1.3 * unit), 0.25, 0.55)
+    wet = step(soften(spots, 1.2 * unit) + 0.1 * noise.grain(1.3 * unit), 0.25, 0.55)
     return mix(mix(lab, canvas.lab, 0.88), easel.inks.shade(0.12 + 0 * dark, 0), 0.7 * wet)
 
 
@@ -98,11 +98,11 @@ def draw_watercolor(easel: Easel) -> Floats:
     lab = easel.paper(0.012, 0.01)
     lab[..., 0] += 0.008 * tooth
     wet_hue = 0.3 * noise.cloud(3)
-    soft = blur(scene.light, 11 * unit)
+    soft = soften(scene.light, 11 * unit)
     under = easel.inks.shade(0.8 + 0.1 * noise.cloud(3), scene.ink, hue=wet_hue, chroma=1.2)
     lab = mix(
         lab,
-        np.stack([blur(under[..., k], 12 * unit) for k in range(3)], -1),
+        np.stack([soften(under[..., k], 12 * unit) for k in range(3)], -1),
         0.75 * step(soft + 0.2 * noise.cloud(4), 1.15, 0.35),
     )
     for low, light, strength in (
@@ -132,7 +132,7 @@ def draw_watercolor(easel: Easel) -> Floats:
         make_discs(rng.uniform(0, easel.n, (60, 2)), easel.mark * rng.lognormal(0.1, 0.7, 60), 9),
     )
     return mix(
-        lab, easel.inks.shade(0.42 + 0 * soft, scene.ink + 1), 0.55 * blur(spots, 0.7 * unit)
+        lab, easel.inks.shade(0.42 + 0 * soft, scene.ink + 1), 0.55 * soften(spots, 0.7 * unit)
     )
 
 
@@ -206,7 +206,7 @@ def choose_comb_direction(easel: Easel) -> float:
 def draw_batik(easel: Easel) -> Floats:
     """Dye cloth in three baths between wax, which cracks and leaves veins."""
     scene, noise, unit, rng, n = easel.scene, easel.noise, easel.unit, easel.rng, easel.n
-    light = blur(scene.light, 1.2 * unit) + 0.05 * noise.smooth(9)
+    light = soften(scene.light, 1.2 * unit) + 0.05 * noise.smooth(9)
     lab = easel.paper(0.012, 0.02)
     warp = np.stack(
         [scene.x * n + 6 * unit * noise.smooth(12), scene.y * n + 6 * unit * noise.smooth(12)], -1
@@ -229,11 +229,11 @@ def draw_batik(easel: Easel) -> Floats:
             (scene.x * n / (13 * easel.mark)) % 1 - 0.5, (scene.y * n / (13 * easel.mark)) % 1 - 0.5
         )
         wax = (dots < 0.17 + 0.04 * noise.smooth(30)) & (np.abs(light - level + 0.13) < 0.12)
-        bath = blur((bath * ~wax).astype(np.float32), 0.9 * unit)
+        bath = soften((bath * ~wax).astype(np.float32), 0.9 * unit)
         seep = np.maximum(bath, 0.5 * crack * step(light, 1.1, level - 0.1))
         color = easel.inks.shade(shade + 0.06 * noise.cloud(4), scene.ink, hue=scene.drift)
         lab = mix(lab, color, (seep * (0.9 + 0.09 * noise.cloud(8))).clip(0, 1))
-    outline = blur(draw_contours(easel, 1.6, 0.15), 0.7 * unit)
+    outline = soften(draw_contours(easel, 1.6, 0.15), 0.7 * unit)
     lab = mix(lab, easel.paper(0.01), 0.85 * outline * (1 - 0.6 * crack))
     lab = mix(lab, easel.inks.shade(0.08 + 0 * light, 0), 0.3 * crack * step(light, 1.0, 0.5))
     thread = np.cos(scene.x * n * 2.4 / unit) + np.cos(scene.y * n * 2.4 / unit)

@@ -24,8 +24,8 @@ from impasto.batch import batch_run
 from impasto.batch.batch_job import BatchJob, Outcome
 from impasto.batch.batch_record import BatchRecord
 from impasto.batch.batch_run import run_jobs
-from impasto.batch.workers.executors import WorkerLost
-from impasto.batch.workers.patience import NoWorkersError, Patience
+from impasto.batch.processes.executors import WorkerLost
+from impasto.batch.processes.patience import NoWorkersError, Patience
 from impasto.cli import main
 from impasto.recipe.recipe import Recipe
 from impasto.record.provenance import read_provenance
@@ -315,7 +315,7 @@ def test_no_job_starts_after_a_stop_or_on_a_full_disk():
 
 def test_a_picture_written_by_a_dead_worker_is_not_made_again():
     from impasto.batch.batch_job import WorkerSettings, WorkerShare
-    from impasto.batch.workers.batch_worker import BatchWorker
+    from impasto.batch.processes.batch_worker import BatchWorker
 
     Path("out").mkdir()
     Path("out/0.png").write_bytes(b"whole, for it is written so")

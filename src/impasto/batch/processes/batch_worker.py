@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impasto.batch.batch_job import BatchJob, Outcome, Probe, WorkerSettings, WorkerShare
-from impasto.batch.sources import places
-from impasto.batch.workers.job_painting import (
+from impasto.batch.processes.job_painting import (
     PaintedJob,
     PreparedJob,
     group_by_size,
@@ -24,6 +23,7 @@ from impasto.batch.workers.job_painting import (
     paint_together,
     prepare_masks,
 )
+from impasto.batch.sources import places
 from impasto.errors import (
     ImpastoError,
     InputError,

@@ -9,9 +9,9 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from impasto.batch.batch_job import BatchJob, Outcome, Probe, WorkerSettings, WorkerShare
-from impasto.batch.workers.batch_worker import BatchWorker
-from impasto.batch.workers.executors import WorkerLost
-from impasto.batch.workers.patience import Patience
+from impasto.batch.processes.batch_worker import BatchWorker
+from impasto.batch.processes.executors import WorkerLost
+from impasto.batch.processes.patience import Patience
 from impasto.errors import InputError, ResourceError, format_count
 
 POLL_S = 1.0
@@ -20,7 +20,7 @@ START_S = 60.0
 
 
 class RayExecutor:
-    """Works on every machine of a cluster; see :class:`impasto.batch.workers.executors.Executor`.
+    """Works on every machine of a cluster; see :class:`impasto.batch.processes.executors.Executor`.
 
     An actor that dies, alone or with its machine, is replaced wherever Ray finds room.
     """
@@ -91,7 +91,7 @@ class RayExecutor:
             )
 
     def probe(self, job: BatchJob) -> Future[Probe]:
-        """See :class:`impasto.batch.workers.executors.Executor`; waits for a first worker.
+        """See :class:`impasto.batch.processes.executors.Executor`; waits for a first worker.
 
         Raises:
             NoWorkersError: no worker was available for too long.
@@ -103,23 +103,23 @@ class RayExecutor:
         return self._actors[0].call("probe", job)
 
     def start_workers(self, probe: Probe | None) -> int:  # noqa: ARG002 -- of one machine of many
-        """See :class:`impasto.batch.workers.executors.Executor`."""
+        """See :class:`impasto.batch.processes.executors.Executor`."""
         self._actors += [self._make_actor() for _ in range(self._workers - len(self._actors))]
         wait([actor.last for actor in self._actors], START_S)
         return max(1, sum(actor.is_free for actor in self._actors))
 
     @property
     def is_free(self) -> bool:
-        """See :class:`impasto.batch.workers.executors.Executor`."""
+        """See :class:`impasto.batch.processes.executors.Executor`."""
         return any(actor.is_free for actor in self._actors)
 
     def submit(self, jobs: Sequence[BatchJob]) -> Future[list[Outcome]]:
-        """See :class:`impasto.batch.workers.executors.Executor`."""
+        """See :class:`impasto.batch.processes.executors.Executor`."""
         actor = next(actor for actor in self._actors if actor.is_free)
         return actor.call("work", jobs, self._share)
 
     def close(self, *, at_once: bool) -> None:  # noqa: ARG002 -- actors end with their driver
-        """See :class:`impasto.batch.workers.executors.Executor`."""
+        """See :class:`impasto.batch.processes.executors.Executor`."""
         self._ray.shutdown()
 
     def _count_room(self) -> int:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from impasto.batch.batch_job import BatchJob, WorkerSettings
-from impasto.batch.workers.executors import WorkerLost
-from impasto.batch.workers.patience import NoWorkersError, Patience
-from impasto.batch.workers.ray_executor import RayExecutor
+from impasto.batch.processes.executors import WorkerLost
+from impasto.batch.processes.patience import NoWorkersError, Patience
+from impasto.batch.processes.ray_executor import RayExecutor
 from impasto.cli import main
 from impasto.errors import InputError
 from impasto.recipe.recipe import load_recipe

@@ -1,6 +1,6 @@
 """Run workers in this process or in processes of this machine, behind one interface.
 
-:mod:`impasto.batch.workers.ray_executor` does the same on a Ray cluster.
+:mod:`impasto.batch.processes.ray_executor` does the same on a Ray cluster.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from impasto.batch.batch_job import BatchJob, Outcome, Probe, WorkerSettings, WorkerShare
-from impasto.batch.workers.batch_worker import BatchWorker
-from impasto.batch.workers.local_machine import block_interrupts, exit_with_parent
+from impasto.batch.processes.batch_worker import BatchWorker
+from impasto.batch.processes.local_machine import block_interrupts, exit_with_parent
 
 T = TypeVar("T")
 
