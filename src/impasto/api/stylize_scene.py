@@ -17,11 +17,11 @@ from impasto.image.files.decode import read_paintings
 from impasto.image.picture import Picture, to_levels
 from impasto.recipe.recipe import Recipe
 from impasto.scene.cameras import SceneCamera, measure_content, place_on_circle
-from impasto.scene.files.read_scene import read_scene
-from impasto.scene.files.splat_file import SplatFile, ViewDependence
 from impasto.scene.rasterize import rasterize
 from impasto.scene.scene_choice import SceneChoice, make_scene_recipe
 from impasto.scene.scene_engine import SceneEngine, average_colors
+from impasto.scene.scene_files.read_scene import read_scene
+from impasto.scene.scene_files.splat_file import SplatFile, ViewDependence
 from impasto.scene.splat_canvas import SplatView
 from impasto.scene.splats import Array
 

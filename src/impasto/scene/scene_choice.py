@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from impasto.errors import InputError
 from impasto.recipe.recipe import Recipe, load_recipe
-from impasto.scene.files.splat_file import ViewDependence
+from impasto.scene.scene_files.splat_file import ViewDependence
 
 COLOR_MODES = ("style", "content", "luminance", "match")
 MOST_VIEWS = 256

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from impasto.engine.plan import Plan
     from impasto.engine.step import Step
     from impasto.image.picture import Picture
-    from impasto.scene.files.splat_file import SplatFile
     from impasto.scene.scene_engine import SceneEngine
+    from impasto.scene.scene_files.splat_file import SplatFile
 
 FRAMES, RATE, FILM_SIZE = 72, 24, 384
 """Frames of a turntable, frames per second, and its sides in pixels."""
@@ -45,7 +45,7 @@ class SceneJob:
             ImpastoError: an input cannot be read, or an output cannot be written.
         """
         from impasto.image.files.decode import read_paintings
-        from impasto.scene.files.read_scene import read_scene
+        from impasto.scene.scene_files.read_scene import read_scene
 
         self._options = options
         model = Path(options.model)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from impasto.errors import InputError
-from impasto.scene.files.ply_header import PlyHeader, parse_header
-from impasto.scene.files.splat_file import ViewDependence, check_count, make_splats
+from impasto.scene.scene_files.ply_header import PlyHeader, parse_header
+from impasto.scene.scene_files.splat_file import ViewDependence, check_count, make_splats
 from impasto.scene.splats import SH_FIRST, Array, Splats
 
 COLORS = ("f_dc_0", "f_dc_1", "f_dc_2")
@@ -92,11 +92,11 @@ class SplatPly:
 
     @property
     def kind(self) -> str:
-        """See :class:`impasto.scene.files.splat_file.SplatFile`."""
+        """See :class:`impasto.scene.scene_files.splat_file.SplatFile`."""
         return "ply"
 
     def recolor(self, colors: Array, view_dependent: ViewDependence) -> bytes:
-        """See :class:`impasto.scene.files.splat_file.SplatFile`."""
+        """See :class:`impasto.scene.scene_files.splat_file.SplatFile`."""
         vertex = self.header.find("vertex")
         assert vertex is not None
         changed = bytearray(self.data)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from impasto.errors import InputError, LimitError
-from impasto.scene.files.ply_header import BEGIN, parse_header
-from impasto.scene.files.splat_file import SplatFile
-from impasto.scene.files.splat_ply import SplatPly, holds_splats
-from impasto.scene.files.splat_records import SplatRecords, looks_like_records
+from impasto.scene.scene_files.ply_header import BEGIN, parse_header
+from impasto.scene.scene_files.splat_file import SplatFile
+from impasto.scene.scene_files.splat_ply import SplatPly, holds_splats
+from impasto.scene.scene_files.splat_records import SplatRecords, looks_like_records
 
 LARGEST = 2**31
 """Largest file in bytes."""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from impasto.errors import ImpastoError, LimitError
-from impasto.scene.files import splat_file
-from impasto.scene.files.read_scene import parse_scene, read_scene
-from impasto.scene.files.splat_ply import SplatPly
+from impasto.scene.scene_files import splat_file
+from impasto.scene.scene_files.read_scene import parse_scene, read_scene
+from impasto.scene.scene_files.splat_ply import SplatPly
 from splat_scenes import make_blob, write_ply, write_records
 
 BLOB = make_blob(6)

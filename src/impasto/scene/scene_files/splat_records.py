@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from impasto.errors import InputError
-from impasto.scene.files.splat_file import ViewDependence, check_count, make_splats
+from impasto.scene.scene_files.splat_file import ViewDependence, check_count, make_splats
 from impasto.scene.splats import Array, Splats
 
 RECORD = np.dtype(
@@ -54,11 +54,11 @@ class SplatRecords:
 
     @property
     def kind(self) -> str:
-        """See :class:`impasto.scene.files.splat_file.SplatFile`."""
+        """See :class:`impasto.scene.scene_files.splat_file.SplatFile`."""
         return "splat"
 
     def recolor(self, colors: Array, view_dependent: ViewDependence) -> bytes:  # noqa: ARG002
-        """See :class:`impasto.scene.files.splat_file.SplatFile`."""
+        """See :class:`impasto.scene.scene_files.splat_file.SplatFile`."""
         changed = bytearray(self.data)
         records = np.frombuffer(changed, RECORD)
         records["color"][:, :3] = np.rint(colors.clip(0, 1) * 255)
