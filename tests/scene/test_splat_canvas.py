@@ -11,7 +11,7 @@ import torch
 from impasto.scene.cameras import measure_content, place_around
 from impasto.scene.hidden import fill_hidden
 from impasto.scene.least_squares import fit_colors
-from impasto.scene.scene_engine import lay_out, make_views
+from impasto.scene.scene_engine import arrange_pictures, make_views
 from impasto.scene.scene_setup import Studies, make_table, read_table
 from impasto.scene.splat_canvas import SplatCanvas, SplatView
 from impasto.scene.splats import Splats
@@ -164,7 +164,7 @@ def test_a_cropped_view_shows_the_same():
 
 def test_pictures_are_laid_out_in_rows():
     pictures = [np.full((2, 3, 3), n, np.float32) for n in (1, 2, 3)]
-    whole, cells = lay_out(pictures, GRAY)
+    whole, cells = arrange_pictures(pictures, GRAY)
     assert whole.shape == (4, 6, 3)
     assert [float(whole[cell].mean()) for cell in cells] == [1, 2, 3]
     assert whole[-1, -1] == pytest.approx(0.5)

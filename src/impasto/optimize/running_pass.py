@@ -83,7 +83,7 @@ class PassProblem:
         views = self._setup.choose_views(self.steps)
         canvas, objective, parts = self.canvas, self._get_objective(), self._frozen_views
         if views is not None:
-            canvas = self._setup.make_canvas(self.plan.scale, views)
+            canvas = self._setup.make_canvas(self.current_pass.scale, views)
             objective = objective.select(views)
             parts = [parts[view] for view in views] if parts else []
         images = [view.image for view in canvas.render(parameters)]

@@ -256,8 +256,8 @@ class SceneEngine:
         if colors not in ("match", "luminance"):
             return inputs
         own, black = original.photo.pixels[0], np.zeros(3, np.float32)
-        whole, _ = lay_out([view.render(own, black).clip(0, 1) for view in views], black)
-        alpha, _ = lay_out([view.alpha[..., None] for view in views], black[:1])
+        whole, _ = arrange_pictures([view.render(own, black).clip(0, 1) for view in views], black)
+        alpha, _ = arrange_pictures([view.alpha[..., None] for view in views], black[:1])
         target = ColorStatistics.measure(
             Picture(
                 (whole / np.maximum(alpha, 1e-3)).astype(np.float32),
@@ -278,7 +278,7 @@ class SceneEngine:
         The views are painted as one picture, whose statistics they share.
         """
         pictures = [view.render(colors, background).clip(0, 1) for view in views]
-        whole, cells = lay_out(pictures, background)
+        whole, cells = arrange_pictures(pictures, background)
         ratio = self.choice.view_size / math.sqrt(whole.shape[0] * whole.shape[1])
         scale = min(8.0, max(0.1, self.recipe.style.scale * ratio))
         draft = NetworkDraft(self.recipe.with_changes({"style.scale": scale}), self._painter)
@@ -312,7 +312,7 @@ def average_colors(paintings: Sequence[Picture]) -> Array:
     return background
 
 
-def lay_out(
+def arrange_pictures(
     pictures: Sequence[Array], background: Array
 ) -> tuple[Array, list[tuple[slice, slice]]]:
     """Lay out pictures [H, W, C] of any sizes in rows, over a background [C].

@@ -137,6 +137,10 @@ class SplatCanvas:
         """See :class:`impasto.canvas.view.Canvas`."""
         return [COLORS] * len(parameters)
 
+    def mark_images(self, parameters: Sequence[Tensor]) -> Sequence[bool]:
+        """See :class:`impasto.canvas.view.Canvas`; colors of splats have no neighbors."""
+        return [False] * len(parameters)
+
     def project(self, parameters: Parameters) -> None:
         """See :class:`impasto.canvas.view.Canvas`."""
         parameters[0].clamp_(COLORS.lower, COLORS.upper)
