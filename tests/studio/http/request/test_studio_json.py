@@ -15,6 +15,7 @@ import numpy as np
 
 from impasto.studio.http.request import request_body
 from impasto.studio.http.request.request_body import JSON_BYTES, JsonMeter
+from impasto.studio.problems import Problem
 from studios import PAINTING, PHOTO, accepted, inside, parts, png, refused, studio_of
 
 DATA = {
@@ -60,6 +61,19 @@ def test_json_without_pictures_is_limited_before_it_is_parsed(client, monkeypatc
     assert "256 KiB" in refused(send(client, body), "too_large")
     refused(send(client, in_pieces(body)), "too_large")
     assert not list(studio_of(client).folder.staging.iterdir())
+
+
+def test_json_that_is_too_large_is_read_to_its_end_so_that_the_answer_arrives():
+    left = [b"x" * JSON_BYTES] * 8
+
+    class Request:
+        async def stream(self):
+            while left:
+                yield left.pop()
+
+    with pytest.raises(Problem, match="256 KiB"):
+        asyncio.run(request_body._read_json(Request()))
+    assert not left
 
 
 def test_pictures_in_json_may_be_larger(client):

@@ -152,18 +152,24 @@ async def _read_json(request: Request) -> bytes:
         Problem: it is.
     """
     body, meter, metered = bytearray(), JsonMeter(), 0
+    is_too_large = False
     async for piece in request.stream():
+        if is_too_large:
+            continue  # a client that still sends reads no answer
         body += piece
         if len(body) - metered < JSON_BYTES // 4 and piece:
             continue  # many small pieces are counted together
         meter.feed(bytes(body[metered:]))
         metered = len(body)
-        if meter.count > JSON_BYTES:
-            raise Problem(
-                "too_large",
-                f"the JSON exceeds the limit of {JSON_BYTES // 1024} KiB without its pictures",
-                {"connection": "close"},
-            )
+        is_too_large = meter.count > JSON_BYTES
+        if is_too_large:
+            body.clear()
+    if is_too_large:
+        raise Problem(
+            "too_large",
+            f"the JSON exceeds the limit of {JSON_BYTES // 1024} KiB without its pictures",
+            {"connection": "close"},
+        )
     return bytes(body)
 
 
