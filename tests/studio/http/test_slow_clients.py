@@ -101,33 +101,45 @@ def test_an_answer_that_waits_for_a_slow_reader_is_whole(impatient):
     assert answer.endswith(b"</html>\n") or b"</html>" in answer[-200:]
 
 
-def test_an_address_has_few_connections_before_it_shows_its_token(server, impatient, monkeypatch):
+def test_one_connection_too_many_closes_the_oldest_without_a_token(server, impatient, monkeypatch):
     monkeypatch.setattr(connections, "STRANGERS", 3)
     get = "GET /v1/jobs HTTP/1.1\r\n"
     with contextlib.ExitStack() as clients:
         for _ in range(3):  # known, because the token is right
             client = clients.enter_context(connect(impatient, get + BEARER.strip()))
             assert client.recv(100).startswith(b"HTTP/1.1 200")
-        for _ in range(3):  # a wrong token, and the open page, make nobody known
-            stranger = clients.enter_context(connect(impatient, get + "Authorization: Bearer x"))
-            assert stranger.recv(100).startswith(b"HTTP/1.1 401")
-        answer = read(connect(impatient))
-        assert answer.startswith(b"HTTP/1.1 503")
-        assert b"retry-after: 10" in answer
+        strangers = []
+        for _ in range(3):  # a wrong token makes nobody known
+            strangers.append(clients.enter_context(connect(impatient, get + "Authorization: x")))
+            assert strangers[-1].recv(100).startswith(b"HTTP/1.1 401")
+        assert len(server.server_state.connections) == 6
+        last = connect(impatient, "GET /ping HTTP/1.1\r\nConnection: close")
+        assert read(last).startswith(b"HTTP/1.1 ")
+        with contextlib.suppress(ConnectionResetError):
+            while strangers[0].recv(1000):  # ends, since the server has closed it
+                pass
+        wait_until(lambda: len(server.server_state.connections) == 5)
     wait_until(lambda: not server.server_state.connections)
-    assert read(connect(impatient, get + "Connection: close")).startswith(b"HTTP/1.1 401")
 
 
 def test_addresses_that_a_client_can_choose_count_as_one():
     book = ConnectionBook()
+    closed = []
+
+    def add(address):
+        book.add((address, 1), lambda: closed.append(address))
+
     for number in range(connections.STRANGERS):
-        assert book.add((f"2001:db8::{number:x}", 1))
-    assert not book.add(("2001:db8::ffff:1", 1))
-    assert book.add(("2001:db8:0:1::1", 1))
+        add(f"2001:db8::{number:x}")
+    add("2001:db8:0:1::1")
     for number in range(connections.STRANGERS):
-        assert book.add((f"::ffff:10.0.0.{number}", 1))
-    book.trust(("2001:db8::1", 1))
-    assert book.add(("2001:db8::ffff:1", 1))
+        add(f"::ffff:10.0.0.{number}")
+    assert closed == []
+    book.trust(("2001:db8::0", 1))
+    add("2001:db8::ffff:1")
+    assert closed == []
+    add("2001:db8::ffff:2")
+    assert closed == ["2001:db8::1"]
 
 
 @pytest.mark.parametrize(("size", "says"), [(1, b"HTTP/1.1 400"), (80, b"HTTP/1.1 422")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -14,14 +15,10 @@ HEAD_S = 10.0
 SEND_S = 20.0
 """Seconds in which a client has to take a part of an answer."""
 STRANGERS = 32
-"""Connections of one address without an accepted request. A browser opens six."""
+"""Connections of one address without an accepted request. A browser opens six. One more closes the
+oldest of them, so that slow clients do not lock out others at their address."""
 PIECES, PIECE_BYTES = 2000, 64
 """A body of more pieces than this must have as many bytes a piece on average."""
-_BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\n"
-    b"connection: close\r\nretry-after: 10\r\ncontent-length: 0\r\n\r\n"
-)
-
 Client = tuple[str, int]
 
 
@@ -29,21 +26,25 @@ class ConnectionBook:
     """Counts the connections of each address that have not sent an accepted request yet."""
 
     def __init__(self) -> None:
-        self._strangers: dict[str, set[Client]] = {}
+        self._strangers: dict[str, dict[Client, Callable[[], None]]] = {}
 
-    def add(self, client: Client) -> bool:
-        """Note a new connection, and tell whether its address may have one more."""
-        strangers = self._strangers.setdefault(_get_network(client[0]), set())
+    def add(self, client: Client, close: Callable[[], None]) -> None:
+        """Note a new connection, and close the oldest of its address if it has too many.
+
+        Args:
+            client: address and port.
+            close: closes the connection.
+        """
+        strangers = self._strangers.setdefault(_get_network(client[0]), {})
         if len(strangers) >= STRANGERS:
-            return False
-        strangers.add(client)
-        return True
+            strangers.pop(next(iter(strangers)))()
+        strangers[client] = close
 
     def trust(self, client: Client) -> None:
         """Stop counting a connection: its request was accepted, or it has ended."""
         network = _get_network(client[0])
-        strangers = self._strangers.get(network, set())
-        strangers.discard(client)
+        strangers = self._strangers.get(network, {})
+        strangers.pop(client, None)
         if not strangers:
             self._strangers.pop(network, None)
 
@@ -80,9 +81,8 @@ class ImpatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._start_deadline()
-        if self.client is not None and not self._book.add(self.client):
-            transport.write(_BUSY)
-            transport.close()
+        if self.client is not None:
+            self._book.add(self.client, transport.abort)
 
     def on_response_complete(self) -> None:
         self._start_deadline()
