@@ -25,7 +25,7 @@ from impasto.encoders.encoder_registry import (
 )
 from impasto.engine.machine.hardware import Hardware
 from impasto.engine.regions import Regions
-from impasto.errors import RecipeError
+from impasto.errors import LimitError, RecipeError
 from impasto.optimize.budget.fitting import Fitting
 from impasto.optimize.budget.memory import Layout
 from impasto.optimize.optimizer_engine import OptimizerEngine
@@ -98,6 +98,16 @@ def test_the_plan_counts_the_bytes_that_its_entry_states():
         return fitting.compute_needs(Layout(0), (32, 32), [make_picture(2)], Regions()).device
 
     assert plan_bytes(2**28) - plan_bytes(2**20) == 2**28 - 2**20
+
+
+def test_the_shortest_side_is_the_one_that_its_entry_states():
+    register_encoder(replace(ENTRY, shortest=24))
+    engine = impasto.Stylizer(make_recipe(**{"schedule.coarsest": 8}))
+    photo = impasto.Picture(np.zeros((20, 32, 3), np.float32))
+    with pytest.raises(LimitError, match="32x20 px, but the network needs 24 px"):
+        engine.choose_size(photo)
+    plan = engine.plan(make_picture(1), [make_picture(2)])
+    assert min(min(scale.width, scale.height) for scale in plan.scales) == 24
 
 
 def test_layers_are_checked_when_a_recipe_is_read_and_when_an_encoder_is_loaded():

@@ -74,10 +74,25 @@ class Canvas(Protocol):
         """
 
     def render(self, parameters: Sequence[Tensor]) -> Sequence[View]:
-        """Return the views of the canvas: one, or several, always in the same order."""
+        """Return the views of the canvas: one, or several, always in the same order.
+
+        Args:
+            parameters: tensors of the shapes that :meth:`make_parameters` returns.
+
+        Returns:
+            Views with images [1, 3, H, W], each of its own size.
+        """
 
     def pull_back(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> Parameters:
-        """Return the gradient in the parameters, given the gradient in each view's image."""
+        """Return the gradient in the parameters, given the gradient in each view's image.
+
+        Args:
+            parameters: where the gradient is taken.
+            gradients: [1, 3, H, W] each, of the sizes and in the order of :meth:`render`.
+
+        Returns:
+            Tensors of the shapes of the parameters.
+        """
 
     def list_bounds(self, parameters: Sequence[Tensor]) -> Sequence[Bounds]:
         """Return the range of each parameter, which solvers stay in."""

@@ -111,6 +111,7 @@ class EncoderEntry:
         locate_weights: returns the weights file that a run loads, given the one that was asked for
             or None; the record of a picture has its hash. None: it reads no file.
         memory: what it needs at work.
+        shortest: shortest side of a picture in pixels.
         canonicalize: returns the canonical name of a layer in another spelling. None: it is no
             layer of this encoder.
         sources: official weight files; each names its network.
@@ -122,5 +123,6 @@ class EncoderEntry:
     load: Callable[[EncoderRequest], Encoder]
     locate_weights: Callable[[Path | None], Path | None]
     memory: EncoderMemory
+    shortest: int = 16
     canonicalize: Callable[[str], str | None] = lambda name: None  # noqa: ARG005
     sources: tuple[WeightSource, ...] = ()

@@ -71,6 +71,7 @@ def _make_entry(network: Network) -> EncoderEntry:
         load=partial(_load, network),
         locate_weights=partial(locate_vgg_weights, network),
         memory=VGG_MEMORY,
+        shortest=16,  # the fifth block has no position in a smaller picture
         canonicalize=canonicalize_vgg_layer,
         sources=SOURCES,
     )

@@ -16,7 +16,7 @@ from impasto.image.picture import Picture, fit_within
 from impasto.recipe.tables import Schedule
 
 SHORTEST = 16
-"""Shortest side of a picture in pixels: VGG's fifth block has no position in a smaller one."""
+"""Shortest side of a picture in pixels, unless a network needs more."""
 
 LEAST_PAINTING = 2048
 """Longer side in pixels to which paintings are reduced at most."""
@@ -42,18 +42,21 @@ class Scale:
     """Whether this is the second pass at the finest size."""
 
 
-def plan_scales(schedule: Schedule, width: int, height: int) -> tuple[Scale, ...]:
+def plan_scales(
+    schedule: Schedule, width: int, height: int, shortest: int = SHORTEST
+) -> tuple[Scale, ...]:
     """Plan the scales of a run, coarse to fine; the last one has the result's size.
 
     Args:
         schedule: the schedule of the recipe.
         width: width of the result in pixels.
         height: height of the result in pixels.
+        shortest: shortest side of a scale in pixels.
     """
     longer = max(width, height)
     fractions = [1.0]
     if schedule.coarsest is not None:
-        smallest = max(schedule.coarsest / longer, SHORTEST / min(width, height))
+        smallest = max(schedule.coarsest / longer, shortest / min(width, height))
         count = max(0, round(math.log(1 / smallest, schedule.factor))) if smallest < 1 else 0
         # The ratio is adjusted so that the first scale has exactly the coarsest size.
         fractions = [smallest ** (step / count) for step in range(count, 0, -1)] + [1.0]
@@ -143,7 +146,7 @@ def reduce_painting(painting: Picture, longer: int, scale: float) -> Picture:
 
 
 def choose_result_size(
-    width: int, height: int, size: int | None, device: torch.device
+    width: int, height: int, size: int | None, device: torch.device, shortest: int = SHORTEST
 ) -> tuple[int, int]:
     """Return the (width, height) of the result for a photo.
 
@@ -152,17 +155,19 @@ def choose_result_size(
         height: height of the photo in pixels.
         size: longer side of the result. None: what suits the device.
         device: device of the run.
+        shortest: shortest side of a result in pixels; see
+            :attr:`impasto.encoders.encoder.EncoderEntry.shortest`.
 
     Raises:
         LimitError: the shorter side is too short for the network.
     """
     longer = size or choose_longer_side(max(width, height), device)
     width, height = fit_within(width, height, longer)
-    if min(width, height) < SHORTEST:
+    if min(width, height) < shortest:
         raise LimitError(
-            f"the result would be {width}x{height} px, but VGG needs {SHORTEST} px on the "
+            f"the result would be {width}x{height} px, but the network needs {shortest} px on the "
             "shorter side: ask for a larger `size` or crop the photo",
-            limit=SHORTEST,
+            limit=shortest,
             field="size",
         )
     return width, height

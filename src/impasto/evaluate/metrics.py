@@ -156,6 +156,9 @@ def noise(painting: Tensor, result: Tensor) -> float:
     """Compute by how much the result's fine detail exceeds that of the painting, at least 0.
 
     Fine detail is the root mean square of luma minus its 2 x 2 means, in luma units.
+
+    Args:
+        painting, result: [1, 3, H, W] RGB in [0, 1], each of its own size, at least 2 px a side.
     """
 
     def measure_detail(image: Tensor) -> float:
@@ -171,6 +174,9 @@ def blockiness(image: Tensor) -> float:
     """Compute the relative excess of luma steps across an 8 or 16 px grid over those elsewhere.
 
     The result is the worst of both grids and both directions, at least 0.
+
+    Args:
+        image: [1, 3, H, W] RGB in [0, 1].
     """
     y = compute_luma(image)
     worst = 0.0

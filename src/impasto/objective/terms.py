@@ -193,7 +193,15 @@ class PassPictures:
         past: PastResult | None = None,
         start: Tensor | None = None,
     ) -> PassPictures:
-        """Make the masks of some regions at the sizes of the pictures, in a storage."""
+        """Make the masks of some regions at the sizes of the pictures.
+
+        Args:
+            photo: [1, 3, H, W] RGB in [0, 1].
+            paintings: [1, 3, h, w] each, at their style size.
+            regions: the regions of the photo and of the paintings.
+            storage: holds the masks.
+            past, start: see :class:`PassPictures`.
+        """
         height, width = photo.shape[2:]
         sizes = [(image.shape[3], image.shape[2]) for image in paintings]
         masks = regions.make_masks(width, height, storage)

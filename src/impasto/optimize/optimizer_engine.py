@@ -13,7 +13,7 @@ from typing import Literal
 
 from impasto.canvas.canvases import CANVASES
 from impasto.encoders.encoder import Encoder, EncoderRequest
-from impasto.encoders.encoder_registry import load_encoder
+from impasto.encoders.encoder_registry import find_encoder, load_encoder
 from impasto.engine.cache import EngineCache
 from impasto.engine.inputs import Inputs
 from impasto.engine.machine.hardware import Hardware, choose_autocast
@@ -100,7 +100,10 @@ class OptimizerEngine:
         Raises:
             LimitError: the shorter side would be too short for the network.
         """
-        return choose_result_size(photo.width, photo.height, self.recipe.size, self.hardware.device)
+        shortest = find_encoder(self.recipe.encoder.network).shortest
+        return choose_result_size(
+            photo.width, photo.height, self.recipe.size, self.hardware.device, shortest
+        )
 
     def run(
         self,
@@ -219,7 +222,7 @@ class OptimizerEngine:
         schedule = self.recipe.schedule
         if regions.changes_nothing:
             schedule = schedule.model_copy(update={"total": 1})
-        return plan_scales(schedule, *size)
+        return plan_scales(schedule, *size, find_encoder(self.recipe.encoder.network).shortest)
 
     @property
     def focus_cell(self) -> int | None:

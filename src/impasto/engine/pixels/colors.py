@@ -66,7 +66,13 @@ def count_copied_pixels(
 
 
 def apply_colors(colors: Colors, picture: Picture, photo: Picture) -> Picture:
-    """Give a picture of a run the colors of its result. The photo has its own colors."""
+    """Give a picture of a run the colors of its result.
+
+    Args:
+        colors: the recipe's ``colors``.
+        picture: the picture, as the run paints it.
+        photo: the photo with its own colors, of any size.
+    """
     if colors == "content":
         return carry_chroma(picture, photo)
     if colors == "luminance":

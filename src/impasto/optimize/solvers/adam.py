@@ -37,6 +37,7 @@ class Adam:
 
     @property
     def picture(self) -> Tensor:
+        """See :attr:`impasto.optimize.solvers.solver.Solver.picture`."""
         if self._average is None or not self._steps:
             return self._canvas.show(self._parameters)
         corrected = self._storage.like(self._average)
@@ -46,6 +47,7 @@ class Adam:
         return corrected
 
     def step(self) -> dict[str, float]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.step`."""
         settings, like = self._settings, self._storage.like
         losses, gradients = self._evaluate(self._parameters)
         shrink = self._find_shrinkage(gradients)
@@ -96,6 +98,7 @@ class Adam:
         return first / (1 - settings.beta1**count) / deviation
 
     def state(self) -> dict[str, Any]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.state`."""
         return {
             "parameters": self._parameters,
             "first": self._first,
@@ -106,6 +109,7 @@ class Adam:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.load`."""
         self._steps, self._inherited = state["steps"], state["inherited"]
         self._parameters = hold(state["parameters"], self._storage)
         self._first = hold(state["first"], self._storage)
@@ -114,6 +118,7 @@ class Adam:
             self._average = self._storage.hold(state["average"])
 
     def inherit(self, state: dict[str, Any]) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.inherit`."""
         # The gradient of a mean over N numbers is 1/N of each number's own.
         ratio = count_numbers(state["parameters"]) / count_numbers(self._parameters)
         self._inherited = state["inherited"] + state["steps"]
@@ -123,4 +128,4 @@ class Adam:
             each.clamp_(min=0)  # not all bicubic weights are positive
 
     def close(self) -> None:
-        pass
+        """See :meth:`impasto.optimize.solvers.solver.Solver.close`; nothing outlives a step."""

@@ -78,9 +78,11 @@ class BoundedLbfgs:
 
     @property
     def picture(self) -> Tensor:
+        """See :attr:`impasto.optimize.solvers.solver.Solver.picture`."""
         return self._canvas.show(self._parameters)
 
     def step(self) -> dict[str, float]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.step`."""
         if not self._losses:
             self._losses, self._gradient = self._evaluate(self._parameters)
             return self._losses
@@ -186,6 +188,7 @@ class BoundedLbfgs:
         return free
 
     def state(self) -> dict[str, Any]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.state`."""
         return {
             "parameters": self._parameters,
             "losses": self._losses,
@@ -195,12 +198,14 @@ class BoundedLbfgs:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.load`."""
         hold, device = self._banded.hold, self._storage.device
         self._parameters, self._gradient = hold(state["parameters"]), hold(state["gradient"])
         self._pairs = [Pair(hold(s), hold(y), gain.to(device)) for s, y, gain in state["pairs"]]
         self._losses, self._length = state["losses"], state["length"]
 
     def inherit(self, state: dict[str, Any]) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.inherit`."""
         # The gradient of a mean over N numbers is 1/N of each number's own.
         ratio = count_numbers(state["parameters"]) / count_numbers(self._parameters)
         for step, gradient_change, _ in state["pairs"]:
@@ -209,7 +214,7 @@ class BoundedLbfgs:
             )
 
     def close(self) -> None:
-        pass
+        """See :meth:`impasto.optimize.solvers.solver.Solver.close`; nothing outlives a step."""
 
 
 def _find_free_numbers(bounds: Bounds, values: Tensor, gradient: Tensor) -> Tensor:

@@ -52,9 +52,11 @@ class ScipyLbfgsb:
 
     @property
     def picture(self) -> Tensor:
+        """See :attr:`impasto.optimize.solvers.solver.Solver.picture`."""
         return self._canvas.show(self._best)
 
     def step(self) -> dict[str, float]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.step`."""
         try:
             return self._continue_round()
         except BaseException:
@@ -93,6 +95,7 @@ class ScipyLbfgsb:
         return [part.view_as(each) for part, each in zip(parts, self._start, strict=True)]
 
     def state(self) -> dict[str, Any]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.state`."""
         return {
             "start": self._start,
             "best": self._best,
@@ -101,6 +104,7 @@ class ScipyLbfgsb:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.load`."""
         self.close()
         for name, value in copy_to_memory(state, self._device).items():
             setattr(self, f"_{name}", value)
@@ -109,6 +113,7 @@ class ScipyLbfgsb:
         """Ignore what a coarser solver has learned, as in the tutorials."""
 
     def close(self) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.close`."""
         if self._round is not None:
             self._round.abandon()
             self._round = None

@@ -45,9 +45,11 @@ class TorchLbfgs:
 
     @property
     def picture(self) -> Tensor:
+        """See :attr:`impasto.optimize.solvers.solver.Solver.picture`."""
         return self._canvas.show(self._best)
 
     def step(self) -> dict[str, float]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.step`."""
         current = [each.detach() for each in self._parameters]
         losses, gradients = self._evaluate(current)
         if losses["total"] < self._lowest:
@@ -74,6 +76,7 @@ class TorchLbfgs:
         self._solver = self._make_solver()
 
     def state(self) -> dict[str, Any]:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.state`."""
         return {
             "parameters": [each.detach() for each in self._parameters],
             "best": self._best,
@@ -82,6 +85,7 @@ class TorchLbfgs:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        """See :meth:`impasto.optimize.solvers.solver.Solver.load`."""
         state = copy_to_memory(state, self._device)
         with torch.no_grad():
             for each, loaded in zip(self._parameters, state["parameters"], strict=True):
@@ -95,4 +99,4 @@ class TorchLbfgs:
         """Ignore what a coarser solver has learned, as in the tutorials."""
 
     def close(self) -> None:
-        pass
+        """See :meth:`impasto.optimize.solvers.solver.Solver.close`; nothing outlives a step."""
