@@ -102,9 +102,9 @@ def test_the_plan_counts_the_bytes_that_its_entry_states():
 
 def test_the_shortest_side_is_the_one_that_its_entry_states():
     register_encoder(replace(ENTRY, shortest=24))
-    engine = impasto.Stylizer(make_recipe(**{"schedule.coarsest": 8}))
-    photo = impasto.Picture(np.zeros((20, 32, 3), np.float32))
-    with pytest.raises(LimitError, match="32x20 px, but the network needs 24 px"):
+    engine = impasto.Stylizer(make_recipe(size=96, schedule={"total": 8, "coarsest": 16}))
+    photo = impasto.Picture(np.zeros((22, 96, 3), np.float32))
+    with pytest.raises(LimitError, match="96x22 px, but the network needs 24 px"):
         engine.choose_size(photo)
     plan = engine.plan(make_picture(1), [make_picture(2)])
     assert min(min(scale.width, scale.height) for scale in plan.scales) == 24

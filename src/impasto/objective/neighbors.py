@@ -18,8 +18,8 @@ from impasto.objective.losses.neighbor_matching import (
     cosine_loss,
     draw_places,
     get_grid,
+    match_features,
     match_hypercolumns,
-    nearest_loss,
     sample_grid,
 )
 from impasto.objective.statistics.gauge import Statistics
@@ -141,7 +141,12 @@ class NeighborObjective(DirectObjective):
         if self._per_layer or columns is None:
             losses = self._compare_layers(features, image)
         else:
-            losses = [self._compare_columns(source, columns) for source in self._sources]
+            losses = [
+                cosine_loss(
+                    columns, source.targets, source.center, self._get_shares(source, columns)
+                )
+                for source in self._sources
+            ]
         style = zero = torch.zeros((), device=self._extractor.device)
         for source, loss in zip(self._sources, losses, strict=True):
             style = style + source.weight * source.strength * loss
@@ -187,10 +192,6 @@ class NeighborObjective(DirectObjective):
             shares = self._get_shares(source, queries)
             source.targets = match_hypercolumns(queries, turned, source.center, shares)
 
-    def _compare_columns(self, source: NeighborSource, columns: Tensor) -> Tensor:
-        shares = self._get_shares(source, columns)
-        return cosine_loss(columns, source.targets, source.center, shares)
-
     def _sample_keys(self, paintings: Sequence[tuple[Tensor, Tensor | None]]) -> None:
         """Draw as many features of each layer as the grid has places, from all paintings."""
         generator = torch.Generator().manual_seed(self.recipe.seed)
@@ -211,7 +212,7 @@ class NeighborObjective(DirectObjective):
                 source.centers[layer] = keys.mean(0)
 
     def _compare_layers(self, features: dict[str, Tensor], image: Tensor) -> list[Tensor]:
-        """Return each source's mean over layers of :func:`nearest_loss`."""
+        """Return each source's mean over layers of the distance to the nearest features."""
         # Every evaluation samples other places, so that all of them count in time. The seed comes
         # from the picture itself, so that a resumed run samples the same places.
         bits = struct.unpack("<q", struct.pack("<d", float(image.detach().double().sum())))[0]
@@ -227,7 +228,8 @@ class NeighborObjective(DirectObjective):
                 mask = None if source.region is None else masks[source.region]
                 shares = None if mask is None else mask[places].flatten().to(points)
                 keys, center = source.keys[layer], source.centers[layer]
-                several.append(weight * nearest_loss(points, keys, center, shares))
+                targets = match_features(points, keys, center)
+                several.append(weight * cosine_loss(points, targets, center, shares))
         total = sum(self._layers.values())
         return [torch.stack(several).sum() / total for several in losses]
 

@@ -15,11 +15,9 @@ from torch import Tensor
 
 from impasto.encoders.encoder_registry import get_cell_size
 from impasto.engine.machine.storage import Storage
-from impasto.objective.evaluation import FeatureExtractor, Losses
-from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
-from impasto.objective.losses.matting import WINDOW, matting_energy
-from impasto.objective.losses.smoothness import count_differences, partial_variation
-from impasto.objective.losses.temporal import temporal_energy
+from impasto.objective.evaluation import FeatureExtractor, Losses, PixelTerms, compare_contents
+from impasto.objective.losses.content import content_divisor, sum_squares
+from impasto.objective.losses.matting import WINDOW
 from impasto.objective.statistics.gauge import (
     Gauge,
     Slopes,
@@ -60,20 +58,17 @@ class TiledObjective(Objective):
         self._side = side
         self._storage = pictures.storage or Storage(extractor.device)
         self._shape = photo.shape
-        self._photo = photo if recipe.photorealism.weight else None
-        self._past = pictures.past if recipe.temporal.weight else None
-        self._weight = pictures.weight
         self._content_weights = RegionMasks(
             (), recipe.content.layers, self._storage, weight=pictures.weight
         )
-        self._differences = count_differences(photo.shape, pictures.weight)
+        self._pixel_terms = PixelTerms.choose(recipe, photo, pictures.past, pictures.weight)
         self._tiles = self._plan_tiles(photo)
         self._content: list[dict[str, Tensor]] = [{} for _ in self._tiles]
-        self._content_divisors: dict[str, float] = {}
+        self._content_factors: dict[str, float] = {}
         with torch.no_grad():
             self.terms = build_terms(recipe, pictures, self._measure)
             if recipe.content.kind == "features":
-                self._content, self._content_divisors = self._store_content(photo)
+                self._content, self._content_factors = self._store_content(photo)
         self._gauges = [term.gauge for term in self.terms]
 
     def evaluate(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
@@ -119,43 +114,15 @@ class TiledObjective(Objective):
         self, tile: Tile, pixels: Tensor, features: dict[str, Tensor], targets: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Compute a tile's part of the losses that are sums over positions, without weights."""
-        content = [
-            self.recipe.content.layers[layer]
-            / self._content_divisors[layer]
-            * sum_squared_error(
-                features[layer],
-                target.to(features[layer].device),
-                self._cut_content_weight(tile, layer),
-            )
-            for layer, target in targets.items()
-        ]
-        zero = torch.zeros((), device=self._extractor.device)
-        losses = {"content": sum(content, zero), "smoothness": zero}
-        smoothness = self.recipe.smoothness
-        if smoothness.weight:
-            rows = tile.rows.stop - tile.rows.start
-            columns = tile.columns.stop - tile.columns.start
-            weight = self._weight
-            if weight is not None:
-                weight = tile.cut_core(self._cut_pixels(tile, weight), 1)
-            core = tile.cut_core(pixels, 1)
-            losses["smoothness"] = partial_variation(
-                core, rows, columns, smoothness.kind, self._differences, weight
-            )
-        if self._photo is not None:
-            photo = tile.cut_core(self._cut_pixels(tile, self._photo), WINDOW - 1)
-            energy = matting_energy(tile.cut_core(pixels, WINDOW - 1), photo)
-            losses["photorealism"] = energy / math.prod(self._shape[2:])
-        if self._past is not None:
-            past = self._past.cut(tile, pixels.device)
-            energy = temporal_energy(tile.cut_core(pixels, 0), past)
-            losses["temporal"] = energy / math.prod(self._shape[2:])
-        return losses
+        device = self._extractor.device
+        weights = {layer: self._cut_content_weight(tile, layer) for layer in targets}
+        content = compare_contents(features, targets, weights, self._content_factors, device)
+        return {"content": content, **self._pixel_terms.compute(pixels, device, tile)}
 
     def _store_content(self, photo: Tensor) -> tuple[list[dict[str, Tensor]], dict[str, float]]:
-        """Store the photo's features, by tile and layer, and compute the content loss's divisors.
+        """Store the photo's features by tile and layer, and compute the content loss's factors.
 
-        The features of a layer are parts of one long tensor. The divisors are computed here because
+        The features of a layer are parts of one long tensor. The factors are computed here because
         the features are expensive to read again.
         """
         layers = self.recipe.content.layers
@@ -179,8 +146,10 @@ class TiledObjective(Objective):
                 count[layer] += owned.numel() if weight is None else channels * _sum_mask(weight)
             self._storage.settle()
         kind = self.recipe.content.normalization
-        divisors = {layer: content_divisor(energy[layer], count[layer], kind) for layer in layers}
-        return by_tile, divisors
+        return by_tile, {
+            layer: factor / content_divisor(energy[layer], count[layer], kind)
+            for layer, factor in layers.items()
+        }
 
     def _cut_content_weight(self, tile: Tile, layer: str) -> Tensor | None:
         """Return the weights [h, w] of the positions of a layer that a tile owns."""

@@ -54,6 +54,11 @@ class Tile:
         """Pixels of the core and its halo."""
         return (self.rows.last - self.rows.first) * (self.columns.last - self.columns.first)
 
+    @property
+    def core_size(self) -> tuple[int, int]:
+        """Rows and columns of the core."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
     def cut(self, image: Tensor) -> Tensor:
         """Return the tile's pixels of [..., H, W], halo included, without copying."""
         return image[..., self.rows.first : self.rows.last, self.columns.first : self.columns.last]

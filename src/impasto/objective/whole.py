@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from impasto.encoders.encoder_registry import get_cell_size
-from impasto.objective.evaluation import FeatureExtractor, PixelTerms
-from impasto.objective.losses.content import content_divisor, sum_squared_error, sum_squares
+from impasto.objective.evaluation import FeatureExtractor, PixelTerms, compare_contents
+from impasto.objective.losses.content import content_divisor, sum_squares
 from impasto.objective.statistics.gauge import Features, Gauge, Statistics, add_by_name
 from impasto.objective.statistics.region_masks import RegionMasks
 from impasto.objective.terms import PassPictures, build_terms
@@ -56,8 +56,9 @@ class WholeObjective(DirectObjective):
         self._content_weights = {
             layer: weights.get_layer_masks(layer)[0] for layer in self._content
         }
-        self._content_divisors = {
-            layer: self._find_divisor(target, self._content_weights[layer])
+        self._content_factors = {
+            layer: recipe.content.layers[layer]
+            / self._find_divisor(target, self._content_weights[layer])
             for layer, target in self._content.items()
         }
 
@@ -79,15 +80,18 @@ class WholeObjective(DirectObjective):
             features: the features of an image, or those that a tile owns.
             tile: the tile. None: the features are those of the whole image.
         """
-        content = torch.zeros((), device=self.extractor.device)
-        for layer, whole in self._content.items():
-            cell = get_cell_size(layer)
-            weight = self._content_weights[layer]
-            target = whole if tile is None else tile.cut_from_picture(whole, cell)
-            if tile is not None and weight is not None:
-                weight = tile.cut_from_picture(weight, cell)
-            share = self.recipe.content.layers[layer] / self._content_divisors[layer]
-            content = content + share * sum_squared_error(features[layer], target, weight)
+        targets, weights = self._content, self._content_weights
+        if tile is not None:
+            cells = {layer: get_cell_size(layer) for layer in targets}
+            targets = {
+                layer: tile.cut_from_picture(each, cells[layer]) for layer, each in targets.items()
+            }
+            weights = {
+                layer: None if each is None else tile.cut_from_picture(each, cells[layer])
+                for layer, each in weights.items()
+            }
+        device = self.extractor.device
+        content = compare_contents(features, targets, weights, self._content_factors, device)
         return content, [term.gauge.measure(features, tile) for term in self.terms]
 
     def compute_local_losses(self, image: Tensor, content: Tensor) -> dict[str, Tensor]:

@@ -47,11 +47,6 @@ def matting_energy(image: Tensor, photo: Tensor, epsilon: float = EPSILON) -> Te
     return (PIXELS * (varying - 2 * (maps * shared).sum() + mapped)).to(image.dtype)
 
 
-def matting_loss(image: Tensor, photo: Tensor) -> Tensor:
-    """Compute :func:`matting_energy` per pixel, a scalar >= 0."""
-    return matting_energy(image, photo) / (image.shape[2] * image.shape[3])
-
-
 def _average(planes: Tensor) -> Tensor:
     """Return the mean of every window, [..., H - 2, W - 2]."""
     return F.avg_pool2d(planes, WINDOW, stride=1)

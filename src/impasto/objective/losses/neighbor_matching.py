@@ -124,22 +124,22 @@ def cosine_loss(
     return (shares * (1 - similar)).mean()
 
 
-def nearest_loss(
-    points: Tensor, keys: Tensor, center: Tensor, shares: Tensor | None = None
-) -> Tensor:
-    """Compute the mean cosine distance to the nearest feature of the paintings, in [0, 2].
+def match_features(points: Tensor, keys: Tensor, center: Tensor) -> Tensor:
+    """Return the features of the paintings that are nearest to those of a picture.
 
     Args:
         points: [N, C] features of the picture in one layer.
         keys: [M, C] features of the paintings in that layer.
         center: [C], the mean of the paintings' features.
-        shares: [N] in [0, 1], as in :func:`cosine_loss`.
+
+    Returns:
+        [N, C], without a gradient in the picture.
     """
     with torch.no_grad():
         _, index = find_nearest(
             compute_directions(points, center), compute_directions(keys, center)
         )
-    return cosine_loss(points, keys[index], center, shares)
+    return keys[index]
 
 
 def draw_places(feature: Tensor, generator: torch.Generator) -> tuple[slice, slice]:

@@ -11,24 +11,6 @@ from torch import Tensor
 Variation = Literal["l1", "l2"]
 
 
-def total_variation(image: Tensor, kind: Variation, weight: Tensor | None = None) -> Tensor:
-    """Compute the mean absolute (``l1``) or squared (``l2``) difference of adjacent pixels, both
-    directions added.
-
-    Args:
-        image: [N, C, H, W]; a direction with a single pixel adds 0.
-        kind: ``l1`` or ``l2``.
-        weight: [H, W] in [0, 1] of the pixels. A difference counts as much as the lesser of its
-            two pixels, and the mean is over the weights. None: all count alike.
-
-    Returns:
-        A scalar >= 0, independent of the picture's size.
-    """
-    height, width = image.shape[-2:]
-    counts = count_differences(image.shape, weight)
-    return partial_variation(image, height, width, kind, counts, weight)
-
-
 def count_differences(shape: Sequence[int], weight: Tensor | None = None) -> tuple[float, float]:
     """Count the numbers that differ between adjacent rows, and between adjacent columns.
 
@@ -51,23 +33,32 @@ def _weigh_differences(weight: Tensor) -> tuple[Tensor, Tensor]:
     return torch.minimum(weight[1:], weight[:-1]), torch.minimum(weight[:, 1:], weight[:, :-1])
 
 
-def partial_variation(
+def total_variation(
     image: Tensor,
-    rows: int,
-    columns: int,
     kind: Variation,
-    counts: tuple[float, float],
     weight: Tensor | None = None,
+    *,
+    core: tuple[int, int] | None = None,
+    counts: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Compute what the differences that begin in a part of a picture add to its total variation.
+    """Compute the mean absolute (``l1``) or squared (``l2``) difference of adjacent pixels, both
+    directions added.
 
     Args:
-        image: [N, C, h, w], the part, with one more row and column where the picture continues.
-        rows, columns: size of the part without these.
-        kind: as in :func:`total_variation`.
-        counts: what :func:`count_differences` returned for the whole picture.
-        weight: [h, w] of the part's pixels. None: all weights are 1.
+        image: [N, C, H, W]; a direction with a single pixel adds 0. Or a part of a picture, with
+            one more row and column where the picture continues: the result is what the
+            differences that begin in the part add to the variation of the picture.
+        kind: ``l1`` or ``l2``.
+        weight: [H, W] in [0, 1] of the pixels. A difference counts as much as the lesser of its
+            two pixels, and the mean is over the weights. None: all count alike.
+        core: rows and columns of the part without the additional ones. None: the image is whole.
+        counts: what :func:`count_differences` returns for the whole picture. None: for the image.
+
+    Returns:
+        A scalar >= 0, independent of the picture's size.
     """
+    rows, columns = core or image.shape[-2:]
+    counts = counts or count_differences(image.shape, weight)
     below = image[..., 1 : rows + 1, :columns]
     right = image[..., :rows, 1 : columns + 1]
     differences = (
