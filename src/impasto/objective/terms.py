@@ -19,7 +19,7 @@ from impasto.engine.machine.storage import Storage
 from impasto.engine.regions import Regions
 from impasto.objective.losses.bures import bures_loss, make_bures_target
 from impasto.objective.losses.content import TINY
-from impasto.objective.losses.earth_mover import relaxed_earth_mover
+from impasto.objective.losses.earth_mover import EarthMoverTarget, relaxed_earth_mover
 from impasto.objective.losses.gram import covariance_loss, gram_loss, mean_std_loss
 from impasto.objective.losses.palette import LEAST_SPREAD, convert_to_oklab
 from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
@@ -27,7 +27,7 @@ from impasto.objective.losses.temporal import PastResult
 from impasto.objective.losses.wasserstein import make_wasserstein_target, wasserstein_loss
 from impasto.objective.statistics.gauge import Gauge, Statistic, Statistics
 from impasto.objective.statistics.region_masks import MomentGauge, RegionMasks
-from impasto.objective.statistics.samples import AverageGauge, PointGauge, Samples
+from impasto.objective.statistics.samples import AverageGauge, PointGauge
 from impasto.objective.target_cache import Measure, TargetCache
 from impasto.objective.targets import mix_targets, require_complete
 from impasto.recipe.recipe import Recipe
@@ -54,13 +54,15 @@ class Distance:
     """A distance between the statistics of a result and those of a painting.
 
     Attributes:
-        loss: returns a scalar >= 0, from the statistics of the result and what ``prepare``
+        loss: returns a scalar >= 0, from what is compared of the result and what ``prepare``
             returned.
-        prepare: prepares the statistics of the painting, once.
+        prepare: prepares what is compared of the painting, once.
+        convert: returns what is compared, from the statistics of either.
     """
 
     loss: Callable[[Any, Any], Tensor]
     prepare: Callable[[Any], Any] = lambda target: target
+    convert: Callable[[Any], Any] = lambda statistic: statistic
 
 
 MOMENT_DISTANCES: dict[str, Callable[[StyleChoice], Distance]] = {
@@ -100,9 +102,9 @@ class StyleTerm:
             name: see :attr:`Term.name`.
         """
         self.name, self.gauge = name, gauge
-        self._loss = distance.loss
+        self._loss, self._convert = distance.loss, distance.convert
         self._targets = [
-            (weight * share, distance.prepare(target))
+            (weight * share, distance.prepare(distance.convert(target)))
             for weight, of_layer in zip(layers.values(), targets, strict=True)
             for share, target in zip(shares, of_layer, strict=True)
         ]
@@ -113,7 +115,7 @@ class StyleTerm:
         A region that is too small for a layer has no statistic there and adds 0.
         """
         losses = [
-            weight * self._loss(statistic, target)
+            weight * self._loss(self._convert(statistic), target)
             for (weight, target), statistic in zip(self._targets, statistics, strict=True)
             if statistic is not None
         ]
@@ -285,36 +287,26 @@ def _list_kinds(recipe: Recipe) -> list[_Kind]:
 
     kinds = [_Kind("style", layers, gauge_moments, MOMENT_DISTANCES[style.distance](style))]
     if style.distance == "remd":
-        # The painting's own size is the unit, so that all layers weigh alike.
-        distance = Distance(partial(_earth_mover_loss, cost=style.cost), _scale_points)
+        loss = partial(relaxed_earth_mover, cost=style.cost)
+        distance = Distance(loss, _scale_points, lambda samples: samples.points)
         kinds.append(_Kind("style", layers, gauge_points, distance))
     if recipe.palette.weight:
-        distance = Distance(_palette_loss, _scale_colors)
+        loss = partial(relaxed_earth_mover, cost="euclidean")
+        distance = Distance(loss, _scale_colors, lambda samples: convert_to_oklab(samples.points))
         kinds.append(_Kind("palette", {PIXELS: 1.0}, gauge_colors, distance))
     return kinds
 
 
-def _scale_points(painting: Samples) -> tuple[Tensor, Tensor]:
-    """Return a painting's points in units of their root mean square, and this unit."""
-    unit = painting.points.square().sum(1).mean().sqrt().clamp(min=TINY)
-    return painting.points / unit, unit
+def _scale_points(points: Tensor) -> EarthMoverTarget:
+    """Return a painting's points in units of their root mean square: all layers weigh alike."""
+    unit = points.square().sum(1).mean().sqrt().clamp(min=TINY)
+    return EarthMoverTarget(points / unit, unit)
 
 
-def _earth_mover_loss(result: Samples, target: tuple[Tensor, Tensor], cost: Any) -> Tensor:
-    points, unit = target
-    return relaxed_earth_mover(result.points / unit, points, cost)
-
-
-def _scale_colors(painting: Samples) -> tuple[Tensor, Tensor]:
-    """Return a painting's colors in OKLab, in units of their spread, and this unit."""
-    colors = convert_to_oklab(painting.points)
+def _scale_colors(colors: Tensor) -> EarthMoverTarget:
+    """Return a painting's colors, in OKLab, in units of their spread."""
     unit = (colors - colors.mean(0)).square().sum(1).mean().sqrt().clamp(min=LEAST_SPREAD)
-    return colors / unit, unit
-
-
-def _palette_loss(result: Samples, target: tuple[Tensor, Tensor]) -> Tensor:
-    colors, unit = target
-    return relaxed_earth_mover(convert_to_oklab(result.points) / unit, colors, "euclidean")
+    return EarthMoverTarget(colors / unit, unit)
 
 
 def _get_size(image: Tensor) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from torch.autograd import gradcheck
 
 from impasto.image.color.spaces import srgb_to_oklab
 from impasto.objective.losses import earth_mover, palette
-from impasto.objective.losses.earth_mover import relaxed_earth_mover
+from impasto.objective.losses.earth_mover import EarthMoverTarget, relaxed_earth_mover
 from impasto.objective.losses.palette import convert_to_oklab
 from impasto.objective.losses.self_similarity import measure_distances, self_similarity_loss
 from impasto.objective.statistics.region_masks import RegionMasks
@@ -18,6 +18,7 @@ from impasto.objective.statistics.samples import SIDE, AverageGauge, PointGauge,
 torch.manual_seed(1)
 ONE = torch.rand(9, 4, dtype=torch.float64)
 TWO = torch.rand(13, 4, dtype=torch.float64)
+PAINTING = EarthMoverTarget(TWO)
 
 
 def slow_costs(a: np.ndarray, b: np.ndarray, cost: str) -> np.ndarray:
@@ -37,32 +38,34 @@ def test_earth_mover_against_its_definition_in_any_chunks(cost, monkeypatch):
     expected = max(costs.min(1).mean(), costs.min(0).mean())
     for chunk in (earth_mover.CHUNK, 3 * 13, 1):
         monkeypatch.setattr(earth_mover, "CHUNK", chunk)
-        assert relaxed_earth_mover(ONE, TWO, cost).item() == pytest.approx(expected, rel=1e-12)
+        assert relaxed_earth_mover(ONE, PAINTING, cost).item() == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("cost", ["cosine", "euclidean"])
 def test_both_directions_count(cost):
     """A part of the painting is near all of it one way only."""
     part = TWO[:4]
-    assert relaxed_earth_mover(part, TWO, cost) == relaxed_earth_mover(TWO, part, cost) > 0.01
-    again = relaxed_earth_mover(TWO.flip(0), TWO, cost)
+    forth = relaxed_earth_mover(part, PAINTING, cost)
+    back = relaxed_earth_mover(TWO, EarthMoverTarget(part), cost)
+    assert forth == back > 0.01
+    again = relaxed_earth_mover(TWO.flip(0), PAINTING, cost)
     assert again.item() == pytest.approx(0, abs=1e-7)
 
 
 @pytest.mark.parametrize("cost", ["cosine", "euclidean"])
 def test_earth_mover_gradient_against_finite_differences(cost):
     points = ONE.clone().requires_grad_()
-    assert gradcheck(lambda p: relaxed_earth_mover(p, TWO, cost), (points,))
+    assert gradcheck(lambda p: relaxed_earth_mover(p, PAINTING, cost), (points,))
     flat = torch.zeros(3, 4, requires_grad=True)
-    loss = relaxed_earth_mover(flat, torch.zeros(2, 4), cost)
+    loss = relaxed_earth_mover(flat, EarthMoverTarget(torch.zeros(2, 4)), cost)
     loss.backward()
     assert loss < 1e-6
     assert torch.isfinite(flat.grad).all()
 
 
 def test_cosine_sees_no_strength_and_euclidean_does():
-    assert relaxed_earth_mover(3 * TWO, TWO, "cosine").item() == pytest.approx(0, abs=1e-12)
-    assert relaxed_earth_mover(3 * TWO, TWO, "euclidean") > 0.1
+    assert relaxed_earth_mover(3 * TWO, PAINTING, "cosine").item() == pytest.approx(0, abs=1e-12)
+    assert relaxed_earth_mover(3 * TWO, PAINTING, "euclidean") > 0.1
 
 
 def test_distances_are_column_normalized_cosine_distances():

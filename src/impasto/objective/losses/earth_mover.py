@@ -9,6 +9,7 @@ paper and the recipe's ``remd`` add a loss of means and covariances.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -21,12 +22,25 @@ CHUNK = 2**22
 """Costs computed together: 16 MB."""
 
 
-def relaxed_earth_mover(points: Tensor, target: Tensor, cost: Cost) -> Tensor:
+@dataclass(frozen=True)
+class EarthMoverTarget:
+    """The features of a painting, prepared for :func:`relaxed_earth_mover`.
+
+    Attributes:
+        points: [M, C] features of the painting, or of several, divided by the unit.
+        unit: a scalar, by which features of results are divided too.
+    """
+
+    points: Tensor
+    unit: Tensor | float = 1.0
+
+
+def relaxed_earth_mover(points: Tensor, painting: EarthMoverTarget, cost: Cost) -> Tensor:
     """Compute max(mean_i min_j C_ij, mean_j min_i C_ij).
 
     Args:
         points: [N, C] features of the result.
-        target: [M, C] features of the painting, or of several.
+        painting: features of the painting, in the unit of the distance.
         cost: ``cosine``, 1 - cos, in [0, 2], or ``euclidean``, half the squared distance (for unit
             vectors the two are equal). The distance itself has a slope that jumps where features
             have arrived, and L-BFGS stalls there.
@@ -34,6 +48,7 @@ def relaxed_earth_mover(points: Tensor, target: Tensor, cost: Cost) -> Tensor:
     Returns:
         A scalar >= 0.
     """
+    points, target = points / painting.unit, painting.points
     if cost == "cosine":
         points, target = (F.normalize(each, dim=1) for each in (points, target))
     # The gradient of a minimum is that of the pair that attains it.

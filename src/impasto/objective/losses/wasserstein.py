@@ -15,7 +15,6 @@ noise. The distance is still 0 at the painting, and smooth everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,35 +69,19 @@ def wasserstein_loss(moments: Moments, target: WassersteinTarget) -> Tensor:
         A scalar >= 0 up to rounding; 1 for a result without texture that has the right mean.
     """
     shift = (moments.mean - target.mean).square().sum()
-    bures: Tensor = _Bures.apply(  # type: ignore[no-untyped-call]
-        moments.covariance, target.root, target.blur
-    )
-    return (shift + bures) / target.spread
-
-
-class _Bures(torch.autograd.Function):
-    """Compute tr(S + S* - 2 (R S R)^1/2) with R = S*^1/2.
-
-    It is computed in float64 on the CPU: few devices have float64, and fewer compute eigenvectors
-    as fast.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, covariance: Tensor, root: Tensor, blur: float) -> Tensor:
-        blurred = covariance.cpu().double() + blur * torch.eye(len(root), dtype=root.dtype)
+    # The rest is in float64 on the CPU: few devices have float64, and fewer compute eigenvectors
+    # as fast.
+    covariance, root = moments.covariance, target.root
+    with torch.no_grad():
+        noise = target.blur * torch.eye(len(root), dtype=root.dtype)
+        blurred = covariance.cpu().double() + noise
         between = root @ blurred @ root
         values, axes = torch.linalg.eigh((between + between.T) / 2)
-        values = values.clamp(min=blur**2)  # only rounding makes them smaller
-        ctx.save_for_backward(values, axes, root)
-        ctx.like = covariance.device, covariance.dtype
+        values = values.clamp(min=target.blur**2)  # only rounding makes them smaller
         distance = blurred.trace() + root.square().sum() - 2 * values.sqrt().sum()
-        on_device: Tensor = distance.to(covariance)
-        return on_device
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        values, axes, root = ctx.saved_tensors
-        turned = root @ axes
-        slope = -(turned * values.rsqrt()) @ turned.T
+        rotated = root @ axes
+        slope = -(rotated * values.rsqrt()) @ rotated.T
         slope.diagonal().add_(1)
-        return grads[0] * slope.to(*ctx.like), None, None
+    # This adds 0 to the distance, and gives it the slope that follows from the eigenvectors.
+    change = (slope.to(covariance) * (covariance - covariance.detach())).sum()
+    return (shift + (distance.to(covariance) + change)) / target.spread
