@@ -84,4 +84,5 @@ def wasserstein_loss(moments: Moments, target: WassersteinTarget) -> Tensor:
         slope.diagonal().add_(1)
     # This adds 0 to the distance, and gives it the slope that follows from the eigenvectors.
     change = (slope.to(covariance) * (covariance - covariance.detach())).sum()
-    return (shift + (distance.to(covariance) + change)) / target.spread
+    loss: Tensor = (shift + (distance.to(covariance) + change)) / target.spread
+    return loss
