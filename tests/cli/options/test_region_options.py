@@ -13,6 +13,7 @@ from conftest import complaint, synthetic_painting
 from impasto.cli import main
 from impasto.encoders.vgg_entries import VGG_MEMORY
 from impasto.engine.regions import Regions
+from impasto.image.files import reading_cost
 from impasto.image.files.decode import read_picture
 from impasto.image.files.metadata import read_record
 from impasto.optimize.budget import fitting
@@ -126,6 +127,7 @@ def test_a_plan_counts_masks():
 
 def test_the_plan_command_counts_masks_and_what_else_a_run_looks_at(capsys, monkeypatch):
     monkeypatch.setattr(fitting, "measure_taken_memory", lambda _: 0)
+    monkeypatch.setattr(reading_cost, "measure_resident", lambda: 0)
 
     def needed(*flags: str) -> int:
         assert main(["plan", *JOB, "--json", *flags]) == 0

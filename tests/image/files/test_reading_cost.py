@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from impasto.errors import LimitError
+from impasto.errors import ResourceError
 from impasto.image import rows
 from impasto.image.files import reading_cost
 from impasto.image.files.decode import read_picture
@@ -73,14 +73,14 @@ def test_a_picture_that_takes_too_much_is_refused_by_name_before_it_is_decoded(
     path.write_bytes(encode("JPEG", (5000, 4000)))
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", lambda *_, **__: pytest.fail("decoded"))
-        with pytest.raises(LimitError) as caught:
+        with pytest.raises(ResourceError) as caught:
             read_picture(path, max_memory=500 * MIB)
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == 4
     assert str(caught.value) == (
         f"{path}: reading 20 megapixels takes 0.60 GiB of memory, and `max_memory` is 0.49 GiB; "
         "expected a limit of 1.3GiB, or a smaller picture"
     )
-    with pytest.raises(LimitError, match=r"takes 0\.60 GiB"):  # whatever the limit
+    with pytest.raises(ResourceError, match=r"takes 0\.60 GiB"):  # whatever the limit
         read_picture(path, max_memory=300 * MIB)
 
 

@@ -596,4 +596,4 @@ def test_a_network_that_appears_during_the_training_is_kept(tmp_path, monkeypatc
     assert other.stat().st_size > 100
     assert session_module.is_own_output(tmp_path, other)
     assert not session_module.is_own_output(tmp_path, mine)
-    assert lines == [f"{mine} has been created meanwhile and is kept; the network is in {other}"]
+    assert lines == [f"{mine} was created during the run and is kept; the network is in {other}"]

@@ -159,13 +159,15 @@ class SceneJob:
     def _write_sheet(self, result: SceneResult, path: Path) -> None:
         from impasto.image.files.decode import read_picture
         from impasto.image.files.encode import write_picture
+        from impasto.image.files.result_file import ResultFile
 
         picture = read_picture(result.draw_sheet())
-        write_picture(picture, path, overwrite=self._options.force)
-        self._say(f"{path}: before and after")
+        file = ResultFile(path, overwrite=self._options.force, notice=say, what="the sheet")
+        self._say(f"{file.write(partial(write_picture, picture))}: before and after")
 
     def _write_turntable(self, result: SceneResult, path: Path) -> None:
-        from impasto.video.clip.film_writer import FilmFrame, write_film
+        from impasto.image.files.result_file import ResultFile
+        from impasto.video.clip.film_writer import FilmExtras, FilmFrame, write_film
         from impasto.video.clip.frames import Format
 
         form = Format(FILM_SIZE, FILM_SIZE, Fraction(RATE), Fraction(1, RATE), FRAMES, loops=0)
@@ -176,8 +178,11 @@ class SceneJob:
                 for index, (_, after) in enumerate(pool.map(result.show, cameras)):
                     yield FilmFrame(Fraction(index, RATE), partial(_give, after))
 
-        write_film(path, list_frames(), form)
-        self._say(f"{path}: turntable of {FRAMES / RATE:g} s")
+        def write(target: Path, /, *, overwrite: bool) -> None:
+            write_film(target, list_frames(), form, extras=FilmExtras(overwrite=overwrite))
+
+        file = ResultFile(path, overwrite=self._options.force, notice=say, what="the turntable")
+        self._say(f"{file.write(write)}: turntable of {FRAMES / RATE:g} s")
 
     def _summarize(self, plan: Plan) -> str:
         options = self._options

@@ -78,7 +78,8 @@ def read_picture(
     Raises:
         ImageError: the image is missing, damaged, of a format that is not accepted, or has floats
             outside [0, 1].
-        LimitError: the image exceeds a limit, or takes too much memory.
+        LimitError: the image exceeds a limit.
+        ResourceError: reading it takes more memory than ``max_memory``.
     """
     if isinstance(source, Picture):
         return source

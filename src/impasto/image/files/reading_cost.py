@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from impasto.errors import LimitError
+from impasto.errors import ResourceError
 from impasto.image.files.headers import Data, read_extents
 from impasto.image.packed import LARGEST_IN_FLOATS
 
@@ -85,13 +85,13 @@ class ReadingCost:
             Bytes that the process takes at the peak.
 
         Raises:
-            LimitError: it may not.
+            ResourceError: it may not.
         """
         used = measure_resident()
         peak = used + self.peak
         if max_memory is not None and peak > max_memory:
             enough = max(peak, used + self.result + RUN_BYTES)
-            raise LimitError(
+            raise ResourceError(
                 f"reading {self.pixels / 1e6:.0f} megapixels takes {peak / GIB:.2f} GiB of memory, "
                 f"and `max_memory` is {max_memory / GIB:.2f} GiB",
                 where=name,
