@@ -393,7 +393,7 @@ def test_where_a_run_does_not_fit_its_largest_picture_is_named():
     painting = " (the painting of 72 megapixels takes 0.20 of them)"
     assert fitting.describe_largest(make(10), [make(72)]) == painting
     assert "painting 2 of" in fitting.describe_largest(make(10), [make(20), make(72)])
-    demand = Demand((64, 64), ((64, 64),), 8, "float32", 20, 1.0)
+    demand = Demand((64, 64), ((64, 64),), 8, "float32", 20, 1.0, VGG_MEMORY)
     small, layouts = Room(2**20, 0, 0), [Layout(0)]
     with pytest.raises(ResourceError) as caught:
         choose_layout(demand, small, layouts, 10**9, lambda _: demand, painting)

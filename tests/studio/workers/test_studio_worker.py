@@ -502,7 +502,7 @@ def test_regions_are_found_in_photo_and_painting(client):
         ("auto:3#4", "bad_input", "invalid region"),
         ("scribble:/etc/passwd", "path_refused", "send the mask itself"),
         ("face:2", "bad_input", "takes no options after a colon"),
-        ("person", "no_mask_network", "`impasto mask PHOTO person"),
+        ("person", "no_mask_network", "`impasto mask` with this word"),
     ],
 )
 def test_words_are_checked_before_they_wait(client, monkeypatch, tmp_path, word, code, says):

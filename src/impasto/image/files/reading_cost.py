@@ -13,6 +13,9 @@ from impasto.image.packed import LARGEST_IN_FLOATS
 GIB = 2**30
 FIXED_BYTES = 80 * 2**20
 """Bytes that reading takes whatever the size: bands of floats and the decoder itself."""
+NOTICEABLE = 2 * FIXED_BYTES
+"""A picture that takes less is not the cause where memory is short. The check of the run tells what
+is."""
 RUN_BYTES = 800 * 2**20
 """Bytes that a run takes besides the pictures, for the advice in a message: 250 MiB of libraries,
 80 of the network, and the smallest tiles."""
@@ -85,11 +88,11 @@ class ReadingCost:
             Bytes that the process takes at the peak.
 
         Raises:
-            ResourceError: it may not.
+            ResourceError: it may not, and the picture is large enough to be the cause.
         """
         used = measure_resident()
         peak = used + self.peak
-        if max_memory is not None and peak > max_memory:
+        if max_memory is not None and peak > max_memory and self.peak > NOTICEABLE:
             enough = max(peak, used + self.result + RUN_BYTES)
             raise ResourceError(
                 f"reading {self.pixels / 1e6:.0f} megapixels takes {peak / GIB:.2f} GiB of memory, "
