@@ -17,7 +17,8 @@ test: .venv/installed-test chromium docs/browser/node_modules
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses logical --dist loadfile --no-loadscope-reorder
 
-# The proofs that take more than ten CPU seconds each: memory that really runs out, export, kills.
+# The proofs that take more than three CPU seconds each: memory that really runs out, export, kills,
+# the interface against its description, training.
 test-slow: .venv/installed-test chromium docs/browser/node_modules
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow --numprocesses logical --dist loadfile --no-loadscope-reorder
 

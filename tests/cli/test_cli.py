@@ -147,6 +147,7 @@ def fineness(path: str) -> float:
     return float((power * frequency).sum() / power.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("real_encoder")
 def test_strokes_grow_with_the_style_scale():
     Image.new("RGB", (96, 96), "gray").save("flat.png")

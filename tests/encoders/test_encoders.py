@@ -70,6 +70,7 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).norm() / b.norm())
 
 
+@pytest.mark.slow
 def test_features_equal_keras_own_vgg19_at_every_tap(vgg19, tmp_path):
     if importlib.util.find_spec("keras") is None:
         pytest.skip("keras is not installed")

@@ -95,6 +95,7 @@ def test_regions_of_photo_and_painting_correspond():
     assert pairs.photo[0].name == "auto:2#1"
 
 
+@pytest.mark.slow
 def test_several_paintings_take_turns_and_each_has_what_it_has_most_of():
     """The photo is blue over brown; of two paintings one is mostly blue, the other brown."""
     both = two_grounds(False)
@@ -169,6 +170,7 @@ def test_auto_through_the_command_line_and_again(work):
     assert replayed("out.png")
 
 
+@pytest.mark.slow
 def test_auto_with_two_paintings_is_replayed_and_refined(work):
     Image.fromarray(two_grounds(False)).save("photo.png")
     Image.fromarray(two_grounds(True)).save("painting.png")

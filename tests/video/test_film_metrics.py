@@ -93,6 +93,7 @@ def films(work, monkeypatch):
     write_clip(Path("gray.mp4"), [np.full_like(f, 120) for f in frames])
 
 
+@pytest.mark.slow
 def test_the_command_ranks_films_and_plots_them(films, capsys):
     command = ["compare", "--video", "clip.mp4", "painting.png", "noisy.mp4", "gray.mp4"]
     assert main([*command, "--json", "--plot", "plot.png"]) == 0

@@ -35,6 +35,7 @@ def test_the_optimizer_comes_as_far():
     assert not np.array_equal(exact.picture().pixels, rounded.picture().pixels)
 
 
+@pytest.mark.slow
 def test_it_comes_as_far_in_tiles():
     whole, tiled = paint("bfloat16"), paint("bfloat16", tile=32)
     assert (whole.tile, tiled.tile) == (0, 32)

@@ -367,6 +367,7 @@ def train_strokes(root, work, steps, *more):
     return main(["train", "strokes", *folders, "--work", str(work), *sizes, *rest])
 
 
+@pytest.mark.slow
 def test_a_state_of_the_first_run_continues_like_any_other(folders, monkeypatch, capsys):
     monkeypatch.setattr(stroke_trainer.StrokeTrainer, "evaluate", lambda *_: {"total": 1.0})
     work, copy = folders / "work", folders / "copy"

@@ -361,6 +361,7 @@ def measure_distance(root, network, painting="03.png"):
     return trainer.evaluate(*pictures)["total"]
 
 
+@pytest.mark.slow
 def test_the_normalization_alone_is_fitted_if_asked(folders, tmp_path):
     mine, network = tmp_path / "mine.safetensors", network_file(None)
     steps = ["--normalization", "--steps", 20, "--rate", 0.02]
@@ -382,6 +383,7 @@ def test_a_painting_of_ones_own_is_come_closer_to(folders, tmp_path):
     assert all(value.isfinite().all() for value in after.values())
 
 
+@pytest.mark.slow
 def test_a_network_of_some_paintings_alone_is_trained_from_random_weights(folders, tmp_path):
     mine, more = tmp_path / "mine.safetensors", str(folders / "paintings" / "04.png")
     steps = ["--seed", 5, "--steps", 30, "--doubling", 1]  # 0 is the seed of impasto's own

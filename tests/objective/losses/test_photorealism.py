@@ -72,6 +72,7 @@ def test_tiles_make_no_difference(layers):
     assert_equal_evaluations(whole, tiled, image)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("narrow_encoder")
 def test_each_part_changes_the_picture_and_keeps_more_of_the_photo(work, monkeypatch):
     monkeypatch.chdir(work)

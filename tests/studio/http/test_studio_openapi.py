@@ -55,6 +55,7 @@ def api(tmp_path_factory):
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_every_answer_is_promised(api, mode):
     """Of requests as the document wants them, and of others."""

@@ -35,6 +35,7 @@ def server(tmp_path):
         started.kill()
 
 
+@pytest.mark.slow
 def test_a_job_survives_everything_and_is_the_same(tmp_path, server):
     with inside(tmp_path / "calm") as calm:
         whole = accepted(post(calm, set=JOB))
