@@ -133,6 +133,14 @@ def test_the_scans_of_a_jpeg_are_limited():
         read_picture(add_scans(MAX_SCANS + 1), name="it")
 
 
+def test_scans_behind_reserved_markers_count():
+    """Decoders skip such a marker within a scan alone, and not the length behind it."""
+    data = add_scans(MAX_SCANS + 1)
+    place = data.index(b"\xff\xda") + 20
+    with pytest.raises(LimitError, match="more than 100 scans"):
+        read_picture(data[:place] + b"\xff\x02\x7f\xf0" + data[place:], name="it")
+
+
 def test_scans_of_thumbnails_and_later_pictures_do_not_count():
     inner = add_scans(MAX_SCANS + 1)
     segment = b"\xff\xe1" + struct.pack(">H", 2 + len(inner[:60_000])) + inner[:60_000]

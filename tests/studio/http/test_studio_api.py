@@ -285,6 +285,20 @@ def test_forget_is_both_at_once(client):
     refused(client.get(job["links"]["self"]), "not_found")
 
 
+def test_forget_reaches_the_trash(client):
+    folder = studio_of(client).folder
+    job, other = accepted(post(client)), accepted(post(client))
+    for each in (job, other):
+        client.delete(each["links"]["self"])  # cancels it
+        folder.discard(folder.locate(each["id"]), 0, 0)
+        studio_of(client).queue.remove(each["id"])
+    address = job["links"]["self"]
+    refused(client.delete(address), "not_found")
+    assert client.delete(f"{address}?forget=true").status_code == 204
+    assert [path.name[-32:] for path in folder.trash.iterdir()] == [other["id"]]
+    refused(client.delete(f"{address}?forget=true"), "not_found")
+
+
 def test_stop_and_resume_of_what_waits(client):
     address = accepted(post(client))["links"]["self"]
     refused(client.post(f"{address}/resume"), "wrong_state")

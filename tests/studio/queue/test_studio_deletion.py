@@ -184,7 +184,8 @@ def test_own_folders_without_a_job_are_swept(tmp_path):
         assert folder.locate(active).exists()
         assert not place.exists()
     assert foreign.exists()
-    assert [path.name[-32:] for path in folder.trash.iterdir()] == [names[0]]
+    swept = sorted(path.name[-32:] for path in folder.trash.iterdir())
+    assert swept == [names[0], names[2]]
     assert sorted(path.name for path in folder.jobs.iterdir()) == sorted([active, "d" * 32])
     queue.close()
 

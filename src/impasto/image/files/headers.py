@@ -42,8 +42,9 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """The next marker of a JPEG, except for those that are part of a scan's data."""
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _START_OF_SCAN, _END = 0xDA, 0xD9
-_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-"""JPEG's markers without a length."""
+_ALONE = frozenset({*range(0x01, 0xC0), *range(0xD0, 0xD9)})
+"""JPEG's markers without a length. Those below 0xC0 are reserved; decoders refuse them, or skip the
+two bytes alone within a scan's data."""
 
 
 @dataclass(frozen=True)

@@ -291,6 +291,13 @@ class DataFolder:
         """Count a folder's time in the trash from now. None: it is no longer in the trash."""
         self._change_mark(place, trashed=age)
 
+    def erase_trash_of(self, job: str) -> bool:
+        """Delete what the trash has of a job, and tell whether there was something."""
+        places = [place for place in self.trash.glob(f"*-{job}") if self.read_mark(place)]
+        for place in places:
+            self.erase(place)
+        return bool(places)
+
     def erase(self, place: Path) -> bool:
         """Delete a folder of the studio's own from the disk, and tell whether it is gone.
 

@@ -212,7 +212,8 @@ def _sweep_unlisted(folder: DataFolder, queue: JobQueue, clock: TrustedClock, mo
         if count == most:
             break
         if path.parent == folder.staging:
-            count += folder.erase(path)
+            folder.discard(path, clock.now, clock.age)
+            count += 1
         elif mark.job in jobs:
             continue
         elif mark.is_deleted:

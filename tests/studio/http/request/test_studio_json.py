@@ -53,8 +53,13 @@ def in_pieces(body: bytes, size: int = 10_000):
         b'{"title": "\\"data\\": \\"' + b"x" * 400_000 + b'"}',
         b'{"styles": [' + b'{"data": ""},' * 30_000 + b"{}]}",
         b" " * 4_000_000 + b"{}",
+        b'{"recipe": {"data": "' + "\U0001f3a8".encode() + b"x" * 400_000 + b'"}}',
+        b'{"recipe": {"data": "\\u4e00' + b"x" * 400_000 + b'"}}',
     ],
-    ids=["brackets", "description", "quoted key", "many empty pictures", "spaces"],
+    ids=[
+        *("brackets", "description", "quoted key", "many empty pictures", "spaces"),
+        *("text as a picture", "escaped text as a picture"),
+    ],
 )
 def test_json_without_pictures_is_limited_before_it_is_parsed(client, monkeypatch, body):
     monkeypatch.setattr(request_body, "parse_job", never)
@@ -74,6 +79,15 @@ def test_json_that_is_too_large_is_read_to_its_end_so_that_the_answer_arrives():
     with pytest.raises(Problem, match="256 KiB"):
         asyncio.run(request_body._read_json(Request()))
     assert not left
+
+
+def test_slashes_of_pictures_may_be_escaped_in_any_pieces():
+    text = b'{"data": "' + rb"\/" * JSON_BYTES + b'"}'
+    for size in (9_999, 10_000):
+        meter = JsonMeter()
+        for piece in in_pieces(text, size):
+            meter.feed(piece)
+        assert meter.count == len(b'{"data": ""}')
 
 
 def test_pictures_in_json_may_be_larger(client):

@@ -181,6 +181,8 @@ def make_recipe(job: JobRequest) -> Recipe:
             raise refuse_field("recipe", f"unknown; expected one of {names}", "bad_recipe")
         recipe = load_recipe(source)
     else:
+        if not _is_small(source):
+            raise _make_size_problem()
         text = json.dumps(source)
         _check_recipe_size(text)
         recipe = parse_recipe(text)
@@ -195,7 +197,24 @@ def make_recipe(job: JobRequest) -> Recipe:
 
 def _check_recipe_size(text: str) -> None:
     if len(text) > RECIPE_BYTES:
-        raise Problem("bad_recipe", f"the recipe exceeds the limit of {RECIPE_BYTES} bytes")
+        raise _make_size_problem()
+
+
+def _make_size_problem() -> Problem:
+    return Problem("bad_recipe", f"the recipe exceeds the limit of {RECIPE_BYTES} bytes")
+
+
+def _is_small(value: object) -> bool:
+    """Tell whether the text of a value may keep the limit, without writing it."""
+    left, waiting = RECIPE_BYTES, [value]
+    while waiting and left > 0:
+        each = waiting.pop()
+        left -= len(each) if isinstance(each, str) else 1
+        if isinstance(each, dict):
+            waiting += [*each, *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return left > 0
 
 
 def _refuse_paths(recipe: Recipe, job: JobRequest) -> None:

@@ -173,8 +173,10 @@ def get_job(studio: TheStudio, job: TheId) -> JobMessage:
 def remove_job(studio: TheStudio, job: TheId, forget: bool = False) -> Response:
     """Cancel a job that waits or runs, or delete a job that has ended, with its files.
 
-    With `forget`, delete it in any state.
+    With `forget`, delete it in any state, and also from the trash if it has expired.
     """
+    if forget and studio.folder.reserve.run(lambda: studio.folder.erase_trash_of(job)):
+        return Response(status_code=204)
     row = studio.queue.get(job)
     if row.state not in ENDED and not forget:
         studio.folder.reserve.run(lambda: studio.queue.ask(job, "cancel"))
