@@ -52,7 +52,7 @@ class Line:
         arguments: the arguments after ``impasto``.
         says: what the line must contain.
         codes: the exit codes that are right.
-        environment: variables that differ from those of this process. None: the variable is unset.
+        environment: variables that differ from those of this process; None unsets one.
         closed: the streams that are closed: 0, 1 or 2.
         is_homeless: whether the current folder is deleted before the command starts.
         note: what is odd, where the arguments do not show it.

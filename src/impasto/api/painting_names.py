@@ -15,7 +15,7 @@ def resolve_paintings(paintings: Sequence[Any], result: int | None = None) -> li
     Args:
         paintings: any kind of image, ``"words: blue woodcut"``, or the name of a painting of the
             library, such as ``"starry night"``.
-        result: longer side of the result in pixels. None: unknown.
+        result: longer side of the result in pixels. None: it is not known.
 
     Raises:
         InputError: a word or a name is unknown; the message has the nearest ones.

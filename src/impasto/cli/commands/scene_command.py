@@ -8,9 +8,9 @@ from impasto.cli.options.arguments import (
     JSON_HELP,
     Parser,
     accept_integer,
-    accept_number,
     add_hardware_flags,
 )
+from impasto.cli.options.recipe_options import add_blend_flags
 from impasto.cli.options.region_options import add_strength_flag
 
 MEMORY_HELP = (
@@ -101,19 +101,7 @@ def _add_view_flags(parser: Parser) -> None:
 def _add_style_flags(parser: Parser) -> None:
     add = parser.add_argument
     add_strength_flag(parser)
-    add(
-        "--style-weight",
-        metavar="W",
-        action="append",
-        type=accept_number(0),
-        help="weight of a painting in a blend; give one for each --style",
-    )
-    add(
-        "--style-scale",
-        metavar="S",
-        type=accept_number(0.1, 8),
-        help="stroke size: larger above 1, finer below 1 (default: 1)",
-    )
+    add_blend_flags(parser)
     add(
         "--colors",
         choices=("style", "content", "luminance", "match"),

@@ -147,7 +147,7 @@ def parse_device(text: str) -> str:
 
 def escape_line(text: str) -> str:
     """Escape control characters: file names may contain any, and files may come from anyone."""
-    with contextlib.suppress(UnicodeError):  # names in UTF-8, where the locale is another
+    with contextlib.suppress(UnicodeError):  # names may be UTF-8 where the locale is not
         text = os.fsencode(text).decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

@@ -138,7 +138,7 @@ def choose_reading_limit(options: argparse.Namespace) -> int | None:
     """Return the memory that the process may take while it reads.
 
     Returns:
-        Bytes. None: there is no limit, or it is one of a GPU's memory.
+        Bytes. None: there is no limit, or the limit is for a GPU's memory.
     """
     if options.max_memory is None or options.device == "cpu" or not may_have_gpu():
         limit: int | None = options.max_memory

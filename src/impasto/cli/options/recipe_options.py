@@ -37,19 +37,7 @@ def add_recipe_flags(group: argparse._ArgumentGroup) -> None:
         help="folder of paintings that --style may name; repeatable (default: the variable "
         "IMPASTO_LIBRARY). The paintings that ship with impasto can always be named",
     )
-    add(
-        "--style-weight",
-        metavar="W",
-        action="append",
-        type=accept_number(0),
-        help="weight of a painting in a blend; give one for each --style",
-    )
-    add(
-        "--style-scale",
-        metavar="S",
-        type=accept_number(0.1, 8),
-        help="stroke size: larger above 1, finer below 1 (default: 1)",
-    )
+    add_blend_flags(group)
     add(
         "--colors",
         choices=("style", "content", "luminance", "match"),
@@ -108,6 +96,23 @@ def add_recipe_flags(group: argparse._ArgumentGroup) -> None:
         metavar="KEY=VALUE",
         action="append",
         help="set any field of the recipe, such as style.layers.relu3_1=0.5; repeatable",
+    )
+
+
+def add_blend_flags(container: argparse._ActionsContainer) -> None:
+    """Add the weights of paintings in a blend, and the size of their strokes."""
+    container.add_argument(
+        "--style-weight",
+        metavar="W",
+        action="append",
+        type=accept_number(0),
+        help="weight of a painting in a blend; give one for each --style",
+    )
+    container.add_argument(
+        "--style-scale",
+        metavar="S",
+        type=accept_number(0.1, 8),
+        help="stroke size: larger above 1, finer below 1 (default: 1)",
     )
 
 
